@@ -1,0 +1,180 @@
+"""The exponential-family object that every model of the package is written against."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from .._typing import Array, Matrix
+
+# The smallest positive double, 2^-1074. A probability or a rate of exactly zero is held as this value, so that its
+# logarithm is finite and 0 * log(0) is 0, the limit that the entropies need.
+TINY = 5e-324
+
+
+def safe_log(x: Array) -> Array:
+    """Logarithm whose value at 0 is that of the smallest positive double, -744.44."""
+    return np.log(np.maximum(x, TINY))
+
+
+class ExponentialFamily(ABC):
+    r"""A univariate exponential family, the observable distribution of one feature.
+
+    .. math::  p(x; \eta) = h(x) \exp(\eta \cdot T(x) - A(\eta)).
+
+    A subclass supplies the sufficient statistics :math:`T`, the log-partition :math:`A`, its gradient :math:`m = \nabla
+    A(\eta)` (the mean parameters) and the inverse of that map (the M-step), the base measure :math:`h`, and the map
+    between :math:`\eta` and the standard parameters. ``log_prob``, ``pseudo_entropy`` and, where :math:`h` is constant,
+    ``entropy`` follow and are written here once.
+
+    **Shapes.** Natural and mean parameters are *statistic-first*: arrays of shape ``(n_statistics, ...)``, one
+    distribution for each trailing index, in mixtures ``(n_statistics, n_components, n_features)``. All methods work
+    elementwise on the trailing axes. All values are in nats.
+
+    See Also
+    --------
+    check_family : Checks a subclass of one's own against all of this.
+
+    References
+    ----------
+    Warnken et al. (2024), "Generative Models with ELBOs Converging to Entropy Sums", Definition 1 and Eqn. 51.
+    """
+
+    # The key of the family in the registry, and its name in tables and messages.
+    name: ClassVar[str]
+    # Standard parameters in the field's words, in the order of ``to_standard``; singular, as in "rate".
+    parameter_names: ClassVar[tuple[str, ...]]
+    # What data may be, for messages: "non-negative values".
+    support: ClassVar[str]
+    # Whether the distribution lives on integers (probability mass) or on reals (density).
+    discrete: ClassVar[bool]
+    # h(x) = 1: the pseudo entropy is the entropy.
+    constant_base_measure: ClassVar[bool] = True
+    # h(b x) = b^degree h(x); read only where ``equivariance`` is not "none".
+    base_measure_degree: ClassVar[float] = 0.0
+    # Transformations that map the family to itself: x -> b x, x -> a + b x, or neither. Fits are made in units in which
+    # the data are of order one, and are therefore exactly equivariant to them.
+    equivariance: ClassVar[Literal["none", "scale", "affine"]] = "none"
+    # p(x; s) = h(x; s) exp(eta T(x) - s A(eta)) is a distribution for every exposure s > 0.
+    additive: ClassVar[bool] = False
+    # T(0) = 0: entries that a sparse matrix does not store add nothing to any sum.
+    zero_statistics: ClassVar[bool] = False
+
+    @property
+    def n_statistics(self) -> int:
+        """Number of sufficient statistics of one feature."""
+        return len(self.parameter_names)
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of free parameters of one feature."""
+        return self.n_statistics
+
+    @abstractmethod
+    def sufficient_statistics(self, X: Matrix) -> tuple[Matrix, ...]:
+        """T(x) of every entry: a tuple of ``n_statistics`` arrays shaped like X (sparse for sparse X)."""
+
+    @abstractmethod
+    def log_partition(self, eta: Array) -> Array:
+        """A(eta), shape ``eta.shape[1:]``."""
+
+    @abstractmethod
+    def mean(self, eta: Array) -> Array:
+        """Mean parameters m = E[T(x)] = grad A(eta), shaped like eta."""
+
+    @abstractmethod
+    def natural(self, mean: Array) -> Array:
+        """Natural parameters with the given mean parameters, the inverse of ``mean``: the M-step.
+
+        Mean parameters that no distribution of the family attains, as of a single repeated value, are answered by the
+        nearest natural parameters that the family allows (``at_bound`` or ``at_zero`` then says so), never by NaN.
+        """
+
+    @abstractmethod
+    def to_standard(self, eta: Array) -> tuple[Array, ...]:
+        """Standard parameters, one array for each of ``parameter_names``."""
+
+    @abstractmethod
+    def from_standard(self, *parameters: Array) -> Array:
+        """Natural parameters of the given standard parameters.
+
+        Raises
+        ------
+        ValueError
+            If a parameter lies outside its range; the message names it.
+        """
+
+    @abstractmethod
+    def moments(self, eta: Array) -> tuple[Array, Array]:
+        """Mean and variance of x, each of shape ``eta.shape[1:]``."""
+
+    @abstractmethod
+    def sample(self, eta: Array, random_state: np.random.RandomState, exposure: Array | None = None) -> Array:
+        """One draw for each distribution, shape ``eta.shape[1:]``; exposures broadcast against it."""
+
+    @abstractmethod
+    def in_support(self, X: Array) -> Array:
+        """Boolean array: which entries have positive density. Infinite values never have; NaN is the caller's."""
+
+    def log_base_measure(self, X: Array, exposure: Array | float = 1.0) -> Array:
+        """log h(x), or log h(x; s) under an exposure s; elementwise. Zero unless the family overrides it."""
+        return np.zeros(np.shape(X))
+
+    def in_domain(self, eta: Array) -> bool:
+        """Whether all of eta lies in the natural parameter space. A convex set; the whole space unless overridden."""
+        return bool(np.isfinite(eta).all())
+
+    def at_zero(self, eta: Array) -> Array:
+        """Where a distribution has reached the limit of its family at which some values have probability zero.
+
+        There the entropy identity still holds in the limit, as 0 log 0 = 0.
+        """
+        return np.zeros(eta.shape[1:], dtype=bool)
+
+    def at_bound(self, eta: Array) -> Array:
+        """Where a parameter is held by a numerical bound (a variance's floor): no stationary point, no identity."""
+        return np.zeros(eta.shape[1:], dtype=bool)
+
+    def rescale(self, eta: Array, location: Array, scale: Array) -> Array:
+        """Natural parameters of ``location + scale * x`` where x has natural parameters eta (see ``equivariance``)."""
+        return eta
+
+    # Derived, final.
+
+    def log_prob(self, X: Array, eta: Array, exposure: Array | float = 1.0) -> Array:
+        r"""Log-density of every entry: :math:`\eta \cdot T(x) - s A(\eta) + \log h(x; s)`, broadcast over both."""
+        statistics = np.stack(np.broadcast_arrays(*self.sufficient_statistics(X)))
+        inner = (statistics * eta).sum(axis=0)
+        return inner - exposure * self.log_partition(eta) + self.log_base_measure(X, exposure)
+
+    def pseudo_entropy(self, eta: Array) -> Array:
+        r""":math:`\tilde H = A(\eta) - \eta \cdot m`, W(51), shape ``eta.shape[1:]``; the entropy where h = 1."""
+        return self.log_partition(eta) - (eta * self.mean(eta)).sum(axis=0)
+
+    def entropy(self, eta: Array) -> Array:
+        r"""Entropy :math:`H = \tilde H - E[\log h(x)]`, W(49), shape ``eta.shape[1:]``."""
+        return self.pseudo_entropy(eta) - self.expected_log_base_measure(eta)
+
+    def expected_log_base_measure(self, eta: Array) -> Array:
+        """E[log h(x)], shape ``eta.shape[1:]``. Zero unless the family overrides it."""
+        return np.zeros(eta.shape[1:])
+
+    def divergence(self, eta_from: Array, eta_to: Array) -> Array:
+        r"""Kullback-Leibler divergence, the Bregman divergence of A, shape ``eta.shape[1:]``.
+
+        .. math::  (\eta_0 - \eta_1) \cdot m_0 - A(\eta_0) + A(\eta_1)
+        """
+        inner = ((eta_from - eta_to) * self.mean(eta_from)).sum(axis=0)
+        return inner - self.log_partition(eta_from) + self.log_partition(eta_to)
+
+    def __repr__(self) -> str:
+        arguments = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
+        return f"{type(self).__name__}({arguments})"
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash((type(self), *sorted(vars(self).items())))

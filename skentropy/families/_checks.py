@@ -1,0 +1,21 @@
+"""Checks shared by the families."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .._typing import Array
+
+
+def check_parameter(
+    value: Array, name: str, *, low: float, high: float = np.inf, open_low: bool = False, open_high: bool = True
+) -> Array:
+    """Return a standard parameter as an array of floats, or say which values are outside its range."""
+    value = np.asarray(value, dtype=np.float64)
+    too_low = value <= low if open_low else value < low
+    too_high = value >= high if open_high else value > high
+    bad = too_low | too_high | np.isnan(value)
+    if bad.any():
+        interval = f"{'(' if open_low else '['}{low:g}, {high:g}{')' if open_high else ']'}"
+        raise ValueError(f"Every {name} must lie in {interval}; got {value[bad].flat[0]!r}.")
+    return value

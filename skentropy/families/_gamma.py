@@ -1,0 +1,88 @@
+"""The gamma family."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import special
+
+from .._typing import Array, Matrix
+from ._base import ExponentialFamily
+from ._checks import check_parameter
+
+# Shapes are held below this: a gamma of shape 1e8 has a relative standard deviation of 1e-4, and the entropies of still
+# larger shapes lose the digits that the identity is checked to.
+LARGEST_SHAPE = 1e8
+
+
+def shape_from_log_ratio(s: Array) -> Array:
+    r"""Solve :math:`\log\alpha - \psi(\alpha) = s`, elementwise.
+
+    Newton's method on :math:`1/\alpha`, from an approximation within 1.5% of the root (Minka 2002, "Estimating a Gamma
+    distribution", Eqn. 10 and its start); four to five steps reach machine precision from everywhere.
+    """
+    s = np.maximum(s, 0.5 / LARGEST_SHAPE)
+    alpha = (3.0 - s + np.sqrt((s - 3.0) ** 2 + 24.0 * s)) / (12.0 * s)
+    for _ in range(6):
+        residual = np.log(alpha) - special.digamma(alpha) - s
+        slope = 1.0 - alpha * special.polygamma(1, alpha)
+        alpha = alpha / (1.0 + residual / slope)
+    return np.minimum(alpha, LARGEST_SHAPE)
+
+
+class Gamma(ExponentialFamily):
+    r"""Positive values with shape :math:`\alpha` and rate :math:`\beta`: :math:`p(x) \propto x^{\alpha-1} e^{-\beta x}`.
+
+    :math:`T = (\log x, x)`, :math:`\eta = (\alpha - 1, -\beta)`, :math:`A = \log\Gamma(\alpha) - \alpha\log\beta`,
+    :math:`h = 1`, W(54); the entropy is W(57).
+    """
+
+    name = "gamma"
+    parameter_names = ("shape", "rate")
+    support = "positive values"
+    discrete = False
+    equivariance = "scale"
+
+    def sufficient_statistics(self, X: Matrix) -> tuple[Matrix, ...]:
+        return np.log(X), X
+
+    def log_partition(self, eta: Array) -> Array:
+        shape, rate = self.to_standard(eta)
+        return special.gammaln(shape) - shape * np.log(rate)
+
+    def mean(self, eta: Array) -> Array:
+        shape, rate = self.to_standard(eta)
+        return np.stack([special.digamma(shape) - np.log(rate), shape / rate])
+
+    def natural(self, mean: Array) -> Array:
+        mean_log, mean_x = mean
+        shape = shape_from_log_ratio(np.log(mean_x) - mean_log)
+        return np.stack([shape - 1.0, -shape / mean_x])
+
+    def to_standard(self, eta: Array) -> tuple[Array, ...]:
+        return eta[0] + 1.0, -eta[1]
+
+    def from_standard(self, *parameters: Array) -> Array:
+        shape, rate = parameters
+        shape = check_parameter(shape, "shape", low=0.0, open_low=True)
+        rate = check_parameter(rate, "rate", low=0.0, open_low=True)
+        return np.stack(np.broadcast_arrays(shape - 1.0, -rate))
+
+    def moments(self, eta: Array) -> tuple[Array, Array]:
+        shape, rate = self.to_standard(eta)
+        return shape / rate, shape / rate**2
+
+    def sample(self, eta: Array, random_state: np.random.RandomState, exposure: Array | None = None) -> Array:
+        shape, rate = self.to_standard(eta)
+        return random_state.gamma(shape, 1.0 / rate)
+
+    def in_support(self, X: Array) -> Array:
+        return (X > 0) & (X < np.inf)
+
+    def in_domain(self, eta: Array) -> bool:
+        return super().in_domain(eta) and bool((eta[0] > -1.0).all() and (eta[1] < 0.0).all()) and not self.at_bound(eta).any()
+
+    def at_bound(self, eta: Array) -> Array:
+        return eta[0] + 1.0 >= LARGEST_SHAPE * (1.0 - 1e-6)
+
+    def rescale(self, eta: Array, location: Array, scale: Array) -> Array:
+        return np.stack([np.broadcast_to(eta[0], eta[1].shape), eta[1] / scale])
