@@ -48,6 +48,8 @@ class ExponentialFamily(ABC):
     parameter_names: ClassVar[tuple[str, ...]]
     # What data may be, for messages: "non-negative values".
     support: ClassVar[str]
+    # No value is below this.
+    lower_limit: ClassVar[float]
     # Whether the distribution lives on integers (probability mass) or on reals (density).
     discrete: ClassVar[bool]
     # h(x) = 1: the pseudo entropy is the entropy.
@@ -71,6 +73,11 @@ class ExponentialFamily(ABC):
     def n_parameters(self) -> int:
         """Number of free parameters of one feature."""
         return self.n_statistics
+
+    @property
+    def attribute_names(self) -> tuple[str, ...]:
+        """Plurals of ``parameter_names``, under which mixtures keep their fitted values: rate -> rates."""
+        return tuple(name[:-1] + "ies" if name.endswith("y") else name + "s" for name in self.parameter_names)
 
     @abstractmethod
     def sufficient_statistics(self, X: Matrix) -> tuple[Matrix, ...]:
@@ -137,9 +144,9 @@ class ExponentialFamily(ABC):
         """Where a parameter is held by a numerical bound (a variance's floor): no stationary point, no identity."""
         return np.zeros(eta.shape[1:], dtype=bool)
 
-    def rescale(self, eta: Array, location: Array, scale: Array) -> Array:
-        """Natural parameters of ``location + scale * x`` where x has natural parameters eta (see ``equivariance``)."""
-        return eta
+    def rescale(self, parameters: tuple[Array, ...], location: Array, scale: Array) -> tuple[Array, ...]:
+        """Standard parameters of ``location + scale * x`` where x has the given ones (see ``equivariance``)."""
+        return parameters
 
     # Derived, final.
 

@@ -39,6 +39,7 @@ class Gamma(ExponentialFamily):
     name = "gamma"
     parameter_names = ("shape", "rate")
     support = "positive values"
+    lower_limit = 0.0
     discrete = False
     equivariance = "scale"
 
@@ -84,5 +85,6 @@ class Gamma(ExponentialFamily):
     def at_bound(self, eta: Array) -> Array:
         return eta[0] + 1.0 >= LARGEST_SHAPE * (1.0 - 1e-6)
 
-    def rescale(self, eta: Array, location: Array, scale: Array) -> Array:
-        return np.stack([np.broadcast_to(eta[0], eta[1].shape), eta[1] / scale])
+    def rescale(self, parameters: tuple[Array, ...], location: Array, scale: Array) -> tuple[Array, ...]:
+        shape, rate = parameters
+        return shape, rate / scale

@@ -35,6 +35,7 @@ class Poisson(ExponentialFamily):
     name = "poisson"
     parameter_names = ("rate",)
     support = "non-negative values"
+    lower_limit = 0.0
     discrete = True
     constant_base_measure = False
     additive = True

@@ -1,0 +1,208 @@
+"""What every estimator of the package offers its users."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+
+from ._callbacks import CallbackSupportMixin
+from ._typing import FloatArray, Matrix
+from .entropy import EntropySum
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A fitted model on some data: its ELBO and its entropy sum with fresh posteriors, and the data's total weight."""
+
+    elbo: float
+    entropy_sum: EntropySum
+    weight: float
+
+
+class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
+    """Base of all estimators: scores, entropy sums and information criteria from one evaluation of the data.
+
+    A subclass supplies ``fit``, which leaves ``entropy_sum_``, ``stationarity_gap_`` and ``n_parameters_``, and
+    ``_evaluate``.
+    """
+
+    n_parameters_: int
+    entropy_sum_: EntropySum
+    stationarity_gap_: float
+
+    @abstractmethod
+    def _evaluate(self, X: npt.ArrayLike, sample_weight: npt.ArrayLike | None, **row_data: Any) -> Evaluation:
+        """Evaluate the fitted model on X."""
+
+    def score(self, X: npt.ArrayLike, y: Any = None, sample_weight: npt.ArrayLike | None = None) -> float:
+        """Weighted mean log-likelihood of X, nats per sample, the base measure included.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : Ignored
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        float
+        """
+        return self._evaluate(X, sample_weight).elbo
+
+    def entropy_sum(
+        self, X: npt.ArrayLike | None = None, sample_weight: npt.ArrayLike | None = None, **row_data: Any
+    ) -> EntropySum:
+        """Entropy sum, term by term, nats per sample.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), default=None
+            None gives the entropy sum of the training data, from what ``fit`` kept. Otherwise posteriors are computed
+            afresh on X; on other data than those the model was fitted to the entropy sum is *not* an ELBO.
+        sample_weight : array-like of shape (n_samples,), default=None
+        **row_data
+            Further arrays of shape (n_samples,) that the model takes, such as ``exposure``.
+
+        Returns
+        -------
+        EntropySum
+        """
+        check_is_fitted(self)
+        if X is None:
+            return self.entropy_sum_
+        return self._evaluate(X, sample_weight, **row_data).entropy_sum
+
+    def entropy_sum_score(
+        self,
+        X: npt.ArrayLike | None = None,
+        y: Any = None,
+        sample_weight: npt.ArrayLike | None = None,
+        **row_data: Any,
+    ) -> float:
+        """Value of the entropy sum, nats per sample; at convergence, of the training data, the ELBO.
+
+        Not for cross-validation: on held-out data the entropy sum is no bound and favours the largest model. Use ``score``
+        there.
+
+        Parameters
+        ----------
+        X, sample_weight, **row_data
+            As in ``entropy_sum``.
+        y : Ignored
+
+        Returns
+        -------
+        float
+        """
+        return self.entropy_sum(X, sample_weight, **row_data).value
+
+    def stationarity_gap(
+        self, X: npt.ArrayLike | None = None, sample_weight: npt.ArrayLike | None = None, **row_data: Any
+    ) -> float:
+        """Entropy sum less ELBO, signed, nats per sample.
+
+        Zero at convergence on the training data; that it is zero is necessary for convergence, never sufficient. On other
+        data it measures how far they are from data that the parameters are stationary for.
+
+        Parameters
+        ----------
+        X, sample_weight, **row_data
+            As in ``entropy_sum``.
+
+        Returns
+        -------
+        float
+        """
+        check_is_fitted(self)
+        if X is None:
+            return self.stationarity_gap_
+        evaluation = self._evaluate(X, sample_weight, **row_data)
+        return evaluation.entropy_sum.value - evaluation.elbo
+
+    def bic(self, X: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, **row_data: Any) -> float:
+        """Bayesian information criterion of X, in nats; the lower the better.
+
+        With sample weights their sum is the number of samples.
+
+        Parameters
+        ----------
+        X, sample_weight, **row_data
+            As in ``entropy_sum``.
+
+        Returns
+        -------
+        float
+        """
+        evaluation = self._evaluate(X, sample_weight, **row_data)
+        return self._bic(evaluation)
+
+    def aic(self, X: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, **row_data: Any) -> float:
+        """Akaike information criterion of X, in nats; the lower the better.
+
+        Parameters
+        ----------
+        X, sample_weight, **row_data
+            As in ``entropy_sum``.
+
+        Returns
+        -------
+        float
+        """
+        evaluation = self._evaluate(X, sample_weight, **row_data)
+        return -2.0 * evaluation.weight * evaluation.elbo + 2.0 * self.n_parameters_
+
+    def icl(self, X: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, **row_data: Any) -> float:
+        """Integrated completed likelihood of X (Biernacki et al. 2000), in nats; the lower the better.
+
+        The Bayesian information criterion plus twice the posteriors' entropy, which is one of the terms of the entropy
+        sum.
+
+        Parameters
+        ----------
+        X, sample_weight, **row_data
+            As in ``entropy_sum``.
+
+        Returns
+        -------
+        float
+        """
+        evaluation = self._evaluate(X, sample_weight, **row_data)
+        return self._bic(evaluation) + 2.0 * evaluation.weight * evaluation.entropy_sum.posterior
+
+    def _bic(self, evaluation: Evaluation) -> float:
+        return -2.0 * evaluation.weight * evaluation.elbo + float(np.log(evaluation.weight)) * self.n_parameters_
+
+
+def check_weights(sample_weight: npt.ArrayLike | None, X: Matrix) -> FloatArray | None:
+    """Sample weights as an array, or None.
+
+    Raises
+    ------
+    ValueError
+        If they are not one non-negative, finite number a row, or all zero.
+    """
+    if sample_weight is None:
+        return None
+    sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    if not sample_weight.any():
+        raise ValueError("All of sample_weight is zero; at least one row must have a positive weight.")
+    return sample_weight
+
+
+def column_label(estimator: Any, column: int) -> str:
+    """How messages name a column: by its name where it has one."""
+    names = getattr(estimator, "feature_names_in_", None)
+    return f"column {column}" if names is None else f"column {names[column]!r}"
+
+
+def list_columns(estimator: Any, columns: Any, most: int = 3) -> str:
+    """How messages name several columns."""
+    labels = [column_label(estimator, int(column)) for column in columns[:most]]
+    rest = len(columns) - len(labels)
+    return ", ".join(labels) + (f" and {rest} more" if rest else "")

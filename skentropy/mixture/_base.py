@@ -1,0 +1,512 @@
+"""The estimator that all mixtures share: validation, initialisation, restarts, and what a user asks of a fitted mixture."""
+
+from __future__ import annotations
+
+import warnings
+from abc import abstractmethod
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+from joblib import effective_n_jobs
+from scipy import sparse
+from sklearn.base import _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
+
+from .._base import Evaluation, LatentVariableModel, check_weights, list_columns
+from .._blocks import Block, Rows, thread_pool
+from .._em import Run, best_of, run_em
+from .._monitor import Monitor
+from .._typing import Array, FloatArray
+from ..entropy import EntropySum
+from ..families import ExponentialFamily
+from ..families._base import safe_log
+from ._model import MixtureModel, MixtureParameters, Units
+from ._report import failures
+from ._seeding import initial_parameters
+from ._survey import ColumnSurvey, count_outside_support, summarize, survey_columns
+
+# Distinct rows that seeds are chosen from: as many as keep choosing cheaper than a few EM steps on large data.
+_SAMPLE_ENTRIES = 2**18
+_SAMPLE_ROWS = (1024, 8192)
+
+
+class BaseMixture(LatentVariableModel):
+    """Mixture of products of one exponential family; a subclass says which, and gives its parameters their names."""
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0.0, None, closed="left")],
+        "max_iter": [Interval(Integral, 0, None, closed="left")],
+        "n_init": [Interval(Integral, 1, None, closed="left")],
+        "init_params": [StrOptions({"k-means++", "random_from_data"})],
+        "weights_init": ["array-like", None],
+        "prior_counts": [Interval(Real, 0.0, None, closed="left")],
+        "accelerate": ["boolean"],
+        "warm_start": ["boolean"],
+        "random_state": ["random_state"],
+        "n_jobs": [None, Integral],
+        "verbose": ["verbose"],
+        "verbose_interval": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    weights_: FloatArray
+
+    def __init__(
+        self,
+        n_components: int,
+        *,
+        tol: float,
+        max_iter: int,
+        n_init: int,
+        init_params: str,
+        weights_init: npt.ArrayLike | None,
+        prior_counts: float,
+        accelerate: bool,
+        warm_start: bool,
+        random_state: Any,
+        n_jobs: int | None,
+        verbose: int,
+        verbose_interval: int,
+    ) -> None:
+        self.n_components = n_components
+        self.tol = tol
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_params = init_params
+        self.weights_init = weights_init
+        self.prior_counts = prior_counts
+        self.accelerate = accelerate
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+        self.verbose_interval = verbose_interval
+
+    @abstractmethod
+    def _get_family(self) -> ExponentialFamily:
+        """The family of the observable distribution."""
+
+    @abstractmethod
+    def _get_parameters_init(self) -> dict[str, npt.ArrayLike | None]:
+        """The user's initial standard parameters, under the names of the fitted ones without the underscore."""
+
+    def _choose_substitutes(self, columns: ColumnSurvey) -> FloatArray | None:
+        """Training values that stand for zeros, one a column; None where zeros stand for themselves."""
+        return None
+
+    def _fitted_substitutes(self) -> FloatArray | None:
+        """What ``_choose_substitutes`` chose."""
+        return None
+
+    # Fitting.
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: npt.ArrayLike,
+        y: Any = None,
+        sample_weight: npt.ArrayLike | None = None,
+        exposure: npt.ArrayLike | None = None,
+    ) -> Self:
+        """Fit the mixture by maximum likelihood with accelerated EM.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            NaN means that an entry is missing; it is marginalised. Sparse matrices are never made dense.
+        y : Ignored
+        sample_weight : array-like of shape (n_samples,), default=None
+            A weight of k counts as k copies of the row.
+        exposure : array-like of shape (n_samples,), default=None
+            Exposure s of each row; for count families that have one, such as the Poisson with rates s * rate.
+
+        Returns
+        -------
+        self : object
+            The fitted mixture.
+
+        Raises
+        ------
+        ValueError
+            If X holds values outside the support of the family, infinite values, a column with nothing observed or fewer
+            distinct rows than components, or if an argument is out of range. The message names the column or argument.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If ``max_iter`` steps did not suffice, or the fit ended in a degenerate solution, which is named.
+        """
+        self._fit(X, sample_weight, exposure)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit_predict(
+        self,
+        X: npt.ArrayLike,
+        y: Any = None,
+        sample_weight: npt.ArrayLike | None = None,
+        exposure: npt.ArrayLike | None = None,
+    ) -> Array:
+        """Fit the mixture and return the most probable component of each row.
+
+        Parameters
+        ----------
+        X, sample_weight, exposure
+            As in ``fit``.
+        y : Ignored
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+        """
+        self._fit(X, sample_weight, exposure)
+        return self.predict(X, exposure=exposure)
+
+    def _fit(self, X: npt.ArrayLike, sample_weight: npt.ArrayLike | None, exposure: npt.ArrayLike | None) -> None:
+        rows = self._rows(X, sample_weight, exposure, reset=True)
+        n_threads = effective_n_jobs(self.n_jobs)
+        salt, *seeds = check_random_state(self.random_state).randint(np.iinfo(np.int32).max, size=1 + self.n_init)
+        with thread_pool(n_threads) as pool:
+            model, sample = self._prepare(rows, int(salt), pool)
+        given = self._given_start(model, rows.shape[1])
+        if given is None and sample.n_rows < self.n_components:
+            raise ValueError(
+                f"n_components={self.n_components} is more than the {sample.n_rows} distinct rows of X with a positive "
+                "weight; choose fewer components."
+            )
+        n_init = self.n_init if given is None else 1
+        attributes_of = partial(self._fitted_attributes, model, rows.dtype)
+        monitor = Monitor(self, n_init, attributes_of, {"X": X})
+
+        def run_once(init: int) -> Run:
+            start = given
+            if start is None:
+                start = self._seeded_start(model, sample, np.random.RandomState(seeds[init]))
+            with thread_pool(n_threads if n_init == 1 else 1) as pool:
+                return run_em(
+                    model,
+                    lambda parameters: rows.sum(partial(model.expect, parameters), pool),
+                    start,
+                    tol=self.tol,
+                    max_iter=self.max_iter,
+                    accelerate=self.accelerate,
+                    epsilon=float(np.finfo(rows.dtype).eps),
+                    watcher=monitor.watch(init),
+                )
+
+        best = best_of(run_once, n_init, n_threads)
+        for name, value in attributes_of(best).items():
+            setattr(self, name, value)
+        monitor.close()
+        for message in failures(self, model, best):
+            warnings.warn(message, ConvergenceWarning, stacklevel=4)
+
+    def _rows(
+        self,
+        X: npt.ArrayLike,
+        sample_weight: npt.ArrayLike | None = None,
+        exposure: npt.ArrayLike | None = None,
+        *,
+        reset: bool = False,
+    ) -> Rows:
+        """Validated data, to be read by blocks."""
+        family = self._get_family()
+        X = validate_data(
+            self,
+            X,
+            reset=reset,
+            accept_sparse="csr" if family.zero_statistics else False,
+            dtype="numeric",
+            ensure_all_finite="allow-nan",
+            ensure_min_samples=2 if reset else 1,
+        )
+        if sparse.issparse(X) and not X.has_canonical_format:
+            X = X.copy()
+            X.sum_duplicates()
+        weight = check_weights(sample_weight, X)
+        if exposure is not None:
+            if not family.additive:
+                raise ValueError(f"exposure is not defined for the {family.name} family; leave it out.")
+            exposure = column_or_1d(np.asarray(exposure, dtype=np.float64))
+            check_consistent_length(X, exposure)
+            if not (np.isfinite(exposure) & (exposure > 0)).all():
+                raise ValueError("exposure must be positive and finite in every row.")
+        row_bytes = 8 * (family.n_statistics * X.shape[1] + 3 * self.n_components)
+        return Rows(X, weight, exposure, row_bytes=row_bytes)
+
+    def _check_support(self, rows: Rows, *, zeros_allowed: bool, pool: ThreadPoolExecutor | None = None) -> None:
+        family = self._get_family()
+        n_outside = rows.sum(partial(count_outside_support, family=family, zeros_allowed=zeros_allowed), pool)
+        if n_outside.any():
+            raise ValueError(
+                f"{type(self).__name__} takes {family.support}; X holds {n_outside.sum():.0f} other values, in "
+                f"{list_columns(self, np.flatnonzero(n_outside))}."
+            )
+
+    def _prepare(self, rows: Rows, salt: int, pool: ThreadPoolExecutor | None) -> tuple[MixtureModel, Block]:
+        """The model for these data, and a sample of distinct rows to choose seeds from."""
+        family = self._get_family()
+        columns = rows.sum(survey_columns, pool)
+        self._check_columns(columns)
+        substitutes = self._choose_substitutes(columns)
+        self._check_support(rows, zeros_allowed=substitutes is not None, pool=pool)
+        model = MixtureModel(
+            family,
+            units=Units.of_moments(family, columns.mean, columns.variance, keep_zero=sparse.issparse(rows.X)),
+            substitutes=substitutes,
+            prior_counts=float(self.prior_counts),
+        )
+        size = max(int(np.clip(_SAMPLE_ENTRIES // rows.shape[1], *_SAMPLE_ROWS)), 32 * self.n_components)
+        summary = rows.sum(partial(summarize, model=model, sample_size=size, salt=salt), pool)
+        model = replace(
+            model,
+            pooled=summary.sums / summary.exposures,
+            mean_log_base_measure=summary.log_base_measure / rows.total_weight,
+        )
+        return model, rows.take(summary.sample.index, summary.sample.weight)
+
+    def _check_columns(self, columns: ColumnSurvey) -> None:
+        unobserved = np.flatnonzero(columns.weight == 0)
+        if unobserved.size:
+            raise ValueError(f"X has no observed value in {list_columns(self, unobserved)}; leave such columns out.")
+        too_large = np.flatnonzero(~np.isfinite(columns.mean * columns.weight))
+        if too_large.size:
+            raise ValueError(f"The sum of the values overflows in {list_columns(self, too_large)}; rescale the data.")
+        if columns.n_empty_rows:
+            message = f"{columns.n_empty_rows} rows of X have no observed value; they carry no information."
+            warnings.warn(message, UserWarning, stacklevel=6)
+
+    def _given_start(self, model: MixtureModel, n_features: int) -> MixtureParameters | None:
+        """The parameters that the user wants EM to start from; None where they are to be found by seeding."""
+        names = self._get_family().attribute_names
+        if self.warm_start and hasattr(self, "weights_"):
+            weights, standard, suffix = self.weights_.astype(np.float64), self._standard_parameters(), "_"
+        else:
+            init = self._get_parameters_init()
+            if all(value is None for value in init.values()):
+                return None
+            if any(value is None for value in init.values()):
+                missing = ", ".join(f"{name}_init" for name, value in init.items() if value is None)
+                raise ValueError(f"Initial parameters must be given together; {missing} is missing.")
+            standard = tuple(np.asarray(init[name], dtype=np.float64) for name in names)
+            weights, suffix = self._initial_weights(), "_init"
+        for name, value in zip(names, standard, strict=True):
+            if value.shape[:2] != (self.n_components, n_features):
+                raise ValueError(
+                    f"{name}{suffix} should have the shape (n_components, n_features) = "
+                    f"{(self.n_components, n_features)}, but got {value.shape}."
+                )
+        return model.parameters(safe_log(weights), model.natural(standard))
+
+    def _initial_weights(self) -> FloatArray:
+        if self.weights_init is None:
+            return np.full(self.n_components, 1.0 / self.n_components)
+        return check_mixing_weights(self.weights_init, "weights_init", self.n_components)
+
+    def _seeded_start(
+        self, model: MixtureModel, sample: Block, random_state: np.random.RandomState
+    ) -> MixtureParameters:
+        start = initial_parameters(model, sample, self.n_components, self.init_params, random_state)
+        return start if self.weights_init is None else replace(start, log_weights=safe_log(self._initial_weights()))
+
+    def _fitted_attributes(self, model: MixtureModel, dtype: np.dtype[Any], run: Run) -> dict[str, Any]:
+        """What fit leaves, for a run that is over or as if it were."""
+        state = run.state
+        entropy_sum = model.entropy_sum(state.parameters, state.statistics)
+        names = (name + "_" for name in model.family.attribute_names)
+        standard = (value.astype(dtype) for value in model.standard(state.parameters.eta))
+        return {
+            "weights_": np.exp(state.parameters.log_weights).astype(dtype),
+            **dict(zip(names, standard, strict=True)),
+            "n_parameters_": count_parameters(model.family, *state.parameters.log_partition.shape),
+            "lower_bound_": state.elbo,
+            "lower_bounds_": list(run.lower_bounds),
+            "entropy_sum_": entropy_sum,
+            "entropy_sums_": list(run.entropy_sums),
+            "stationarity_gap_": entropy_sum.value - state.elbo,
+            "n_iter_": run.n_iter,
+            "converged_": run.converged,
+            **({} if model.substitutes is None else {"zero_substitutes_": model.substitutes}),
+        }
+
+    # The fitted mixture.
+
+    def _standard_parameters(self) -> tuple[FloatArray, ...]:
+        names = self._get_family().attribute_names
+        return tuple(np.asarray(getattr(self, name + "_"), dtype=np.float64) for name in names)
+
+    def _fitted_model(self) -> tuple[MixtureModel, MixtureParameters]:
+        """The model that the fitted attributes describe, in units that they alone decide."""
+        check_is_fitted(self, "weights_")
+        family, standard = self._get_family(), self._standard_parameters()
+        weights = np.asarray(self.weights_, dtype=np.float64)
+        units = Units.of_mixture(family, weights, standard)
+        model = MixtureModel(family, units=units, substitutes=self._fitted_substitutes())
+        return model, model.parameters(safe_log(weights), model.natural(standard))
+
+    def _query(self, X: npt.ArrayLike, sample_weight: Any = None, exposure: Any = None) -> Rows:
+        """Validated data for a fitted mixture."""
+        rows = self._rows(X, sample_weight, exposure)
+        self._check_support(rows, zeros_allowed=self._fitted_substitutes() is not None)
+        return rows
+
+    def _evaluate(
+        self, X: npt.ArrayLike, sample_weight: npt.ArrayLike | None, exposure: npt.ArrayLike | None = None
+    ) -> Evaluation:
+        model, parameters = self._fitted_model()
+        rows = self._query(X, sample_weight, exposure)
+        with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
+            statistics = rows.sum(partial(model.expect, parameters), pool)
+            log_base_measure = rows.sum(model.total_log_base_measure, pool)
+        model = replace(model, mean_log_base_measure=log_base_measure / statistics.weight)
+        elbo = model.elbo(parameters, statistics)
+        return Evaluation(elbo, model.entropy_sum(parameters, statistics), statistics.weight)
+
+    def score(
+        self,
+        X: npt.ArrayLike,
+        y: Any = None,
+        sample_weight: npt.ArrayLike | None = None,
+        exposure: npt.ArrayLike | None = None,
+    ) -> float:
+        """Weighted mean log-likelihood of X, nats per sample, the base measure included.
+
+        Parameters
+        ----------
+        X, sample_weight, exposure
+            As in ``fit``.
+        y : Ignored
+
+        Returns
+        -------
+        float
+        """
+        return self._evaluate(X, sample_weight, exposure).elbo
+
+    def score_samples(self, X: npt.ArrayLike, exposure: npt.ArrayLike | None = None) -> FloatArray:
+        """Log-likelihood of each row, in nats, the base measure included.
+
+        Parameters
+        ----------
+        X, exposure
+            As in ``fit``.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
+        model, parameters = self._fitted_model()
+
+        def log_likelihood(block: Block) -> FloatArray:
+            log_evidence, _ = model.posterior(parameters, model.observe(block))
+            return log_evidence + model.log_base_measure(block).astype(log_evidence.dtype)
+
+        return self._map_rows(log_likelihood, X, exposure)
+
+    def predict(self, X: npt.ArrayLike, exposure: npt.ArrayLike | None = None) -> Array:
+        """Index of the most probable component of each row.
+
+        Parameters
+        ----------
+        X, exposure
+            As in ``fit``.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
+        model, parameters = self._fitted_model()
+        return self._map_rows(lambda block: model.posterior(parameters, model.observe(block))[1].argmax(axis=0), X, exposure)
+
+    def predict_proba(self, X: npt.ArrayLike, exposure: npt.ArrayLike | None = None) -> FloatArray:
+        """Responsibilities: the posterior probability of each component for each row.
+
+        Parameters
+        ----------
+        X, exposure
+            As in ``fit``.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_components)
+        """
+        model, parameters = self._fitted_model()
+        return self._map_rows(lambda block: np.exp(model.posterior(parameters, model.observe(block))[1]).T, X, exposure)
+
+    def _map_rows(self, function: Any, X: npt.ArrayLike, exposure: npt.ArrayLike | None) -> Array:
+        rows = self._query(X, exposure=exposure)
+        with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
+            return rows.map(function, pool)
+
+    def sample(self, n_samples: int = 1, random_state: Any = None) -> tuple[FloatArray, Array]:
+        """Draw rows, at exposure 1.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+        random_state : int, RandomState instance or None, default=None
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+        labels : ndarray of shape (n_samples,)
+            The component of each row.
+        """
+        check_is_fitted(self, "weights_")
+        if n_samples < 1:
+            raise ValueError(f"n_samples must be at least 1, got {n_samples}.")
+        random_state = check_random_state(random_state)
+        family = self._get_family()
+        weights = np.asarray(self.weights_, dtype=np.float64)
+        labels = random_state.choice(len(weights), size=n_samples, p=weights / weights.sum())
+        eta = family.from_standard(*self._standard_parameters())
+        return family.sample(eta[:, labels], random_state).astype(self.weights_.dtype), labels
+
+    @classmethod
+    def _from_parameters(cls, mixture: Self, weights: npt.ArrayLike, parameters: dict[str, npt.ArrayLike]) -> Self:
+        """Give an unfitted mixture its parameters."""
+        family = mixture._get_family()
+        mixture.weights_ = check_mixing_weights(weights, "weights", mixture.n_components)
+        for name in family.attribute_names:
+            value = np.array(parameters[name], dtype=np.float64)
+            if value.ndim < 2 or len(value) != mixture.n_components:
+                raise ValueError(
+                    f"{name} should have the shape (n_components, n_features) with n_components = "
+                    f"{mixture.n_components}, as in weights, but got {value.shape}."
+                )
+            setattr(mixture, name + "_", value)
+        family.from_standard(*mixture._standard_parameters())
+        mixture.n_features_in_ = value.shape[1]
+        mixture.n_parameters_ = count_parameters(family, mixture.n_components, mixture.n_features_in_)
+        return mixture
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        family = self._get_family()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.sparse = family.zero_statistics
+        tags.input_tags.positive_only = family.lower_limit >= 0
+        return tags
+
+
+def count_parameters(family: ExponentialFamily, n_components: int, n_features: int) -> int:
+    """Number of free parameters of a mixture."""
+    return n_components - 1 + n_components * n_features * family.n_parameters
+
+
+def check_mixing_weights(weights: npt.ArrayLike, name: str, n_components: int) -> FloatArray:
+    """Mixing weights as an array that sums to one."""
+    weights = np.array(weights, dtype=np.float64)
+    if weights.shape != (n_components,):
+        raise ValueError(f"{name} should have the shape ({n_components},), but got {weights.shape}.")
+    if not (weights >= 0).all() or not np.isclose(weights.sum(), 1.0, rtol=0.0, atol=1e-6):
+        raise ValueError(f"{name} must be non-negative and sum to one, but got {weights}.")
+    return weights / weights.sum()

@@ -1,0 +1,76 @@
+"""What went wrong in a fit, in words that name the component and the column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from .._base import column_label
+from .._em import Run
+from .._typing import Array
+from ._model import MixtureModel, MixtureParameters
+
+# Two components are one where telling them apart takes more rows than this many times those there are.
+_DUPLICATE_NATS = 1e-3
+# A component that explains less than this many rows is empty.
+_EMPTY_ROWS = 1e-6
+_MOST_NAMED = 3
+
+
+def failures(estimator: Any, model: MixtureModel, run: Run) -> Iterator[str]:
+    """Reasons not to trust a fit, one message for each kind."""
+    name = type(estimator).__name__
+    parameters = run.state.parameters
+    if not run.converged and estimator.max_iter > 0:
+        yield (
+            f"{name} did not converge within max_iter={estimator.max_iter} steps; increase max_iter, or tol if "
+            f"{estimator.tol:g} nats per sample is more than you need."
+        )
+    empty = np.flatnonzero(run.state.statistics.counts < _EMPTY_ROWS)
+    if empty.size:
+        yield f"{name}: {_named(empty)} empty: no row has any probability of it. Fewer components would do."
+    pairs = [pair for pair in duplicates(model, parameters, run.state.statistics.weight) if not np.isin(pair, empty).any()]
+    if pairs:
+        listed = ", ".join(f"{a} and {b}" for a, b in pairs[:_MOST_NAMED])
+        yield f"{name}: components {listed} are duplicates of each other. Fewer components would do."
+    at_bound = model.family.at_bound(parameters.eta)
+    if at_bound.any():
+        yield (
+            f"{name}: {_places(estimator, at_bound)} collapsed onto (nearly) a single value; its parameters are held at a "
+            "bound, where the entropy sum is not the ELBO. Use fewer components, or prior_counts > 0."
+        )
+    at_zero = model.family.at_zero(parameters.eta)
+    if at_zero.any():
+        yield (
+            f"{name}: {_places(estimator, at_zero)} at the limit where some values have probability zero "
+            f"({int(at_zero.sum())} of {at_zero.size} parameters). Rows with such values would be impossible; "
+            "prior_counts > 0 smooths."
+        )
+
+
+def duplicates(model: MixtureModel, parameters: MixtureParameters, n_rows: float) -> list[tuple[int, int]]:
+    """Pairs of components that the data cannot tell apart: n times the smaller weight times their divergence is nothing."""
+    weights = np.exp(parameters.log_weights)
+    pairs = []
+    for a in range(len(weights)):
+        divergence = model.family.divergence(parameters.eta[:, [a]], parameters.eta).sum(axis=-1)
+        evidence = n_rows * np.minimum(weights, weights[a]) * divergence
+        pairs += [(a, int(b)) for b in np.flatnonzero(evidence < _DUPLICATE_NATS) if b > a]
+    return pairs
+
+
+def _named(components: Array) -> str:
+    listed = ", ".join(map(str, components))
+    return f"component {listed} is" if len(components) == 1 else f"components {listed} are"
+
+
+def _places(estimator: Any, mask: Array) -> str:
+    components, columns = np.nonzero(mask)
+    places = [
+        f"component {component} in {column_label(estimator, int(column))}"
+        for component, column in zip(components[:_MOST_NAMED], columns[:_MOST_NAMED], strict=True)
+    ]
+    more = len(components) - len(places)
+    return ", ".join(places) + (f" and {more} more" if more else "") + (" is" if len(components) == 1 else " are")

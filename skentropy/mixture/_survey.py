@@ -1,0 +1,219 @@
+"""What a fit must know of its data before it starts: two passes over the rows, each a sum of additive statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from .._blocks import Block
+from .._typing import Array, FloatArray, Matrix
+from ..families import ExponentialFamily
+from ._model import MixtureModel
+
+
+@dataclass(frozen=True)
+class ColumnSurvey:
+    """Column by column: weight of the observed entries, their mean and scatter, zeros and the smallest positive value.
+
+    Means and scatters are merged as in Chan, Golub and LeVeque (1983), so that large means cost no digits.
+    """
+
+    weight: FloatArray
+    mean: FloatArray
+    scatter: FloatArray
+    smallest_positive: FloatArray
+    n_zeros: Array
+    n_empty_rows: int
+
+    def __add__(self, other: ColumnSurvey) -> ColumnSurvey:
+        weight = self.weight + other.weight
+        share = np.divide(other.weight, weight, out=np.zeros_like(weight), where=weight > 0)
+        step = other.mean - self.mean
+        return ColumnSurvey(
+            weight,
+            self.mean + share * step,
+            self.scatter + other.scatter + share * self.weight * step**2,
+            np.minimum(self.smallest_positive, other.smallest_positive),
+            self.n_zeros + other.n_zeros,
+            self.n_empty_rows + other.n_empty_rows,
+        )
+
+    @property
+    def variance(self) -> FloatArray:
+        """Variance of each column, with the denominator n."""
+        return np.divide(self.scatter, self.weight, out=np.zeros_like(self.scatter), where=self.weight > 0)
+
+
+def survey_columns(block: Block) -> ColumnSurvey:
+    """Survey one block of rows."""
+    if sparse.issparse(block.X):
+        return _survey_sparse(block)
+    X = block.X.astype(np.float64, copy=False)
+    missing = np.isnan(X)
+    observed = ~missing
+    w = observed * (np.ones(block.n_rows) if block.weight is None else block.weight)[:, np.newaxis]
+    weight = w.sum(axis=0)
+    filled = np.where(missing, 0.0, X)
+    mean = np.divide((w * filled).sum(axis=0), weight, out=np.zeros_like(weight), where=weight > 0)
+    return ColumnSurvey(
+        weight=weight,
+        mean=mean,
+        scatter=(w * (filled - mean) ** 2).sum(axis=0),
+        smallest_positive=np.where(X > 0, X, np.inf).min(axis=0),
+        n_zeros=(X == 0).sum(axis=0),
+        n_empty_rows=int(missing.all(axis=1).sum()),
+    )
+
+
+def _survey_sparse(block: Block) -> ColumnSurvey:
+    X = block.X
+    n_features = X.shape[1]
+    data = X.data.astype(np.float64, copy=False)
+    missing = np.isnan(data)
+    rows = np.repeat(np.arange(block.n_rows), np.diff(X.indptr))
+    row_weight = np.ones(block.n_rows) if block.weight is None else block.weight.astype(np.float64, copy=False)
+    w = np.where(missing, 0.0, row_weight[rows])
+    filled = np.where(missing, 0.0, data)
+
+    def column_sums(values: Array) -> FloatArray:
+        return np.bincount(X.indices, weights=values, minlength=n_features)
+
+    weight = row_weight.sum() - column_sums(np.where(missing, row_weight[rows], 0.0))
+    mean = np.divide(column_sums(w * filled), weight, out=np.zeros_like(weight), where=weight > 0)
+    unstored = weight - column_sums(w)
+    smallest = np.full(n_features, np.inf)
+    positive = filled > 0
+    np.minimum.at(smallest, X.indices[positive], filled[positive])
+    return ColumnSurvey(
+        weight=weight,
+        mean=mean,
+        scatter=column_sums(w * (filled - mean[X.indices]) ** 2) + unstored * mean**2,
+        smallest_positive=smallest,
+        n_zeros=np.zeros(n_features, dtype=int),
+        n_empty_rows=0,
+    )
+
+
+def count_outside_support(block: Block, family: ExponentialFamily, zeros_allowed: bool) -> Array:
+    """Number of values outside the support, column by column."""
+    values = block.X.data if sparse.issparse(block.X) else block.X
+    inside = family.in_support(values) | np.isnan(values)
+    if zeros_allowed:
+        inside |= values == 0
+    if sparse.issparse(block.X):
+        return np.bincount(block.X.indices[~inside], minlength=block.X.shape[1])
+    return (~inside).sum(axis=0)
+
+
+@dataclass(frozen=True)
+class DataSummary:
+    """Pooled statistics of all rows, the data's constant, and a sample of distinct rows.
+
+    Attributes
+    ----------
+    sums : sum of w m T(x), shape (S, D)
+    exposures : sum of w s m, shape (D,) or (1,)
+    log_base_measure : sum of w log h(x)
+    sample : RowSample
+    """
+
+    sums: FloatArray
+    exposures: FloatArray
+    log_base_measure: float
+    sample: RowSample
+
+    def __add__(self, other: DataSummary) -> DataSummary:
+        return DataSummary(
+            self.sums + other.sums,
+            self.exposures + other.exposures,
+            self.log_base_measure + other.log_base_measure,
+            self.sample + other.sample,
+        )
+
+
+def summarize(block: Block, model: MixtureModel, sample_size: int, salt: int) -> DataSummary:
+    """Summarise one block of rows."""
+    observations = model.observe(block)
+    weight = np.ones(block.n_rows) if block.weight is None else block.weight.astype(np.float64, copy=False)
+    sums = [np.asarray(weight @ T, dtype=np.float64).ravel() for T in observations.statistics]
+    return DataSummary(
+        sums=np.stack(sums),
+        exposures=observations.column_sums(weight[np.newaxis])[0],
+        log_base_measure=model.total_log_base_measure(block),
+        sample=RowSample.of_block(block, weight, sample_size, salt),
+    )
+
+
+@dataclass(frozen=True)
+class RowSample:
+    """The distinct rows with the smallest hash keys, their summed weights and one of their indices, in order of the keys.
+
+    Which rows are drawn, and in which order, depends on their contents alone: neither on the order of the rows nor on
+    whether a row stands there twice or once with twice the weight. A bottom-k sketch, hence additive.
+    """
+
+    keys: Array
+    weight: FloatArray
+    index: Array
+    size: int
+
+    @classmethod
+    def of_block(cls, block: Block, weight: FloatArray, size: int, salt: int) -> RowSample:
+        keep = np.flatnonzero(weight > 0)
+        return cls._merge(hash_rows(block.X, block.exposure, salt)[keep], weight[keep], block.start + keep, size)
+
+    @classmethod
+    def _merge(cls, keys: Array, weight: FloatArray, index: Array, size: int) -> RowSample:
+        keys, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+        total = np.bincount(inverse, weights=weight, minlength=len(keys))
+        return cls(keys[:size], total[:size], index[first][:size], size)
+
+    def __add__(self, other: RowSample) -> RowSample:
+        if len(self.keys) == self.size:
+            other = other._below(self.keys[-1])
+        pairs: Sequence[tuple[Array, Array]] = [
+            (self.keys, other.keys),
+            (self.weight, other.weight),
+            (self.index, other.index),
+        ]
+        keys, weight, index = (np.concatenate(pair) for pair in pairs)
+        return self._merge(keys, weight, index, self.size)
+
+    def _below(self, key: int) -> RowSample:
+        n = int(np.searchsorted(self.keys, key, side="right"))
+        return RowSample(self.keys[:n], self.weight[:n], self.index[:n], self.size)
+
+
+def hash_rows(X: Matrix, exposure: FloatArray | None, salt: int) -> Array:
+    """64-bit keys of the rows' contents, equal for dense and sparse rows and for float32 and float64 of equal value."""
+    multipliers = np.random.Generator(np.random.PCG64(salt)).integers(2**63, size=X.shape[1] + 2, dtype=np.uint64)
+    multipliers = multipliers * np.uint64(2) + np.uint64(1)
+    with np.errstate(over="ignore"):
+        if sparse.issparse(X):
+            mixed = _mix(_bits(X.data)) * multipliers[X.indices]
+            sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(mixed, dtype=np.uint64)])
+            keys = sums[X.indptr[1:]] - sums[X.indptr[:-1]]
+        else:
+            keys = (_mix(_bits(X)) * multipliers[:-2]).sum(axis=1, dtype=np.uint64)
+        if exposure is not None:
+            keys = keys + _mix(_bits(exposure)) * multipliers[-2]
+        return _mix(keys + multipliers[-1])
+
+
+def _bits(X: Array) -> Array:
+    """The bits of the values as doubles; one zero, one NaN."""
+    X = X.astype(np.float64) + 0.0
+    X[np.isnan(X)] = np.nan
+    return X.view(np.uint64)
+
+
+def _mix(bits: Array) -> Array:
+    """MurmurHash3's 64-bit finaliser, which keeps 0 at 0."""
+    bits = bits ^ (bits >> np.uint64(33))
+    bits = bits * np.uint64(0xFF51AFD7ED558CCD)
+    bits = bits ^ (bits >> np.uint64(33))
+    bits = bits * np.uint64(0xC4CEB9FE1A85EC53)
+    return bits ^ (bits >> np.uint64(33))
