@@ -14,7 +14,11 @@ from .entropy import EntropySum
 
 # Rounding errors of a bound, in units of machine epsilon times the sum of the absolute values of its terms.
 _ROUNDING_UNITS = 16
-# Consecutive cycles that must agree that the rest is below tol, and cycles whose slowest rate is remembered.
+# Steps that an extrapolation learns from.
+_MEMORY = 5
+# An extrapolation that is refused shortens the next ones by this factor, one that is kept lengthens them again.
+_DAMPING = 4.0
+# Consecutive steps that must agree that the rest is below tol, and steps whose slowest rate is remembered.
 _PATIENCE = 2
 _RATE_MEMORY = 6
 
@@ -54,6 +58,15 @@ class State:
     objective: float
 
 
+@dataclass(frozen=True)
+class _Trial:
+    """A plain EM step, its entropy sum, and the objective that it is known to reach."""
+
+    plain: Any
+    terms: EntropySum
+    bound: float
+
+
 @dataclass
 class Run:
     """One run of EM: where it is, and how it came there.
@@ -70,6 +83,15 @@ class Run:
     @property
     def n_iter(self) -> int:
         return len(self.lower_bounds)
+
+    def record(self, state: State, step: _Trial) -> None:
+        """Move to a state that an EM step or an extrapolation of it has led to.
+
+        An extrapolation may fall short of the step for one evaluation; what is known to be reachable is the step's bound.
+        """
+        self.state = state
+        self.lower_bounds.append(state.elbo if state.objective >= step.bound else step.terms.value)
+        self.entropy_sums.append(step.terms)
 
 
 class Watcher(Protocol):
@@ -107,8 +129,10 @@ def run_em(
     max_iter : int
         Largest number of EM steps.
     accelerate : bool
-        Extrapolate every second step (SQUAREM, Varadhan and Roland 2008). The entropy sum of the plain step is a lower
-        bound of what the plain step reaches and costs no pass over the data; an extrapolation below it is refused.
+        Extrapolate from the last steps (Anderson acceleration, of which SQUAREM is the case with one step of memory). An
+        extrapolation is judged when the step after it is known: it is kept if the entropy sum there, a lower bound of what
+        has been reached that costs no pass over the data, is no less than that of the plain step. The objective therefore
+        never falls.
     epsilon : float
         Machine epsilon of the data's floating-point type.
     watcher : Watcher or None
@@ -121,37 +145,32 @@ def run_em(
         return State(parameters, statistics, elbo, elbo + model.log_prior(parameters, statistics))
 
     run = Run(evaluate(parameters))
-    path = _Path(model)
-    tail = _GeometricTail(tol)
+    path, tail = _Path(model), _Tail(tol)
+    trial: _Trial | None = None
     while run.n_iter < max_iter:
         start = run.state
         plain = model.maximize(start.statistics)
         terms = model.entropy_sum(plain, start.statistics)
-        noise = _ROUNDING_UNITS * epsilon * terms.magnitude
-        rate = path.extend(start.parameters, plain)
-        proposal = path.extrapolate() if accelerate else None
-        run.state = evaluate(plain if proposal is None else proposal)
         bound = terms.value + model.log_prior(plain, start.statistics)
-        if proposal is not None:
-            accepted = run.state.objective >= bound - noise
-            path.judge(accepted)
-            if not accepted:
-                run.state = evaluate(plain)
-        run.lower_bounds.append(run.state.elbo)
-        run.entropy_sums.append(terms)
-
-        if tail.ends(run.state.objective - start.objective, rate, noise):
-            limit = model.to_limit(run.state.parameters)
-            at_limit = None if limit is None else evaluate(limit)
-            if at_limit is None or not at_limit.objective >= run.state.objective - noise:
-                run.converged = True
-            else:
-                run.state = at_limit
-                run.lower_bounds[-1] = at_limit.elbo
-                path.restart()
-                tail.restart()
+        noise = _ROUNDING_UNITS * epsilon * terms.magnitude
+        if trial is not None and not bound >= trial.bound - noise:
+            path.refuse()
+            run.record(evaluate(trial.plain), trial)
+            trial = None
+        else:
+            path.extend(start.parameters, plain, kept=trial is not None)
+            trial = _Trial(plain, terms, bound)
+            run.converged = tail.ends(bound - start.objective, path.stretch, noise)
+            extrapolated = path.extrapolate(plain) if accelerate and not run.converged else None
+            run.record(evaluate(plain if extrapolated is None else extrapolated), trial)
+            if extrapolated is None:
+                trial = None
         if (watcher is not None and watcher.on_step(run)) or run.converged:
             break
+    if trial is not None and not run.state.objective >= trial.bound:
+        run.state = evaluate(trial.plain)
+    if run.lower_bounds:
+        run.lower_bounds[-1] = run.state.elbo
     if watcher is not None:
         watcher.on_end(run)
     return run
@@ -164,82 +183,77 @@ def best_of(run_once: Callable[[int], Run], n_init: int, n_jobs: int) -> Run:
 
 
 class _Path:
-    """The last two EM steps in packed coordinates: their ratio, and SQUAREM's extrapolation (Varadhan and Roland 2008).
+    """The last EM steps in packed coordinates, and Anderson's extrapolation from them (Walker and Ni 2011).
 
-    With steps r and r + v from theta, the extrapolation is theta - 2 a r + a^2 v, a = -|r| / |v| (their scheme S3).
+    With points x and steps f, the combination of the last differences of f that best explains f is where the steps would
+    vanish if they changed linearly.
     """
 
     def __init__(self, model: Model) -> None:
         self._model = model
-        self._longest = 4.0
-        self.restart()
-
-    def restart(self) -> None:
-        """Forget the steps; the next one begins anew."""
-        self._origin: Array | None = None
+        self._points: list[Array] = []
         self._steps: list[Array] = []
+        self._share = 1.0
+        self._correction: Array | None = None
 
-    def extend(self, start: Any, plain: Any) -> float | None:
-        """Add the EM step from ``start`` to ``plain``; return its length relative to the step before, if there is one."""
-        self._like = plain
-        origin = self._model.pack(start)
-        self._steps = [*self._steps[-1:], self._model.pack(plain) - origin]
-        if len(self._steps) == 1:
-            self._origin = origin
-            return None
-        self._origin = origin - self._steps[0]
-        first, second = map(np.linalg.norm, self._steps)
-        return float(second / first) if first > 0 else 0.0
+    def extend(self, start: Any, plain: Any, *, kept: bool) -> None:
+        """Add the EM step from ``start`` to ``plain``; ``kept`` says that an extrapolation led to ``start``."""
+        if kept:
+            self._share = min(1.0, self._share * _DAMPING)
+        point = self._model.pack(start)
+        self._points = [*self._points[-_MEMORY:], point]
+        self._steps = [*self._steps[-_MEMORY:], self._model.pack(plain) - point]
+        self._correction = None if len(self._points) < 2 else self._secant_correction()
 
-    def extrapolate(self) -> Any | None:
-        """Parameters further along the path, inside the domain; None where there is no second step or no use."""
-        if len(self._steps) < 2:
+    def _secant_correction(self) -> Array:
+        differences = np.diff(self._steps, axis=0).T
+        length = np.linalg.norm(differences, axis=0)
+        length[length == 0] = 1.0
+        shares = np.linalg.lstsq(differences / length, self._steps[-1], rcond=1e-10)[0] / length
+        return -(np.diff(self._points, axis=0).T + differences) @ shares
+
+    @property
+    def stretch(self) -> float | None:
+        """How many times longer the way to the estimated end is than the last step; None if that is not known yet."""
+        if self._correction is None:
             return None
-        r, v = self._steps[0], self._steps[1] - self._steps[0]
-        curvature = np.linalg.norm(v)
-        length = min(np.linalg.norm(r) / curvature, self._longest) if curvature > 0 else self._longest
-        self._length = length
-        while length > 1.01:
-            candidate = self._model.unpack(self._origin + 2.0 * length * r + length**2 * v, self._like)
+        step = np.linalg.norm(self._steps[-1])
+        return float(np.linalg.norm(self._steps[-1] + self._correction) / step) if step > 0 else 1.0
+
+    def extrapolate(self, plain: Any) -> Any | None:
+        """Parameters towards the estimated end, inside the domain; None if there is no estimate yet."""
+        share = self._share
+        while self._correction is not None and share > 1e-3:
+            target = self._points[-1] + self._steps[-1] + share * self._correction
+            candidate = self._model.unpack(target, plain)
             if candidate is not None:
                 return candidate
-            length /= 2.0
+            share /= _DAMPING
         return None
 
-    def judge(self, accepted: bool) -> None:
-        """Take note of whether the last extrapolation was kept: longer ones are tried, or shorter."""
-        if accepted:
-            self._longest *= 4.0 if self._length == self._longest else 1.0
-            self.restart()
-        else:
-            self._longest = max(self._length / 4.0, 4.0)
-            self._steps = self._steps[-1:]
+    def refuse(self) -> None:
+        """Take note that the last extrapolation did not pay."""
+        self._share = max(self._share / _DAMPING, 1e-2)
 
 
-class _GeometricTail:
+class _Tail:
     """Estimates what the steps still to come will add, rather than look at the last step alone.
 
-    Where EM converges linearly at the rate c, a step that gains g is followed by steps that gain g (c^2 + c^4 + ...). The
-    rate is the slowest one of the last cycles, since after an extrapolation the first step shows a faster one.
+    Near a maximum the ELBO that a step gains for fixed posteriors is half the step's squared length in the metric of the
+    complete data, and what is missing is half the product of the step and the way to the end: their ratio times the gain.
+    The largest of the last few ratios counts, since single steps can hide the slowest direction.
     """
 
     def __init__(self, tol: float) -> None:
         self._tol = tol
-        self.restart()
-
-    def restart(self) -> None:
-        self._gain = np.inf
-        self._rates: list[float] = []
+        self._stretches: list[float] = []
         self._in_favour = 0
 
-    def ends(self, gain: float, rate: float | None, noise: float) -> bool:
-        """Whether the run can end after a step with this gain, and this ratio of the last two steps (None: unknown)."""
-        first_gain, self._gain = self._gain, gain
-        if rate is None:
-            return False
-        self._rates = [*self._rates[1 - _RATE_MEMORY :], min(rate, 1.0)]
-        square = max(self._rates) ** 2
-        ahead = np.inf if square >= 1.0 else max(first_gain, 0.0) * square / (1.0 - square)
-        below = max(ahead, gain) <= self._tol or max(first_gain, gain) <= noise
+    def ends(self, gain: float, stretch: float | None, noise: float) -> bool:
+        """Whether the run can end, given what its last step gains, and the size of rounding errors."""
+        if stretch is not None:
+            self._stretches = [*self._stretches[1 - _RATE_MEMORY :], max(stretch, 1.0)]
+        known = bool(self._stretches)
+        below = gain <= noise or (known and gain * max(self._stretches) <= self._tol)
         self._in_favour = self._in_favour + 1 if below else 0
         return self._in_favour >= _PATIENCE
