@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from ._callbacks import CallbackSupportMixin
-from ._typing import FloatArray, Matrix
+from ._typing import ArrayLike, FloatArray, Matrix
 from .entropy import EntropySum
 
 
@@ -37,10 +36,10 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
     stationarity_gap_: float
 
     @abstractmethod
-    def _evaluate(self, X: npt.ArrayLike, sample_weight: npt.ArrayLike | None, **row_data: Any) -> Evaluation:
+    def _evaluate(self, X: ArrayLike, sample_weight: ArrayLike | None, **row_data: Any) -> Evaluation:
         """Evaluate the fitted model on X."""
 
-    def score(self, X: npt.ArrayLike, y: Any = None, sample_weight: npt.ArrayLike | None = None) -> float:
+    def score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """Weighted mean log-likelihood of X, nats per sample, the base measure included.
 
         Parameters
@@ -55,9 +54,7 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
         """
         return self._evaluate(X, sample_weight).elbo
 
-    def entropy_sum(
-        self, X: npt.ArrayLike | None = None, sample_weight: npt.ArrayLike | None = None, **row_data: Any
-    ) -> EntropySum:
+    def entropy_sum(self, X: ArrayLike | None = None, sample_weight: ArrayLike | None = None, **row_data: Any) -> EntropySum:
         """Entropy sum, term by term, nats per sample.
 
         Parameters
@@ -80,9 +77,9 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
 
     def entropy_sum_score(
         self,
-        X: npt.ArrayLike | None = None,
+        X: ArrayLike | None = None,
         y: Any = None,
-        sample_weight: npt.ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
         **row_data: Any,
     ) -> float:
         """Value of the entropy sum, nats per sample; at convergence, of the training data, the ELBO.
@@ -102,9 +99,7 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
         """
         return self.entropy_sum(X, sample_weight, **row_data).value
 
-    def stationarity_gap(
-        self, X: npt.ArrayLike | None = None, sample_weight: npt.ArrayLike | None = None, **row_data: Any
-    ) -> float:
+    def stationarity_gap(self, X: ArrayLike | None = None, sample_weight: ArrayLike | None = None, **row_data: Any) -> float:
         """Entropy sum less ELBO, signed, nats per sample.
 
         Zero at convergence on the training data; that it is zero is necessary for convergence, never sufficient. On other
@@ -125,7 +120,7 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
         evaluation = self._evaluate(X, sample_weight, **row_data)
         return evaluation.entropy_sum.value - evaluation.elbo
 
-    def bic(self, X: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, **row_data: Any) -> float:
+    def bic(self, X: ArrayLike, sample_weight: ArrayLike | None = None, **row_data: Any) -> float:
         """Bayesian information criterion of X, in nats; the lower the better.
 
         With sample weights their sum is the number of samples.
@@ -142,7 +137,7 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
         evaluation = self._evaluate(X, sample_weight, **row_data)
         return self._bic(evaluation)
 
-    def aic(self, X: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, **row_data: Any) -> float:
+    def aic(self, X: ArrayLike, sample_weight: ArrayLike | None = None, **row_data: Any) -> float:
         """Akaike information criterion of X, in nats; the lower the better.
 
         Parameters
@@ -157,7 +152,7 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
         evaluation = self._evaluate(X, sample_weight, **row_data)
         return -2.0 * evaluation.weight * evaluation.elbo + 2.0 * self.n_parameters_
 
-    def icl(self, X: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, **row_data: Any) -> float:
+    def icl(self, X: ArrayLike, sample_weight: ArrayLike | None = None, **row_data: Any) -> float:
         """Integrated completed likelihood of X (Biernacki et al. 2000), in nats; the lower the better.
 
         The Bayesian information criterion plus twice the posteriors' entropy, which is one of the terms of the entropy
@@ -179,7 +174,7 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
         return -2.0 * evaluation.weight * evaluation.elbo + float(np.log(evaluation.weight)) * self.n_parameters_
 
 
-def check_weights(sample_weight: npt.ArrayLike | None, X: Matrix) -> FloatArray | None:
+def check_weights(sample_weight: ArrayLike | None, X: Matrix) -> FloatArray | None:
     """Sample weights as an array, or None.
 
     Raises

@@ -6,9 +6,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse as sp
 
 Array: TypeAlias = npt.NDArray[Any]
-SparseMatrix: TypeAlias = sp.csr_matrix | sp.csr_array
-Matrix: TypeAlias = Array | SparseMatrix
 FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
+# An array or a CSR matrix; SciPy has no types for the latter.
+Matrix: TypeAlias = Any
+# Whatever scikit-learn's validation turns into an array: lists, arrays, pandas and polars frames, sparse matrices.
+ArrayLike: TypeAlias = Any

@@ -15,8 +15,14 @@ TINY = 5e-324
 
 
 def safe_log(x: Array) -> Array:
-    """Logarithm whose value at 0 is that of the smallest positive double, -744.44."""
-    return np.log(np.maximum(x, TINY))
+    """Logarithm, in double precision, whose value at 0 is that of the smallest positive double, -744.44."""
+    return np.log(np.maximum(x, np.float64(TINY)))
+
+
+def safe_exp(x: Array) -> Array:
+    """Exponential, the inverse of ``safe_log``: exactly 0 where that one took the logarithm of 0."""
+    value = np.exp(x)
+    return np.where(value <= TINY, 0.0, value)
 
 
 class ExponentialFamily(ABC):
@@ -81,7 +87,7 @@ class ExponentialFamily(ABC):
 
     @abstractmethod
     def sufficient_statistics(self, X: Matrix) -> tuple[Matrix, ...]:
-        """T(x) of every entry: a tuple of ``n_statistics`` arrays shaped like X (sparse for sparse X)."""
+        """T(x) of every entry: a tuple of ``n_statistics`` arrays shaped like X, of its dtype (sparse for sparse X)."""
 
     @abstractmethod
     def log_partition(self, eta: Array) -> Array:
@@ -119,10 +125,14 @@ class ExponentialFamily(ABC):
 
     @abstractmethod
     def sample(self, eta: Array, random_state: np.random.RandomState, exposure: Array | None = None) -> Array:
-        """One draw for each distribution, shape ``eta.shape[1:]``; exposures broadcast against it."""
+        """One draw for each distribution, shape ``eta.shape[1:]``; exposures broadcast against it.
+
+        Draws lie in the support: one that double precision would round onto its edge is moved to the nearest value
+        inside.
+        """
 
     @abstractmethod
-    def in_support(self, X: Array) -> Array:
+    def in_support(self, X: Array, exposure: Array | float = 1.0) -> Array:
         """Boolean array: which entries have positive density. Infinite values never have; NaN is the caller's."""
 
     def log_base_measure(self, X: Array, exposure: Array | float = 1.0) -> Array:
@@ -151,9 +161,12 @@ class ExponentialFamily(ABC):
     # Derived, final.
 
     def log_prob(self, X: Array, eta: Array, exposure: Array | float = 1.0) -> Array:
-        r"""Log-density of every entry: :math:`\eta \cdot T(x) - s A(\eta) + \log h(x; s)`, broadcast over both."""
-        statistics = np.stack(np.broadcast_arrays(*self.sufficient_statistics(X)))
-        inner = (statistics * eta).sum(axis=0)
+        r"""Log-density of every entry: :math:`\eta \cdot T(x) - s A(\eta) + \log h(x; s)`.
+
+        X and the exposures broadcast against ``eta.shape[1:]``. X lies in the support: nothing is checked here. Where a
+        probability of zero is held as the smallest positive double, values it forbids have -744 and not -inf.
+        """
+        inner = sum(t * e for t, e in zip(self.sufficient_statistics(X), eta, strict=True))
         return inner - exposure * self.log_partition(eta) + self.log_base_measure(X, exposure)
 
     def pseudo_entropy(self, eta: Array) -> Array:

@@ -17,5 +17,10 @@ def check_parameter(
     bad = too_low | too_high | np.isnan(value)
     if bad.any():
         interval = f"{'(' if open_low else '['}{low:g}, {high:g}{')' if open_high else ']'}"
-        raise ValueError(f"Every {name} must lie in {interval}; got {value[bad].flat[0]!r}.")
+        raise ValueError(f"Every {name} must lie in {interval}; got {float(value[bad].flat[0])!r}.")
     return value
+
+
+def check_probability(value: Array, name: str = "probability", *, open_low: bool = False, open_high: bool = False) -> Array:
+    """Return probabilities as an array of floats, or say which values are outside their range."""
+    return check_parameter(value, name, low=0.0, high=1.0, open_low=open_low, open_high=open_high)

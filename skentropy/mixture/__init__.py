@@ -1,6 +1,7 @@
 """Mixtures of exponential families."""
 
+from ._exponential_family import ExponentialFamilyMixture
 from ._gamma import GammaMixture
 from ._poisson import PoissonMixture
 
-__all__ = ["GammaMixture", "PoissonMixture"]
+__all__ = ["ExponentialFamilyMixture", "GammaMixture", "PoissonMixture"]

@@ -11,7 +11,6 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import numpy.typing as npt
 from joblib import effective_n_jobs
 from scipy import sparse
 from sklearn.base import _fit_context
@@ -24,8 +23,7 @@ from .._base import Evaluation, LatentVariableModel, check_weights, list_columns
 from .._blocks import Block, Rows, thread_pool
 from .._em import Run, best_of, run_em
 from .._monitor import Monitor
-from .._typing import Array, FloatArray
-from ..entropy import EntropySum
+from .._typing import Array, ArrayLike, FloatArray
 from ..families import ExponentialFamily
 from ..families._base import safe_log
 from ._model import MixtureModel, MixtureParameters, Units
@@ -67,7 +65,7 @@ class BaseMixture(LatentVariableModel):
         max_iter: int,
         n_init: int,
         init_params: str,
-        weights_init: npt.ArrayLike | None,
+        weights_init: ArrayLike | None,
         prior_counts: float,
         accelerate: bool,
         warm_start: bool,
@@ -95,7 +93,7 @@ class BaseMixture(LatentVariableModel):
         """The family of the observable distribution."""
 
     @abstractmethod
-    def _get_parameters_init(self) -> dict[str, npt.ArrayLike | None]:
+    def _get_parameters_init(self) -> dict[str, ArrayLike | None]:
         """The user's initial standard parameters, under the names of the fitted ones without the underscore."""
 
     def _choose_substitutes(self, columns: ColumnSurvey) -> FloatArray | None:
@@ -111,10 +109,10 @@ class BaseMixture(LatentVariableModel):
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self,
-        X: npt.ArrayLike,
+        X: ArrayLike,
         y: Any = None,
-        sample_weight: npt.ArrayLike | None = None,
-        exposure: npt.ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        exposure: ArrayLike | None = None,
     ) -> Self:
         """Fit the mixture by maximum likelihood with accelerated EM.
 
@@ -150,10 +148,10 @@ class BaseMixture(LatentVariableModel):
     @_fit_context(prefer_skip_nested_validation=True)
     def fit_predict(
         self,
-        X: npt.ArrayLike,
+        X: ArrayLike,
         y: Any = None,
-        sample_weight: npt.ArrayLike | None = None,
-        exposure: npt.ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        exposure: ArrayLike | None = None,
     ) -> Array:
         """Fit the mixture and return the most probable component of each row.
 
@@ -170,7 +168,7 @@ class BaseMixture(LatentVariableModel):
         self._fit(X, sample_weight, exposure)
         return self.predict(X, exposure=exposure)
 
-    def _fit(self, X: npt.ArrayLike, sample_weight: npt.ArrayLike | None, exposure: npt.ArrayLike | None) -> None:
+    def _fit(self, X: ArrayLike, sample_weight: ArrayLike | None, exposure: ArrayLike | None) -> None:
         rows = self._rows(X, sample_weight, exposure, reset=True)
         n_threads = effective_n_jobs(self.n_jobs)
         salt, *seeds = check_random_state(self.random_state).randint(np.iinfo(np.int32).max, size=1 + self.n_init)
@@ -211,9 +209,9 @@ class BaseMixture(LatentVariableModel):
 
     def _rows(
         self,
-        X: npt.ArrayLike,
-        sample_weight: npt.ArrayLike | None = None,
-        exposure: npt.ArrayLike | None = None,
+        X: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        exposure: ArrayLike | None = None,
         *,
         reset: bool = False,
     ) -> Rows:
@@ -244,10 +242,12 @@ class BaseMixture(LatentVariableModel):
 
     def _check_support(self, rows: Rows, *, zeros_allowed: bool, pool: ThreadPoolExecutor | None = None) -> None:
         family = self._get_family()
-        n_outside = rows.sum(partial(count_outside_support, family=family, zeros_allowed=zeros_allowed), pool)
+        count = partial(count_outside_support, family=family, zeros_allowed=zeros_allowed)
+        n_outside, n_too_low = rows.sum(count, pool)
         if n_outside.any():
+            negative = "Negative values in data: " if n_too_low.any() and family.lower_limit == 0 else ""
             raise ValueError(
-                f"{type(self).__name__} takes {family.support}; X holds {n_outside.sum():.0f} other values, in "
+                f"{negative}{type(self).__name__} takes {family.support}; X holds {n_outside.sum():.0f} other values, in "
                 f"{list_columns(self, np.flatnonzero(n_outside))}."
             )
 
@@ -311,9 +311,7 @@ class BaseMixture(LatentVariableModel):
             return np.full(self.n_components, 1.0 / self.n_components)
         return check_mixing_weights(self.weights_init, "weights_init", self.n_components)
 
-    def _seeded_start(
-        self, model: MixtureModel, sample: Block, random_state: np.random.RandomState
-    ) -> MixtureParameters:
+    def _seeded_start(self, model: MixtureModel, sample: Block, random_state: np.random.RandomState) -> MixtureParameters:
         start = initial_parameters(model, sample, self.n_components, self.init_params, random_state)
         return start if self.weights_init is None else replace(start, log_weights=safe_log(self._initial_weights()))
 
@@ -352,15 +350,17 @@ class BaseMixture(LatentVariableModel):
         model = MixtureModel(family, units=units, substitutes=self._fitted_substitutes())
         return model, model.parameters(safe_log(weights), model.natural(standard))
 
-    def _query(self, X: npt.ArrayLike, sample_weight: Any = None, exposure: Any = None) -> Rows:
+    def _query(self, X: ArrayLike, sample_weight: Any = None, exposure: Any = None) -> Rows:
         """Validated data for a fitted mixture."""
         rows = self._rows(X, sample_weight, exposure)
         self._check_support(rows, zeros_allowed=self._fitted_substitutes() is not None)
         return rows
 
     def _evaluate(
-        self, X: npt.ArrayLike, sample_weight: npt.ArrayLike | None, exposure: npt.ArrayLike | None = None
+        self, X: ArrayLike, sample_weight: ArrayLike | None, exposure: ArrayLike | None = None, **row_data: Any
     ) -> Evaluation:
+        if row_data:
+            raise TypeError(f"{type(self).__name__} takes no {', '.join(row_data)}.")
         model, parameters = self._fitted_model()
         rows = self._query(X, sample_weight, exposure)
         with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
@@ -372,10 +372,10 @@ class BaseMixture(LatentVariableModel):
 
     def score(
         self,
-        X: npt.ArrayLike,
+        X: ArrayLike,
         y: Any = None,
-        sample_weight: npt.ArrayLike | None = None,
-        exposure: npt.ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        exposure: ArrayLike | None = None,
     ) -> float:
         """Weighted mean log-likelihood of X, nats per sample, the base measure included.
 
@@ -391,7 +391,7 @@ class BaseMixture(LatentVariableModel):
         """
         return self._evaluate(X, sample_weight, exposure).elbo
 
-    def score_samples(self, X: npt.ArrayLike, exposure: npt.ArrayLike | None = None) -> FloatArray:
+    def score_samples(self, X: ArrayLike, exposure: ArrayLike | None = None) -> FloatArray:
         """Log-likelihood of each row, in nats, the base measure included.
 
         Parameters
@@ -411,7 +411,7 @@ class BaseMixture(LatentVariableModel):
 
         return self._map_rows(log_likelihood, X, exposure)
 
-    def predict(self, X: npt.ArrayLike, exposure: npt.ArrayLike | None = None) -> Array:
+    def predict(self, X: ArrayLike, exposure: ArrayLike | None = None) -> Array:
         """Index of the most probable component of each row.
 
         Parameters
@@ -426,7 +426,7 @@ class BaseMixture(LatentVariableModel):
         model, parameters = self._fitted_model()
         return self._map_rows(lambda block: model.posterior(parameters, model.observe(block))[1].argmax(axis=0), X, exposure)
 
-    def predict_proba(self, X: npt.ArrayLike, exposure: npt.ArrayLike | None = None) -> FloatArray:
+    def predict_proba(self, X: ArrayLike, exposure: ArrayLike | None = None) -> FloatArray:
         """Responsibilities: the posterior probability of each component for each row.
 
         Parameters
@@ -441,7 +441,7 @@ class BaseMixture(LatentVariableModel):
         model, parameters = self._fitted_model()
         return self._map_rows(lambda block: np.exp(model.posterior(parameters, model.observe(block))[1]).T, X, exposure)
 
-    def _map_rows(self, function: Any, X: npt.ArrayLike, exposure: npt.ArrayLike | None) -> Array:
+    def _map_rows(self, function: Any, X: ArrayLike, exposure: ArrayLike | None) -> Array:
         rows = self._query(X, exposure=exposure)
         with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
             return rows.map(function, pool)
@@ -471,7 +471,7 @@ class BaseMixture(LatentVariableModel):
         return family.sample(eta[:, labels], random_state).astype(self.weights_.dtype), labels
 
     @classmethod
-    def _from_parameters(cls, mixture: Self, weights: npt.ArrayLike, parameters: dict[str, npt.ArrayLike]) -> Self:
+    def _from_parameters(cls, mixture: Self, weights: ArrayLike, parameters: dict[str, ArrayLike]) -> Self:
         """Give an unfitted mixture its parameters."""
         family = mixture._get_family()
         mixture.weights_ = check_mixing_weights(weights, "weights", mixture.n_components)
@@ -502,7 +502,7 @@ def count_parameters(family: ExponentialFamily, n_components: int, n_features: i
     return n_components - 1 + n_components * n_features * family.n_parameters
 
 
-def check_mixing_weights(weights: npt.ArrayLike, name: str, n_components: int) -> FloatArray:
+def check_mixing_weights(weights: ArrayLike, name: str, n_components: int) -> FloatArray:
     """Mixing weights as an array that sums to one."""
     weights = np.array(weights, dtype=np.float64)
     if weights.shape != (n_components,):

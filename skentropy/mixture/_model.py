@@ -115,9 +115,7 @@ class Units:
         return cls(location, scale)
 
     @classmethod
-    def of_mixture(
-        cls, family: ExponentialFamily, weights: FloatArray, standard: tuple[FloatArray, ...]
-    ) -> Units | None:
+    def of_mixture(cls, family: ExponentialFamily, weights: FloatArray, standard: tuple[FloatArray, ...]) -> Units | None:
         """Units for data of a mixture with these standard parameters."""
         if family.equivariance == "none":
             return None
@@ -219,9 +217,7 @@ class MixtureModel:
         log_h = self.log_base_measure(block)
         return float(log_h.sum() if block.weight is None else block.weight @ log_h)
 
-    def posterior(
-        self, parameters: MixtureParameters, observations: Observations
-    ) -> tuple[FloatArray, FloatArray]:
+    def posterior(self, parameters: MixtureParameters, observations: Observations) -> tuple[FloatArray, FloatArray]:
         """log p(x_n) without the base measure, shape (n_rows,), and log q_n(c), shape (K, n_rows)."""
         dtype = observations.statistics[0].dtype
         eta = parameters.eta.astype(dtype, copy=False)

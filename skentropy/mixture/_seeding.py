@@ -105,9 +105,7 @@ def kmeans_plusplus(
     return seeds
 
 
-def random_rows(
-    rows: SmoothedRows, weight: FloatArray, n_components: int, random_state: np.random.RandomState
-) -> list[int]:
+def random_rows(rows: SmoothedRows, weight: FloatArray, n_components: int, random_state: np.random.RandomState) -> list[int]:
     """Indices of distinct rows drawn with probability proportional to weight."""
     remaining = weight.copy()
     seeds = []

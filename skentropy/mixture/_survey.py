@@ -98,14 +98,23 @@ def _survey_sparse(block: Block) -> ColumnSurvey:
 
 
 def count_outside_support(block: Block, family: ExponentialFamily, zeros_allowed: bool) -> Array:
-    """Number of values outside the support, column by column."""
-    values = block.X.data if sparse.issparse(block.X) else block.X
-    inside = family.in_support(values) | np.isnan(values)
-    if zeros_allowed:
-        inside |= values == 0
-    if sparse.issparse(block.X):
-        return np.bincount(block.X.indices[~inside], minlength=block.X.shape[1])
-    return (~inside).sum(axis=0)
+    """Number of values outside the support, and how many of them are too low; column by column, shape (2, D)."""
+    X = block.X
+    exposure: Array | float = 1.0
+    if sparse.issparse(X):
+        if block.exposure is not None:
+            exposure = np.repeat(block.exposure, np.diff(X.indptr))
+        masks = _is_outside(family, X.data, exposure, zeros_allowed), X.data < family.lower_limit
+        return np.stack([np.bincount(X.indices[mask], minlength=X.shape[1]) for mask in masks])
+    if block.exposure is not None:
+        exposure = block.exposure[:, np.newaxis]
+    masks = _is_outside(family, X, exposure, zeros_allowed), family.lower_limit > X
+    return np.stack([mask.sum(axis=0) for mask in masks])
+
+
+def _is_outside(family: ExponentialFamily, values: Array, exposure: Array | float, zeros_allowed: bool) -> Array:
+    inside = family.in_support(values, exposure) | np.isnan(values)
+    return ~(inside | (values == 0)) if zeros_allowed else ~inside
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,77 @@
+"""The exponential families that models are made of: one file a family, one line here."""
+
+from __future__ import annotations
+
+from ._base import ExponentialFamily
+from ._bernoulli import Bernoulli
+from ._beta import Beta
+from ._binomial import Binomial
+from ._categorical import Categorical
+from ._check import check_family
+from ._exponential import Exponential
+from ._gamma import Gamma
+from ._gaussian import Gaussian
+from ._geometric import Geometric
+from ._inverse_gaussian import InverseGaussian
+from ._log_normal import LogNormal
+from ._negative_binomial import NegativeBinomial
+from ._poisson import Poisson
+
+__all__ = [
+    "FAMILIES",
+    "Bernoulli",
+    "Beta",
+    "Binomial",
+    "Categorical",
+    "Exponential",
+    "ExponentialFamily",
+    "Gamma",
+    "Gaussian",
+    "Geometric",
+    "InverseGaussian",
+    "LogNormal",
+    "NegativeBinomial",
+    "Poisson",
+    "check_family",
+    "get_family",
+]
+
+FAMILIES: dict[str, type[ExponentialFamily]] = {
+    "bernoulli": Bernoulli,
+    "beta": Beta,
+    "binomial": Binomial,
+    "categorical": Categorical,
+    "exponential": Exponential,
+    "gamma": Gamma,
+    "gaussian": Gaussian,
+    "geometric": Geometric,
+    "inverse_gaussian": InverseGaussian,
+    "log_normal": LogNormal,
+    "negative_binomial": NegativeBinomial,
+    "poisson": Poisson,
+}
+
+
+def get_family(family: str | ExponentialFamily) -> ExponentialFamily:
+    """Return the family of a name, made with its default arguments, or the family itself.
+
+    Parameters
+    ----------
+    family : str or ExponentialFamily
+        A key of ``FAMILIES``, or an instance of a family, of one's own as well.
+
+    Examples
+    --------
+    >>> from skentropy.families import NegativeBinomial, get_family
+    >>> get_family("poisson")
+    Poisson()
+    >>> get_family(NegativeBinomial(r=2.5))
+    NegativeBinomial(r=2.5)
+    """
+    if isinstance(family, ExponentialFamily):
+        return family
+    if isinstance(family, str) and family in FAMILIES:
+        return FAMILIES[family]()
+    if isinstance(family, str):
+        raise ValueError(f"Unknown family {family!r}; known are {', '.join(map(repr, FAMILIES))}.")
+    raise TypeError(f"A family is a name or an instance of an ExponentialFamily; got {family!r}.")

@@ -1,0 +1,101 @@
+"""The negative binomial family."""
+
+from __future__ import annotations
+
+from numbers import Real
+
+import numpy as np
+from scipy import special
+
+from .._typing import Array, Matrix
+from ._base import TINY, ExponentialFamily, safe_exp, safe_log
+from ._checks import check_probability
+from ._special import expected_log_gamma, log1mexp, log_factorial
+
+
+class NegativeBinomial(ExponentialFamily):
+    r"""Counts x = 0, 1, 2, ... of successes, each with probability p, before the r-th failure.
+
+    .. math::  p(x) = \binom{x + r - 1}{x} p^x (1 - p)^r
+
+    :math:`T = x`, :math:`\eta = \log p`, :math:`A = -r \log(1 - p)`, :math:`h = \binom{x + r - 1}{x}`. The mean is
+    :math:`\mu = rp / (1-p)` and the variance :math:`\mu + \mu^2 / r`: counts more dispersed than Poisson's, which is the
+    limit of large r. Fractional counts are allowed, with gamma functions for the factorials. Under an exposure s the
+    dispersion parameter is :math:`s r`.
+
+    Parameters
+    ----------
+    r : float, default=1.0
+        The dispersion parameter r, positive.
+
+    Examples
+    --------
+    >>> from skentropy.families import NegativeBinomial
+    >>> family = NegativeBinomial(r=2.5)
+    >>> eta = family.from_standard(0.4)
+    >>> print(f"{family.log_prob(3.0, eta):.4f} {family.entropy(eta):.4f}")
+    -2.1449 1.6743
+    """
+
+    name = "negative_binomial"
+    parameter_names = ("probability",)
+    support = "non-negative values"
+    lower_limit = 0.0
+    discrete = True
+    constant_base_measure = False
+    additive = True
+    zero_statistics = True
+
+    def __init__(self, r: float = 1.0) -> None:
+        if not isinstance(r, Real) or not 0.0 < r < np.inf:
+            raise ValueError(f"r must be a positive finite number; got {r!r}.")
+        self.r = r
+
+    def sufficient_statistics(self, X: Matrix) -> tuple[Matrix, ...]:
+        return (X,)
+
+    def log_partition(self, eta: Array) -> Array:
+        return -self.r * log1mexp(eta[0])
+
+    def mean(self, eta: Array) -> Array:
+        return self.r * np.exp(eta) / -np.expm1(eta)
+
+    def natural(self, mean: Array) -> Array:
+        # The second form where p is close to one, and log p would lose its digits.
+        return np.where(mean < self.r, safe_log(mean / (mean + self.r)), -np.log1p(self.r / np.maximum(mean, self.r)))
+
+    def to_standard(self, eta: Array) -> tuple[Array, ...]:
+        return (safe_exp(eta[0]),)
+
+    def from_standard(self, *parameters: Array) -> Array:
+        (probability,) = parameters
+        return safe_log(check_probability(probability, open_high=True))[np.newaxis]
+
+    def moments(self, eta: Array) -> tuple[Array, Array]:
+        mean = self.mean(eta)[0]
+        return mean, mean + mean**2 / self.r
+
+    def sample(self, eta: Array, random_state: np.random.RandomState, exposure: Array | None = None) -> Array:
+        shape = self.r * (1.0 if exposure is None else exposure)
+        return random_state.poisson(random_state.gamma(shape, np.exp(eta[0]) / -np.expm1(eta[0])))
+
+    def in_support(self, X: Array, exposure: Array | float = 1.0) -> Array:
+        return (X >= 0) & (np.inf > X)
+
+    def log_base_measure(self, X: Array, exposure: Array | float = 1.0) -> Array:
+        r = self.r * exposure
+        return special.gammaln(np.add(X, r, dtype=np.float64)) - special.gammaln(r) - log_factorial(X)
+
+    def expected_log_base_measure(self, eta: Array) -> Array:
+        mean = self.mean(eta)[0]
+
+        def log_generating(w: float) -> Array:
+            return -self.r * np.log1p(mean / self.r * w)
+
+        return expected_log_gamma(log_generating, mean, start=self.r) - expected_log_gamma(log_generating, mean)
+
+    def in_domain(self, eta: Array) -> bool:
+        return super().in_domain(eta) and bool((eta < 0.0).all())
+
+    def at_zero(self, eta: Array) -> Array:
+        return eta[0] <= np.log(TINY)

@@ -1,0 +1,2 @@
+def expectation_over_counts(*args):
+    raise AssertionError
