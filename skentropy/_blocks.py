@@ -78,6 +78,11 @@ class Rows:
         return int(self.X.shape[0]), int(self.X.shape[1])
 
     @property
+    def epsilon(self) -> float:
+        """Machine epsilon of the values."""
+        return float(np.finfo(np.float32 if self.dtype == np.float32 else np.float64).eps)
+
+    @property
     def total_weight(self) -> float:
         return float(self.shape[0]) if self.sample_weight is None else float(self.sample_weight.sum())
 

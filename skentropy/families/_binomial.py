@@ -9,7 +9,7 @@ from scipy import special
 
 from .._typing import Array, Matrix
 from ._base import TINY, ExponentialFamily
-from ._checks import check_probability
+from ._checks import check_probability, is_number
 from ._special import expected_log_gamma, log_factorial, log_odds
 
 
@@ -46,7 +46,7 @@ class Binomial(ExponentialFamily):
     zero_statistics = True
 
     def __init__(self, n_trials: int = 1) -> None:
-        if not isinstance(n_trials, Integral) or n_trials < 1:
+        if not is_number(n_trials, Integral, low=1):
             raise ValueError(f"n_trials must be an integer of at least 1; got {n_trials!r}.")
         self.n_trials = n_trials
 

@@ -9,7 +9,7 @@ from scipy import special
 
 from .._typing import Array, Matrix
 from ._base import TINY, ExponentialFamily, safe_log
-from ._checks import check_parameter
+from ._checks import check_parameter, is_number
 
 
 class Categorical(ExponentialFamily):
@@ -45,7 +45,7 @@ class Categorical(ExponentialFamily):
     discrete = True
 
     def __init__(self, n_categories: int = 2) -> None:
-        if not isinstance(n_categories, Integral) or n_categories < 2:
+        if not is_number(n_categories, Integral, low=2):
             raise ValueError(f"n_categories must be an integer of at least 2; got {n_categories!r}.")
         self.n_categories = n_categories
 

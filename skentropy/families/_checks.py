@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from .._typing import Array
@@ -24,3 +26,8 @@ def check_parameter(
 def check_probability(value: Array, name: str = "probability", *, open_low: bool = False, open_high: bool = False) -> Array:
     """Return probabilities as an array of floats, or say which values are outside their range."""
     return check_parameter(value, name, low=0.0, high=1.0, open_low=open_low, open_high=open_high)
+
+
+def is_number(value: Any, kind: type, *, low: float) -> bool:
+    """Whether a constructor's argument is a finite number of a kind (``Integral``, ``Real``), and at least ``low``."""
+    return isinstance(value, kind) and low <= value < np.inf

@@ -9,7 +9,7 @@ from scipy import special
 
 from .._typing import Array, Matrix
 from ._base import TINY, ExponentialFamily, safe_exp, safe_log
-from ._checks import check_probability
+from ._checks import check_probability, is_number
 from ._special import expected_log_gamma, log1mexp, log_factorial
 
 
@@ -47,7 +47,7 @@ class NegativeBinomial(ExponentialFamily):
     zero_statistics = True
 
     def __init__(self, r: float = 1.0) -> None:
-        if not isinstance(r, Real) or not 0.0 < r < np.inf:
+        if not is_number(r, Real, low=TINY):
             raise ValueError(f"r must be a positive finite number; got {r!r}.")
         self.r = r
 

@@ -15,7 +15,7 @@ from joblib import effective_n_jobs
 from scipy import sparse
 from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
+from sklearn.utils import ClassifierTags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
 
@@ -196,7 +196,7 @@ class BaseMixture(LatentVariableModel):
                     tol=self.tol,
                     max_iter=self.max_iter,
                     accelerate=self.accelerate,
-                    epsilon=float(np.finfo(rows.dtype).eps),
+                    epsilon=rows.epsilon,
                     watcher=monitor.watch(init),
                 )
 
@@ -288,7 +288,8 @@ class BaseMixture(LatentVariableModel):
         """The parameters that the user wants EM to start from; None where they are to be found by seeding."""
         names = self._get_family().attribute_names
         if self.warm_start and hasattr(self, "weights_"):
-            weights, standard, suffix = self.weights_.astype(np.float64), self._standard_parameters(), "_"
+            weights: FloatArray = self.weights_.astype(np.float64)
+            standard, suffix = self._standard_parameters(), "_"
         else:
             init = self._get_parameters_init()
             if all(value is None for value in init.values()):
@@ -494,6 +495,8 @@ class BaseMixture(LatentVariableModel):
         tags.input_tags.allow_nan = True
         tags.input_tags.sparse = family.zero_statistics
         tags.input_tags.positive_only = family.lower_limit >= 0
+        # scikit-learn's checks read these of everything that has predict_proba.
+        tags.classifier_tags = ClassifierTags(multi_class=False)
         return tags
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from .._blocks import Block
-from .._typing import Array, FloatArray
+from .._typing import Array, FloatArray, Matrix
 from ..families import ExponentialFamily
 from ._model import MixtureModel, MixtureParameters, MixtureStatistics, Observations
 
@@ -174,5 +174,5 @@ def _of_hard_clusters(
     )
 
 
-def _dense_row(T: Array, row: int) -> Array:
+def _dense_row(T: Matrix, row: int) -> Array:
     return T[[row]].toarray()[0] if sparse.issparse(T) else T[row]

@@ -79,7 +79,7 @@ def _survey_sparse(block: Block) -> ColumnSurvey:
     filled = np.where(missing, 0.0, data)
 
     def column_sums(values: Array) -> FloatArray:
-        return np.bincount(X.indices, weights=values, minlength=n_features)
+        return np.bincount(X.indices, weights=values, minlength=n_features).astype(np.float64)
 
     weight = row_weight.sum() - column_sums(np.where(missing, row_weight[rows], 0.0))
     mean = np.divide(column_sums(w * filled), weight, out=np.zeros_like(weight), where=weight > 0)
@@ -177,7 +177,7 @@ class RowSample:
     @classmethod
     def _merge(cls, keys: Array, weight: FloatArray, index: Array, size: int) -> RowSample:
         keys, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-        total = np.bincount(inverse, weights=weight, minlength=len(keys))
+        total = np.bincount(inverse, weights=weight, minlength=len(keys)).astype(np.float64)
         return cls(keys[:size], total[:size], index[first][:size], size)
 
     def __add__(self, other: RowSample) -> RowSample:

@@ -1,2 +1,0 @@
-def expectation_over_counts(*args):
-    raise AssertionError

@@ -1,0 +1,293 @@
+"""Every family, by the registry: formulas against scipy.stats and against each other, and at their limits."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import sparse, stats
+
+from skentropy.families import (
+    FAMILIES,
+    Binomial,
+    Categorical,
+    ExponentialFamily,
+    NegativeBinomial,
+    check_family,
+    get_family,
+)
+
+INSTANCES = [*(get_family(name) for name in FAMILIES), Binomial(n_trials=7), NegativeBinomial(r=2.5), Categorical(4)]
+
+# The distribution of scipy.stats, its parameters from the family's standard ones, and values at and off the boundaries.
+PEERS = {
+    "bernoulli": (lambda p: stats.bernoulli(p), [0, 1]),
+    "beta": (lambda a, b: stats.beta(a, b), [1e-12, 0.3, 1 - 1e-12]),
+    "binomial": (lambda p: stats.binom(1, p), [0, 1]),
+    "categorical": (None, []),
+    "exponential": (lambda rate: stats.expon(scale=1 / rate), [0, 1e-300, 1, 700]),
+    "gamma": (lambda a, b: stats.gamma(a, scale=1 / b), [1e-300, 1e-3, 1, 1e3]),
+    "gaussian": (lambda m, v: stats.norm(m, np.sqrt(v)), [-1e3, 0, 0.5, 1e3]),
+    "geometric": (lambda p: stats.geom(p, loc=-1), [0, 1, 50]),
+    "inverse_gaussian": (lambda m, shape: stats.invgauss(m / shape, scale=shape), [1e-2, 1, 50]),
+    "log_normal": (lambda m, v: stats.lognorm(np.sqrt(v), scale=np.exp(m)), [1e-300, 1, 1e300]),
+    "negative_binomial": (lambda p: stats.nbinom(1.0, 1 - p), [0, 1, 50]),
+    "poisson": (lambda rate: stats.poisson(rate), [0, 1, 50, 1000]),
+}
+PARAMETERS = [(0.8, 0.7), (0.05, 0.4), (0.95, 0.02)]
+NAMED = [name for name in FAMILIES if name != "categorical"]
+
+
+@pytest.mark.parametrize("family", INSTANCES, ids=repr)
+def test_check_family_passes(family: ExponentialFamily) -> None:
+    errors = check_family(family)
+    assert len(errors) >= 8
+    assert max(errors.values()) < 1e-8
+
+
+@pytest.mark.parametrize("values", PARAMETERS)
+@pytest.mark.parametrize("name", NAMED)
+def test_log_prob_and_entropy_agree_with_scipy(name: str, values: tuple[float, float]) -> None:
+    family = get_family(name)
+    distribution, points = PEERS[name]
+    parameters = values[: len(family.parameter_names)]
+    eta = family.from_standard(*parameters)
+    peer = distribution(*parameters)
+    x = np.array(points, dtype=float)
+    expected = peer.logpmf(x) if family.discrete else peer.logpdf(x)
+    np.testing.assert_allclose(family.log_prob(x, eta.reshape(-1, 1)), expected, rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(family.entropy(eta), peer.entropy(), rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(family.moments(eta), peer.stats("mv"), rtol=1e-9)
+
+
+def test_categorical_is_a_table_of_probabilities() -> None:
+    p = np.array([0.1, 0.2, 0.7])
+    family = Categorical(3)
+    eta = family.from_standard(p)
+    np.testing.assert_allclose(family.log_prob(np.arange(3.0), eta[:, np.newaxis]), np.log(p), rtol=1e-14)
+    np.testing.assert_allclose(family.entropy(eta), stats.entropy(p), rtol=1e-14)
+
+
+def _perturbed(family: ExponentialFamily, method: str) -> ExponentialFamily:
+    """The same family with one formula 1% off (5% for what is checked by sampling)."""
+    original = getattr(type(family), method)
+
+    def wrong(self: ExponentialFamily, *arguments: object) -> object:
+        value = original(self, *arguments)
+        if method == "moments":
+            return value[0], 1.01 * value[1]
+        if isinstance(value, tuple):
+            return (1.01 * value[0], *value[1:])
+        return (1.05 if method == "sample" else 1.01) * value
+
+    broken = type("Broken" + type(family).__name__, (type(family),), {method: wrong})
+    instance = copy.copy(family)
+    instance.__class__ = broken
+    return instance
+
+
+FORMULAS = ["log_partition", "mean", "natural", "to_standard", "moments", "sufficient_statistics", "pseudo_entropy"]
+
+
+@pytest.mark.parametrize("method", FORMULAS)
+@pytest.mark.parametrize("family", INSTANCES, ids=repr)
+def test_check_family_notices_a_formula_that_is_one_percent_off(family: ExponentialFamily, method: str) -> None:
+    if isinstance(family, Categorical) and method == "to_standard":
+        family = Categorical(family.n_categories)
+        broken = type(
+            "Broken", (Categorical,), {"to_standard": lambda self, eta: (1 + Categorical.to_standard(self, eta)[0],)}
+        )
+        with pytest.raises(AssertionError):
+            check_family(broken(family.n_categories))
+        return
+    with pytest.raises(AssertionError):
+        check_family(_perturbed(family, method))
+
+
+@pytest.mark.parametrize("family", [f for f in INSTANCES if not f.constant_base_measure], ids=repr)
+def test_check_family_notices_a_wrong_base_measure(family: ExponentialFamily) -> None:
+    if isinstance(family, Binomial) and family.n_trials == 1:
+        family = Binomial(n_trials=3)
+    if isinstance(family, NegativeBinomial) and family.r == 1.0:
+        family = NegativeBinomial(r=1.5)
+    with pytest.raises(AssertionError):
+        check_family(_perturbed(family, "log_base_measure"))
+
+
+@pytest.mark.parametrize("name", ["gaussian", "gamma", "exponential", "log_normal", "inverse_gaussian"])
+def test_check_family_notices_a_wrong_rescaling(name: str) -> None:
+    with pytest.raises(AssertionError, match="rescaled"):
+        check_family(_perturbed(get_family(name), "rescale"))
+
+
+@pytest.mark.parametrize("family", [get_family("poisson"), get_family("exponential"), get_family("gamma")], ids=repr)
+def test_check_family_notices_wrong_sampling(family: ExponentialFamily) -> None:
+    def wrong(self: ExponentialFamily, *arguments: object) -> object:
+        return np.ceil(1.05 * type(family).sample(self, *arguments))
+
+    broken = type("Broken", (type(family),), {"sample": wrong})
+    with pytest.raises(AssertionError, match="sample"):
+        check_family(broken())
+
+
+def test_check_family_notices_a_singular_jacobian() -> None:
+    class Singular(type(get_family("poisson"))):  # type: ignore[misc]
+        def from_standard(self, *parameters: np.ndarray) -> np.ndarray:
+            return np.log(0.8 * np.ones((1, *np.shape(parameters[0]))))
+
+    with pytest.raises(AssertionError, match="Jacobian"):
+        check_family(Singular())
+
+
+class Rayleigh(ExponentialFamily):
+    """p(x) = x / v exp(-x^2 / (2 v)): a user's own family."""
+
+    name = "rayleigh"
+    parameter_names = ("scale_squared",)
+    support = "positive values"
+    lower_limit = 0.0
+    discrete = False
+    constant_base_measure = False
+
+    def sufficient_statistics(self, X):  # type: ignore[no-untyped-def]
+        return (X**2,)
+
+    def log_partition(self, eta):  # type: ignore[no-untyped-def]
+        return -np.log(-2 * eta[0])
+
+    def mean(self, eta):  # type: ignore[no-untyped-def]
+        return -1 / eta
+
+    def natural(self, mean):  # type: ignore[no-untyped-def]
+        return -1 / mean
+
+    def to_standard(self, eta):  # type: ignore[no-untyped-def]
+        return (-0.5 / eta[0],)
+
+    def from_standard(self, *parameters):  # type: ignore[no-untyped-def]
+        return -0.5 / np.asarray(parameters[0])[np.newaxis]
+
+    def moments(self, eta):  # type: ignore[no-untyped-def]
+        v = -0.5 / eta[0]
+        return np.sqrt(v * np.pi / 2), (2 - np.pi / 2) * v
+
+    def sample(self, eta, random_state, exposure=None):  # type: ignore[no-untyped-def]
+        return random_state.rayleigh(np.sqrt(-0.5 / eta[0]))
+
+    def in_support(self, X, exposure=1.0):  # type: ignore[no-untyped-def]
+        return (X > 0) & (np.inf > X)
+
+    def log_base_measure(self, X, exposure=1.0):  # type: ignore[no-untyped-def]
+        return np.log(X)
+
+    def expected_log_base_measure(self, eta):  # type: ignore[no-untyped-def]
+        return 0.5 * (np.log(-1 / eta[0]) - np.euler_gamma)
+
+
+def test_a_users_own_family_is_checked_and_fitted() -> None:
+    from skentropy import ExponentialFamilyMixture
+
+    check_family(Rayleigh())
+    rng = np.random.RandomState(0)
+    X = np.r_[rng.rayleigh(1.0, 400), rng.rayleigh(8.0, 600)][:, np.newaxis]
+    mixture = ExponentialFamilyMixture(Rayleigh(), random_state=0).fit(X)
+    np.testing.assert_allclose(np.sort(mixture.scale_squareds_.ravel()), [1.0, 64.0], rtol=0.2)
+    assert abs(mixture.stationarity_gap_) < 1e-4
+
+
+@pytest.mark.parametrize("name", [n for n in NAMED if get_family(n).discrete])
+def test_zero_times_log_zero_is_zero(name: str) -> None:
+    family = get_family(name)
+    with np.errstate(all="raise", under="ignore"):
+        eta = family.natural(np.zeros((1, 2)))
+        assert np.isfinite(eta).all()
+        assert family.at_zero(eta).all()
+        assert not family.at_bound(eta).any()
+        np.testing.assert_array_equal(family.pseudo_entropy(eta), 0.0)
+        np.testing.assert_array_equal(family.log_prob(np.zeros(2), eta), 0.0)
+        assert not family.at_zero(family.natural(np.full((1, 2), 0.5))).any()
+
+
+@pytest.mark.parametrize(
+    ("name", "mean"),
+    [
+        ("gaussian", [2.0, 4.0]),
+        ("gamma", [np.log(3.0), 3.0]),
+        ("log_normal", [2.0, 4.0]),
+        ("inverse_gaussian", [2.0, 0.5]),
+        ("beta", [np.log(0.25), np.log(0.75)]),
+        ("exponential", [0.0]),
+    ],
+)
+def test_a_single_value_is_held_at_a_bound(name: str, mean: list[float]) -> None:
+    family = get_family(name)
+    eta = family.natural(np.array(mean)[:, np.newaxis])
+    assert np.isfinite(eta).all()
+    assert family.at_bound(eta).all()
+    assert not family.in_domain(eta)
+    assert np.isfinite(family.entropy(eta)).all()
+
+
+@pytest.mark.parametrize("name", [n for n in FAMILIES if get_family(n).zero_statistics])
+@pytest.mark.parametrize("container", [sparse.csr_matrix, sparse.csr_array])
+def test_statistics_of_sparse_data_keep_structure_and_dtype(name: str, container: type) -> None:
+    X = np.array([[0, 1, 0], [1, 0, 0]], dtype=np.float32)
+    for T, dense in zip(
+        get_family(name).sufficient_statistics(container(X)), get_family(name).sufficient_statistics(X), strict=True
+    ):
+        assert sparse.issparse(T)
+        assert T.dtype == dense.dtype == np.float32
+        np.testing.assert_array_equal(T.toarray(), dense)
+
+
+@pytest.mark.parametrize("name", NAMED)
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_natural_inverts_mean_over_a_wide_range(name: str, data: st.DataObject) -> None:
+    family = get_family(name)
+    unit = st.floats(1e-3, 0.999)
+    wide = unit if "probability" in family.parameter_names else st.floats(1e-3, 1e3)
+    parameters = [np.array([data.draw(wide)]) for _ in family.parameter_names]
+    eta = family.from_standard(*parameters)
+    mean = family.mean(eta)
+    again = family.natural(mean)
+    # The divergence between the two is what the loss of digits costs, in nats.
+    assert np.all(np.abs(family.divergence(eta, again)) < 1e-9 * (1 + np.abs(family.log_partition(eta))))
+    if not np.any(family.at_bound(again)):
+        np.testing.assert_allclose(family.mean(again), mean, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_divergence_is_zero_only_between_equals(name: str) -> None:
+    family = get_family(name)
+    rng = np.random.RandomState(0)
+    a, b = (family.from_standard(*(rng.uniform(0.1, 0.9, 50) for _ in family.parameter_names)) for _ in range(2))
+    assert (family.divergence(a, b) > 0).all()
+    np.testing.assert_allclose(family.divergence(a, a), 0.0, atol=1e-12)
+
+
+@pytest.mark.parametrize("family", INSTANCES, ids=repr)
+def test_families_are_values(family: ExponentialFamily) -> None:
+    for again in (copy.deepcopy(family), pickle.loads(pickle.dumps(family))):
+        assert again == family
+        assert hash(again) == hash(family)
+    assert family != Binomial(n_trials=99)
+
+
+def test_errors_name_what_is_wrong() -> None:
+    with pytest.raises(ValueError, match="rate must lie in"):
+        get_family("gamma").from_standard(1.0, -1.0)
+    with pytest.raises(ValueError, match="Unknown family 'weibull'"):
+        get_family("weibull")
+    with pytest.raises(TypeError, match="instance of an ExponentialFamily"):
+        get_family(3)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="n_trials"):
+        Binomial(n_trials=0)
+    with pytest.raises(ValueError, match="r must be"):
+        NegativeBinomial(r=-1.0)
+    with pytest.raises(ValueError, match="n_categories"):
+        Categorical(1)
