@@ -30,4 +30,4 @@ def check_probability(value: Array, name: str = "probability", *, open_low: bool
 
 def is_number(value: Any, kind: type, *, low: float) -> bool:
     """Whether a constructor's argument is a finite number of a kind (``Integral``, ``Real``), and at least ``low``."""
-    return isinstance(value, kind) and low <= value < np.inf
+    return isinstance(value, kind) and bool(np.less_equal(low, value)) and bool(np.less(value, np.inf))

@@ -14,7 +14,7 @@ _LARGEST_TABULATED = 4096
 _LOG_FACTORIALS = special.gammaln(np.arange(_LARGEST_TABULATED + 1) + 1.0)
 
 
-def log_factorial(X: Array) -> Array:
+def log_factorial(X: Array | float) -> Array:
     """log x!, through Gamma(x + 1) for fractional x; small integers are looked up, which is ten times faster."""
     X = np.asarray(X)
     if X.size and X.min() >= 0 and X.max() <= _LARGEST_TABULATED:

@@ -103,7 +103,10 @@ def test_everything_at_once_with_sparse_data(name: str) -> None:
             [t.value for t in for_sparse.entropy_sums_], [t.value for t in dense.entropy_sums_], rtol=1e-10
         )
         np.testing.assert_allclose(
-            for_sparse.score_samples(container(X), exposure=exposure), dense.score_samples(X, exposure=exposure), rtol=1e-9
+            for_sparse.score_samples(container(X), exposure=exposure),
+            dense.score_samples(X, exposure=exposure),
+            rtol=1e-9,
+            atol=1e-12,
         )
 
 

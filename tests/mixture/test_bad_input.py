@@ -1,0 +1,159 @@
+"""Bad input: an error that names the column or argument, or a finite answer with a warning."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from skentropy import ExponentialFamilyMixture, GammaMixture, PoissonMixture
+from skentropy.families import FAMILIES
+
+X = np.random.RandomState(0).poisson([[2.0, 9.0]], size=(60, 2)).astype(float) + 1.0
+
+
+def with_value(value: float) -> Any:
+    spoilt = X.copy()
+    spoilt[3, 1] = value
+    return spoilt
+
+
+@pytest.mark.parametrize("make", [PoissonMixture, GammaMixture])
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (with_value(-1.0), "Negative values in data.*column 1"),
+        (with_value(np.inf), "infinity"),
+        (np.c_[X, np.full(60, np.nan)], "no observed value in column 2"),
+        (X[:0], "0 sample"),
+        (X[:1], "1 sample"),
+        (np.repeat(X[:1], 5, axis=0), "n_components=2 is more than the 1 distinct rows"),
+        (X[:, 0], "1D array"),
+        (np.array([["a", "b"], ["c", "d"]]), "numeric|convert"),
+    ],
+)
+def test_errors_name_the_column_or_argument(make: Any, data: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make(random_state=0).fit(data)
+
+
+def test_errors_of_weights_and_features() -> None:
+    for weight, message in [
+        (-np.ones(60), "[Nn]egative"),
+        (np.zeros(60), "All of sample_weight is zero"),
+        (np.ones(59), "60|59"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            PoissonMixture().fit(X, sample_weight=weight)
+    mixture = PoissonMixture(random_state=0).fit(X)
+    with pytest.raises(ValueError, match="2 features"):
+        mixture.predict(X[:, :1])
+    with pytest.raises(ValueError, match="Negative values in data.*column 1"):
+        mixture.score(with_value(-1.0))
+    with pytest.raises(ValueError, match="n_samples"):
+        mixture.sample(0)
+    with pytest.raises(TypeError, match="offset"):
+        mixture.bic(X, offset=np.ones(60))
+    with pytest.raises(ValueError, match="zeros and ones"):
+        ExponentialFamilyMixture("bernoulli").fit(X)
+
+
+def test_zeros_in_gamma_data() -> None:
+    zeros = with_value(0.0)
+    with pytest.warns(UserWarning, match="1 zeros in column 1 are replaced by half"):
+        mixture = GammaMixture(random_state=0).fit(zeros)
+    assert mixture.zero_substitutes_[1] == X[:, 1].min() / 2
+    np.testing.assert_array_equal(mixture.score_samples(zeros), mixture.score_samples(with_value(X[:, 1].min() / 2)))
+    with pytest.raises(ValueError, match="takes positive values.*column 1"):
+        GammaMixture(zeros="error").fit(zeros)
+    assert GammaMixture(zeros=0.25, random_state=0).fit(zeros).zero_substitutes_[1] == 0.25
+
+
+@pytest.mark.parametrize("scale", [1e12, 1e-300])
+@pytest.mark.parametrize("family", ["poisson", "gamma", "exponential", "log_normal", "inverse_gaussian"])
+def test_extreme_scales_give_finite_fits(family: str, scale: float) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mixture = ExponentialFamilyMixture(family, random_state=0, max_iter=50).fit(X * scale)
+    assert_finite(mixture, X * scale)
+
+
+def test_constant_columns() -> None:
+    data = np.c_[X, np.full(60, 4.0)]
+    assert_finite(PoissonMixture(random_state=0).fit(data), data)
+    with pytest.warns(UserWarning, match="component 0 in column 2.*held at a bound"):
+        mixture = GammaMixture(random_state=0).fit(data)
+    assert_finite(mixture, data)
+
+
+def test_collapse_is_named_and_cured_by_prior_counts() -> None:
+    data = np.r_[np.full((30, 1), 2.0), np.random.RandomState(0).gamma(9.0, size=(60, 1))]
+    with pytest.warns(UserWarning, match="column 0 is collapsed.*prior_counts"):
+        mixture = GammaMixture(random_state=0).fit(data)
+    assert_finite(mixture, data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        smoothed = GammaMixture(random_state=0, prior_counts=1.0).fit(data)
+    assert smoothed.shapes_.max() < 1e4
+    assert abs(smoothed.stationarity_gap_) < 1e-5
+
+
+def test_an_empty_component_is_named() -> None:
+    with pytest.warns(UserWarning, match="component 1 is empty"):
+        mixture = PoissonMixture(weights_init=[1.0, 0.0], rates_init=[[2.0, 9.0], [1.0, 1.0]]).fit(X)
+    assert_finite(mixture, X)
+
+
+def test_an_all_missing_row_is_reported() -> None:
+    data = X.copy()
+    data[0] = np.nan
+    with pytest.warns(UserWarning, match="1 rows of X have no observed value"):
+        assert_finite(PoissonMixture(random_state=0).fit(data), data)
+
+
+def assert_finite(mixture: Any, data: Any) -> None:
+    for name, value in vars(mixture).items():
+        if name.endswith("_") and isinstance(value, (float, np.ndarray)) and np.asarray(value).dtype.kind == "f":
+            assert np.isfinite(value).all(), name
+    assert np.isfinite(mixture.entropy_sum_.value)
+    assert np.isfinite(mixture.score_samples(data)).all()
+    np.testing.assert_allclose(mixture.predict_proba(data).sum(axis=1), 1.0, rtol=1e-5)
+
+
+VALUES = {
+    "bernoulli": st.sampled_from([0.0, 1.0]),
+    "categorical": st.sampled_from([0.0, 1.0]),
+    "binomial": st.sampled_from([0.0, 1.0]),
+    "beta": st.floats(1e-12, 1 - 1e-12),
+    "gaussian": st.floats(-1e100, 1e100),
+}
+POSITIVE = ["gamma", "log_normal", "inverse_gaussian"]
+
+
+@pytest.mark.parametrize("family", list(FAMILIES))
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_any_data_give_a_finite_fit_or_a_clear_error(family: str, data: st.DataObject) -> None:
+    values = VALUES.get(family, st.floats(1e-100 if family in POSITIVE else 0.0, 1e12))
+    values = st.one_of(values, st.just(np.nan)) if data.draw(st.booleans()) else values
+    shape = data.draw(st.tuples(st.integers(2, 12), st.integers(1, 3)))
+    table = data.draw(hnp.arrays(np.float64, shape, elements=values))
+    weight = data.draw(st.none() | hnp.arrays(np.float64, shape[0], elements=st.floats(0, 10)))
+    prior_counts = data.draw(st.sampled_from([0.0, 1.0]))
+    mixture = ExponentialFamilyMixture(family, random_state=0, max_iter=40, prior_counts=prior_counts)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        try:
+            mixture.fit(table, sample_weight=weight)
+        except ValueError as error:
+            assert any(word in str(error) for word in ("distinct rows", "no observed value", "sample_weight", "overflows"))
+            return
+        assert_finite(mixture, table)
+        rounding = 1e-10 * mixture.entropy_sum_.magnitude
+        if not prior_counts:
+            assert (np.diff(mixture.lower_bounds_) >= -rounding).all()
