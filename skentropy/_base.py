@@ -72,6 +72,8 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
         """
         check_is_fitted(self)
         if X is None:
+            if not hasattr(self, "entropy_sum_"):
+                raise ValueError(f"This {type(self).__name__} was made from parameters, not fitted to data; pass X.")
             return self.entropy_sum_
         return self._evaluate(X, sample_weight, **row_data).entropy_sum
 
@@ -115,7 +117,7 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
         float
         """
         check_is_fitted(self)
-        if X is None:
+        if X is None and hasattr(self, "stationarity_gap_"):
             return self.stationarity_gap_
         evaluation = self._evaluate(X, sample_weight, **row_data)
         return evaluation.entropy_sum.value - evaluation.elbo

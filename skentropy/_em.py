@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import cycle
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,6 +19,9 @@ _ROUNDING_UNITS = 16
 _MEMORY = 5
 # An extrapolation that is refused shortens the next ones by this factor, one that is kept lengthens them again.
 _DAMPING = 4.0
+# Steps between attempts to put parameters on the limit that they approach, and how near they must be, by turns.
+_LIMIT_INTERVAL = 15
+_NEARNESS = (1e-2, 1e-4, 1e-8)
 # Consecutive steps that must agree that the rest is below tol, and steps whose slowest rate is remembered.
 _PATIENCE = 2
 _RATE_MEMORY = 6
@@ -32,8 +36,11 @@ class Model(Protocol):
     def entropy_sum(self, parameters: Any, statistics: Any) -> EntropySum:
         """After an exact M-step, the ELBO of its parameters and the statistics' posteriors (theory: the identity)."""
 
-    def elbo(self, parameters: Any, statistics: Any) -> float:
+    def elbo(self, statistics: Any) -> float:
         """Mean ELBO of the parameters from which the statistics were computed, nats per sample."""
+
+    def elbo_of_step(self, parameters: Any, statistics: Any) -> float:
+        """Mean ELBO of other parameters with the statistics' posteriors: the entropy sum, unless a bound is in the way."""
 
     def log_prior(self, parameters: Any, statistics: Any) -> float:
         """Minus the penalty, per sample; zero where nothing is regularised."""
@@ -44,8 +51,8 @@ class Model(Protocol):
     def unpack(self, vector: Array, like: Any) -> Any | None:
         """The inverse of ``pack`` for parameters shaped like the given; None where the vector is outside the domain."""
 
-    def to_limit(self, parameters: Any) -> Any | None:
-        """The parameters with those that head for the limit of their family put there; None if there are none."""
+    def to_limit(self, before: Any, after: Any, nearness: float) -> Any | None:
+        """``after`` with what is near the limit of its family, and went towards it from ``before``, put there; or None."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +67,11 @@ class State:
 
 @dataclass(frozen=True)
 class _Trial:
-    """A plain EM step, its entropy sum, and the objective that it is known to reach."""
+    """A plain EM step, its entropy sum and ELBO, and the objective that it is known to reach."""
 
     plain: Any
     terms: EntropySum
+    elbo: float
     bound: float
 
 
@@ -90,7 +98,7 @@ class Run:
         An extrapolation may fall short of the step for one evaluation; what is known to be reachable is the step's bound.
         """
         self.state = state
-        self.lower_bounds.append(state.elbo if state.objective >= step.bound else step.terms.value)
+        self.lower_bounds.append(state.elbo if state.objective >= step.bound else step.elbo)
         self.entropy_sums.append(step.terms)
 
 
@@ -130,8 +138,8 @@ def run_em(
         Largest number of EM steps.
     accelerate : bool
         Extrapolate from the last steps (Anderson acceleration, of which SQUAREM is the case with one step of memory). An
-        extrapolation is judged when the step after it is known: it is kept if the entropy sum there, a lower bound of what
-        has been reached that costs no pass over the data, is no less than that of the plain step. The objective therefore
+        extrapolation is judged when the step after it is known: it is kept if the ELBO there with the posteriors held, the
+        entropy sum, which needs no pass over the data, is no less than that of the plain step. The objective therefore
         never falls.
     epsilon : float
         Machine epsilon of the data's floating-point type.
@@ -141,17 +149,18 @@ def run_em(
 
     def evaluate(parameters: Any) -> State:
         statistics = expect(parameters)
-        elbo = model.elbo(parameters, statistics)
+        elbo = model.elbo(statistics)
         return State(parameters, statistics, elbo, elbo + model.log_prior(parameters, statistics))
 
     run = Run(evaluate(parameters))
-    path, tail = _Path(model), _Tail(tol)
+    path, tail, nearness = _Path(model), _Tail(tol), cycle(_NEARNESS)
     trial: _Trial | None = None
     while run.n_iter < max_iter:
         start = run.state
         plain = model.maximize(start.statistics)
         terms = model.entropy_sum(plain, start.statistics)
-        bound = terms.value + model.log_prior(plain, start.statistics)
+        elbo = model.elbo_of_step(plain, start.statistics)
+        bound = elbo + model.log_prior(plain, start.statistics)
         noise = _ROUNDING_UNITS * epsilon * terms.magnitude
         if trial is not None and not bound >= trial.bound - noise:
             path.refuse()
@@ -159,9 +168,14 @@ def run_em(
             trial = None
         else:
             path.extend(start.parameters, plain, kept=trial is not None)
-            trial = _Trial(plain, terms, bound)
-            run.converged = tail.ends(bound - start.objective, path.stretch, noise)
-            extrapolated = path.extrapolate(plain) if accelerate and not run.converged else None
+            trial = _Trial(plain, terms, elbo, bound)
+            converged = tail.ends(bound - start.objective, path.stretch, noise)
+            extrapolated = None
+            if converged or run.n_iter % _LIMIT_INTERVAL == _LIMIT_INTERVAL - 1:
+                extrapolated = model.to_limit(start.parameters, plain, next(nearness))
+                run.converged = converged and extrapolated is None
+            if extrapolated is None and accelerate and not run.converged:
+                extrapolated = path.extrapolate(plain)
             run.record(evaluate(plain if extrapolated is None else extrapolated), trial)
             if extrapolated is None:
                 trial = None

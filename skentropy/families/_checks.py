@@ -28,6 +28,6 @@ def check_probability(value: Array, name: str = "probability", *, open_low: bool
     return check_parameter(value, name, low=0.0, high=1.0, open_low=open_low, open_high=open_high)
 
 
-def is_number(value: Any, kind: type, *, low: float) -> bool:
+def is_number(value: Any, kind: Any, *, low: float) -> bool:
     """Whether a constructor's argument is a finite number of a kind (``Integral``, ``Real``), and at least ``low``."""
-    return isinstance(value, kind) and bool(np.less_equal(low, value)) and bool(np.less(value, np.inf))
+    return bool(isinstance(value, kind) and low <= value < np.inf)

@@ -32,7 +32,7 @@ from ._seeding import initial_parameters
 from ._survey import ColumnSurvey, count_outside_support, summarize, survey_columns
 
 # Distinct rows that seeds are chosen from: as many as keep choosing cheaper than a few EM steps on large data.
-_SAMPLE_ENTRIES = 2**18
+_SAMPLE_ENTRIES = 2**16
 _SAMPLE_ROWS = (1024, 8192)
 
 
@@ -368,7 +368,7 @@ class BaseMixture(LatentVariableModel):
             statistics = rows.sum(partial(model.expect, parameters), pool)
             log_base_measure = rows.sum(model.total_log_base_measure, pool)
         model = replace(model, mean_log_base_measure=log_base_measure / statistics.weight)
-        elbo = model.elbo(parameters, statistics)
+        elbo = model.elbo(statistics)
         return Evaluation(elbo, model.entropy_sum(parameters, statistics), statistics.weight)
 
     def score(

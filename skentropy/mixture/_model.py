@@ -119,9 +119,11 @@ class Units:
         """Units for data of a mixture with these standard parameters."""
         if family.equivariance == "none":
             return None
-        means, variances = family.moments(family.from_standard(*standard))
-        mean = weights @ means
-        return cls.of_moments(family, mean, weights @ (variances + (means - mean) ** 2))
+        with np.errstate(over="ignore", invalid="ignore"):
+            means, variances = family.moments(family.from_standard(*standard))
+            mean = weights @ means
+            variance = weights @ (variances + (means - mean) ** 2)
+        return cls.of_moments(family, mean, variance)
 
     def apply(self, X: Matrix) -> Matrix:
         if sparse.issparse(X):
@@ -292,9 +294,20 @@ class MixtureModel:
             penalty=penalty,
         )
 
-    def elbo(self, parameters: MixtureParameters, statistics: MixtureStatistics) -> float:
+    def elbo(self, statistics: MixtureStatistics) -> float:
         """Mean log-likelihood of the parameters that the statistics were computed from: exact posteriors leave no gap."""
         return statistics.log_likelihood / statistics.weight + self.mean_log_base_measure
+
+    def elbo_of_step(self, parameters: MixtureParameters, statistics: MixtureStatistics) -> float:
+        """ELBO of other parameters with the statistics' posteriors, W(2) term by term.
+
+        After an exact M-step it is the entropy sum; where a parameter is held by a bound it is not.
+        """
+        log_prior = float(statistics.counts @ parameters.log_weights)
+        inner = float((parameters.eta * statistics.sums).sum())
+        observed = inner - float((statistics.exposures * parameters.log_partition).sum())
+        total = statistics.posterior_entropy + log_prior + observed
+        return total / statistics.weight + self.mean_log_base_measure
 
     def log_prior(self, parameters: MixtureParameters, statistics: MixtureStatistics) -> float:
         """Log-density of the conjugate prior up to its constant, per sample."""
@@ -313,8 +326,16 @@ class MixtureModel:
             return None
         return self.parameters(np.maximum(log_weights - logsumexp(log_weights), LOG_TINY), eta)
 
-    def to_limit(self, parameters: MixtureParameters) -> MixtureParameters | None:
-        return None
+    def to_limit(self, before: MixtureParameters, after: MixtureParameters, nearness: float) -> MixtureParameters | None:
+        """Put to zero the probabilities and rates that fall, and are already this much smaller than the pooled ones."""
+        if not self.family.discrete:
+            return None
+        mean = self.family.mean(after.eta)
+        falls = (mean < nearness * self.pooled[:, np.newaxis]) & (mean < self.family.mean(before.eta))
+        falls &= ~self.family.at_zero(after.eta)
+        if not falls.any():
+            return None
+        return self.parameters(after.log_weights, self.family.natural(np.where(falls, 0.0, mean)))
 
 
 def with_data(X: Matrix, data: FloatArray) -> Matrix:

@@ -147,7 +147,7 @@ def initial_parameters(
         for _ in range(_SHORT_RUN):
             parameters = model.maximize(model.expect(parameters, sample))
         statistics = model.expect(parameters, sample)
-        objective = model.elbo(parameters, statistics) + model.log_prior(parameters, statistics)
+        objective = model.elbo(statistics) + model.log_prior(parameters, statistics)
         if best is None or objective > highest:
             best, highest = parameters, objective
     assert best is not None

@@ -32,10 +32,12 @@ class ColumnSurvey:
         weight = self.weight + other.weight
         share = np.divide(other.weight, weight, out=np.zeros_like(weight), where=weight > 0)
         step = other.mean - self.mean
+        with np.errstate(over="ignore", invalid="ignore"):
+            scatter = self.scatter + other.scatter + share * self.weight * step**2
         return ColumnSurvey(
             weight,
             self.mean + share * step,
-            self.scatter + other.scatter + share * self.weight * step**2,
+            scatter,
             np.minimum(self.smallest_positive, other.smallest_positive),
             self.n_zeros + other.n_zeros,
             self.n_empty_rows + other.n_empty_rows,
@@ -57,11 +59,13 @@ def survey_columns(block: Block) -> ColumnSurvey:
     w = observed * (np.ones(block.n_rows) if block.weight is None else block.weight)[:, np.newaxis]
     weight = w.sum(axis=0)
     filled = np.where(missing, 0.0, X)
-    mean = np.divide((w * filled).sum(axis=0), weight, out=np.zeros_like(weight), where=weight > 0)
+    with np.errstate(over="ignore", invalid="ignore"):  # overflow is refused, by name, or costs only the choice of units
+        mean = np.divide((w * filled).sum(axis=0), weight, out=np.zeros_like(weight), where=weight > 0)
+        scatter = (w * (filled - mean) ** 2).sum(axis=0)
     return ColumnSurvey(
         weight=weight,
         mean=mean,
-        scatter=(w * (filled - mean) ** 2).sum(axis=0),
+        scatter=scatter,
         smallest_positive=np.where(X > 0, X, np.inf).min(axis=0),
         n_zeros=(X == 0).sum(axis=0),
         n_empty_rows=int(missing.all(axis=1).sum()),

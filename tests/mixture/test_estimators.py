@@ -58,6 +58,7 @@ def test_checks_that_check_estimator_leaves_out(estimator: Any, check: str) -> N
     getattr(estimator_checks, check)(type(estimator).__name__, clone(estimator))
 
 
+@pytest.mark.filterwarnings("ignore")
 def test_grid_search_over_the_number_of_components() -> None:
     search = GridSearchCV(PoissonMixture(random_state=0), {"n_components": range(1, 5)}, cv=3).fit(counts())
     assert search.best_params_ == {"n_components": 2}

