@@ -186,10 +186,10 @@ def check_weights(sample_weight: ArrayLike | None, X: Matrix) -> FloatArray | No
     """
     if sample_weight is None:
         return None
-    sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-    if not sample_weight.any():
+    if not np.any(sample_weight):
         raise ValueError("All of sample_weight is zero; at least one row must have a positive weight.")
-    return sample_weight
+    weight: FloatArray = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    return weight
 
 
 def column_label(estimator: Any, column: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -342,17 +343,17 @@ class BaseMixture(LatentVariableModel):
         names = self._get_family().attribute_names
         return tuple(np.asarray(getattr(self, name + "_"), dtype=np.float64) for name in names)
 
-    def _fitted_model(self) -> tuple[MixtureModel, MixtureParameters]:
+    def _fitted_model(self, rows: Rows) -> tuple[MixtureModel, MixtureParameters]:
         """The model that the fitted attributes describe, in units that they alone decide."""
-        check_is_fitted(self, "weights_")
         family, standard = self._get_family(), self._standard_parameters()
         weights = np.asarray(self.weights_, dtype=np.float64)
-        units = Units.of_mixture(family, weights, standard)
+        units = Units.of_mixture(family, weights, standard, keep_zero=sparse.issparse(rows.X))
         model = MixtureModel(family, units=units, substitutes=self._fitted_substitutes())
         return model, model.parameters(safe_log(weights), model.natural(standard))
 
     def _query(self, X: ArrayLike, sample_weight: Any = None, exposure: Any = None) -> Rows:
         """Validated data for a fitted mixture."""
+        check_is_fitted(self, "weights_")
         rows = self._rows(X, sample_weight, exposure)
         self._check_support(rows, zeros_allowed=self._fitted_substitutes() is not None)
         return rows
@@ -362,8 +363,8 @@ class BaseMixture(LatentVariableModel):
     ) -> Evaluation:
         if row_data:
             raise TypeError(f"{type(self).__name__} takes no {', '.join(row_data)}.")
-        model, parameters = self._fitted_model()
         rows = self._query(X, sample_weight, exposure)
+        model, parameters = self._fitted_model(rows)
         with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
             statistics = rows.sum(partial(model.expect, parameters), pool)
             log_base_measure = rows.sum(model.total_log_base_measure, pool)
@@ -404,9 +405,8 @@ class BaseMixture(LatentVariableModel):
         -------
         ndarray of shape (n_samples,)
         """
-        model, parameters = self._fitted_model()
 
-        def log_likelihood(block: Block) -> FloatArray:
+        def log_likelihood(model: MixtureModel, parameters: MixtureParameters, block: Block) -> FloatArray:
             log_evidence, _ = model.posterior(parameters, model.observe(block))
             return log_evidence + model.log_base_measure(block).astype(log_evidence.dtype)
 
@@ -424,8 +424,11 @@ class BaseMixture(LatentVariableModel):
         -------
         ndarray of shape (n_samples,)
         """
-        model, parameters = self._fitted_model()
-        return self._map_rows(lambda block: model.posterior(parameters, model.observe(block))[1].argmax(axis=0), X, exposure)
+
+        def most_probable(model: MixtureModel, parameters: MixtureParameters, block: Block) -> Array:
+            return model.posterior(parameters, model.observe(block))[1].argmax(axis=0)
+
+        return self._map_rows(most_probable, X, exposure)
 
     def predict_proba(self, X: ArrayLike, exposure: ArrayLike | None = None) -> FloatArray:
         """Responsibilities: the posterior probability of each component for each row.
@@ -439,13 +442,17 @@ class BaseMixture(LatentVariableModel):
         -------
         ndarray of shape (n_samples, n_components)
         """
-        model, parameters = self._fitted_model()
-        return self._map_rows(lambda block: np.exp(model.posterior(parameters, model.observe(block))[1]).T, X, exposure)
 
-    def _map_rows(self, function: Any, X: ArrayLike, exposure: ArrayLike | None) -> Array:
+        def responsibilities(model: MixtureModel, parameters: MixtureParameters, block: Block) -> FloatArray:
+            return np.exp(model.posterior(parameters, model.observe(block))[1]).T
+
+        return self._map_rows(responsibilities, X, exposure)
+
+    def _map_rows(self, function: Callable[..., Array], X: ArrayLike, exposure: ArrayLike | None) -> Array:
         rows = self._query(X, exposure=exposure)
+        model, parameters = self._fitted_model(rows)
         with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
-            return rows.map(function, pool)
+            return rows.map(partial(function, model, parameters), pool)
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> tuple[FloatArray, Array]:
         """Draw rows, at exposure 1.

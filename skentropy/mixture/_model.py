@@ -115,7 +115,14 @@ class Units:
         return cls(location, scale)
 
     @classmethod
-    def of_mixture(cls, family: ExponentialFamily, weights: FloatArray, standard: tuple[FloatArray, ...]) -> Units | None:
+    def of_mixture(
+        cls,
+        family: ExponentialFamily,
+        weights: FloatArray,
+        standard: tuple[FloatArray, ...],
+        *,
+        keep_zero: bool = False,
+    ) -> Units | None:
         """Units for data of a mixture with these standard parameters."""
         if family.equivariance == "none":
             return None
@@ -123,7 +130,7 @@ class Units:
             means, variances = family.moments(family.from_standard(*standard))
             mean = weights @ means
             variance = weights @ (variances + (means - mean) ** 2)
-        return cls.of_moments(family, mean, variance)
+        return cls.of_moments(family, mean, variance, keep_zero=keep_zero)
 
     def apply(self, X: Matrix) -> Matrix:
         if sparse.issparse(X):

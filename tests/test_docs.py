@@ -1,0 +1,39 @@
+"""What the README, the guide and the examples show is what happens."""
+
+from __future__ import annotations
+
+import doctest
+import runpy
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/user_guide.md"])
+def test_pages(page: str) -> None:
+    result = doctest.testfile(str(ROOT / page), module_relative=False, optionflags=FLAGS, encoding="utf-8")
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
+def test_quickstart(capsys: Any) -> None:
+    runpy.run_path(str(ROOT / "examples" / "quickstart.py"))
+    printed = capsys.readouterr().out
+    assert printed.count("entropy sum, nats per sample") == 4
+    assert "nan" not in printed
+
+
+@pytest.mark.parametrize("script", sorted(path.name for path in (ROOT / "examples").glob("plot_*.py")))
+def test_figures(script: str) -> None:
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    with pytest.warns(UserWarning, match="non-interactive"):
+        runpy.run_path(str(ROOT / "examples" / script))
+    assert plt.get_fignums()
+    plt.close("all")
