@@ -42,6 +42,9 @@ class Model(Protocol):
     def elbo_of_step(self, parameters: Any, statistics: Any) -> float:
         """Mean ELBO of other parameters with the statistics' posteriors: the entropy sum, unless a bound is in the way."""
 
+    def magnitude(self, parameters: Any, statistics: Any) -> float:
+        """Sum of the absolute values that ``elbo_of_step`` adds up, the scale of its rounding error."""
+
     def log_prior(self, parameters: Any, statistics: Any) -> float:
         """Minus the penalty, per sample; zero where nothing is regularised."""
 
@@ -161,7 +164,7 @@ def run_em(
         terms = model.entropy_sum(plain, start.statistics)
         elbo = model.elbo_of_step(plain, start.statistics)
         bound = elbo + model.log_prior(plain, start.statistics)
-        noise = _ROUNDING_UNITS * epsilon * terms.magnitude
+        noise = _ROUNDING_UNITS * epsilon * model.magnitude(plain, start.statistics)
         if trial is not None and not bound >= trial.bound - noise:
             path.refuse()
             run.record(evaluate(trial.plain), trial)

@@ -33,7 +33,7 @@ class Binomial(ExponentialFamily):
     >>> family = Binomial(n_trials=10)
     >>> eta = family.from_standard(0.25)
     >>> print(f"{family.log_prob(3.0, eta):.4f} {family.entropy(eta):.4f}")
-    -1.3851 1.7271
+    -1.3852 1.7144
     """
 
     name = "binomial"

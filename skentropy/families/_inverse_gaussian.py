@@ -29,7 +29,7 @@ class InverseGaussian(ExponentialFamily):
     >>> family = InverseGaussian()
     >>> eta = family.from_standard(1.0, 2.0)
     >>> print(f"{family.log_prob(0.5, eta):.4f} {family.entropy(eta):.4f}")
-    -0.0326 0.7634
+    -0.0326 0.7628
     """
 
     name = "inverse_gaussian"
@@ -58,17 +58,17 @@ class InverseGaussian(ExponentialFamily):
         return np.stack([-0.5 / (mean_x * inverse_ratio), -0.5 * mean_x / inverse_ratio])
 
     def to_standard(self, eta: Array) -> tuple[Array, ...]:
-        return np.sqrt(eta[1] / eta[0]), -2.0 * eta[1]
+        return np.sqrt(-eta[1]) / np.sqrt(-eta[0]), -2.0 * eta[1]
 
     def from_standard(self, *parameters: Array) -> Array:
         mean, shape = parameters
         mean = check_parameter(mean, "mean", low=0.0, open_low=True)
         shape = check_parameter(shape, "shape", low=0.0, open_low=True)
-        return np.stack(np.broadcast_arrays(-0.5 * shape / mean**2, -0.5 * shape))
+        return np.stack(np.broadcast_arrays(-0.5 * shape / mean / mean, -0.5 * shape))
 
     def moments(self, eta: Array) -> tuple[Array, Array]:
         mean, shape = self.to_standard(eta)
-        return mean, mean**3 / shape
+        return mean, mean / shape * mean * mean
 
     def sample(self, eta: Array, random_state: np.random.RandomState, exposure: Array | None = None) -> Array:
         # Michael, Schucany and Haas (1976), with the smaller root in a form that does not cancel.

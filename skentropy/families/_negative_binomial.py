@@ -34,7 +34,7 @@ class NegativeBinomial(ExponentialFamily):
     >>> family = NegativeBinomial(r=2.5)
     >>> eta = family.from_standard(0.4)
     >>> print(f"{family.log_prob(3.0, eta):.4f} {family.entropy(eta):.4f}")
-    -2.1449 1.6743
+    -2.1446 1.7249
     """
 
     name = "negative_binomial"

@@ -35,6 +35,8 @@ from ._survey import ColumnSurvey, count_outside_support, summarize, survey_colu
 # Distinct rows that seeds are chosen from: as many as keep choosing cheaper than a few EM steps on large data.
 _SAMPLE_ENTRIES = 2**16
 _SAMPLE_ROWS = (1024, 8192)
+# The rates of smaller values would overflow.
+_SMALLEST_MEAN = 1e-305
 
 
 class BaseMixture(LatentVariableModel):
@@ -281,6 +283,9 @@ class BaseMixture(LatentVariableModel):
         too_large = np.flatnonzero(~np.isfinite(columns.mean * columns.weight))
         if too_large.size:
             raise ValueError(f"The sum of the values overflows in {list_columns(self, too_large)}; rescale the data.")
+        too_small = np.flatnonzero((columns.mean > 0) & (columns.mean < _SMALLEST_MEAN))
+        if too_small.size and self._get_family().equivariance != "none":
+            raise ValueError(f"The values are too small in {list_columns(self, too_small)}; rescale the data.")
         if columns.n_empty_rows:
             message = f"{columns.n_empty_rows} rows of X have no observed value; they carry no information."
             warnings.warn(message, UserWarning, stacklevel=6)

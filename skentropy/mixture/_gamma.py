@@ -112,7 +112,7 @@ class GammaMixture(BaseMixture):
     entropy sum, nats per sample
       + posterior         0.000021
       - prior             0.636513
-      - observable        0.700401
+      - observable        0.700400
       = value            -1.336892
     """
 

@@ -189,7 +189,11 @@ class MixtureModel:
     def standard(self, eta: FloatArray) -> tuple[FloatArray, ...]:
         """Standard parameters, in the data's units, of natural parameters in the model's."""
         standard = self.family.to_standard(eta)
-        return standard if self.units is None else self.family.rescale(standard, self.units.location, self.units.scale)
+        if self.units is None:
+            return standard
+        with np.errstate(over="ignore"):
+            rescaled = self.family.rescale(standard, self.units.location, self.units.scale)
+        return tuple(np.nan_to_num(value, nan=np.nan) for value in rescaled)
 
     def observe(self, block: Block) -> Observations:
         """Sufficient statistics of a block of rows."""
@@ -315,6 +319,12 @@ class MixtureModel:
         observed = inner - float((statistics.exposures * parameters.log_partition).sum())
         total = statistics.posterior_entropy + log_prior + observed
         return total / statistics.weight + self.mean_log_base_measure
+
+    def magnitude(self, parameters: MixtureParameters, statistics: MixtureStatistics) -> float:
+        """Sum of the absolute values that ``elbo_of_step`` adds up, the scale of its rounding error."""
+        inner = float(np.abs(parameters.eta * statistics.sums).sum())
+        observed = inner + float(np.abs(statistics.exposures * parameters.log_partition).sum())
+        return observed / statistics.weight + abs(self.mean_log_base_measure) + 1.0
 
     def log_prior(self, parameters: MixtureParameters, statistics: MixtureStatistics) -> float:
         """Log-density of the conjugate prior up to its constant, per sample."""

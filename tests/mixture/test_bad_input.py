@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,7 @@ def test_errors_of_weights_and_features() -> None:
     mixture = PoissonMixture(random_state=0).fit(X)
     with pytest.raises(ValueError, match="2 features"):
         mixture.predict(X[:, :1])
-    with pytest.raises(ValueError, match="Negative values in data.*column 1"):
+    with pytest.raises(ValueError, match=r"Negative values in data.*column 1"):
         mixture.score(with_value(-1.0))
     with pytest.raises(ValueError, match="n_samples"):
         mixture.sample(0)
@@ -66,12 +67,12 @@ def test_errors_of_weights_and_features() -> None:
 def test_zeros_in_gamma_data() -> None:
     zeros = with_value(0.0)
     with pytest.warns(UserWarning, match="1 zeros in column 1 are replaced by half"):
-        mixture = GammaMixture(random_state=0).fit(zeros)
+        mixture = GammaMixture(tol=1e-4, random_state=0).fit(zeros)
     assert mixture.zero_substitutes_[1] == X[:, 1].min() / 2
     np.testing.assert_array_equal(mixture.score_samples(zeros), mixture.score_samples(with_value(X[:, 1].min() / 2)))
-    with pytest.raises(ValueError, match="takes positive values.*column 1"):
+    with pytest.raises(ValueError, match=r"takes positive values.*column 1"):
         GammaMixture(zeros="error").fit(zeros)
-    assert GammaMixture(zeros=0.25, random_state=0).fit(zeros).zero_substitutes_[1] == 0.25
+    assert GammaMixture(zeros=0.25, tol=1e-4, random_state=0).fit(zeros).zero_substitutes_[1] == 0.25
 
 
 @pytest.mark.parametrize("scale", [1e12, 1e-300])
@@ -86,14 +87,14 @@ def test_extreme_scales_give_finite_fits(family: str, scale: float) -> None:
 def test_constant_columns() -> None:
     data = np.c_[X, np.full(60, 4.0)]
     assert_finite(PoissonMixture(random_state=0).fit(data), data)
-    with pytest.warns(UserWarning, match="component 0 in column 2.*held at a bound"):
+    with pytest.warns(UserWarning, match=r"component 0 in column 2.*held at a bound"):
         mixture = GammaMixture(random_state=0).fit(data)
     assert_finite(mixture, data)
 
 
 def test_collapse_is_named_and_cured_by_prior_counts() -> None:
     data = np.r_[np.full((30, 1), 2.0), np.random.RandomState(0).gamma(9.0, size=(60, 1))]
-    with pytest.warns(UserWarning, match="column 0 is collapsed.*prior_counts"):
+    with pytest.warns(UserWarning, match=r"column 0 is collapsed.*prior_counts"):
         mixture = GammaMixture(random_state=0).fit(data)
     assert_finite(mixture, data)
     with warnings.catch_warnings():
@@ -125,6 +126,17 @@ def assert_finite(mixture: Any, data: Any) -> None:
     np.testing.assert_allclose(mixture.predict_proba(data).sum(axis=1), 1.0, rtol=1e-5)
 
 
+def is_refused(mixture: Any, table: Any, weight: Any) -> bool:
+    """Whether the data have too few distinct rows, a column with nothing observed, or sums that over- or underflow."""
+    weight = np.ones(len(table)) if weight is None else weight
+    rows = table[weight > 0]
+    if len(np.unique(rows, axis=0)) < mixture.n_components or np.isnan(rows).all(axis=0).any():
+        return True
+    means = np.nansum(weight[weight > 0, np.newaxis] * rows, axis=0) / weight.sum()
+    too_small = (means > 0) & (means < 1e-304)
+    return bool(too_small.any() and mixture._get_family().equivariance != "none")
+
+
 VALUES = {
     "bernoulli": st.sampled_from([0.0, 1.0]),
     "categorical": st.sampled_from([0.0, 1.0]),
@@ -146,14 +158,15 @@ def test_any_data_give_a_finite_fit_or_a_clear_error(family: str, data: st.DataO
     weight = data.draw(st.none() | hnp.arrays(np.float64, shape[0], elements=st.floats(0, 10)))
     prior_counts = data.draw(st.sampled_from([0.0, 1.0]))
     mixture = ExponentialFamilyMixture(family, random_state=0, max_iter=40, prior_counts=prior_counts)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        try:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        refusals = r"distinct rows|no observed value|sample_weight|overflows|too small"
+        with pytest.raises(ValueError, match=refusals) if is_refused(mixture, table, weight) else nullcontext():
             mixture.fit(table, sample_weight=weight)
-        except ValueError as error:
-            assert any(word in str(error) for word in ("distinct rows", "no observed value", "sample_weight", "overflows"))
+        if not hasattr(mixture, "weights_"):
             return
         assert_finite(mixture, table)
-        rounding = 1e-10 * mixture.entropy_sum_.magnitude
-        if not prior_counts:
+        # Where a component is held at a bound its M-step is no maximum, and rounding is of the size of its parameters.
+        if not prior_counts and not any("held at a bound" in str(warning.message) for warning in caught):
+            rounding = 1e-10 * (1.0 + mixture.entropy_sum_.magnitude)
             assert (np.diff(mixture.lower_bounds_) >= -rounding).all()
