@@ -186,7 +186,7 @@ def check_weights(sample_weight: ArrayLike | None, X: Matrix) -> FloatArray | No
     """
     if sample_weight is None:
         return None
-    if not np.any(sample_weight):
+    if not np.asarray(sample_weight).any():
         raise ValueError("All of sample_weight is zero; at least one row must have a positive weight.")
     weight: FloatArray = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
     return weight

@@ -126,7 +126,7 @@ class Units:
         """Units for data of a mixture with these standard parameters."""
         if family.equivariance == "none":
             return None
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             means, variances = family.moments(family.from_standard(*standard))
             mean = weights @ means
             variance = weights @ (variances + (means - mean) ** 2)
