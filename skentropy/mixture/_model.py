@@ -339,6 +339,9 @@ class MixtureModel:
     def unpack(self, vector: FloatArray, like: MixtureParameters) -> MixtureParameters | None:
         log_weights, eta = np.split(vector, [like.log_weights.size])
         eta = eta.reshape(like.eta.shape)
+        if self.family.discrete:
+            # Beyond where probabilities are zero there is nothing but rounding errors.
+            eta = np.clip(eta, LOG_TINY, -LOG_TINY)
         if not self.family.in_domain(eta):
             return None
         return self.parameters(np.maximum(log_weights - logsumexp(log_weights), LOG_TINY), eta)
