@@ -1,0 +1,120 @@
+"""The EM engine on a model of its own: a mixing weight between two known densities, whose maximum is known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import special
+
+from skentropy import EntropySum
+from skentropy._em import Run, best_of, run_em
+
+RATIOS = np.exp(np.random.RandomState(0).normal(0.3, 0.6, size=500))  # p1(x) / p0(x)
+
+
+class KnownDensities:
+    """p(x) = (1 - w) p0(x) + w p1(x), in log-odds of w. Densities are measured against p0, which has entropy 0 then."""
+
+    def maximize(self, statistics: Any) -> float:
+        return float(special.logit(statistics["q"].mean()))
+
+    def elbo(self, statistics: Any) -> float:
+        return float(statistics["log_likelihood"])
+
+    def elbo_of_step(self, parameters: float, statistics: Any) -> float:
+        q, w = statistics["q"], special.expit(parameters)
+        entropy = (special.entr(q) + special.entr(1 - q)).mean()
+        return float(entropy + (q * np.log(w * RATIOS) + (1 - q) * np.log(1 - w)).mean())
+
+    def entropy_sum(self, parameters: float, statistics: Any) -> EntropySum:
+        q, w = statistics["q"], special.expit(parameters)
+        posterior = (special.entr(q) + special.entr(1 - q)).mean()
+        return EntropySum(posterior, special.entr(w) + special.entr(1 - w), 0.0, (q * np.log(RATIOS)).mean())
+
+    def magnitude(self, parameters: float, statistics: Any) -> float:
+        return 2.0
+
+    def log_prior(self, parameters: float, statistics: Any) -> float:
+        return 0.0
+
+    def pack(self, parameters: float) -> Any:
+        return np.array([parameters])
+
+    def unpack(self, vector: Any, like: float) -> float:
+        return float(vector[0])
+
+    def to_limit(self, before: float, after: float, nearness: float) -> None:
+        return None
+
+
+def expect(parameters: float) -> dict[str, Any]:
+    joint = np.array([special.expit(-parameters) * np.ones_like(RATIOS), special.expit(parameters) * RATIOS])
+    return {"q": joint[1] / joint.sum(axis=0), "log_likelihood": np.log(joint.sum(axis=0)).mean()}
+
+
+def maximum() -> float:
+    w = special.expit(np.linspace(-12, 12, 200_001))[:, np.newaxis]
+    return max(np.log1p(part * (RATIOS - 1)).mean(axis=1).max() for part in np.array_split(w, 200))
+
+
+@pytest.mark.parametrize("accelerate", [True, False])
+@pytest.mark.parametrize("start", [-8.0, -1.0, 0.0, 6.0])
+def test_it_ends_within_tol_of_the_maximum(accelerate: bool, start: float) -> None:
+    run = run_em(KnownDensities(), expect, start, tol=1e-9, max_iter=100_000, accelerate=accelerate)
+    assert run.converged
+    assert -1e-12 <= maximum() - run.state.elbo <= 2e-9
+    sums = np.array([terms.value for terms in run.entropy_sums])
+    bounds = np.array(run.lower_bounds)
+    assert (sums <= bounds + 1e-14).all()
+    assert (bounds[:-1] <= sums[1:] + 1e-14).all()
+    assert run.n_iter == len(bounds) == len(sums)
+
+
+def test_acceleration_pays() -> None:
+    steps = [run_em(KnownDensities(), expect, -8.0, tol=1e-10, max_iter=10**5, accelerate=on).n_iter for on in (True, False)]
+    assert 3 * steps[0] < steps[1]
+
+
+def test_a_loose_look_at_the_last_step_would_have_stopped_too_early() -> None:
+    """Where EM starts with tiny steps, their size says nothing of what is still to come."""
+    run = run_em(KnownDensities(), expect, -16.0, tol=1e-6, max_iter=10**5, accelerate=False)
+    assert run.lower_bounds[0] - expect(-16.0)["log_likelihood"] < 1e-6
+    assert maximum() - run.state.elbo < 2e-6
+
+
+def test_max_iter_and_watchers_end_a_run() -> None:
+    class Stop:
+        ended = False
+
+        def on_step(self, run: Run) -> bool:
+            return run.n_iter == 3
+
+        def on_end(self, run: Run) -> None:
+            self.ended = True
+
+    watcher = Stop()
+    assert run_em(KnownDensities(), expect, -8.0, tol=0.0, max_iter=100, watcher=watcher).n_iter == 3
+    assert watcher.ended
+    for max_iter in (0, 1, 2, 5):
+        run = run_em(KnownDensities(), expect, -8.0, tol=0.0, max_iter=max_iter)
+        assert run.n_iter == max_iter
+        assert not run.converged
+        assert run.state.elbo == expect(run.state.parameters)["log_likelihood"]
+
+
+def test_an_extrapolation_that_falls_behind_is_refused() -> None:
+    class Reckless(KnownDensities):
+        def unpack(self, vector: Any, like: float) -> float:
+            return -30.0
+
+    run = run_em(Reckless(), expect, -3.0, tol=1e-8, max_iter=500)
+    assert (np.diff(run.lower_bounds) >= -1e-14).all()
+    assert run.state.parameters > -3.0
+
+
+def test_the_best_of_several_runs_is_kept() -> None:
+    runs = {init: run_em(KnownDensities(), expect, float(init), tol=0.0, max_iter=init) for init in range(4)}
+    best = best_of(lambda init: runs[init], 4, 1)
+    assert best.state.objective == max(run.state.objective for run in runs.values())
