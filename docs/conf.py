@@ -16,7 +16,7 @@ extensions = [
     "myst_parser",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build", "**/GALLERY_HEADER.rst"]
+exclude_patterns = ["_build", "**/GALLERY_HEADER.rst", "sg_execution_times.rst"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 default_role = "literal"
 nitpicky = False
@@ -41,6 +41,7 @@ intersphinx_mapping = {
 
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
+    "ignore_pattern": "quickstart",
     "gallery_dirs": "gallery",
     "doc_module": "skentropy",
     "backreferences_dir": "generated/backreferences",

@@ -6,27 +6,28 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy import special
+from scipy import optimize, special
 
 from skentropy import EntropySum
 from skentropy._em import Run, best_of, run_em
 
-RATIOS = np.exp(np.random.RandomState(0).normal(0.3, 0.6, size=500))  # p1(x) / p0(x)
+RATIOS = np.exp(np.random.RandomState(0).normal(0.05, 0.6, size=500))  # p1(x) / p0(x)
 
 
 class KnownDensities:
     """p(x) = (1 - w) p0(x) + w p1(x), in log-odds of w. Densities are measured against p0, which has entropy 0 then."""
 
     def maximize(self, statistics: Any) -> float:
-        return float(special.logit(statistics["q"].mean()))
+        return float(np.clip(special.logit(statistics["q"].mean()), -30, 30))
 
     def elbo(self, statistics: Any) -> float:
         return float(statistics["log_likelihood"])
 
     def elbo_of_step(self, parameters: float, statistics: Any) -> float:
-        q, w = statistics["q"], special.expit(parameters)
+        q = statistics["q"]
         entropy = (special.entr(q) + special.entr(1 - q)).mean()
-        return float(entropy + (q * np.log(w * RATIOS) + (1 - q) * np.log(1 - w)).mean())
+        log_joint = q * (special.log_expit(parameters) + np.log(RATIOS)) + (1 - q) * special.log_expit(-parameters)
+        return float(entropy + log_joint.mean())
 
     def entropy_sum(self, parameters: float, statistics: Any) -> EntropySum:
         q, w = statistics["q"], special.expit(parameters)
@@ -42,8 +43,8 @@ class KnownDensities:
     def pack(self, parameters: float) -> Any:
         return np.array([parameters])
 
-    def unpack(self, vector: Any, like: float) -> float:
-        return float(vector[0])
+    def unpack(self, vector: Any, like: float) -> float | None:
+        return float(vector[0]) if abs(vector[0]) < 30 else None
 
     def to_limit(self, before: float, after: float, nearness: float) -> None:
         return None
@@ -55,8 +56,10 @@ def expect(parameters: float) -> dict[str, Any]:
 
 
 def maximum() -> float:
-    w = special.expit(np.linspace(-12, 12, 200_001))[:, np.newaxis]
-    return max(np.log1p(part * (RATIOS - 1)).mean(axis=1).max() for part in np.array_split(w, 200))
+    found = optimize.minimize_scalar(
+        lambda x: -expect(x)["log_likelihood"], bounds=(-5, 5), method="bounded", options={"xatol": 1e-10}
+    )
+    return float(-found.fun)
 
 
 @pytest.mark.parametrize("accelerate", [True, False])

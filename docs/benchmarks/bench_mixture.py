@@ -140,7 +140,7 @@ def main() -> None:
     table = "\n".join(lines)
     print(table)
     path = Path(__file__).parent / "results_mixture.md"
-    path.write_text(f"Written by `python docs/benchmarks/bench_mixture.py`.\n\n{table}\n", encoding="utf-8")
+    path.write_text(f"# Mixtures\n\nWritten by `python docs/benchmarks/bench_mixture.py`.\n\n{table}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

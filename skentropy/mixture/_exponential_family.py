@@ -84,7 +84,7 @@ class ExponentialFamilyMixture(BaseMixture):
     n_parameters_ : int
         Number of free parameters.
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
 
     See Also
     --------

@@ -90,7 +90,7 @@ class GammaMixture(BaseMixture):
     n_parameters_ : int
         Number of free parameters.
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
 
     See Also
     --------
