@@ -31,7 +31,7 @@ _LOOKAHEAD = 16
 
 @dataclass(frozen=True)
 class Block:
-    """Consecutive rows: float32 or float64 values, and a weight and an exposure for each row where there are any."""
+    """Consecutive rows in double precision, and a weight and an exposure for each row where there are any."""
 
     X: Matrix
     weight: FloatArray | None
@@ -53,7 +53,7 @@ class Rows:
     Parameters
     ----------
     X : ndarray, memmap or CSR matrix of shape (n_samples, n_features)
-        Never copied whole; integers become float64 block by block.
+        Never copied whole; all becomes float64 block by block. ``dtype`` is that of results: float32 for float32.
     sample_weight, exposure : ndarray of shape (n_samples,) or None
     row_bytes : int
         Bytes that one row takes in the caller's computation; decides the size of a block.
@@ -78,11 +78,6 @@ class Rows:
         return int(self.X.shape[0]), int(self.X.shape[1])
 
     @property
-    def epsilon(self) -> float:
-        """Machine epsilon of the values."""
-        return float(np.finfo(np.float32 if self.dtype == np.float32 else np.float64).eps)
-
-    @property
     def total_weight(self) -> float:
         return float(self.shape[0]) if self.sample_weight is None else float(self.sample_weight.sum())
 
@@ -93,7 +88,7 @@ class Rows:
         if not sparse.issparse(X):
             X = np.asarray(X)  # a memmap's slice costs more in every operation than an array
         return Block(
-            X=X.astype(self.dtype, copy=False),
+            X=X.astype(np.float64, copy=False),
             weight=None if self.sample_weight is None else self.sample_weight[rows],
             exposure=None if self.exposure is None else self.exposure[rows],
             start=start,

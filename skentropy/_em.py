@@ -13,8 +13,8 @@ from joblib import Parallel, delayed
 from ._typing import Array
 from .entropy import EntropySum
 
-# Rounding errors of a bound, in units of machine epsilon times the sum of the absolute values of its terms.
-_ROUNDING_UNITS = 16
+# Rounding errors of a bound, relative to the sum of the absolute values of its terms.
+_ROUNDING = 16 * float(np.finfo(np.float64).eps)
 # Steps that an extrapolation learns from.
 _MEMORY = 5
 # An extrapolation that is refused shortens the next ones by this factor, one that is kept lengthens them again.
@@ -123,7 +123,6 @@ def run_em(
     tol: float,
     max_iter: int,
     accelerate: bool = True,
-    epsilon: float = float(np.finfo(np.float64).eps),
     watcher: Watcher | None = None,
 ) -> Run:
     """Maximise a model's objective by accelerated EM; the objective never falls by more than rounding.
@@ -144,8 +143,6 @@ def run_em(
         extrapolation is judged when the step after it is known: it is kept if the ELBO there with the posteriors held, the
         entropy sum, which needs no pass over the data, is no less than that of the plain step. The objective therefore
         never falls.
-    epsilon : float
-        Machine epsilon of the data's floating-point type.
     watcher : Watcher or None
         Told of each step; may end the run.
     """
@@ -164,7 +161,7 @@ def run_em(
         terms = model.entropy_sum(plain, start.statistics)
         elbo = model.elbo_of_step(plain, start.statistics)
         bound = elbo + model.log_prior(plain, start.statistics)
-        noise = _ROUNDING_UNITS * epsilon * model.magnitude(plain, start.statistics)
+        noise = _ROUNDING * model.magnitude(plain, start.statistics)
         if trial is not None and not bound >= trial.bound - noise:
             path.refuse()
             run.record(evaluate(trial.plain), trial)

@@ -13,6 +13,8 @@ from ._special import log_minus_digamma, trigamma
 # Concentrations a + b are held below this: a beta of concentration 1e8 has a standard deviation of at most 5e-5, and the
 # entropies of still larger ones lose the digits that the identity is checked to.
 LARGEST_CONCENTRATION = 1e8
+# Smaller shapes are lost in eta = shape - 1. Only a single value next to 0 or 1 asks for one.
+SMALLEST_SHAPE = 1e-15
 
 
 def _digamma_difference(a: Array, b: Array) -> Array:
@@ -39,19 +41,20 @@ def _parameters_of_means(mean_log: Array, mean_log1m: Array) -> tuple[Array, Arr
         residual_a = (mean_log - _digamma_difference(a, b)) / trigamma(a)
         residual_b = (mean_log1m - _digamma_difference(b, a)) / trigamma(b)
         slope = trigamma(a + b)
-        common = slope * (residual_a + residual_b) / (1.0 - slope * (1.0 / trigamma(a) + 1.0 / trigamma(b)))
+        remainder = 1.0 - slope * (1.0 / trigamma(a) + 1.0 / trigamma(b))  # positive, 0.5 / (a + b) for large shapes
+        common = slope * (residual_a + residual_b) / np.maximum(remainder, 1e-16)
         step_a = (residual_a + common / trigamma(a)) / a
         step_b = (residual_b + common / trigamma(b)) / b
         a, b = a * np.exp(np.clip(step_a, -2.0, 2.0)), b * np.exp(np.clip(step_b, -2.0, 2.0))
         shrink = np.minimum(1.0, LARGEST_CONCENTRATION / (a + b))
-        a, b = a * shrink, b * shrink
+        a, b = np.maximum(a * shrink, SMALLEST_SHAPE), np.maximum(b * shrink, SMALLEST_SHAPE)
         if max(np.max(np.abs(step_a)), np.max(np.abs(step_b))) < 1e-13:
             break
     at_bound = a + b >= LARGEST_CONCENTRATION * (1.0 - 1e-6)
     odds = mean_log - mean_log1m
     a = np.where(at_bound, LARGEST_CONCENTRATION * special.expit(odds), a)
     b = np.where(at_bound, LARGEST_CONCENTRATION * special.expit(-odds), b)
-    return a, b
+    return np.maximum(a, SMALLEST_SHAPE), np.maximum(b, SMALLEST_SHAPE)
 
 
 class Beta(ExponentialFamily):

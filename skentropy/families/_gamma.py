@@ -85,7 +85,7 @@ class Gamma(ExponentialFamily):
 
     def moments(self, eta: Array) -> tuple[Array, Array]:
         shape, rate = self.to_standard(eta)
-        return shape / rate, shape / rate**2
+        return shape / rate, shape / rate / rate
 
     def sample(self, eta: Array, random_state: np.random.RandomState, exposure: Array | None = None) -> Array:
         shape, rate = self.to_standard(eta)

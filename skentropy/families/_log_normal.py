@@ -70,8 +70,8 @@ class LogNormal(ExponentialFamily):
         return mean_x, np.expm1(variance) * mean_x**2
 
     def sample(self, eta: Array, random_state: np.random.RandomState, exposure: Array | None = None) -> Array:
-        limits = np.finfo(np.float64)
-        return np.clip(np.exp(_GAUSSIAN.sample(_of_logarithm(eta), random_state)), limits.tiny, limits.max)
+        # exp of less is no normal number, and exp of more is infinite.
+        return np.exp(np.clip(_GAUSSIAN.sample(_of_logarithm(eta), random_state), -708.0, 709.0))
 
     def in_support(self, X: Array, exposure: Array | float = 1.0) -> Array:
         return (X > 0) & (np.inf > X)

@@ -199,7 +199,6 @@ class BaseMixture(LatentVariableModel):
                     tol=self.tol,
                     max_iter=self.max_iter,
                     accelerate=self.accelerate,
-                    epsilon=rows.epsilon,
                     watcher=monitor.watch(init),
                 )
 
@@ -413,7 +412,7 @@ class BaseMixture(LatentVariableModel):
 
         def log_likelihood(model: MixtureModel, parameters: MixtureParameters, block: Block) -> FloatArray:
             log_evidence, _ = model.posterior(parameters, model.observe(block))
-            return log_evidence + model.log_base_measure(block).astype(log_evidence.dtype)
+            return log_evidence + model.log_base_measure(block)
 
         return self._map_rows(log_likelihood, X, exposure)
 
@@ -457,7 +456,8 @@ class BaseMixture(LatentVariableModel):
         rows = self._query(X, exposure=exposure)
         model, parameters = self._fitted_model(rows)
         with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
-            return rows.map(partial(function, model, parameters), pool)
+            values = rows.map(partial(function, model, parameters), pool)
+        return values.astype(rows.dtype, copy=False) if values.dtype.kind == "f" else values
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> tuple[FloatArray, Array]:
         """Draw rows, at exposure 1.

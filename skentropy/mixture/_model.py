@@ -134,10 +134,10 @@ class Units:
 
     def apply(self, X: Matrix) -> Matrix:
         if sparse.issparse(X):
-            return with_data(X, X.data / self.scale.astype(X.dtype)[X.indices])
+            return with_data(X, X.data / self.scale[X.indices])
         if self.location.any():
-            return (X - self.location.astype(X.dtype)) / self.scale.astype(X.dtype)
-        return X / self.scale.astype(X.dtype)
+            return (X - self.location) / self.scale
+        return X / self.scale
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ class MixtureModel:
         """The values in the support that stand for X; NaN stays."""
         if self.substitutes is None:
             return X
-        return np.where(X == 0, self.substitutes.astype(X.dtype), X)
+        return np.where(X == 0, self.substitutes, X)
 
     def natural(self, standard: tuple[FloatArray, ...]) -> FloatArray:
         """Natural parameters, in the model's units, of standard parameters in the data's."""
@@ -232,14 +232,12 @@ class MixtureModel:
 
     def posterior(self, parameters: MixtureParameters, observations: Observations) -> tuple[FloatArray, FloatArray]:
         """log p(x_n) without the base measure, shape (n_rows,), and log q_n(c), shape (K, n_rows)."""
-        dtype = observations.statistics[0].dtype
-        eta = parameters.eta.astype(dtype, copy=False)
+        eta = parameters.eta
         # log pi_c + sum_d [eta_cd T(x_nd) - s_n m_nd A(eta_cd)], W(54), W(58)
         log_joint = _product(eta[0], observations.statistics[0])
         for eta_s, T in zip(eta[1:], observations.statistics[1:], strict=True):
             log_joint += _product(eta_s, T)
-        offset = parameters.log_weights[:, np.newaxis] - observations.row_sums(parameters.log_partition)
-        log_joint += offset.astype(dtype, copy=False)
+        log_joint += parameters.log_weights[:, np.newaxis] - observations.row_sums(parameters.log_partition)
         largest = log_joint.max(axis=0)
         log_joint -= largest
         normaliser = np.exp(log_joint).sum(axis=0)
@@ -255,17 +253,17 @@ class MixtureModel:
         q = np.exp(log_q)
         weight = block.total_weight
         if block.weight is None:
-            log_likelihood = float(log_evidence.sum(dtype=np.float64))
+            log_likelihood = float(log_evidence.sum())
         else:
-            q *= block.weight.astype(q.dtype, copy=False)
+            q *= block.weight
             log_likelihood = float(block.weight @ log_evidence)
         return MixtureStatistics(
             weight=weight,
             log_likelihood=log_likelihood,
             posterior_entropy=-float(np.vdot(q, log_q)),
-            counts=q.sum(axis=1, dtype=np.float64),
-            exposures=observations.column_sums(q).astype(np.float64, copy=False),
-            sums=np.stack([_transposed_product(q, T) for T in observations.statistics]).astype(np.float64, copy=False),
+            counts=q.sum(axis=1),
+            exposures=observations.column_sums(q),
+            sums=np.stack([_transposed_product(q, T) for T in observations.statistics]),
         )
 
     def mean_parameters(self, statistics: MixtureStatistics) -> FloatArray:

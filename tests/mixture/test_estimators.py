@@ -228,8 +228,8 @@ def test_float32_stays_float32() -> None:
     assert mixture.rates_.dtype == mixture.weights_.dtype == mixture.predict_proba(X).dtype == np.float32
     assert mixture.score_samples(X).dtype == np.float32
     double = PoissonMixture(random_state=0).fit(X.astype(np.float64))
-    np.testing.assert_allclose(mixture.rates_, double.rates_, rtol=2e-3)
-    np.testing.assert_allclose(mixture.lower_bound_, double.lower_bound_, rtol=1e-5)
+    np.testing.assert_allclose(mixture.rates_, double.rates_, rtol=1e-6)
+    np.testing.assert_allclose(mixture.lower_bound_, double.lower_bound_, rtol=1e-12)
 
 
 def test_missing_entries_are_marginalised() -> None:

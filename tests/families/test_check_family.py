@@ -1,0 +1,295 @@
+"""``check_family`` passes what is right, also far from order one, and notices what is wrong by 1%."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+from skentropy.families import (
+    Beta,
+    Binomial,
+    Categorical,
+    Exponential,
+    ExponentialFamily,
+    Gamma,
+    Gaussian,
+    InverseGaussian,
+    LogNormal,
+    NegativeBinomial,
+    Poisson,
+    check_family,
+)
+
+
+@pytest.mark.parametrize(
+    ("family", "parameters"),
+    [
+        (Poisson(), ([1e-6, 5000.0],)),
+        (Binomial(n_trials=1000), ([1e-4, 0.5, 0.999],)),
+        (NegativeBinomial(r=0.1), ([0.01, 0.999],)),
+        (NegativeBinomial(r=1e4), ([0.01, 0.5],)),
+        (Categorical(n_categories=3), ([[0.98, 0.01, 0.01], [0.2, 0.3, 0.5]],)),
+        (Exponential(), ([1e-9, 1e9],)),
+        (Gaussian(), ([5.0, -1e3, 0.0], [1e-6, 1.0, 1e6])),
+        (LogNormal(), ([100.0, 0.0], [1.0, 1e-4])),
+        (Gamma(), ([0.1, 1e4], [3.0, 1e-3])),
+        (Beta(), ([0.7, 2e4], [40.0, 1e3])),
+        (InverseGaussian(), ([1e-4, 50.0], [100.0, 5.0])),
+    ],
+    ids=lambda value: repr(value) if isinstance(value, ExponentialFamily) else "",
+)
+def test_it_passes_far_from_order_one(family: ExponentialFamily, parameters: tuple[Any, ...]) -> None:
+    errors = check_family(family, tuple(np.array(values) for values in parameters))
+    assert max(errors.values()) < 1e-7
+
+
+class Rayleigh(ExponentialFamily):
+    """p(x) = x / v exp(-x^2 / (2 v)): a user's own family, whose parameter can be multiplied by a power of itself."""
+
+    name = "rayleigh"
+    parameter_names = ("scale_squared",)
+    support = "positive values"
+    lower_limit = 0.0
+    discrete = False
+    constant_base_measure = False
+    base_measure_degree = 1.0
+    equivariance = "scale"
+
+    def sufficient_statistics(self, X: Any) -> tuple[Any, ...]:
+        return (X**2,)
+
+    def log_partition(self, eta: Any) -> Any:
+        return -np.log(-2 * eta[0])
+
+    def mean(self, eta: Any) -> Any:
+        return -1 / eta
+
+    def natural(self, mean: Any) -> Any:
+        return -1 / mean
+
+    def to_standard(self, eta: Any) -> tuple[Any, ...]:
+        return (-0.5 / eta[0],)
+
+    def from_standard(self, *parameters: Any) -> Any:
+        return -0.5 / np.asarray(parameters[0])[np.newaxis]
+
+    def moments(self, eta: Any) -> tuple[Any, Any]:
+        v = -0.5 / eta[0]
+        return np.sqrt(v * np.pi / 2), (2 - np.pi / 2) * v
+
+    def sample(self, eta: Any, random_state: Any, exposure: Any = None) -> Any:
+        return random_state.rayleigh(np.sqrt(-0.5 / eta[0]))
+
+    def in_support(self, X: Any, exposure: Any = 1.0) -> Any:
+        return (X > 0) & (np.inf > X)
+
+    def log_base_measure(self, X: Any, exposure: Any = 1.0) -> Any:
+        return np.log(X)
+
+    def expected_log_base_measure(self, eta: Any) -> Any:
+        return 0.5 * (np.log(-1 / eta[0]) - np.euler_gamma)
+
+    def rescale(self, parameters: Any, location: Any, scale: Any) -> Any:
+        return (scale**2 * parameters[0],)
+
+
+class Pareto(Rayleigh):
+    """p(x) = a / x^(a + 1) for x > 1: a support that starts with a jump, away from zero."""
+
+    parameter_names = ("shape",)
+    lower_limit = 1.0
+    constant_base_measure = True
+    equivariance = "none"
+
+    def sufficient_statistics(self, X: Any) -> tuple[Any, ...]:
+        return (np.log(X),)
+
+    def log_partition(self, eta: Any) -> Any:
+        return -np.log(-eta[0] - 1)
+
+    def mean(self, eta: Any) -> Any:
+        return -1 / (eta + 1)
+
+    def natural(self, mean: Any) -> Any:
+        return -1 - 1 / np.maximum(mean, 1e-10)
+
+    def to_standard(self, eta: Any) -> tuple[Any, ...]:
+        return (-eta[0] - 1,)
+
+    def from_standard(self, *parameters: Any) -> Any:
+        return -1 - np.asarray(parameters[0])[np.newaxis]
+
+    def moments(self, eta: Any) -> tuple[Any, Any]:
+        a = -eta[0] - 1
+        return a / (a - 1), a / ((a - 1) ** 2 * (a - 2))
+
+    def sample(self, eta: Any, random_state: Any, exposure: Any = None) -> Any:
+        return np.maximum(np.exp(random_state.exponential(-1 / (eta[0] + 1))), np.nextafter(1.0, 2.0))
+
+    def in_support(self, X: Any, exposure: Any = 1.0) -> Any:
+        return (X > 1) & (np.inf > X)
+
+    def log_base_measure(self, X: Any, exposure: Any = 1.0) -> Any:
+        return np.zeros(np.shape(X))
+
+    def expected_log_base_measure(self, eta: Any) -> Any:
+        return np.zeros(eta.shape[1:])
+
+
+def test_a_users_own_families_pass() -> None:
+    assert max(check_family(Rayleigh()).values()) < 1e-8
+    assert max(check_family(Rayleigh(), (np.array([1e-8, 1e8]),)).values()) < 1e-8
+    assert max(check_family(Pareto(), (np.array([9.0, 30.0]),)).values()) < 1e-7
+
+
+def _method(name: str, wrong: Any) -> ExponentialFamily:
+    """A Rayleigh family with one method replaced: it gets the right value, and the arguments."""
+
+    def method(self: Any, *arguments: Any, **keywords: Any) -> Any:
+        return wrong(getattr(Rayleigh, name)(self, *arguments, **keywords), *arguments)
+
+    return type("Broken", (Rayleigh,), {name: method})()
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "message"),
+    [
+        ("log_partition", lambda A, eta: 1.01 * A, "total probability"),
+        ("log_partition", lambda A, eta: A + 0.01, "total probability"),
+        ("log_partition", lambda A, eta: A.sum(), "log_partition has shape"),
+        ("log_partition", lambda A, eta: A + np.arange(A.size).reshape(A.shape), "log_partition is not elementwise"),
+        ("log_base_measure", lambda h, X, s=1.0: 1.01 * h, "total probability"),
+        ("mean", lambda m, eta: 1.01 * m, r"mean as E\[T\]"),
+        ("natural", lambda eta, m: 1.01 * eta, "natural"),
+        ("natural", lambda eta, m: np.where(m < 1e-2, np.nan, eta), "single value"),
+        ("to_standard", lambda theta, eta: (1.01 * theta[0],), "to_standard"),
+        ("to_standard", lambda theta, eta: (*theta, *theta), "shorter|to_standard returns 2"),
+        ("from_standard", lambda eta, theta: 1.01 * eta, "to_standard"),
+        ("moments", lambda moments, eta: (1.01 * moments[0], moments[1]), "moments"),
+        ("moments", lambda moments, eta: (moments[0], 1.01 * moments[1]), "variance of moments"),
+        ("expected_log_base_measure", lambda h, eta: h + 0.01, "entropy"),
+        ("pseudo_entropy", lambda H, eta: 1.01 * H, "pseudo_entropy"),
+        ("sample", lambda x, *_: 1.01 * x, "standard errors"),
+        ("sample", lambda x, *_: -x, "outside the support"),
+        ("in_support", lambda inside, X, s=1.0: X > 0, "infinite"),
+        ("sufficient_statistics", lambda T, X: (T[0].astype(np.float64),), "float32"),
+        ("rescale", lambda theta, *_: (1.01 * theta[0],), "rescaled"),
+    ],
+)
+def test_it_notices(name: str, wrong: Any, message: str) -> None:
+    with pytest.raises(AssertionError, match=message):
+        check_family(_method(name, wrong))
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "message"),
+    [
+        ("constant_base_measure", True, "log_base_measure"),
+        ("base_measure_degree", 1.01, "base_measure_degree"),
+        ("lower_limit", 0.5, "lower_limit"),
+        ("additive", True, "exposure"),
+    ],
+)
+def test_it_notices_a_wrong_claim(attribute: str, value: object, message: str) -> None:
+    with pytest.raises(AssertionError, match=message):
+        check_family(type("Broken", (Rayleigh,), {attribute: value})())
+
+
+class Quantile(Rayleigh):
+    """The scale of a Rayleigh distribution as 1 + (theta - 0.8)^3, whose derivative is zero at 0.8."""
+
+    equivariance = "none"
+
+    def to_standard(self, eta: Any) -> tuple[Any, ...]:
+        return (0.8 + np.cbrt(-0.5 / eta[0] - 1),)
+
+    def from_standard(self, *parameters: Any) -> Any:
+        return -0.5 / (1 + (np.asarray(parameters[0])[np.newaxis] - 0.8) ** 3)
+
+
+def test_it_notices_a_jacobian_that_is_singular_at_one_point() -> None:
+    assert check_family(Quantile(), (np.array([0.5, 1.2]),))
+    with pytest.raises(AssertionError, match="Jacobian of eta is singular"):
+        check_family(Quantile(), (np.array([0.5, 0.8]),))
+
+
+class OneParameter(Gaussian):
+    """A Gaussian whose mean is given or follows from the variance: two statistics, one parameter."""
+
+    parameter_names = ("variance",)
+    equivariance = "none"
+
+    def __init__(self, mean_is_twice_the_variance: bool) -> None:
+        self.mean_is_twice_the_variance = mean_is_twice_the_variance
+
+    @property
+    def n_statistics(self) -> int:
+        return 2
+
+    def log_partition(self, eta: Any) -> Any:
+        return Gaussian().log_partition(eta)
+
+    def mean(self, eta: Any) -> Any:
+        return Gaussian().mean(eta)
+
+    def moments(self, eta: Any) -> Any:
+        return Gaussian().moments(eta)
+
+    def sample(self, eta: Any, random_state: Any, exposure: Any = None) -> Any:
+        return Gaussian().sample(eta, random_state)
+
+    def to_standard(self, eta: Any) -> tuple[Any, ...]:
+        return (-0.5 / eta[1],)
+
+    def from_standard(self, *parameters: Any) -> Any:
+        variance = np.asarray(parameters[0])
+        mean = 2.0 * variance if self.mean_is_twice_the_variance else 2.0
+        return Gaussian().from_standard(mean, variance)
+
+
+def test_with_fewer_parameters_than_statistics_eta_must_be_a_multiple_of_its_derivative() -> None:
+    assert check_family(OneParameter(mean_is_twice_the_variance=False), (np.array([0.5, 1.0]),))
+    # eta = (2, -1/(2 v)) and its derivative (0, 1/(2 v^2)): no beta.
+    with pytest.raises(AssertionError, match="eta = J beta"):
+        check_family(OneParameter(mean_is_twice_the_variance=True), (np.array([0.5, 1.0]),))
+
+
+def test_it_notices_statistics_that_are_not_zero_at_zero() -> None:
+    with pytest.raises(AssertionError, match=r"T\(0\)"):
+        check_family(type("Broken", (Categorical,), {"zero_statistics": True})())
+
+
+def test_it_notices_sampling_that_ignores_the_exposure() -> None:
+    class Broken(Poisson):
+        def sample(self, eta: Any, random_state: Any, exposure: Any = None) -> Any:
+            return super().sample(eta, random_state)
+
+    with pytest.raises(AssertionError, match="standard errors"):
+        check_family(Broken())
+
+
+def test_it_notices_statistics_that_drop_stored_zeros() -> None:
+    class Broken(Gaussian):
+        def sufficient_statistics(self, X: Any) -> tuple[Any, ...]:
+            return (X, X.multiply(X).tocsr()) if hasattr(X, "multiply") else super().sufficient_statistics(X)
+
+    with pytest.raises(AssertionError, match="structure"):
+        check_family(Broken())
+
+
+def test_it_notices_under_optimisation_too() -> None:
+    script = """
+from skentropy.families import Poisson, check_family
+
+class Broken(Poisson):
+    def mean(self, eta):
+        return 1.01 * super().mean(eta)
+
+check_family(Broken())
+"""
+    result = subprocess.run([sys.executable, "-O", "-c", script], capture_output=True, text=True, check=False)
+    assert "AssertionError: Broken() at rate" in result.stderr
