@@ -283,7 +283,7 @@ class BaseMixture(LatentVariableModel):
         if too_large.size:
             raise ValueError(f"The sum of the values overflows in {list_columns(self, too_large)}; rescale the data.")
         too_small = np.flatnonzero((columns.mean > 0) & (columns.mean < _SMALLEST_MEAN))
-        if too_small.size and self._get_family().equivariance != "none":
+        if too_small.size and self._get_family().equivariance == "scale":
             raise ValueError(f"The values are too small in {list_columns(self, too_small)}; rescale the data.")
         if columns.n_empty_rows:
             message = f"{columns.n_empty_rows} rows of X have no observed value; they carry no information."

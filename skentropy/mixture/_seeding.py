@@ -63,7 +63,7 @@ class SmoothedRows:
         first = self._observations.statistics[0]
         exposure = self._observations.exposure
         if not sparse.issparse(first):
-            statistics = np.stack(self._observations.statistics).astype(np.float64, copy=False)
+            statistics = np.stack(self._observations.statistics)
             share = 1.0 if exposure is None else exposure[:, np.newaxis]
             values = share * self._conjugate(statistics / share, self._pooled[:, np.newaxis])
             observed = self._observations.observed
@@ -72,7 +72,7 @@ class SmoothedRows:
         at_zero = self._conjugate(np.zeros_like(self._pooled), self._pooled)
         rows = np.repeat(np.arange(first.shape[0]), np.diff(first.indptr))
         share = np.ones(first.nnz) if exposure is None else exposure[rows]
-        data = np.stack([T.data for T in self._observations.statistics]).astype(np.float64, copy=False)
+        data = np.stack([T.data for T in self._observations.statistics])
         stored = share * (self._conjugate(data / share, self._pooled[:, first.indices]) - at_zero[first.indices])
         if self._observations.observed is not None:
             stored = np.where(self._observations.observed.data, 0.0, stored)

@@ -53,7 +53,7 @@ def survey_columns(block: Block) -> ColumnSurvey:
     """Survey one block of rows."""
     if sparse.issparse(block.X):
         return _survey_sparse(block)
-    X = block.X.astype(np.float64, copy=False)
+    X = block.X
     missing = np.isnan(X)
     observed = ~missing
     w = observed * (np.ones(block.n_rows) if block.weight is None else block.weight)[:, np.newaxis]
@@ -75,10 +75,10 @@ def survey_columns(block: Block) -> ColumnSurvey:
 def _survey_sparse(block: Block) -> ColumnSurvey:
     X = block.X
     n_features = X.shape[1]
-    data = X.data.astype(np.float64, copy=False)
+    data = X.data
     missing = np.isnan(data)
     rows = np.repeat(np.arange(block.n_rows), np.diff(X.indptr))
-    row_weight = np.ones(block.n_rows) if block.weight is None else block.weight.astype(np.float64, copy=False)
+    row_weight = np.ones(block.n_rows) if block.weight is None else block.weight
     w = np.where(missing, 0.0, row_weight[rows])
     filled = np.where(missing, 0.0, data)
 
@@ -150,7 +150,7 @@ class DataSummary:
 def summarize(block: Block, model: MixtureModel, sample_size: int, salt: int) -> DataSummary:
     """Summarise one block of rows."""
     observations = model.observe(block)
-    weight = np.ones(block.n_rows) if block.weight is None else block.weight.astype(np.float64, copy=False)
+    weight = np.ones(block.n_rows) if block.weight is None else block.weight
     sums = [np.asarray(weight @ T, dtype=np.float64).ravel() for T in observations.statistics]
     return DataSummary(
         sums=np.stack(sums),

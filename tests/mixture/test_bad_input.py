@@ -133,8 +133,8 @@ def is_refused(mixture: Any, table: Any, weight: Any) -> bool:
     if len(np.unique(rows, axis=0)) < mixture.n_components or np.isnan(rows).all(axis=0).any():
         return True
     means = np.nansum(weight[weight > 0, np.newaxis] * rows, axis=0) / weight.sum()
-    too_small = (means > 0) & (means < 1e-304)
-    return bool(too_small.any() and mixture._get_family().equivariance != "none")
+    too_small = (means > 0) & (means < 1e-305)
+    return bool(too_small.any() and mixture._get_family().equivariance == "scale")
 
 
 VALUES = {
