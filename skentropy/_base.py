@@ -15,6 +15,10 @@ from ._typing import ArrayLike, FloatArray, Matrix
 from .entropy import EntropySum
 
 
+# Positive weights lie between these, so that no sum of weighted statistics leaves double precision.
+_WEIGHTS = (1e-100, 1e100)
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """A fitted model on some data: its ELBO and its entropy sum with fresh posteriors, and the data's total weight."""
@@ -182,13 +186,20 @@ def check_weights(sample_weight: ArrayLike | None, X: Matrix) -> FloatArray | No
     Raises
     ------
     ValueError
-        If they are not one non-negative, finite number a row, or all zero.
+        If they are not one non-negative, finite number a row, are all zero, or so small or large that sums of them over-
+        or underflow.
     """
     if sample_weight is None:
         return None
     if not np.asarray(sample_weight).any():
         raise ValueError("All of sample_weight is zero; at least one row must have a positive weight.")
     weight: FloatArray = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    positive = weight[weight > 0]
+    if positive.min() < _WEIGHTS[0] or positive.max() > _WEIGHTS[1]:
+        raise ValueError(
+            f"Positive values of sample_weight must lie between {_WEIGHTS[0]:g} and {_WEIGHTS[1]:g}, but range from "
+            f"{positive.min():g} to {positive.max():g}; rescale them, and leave out rows that weigh nothing."
+        )
     return weight
 
 
