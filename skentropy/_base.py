@@ -14,7 +14,6 @@ from ._callbacks import CallbackSupportMixin
 from ._typing import ArrayLike, FloatArray, Matrix
 from .entropy import EntropySum
 
-
 # Positive weights lie between these, so that no sum of weighted statistics leaves double precision.
 _WEIGHTS = (1e-100, 1e100)
 

@@ -35,8 +35,9 @@ from ._survey import ColumnSurvey, count_outside_support, summarize, survey_colu
 # Distinct rows that seeds are chosen from: as many as keep choosing cheaper than a few EM steps on large data.
 _SAMPLE_ENTRIES = 2**16
 _SAMPLE_ROWS = (1024, 8192)
-# The rates of smaller values would overflow.
+# The rates or precisions of smaller values would overflow.
 _SMALLEST_MEAN = 1e-305
+_SMALLEST_VARIANCE = 1e-280
 
 
 class BaseMixture(LatentVariableModel):
@@ -282,9 +283,16 @@ class BaseMixture(LatentVariableModel):
         too_large = np.flatnonzero(~np.isfinite(columns.mean * columns.weight))
         if too_large.size:
             raise ValueError(f"The sum of the values overflows in {list_columns(self, too_large)}; rescale the data.")
-        too_small = np.flatnonzero((columns.mean > 0) & (columns.mean < _SMALLEST_MEAN))
-        if too_small.size and self._get_family().equivariance == "scale":
-            raise ValueError(f"The values are too small in {list_columns(self, too_small)}; rescale the data.")
+        equivariance = self._get_family().equivariance
+        too_small = {
+            "none": np.zeros_like(columns.mean, dtype=bool),
+            "scale": (columns.mean > 0) & (columns.mean < _SMALLEST_MEAN),
+            "affine": (columns.variance > 0) & (columns.variance < _SMALLEST_VARIANCE),
+        }[equivariance]
+        if too_small.any():
+            raise ValueError(
+                f"The values are too small in {list_columns(self, np.flatnonzero(too_small))}; rescale the data."
+            )
         if columns.n_empty_rows:
             message = f"{columns.n_empty_rows} rows of X have no observed value; they carry no information."
             warnings.warn(message, UserWarning, stacklevel=6)

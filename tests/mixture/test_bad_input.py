@@ -135,9 +135,13 @@ def is_refused(mixture: Any, table: Any, weight: Any) -> bool:
     rows = table[weight > 0]
     if len(np.unique(rows, axis=0)) < mixture.n_components or np.isnan(rows).all(axis=0).any():
         return True
-    means = np.nansum(weight[weight > 0, np.newaxis] * rows, axis=0) / weight.sum()
-    too_small = (means > 0) & (means < 1e-305)
-    return bool(too_small.any() and mixture._get_family().equivariance == "scale")
+    weight = np.where(np.isnan(rows), 0.0, weight[weight > 0, np.newaxis])
+    means = np.nansum(weight * rows, axis=0) / weight.sum(axis=0)
+    variances = np.nansum(weight * (rows - means) ** 2, axis=0) / weight.sum(axis=0)
+    equivariance = mixture._get_family().equivariance
+    if equivariance == "affine":
+        return bool(((variances > 0) & (variances < 1e-280)).any())
+    return bool(equivariance == "scale" and ((means > 0) & (means < 1e-305)).any())
 
 
 VALUES = {
