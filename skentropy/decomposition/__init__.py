@@ -1,0 +1,7 @@
+"""Linear latent-variable models with Gaussian observables."""
+
+from ._factor_analysis import FactorAnalysis
+from ._information import StandardErrors
+from ._ppca import PPCA
+
+__all__ = ["PPCA", "FactorAnalysis", "StandardErrors"]

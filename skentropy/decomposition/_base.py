@@ -1,0 +1,513 @@
+"""What PPCA and FactorAnalysis share: validation, EM, and what a user asks of a fitted linear-Gaussian model."""
+
+from __future__ import annotations
+
+import warnings
+from abc import abstractmethod
+from collections.abc import Callable
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+from joblib import effective_n_jobs
+from scipy import sparse
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+
+from .._base import Evaluation, LatentVariableModel, check_weights, list_columns
+from .._blocks import Block, Rows, thread_pool
+from .._em import Run, best_of, run_em
+from .._monitor import Monitor
+from .._typing import Array, FloatArray, Matrix
+from ..entropy import EntropySum
+from ._em_model import GaussianModel, Table
+from ._gaussian import LinearGaussian
+from ._information import StandardErrors, standard_errors
+from ._moments import Moments
+from ._spectrum import Covariance, MatrixCovariance, RowsCovariance
+
+_FLOATS = (np.float64, np.float32)
+
+
+class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel):
+    """Base of the models x = m + W z + e with Gaussian z and e; a subclass says how the noise is tied and solved for."""
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "tol": [Interval(Real, 0.0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "n_init": [Interval(Integral, 1, None, closed="left")],
+        "accelerate": ["boolean"],
+        "warm_start": ["boolean"],
+        "forgetting_factor": [Interval(Real, 0.0, 1.0, closed="right")],
+        "random_state": ["random_state"],
+        "n_jobs": [None, Integral],
+        "verbose": ["verbose"],
+        "verbose_interval": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    _isotropic: ClassVar[bool]
+
+    n_components: Any
+    solver: str
+    tol: float
+    max_iter: int
+    n_init: int
+    accelerate: bool
+    warm_start: bool
+    forgetting_factor: float
+    random_state: Any
+    n_jobs: int | None
+    components_: FloatArray
+    mean_: FloatArray
+    noise_variance_: Any
+    _moments: Moments | None
+
+    @abstractmethod
+    def _fit_rows(self, X: Matrix, weight: FloatArray | None) -> dict[str, Any]:
+        """Fit complete rows by the model's own solver, and return the fitted attributes."""
+
+    @abstractmethod
+    def _fit_moments(self, moments: Moments) -> dict[str, Any]:
+        """Fit moments, and return the fitted attributes."""
+
+    @abstractmethod
+    def _em_start(self, covariance: Covariance | None, d: int, k: int, random_state: Any) -> LinearGaussian:
+        """Where EM starts, for centred data in units of their scale; without a covariance, at random."""
+
+    @abstractmethod
+    def _em_floor(self, variances: FloatArray) -> FloatArray:
+        """Least noise variances in the same units."""
+
+    @abstractmethod
+    def _attributes(self, parameters: LinearGaussian, dtype: Any) -> dict[str, Any]:
+        """The fitted parameters under their names."""
+
+    @abstractmethod
+    def _n_parameters(self, d: int, k: int) -> int:
+        """Number of free parameters, the mean included."""
+
+    def _on_bound(self) -> Array:
+        """Which features' noise variances are on their bound."""
+        return np.zeros(len(self.mean_), dtype=bool)
+
+    # Fitting.
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: npt.ArrayLike, y: Any = None, sample_weight: npt.ArrayLike | None = None) -> Self:
+        """Fit the model by maximum likelihood.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            NaN means that an entry is missing; it is marginalised, by EM. Sparse matrices must be complete.
+        y : Ignored
+        sample_weight : array-like of shape (n_samples,), default=None
+            A weight of k counts as k copies of the row.
+
+        Returns
+        -------
+        self : object
+            The fitted model.
+
+        Raises
+        ------
+        ValueError
+            If there are more components than rows or columns, X holds infinite values or a column with nothing
+            observed, or an argument is out of range.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If ``max_iter`` steps did not suffice, or a noise variance ended on its lower bound.
+        """
+        X = self._validate(X, reset=True, min_samples=2)
+        weight = check_weights(sample_weight, X)
+        self._check_n_components(min(X.shape), "min(n_samples, n_features)")
+        self._moments = None
+        if self._incomplete(X) or self.solver == "em":
+            attributes = self._fit_em(X, weight)
+        else:
+            attributes = self._fit_rows(X, weight)
+        self._finish(attributes)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: npt.ArrayLike, y: Any = None, sample_weight: npt.ArrayLike | None = None) -> Self:
+        """Add a batch of rows to those seen before, and fit them all.
+
+        Only the total weight, the mean and the scatter are kept, in a form that no split of the data and no distance from
+        zero disturbs: the fit is that of all rows together. With ``forgetting_factor`` below 1 the weight of all earlier
+        rows is multiplied by it first.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Complete rows.
+        y : Ignored
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        self : object
+            The fitted model.
+
+        Raises
+        ------
+        ValueError
+            If X has missing values, or the model was fitted by ``fit`` in a way that leaves no moments to add to.
+        """
+        first = not hasattr(self, "components_")
+        X = self._validate(X, reset=first, min_samples=1)
+        if self._incomplete(X):
+            raise ValueError("partial_fit takes complete rows; X has missing values (NaN). Use fit, or leave such rows out.")
+        weight = check_weights(sample_weight, X)
+        self._check_n_components(X.shape[1], "n_features")
+        moments = Moments.of_rows(X, weight)
+        if not first:
+            if self._moments is None:
+                raise ValueError(
+                    f"The fit before this one kept no moments that partial_fit could add to (solver={self.solver!r}, "
+                    f"{X.shape[1]} features); call partial_fit from the first batch on."
+                )
+            moments = self._moments.discounted(self.forgetting_factor) + moments
+        self._output_dtype = X.dtype
+        self._finish(self._fit_moments(moments))
+        self._moments = moments
+        return self
+
+    def _validate(self, X: npt.ArrayLike, *, reset: bool, min_samples: int = 1) -> Matrix:
+        X = validate_data(
+            self,
+            X,
+            reset=reset,
+            accept_sparse="csr",
+            dtype=_FLOATS,
+            ensure_all_finite="allow-nan",
+            ensure_min_samples=min_samples,
+        )
+        if sparse.issparse(X) and np.isnan(X.data).any():
+            raise ValueError("Sparse X must be complete, but it contains NaN; make it dense to have missing values marginalised.")
+        return X
+
+    @staticmethod
+    def _incomplete(X: Matrix) -> bool:
+        return not sparse.issparse(X) and bool(np.isnan(X.sum(dtype=np.float64)))
+
+    def _check_n_components(self, largest: int, what: str) -> None:
+        if isinstance(self.n_components, Integral) and self.n_components > largest:
+            raise ValueError(
+                f"n_components={self.n_components} is too large: it must be at most {what}={largest}. "
+                f"(n_features={self.n_features_in_})"
+            )
+
+    def _finish(self, attributes: dict[str, Any]) -> None:
+        messages = attributes.pop("messages", [])
+        for name, value in attributes.items():
+            setattr(self, name, value)
+        for message in messages:
+            warnings.warn(message, ConvergenceWarning, stacklevel=4)
+
+    def _summary(
+        self,
+        parameters: LinearGaussian,
+        entropy_sum: EntropySum,
+        elbo: float,
+        dtype: Any,
+        *,
+        lower_bounds: list[float] | None = None,
+        converged: bool = True,
+    ) -> dict[str, Any]:
+        """The fitted attributes that all solvers leave."""
+        return {
+            **self._attributes(parameters, dtype),
+            "entropy_sum_": entropy_sum,
+            "lower_bound_": elbo,
+            "lower_bounds_": [elbo] if lower_bounds is None else lower_bounds,
+            "stationarity_gap_": entropy_sum.value - elbo,
+            "n_iter_": 1 if lower_bounds is None else len(lower_bounds),
+            "n_parameters_": self._n_parameters(*parameters.shape),
+            "converged_": converged,
+        }
+
+    def _closed_form(self, parameters: LinearGaussian, covariance: Covariance, dtype: Any, **more: Any) -> dict[str, Any]:
+        """The fitted attributes for complete data, from their covariance."""
+        variances = covariance.variances
+        elbo = parameters.expected_log_likelihood(covariance.product(parameters.scaled), variances)
+        return self._summary(parameters, parameters.entropy_sum(), elbo, dtype, **more)
+
+    def _fit_em(self, X: Matrix, weight: FloatArray | None) -> dict[str, Any]:
+        if sparse.issparse(X):
+            raise ValueError("solver='em' needs dense X; for sparse X choose another solver.")
+        k = self._em_components()
+        model, location, scale = self._em_model(X, weight)
+        d, dtype = X.shape[1], X.dtype
+        starts = check_random_state(self.random_state).randint(np.iinfo(np.int32).max, size=self.n_init)
+        warm = self.warm_start and hasattr(self, "components_") and self.components_.shape == (k, d)
+        n_init = 1 if warm else self.n_init
+        with thread_pool(1):
+            covariance = self._imputed_covariance(model.table) if self._incomplete(X) else None
+
+        def attributes_of(run: Run) -> dict[str, Any]:
+            state = run.state
+            parameters = state.parameters.canonical().rescaled(location, scale)
+            terms = model.fresh_entropy_sum(state.parameters, state.statistics)
+            summary = self._summary(
+                parameters, terms, state.elbo, dtype, lower_bounds=list(run.lower_bounds), converged=run.converged
+            )
+            return {**summary, "entropy_sums_": list(run.entropy_sums)}
+
+        monitor = Monitor(self, n_init, attributes_of, {"X": X})
+
+        def run_once(init: int) -> Run:
+            random_state = np.random.RandomState(starts[init])
+            with thread_pool(1):
+                if warm:
+                    start = self._parameters(orthogonal=True).standardised(location, scale)
+                else:
+                    start = self._em_start(covariance if init == 0 else None, d, k, random_state)
+                return run_em(
+                    model,
+                    model.expect,
+                    start,
+                    tol=self.tol,
+                    max_iter=self.max_iter,
+                    accelerate=self.accelerate,
+                    watcher=monitor.watch(init),
+                )
+
+        best = best_of(run_once, n_init, effective_n_jobs(self.n_jobs))
+        attributes = attributes_of(best)
+        monitor.close()
+        messages = attributes.setdefault("messages", [])
+        if not best.converged:
+            messages.append(
+                f"{type(self).__name__} did not converge within max_iter={self.max_iter} steps; increase max_iter, or tol if "
+                f"{self.tol:g} nats per sample is more than you need."
+            )
+        return attributes
+
+    def _em_components(self) -> int:
+        if not isinstance(self.n_components, Integral):
+            raise ValueError(
+                f"n_components={self.n_components!r} needs the eigenvalues of complete data; with missing values, or "
+                "solver='em', n_components must be an integer."
+            )
+        return int(self.n_components)
+
+    def _em_model(self, X: Matrix, weight: FloatArray | None) -> tuple[GaussianModel, FloatArray, FloatArray]:
+        """The model for centred and scaled data, and the centre and scale."""
+        X = X.astype(np.float64)
+        mass = np.ones(len(X)) if weight is None else weight
+        observed = ~np.isnan(X)
+        totals = mass @ observed
+        if not totals.all():
+            unobserved = list_columns(self, np.flatnonzero(totals == 0))
+            raise ValueError(f"X has no observed value in {unobserved}; leave such columns out.")
+        empty = int((~observed.any(axis=1)).sum())
+        if empty:
+            message = f"{empty} rows of X have no observed value; they carry no information."
+            warnings.warn(message, UserWarning, stacklevel=5)
+        origin = np.nanmax(X, axis=0)
+        X -= origin
+        shift = mass @ np.nan_to_num(X) / totals
+        X -= shift
+        variances = mass @ np.nan_to_num(X) ** 2 / totals
+        location = origin + shift
+        rounding = 64.0 * (np.finfo(np.float64).eps * location) ** 2
+        variances = np.where(variances <= rounding, 0.0, variances)
+        typical = float(variances[variances > 0].mean()) if variances.any() else 1.0
+        if self._isotropic:
+            scale = np.full(len(location), np.sqrt(typical))
+        else:
+            scale = np.sqrt(np.where(variances > 0, variances, typical))
+        X /= scale
+        model = GaussianModel(
+            Table.of(X, weight),
+            isotropic=self._isotropic,
+            floor=self._em_floor(variances / scale**2),
+            log_scale=np.log(scale),
+        )
+        return model, location, scale
+
+    @staticmethod
+    def _imputed_covariance(table: Table) -> Covariance:
+        """The covariance with means for what is missing, in which to start."""
+        n, d = table.values.shape
+        if n < d:
+            return RowsCovariance.of(table.values, table.weight)
+        moments = Moments.of_rows(table.values, table.weight)
+        return MatrixCovariance(moments.mean, moments.covariance)
+
+    # The fitted model.
+
+    def _parameters(self, *, orthogonal: bool = False) -> LinearGaussian:
+        """The fitted model; ``orthogonal`` with independent factors in place of correlated ones."""
+        check_is_fitted(self, "components_")
+        mean = np.asarray(self.mean_, dtype=np.float64)
+        loadings = np.asarray(self.components_, dtype=np.float64).T
+        noise = np.broadcast_to(np.asarray(self.noise_variance_, dtype=np.float64), mean.shape)
+        correlation = np.asarray(getattr(self, "factor_correlation_", np.eye(loadings.shape[1])), dtype=np.float64)
+        if orthogonal:
+            return LinearGaussian.of(mean, loadings @ np.linalg.cholesky(correlation), noise)
+        return LinearGaussian(mean, loadings, noise, correlation)
+
+    def _rows(self, X: npt.ArrayLike, weight: Any = None) -> Rows:
+        check_is_fitted(self, "components_")
+        X = self._validate(X, reset=False)
+        return Rows(X, check_weights(weight, X), row_bytes=8 * (3 * X.shape[1] + 4 * len(self.components_)))
+
+    def _map(self, function: Callable[[Matrix], FloatArray], rows: Rows) -> FloatArray:
+        """function of blocks of rows in double precision, in the precision of the rows."""
+
+        def of_block(block: Block) -> FloatArray:
+            return function(block.X.astype(np.float64, copy=False))
+
+        with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
+            return rows.map(of_block, pool)
+
+    def _evaluate(self, X: npt.ArrayLike, sample_weight: npt.ArrayLike | None, **row_data: Any) -> Evaluation:
+        parameters, rows = self._parameters(), self._rows(X, sample_weight)
+        columns = self._map(parameters.evaluate, rows)
+        elbo, posterior, observable = np.average(columns, axis=0, weights=rows.sample_weight).tolist()
+        terms = EntropySum(posterior, parameters.entropy_sum().prior, observable)
+        return Evaluation(elbo, terms, rows.total_weight)
+
+    def score_samples(self, X: npt.ArrayLike) -> FloatArray:
+        """Log-likelihood of each row, in nats; of what is observed where entries are missing.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
+        parameters = self._parameters()
+        return self._map(lambda block: parameters.evaluate(block)[:, 0], self._rows(X))
+
+    def transform(self, X: npt.ArrayLike) -> FloatArray:
+        """Posterior means of the latent variables, the factor scores (of what is observed where entries are missing).
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_components)
+        """
+        parameters, rows = self._parameters(), self._rows(X)
+        return self._map(parameters.posterior_means, rows).astype(rows.dtype, copy=False)
+
+    def inverse_transform(self, X: npt.ArrayLike) -> FloatArray:
+        """Means of the observables given latent variables: ``X @ components_ + mean_``.
+
+        On what ``transform`` makes of rows with missing entries it therefore imputes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_components)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+        """
+        check_is_fitted(self, "components_")
+        Z = check_array(X, dtype=_FLOATS, input_name="X")
+        if Z.shape[1] != len(self.components_):
+            raise ValueError(f"X has {Z.shape[1]} columns, but the model has {len(self.components_)} components.")
+        return np.asarray(Z @ self.components_.astype(Z.dtype) + self.mean_.astype(Z.dtype))
+
+    @property
+    def posterior_covariance_(self) -> FloatArray:
+        """Covariance of the latent variables given a complete row, (n_components, n_components); the same for all rows."""
+        return self._parameters().posterior_covariance
+
+    def get_covariance(self) -> FloatArray:
+        """Covariance of the model, ``components_.T @ Phi @ components_ + noise``.
+
+        Returns
+        -------
+        ndarray of shape (n_features, n_features)
+        """
+        return self._parameters().covariance()
+
+    def get_precision(self) -> FloatArray:
+        """Inverse covariance of the model.
+
+        Returns
+        -------
+        ndarray of shape (n_features, n_features)
+        """
+        return self._parameters().precision()
+
+    def sample(self, n_samples: int = 1, random_state: Any = None) -> FloatArray:
+        """Draw rows.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+        random_state : int, RandomState instance or None, default=None
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+        """
+        if n_samples < 1:
+            raise ValueError(f"n_samples must be at least 1, got {n_samples}.")
+        p = self._parameters(orthogonal=True)
+        random_state = check_random_state(random_state)
+        z = random_state.normal(size=(n_samples, p.shape[1]))
+        noise = random_state.normal(size=(n_samples, p.shape[0])) * np.sqrt(p.noise)
+        return (z @ p.loadings.T + p.mean + noise).astype(self.components_.dtype)
+
+    def _standard_errors(
+        self, X: npt.ArrayLike | None, sample_weight: npt.ArrayLike | None, rotation: str | None, kaiser: bool
+    ) -> StandardErrors:
+        parameters = self._parameters()
+        if X is not None:
+            X = self._validate(X, reset=False)
+            X = X.toarray() if sparse.issparse(X) else X
+            model, location, scale = self._em_model(X, check_weights(sample_weight, X))
+        elif self._moments is not None:
+            model, location, scale = self._moments_model(self._moments)
+        else:
+            raise ValueError("fit kept no moments of these data; give standard_errors the X that the model was fitted to.")
+        with thread_pool(1):
+            errors = standard_errors(
+                model,
+                parameters.standardised(location, scale),
+                rotation=rotation,
+                kaiser=kaiser,
+                on_bound=self._on_bound(),
+            )
+        noise: Any = errors.noise_variance * scale[: len(errors.noise_variance)] ** 2
+        return StandardErrors(
+            errors.components * scale,
+            float(noise[0]) if self._isotropic else noise,
+            errors.mean * scale,
+            errors.factor_correlation,
+        )
+
+    def _moments_model(self, moments: Moments) -> tuple[GaussianModel, FloatArray, FloatArray]:
+        """The model for rows that have these moments."""
+        variances, axes = np.linalg.eigh(moments.covariance)
+        offsets = (np.sqrt(len(variances) * np.maximum(variances, 0.0)) * axes).T
+        rows = moments.mean + np.concatenate([offsets, -offsets])
+        return self._em_model(rows, np.full(len(rows), moments.weight / len(rows)))
+
+    @property
+    def _n_features_out(self) -> int:
+        return int(self.components_.shape[0])
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

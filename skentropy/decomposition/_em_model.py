@@ -1,0 +1,253 @@
+"""Parameter-expanded EM for linear-Gaussian models from what is observed of each row, grouped by pattern."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._typing import Array, FloatArray
+from ..entropy import EntropySum
+from ._gaussian import LOG_2PI, LinearGaussian, unique_rows
+from ._moments import Moments
+
+# Rows that one step of the E-step takes at a time: what they touch should stay in the cache.
+_CHUNK_BYTES = 2**21
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows sorted by pattern, zero where missing, and the patterns.
+
+    Attributes
+    ----------
+    values : (n, d)
+    weight : (n,)
+    patterns : (P, d), 1 where observed
+    starts : (P + 1,), the first row of each pattern, and n
+    """
+
+    values: FloatArray
+    weight: FloatArray
+    patterns: FloatArray
+    starts: Array
+
+    @classmethod
+    def of(cls, X: FloatArray, weight: FloatArray | None) -> Table:
+        """Group rows by pattern, and replace large groups by few rows with the same moments.
+
+        A pattern's rows enter every step of EM through their weight, mean and scatter only; 2 r rows at
+        mean +- sqrt(r l_j) u_j have the same, with l, u the r eigenpairs of the group's covariance.
+        """
+        weight = np.ones(len(X)) if weight is None else weight
+        X, weight = X[weight > 0], weight[weight > 0]
+        observed = ~np.isnan(X)
+        patterns, index = unique_rows(observed)
+        order = np.argsort(index, kind="stable")
+        X, weight = X[order], weight[order]
+        starts = np.searchsorted(index[order], np.arange(len(patterns) + 1))
+        values, weights, sizes = [], [], []
+        for pattern, start, stop in zip(patterns, starts[:-1], starts[1:], strict=True):
+            rows, mass = X[start:stop], weight[start:stop]
+            if stop - start > 2 * pattern.sum() > 0:
+                rows, mass = _sigma_points(rows, mass, pattern)
+            values.append(rows)
+            weights.append(mass)
+            sizes.append(len(rows))
+        stacked = np.concatenate(values)
+        stacked[np.isnan(stacked)] = 0.0
+        starts = np.concatenate([[0], np.cumsum(sizes)])
+        return cls(stacked, np.concatenate(weights), patterns.astype(np.float64), starts)
+
+    def chunks(self, row_bytes: int) -> list[tuple[int, int]]:
+        """Ranges of patterns that are worked on together."""
+        most = max(_CHUNK_BYTES // row_bytes, 64)
+        ranges, first = [], 0
+        for p in range(1, len(self.starts)):
+            if p == len(self.starts) - 1 or self.starts[p + 1] - self.starts[first] > most:
+                ranges.append((first, p))
+                first = p
+        return ranges
+
+
+def _sigma_points(rows: FloatArray, weight: FloatArray, pattern: Array) -> tuple[FloatArray, FloatArray]:
+    moments = Moments.of(rows[:, pattern], weight)
+    variances, axes = np.linalg.eigh(moments.covariance)
+    r = len(variances)
+    offsets = (np.sqrt(r * np.maximum(variances, 0.0)) * axes).T
+    points = np.zeros((2 * r, len(pattern)))
+    points[:, pattern] = moments.mean + np.concatenate([offsets, -offsets])
+    return points, np.full(2 * r, moments.weight / (2 * r))
+
+
+@dataclass(frozen=True)
+class GaussianStatistics:
+    """What an E-step leaves, sums over rows with their weights; u = (z, 1), q = (k + 1)(k + 2) / 2 pairs of its entries.
+
+    Attributes
+    ----------
+    log_likelihood : float
+    posterior_entropy : float
+    second : (d, q), E[u u'] over the rows in which a feature is observed
+    cross : (d, k + 1), x E[u']
+    latent : (q,), E[u u'] over all rows
+    """
+
+    log_likelihood: float
+    posterior_entropy: float
+    second: FloatArray
+    cross: FloatArray
+    latent: FloatArray
+
+
+class GaussianModel:
+    """The linear-Gaussian model for given data; ``isotropic`` ties the noise of all features, as PPCA does.
+
+    Parameters
+    ----------
+    table : Table
+    isotropic : bool
+    floor : ndarray of shape (d,)
+        The least noise variance.
+    log_scale : ndarray of shape (d,)
+        Logarithms of the scales that the features were divided by.
+    """
+
+    def __init__(self, table: Table, *, isotropic: bool, floor: FloatArray, log_scale: FloatArray) -> None:
+        self.table, self.isotropic, self.floor, self.log_scale = table, isotropic, floor, log_scale
+        per_pattern = np.add.reduceat(table.weight, table.starts[:-1])
+        self.pattern_weight = per_pattern
+        self.total_weight = float(per_pattern.sum())
+        self.feature_weight = per_pattern @ table.patterns
+        self.sums = table.weight @ table.values
+        self.squares = table.weight @ table.values**2
+
+    def expect(self, parameters: LinearGaussian) -> GaussianStatistics:
+        """Exact posteriors given what is observed of each row, reduced to their statistics."""
+        table, (d, k) = self.table, parameters.shape
+        upper = np.triu_indices(k + 1)
+        scaled = parameters.scaled
+        outer = (scaled[:, :, np.newaxis] * parameters.loadings[:, np.newaxis, :]).reshape(d, k * k)
+        offset = (scaled.T * parameters.mean).T
+        second, cross = np.zeros((d, len(upper[0]))), np.zeros((d, k + 1))
+        latent = np.zeros(len(upper[0]))
+        explained = log_det = 0.0
+        for first, last in table.chunks(8 * (d + 2 * k * k + 4 * k)):
+            start, stop = table.starts[first], table.starts[last]
+            patterns, mass = table.patterns[first:last], self.pattern_weight[first:last]
+            values, weight = table.values[start:stop], table.weight[start:stop]
+            index = np.repeat(np.arange(last - first), np.diff(table.starts[first : last + 1]))
+            precision = np.eye(k) + (patterns @ outer).reshape(-1, k, k)
+            covariance = np.linalg.inv(precision)
+            log_det += float(mass @ np.linalg.slogdet(precision)[1])
+            projected = values @ scaled - (patterns @ offset)[index]
+            u = np.empty((stop - start, k + 1))
+            u[:, k] = 1.0
+            if last - first == 1:
+                u[:, :k] = projected @ covariance[0]
+            else:
+                u[:, :k] = np.matmul(covariance[index], projected[:, :, np.newaxis])[:, :, 0]
+            weighted = weight[:, np.newaxis] * u
+            explained += float(np.vdot(weighted[:, :k], projected))
+            moments = np.zeros((last - first, k + 1, k + 1))
+            moments[:, :k, :k] = covariance * mass[:, np.newaxis, np.newaxis]
+            pairs = weighted[:, upper[0]] * u[:, upper[1]]
+            by_pattern = moments[:, upper[0], upper[1]] + np.add.reduceat(pairs, table.starts[first:last] - start)
+            second += patterns.T @ by_pattern
+            latent += by_pattern.sum(axis=0)
+            cross += values.T @ weighted
+        inverse = 1.0 / parameters.noise
+        distance = inverse @ (self.squares - 2.0 * parameters.mean * self.sums + parameters.mean**2 * self.feature_weight)
+        log_noise = self.feature_weight @ (np.log(parameters.noise) + LOG_2PI + 2.0 * self.log_scale)
+        return GaussianStatistics(
+            log_likelihood=-0.5 * (float(distance) - explained + log_det + float(log_noise)),
+            posterior_entropy=0.5 * (k * (1.0 + LOG_2PI) * self.total_weight - log_det),
+            second=second,
+            cross=cross,
+            latent=latent,
+        )
+
+    def _square(self, packed: FloatArray, k: int) -> FloatArray:
+        """Symmetric matrices from their upper triangles."""
+        upper = np.triu_indices(k + 1)
+        full = np.empty((*packed.shape[:-1], k + 1, k + 1))
+        full[..., upper[0], upper[1]] = packed
+        full[..., upper[1], upper[0]] = packed
+        return full
+
+    def _latent_moments(self, statistics: GaussianStatistics) -> tuple[FloatArray, FloatArray]:
+        """Mean and covariance of the aggregate posterior: the expanded prior's, W(4) freed."""
+        k = statistics.cross.shape[1] - 1
+        moments = self._square(statistics.latent, k) / self.total_weight
+        mean = moments[:k, k]
+        return mean, moments[:k, :k] - np.outer(mean, mean)
+
+    def maximize(self, statistics: GaussianStatistics) -> LinearGaussian:
+        """PX-EM (Liu, Rubin and Wu 1998): free the prior's mean and covariance, then absorb them into m and W."""
+        k = statistics.cross.shape[1] - 1
+        second = self._square(statistics.second, k)
+        regression = np.linalg.solve(second, statistics.cross[:, :, np.newaxis])[:, :, 0]
+        residual = self.squares - (regression * statistics.cross).sum(axis=1)
+        if self.isotropic:
+            noise = np.full(len(residual), residual.sum() / self.feature_weight.sum())
+        else:
+            noise = residual / self.feature_weight
+        mean, covariance = self._latent_moments(statistics)
+        loadings = regression[:, :k]
+        return LinearGaussian.of(
+            regression[:, k] + loadings @ mean, loadings @ np.linalg.cholesky(covariance), np.maximum(noise, self.floor)
+        )
+
+    def entropy_sum(self, parameters: LinearGaussian, statistics: GaussianStatistics) -> EntropySum:
+        """Sum of entropies, W(24) and W(32), of posteriors and the parameters that ``maximize`` made of them.
+
+        With the expanded prior N(a, R) absorbed the posteriors are those of L^-1 (z - a), R = L L'.
+        """
+        k = parameters.shape[1]
+        absorbed = 0.5 * float(np.linalg.slogdet(self._latent_moments(statistics)[1])[1])
+        return self._terms(parameters, statistics.posterior_entropy / self.total_weight - absorbed, k)
+
+    def fresh_entropy_sum(self, parameters: LinearGaussian, statistics: GaussianStatistics) -> EntropySum:
+        """Sum of entropies of the parameters and their own posteriors."""
+        return self._terms(parameters, statistics.posterior_entropy / self.total_weight, parameters.shape[1])
+
+    def _terms(self, parameters: LinearGaussian, posterior: float, k: int) -> EntropySum:
+        log_noise = np.log(parameters.noise) + LOG_2PI + 1.0 + 2.0 * self.log_scale
+        return EntropySum(
+            posterior=posterior,
+            prior=0.5 * k * (1.0 + LOG_2PI),
+            observable=0.5 * float(self.feature_weight @ log_noise) / self.total_weight,
+        )
+
+    def gradient(self, parameters: LinearGaussian, statistics: GaussianStatistics) -> tuple[FloatArray, FloatArray]:
+        """Gradient of the total log-likelihood, by Fisher's identity: in (W, m) of shape (d, k + 1), and in psi (d,)."""
+        k = parameters.shape[1]
+        second = self._square(statistics.second, k)
+        coefficients = np.column_stack([parameters.loadings, parameters.mean])
+        fitted = np.matmul(second, coefficients[:, :, np.newaxis])[:, :, 0]
+        in_loadings = (statistics.cross - fitted) / parameters.noise[:, np.newaxis]
+        residual = self.squares - (coefficients * (2.0 * statistics.cross - fitted)).sum(axis=1)
+        in_noise = 0.5 * (residual / parameters.noise - self.feature_weight) / parameters.noise
+        return in_loadings, in_noise
+
+    def elbo(self, parameters: LinearGaussian, statistics: GaussianStatistics) -> float:
+        """Mean log-likelihood: exact posteriors leave no gap."""
+        return statistics.log_likelihood / self.total_weight
+
+    def log_prior(self, parameters: LinearGaussian, statistics: GaussianStatistics) -> float:
+        return 0.0
+
+    def pack(self, parameters: LinearGaussian) -> FloatArray:
+        noise = parameters.noise[:1] if self.isotropic else parameters.noise
+        return np.concatenate([parameters.mean, parameters.loadings.ravel(), np.log(noise)])
+
+    def unpack(self, vector: FloatArray, like: LinearGaussian) -> LinearGaussian | None:
+        d, k = like.shape
+        mean, loadings, log_noise = np.split(vector, [d, d + d * k])
+        if not np.isfinite(vector).all() or log_noise.max(initial=-np.inf) > 50.0:
+            return None
+        noise = np.maximum(np.broadcast_to(np.exp(log_noise), d), self.floor)
+        return LinearGaussian.of(mean, loadings.reshape(d, k), noise)
+
+    def to_limit(self, parameters: LinearGaussian) -> LinearGaussian | None:
+        return None

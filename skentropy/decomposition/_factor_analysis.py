@@ -1,0 +1,318 @@
+"""Factor analysis."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from .._base import list_columns
+from .._blocks import thread_pool
+from .._typing import Array, FloatArray, Matrix
+from ._base import LinearGaussianEstimator
+from ._gaussian import LinearGaussian
+from ._information import StandardErrors
+from ._moments import Moments
+from ._profile import Profile, ProfileFit, starting_uniquenesses
+from ._rotation import OBLIQUE, ORTHOGONAL, factor_correlation, rotation_matrix
+from ._spectrum import Covariance, MatrixCovariance, covariance_of_rows
+
+# The start of EM need not be better than the imputed means that it comes from.
+_START_GTOL = 1e-3
+_RANDOM_UNIQUENESSES = (0.02, 0.95)
+
+
+class FactorAnalysis(LinearGaussianEstimator):
+    r"""Factor analysis by maximum likelihood, whose ELBO is a sum of entropies.
+
+    .. math::
+
+        z \sim N(0, \Phi), \qquad x \mid z \sim N(W z + m, \operatorname{diag}(\psi_1, \dots, \psi_D)),
+
+    where the factors' correlations :math:`\Phi` are the identity unless they were rotated obliquely. At the maximum the mean
+    log-likelihood, nats per sample, is the sum of entropies
+
+    .. math::
+
+        -\tfrac12 \log\det(W^\top \Psi^{-1} W + I) - \tfrac12 \sum_d \log(2 \pi e \psi_d),
+
+    Eqn. 32 of [1]_ with exact posteriors. For complete data it needs the parameters only, no X. On other data it is not the
+    ELBO; there the gap ``stationarity_gap(X)`` is (mean squared Mahalanobis distance - D) / 2. With missing values the last
+    term counts what is observed of each feature.
+
+    Parameters
+    ----------
+    n_components : int, default=2
+        Number of factors.
+    rotation : {"varimax", "quartimax", "promax", "oblimin", "geomin"} or None, default=None
+        How to rotate the loadings, on the scale of the correlations. The first two keep the factors independent, the others
+        make them correlated. The likelihood is the same for all. None makes :math:`W^\top\Psi^{-1}W` diagonal.
+    kaiser_normalization : bool, default=True
+        Give every feature the same communality while rotating.
+    solver : {"auto", "profile", "em"}, default="auto"
+        "profile" maximises the profile likelihood over :math:`\log\psi` by L-BFGS, with Newton steps at the end for up to 300
+        features; "em" is parameter-expanded EM. "auto" takes "em" where values are missing, else "profile".
+    gtol : float, default=1e-6
+        For "profile": end when no entry of the projected gradient of the mean log-likelihood with respect to
+        :math:`\log\psi` is larger, nats per sample.
+    tol : float, default=1e-9
+        For "em": end when the steps still to come are estimated to raise the mean log-likelihood by less, nats per sample.
+    max_iter : int, default=1000
+        Largest number of steps.
+    n_init : int, default=1
+        Number of starts, of which the best fit is kept; the first from squared multiple correlations (PPCA where the
+        covariance is singular), the others random. Local maxima are real, more so with many factors.
+    noise_floor : float, default=1e-8
+        Least noise variance of a feature, as a share of its variance.
+    accelerate : bool, default=True
+        For "em": extrapolate, without ever losing likelihood.
+    warm_start : bool, default=False
+        For "em": start from the last fit.
+    forgetting_factor : float, default=1.0
+        What each ``partial_fit`` multiplies the weight of all earlier rows by.
+    random_state : int, RandomState instance or None, default=None
+        For random starts.
+    n_jobs : int or None, default=None
+        Threads for several starts of EM, and for scores and posteriors.
+    verbose : int, default=0
+        For "em": what to print.
+    verbose_interval : int, default=10
+        Steps between two printed lines.
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (n_components, n_features)
+        Loadings, the rows of W' (after rotation the pattern matrix).
+    mean_ : ndarray of shape (n_features,)
+    noise_variance_ : ndarray of shape (n_features,)
+        Uniquenesses :math:`\psi`.
+    factor_correlation_ : ndarray of shape (n_components, n_components)
+        :math:`\Phi`.
+    rotation_matrix_ : ndarray of shape (n_components, n_components)
+        What the unrotated loadings were multiplied by.
+    heywood_ : ndarray
+        Features whose noise variance is on its floor (names where X had them, else column numbers). There the likelihood
+        has no interior maximum, and the entropy sum is not exactly the ELBO.
+    gradient_ : float
+        Largest entry of the projected gradient at the end; NaN for "em".
+    posterior_covariance_ : ndarray of shape (n_components, n_components)
+    entropy_sum_ : EntropySum
+        Of the training data.
+    stationarity_gap_ : float
+        Entropy sum less mean log-likelihood of the training data, nats per sample.
+    lower_bound_ : float
+        Mean log-likelihood of the training data, nats per sample.
+    lower_bounds_ : list of float
+        The best so far after each evaluation of the profile likelihood, or after each step of EM.
+    n_iter_ : int
+    converged_ : bool
+    n_parameters_ : int
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+
+    See Also
+    --------
+    PPCA : The model with one noise variance for all features.
+
+    References
+    ----------
+    .. [1] Warnken, Velychko, Damm, Fischer, Lücke (2024), "Generative Models with ELBOs Converging to Entropy Sums".
+    .. [2] Jöreskog (1967), "Some Contributions to Maximum Likelihood Factor Analysis", Psychometrika 32.
+    .. [3] Liu, Rubin, Wu (1998), "Parameter Expansion to Accelerate EM: The PX-EM Algorithm", Biometrika 85.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from skentropy.decomposition import FactorAnalysis
+    >>> X = load_wine().data
+    >>> fa = FactorAnalysis(n_components=2, rotation="varimax").fit(X)
+    >>> print(round(fa.score(X), 6), round(fa.entropy_sum_score(), 6))
+    -19.533947 -19.533947
+    >>> fa.transform(X).shape
+    (178, 2)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **LinearGaussianEstimator._parameter_constraints,
+        "n_components": [Interval(Integral, 0, None, closed="left")],
+        "rotation": [StrOptions({*ORTHOGONAL, *OBLIQUE}), None],
+        "kaiser_normalization": ["boolean"],
+        "solver": [StrOptions({"auto", "profile", "em"})],
+        "gtol": [Interval(Real, 0.0, None, closed="neither")],
+        "noise_floor": [Interval(Real, 0.0, 1e-2, closed="neither")],
+    }
+
+    _isotropic = False
+
+    def __init__(
+        self,
+        n_components: int = 2,
+        *,
+        rotation: str | None = None,
+        kaiser_normalization: bool = True,
+        solver: str = "auto",
+        gtol: float = 1e-6,
+        tol: float = 1e-9,
+        max_iter: int = 1000,
+        n_init: int = 1,
+        noise_floor: float = 1e-8,
+        accelerate: bool = True,
+        warm_start: bool = False,
+        forgetting_factor: float = 1.0,
+        random_state: Any = None,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+        verbose_interval: int = 10,
+    ) -> None:
+        self.n_components = n_components
+        self.rotation = rotation
+        self.kaiser_normalization = kaiser_normalization
+        self.solver = solver
+        self.gtol = gtol
+        self.tol = tol
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.noise_floor = noise_floor
+        self.accelerate = accelerate
+        self.warm_start = warm_start
+        self.forgetting_factor = forgetting_factor
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+        self.verbose_interval = verbose_interval
+
+    def _fit_rows(self, X: Matrix, weight: FloatArray | None) -> dict[str, Any]:
+        n, d = X.shape
+        if n < d:
+            return self._fit_covariance(covariance_of_rows(X, weight), X.dtype)
+        self._moments = Moments.of_rows(X, weight)
+        return self._fit_covariance(MatrixCovariance(self._moments.mean, self._moments.covariance), X.dtype)
+
+    def _fit_moments(self, moments: Moments) -> dict[str, Any]:
+        return self._fit_covariance(MatrixCovariance(moments.mean, moments.covariance), self._output_dtype)
+
+    def _fit_covariance(self, covariance: Covariance, dtype: Any) -> dict[str, Any]:
+        constant = covariance.constant()
+        varying = covariance.variances[~constant]
+        scale = np.sqrt(np.where(constant, varying.mean() if varying.size else 1.0, covariance.variances))
+        correlation = covariance.scaled(np.where(constant, 0.0, 1.0 / scale))
+        with thread_pool(1):
+            fit = self._best_profile(correlation)
+        unscaled = LinearGaussian.of(np.zeros(len(scale)), fit.loadings, fit.noise)
+        parameters = unscaled.rescaled(covariance.mean, scale)
+        log_scale = float(np.log(scale).sum())
+        attributes = self._closed_form(
+            parameters,
+            covariance,
+            dtype,
+            lower_bounds=[value - log_scale for value in fit.history],
+            converged=fit.gradient <= self.gtol,
+        )
+        attributes["lower_bounds_"][-1] = attributes["lower_bound_"]
+        attributes["gradient_"] = fit.gradient
+        messages = attributes["messages"]
+        if not attributes["converged_"]:
+            messages.append(
+                f"FactorAnalysis stopped after {attributes['n_iter_']} evaluations with a projected gradient of "
+                f"{fit.gradient:.2g}, above gtol={self.gtol:g}; increase max_iter, or gtol if that is accurate enough."
+            )
+        return attributes
+
+    def _best_profile(self, correlation: Covariance) -> ProfileFit:
+        d, k = correlation.n_features, self.n_components
+        random_state = check_random_state(self.random_state) if self.n_init > 1 else None
+        fits = []
+        for init in range(self.n_init):
+            if init == 0:
+                start = starting_uniquenesses(correlation, k, self.noise_floor)
+            else:
+                start = np.exp(random_state.uniform(*np.log(_RANDOM_UNIQUENESSES), size=d))
+            profile = Profile(correlation, k, self.noise_floor)
+            fits.append(profile.maximize(start, gtol=self.gtol, max_iter=self.max_iter))
+        return max(fits, key=lambda fit: fit.log_likelihood)
+
+    def _em_start(self, covariance: Covariance | None, d: int, k: int, random_state: Any) -> LinearGaussian:
+        if covariance is None:
+            return LinearGaussian.of(np.zeros(d), random_state.normal(size=(d, k)) / np.sqrt(k + 1), np.full(d, 0.5))
+        scale = np.sqrt(np.where(covariance.constant(), 1.0, covariance.variances))
+        correlation = covariance.scaled(1.0 / scale)
+        start = starting_uniquenesses(correlation, k, self.noise_floor)
+        fit = Profile(correlation, k, 1e-3).maximize(start, gtol=_START_GTOL, max_iter=self.max_iter)
+        return LinearGaussian.of(np.zeros(d), fit.loadings, fit.noise).rescaled(covariance.mean, scale)
+
+    def _em_floor(self, variances: FloatArray) -> FloatArray:
+        return np.full(len(variances), self.noise_floor)
+
+    def _fit_em(self, X: Matrix, weight: FloatArray | None) -> dict[str, Any]:
+        attributes = super()._fit_em(X, weight)
+        attributes["gradient_"] = float("nan")
+        return attributes
+
+    def _attributes(self, parameters: LinearGaussian, dtype: Any) -> dict[str, Any]:
+        k = parameters.shape[1]
+        rotation, correlation = np.eye(k), np.eye(k)
+        parameters = parameters.canonical()
+        if self.rotation is not None:
+            scale = np.sqrt((parameters.loadings**2).sum(axis=1) + parameters.noise)[:, np.newaxis]
+            rotation = rotation_matrix(parameters.loadings / scale, self.rotation, kaiser=self.kaiser_normalization)
+            if self.rotation in OBLIQUE:
+                correlation = factor_correlation(rotation)
+        variances = (parameters.loadings**2).sum(axis=1) + parameters.noise
+        on_floor = np.flatnonzero(parameters.noise <= variances * self.noise_floor * (1.0 + 1e-6))
+        names = getattr(self, "feature_names_in_", None)
+        messages = []
+        if on_floor.size:
+            messages.append(
+                f"FactorAnalysis: the noise variance of {list_columns(self, on_floor)} is on its floor (a Heywood case): the "
+                "likelihood has no interior maximum, and the entropy sum is not exactly the ELBO. Use fewer components, or "
+                "leave constant and duplicated columns out."
+            )
+        return {
+            "mean_": parameters.mean.astype(dtype),
+            "components_": np.ascontiguousarray((parameters.loadings @ rotation).T, dtype=dtype),
+            "noise_variance_": parameters.noise.astype(dtype),
+            "factor_correlation_": correlation.astype(dtype),
+            "rotation_matrix_": rotation.astype(dtype),
+            "heywood_": on_floor if names is None else names[on_floor],
+            "_floor_index": on_floor,
+            "messages": messages,
+        }
+
+    def _on_bound(self) -> Array:
+        on_bound = np.zeros(len(self.mean_), dtype=bool)
+        on_bound[self._floor_index] = True
+        return on_bound
+
+    def _n_parameters(self, d: int, k: int) -> int:
+        return d * k - k * (k - 1) // 2 + 2 * d
+
+    def standard_errors(
+        self, X: npt.ArrayLike | None = None, sample_weight: npt.ArrayLike | None = None
+    ) -> StandardErrors:
+        """Standard errors of loadings, uniquenesses, mean and factor correlations from the observed information.
+
+        Loadings are those of ``components_``, the rotation included. A uniqueness on its floor counts as known.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), default=None
+            The training data; needed if they had missing values or fewer rows than columns.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Those of the training data.
+
+        Returns
+        -------
+        StandardErrors
+
+        Raises
+        ------
+        ValueError
+            If X is needed, or the rotation is promax, which optimises no single criterion.
+        """
+        if self.rotation == "promax":
+            raise ValueError("There are no standard errors for promax, which optimises no single criterion; try oblimin.")
+        return self._standard_errors(X, sample_weight, self.rotation, self.kaiser_normalization)

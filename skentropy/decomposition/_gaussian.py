@@ -1,0 +1,227 @@
+"""The linear-Gaussian model x = m + W z + e: posteriors, likelihood and entropies, pure functions of arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from scipy import linalg, sparse
+
+from .._typing import Array, FloatArray, Matrix
+from ..entropy import EntropySum
+
+LOG_2PI = float(np.log(2.0 * np.pi))
+
+
+@dataclass(frozen=True)
+class LinearGaussian:
+    """z ~ N(0, Phi), x | z ~ N(m + W z, diag(psi)), W(23) and W(31).
+
+    Attributes
+    ----------
+    mean : (d,), m
+    loadings : (d, k), W
+    noise : (d,), psi
+    correlation : (k, k), Phi; the identity unless the factors were rotated obliquely
+    """
+
+    mean: FloatArray
+    loadings: FloatArray
+    noise: FloatArray
+    correlation: FloatArray
+
+    @classmethod
+    def of(cls, mean: FloatArray, loadings: FloatArray, noise: FloatArray) -> LinearGaussian:
+        """The model with independent factors."""
+        return cls(mean, loadings, noise, np.eye(loadings.shape[1]))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Features and factors."""
+        return self.loadings.shape[0], self.loadings.shape[1]
+
+    @cached_property
+    def scaled(self) -> FloatArray:
+        """psi^-1 W, (d, k)."""
+        return self.loadings / self.noise[:, np.newaxis]
+
+    @cached_property
+    def prior_precision(self) -> FloatArray:
+        """Phi^-1."""
+        return np.linalg.inv(self.correlation)
+
+    @cached_property
+    def _precision_factor(self) -> FloatArray:
+        """Lower Cholesky factor of the posterior precision Phi^-1 + W' psi^-1 W."""
+        return linalg.cholesky(self.prior_precision + self.loadings.T @ self.scaled, lower=True)
+
+    @cached_property
+    def posterior_covariance(self) -> FloatArray:
+        """Covariance of z given a complete row, the same for all rows."""
+        return linalg.cho_solve((self._precision_factor, True), np.eye(self.shape[1]))
+
+    @cached_property
+    def log_det_precision(self) -> float:
+        """log det of the posterior precision, complete rows."""
+        return 2.0 * float(np.log(np.diag(self._precision_factor)).sum())
+
+    @cached_property
+    def log_det_prior(self) -> float:
+        """log det Phi."""
+        return float(np.linalg.slogdet(self.correlation)[1])
+
+    def covariance(self) -> FloatArray:
+        """W Phi W' + psi, (d, d)."""
+        return self.loadings @ self.correlation @ self.loadings.T + np.diag(self.noise)
+
+    def precision(self) -> FloatArray:
+        """Inverse covariance, (d, d), by the Woodbury identity."""
+        half = linalg.solve_triangular(self._precision_factor, self.scaled.T, lower=True)
+        return np.diag(1.0 / self.noise) - half.T @ half
+
+    def means(self, X: Matrix) -> FloatArray:
+        """Posterior means of complete rows, (n, k)."""
+        if sparse.issparse(X):
+            projected = X @ self.scaled - self.mean @ self.scaled
+        else:
+            projected = (X - self.mean) @ self.scaled
+        return linalg.cho_solve((self._precision_factor, True), projected.T).T
+
+    def log_likelihood(self, X: Matrix) -> FloatArray:
+        """Log-likelihood of complete rows, (n,)."""
+        z = self.means(X)
+        # The Mahalanobis distance is that of the best z, a sum of squares: nothing cancels, however small the noise.
+        distance = ((z @ self.prior_precision) * z).sum(axis=1)
+        if sparse.issparse(X):
+            distance += self._sparse_distance(X, z)
+        else:
+            residual = X - self.mean
+            residual -= z @ self.loadings.T
+            residual *= residual
+            distance += residual @ (1.0 / self.noise)
+        return -0.5 * (distance + self.log_det_precision + self.log_det_prior + self._log_noise)
+
+    @property
+    def _log_noise(self) -> float:
+        return float(np.log(self.noise).sum()) + len(self.noise) * LOG_2PI
+
+    def _sparse_distance(self, X: Matrix, z: FloatArray) -> FloatArray:
+        """(x - m - W z)' psi^-1 (x - m - W z), without a dense copy of the rows."""
+        weights = 1.0 / self.noise
+        squares = X.multiply(X) @ weights - 2.0 * (X @ (self.mean * weights)) + self.mean @ (self.mean * weights)
+        cross = X @ self.scaled - self.mean @ self.scaled
+        return squares - 2.0 * (cross * z).sum(axis=1) + ((z @ (self.loadings.T @ self.scaled)) * z).sum(axis=1)
+
+    def entropy_sum(self) -> EntropySum:
+        r"""Sum of entropies of complete rows: parameters only.
+
+        :math:`-\frac12\log\det(W^\top\psi^{-1}W+I)-\frac12\sum_d\log(2\pi e\psi_d)`, W(32); with psi = sigma^2 I it is
+        W(29), whose first sign is printed wrongly as plus.
+        """
+        d, k = self.shape
+        return EntropySum(
+            posterior=0.5 * (k * (1.0 + LOG_2PI) - self.log_det_precision),  # W(28) with its sign corrected
+            prior=0.5 * (k * (1.0 + LOG_2PI) + self.log_det_prior),
+            observable=0.5 * (self._log_noise + d),  # W(24), W(32)
+        )
+
+    def expected_log_likelihood(self, moment: FloatArray, variances: FloatArray) -> float:
+        """Mean log-likelihood of rows with mean m, from S psi^-1 W (d, k) and the diagonal of their covariance S."""
+        explained = self.posterior_covariance @ (self.scaled.T @ moment)
+        trace = float((variances / self.noise).sum() - np.trace(explained))
+        return -0.5 * (trace + self.log_det_precision + self.log_det_prior + self._log_noise)
+
+    def incomplete(self, X: FloatArray) -> IncompletePosterior:
+        """Posteriors of rows with missing entries (NaN), from what is observed of each."""
+        d, k = self.shape
+        observed = ~np.isnan(X)
+        unique, index = unique_rows(observed)
+        patterns = unique.astype(np.float64)
+        residual = np.where(observed, X - self.mean, 0.0)
+        outer = (self.scaled[:, :, np.newaxis] * self.loadings[:, np.newaxis, :]).reshape(d, k * k)
+        precision = self.prior_precision + (patterns @ outer).reshape(-1, k, k)
+        means = np.matmul(np.linalg.inv(precision)[index], (residual @ self.scaled)[:, :, np.newaxis])[:, :, 0]
+        unexplained = (residual - means @ self.loadings.T) * observed
+        distance = ((means @ self.prior_precision) * means).sum(axis=1)
+        distance += (unexplained * unexplained) @ (1.0 / self.noise)
+        log_det = np.linalg.slogdet(precision)[1]
+        log_noise = patterns @ (np.log(self.noise) + LOG_2PI)
+        return IncompletePosterior(
+            means=means,
+            log_likelihood=-0.5 * (distance + (log_det + self.log_det_prior + log_noise)[index]),
+            entropy=0.5 * (k * (1.0 + LOG_2PI) - log_det)[index],
+            observable=0.5 * (log_noise + patterns.sum(axis=1))[index],
+        )
+
+    def evaluate(self, X: Matrix) -> FloatArray:
+        """Of each row the log-likelihood, the posterior's entropy and that of what is observed given z; (n, 3)."""
+        if not sparse.issparse(X) and np.isnan(X).any():
+            posterior = self.incomplete(X)
+            return np.column_stack([posterior.log_likelihood, posterior.entropy, posterior.observable])
+        terms = self.entropy_sum()
+        columns = np.empty((X.shape[0], 3))
+        columns[:, 0] = self.log_likelihood(X)
+        columns[:, 1:] = terms.posterior, terms.observable
+        return columns
+
+    def posterior_means(self, X: Matrix) -> FloatArray:
+        """Posterior means of rows, complete or not, (n, k)."""
+        if not sparse.issparse(X) and np.isnan(X).any():
+            return self.incomplete(X).means
+        return self.means(X)
+
+    def rescaled(self, location: FloatArray, scale: FloatArray | float) -> LinearGaussian:
+        """The model of location + scale * x."""
+        scale = np.broadcast_to(np.asarray(scale, dtype=np.float64), self.mean.shape)
+        return replace(
+            self,
+            mean=location + scale * self.mean,
+            loadings=scale[:, np.newaxis] * self.loadings,
+            noise=scale**2 * self.noise,
+        )
+
+    def standardised(self, location: FloatArray, scale: FloatArray) -> LinearGaussian:
+        """The model of (x - location) / scale."""
+        return replace(
+            self,
+            mean=(self.mean - location) / scale,
+            loadings=self.loadings / scale[:, np.newaxis],
+            noise=self.noise / scale**2,
+        )
+
+    def canonical(self) -> LinearGaussian:
+        """The rotation of independent factors for which W' psi^-1 W is diagonal, descending; signs by ``fix_signs``."""
+        root = np.sqrt(self.noise)[:, np.newaxis]
+        left, singular, _ = np.linalg.svd(self.loadings / root, full_matrices=False)
+        k = self.shape[1]
+        loadings = np.zeros_like(self.loadings)
+        loadings[:, : len(singular)] = (left * singular * root)[:, :k]
+        return replace(self, loadings=fix_signs(loadings))
+
+
+@dataclass(frozen=True)
+class IncompletePosterior:
+    """Rows with missing entries: posterior means (n, k), log-likelihoods, entropies of the posteriors and of what is observed
+    given z, all (n,)."""
+
+    means: FloatArray
+    log_likelihood: FloatArray
+    entropy: FloatArray
+    observable: FloatArray
+
+
+def fix_signs(loadings: FloatArray) -> FloatArray:
+    """Columns with their largest entry positive."""
+    if not loadings.size:
+        return loadings
+    largest = np.abs(loadings).argmax(axis=0)
+    return loadings * np.where(loadings[largest, np.arange(loadings.shape[1])] < 0, -1.0, 1.0)
+
+
+def unique_rows(observed: Array) -> tuple[Array, Array]:
+    """Distinct rows of a boolean table, and for each row which of them it is."""
+    packed = np.ascontiguousarray(np.packbits(observed, axis=1))
+    keys = packed.view(np.dtype((np.void, packed.shape[1]))).ravel()
+    _, first, index = np.unique(keys, return_index=True, return_inverse=True)
+    return observed[first], index.ravel()

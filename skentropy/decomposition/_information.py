@@ -1,0 +1,137 @@
+"""Standard errors from the observed information, with the rotation's conditions as constraints (Jennrich 1973, 1974)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._typing import Array, FloatArray
+from ._em_model import GaussianModel
+from ._gaussian import LinearGaussian
+from ._rotation import CRITERIA, OBLIQUE
+
+# Central differences of the analytic gradient, in units of the features' standard deviations.
+_STEP = 1e-5
+
+
+@dataclass(frozen=True)
+class StandardErrors:
+    """Standard errors of the fitted attributes of the same names; NaN for parameters on a bound.
+
+    Attributes
+    ----------
+    components : ndarray of shape (n_components, n_features)
+    noise_variance : ndarray of shape (n_features,), or float for PPCA
+    mean : ndarray of shape (n_features,)
+    factor_correlation : ndarray of shape (n_components, n_components)
+        Zero unless the factors are oblique.
+    """
+
+    components: FloatArray
+    noise_variance: FloatArray | float
+    mean: FloatArray
+    factor_correlation: FloatArray
+
+
+class _Coordinates:
+    """Loadings, mean, noise and factor correlations as one vector."""
+
+    def __init__(self, parameters: LinearGaussian, *, isotropic: bool, oblique: bool) -> None:
+        self.d, self.k = parameters.shape
+        self.isotropic = isotropic
+        self.pairs = np.tril_indices(self.k if oblique else 0, -1)
+        self.sizes = np.cumsum([self.d * self.k, self.d, 1 if isotropic else self.d])
+
+    def pack(self, p: LinearGaussian) -> FloatArray:
+        noise = p.noise[:1] if self.isotropic else p.noise
+        return np.concatenate([p.loadings.ravel(), p.mean, noise, p.correlation[self.pairs]])
+
+    def unpack(self, vector: FloatArray) -> LinearGaussian:
+        loadings, mean, noise, pairs = np.split(vector, self.sizes)
+        correlation = np.eye(self.k)
+        correlation[self.pairs] = pairs
+        correlation[self.pairs[::-1]] = pairs
+        return LinearGaussian(mean, loadings.reshape(self.d, self.k), np.broadcast_to(noise, self.d), correlation)
+
+    def gradient(self, model: GaussianModel, vector: FloatArray) -> FloatArray:
+        """Gradient of the total log-likelihood."""
+        p = self.unpack(vector)
+        root = np.linalg.cholesky(p.correlation)
+        independent = LinearGaussian.of(p.mean, p.loadings @ root, p.noise)
+        in_loadings, in_noise = model.gradient(independent, model.expect(independent))
+        in_root = p.loadings.T @ in_loadings[:, : self.k]
+        # d root = root low(root^-1 dPhi root^-T), low the lower triangle with half of the diagonal.
+        in_pairs = np.empty(len(self.pairs[0]))
+        inverse = np.linalg.inv(root)
+        for index, (i, j) in enumerate(zip(*self.pairs, strict=True)):
+            change = np.outer(inverse[:, i], inverse[:, j])
+            change = np.tril(change + change.T)
+            change[np.diag_indices(self.k)] *= 0.5
+            in_pairs[index] = (in_root * (root @ change)).sum()
+        return np.concatenate(
+            [
+                (in_loadings[:, : self.k] @ root.T).ravel(),
+                in_loadings[:, self.k],
+                [in_noise.sum()] if self.isotropic else in_noise,
+                in_pairs,
+            ]
+        )
+
+
+def identification(p: LinearGaussian, rotation: str | None, *, kaiser: bool) -> FloatArray:
+    """What is zero at the fitted loadings and at no other rotation of them nearby."""
+    lower = np.tril_indices(p.shape[1], -1)
+    if rotation is None:
+        return np.asarray((p.loadings.T @ p.scaled)[lower])
+    L = p.loadings / np.sqrt(((p.loadings @ p.correlation) * p.loadings).sum(axis=1) + p.noise)[:, np.newaxis]
+    if kaiser:
+        L = L / np.sqrt(((L @ p.correlation) * L).sum(axis=1, keepdims=True))
+    stationary = L.T @ CRITERIA[rotation](L)[1]
+    if rotation in OBLIQUE:
+        stationary = stationary @ p.prior_precision
+        return np.concatenate([stationary[lower], stationary.T[lower]])
+    return np.asarray((stationary - stationary.T)[lower])
+
+
+def standard_errors(
+    model: GaussianModel, parameters: LinearGaussian, *, rotation: str | None, kaiser: bool, on_bound: Array
+) -> StandardErrors:
+    """Standard errors of parameters that maximise the model's likelihood."""
+    oblique = rotation in OBLIQUE
+    at = _Coordinates(parameters, isotropic=model.isotropic, oblique=oblique)
+    vector = at.pack(parameters)
+    information = -_jacobian(lambda v: at.gradient(model, v), vector)
+    information = 0.5 * (information + information.T)
+    constraints = _jacobian(lambda v: identification(at.unpack(v), rotation, kaiser=kaiser), vector)
+    free = np.ones(len(vector), dtype=bool)
+    if not model.isotropic:
+        free[at.sizes[1] : at.sizes[2]] = ~on_bound
+    # Columns of comparable length: the bordered matrix is otherwise badly scaled.
+    scale = 1.0 / np.sqrt(np.maximum(np.diag(information), 1e-300))
+    constraints = constraints * scale
+    length = np.linalg.norm(constraints, axis=1, keepdims=True)
+    constraints = constraints / np.where(length > 0, length, 1.0)
+    size, n_constraints = int(free.sum()), len(constraints)
+    bordered = np.zeros((size + n_constraints, size + n_constraints))
+    bordered[:size, :size] = (information * scale * scale[:, np.newaxis])[np.ix_(free, free)]
+    bordered[size:, :size] = constraints[:, free]
+    bordered[:size, size:] = constraints[:, free].T
+    errors = np.full(len(vector), np.nan)
+    variances = np.diag(np.linalg.pinv(bordered, hermitian=True))[:size] * scale[free] ** 2
+    errors[free] = np.sqrt(np.where(variances >= 0, variances, np.nan))
+    loadings, mean, noise, pairs = np.split(errors, at.sizes)
+    correlation = np.zeros((at.k, at.k))
+    correlation[at.pairs] = pairs
+    correlation[at.pairs[::-1]] = pairs
+    return StandardErrors(loadings.reshape(at.d, at.k).T, noise, mean, correlation)
+
+
+def _jacobian(function: Callable[[FloatArray], FloatArray], vector: FloatArray) -> FloatArray:
+    columns = []
+    for index in range(len(vector)):
+        step = np.zeros_like(vector)
+        step[index] = _STEP
+        columns.append((function(vector + step) - function(vector - step)) / (2.0 * _STEP))
+    return np.stack(columns, axis=1)

@@ -1,0 +1,78 @@
+"""Weighted count, mean and scatter of rows: additive, exact under any split, and stable at any distance from zero."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from .._blocks import Block, Rows
+from .._typing import Array, FloatArray
+
+# Blocks of fewer rows than this many times the features spend their time on merging scatters.
+_ROWS_PER_FEATURE = 4
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Total weight, mean (d,) and scatter (d, d) = sum of w (x - mean)(x - mean)'."""
+
+    weight: float
+    mean: FloatArray
+    scatter: FloatArray
+
+    @classmethod
+    def of(cls, X: FloatArray, weight: FloatArray | None = None) -> Moments:
+        """Moments of a dense table, about its own mean."""
+        total = float(len(X) if weight is None else weight.sum())
+        if total == 0.0:
+            return cls(0.0, np.zeros(X.shape[1]), np.zeros((X.shape[1], X.shape[1])))
+        origin = X[0]
+        centred = X - origin
+        mean = centred.mean(axis=0) if weight is None else weight @ centred / total
+        centred -= mean
+        if weight is not None:
+            centred *= np.sqrt(weight)[:, np.newaxis]
+        return cls(total, origin + mean, centred.T @ centred)
+
+    @classmethod
+    def of_block(cls, block: Block) -> Moments:
+        """Moments of a block of rows, in double precision."""
+        X = block.X
+        if not sparse.issparse(X):
+            return cls.of(X.astype(np.float64, copy=False), block.weight)
+        X = X.astype(np.float64)
+        weight = block.total_weight
+        if weight == 0.0:
+            return cls(0.0, np.zeros(X.shape[1]), np.zeros((X.shape[1], X.shape[1])))
+        weighted = X if block.weight is None else sparse.diags(block.weight) @ X
+        mean = np.asarray(weighted.sum(axis=0)).ravel() / weight
+        return cls(weight, mean, (X.T @ weighted).toarray() - weight * np.outer(mean, mean))
+
+    @classmethod
+    def of_rows(cls, X: Array, weight: FloatArray | None = None) -> Moments:
+        """Moments of a table, block by block."""
+        least = 2**20 // (_ROWS_PER_FEATURE * X.shape[1])
+        rows = Rows(X, weight, row_bytes=max(min(8 * X.shape[1], least), 1))
+        return rows.sum(cls.of_block)
+
+    def __add__(self, other: Moments) -> Moments:
+        """Moments of both together, by the update of Chan, Golub and LeVeque (1983)."""
+        if self.weight == 0.0 or other.weight == 0.0:
+            return other if self.weight == 0.0 else self
+        weight = self.weight + other.weight
+        step = other.mean - self.mean
+        scatter = np.outer(step * (self.weight * other.weight / weight), step)
+        scatter += self.scatter
+        scatter += other.scatter
+        return Moments(weight, self.mean + step * (other.weight / weight), scatter)
+
+    def discounted(self, factor: float) -> Moments:
+        """The moments with every weight multiplied by a factor."""
+        return Moments(self.weight * factor, self.mean, self.scatter * factor)
+
+    @property
+    def covariance(self) -> FloatArray:
+        """Covariance with denominator 1/n."""
+        return self.scatter / self.weight

@@ -1,0 +1,319 @@
+"""Probabilistic principal component analysis."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
+
+from .._blocks import thread_pool
+from .._typing import FloatArray, Matrix
+from ._base import LinearGaussianEstimator
+from ._gaussian import LOG_2PI, LinearGaussian, fix_signs
+from ._information import StandardErrors
+from ._moments import Moments
+from ._spectrum import Covariance, MatrixCovariance, RowsCovariance, Spectrum, covariance_of_rows
+
+# Where the components explain everything the likelihood has no maximum; the noise variance stops at this share of the mean
+# variance.
+_NOISE_FLOOR = 1e-14
+# Beyond this size a full decomposition is slower than a few leading eigenpairs.
+_FULL = 1000
+
+
+class PPCA(LinearGaussianEstimator):
+    r"""Probabilistic principal component analysis by exact maximum likelihood, whose ELBO is a sum of entropies.
+
+    .. math::
+
+        z \sim N(0, I_H), \qquad x \mid z \sim N(W z + m, \sigma^2 I_D).
+
+    With the eigenvalues :math:`l_1 \ge l_2 \ge \dots` of the covariance (denominator n) and its eigenvectors U the maximum is
+    at :math:`\sigma^2 = \frac1{D-H}\sum_{j>H} l_j`, :math:`W = U_H (L_H - \sigma^2)^{1/2}` [2]_, for every shape and solver.
+    There the mean log-likelihood, nats per sample, is the sum of entropies
+
+    .. math::
+
+        -\tfrac12 \log\det(W^\top W / \sigma^2 + I) - \tfrac D2 \log(2 \pi e \sigma^2),
+
+    Eqn. 29 of [1]_ with the sign of its first term corrected (it is printed as plus). It needs the parameters only, no X: one
+    eigendecomposition gives it for every H. On other data it is not the ELBO; there the gap
+    ``stationarity_gap(X)`` is (mean squared Mahalanobis distance - D) / 2.
+
+    Parameters
+    ----------
+    n_components : int, float or "bic", default=2
+        Number of components H; or, between 0 and 1, the share of the variance that the components must exceed; or "bic" for
+        the H with the lowest Bayesian information criterion. With H = D the last component is zero.
+    solver : {"auto", "covariance_eigh", "arpack", "randomized", "em"}, default="auto"
+        "covariance_eigh" decomposes the covariance, or the Gram matrix of the rows where they are fewer; "arpack" finds the
+        leading components by Lanczos iteration from products with the (implicitly centred) data; "randomized" does so
+        approximately by subspace iteration; "em" is parameter-expanded EM. "auto" takes "em" where values are missing,
+        "arpack" for few components of large data, else "covariance_eigh".
+    tol : float, default=1e-9
+        For "em": end when the steps still to come are estimated to raise the mean log-likelihood by less, nats per sample.
+    max_iter : int, default=1000
+        For "em": largest number of steps.
+    n_init : int, default=1
+        For "em": number of starts, of which the best fit is kept.
+    accelerate : bool, default=True
+        For "em": extrapolate, without ever losing likelihood.
+    warm_start : bool, default=False
+        For "em": start from the last fit.
+    forgetting_factor : float, default=1.0
+        What each ``partial_fit`` multiplies the weight of all earlier rows by.
+    random_state : int, RandomState instance or None, default=None
+        For "randomized" and the starts of "em".
+    n_jobs : int or None, default=None
+        Threads for several starts, and for scores and posteriors.
+    verbose : int, default=0
+        For "em": what to print.
+    verbose_interval : int, default=10
+        Steps between two printed lines.
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (n_components_, n_features)
+        Loadings, the rows of W'. Orthogonal, by descending length, the largest entry of each positive.
+    mean_ : ndarray of shape (n_features,)
+    noise_variance_ : float
+        The maximum-likelihood :math:`\sigma^2`.
+    n_components_ : int
+    explained_variance_ : ndarray of shape (n_components_,)
+        The model's variances along the components: squared loadings plus noise.
+    entropy_sum_path_ : ndarray or None
+        ``entropy_sum_path_[h]`` is the entropy sum of the PPCA with h components, nats per sample, for all h that the solver's
+        eigenvalues tell of. None for "em".
+    bic_path_ : ndarray or None
+        Their Bayesian information criteria, in nats.
+    posterior_covariance_ : ndarray of shape (n_components_, n_components_)
+    entropy_sum_ : EntropySum
+        Of the training data.
+    stationarity_gap_ : float
+        Entropy sum less mean log-likelihood of the training data, nats per sample.
+    lower_bound_ : float
+        Mean log-likelihood of the training data, nats per sample.
+    lower_bounds_ : list of float
+        After each step of EM; ``entropy_sums_`` are the entropy sums of the steps.
+    n_iter_ : int
+    converged_ : bool
+    n_parameters_ : int
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+
+    See Also
+    --------
+    FactorAnalysis : The model with one noise variance a feature.
+
+    References
+    ----------
+    .. [1] Warnken, Velychko, Damm, Fischer, Lücke (2024), "Generative Models with ELBOs Converging to Entropy Sums".
+    .. [2] Tipping, Bishop (1999), "Probabilistic Principal Component Analysis", JRSS B 61.
+    .. [3] Liu, Rubin, Wu (1998), "Parameter Expansion to Accelerate EM: The PX-EM Algorithm", Biometrika 85.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skentropy.decomposition import PPCA
+    >>> X = load_iris().data
+    >>> ppca = PPCA(n_components=2).fit(X)
+    >>> print(round(ppca.score(X), 6), round(ppca.entropy_sum_score(), 6))
+    -2.699752 -2.699752
+    >>> round(ppca.noise_variance_, 6)
+    0.050682
+    >>> PPCA(n_components="bic").fit(X).n_components_
+    3
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **LinearGaussianEstimator._parameter_constraints,
+        "n_components": [
+            Interval(Integral, 0, None, closed="left"),
+            Interval(RealNotInt, 0.0, 1.0, closed="neither"),
+            StrOptions({"bic"}),
+        ],
+        "solver": [StrOptions({"auto", "covariance_eigh", "arpack", "randomized", "em"})],
+    }
+
+    _isotropic = True
+
+    def __init__(
+        self,
+        n_components: int | float | str = 2,
+        *,
+        solver: str = "auto",
+        tol: float = 1e-9,
+        max_iter: int = 1000,
+        n_init: int = 1,
+        accelerate: bool = True,
+        warm_start: bool = False,
+        forgetting_factor: float = 1.0,
+        random_state: Any = None,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+        verbose_interval: int = 10,
+    ) -> None:
+        self.n_components = n_components
+        self.solver = solver
+        self.tol = tol
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.accelerate = accelerate
+        self.warm_start = warm_start
+        self.forgetting_factor = forgetting_factor
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+        self.verbose_interval = verbose_interval
+
+    def _fit_rows(self, X: Matrix, weight: FloatArray | None) -> dict[str, Any]:
+        solver = self._choose_solver(X)
+        n, d = X.shape
+        if solver == "covariance_eigh":
+            if n >= d:
+                self._moments = Moments.of_rows(X, weight)
+                return self._attributes_of(MatrixCovariance(self._moments.mean, self._moments.covariance), None, self._moments.weight, X.dtype)
+            covariance = covariance_of_rows(X, weight)
+            return self._attributes_of(covariance, None, n if weight is None else weight.sum(), X.dtype)
+        if not isinstance(self.n_components, Integral):
+            raise ValueError(
+                f"n_components={self.n_components!r} needs all eigenvalues; solver={solver!r} finds only the leading ones. "
+                "Use solver='covariance_eigh'."
+            )
+        covariance = covariance_of_rows(X, weight)
+        if solver == "arpack":
+            spectrum = covariance.leading(self.n_components)
+        else:
+            spectrum = covariance.randomized(self.n_components, check_random_state(self.random_state))
+        return self._attributes_of(covariance, spectrum, n if weight is None else weight.sum(), X.dtype)
+
+    def _choose_solver(self, X: Matrix) -> str:
+        if self.solver != "auto":
+            return self.solver
+        few = isinstance(self.n_components, Integral) and self.n_components < 0.1 * min(X.shape)
+        return "arpack" if few and min(X.shape) > _FULL else "covariance_eigh"
+
+    def _fit_moments(self, moments: Moments) -> dict[str, Any]:
+        covariance = MatrixCovariance(moments.mean, moments.covariance)
+        return self._attributes_of(covariance, None, moments.weight, self._output_dtype)
+
+    def _attributes_of(self, covariance: Covariance, spectrum: Spectrum | None, weight: float, dtype: Any) -> dict[str, Any]:
+        constant = covariance.constant()
+        if spectrum is None:
+            spectrum = covariance.decompose()
+        floor = noise_floor(np.where(constant, 0.0, covariance.variances))
+        path = entropy_sum_path(spectrum, covariance.n_features, floor)
+        bic = bic_path(path, covariance.n_features, weight)
+        h = self._choose_n_components(spectrum, bic, floor, covariance.n_features)
+        parameters = closed_form(spectrum, covariance.mean, h, floor)
+        attributes = self._closed_form(parameters, covariance, dtype)
+        attributes.update(entropy_sum_path_=path, bic_path_=bic, messages=self._complaints(parameters, floor))
+        return attributes
+
+    def _choose_n_components(self, spectrum: Spectrum, bic: FloatArray, floor: float, d: int) -> int:
+        if isinstance(self.n_components, Integral):
+            return int(self.n_components)
+        if self.n_components == "bic":
+            # Where nothing is left for the noise the likelihood is unbounded, and tells nothing.
+            proper = spectrum.tails()[: len(bic)] / (d - np.arange(len(bic))) > 1e3 * floor
+            return int(np.where(proper, bic, np.inf).argmin())
+        share = np.cumsum(spectrum.values) / max(spectrum.tails()[0], np.finfo(np.float64).tiny)
+        return min(int(np.searchsorted(share, self.n_components, side="right")) + 1, len(share))
+
+    def _complaints(self, parameters: LinearGaussian, floor: float) -> list[str]:
+        if parameters.noise[0] > floor:
+            return []
+        return [
+            f"PPCA with {parameters.shape[1]} components explains the data completely: the likelihood has no maximum, and the "
+            f"noise variance is held at {floor:.3g}. Use fewer components."
+        ]
+
+    def _em_start(self, covariance: Covariance | None, d: int, k: int, random_state: Any) -> LinearGaussian:
+        if covariance is None:
+            return LinearGaussian.of(np.zeros(d), random_state.normal(size=(d, k)) / np.sqrt(k + 1), np.ones(d))
+        return closed_form(covariance.leading(k), covariance.mean, k, 1e-2)
+
+    def _em_floor(self, variances: FloatArray) -> FloatArray:
+        return np.full(len(variances), noise_floor(variances))
+
+    def _fit_em(self, X: Matrix, weight: FloatArray | None) -> dict[str, Any]:
+        attributes = super()._fit_em(X, weight)
+        attributes.update(entropy_sum_path_=None, bic_path_=None)
+        return attributes
+
+    def _attributes(self, parameters: LinearGaussian, dtype: Any) -> dict[str, Any]:
+        noise = parameters.noise[0]
+        return {
+            "mean_": parameters.mean.astype(dtype),
+            "components_": np.ascontiguousarray(parameters.loadings.T, dtype=dtype),
+            "noise_variance_": float(noise),
+            "explained_variance_": ((parameters.loadings**2).sum(axis=0) + noise).astype(dtype),
+            "n_components_": parameters.shape[1],
+        }
+
+    def _n_parameters(self, d: int, k: int) -> int:
+        return int(count_parameters(d, np.array(k)))
+
+    def standard_errors(
+        self, X: npt.ArrayLike | None = None, sample_weight: npt.ArrayLike | None = None
+    ) -> StandardErrors:
+        """Standard errors of the loadings, the mean and the noise variance from the observed information.
+
+        Loadings are identified by their orthogonality; where two components explain almost the same, theirs are large.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), default=None
+            The training data; needed if they had missing values or fewer rows than columns, or the solver kept no moments.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Those of the training data.
+
+        Returns
+        -------
+        StandardErrors
+
+        Raises
+        ------
+        ValueError
+            If X is needed.
+        """
+        return self._standard_errors(X, sample_weight, None, False)
+
+
+def noise_floor(variances: FloatArray) -> float:
+    """Least noise variance for features of these variances."""
+    typical = float(variances.mean())
+    return _NOISE_FLOOR * (typical if typical > 0 else 1.0)
+
+
+def count_parameters(d: int, h: Any) -> Any:
+    """Free parameters of PPCA with h components: loadings up to rotation, noise and mean."""
+    h = np.minimum(h, d - 1)
+    return d * h - h * (h - 1) // 2 + 1 + d
+
+
+def closed_form(spectrum: Spectrum, mean: FloatArray, h: int, floor: float) -> LinearGaussian:
+    """The maximum of the likelihood (Tipping and Bishop 1999, Eqns. 7 and 8)."""
+    d = len(mean)
+    noise = spectrum.tails()[h] / (d - h) if h < d else spectrum.values[-1]
+    noise = max(float(noise), floor)
+    lengths = np.sqrt(np.maximum(spectrum.values[:h] - noise, 0.0))
+    return LinearGaussian.of(mean, fix_signs(spectrum.vectors[:, :h] * lengths), np.full(d, noise))
+
+
+def entropy_sum_path(spectrum: Spectrum, d: int, floor: float) -> FloatArray:
+    """Entropy sums of PPCA for h = 0, 1, ...: W(29), its sign corrected, in eigenvalues."""
+    h = np.arange(min(len(spectrum.values) + 1, d))
+    noise = np.maximum(spectrum.tails()[h] / (d - h), floor)
+    log_values = np.concatenate([[0.0], np.cumsum(np.log(np.maximum(spectrum.values, floor)))])[h]
+    # det(W'W / sigma^2 + I) is the product of the eigenvalues over sigma^2.
+    return np.asarray(-0.5 * (log_values - h * np.log(noise)) - 0.5 * d * (LOG_2PI + 1.0 + np.log(noise)))
+
+
+def bic_path(path: FloatArray, d: int, weight: float) -> FloatArray:
+    """Bayesian information criteria of the models of an entropy sum path."""
+    return np.asarray(-2.0 * weight * path + np.log(weight) * count_parameters(d, np.arange(len(path))))

@@ -1,0 +1,194 @@
+"""Factor analysis by its profile likelihood over log psi (Lawley and Maxwell 1971, chapter 4; Joreskog 1967)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import linalg
+from scipy.optimize import minimize
+
+from .._typing import Array, FloatArray
+from ._gaussian import LOG_2PI
+from ._spectrum import Covariance, MatrixCovariance, Spectrum
+
+# Up to this many features the last steps are Newton's, from a full decomposition.
+_NEWTON_FEATURES = 300
+_NEWTON_STEPS = 40
+# A uniqueness below this share that still falls is tried on the floor.
+_LOW = 0.05
+
+
+@dataclass(frozen=True)
+class ProfileFit:
+    """Uniquenesses and loadings on the scale of the given covariance, and how the search ended.
+
+    ``gradient`` is the largest entry of the projected gradient of the mean log-likelihood with respect to log psi.
+    """
+
+    noise: FloatArray
+    loadings: FloatArray
+    log_likelihood: float
+    gradient: float
+    history: tuple[float, ...]
+    on_floor: Array
+
+
+class Profile:
+    """Minus twice the mean log-likelihood of a correlation matrix R, maximised over the loadings, as a function of log psi.
+
+    With the k leading eigenpairs theta, u of psi^-1/2 R psi^-1/2 the loadings are psi^1/2 u (theta - 1)^1/2, and
+    ``F = d log 2 pi + sum_i (log psi_i + R_ii / psi_i) + sum_j (log theta_j + 1 - theta_j)`` over those theta_j > 1. For
+    psi the gradient is that of F with the loadings held fixed.
+    """
+
+    def __init__(self, correlation: Covariance, k: int, floor: float) -> None:
+        self.correlation, self.k = correlation, k
+        self.lower = float(np.log(floor))
+        self.history: list[float] = []
+        self._start: FloatArray | None = None
+
+    def spectrum(self, x: FloatArray) -> Spectrum:
+        """The leading eigenpairs of psi^-1/2 R psi^-1/2."""
+        scale = np.exp(-0.5 * x)
+        large = isinstance(self.correlation, MatrixCovariance) and len(x) > _NEWTON_FEATURES
+        scaled = _Scaled(self.correlation, scale) if large else self.correlation.scaled(scale)
+        spectrum = scaled.leading(self.k, self._start)
+        if spectrum.vectors.size:
+            self._start = spectrum.vectors.sum(axis=1)
+        return spectrum
+
+    def value_and_gradient(self, x: FloatArray) -> tuple[float, FloatArray]:
+        """F and its gradient."""
+        spectrum = self.spectrum(x)
+        excess = np.maximum(spectrum.values, 1.0) - 1.0
+        ratio = self.correlation.variances * np.exp(-x)
+        value = len(x) * LOG_2PI + float((x + ratio).sum() + (np.log1p(excess) - excess).sum())
+        gradient = 1.0 - ratio + spectrum.vectors**2 @ excess
+        self.history.append(-0.5 * value)
+        return value, gradient
+
+    def hessian(self, x: FloatArray) -> tuple[float, FloatArray, FloatArray]:
+        """F, its gradient and its exact Hessian, from all eigenpairs."""
+        scale = np.exp(-0.5 * x)
+        matrix = self.correlation.scaled(scale)
+        assert isinstance(matrix, MatrixCovariance)
+        theta, U = linalg.eigh(matrix.matrix, check_finite=False, driver="evd")
+        theta, U = theta[::-1], U[:, ::-1]
+        k = int((theta[: self.k] > 1.0).sum())
+        excess = theta[:k] - 1.0
+        ratio = self.correlation.variances * np.exp(-x)
+        value = len(x) * LOG_2PI + float((x + ratio).sum() + (np.log1p(excess) - excess).sum())
+        gradient = 1.0 - ratio + U[:, :k] ** 2 @ excess
+        head, tail = U[:, :k], U[:, k:]
+        hessian = np.diag(ratio) - (head @ head.T) * ((head * theta[:k]) @ head.T)
+        for j in range(k):
+            coefficients = excess[j] * (theta[j] + theta[k:]) / np.maximum(theta[j] - theta[k:], 1e-12 * theta[j])
+            hessian -= np.outer(head[:, j], head[:, j]) * ((tail * coefficients) @ tail.T)
+        self.history.append(-0.5 * value)
+        return value, gradient, hessian
+
+    def projected(self, x: FloatArray, gradient: FloatArray) -> FloatArray:
+        """The gradient of the mean log-likelihood without what points out of the box."""
+        outward = ((x <= self.lower) & (gradient > 0)) | ((x >= 0.0) & (gradient < 0))
+        return 0.5 * np.where(outward, 0.0, gradient)
+
+    def maximize(self, psi: FloatArray, *, gtol: float, max_iter: int) -> ProfileFit:
+        """Maximise from starting uniquenesses, as shares of the variances."""
+        x = np.clip(np.log(psi), self.lower, 0.0)
+        newton = isinstance(self.correlation, MatrixCovariance) and len(x) <= _NEWTON_FEATURES
+        x = self._quasi_newton(x, max(gtol, 1e-4) if newton else gtol, max_iter)
+        x = self._newton(x, gtol) if newton else self._try_floor(x, gtol, max_iter)
+        spectrum = self.spectrum(x)
+        value, gradient = self.value_and_gradient(x)
+        excess = np.maximum(spectrum.values, 1.0) - 1.0
+        loadings = np.exp(0.5 * x)[:, np.newaxis] * spectrum.vectors * np.sqrt(excess)
+        steepest = float(np.abs(self.projected(x, gradient)).max())
+        return ProfileFit(
+            np.exp(x), loadings, -0.5 * value, steepest, tuple(np.maximum.accumulate(self.history)), x <= self.lower
+        )
+
+    def _quasi_newton(self, x: FloatArray, gtol: float, max_iter: int) -> FloatArray:
+        result = minimize(
+            self.value_and_gradient,
+            x,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=[(self.lower, 0.0)] * len(x),
+            options={"gtol": 2.0 * gtol, "ftol": 0.0, "maxiter": max_iter, "maxfun": 2 * max_iter, "maxcor": 20},
+        )
+        return np.asarray(result.x)
+
+    def _try_floor(self, x: FloatArray, gtol: float, max_iter: int) -> FloatArray:
+        """Put on the floor what is on its way there: in log psi the last of the way is flat, and looks converged."""
+        value, gradient = self.value_and_gradient(x)
+        falling = (x > self.lower) & (x < np.log(_LOW)) & (gradient > 0.0)
+        if not falling.any():
+            return x
+        trial = self._quasi_newton(np.where(falling, self.lower, x), gtol, max_iter)
+        return trial if self.value_and_gradient(trial)[0] <= value else x
+
+    def _newton(self, x: FloatArray, gtol: float) -> FloatArray:
+        """Newton's method on the features that are free, with those that fall towards zero tried on the floor."""
+        value, gradient, hessian = self.hessian(x)
+        for _ in range(_NEWTON_STEPS):
+            projected = self.projected(x, gradient)
+            free = ((x > self.lower) & (x < 0.0)) | (projected != 0.0)
+            step = np.zeros_like(x)
+            if free.any():
+                curvature, directions = np.linalg.eigh(hessian[np.ix_(free, free)])
+                damped = np.maximum(np.abs(curvature), 1e-10)
+                step[free] = -directions @ ((directions.T @ gradient[free]) / damped)
+            # Where F falls linearly in psi Newton's step in log psi is -1, over and over: take the whole way at once.
+            falling = free & (x < np.log(_LOW)) & (gradient > 0.0) & (step < -0.3)
+            trials = [np.where(falling, self.lower, x + step)] if falling.any() else []
+            trials += [x + 0.5**halving * step for halving in range(12)]
+            for trial in trials:
+                trial = np.clip(trial, self.lower, 0.0)
+                new = self.hessian(trial)
+                if new[0] <= value + 1e-14 * abs(value):
+                    break
+            else:
+                return x
+            stalled = np.abs(self.projected(trial, new[1])).max() >= np.abs(projected).max() and new[0] >= value
+            if stalled:
+                return x
+            x, (value, gradient, hessian) = trial, new
+            if np.abs(self.projected(x, gradient)).max() <= 1e-3 * gtol:
+                return x
+        return x
+
+
+class _Scaled(Covariance):
+    """A covariance with its features scaled, without a copy."""
+
+    def __init__(self, covariance: Covariance, scale: FloatArray) -> None:
+        self.covariance, self.scale = covariance, scale
+        self.mean = covariance.mean * scale
+        self.variances = covariance.variances * scale**2
+
+    def product(self, V: FloatArray) -> FloatArray:
+        return (self.scale * self.covariance.product((self.scale * V.T).T).T).T
+
+    def scaled(self, scale: FloatArray) -> Covariance:
+        return _Scaled(self.covariance, self.scale * scale)
+
+    def decompose(self) -> Spectrum:
+        return self.covariance.scaled(self.scale).decompose()
+
+
+def starting_uniquenesses(correlation: Covariance, k: int, floor: float) -> FloatArray:
+    """One less the squared multiple correlations; from PPCA where the matrix is singular."""
+    if isinstance(correlation, MatrixCovariance):
+        factor, info = linalg.lapack.dpotrf(correlation.matrix, lower=1)
+        diagonal = np.diag(factor) ** 2
+        if info == 0 and diagonal.min() > 1e-10:
+            inverse, _ = linalg.lapack.dpotri(factor, lower=1)
+            # Joreskog (1963): the multiple correlations rise with the number of features that share few factors.
+            return np.clip((1.0 - 0.5 * k / correlation.n_features) / np.diag(inverse), max(floor, 1e-3), 1.0)
+    spectrum = correlation.leading(k)
+    noise = spectrum.rest / max(correlation.n_features - k, 1)
+    communalities = spectrum.vectors**2 @ np.maximum(spectrum.values - noise, 0.0)
+    return np.clip(correlation.variances - communalities, max(floor, 1e-2), 1.0)
+
+

@@ -1,0 +1,150 @@
+"""Rotations of loadings by gradient projection (Jennrich 2001, 2002; Bernaards and Jennrich 2005), and promax."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from .._typing import FloatArray
+
+ORTHOGONAL = ("varimax", "quartimax")
+OBLIQUE = ("promax", "oblimin", "geomin")
+
+_MAX_STEPS = 2000
+_TOLERANCE = 1e-9
+_RANDOM_STARTS = 8
+_GEOMIN_DELTA = 0.01
+_PROMAX_POWER = 4
+
+Criterion = Callable[[FloatArray], tuple[float, FloatArray]]
+
+
+def varimax(L: FloatArray) -> tuple[float, FloatArray]:
+    """Minus a quarter of the columns' variances of squared loadings (Kaiser 1958), and its gradient."""
+    deviation = L**2 - (L**2).mean(axis=0)
+    return -0.25 * float((deviation**2).sum()), -L * deviation
+
+
+def quartimax(L: FloatArray) -> tuple[float, FloatArray]:
+    """Minus a quarter of the sum of fourth powers (Neuhaus and Wrigley 1954), and its gradient."""
+    return -0.25 * float((L**4).sum()), -(L**3)
+
+
+def oblimin(L: FloatArray) -> tuple[float, FloatArray]:
+    """Direct oblimin with gamma = 0, that is quartimin (Jennrich and Sampson 1966), and its gradient."""
+    others = (L**2).sum(axis=1, keepdims=True) - L**2
+    return 0.25 * float((L**2 * others).sum()), L * others
+
+
+def geomin(L: FloatArray) -> tuple[float, FloatArray]:
+    """The rows' geometric means of squared loadings plus 0.01 (Yates 1987; Browne 2001), and its gradient."""
+    squares = L**2 + _GEOMIN_DELTA
+    product = np.exp(np.log(squares).mean(axis=1, keepdims=True))
+    return float(product.sum()), 2.0 / L.shape[1] * L / squares * product
+
+
+CRITERIA: dict[str, Criterion] = {"varimax": varimax, "quartimax": quartimax, "oblimin": oblimin, "geomin": geomin}
+
+
+def rotation_matrix(loadings: FloatArray, method: str, *, kaiser: bool) -> FloatArray:
+    """The matrix M for which ``loadings @ M`` is simple; factors are ordered by the variance they explain.
+
+    The rotated factors' correlations are ``inv(M' M)``: the identity for orthogonal rotations.
+
+    Parameters
+    ----------
+    loadings : ndarray of shape (n_features, n_components)
+    method : {"varimax", "quartimax", "promax", "oblimin", "geomin"}
+    kaiser : bool
+        Give every feature the same communality while rotating.
+    """
+    k = loadings.shape[1]
+    length = np.sqrt((loadings**2).sum(axis=1, keepdims=True))
+    A = loadings / np.where(length > 0, length, 1.0) if kaiser else loadings
+    if np.linalg.matrix_rank(A) < k or k < 2:
+        # Loadings that do not span k dimensions have no unique simple form.
+        return np.eye(k)
+    M = _promax(A) if method == "promax" else _best(A, method)
+    rotated = loadings @ M
+    order = np.argsort(-(rotated**2).sum(axis=0), kind="stable")
+    signs = np.where(rotated[np.abs(rotated).argmax(axis=0), np.arange(k)] < 0, -1.0, 1.0)
+    return (M * signs)[:, order]
+
+
+def _best(A: FloatArray, method: str) -> FloatArray:
+    """The lowest minimum from the identity and some random starts, always the same ones."""
+    criterion, k = CRITERIA[method], A.shape[1]
+    random_state = np.random.RandomState(0)
+    starts = [np.eye(k)] + [np.linalg.qr(random_state.normal(size=(k, k)))[0] for _ in range(_RANDOM_STARTS)]
+    project = _orthogonal if method in ORTHOGONAL else _oblique
+    solutions = [project(A, criterion, start) for start in starts]
+    lowest = min(value for value, _ in solutions)
+    # The first of equals, so that rounding does not choose between them.
+    return next(M for value, M in solutions if value <= lowest + 1e-7 * abs(lowest))
+
+
+def _orthogonal(A: FloatArray, criterion: Criterion, T: FloatArray) -> tuple[float, FloatArray]:
+    value, gradient = criterion(A @ T)
+    step = 1.0
+    for _ in range(_MAX_STEPS):
+        G = A.T @ gradient
+        symmetric = T.T @ G
+        direction = G - T @ (0.5 * (symmetric + symmetric.T))
+        slope = float((direction**2).sum())
+        if slope <= (_TOLERANCE * max(1.0, abs(value))) ** 2:
+            break
+        step *= 2.0
+        for _ in range(40):
+            left, _, right = np.linalg.svd(T - step * direction)
+            trial = left @ right
+            new_value, new_gradient = criterion(A @ trial)
+            if new_value <= value - 0.5 * step * slope:
+                break
+            step *= 0.5
+        else:
+            break
+        T, value, gradient = trial, new_value, new_gradient
+    return value, T
+
+
+def _oblique(A: FloatArray, criterion: Criterion, T: FloatArray) -> tuple[float, FloatArray]:
+    inverse = np.linalg.inv(T)
+    L = A @ inverse.T
+    value, gradient = criterion(L)
+    step = 1.0
+    for _ in range(_MAX_STEPS):
+        G = -(L.T @ gradient @ inverse).T
+        direction = G - T * (T * G).sum(axis=0)
+        slope = float((direction**2).sum())
+        if slope <= (_TOLERANCE * max(1.0, abs(value))) ** 2:
+            break
+        step *= 2.0
+        for _ in range(40):
+            trial = T - step * direction
+            trial /= np.linalg.norm(trial, axis=0)
+            inverse = np.linalg.inv(trial)
+            L = A @ inverse.T
+            new_value, new_gradient = criterion(L)
+            if new_value <= value - 0.5 * step * slope:
+                break
+            step *= 0.5
+        else:
+            break
+        T, value, gradient = trial, new_value, new_gradient
+    return value, np.linalg.inv(T).T
+
+
+def _promax(A: FloatArray) -> FloatArray:
+    """Hendrickson and White (1964): towards the fourth powers of the varimax loadings."""
+    T = _best(A, "varimax")
+    V = A @ T
+    U = np.linalg.lstsq(V, V * np.abs(V) ** (_PROMAX_POWER - 1), rcond=None)[0]
+    return T @ (U * np.sqrt(np.diag(np.linalg.inv(U.T @ U))))
+
+
+def factor_correlation(M: FloatArray) -> FloatArray:
+    """Correlations of the factors after a rotation by M."""
+    correlation = np.linalg.inv(M.T @ M)
+    scale = np.sqrt(np.diag(correlation))
+    return correlation / scale / scale[:, np.newaxis]
