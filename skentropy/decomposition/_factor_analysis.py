@@ -16,7 +16,7 @@ from .._typing import Array, FloatArray, Matrix
 from ._base import LinearGaussianEstimator
 from ._gaussian import LinearGaussian
 from ._information import StandardErrors
-from ._moments import Moments
+from ._moments import Moments, form_moments
 from ._profile import Profile, ProfileFit, starting_uniquenesses
 from ._rotation import OBLIQUE, ORTHOGONAL, factor_correlation, rotation_matrix
 from ._spectrum import Covariance, MatrixCovariance, covariance_of_rows
@@ -186,8 +186,7 @@ class FactorAnalysis(LinearGaussianEstimator):
         self.verbose_interval = verbose_interval
 
     def _fit_rows(self, X: Matrix, weight: FloatArray | None) -> dict[str, Any]:
-        n, d = X.shape
-        if n < d:
+        if not form_moments(X):
             return self._fit_covariance(covariance_of_rows(X, weight), X.dtype)
         self._moments = Moments.of_rows(X, weight)
         return self._fit_covariance(MatrixCovariance(self._moments.mean, self._moments.covariance), X.dtype)

@@ -8,10 +8,12 @@ import numpy as np
 from scipy import sparse
 
 from .._blocks import Block, Rows
-from .._typing import Array, FloatArray
+from .._typing import Array, FloatArray, Matrix
 
 # Blocks of fewer rows than this many times the features spend their time on merging scatters.
 _ROWS_PER_FEATURE = 4
+# Up to this many features a scatter matrix is small, however few the rows.
+_SMALL = 500
 
 
 @dataclass(frozen=True)
@@ -76,3 +78,8 @@ class Moments:
     def covariance(self) -> FloatArray:
         """Covariance with denominator 1/n."""
         return self.scatter / self.weight
+
+
+def form_moments(X: Matrix) -> bool:
+    """Whether the scatter matrix of a table is worth forming: it is no larger than the table, or small."""
+    return bool(X.shape[0] >= X.shape[1] or X.shape[1] <= _SMALL)

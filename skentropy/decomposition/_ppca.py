@@ -10,13 +10,12 @@ import numpy.typing as npt
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 
-from .._blocks import thread_pool
 from .._typing import FloatArray, Matrix
 from ._base import LinearGaussianEstimator
 from ._gaussian import LOG_2PI, LinearGaussian, fix_signs
 from ._information import StandardErrors
-from ._moments import Moments
-from ._spectrum import Covariance, MatrixCovariance, RowsCovariance, Spectrum, covariance_of_rows
+from ._moments import Moments, form_moments
+from ._spectrum import Covariance, MatrixCovariance, Spectrum, covariance_of_rows
 
 # Where the components explain everything the likelihood has no maximum; the noise variance stops at this share of the mean
 # variance.
@@ -172,13 +171,12 @@ class PPCA(LinearGaussianEstimator):
 
     def _fit_rows(self, X: Matrix, weight: FloatArray | None) -> dict[str, Any]:
         solver = self._choose_solver(X)
-        n, d = X.shape
+        total = float(X.shape[0] if weight is None else weight.sum())
         if solver == "covariance_eigh":
-            if n >= d:
-                self._moments = Moments.of_rows(X, weight)
-                return self._attributes_of(MatrixCovariance(self._moments.mean, self._moments.covariance), None, self._moments.weight, X.dtype)
-            covariance = covariance_of_rows(X, weight)
-            return self._attributes_of(covariance, None, n if weight is None else weight.sum(), X.dtype)
+            if not form_moments(X):
+                return self._attributes_of(covariance_of_rows(X, weight), None, total, X.dtype)
+            self._moments = moments = Moments.of_rows(X, weight)
+            return self._attributes_of(MatrixCovariance(moments.mean, moments.covariance), None, total, X.dtype)
         if not isinstance(self.n_components, Integral):
             raise ValueError(
                 f"n_components={self.n_components!r} needs all eigenvalues; solver={solver!r} finds only the leading ones. "
@@ -189,7 +187,7 @@ class PPCA(LinearGaussianEstimator):
             spectrum = covariance.leading(self.n_components)
         else:
             spectrum = covariance.randomized(self.n_components, check_random_state(self.random_state))
-        return self._attributes_of(covariance, spectrum, n if weight is None else weight.sum(), X.dtype)
+        return self._attributes_of(covariance, spectrum, total, X.dtype)
 
     def _choose_solver(self, X: Matrix) -> str:
         if self.solver != "auto":
