@@ -75,16 +75,21 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         """Fit moments, and return the fitted attributes."""
 
     @abstractmethod
-    def _em_start(self, covariance: Covariance | None, d: int, k: int, random_state: Any) -> LinearGaussian:
-        """Where EM starts, for centred data in units of their scale; without a covariance, at random."""
+    def _em_start(
+        self, covariance: Covariance | None, d: int, k: int, random_state: Any, *, imputed: bool
+    ) -> LinearGaussian:
+        """Where EM starts, for data in units of their scale; without a covariance, at random.
+
+        ``imputed`` says that in the covariance means stand for missing entries.
+        """
 
     @abstractmethod
     def _em_floor(self, variances: FloatArray) -> FloatArray:
         """Least noise variances in the same units."""
 
     @abstractmethod
-    def _attributes(self, parameters: LinearGaussian, dtype: Any) -> dict[str, Any]:
-        """The fitted parameters under their names."""
+    def _attributes(self, parameters: LinearGaussian, floor: FloatArray, dtype: Any) -> dict[str, Any]:
+        """The fitted parameters under their names; ``floor`` are the least noise variances."""
 
     @abstractmethod
     def _n_parameters(self, d: int, k: int) -> int:
@@ -214,6 +219,7 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     def _summary(
         self,
         parameters: LinearGaussian,
+        floor: FloatArray,
         entropy_sum: EntropySum,
         elbo: float,
         dtype: Any,
@@ -223,7 +229,7 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     ) -> dict[str, Any]:
         """The fitted attributes that all solvers leave."""
         return {
-            **self._attributes(parameters, dtype),
+            **self._attributes(parameters, floor, dtype),
             "entropy_sum_": entropy_sum,
             "lower_bound_": elbo,
             "lower_bounds_": [elbo] if lower_bounds is None else lower_bounds,
@@ -232,12 +238,6 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             "n_parameters_": self._n_parameters(*parameters.shape),
             "converged_": converged,
         }
-
-    def _closed_form(self, parameters: LinearGaussian, covariance: Covariance, dtype: Any, **more: Any) -> dict[str, Any]:
-        """The fitted attributes for complete data, from their covariance."""
-        variances = covariance.variances
-        elbo = parameters.expected_log_likelihood(covariance.product(parameters.scaled), variances)
-        return self._summary(parameters, parameters.entropy_sum(), elbo, dtype, **more)
 
     def _fit_em(self, X: Matrix, weight: FloatArray | None) -> dict[str, Any]:
         if sparse.issparse(X):
@@ -249,14 +249,20 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         warm = self.warm_start and hasattr(self, "components_") and self.components_.shape == (k, d)
         n_init = 1 if warm else self.n_init
         with thread_pool(1):
-            covariance = self._imputed_covariance(model.table) if self._incomplete(X) else None
+            covariance, imputed = self._imputed_covariance(model.table), not model.table.patterns.all()
 
         def attributes_of(run: Run) -> dict[str, Any]:
             state = run.state
             parameters = state.parameters.canonical().rescaled(location, scale)
             terms = model.fresh_entropy_sum(state.parameters, state.statistics)
             summary = self._summary(
-                parameters, terms, state.elbo, dtype, lower_bounds=list(run.lower_bounds), converged=run.converged
+                parameters,
+                model.floor * scale**2,
+                terms,
+                state.elbo,
+                dtype,
+                lower_bounds=list(run.lower_bounds),
+                converged=run.converged,
             )
             return {**summary, "entropy_sums_": list(run.entropy_sums)}
 
@@ -268,7 +274,7 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
                 if warm:
                     start = self._parameters(orthogonal=True).standardised(location, scale)
                 else:
-                    start = self._em_start(covariance if init == 0 else None, d, k, random_state)
+                    start = self._em_start(covariance if init == 0 else None, d, k, random_state, imputed=imputed)
                 return run_em(
                     model,
                     model.expect,
@@ -282,7 +288,7 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         best = best_of(run_once, n_init, effective_n_jobs(self.n_jobs))
         attributes = attributes_of(best)
         monitor.close()
-        messages = attributes.setdefault("messages", [])
+        messages = attributes["messages"]
         if not best.converged:
             messages.append(
                 f"{type(self).__name__} did not converge within max_iter={self.max_iter} steps; increase max_iter, or tol if "

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from .._typing import Array, FloatArray
 from ..entropy import EntropySum
-from ._gaussian import LOG_2PI, LinearGaussian, unique_rows
+from ._gaussian import LOG_2PI, LinearGaussian, invert, unique_rows
 from ._moments import Moments
 
 # Rows that one step of the E-step takes at a time: what they touch should stay in the cache.
@@ -119,7 +119,6 @@ class GaussianModel:
         self.pattern_weight = per_pattern
         self.total_weight = float(per_pattern.sum())
         self.feature_weight = per_pattern @ table.patterns
-        self.sums = table.weight @ table.values
         self.squares = table.weight @ table.values**2
 
     def expect(self, parameters: LinearGaussian) -> GaussianStatistics:
@@ -129,17 +128,17 @@ class GaussianModel:
         scaled = parameters.scaled
         outer = (scaled[:, :, np.newaxis] * parameters.loadings[:, np.newaxis, :]).reshape(d, k * k)
         offset = (scaled.T * parameters.mean).T
-        second, cross = np.zeros((d, len(upper[0]))), np.zeros((d, k + 1))
-        latent = np.zeros(len(upper[0]))
-        explained = log_det = 0.0
+        scatter, spread, cross = np.zeros((d, len(upper[0]))), np.zeros((d, len(upper[0]))), np.zeros((d, k + 1))
+        latent_scatter, latent_spread = np.zeros(len(upper[0])), np.zeros(len(upper[0]))
+        log_det = 0.0
         for first, last in table.chunks(8 * (d + 2 * k * k + 4 * k)):
             start, stop = table.starts[first], table.starts[last]
             patterns, mass = table.patterns[first:last], self.pattern_weight[first:last]
             values, weight = table.values[start:stop], table.weight[start:stop]
             index = np.repeat(np.arange(last - first), np.diff(table.starts[first : last + 1]))
-            precision = np.eye(k) + (patterns @ outer).reshape(-1, k, k)
-            covariance = np.linalg.inv(precision)
-            log_det += float(mass @ np.linalg.slogdet(precision)[1])
+            precision = np.eye(k) + (patterns @ outer).reshape(len(patterns), k, k)
+            covariance, log_dets = invert(precision)
+            log_det += float(mass @ log_dets)
             projected = values @ scaled - (patterns @ offset)[index]
             u = np.empty((stop - start, k + 1))
             u[:, k] = 1.0
@@ -148,23 +147,29 @@ class GaussianModel:
             else:
                 u[:, :k] = np.matmul(covariance[index], projected[:, :, np.newaxis])[:, :, 0]
             weighted = weight[:, np.newaxis] * u
-            explained += float(np.vdot(weighted[:, :k], projected))
-            moments = np.zeros((last - first, k + 1, k + 1))
-            moments[:, :k, :k] = covariance * mass[:, np.newaxis, np.newaxis]
+            covariances = np.zeros((last - first, k + 1, k + 1))
+            covariances[:, :k, :k] = covariance * mass[:, np.newaxis, np.newaxis]
+            spreads = covariances[:, upper[0], upper[1]]
             pairs = weighted[:, upper[0]] * u[:, upper[1]]
-            by_pattern = moments[:, upper[0], upper[1]] + np.add.reduceat(pairs, table.starts[first:last] - start)
-            second += patterns.T @ by_pattern
-            latent += by_pattern.sum(axis=0)
+            pairs = np.add.reduceat(pairs, table.starts[first:last] - start)
+            scatter += patterns.T @ pairs
+            spread += patterns.T @ spreads
+            latent_scatter += pairs.sum(axis=0)
+            latent_spread += spreads.sum(axis=0)
             cross += values.T @ weighted
-        inverse = 1.0 / parameters.noise
-        distance = inverse @ (self.squares - 2.0 * parameters.mean * self.sums + parameters.mean**2 * self.feature_weight)
+        # The Mahalanobis distance as the least squares that the posterior means attain, which an error in them changes little.
+        coefficients = np.column_stack([parameters.loadings, parameters.mean])
+        products = coefficients[:, upper[0]] * coefficients[:, upper[1]] * np.where(upper[0] == upper[1], 1.0, 2.0)
+        residual = self.squares - 2.0 * (coefficients * cross).sum(axis=1) + (products * scatter).sum(axis=1)
+        squared_means = latent_scatter[upper[0] == upper[1]][:k].sum()
+        distance = residual @ (1.0 / parameters.noise) + squared_means
         log_noise = self.feature_weight @ (np.log(parameters.noise) + LOG_2PI + 2.0 * self.log_scale)
         return GaussianStatistics(
-            log_likelihood=-0.5 * (float(distance) - explained + log_det + float(log_noise)),
+            log_likelihood=-0.5 * (float(distance) + log_det + float(log_noise)),
             posterior_entropy=0.5 * (k * (1.0 + LOG_2PI) * self.total_weight - log_det),
-            second=second,
+            second=scatter + spread,
             cross=cross,
-            latent=latent,
+            latent=latent_scatter + latent_spread,
         )
 
     def _square(self, packed: FloatArray, k: int) -> FloatArray:
@@ -174,6 +179,21 @@ class GaussianModel:
         full[..., upper[0], upper[1]] = packed
         full[..., upper[1], upper[0]] = packed
         return full
+
+    def _regression(self, statistics: GaussianStatistics) -> FloatArray:
+        """Coefficients of each feature's regression on u, (d, k + 1)."""
+        k = statistics.cross.shape[1] - 1
+        second = self._square(statistics.second, k)
+        # Where the posteriors have shrunk to points this matrix is singular but for rounding errors.
+        second[:, np.arange(k), np.arange(k)] *= 1.0 + 4.0 * np.finfo(np.float64).eps
+        return np.asarray(np.linalg.solve(second, statistics.cross[:, :, np.newaxis])[:, :, 0])
+
+    def _residual_variance(self, regression: FloatArray, statistics: GaussianStatistics) -> FloatArray:
+        """Mean squared residuals of the best regression on the latent variables."""
+        residual = self.squares - (regression * statistics.cross).sum(axis=1)
+        if self.isotropic:
+            return np.full(len(residual), residual.sum() / self.feature_weight.sum())
+        return residual / self.feature_weight
 
     def _latent_moments(self, statistics: GaussianStatistics) -> tuple[FloatArray, FloatArray]:
         """Mean and covariance of the aggregate posterior: the expanded prior's, W(4) freed."""
@@ -185,13 +205,8 @@ class GaussianModel:
     def maximize(self, statistics: GaussianStatistics) -> LinearGaussian:
         """PX-EM (Liu, Rubin and Wu 1998): free the prior's mean and covariance, then absorb them into m and W."""
         k = statistics.cross.shape[1] - 1
-        second = self._square(statistics.second, k)
-        regression = np.linalg.solve(second, statistics.cross[:, :, np.newaxis])[:, :, 0]
-        residual = self.squares - (regression * statistics.cross).sum(axis=1)
-        if self.isotropic:
-            noise = np.full(len(residual), residual.sum() / self.feature_weight.sum())
-        else:
-            noise = residual / self.feature_weight
+        regression = self._regression(statistics)
+        noise = self._residual_variance(regression, statistics)
         mean, covariance = self._latent_moments(statistics)
         loadings = regression[:, :k]
         return LinearGaussian.of(
@@ -201,11 +216,18 @@ class GaussianModel:
     def entropy_sum(self, parameters: LinearGaussian, statistics: GaussianStatistics) -> EntropySum:
         """Sum of entropies, W(24) and W(32), of posteriors and the parameters that ``maximize`` made of them.
 
-        With the expanded prior N(a, R) absorbed the posteriors are those of L^-1 (z - a), R = L L'.
+        With the expanded prior N(a, R) absorbed the posteriors are those of L^-1 (z - a), R = L L'. A noise variance on its
+        floor is not stationary; what the multiplier of that bound adds is the penalty.
         """
         k = parameters.shape[1]
         absorbed = 0.5 * float(np.linalg.slogdet(self._latent_moments(statistics)[1])[1])
-        return self._terms(parameters, statistics.posterior_entropy / self.total_weight - absorbed, k)
+        terms = self._terms(parameters, statistics.posterior_entropy / self.total_weight - absorbed, k)
+        on_floor = parameters.noise <= self.floor
+        if not on_floor.any():
+            return terms
+        share = self._residual_variance(self._regression(statistics), statistics) / parameters.noise
+        penalty = 0.5 * float(self.feature_weight[on_floor] @ (1.0 - share[on_floor])) / self.total_weight
+        return replace(terms, penalty=penalty)
 
     def fresh_entropy_sum(self, parameters: LinearGaussian, statistics: GaussianStatistics) -> EntropySum:
         """Sum of entropies of the parameters and their own posteriors."""

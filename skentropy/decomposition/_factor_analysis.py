@@ -23,6 +23,7 @@ from ._spectrum import Covariance, MatrixCovariance, covariance_of_rows
 
 # The start of EM need not be better than the imputed means that it comes from.
 _START_GTOL = 1e-3
+_START_FLOOR = 1e-3
 _RANDOM_UNIQUENESSES = (0.02, 0.95)
 
 
@@ -204,9 +205,12 @@ class FactorAnalysis(LinearGaussianEstimator):
         unscaled = LinearGaussian.of(np.zeros(len(scale)), fit.loadings, fit.noise)
         parameters = unscaled.rescaled(covariance.mean, scale)
         log_scale = float(np.log(scale).sum())
-        attributes = self._closed_form(
+        elbo = unscaled.expected_log_likelihood(correlation.product(unscaled.scaled), correlation.variances) - log_scale
+        attributes = self._summary(
             parameters,
-            covariance,
+            self.noise_floor * scale**2,
+            parameters.entropy_sum(),
+            elbo,
             dtype,
             lower_bounds=[value - log_scale for value in fit.history],
             converged=fit.gradient <= self.gtol,
@@ -234,13 +238,17 @@ class FactorAnalysis(LinearGaussianEstimator):
             fits.append(profile.maximize(start, gtol=self.gtol, max_iter=self.max_iter))
         return max(fits, key=lambda fit: fit.log_likelihood)
 
-    def _em_start(self, covariance: Covariance | None, d: int, k: int, random_state: Any) -> LinearGaussian:
+    def _em_start(
+        self, covariance: Covariance | None, d: int, k: int, random_state: Any, *, imputed: bool
+    ) -> LinearGaussian:
         if covariance is None:
             return LinearGaussian.of(np.zeros(d), random_state.normal(size=(d, k)) / np.sqrt(k + 1), np.full(d, 0.5))
         scale = np.sqrt(np.where(covariance.constant(), 1.0, covariance.variances))
         correlation = covariance.scaled(1.0 / scale)
-        start = starting_uniquenesses(correlation, k, self.noise_floor)
-        fit = Profile(correlation, k, 1e-3).maximize(start, gtol=_START_GTOL, max_iter=self.max_iter)
+        start = starting_uniquenesses(correlation, k, _START_FLOOR)
+        # From the maximum EM would have nothing left to do.
+        max_iter = self.max_iter if imputed else 1
+        fit = Profile(correlation, k, _START_FLOOR).maximize(start, gtol=_START_GTOL, max_iter=max_iter)
         return LinearGaussian.of(np.zeros(d), fit.loadings, fit.noise).rescaled(covariance.mean, scale)
 
     def _em_floor(self, variances: FloatArray) -> FloatArray:
@@ -251,7 +259,7 @@ class FactorAnalysis(LinearGaussianEstimator):
         attributes["gradient_"] = float("nan")
         return attributes
 
-    def _attributes(self, parameters: LinearGaussian, dtype: Any) -> dict[str, Any]:
+    def _attributes(self, parameters: LinearGaussian, floor: FloatArray, dtype: Any) -> dict[str, Any]:
         k = parameters.shape[1]
         rotation, correlation = np.eye(k), np.eye(k)
         parameters = parameters.canonical()
@@ -260,8 +268,7 @@ class FactorAnalysis(LinearGaussianEstimator):
             rotation = rotation_matrix(parameters.loadings / scale, self.rotation, kaiser=self.kaiser_normalization)
             if self.rotation in OBLIQUE:
                 correlation = factor_correlation(rotation)
-        variances = (parameters.loadings**2).sum(axis=1) + parameters.noise
-        on_floor = np.flatnonzero(parameters.noise <= variances * self.noise_floor * (1.0 + 1e-6))
+        on_floor = np.flatnonzero(parameters.noise <= floor * (1.0 + 1e-6))
         names = getattr(self, "feature_names_in_", None)
         messages = []
         if on_floor.size:

@@ -140,12 +140,12 @@ class LinearGaussian:
         patterns = unique.astype(np.float64)
         residual = np.where(observed, X - self.mean, 0.0)
         outer = (self.scaled[:, :, np.newaxis] * self.loadings[:, np.newaxis, :]).reshape(d, k * k)
-        precision = self.prior_precision + (patterns @ outer).reshape(-1, k, k)
-        means = np.matmul(np.linalg.inv(precision)[index], (residual @ self.scaled)[:, :, np.newaxis])[:, :, 0]
+        precision = self.prior_precision + (patterns @ outer).reshape(len(patterns), k, k)
+        covariance, log_det = invert(precision)
+        means = np.matmul(covariance[index], (residual @ self.scaled)[:, :, np.newaxis])[:, :, 0]
         unexplained = (residual - means @ self.loadings.T) * observed
         distance = ((means @ self.prior_precision) * means).sum(axis=1)
         distance += (unexplained * unexplained) @ (1.0 / self.noise)
-        log_det = np.linalg.slogdet(precision)[1]
         log_noise = patterns @ (np.log(self.noise) + LOG_2PI)
         return IncompletePosterior(
             means=means,
@@ -209,6 +209,14 @@ class IncompletePosterior:
     log_likelihood: FloatArray
     entropy: FloatArray
     observable: FloatArray
+
+
+def invert(precision: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Inverses and log determinants of positive definite matrices (P, k, k), by their Cholesky factors."""
+    factor = np.linalg.cholesky(precision)
+    inverse = np.linalg.inv(factor)
+    log_det = 2.0 * np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
+    return np.matmul(inverse.transpose(0, 2, 1), inverse), log_det
 
 
 def fix_signs(loadings: FloatArray) -> FloatArray:

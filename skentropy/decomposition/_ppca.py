@@ -19,7 +19,7 @@ from ._spectrum import Covariance, MatrixCovariance, Spectrum, covariance_of_row
 
 # Where the components explain everything the likelihood has no maximum; the noise variance stops at this share of the mean
 # variance.
-_NOISE_FLOOR = 1e-14
+_NOISE_FLOOR = 1e-12
 # Beyond this size a full decomposition is slower than a few leading eigenpairs.
 _FULL = 1000
 
@@ -208,8 +208,9 @@ class PPCA(LinearGaussianEstimator):
         bic = bic_path(path, covariance.n_features, weight)
         h = self._choose_n_components(spectrum, bic, floor, covariance.n_features)
         parameters = closed_form(spectrum, covariance.mean, h, floor)
-        attributes = self._closed_form(parameters, covariance, dtype)
-        attributes.update(entropy_sum_path_=path, bic_path_=bic, messages=self._complaints(parameters, floor))
+        elbo = expected_log_likelihood(parameters, spectrum)
+        attributes = self._summary(parameters, np.full(len(constant), floor), parameters.entropy_sum(), elbo, dtype)
+        attributes.update(entropy_sum_path_=path, bic_path_=bic)
         return attributes
 
     def _choose_n_components(self, spectrum: Spectrum, bic: FloatArray, floor: float, d: int) -> int:
@@ -222,16 +223,10 @@ class PPCA(LinearGaussianEstimator):
         share = np.cumsum(spectrum.values) / max(spectrum.tails()[0], np.finfo(np.float64).tiny)
         return min(int(np.searchsorted(share, self.n_components, side="right")) + 1, len(share))
 
-    def _complaints(self, parameters: LinearGaussian, floor: float) -> list[str]:
-        if parameters.noise[0] > floor:
-            return []
-        return [
-            f"PPCA with {parameters.shape[1]} components explains the data completely: the likelihood has no maximum, and the "
-            f"noise variance is held at {floor:.3g}. Use fewer components."
-        ]
-
-    def _em_start(self, covariance: Covariance | None, d: int, k: int, random_state: Any) -> LinearGaussian:
-        if covariance is None:
+    def _em_start(
+        self, covariance: Covariance | None, d: int, k: int, random_state: Any, *, imputed: bool
+    ) -> LinearGaussian:
+        if covariance is None or not imputed:
             return LinearGaussian.of(np.zeros(d), random_state.normal(size=(d, k)) / np.sqrt(k + 1), np.ones(d))
         return closed_form(covariance.leading(k), covariance.mean, k, 1e-2)
 
@@ -243,14 +238,19 @@ class PPCA(LinearGaussianEstimator):
         attributes.update(entropy_sum_path_=None, bic_path_=None)
         return attributes
 
-    def _attributes(self, parameters: LinearGaussian, dtype: Any) -> dict[str, Any]:
+    def _attributes(self, parameters: LinearGaussian, floor: FloatArray, dtype: Any) -> dict[str, Any]:
         noise = parameters.noise[0]
+        message = (
+            f"PPCA with {parameters.shape[1]} components explains the data completely: the likelihood has no maximum, and "
+            f"the noise variance is held at {noise:.3g}. Use fewer components."
+        )
         return {
             "mean_": parameters.mean.astype(dtype),
             "components_": np.ascontiguousarray(parameters.loadings.T, dtype=dtype),
             "noise_variance_": float(noise),
             "explained_variance_": ((parameters.loadings**2).sum(axis=0) + noise).astype(dtype),
             "n_components_": parameters.shape[1],
+            "messages": [message] if noise <= floor[0] * (1.0 + 1e-6) else [],
         }
 
     def _n_parameters(self, d: int, k: int) -> int:
@@ -301,6 +301,15 @@ def closed_form(spectrum: Spectrum, mean: FloatArray, h: int, floor: float) -> L
     noise = max(float(noise), floor)
     lengths = np.sqrt(np.maximum(spectrum.values[:h] - noise, 0.0))
     return LinearGaussian.of(mean, fix_signs(spectrum.vectors[:, :h] * lengths), np.full(d, noise))
+
+
+def expected_log_likelihood(parameters: LinearGaussian, spectrum: Spectrum) -> float:
+    """Mean log-likelihood of data with this spectrum, whose vectors the loadings lie along."""
+    d, k = parameters.shape
+    noise = parameters.noise[0]
+    along = (parameters.loadings**2).sum(axis=0) + noise
+    distance = float((spectrum.values[:k] / along).sum() + spectrum.tails()[k] / noise)
+    return -0.5 * (d * LOG_2PI + float(np.log(along).sum()) + (d - k) * float(np.log(noise)) + distance)
 
 
 def entropy_sum_path(spectrum: Spectrum, d: int, floor: float) -> FloatArray:

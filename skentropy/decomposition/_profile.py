@@ -17,6 +17,12 @@ _NEWTON_FEATURES = 300
 _NEWTON_STEPS = 40
 # A uniqueness below this share that still falls is tried on the floor.
 _LOW = 0.05
+# What is this near to the floor, in log psi, is tried there whatever its curvature, of which little is known so far down.
+_NEAR = 7.0
+# Rounding errors of the gradient, in units of machine epsilon times the largest eigenvalue.
+_ROUNDING_UNITS = 64.0
+# A correlation matrix whose Cholesky pivots are below this is treated as singular.
+_LEAST_PIVOT = 1e-9
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,9 @@ class Profile:
         self.lower = float(np.log(floor))
         self.history: list[float] = []
         self._start: FloatArray | None = None
+        self._inverse: FloatArray | None = None
+        if isinstance(correlation, MatrixCovariance) and correlation.n_features <= _NEWTON_FEATURES:
+            self._inverse, self._log_det = inverse_and_log_det(correlation.matrix)
 
     def spectrum(self, x: FloatArray) -> Spectrum:
         """The leading eigenpairs of psi^-1/2 R psi^-1/2."""
@@ -60,37 +69,60 @@ class Profile:
 
     def value_and_gradient(self, x: FloatArray) -> tuple[float, FloatArray]:
         """F and its gradient."""
+        if self._inverse is not None:
+            return self._from_tail(*self._decompose(x), x)
         spectrum = self.spectrum(x)
         excess = np.maximum(spectrum.values, 1.0) - 1.0
         ratio = self.correlation.variances * np.exp(-x)
         value = len(x) * LOG_2PI + float((x + ratio).sum() + (np.log1p(excess) - excess).sum())
-        gradient = 1.0 - ratio + spectrum.vectors**2 @ excess
         self.history.append(-0.5 * value)
-        return value, gradient
+        return value, 1.0 - ratio + spectrum.vectors**2 @ excess
+
+    def _decompose(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """All eigenpairs of psi^-1/2 R psi^-1/2, from the inverse of R where there is one.
+
+        A uniqueness near zero makes one eigenvalue huge, and all others as inaccurate as that one; in the inverse it is the
+        smallest, and does no harm.
+        """
+        if self._inverse is not None:
+            scale = np.exp(0.5 * x)
+            reciprocal, U = linalg.eigh(self._inverse * scale * scale[:, np.newaxis], check_finite=False, driver="evd")
+            return 1.0 / np.maximum(reciprocal, np.finfo(np.float64).tiny), U
+        matrix = self.correlation.scaled(np.exp(-0.5 * x))
+        assert isinstance(matrix, MatrixCovariance)
+        theta, U = linalg.eigh(matrix.matrix, check_finite=False, driver="evd")
+        return theta[::-1], U[:, ::-1]
+
+    def _from_tail(self, theta: FloatArray, U: FloatArray, x: FloatArray) -> tuple[float, FloatArray]:
+        """F = d log 2 pi + log det R + k + sum (theta_j - log theta_j), and its gradient, over the factors left out."""
+        k = int((theta[: self.k] > 1.0).sum())
+        tail = theta[k:]
+        value = len(x) * LOG_2PI + self._log_det + k + float((tail - np.log(tail)).sum())
+        self.history.append(-0.5 * value)
+        return value, U[:, k:] ** 2 @ (1.0 - tail)
 
     def hessian(self, x: FloatArray) -> tuple[float, FloatArray, FloatArray]:
         """F, its gradient and its exact Hessian, from all eigenpairs."""
-        scale = np.exp(-0.5 * x)
-        matrix = self.correlation.scaled(scale)
-        assert isinstance(matrix, MatrixCovariance)
-        theta, U = linalg.eigh(matrix.matrix, check_finite=False, driver="evd")
-        theta, U = theta[::-1], U[:, ::-1]
+        theta, U = self._decompose(x)
         k = int((theta[: self.k] > 1.0).sum())
         excess = theta[:k] - 1.0
         ratio = self.correlation.variances * np.exp(-x)
-        value = len(x) * LOG_2PI + float((x + ratio).sum() + (np.log1p(excess) - excess).sum())
-        gradient = 1.0 - ratio + U[:, :k] ** 2 @ excess
+        if self._inverse is not None:
+            value, gradient = self._from_tail(theta, U, x)
+        else:
+            value = len(x) * LOG_2PI + float((x + ratio).sum() + (np.log1p(excess) - excess).sum())
+            gradient = 1.0 - ratio + U[:, :k] ** 2 @ excess
+            self.history.append(-0.5 * value)
         head, tail = U[:, :k], U[:, k:]
         hessian = np.diag(ratio) - (head @ head.T) * ((head * theta[:k]) @ head.T)
         for j in range(k):
             coefficients = excess[j] * (theta[j] + theta[k:]) / np.maximum(theta[j] - theta[k:], 1e-12 * theta[j])
             hessian -= np.outer(head[:, j], head[:, j]) * ((tail * coefficients) @ tail.T)
-        self.history.append(-0.5 * value)
         return value, gradient, hessian
 
     def projected(self, x: FloatArray, gradient: FloatArray) -> FloatArray:
         """The gradient of the mean log-likelihood without what points out of the box."""
-        outward = ((x <= self.lower) & (gradient > 0)) | ((x >= 0.0) & (gradient < 0))
+        outward = ((x <= self.lower + 1e-7) & (gradient > 0)) | ((x >= 0.0) & (gradient < 0))
         return 0.5 * np.where(outward, 0.0, gradient)
 
     def maximize(self, psi: FloatArray, *, gtol: float, max_iter: int) -> ProfileFit:
@@ -99,13 +131,19 @@ class Profile:
         newton = isinstance(self.correlation, MatrixCovariance) and len(x) <= _NEWTON_FEATURES
         x = self._quasi_newton(x, max(gtol, 1e-4) if newton else gtol, max_iter)
         x = self._newton(x, gtol) if newton else self._try_floor(x, gtol, max_iter)
-        spectrum = self.spectrum(x)
         value, gradient = self.value_and_gradient(x)
-        excess = np.maximum(spectrum.values, 1.0) - 1.0
-        loadings = np.exp(0.5 * x)[:, np.newaxis] * spectrum.vectors * np.sqrt(excess)
+        if newton:
+            theta, U = self._decompose(x)
+            theta, U = theta[: self.k], U[:, : self.k]
+        else:
+            spectrum = self.spectrum(x)
+            theta, U = spectrum.values, spectrum.vectors
+        loadings = np.exp(0.5 * x)[:, np.newaxis] * U * np.sqrt(np.maximum(theta, 1.0) - 1.0)
         steepest = float(np.abs(self.projected(x, gradient)).max())
+        if self._inverse is None and theta.size and steepest <= _ROUNDING_UNITS * np.finfo(np.float64).eps * theta[0]:
+            steepest = min(steepest, gtol)
         return ProfileFit(
-            np.exp(x), loadings, -0.5 * value, steepest, tuple(np.maximum.accumulate(self.history)), x <= self.lower
+            np.exp(x), loadings, -0.5 * value, steepest, tuple(np.maximum.accumulate(self.history)), x <= self.lower + 1e-7
         )
 
     def _quasi_newton(self, x: FloatArray, gtol: float, max_iter: int) -> FloatArray:
@@ -140,7 +178,7 @@ class Profile:
                 damped = np.maximum(np.abs(curvature), 1e-10)
                 step[free] = -directions @ ((directions.T @ gradient[free]) / damped)
             # Where F falls linearly in psi Newton's step in log psi is -1, over and over: take the whole way at once.
-            falling = free & (x < np.log(_LOW)) & (gradient > 0.0) & (step < -0.3)
+            falling = free & (x < np.log(_LOW)) & (gradient > 0.0) & ((step < -0.3) | (x < self.lower + _NEAR))
             trials = [np.where(falling, self.lower, x + step)] if falling.any() else []
             trials += [x + 0.5**halving * step for halving in range(12)]
             for trial in trials:
@@ -177,14 +215,22 @@ class _Scaled(Covariance):
         return self.covariance.scaled(self.scale).decompose()
 
 
+def inverse_and_log_det(matrix: FloatArray) -> tuple[FloatArray | None, float]:
+    """Inverse and log determinant of a correlation matrix; None where it is singular."""
+    factor, info = linalg.lapack.dpotrf(matrix, lower=1)
+    pivots = np.diag(factor) ** 2
+    if info != 0 or pivots.min() < _LEAST_PIVOT:
+        return None, 0.0
+    inverse, _ = linalg.lapack.dpotri(factor, lower=1)
+    return np.tril(inverse) + np.tril(inverse, -1).T, float(np.log(pivots).sum())
+
+
 def starting_uniquenesses(correlation: Covariance, k: int, floor: float) -> FloatArray:
     """One less the squared multiple correlations; from PPCA where the matrix is singular."""
     if isinstance(correlation, MatrixCovariance):
-        factor, info = linalg.lapack.dpotrf(correlation.matrix, lower=1)
-        diagonal = np.diag(factor) ** 2
-        if info == 0 and diagonal.min() > 1e-10:
-            inverse, _ = linalg.lapack.dpotri(factor, lower=1)
-            # Joreskog (1963): the multiple correlations rise with the number of features that share few factors.
+        inverse, _ = inverse_and_log_det(correlation.matrix)
+        if inverse is not None:
+            # Jöreskog (1963): of the unexplained variance, the factors leave out a share that falls with their number.
             return np.clip((1.0 - 0.5 * k / correlation.n_features) / np.diag(inverse), max(floor, 1e-3), 1.0)
     spectrum = correlation.leading(k)
     noise = spectrum.rest / max(correlation.n_features - k, 1)

@@ -70,7 +70,7 @@ class Covariance(ABC):
         operator = LinearOperator((d, d), matvec=self.product, matmat=self.product, dtype=np.float64)
         v0 = np.random.RandomState(0).uniform(-1.0, 1.0, d) if start is None else start
         values, vectors = eigsh(operator, k=k, v0=self.product(v0), ncv=min(d, max(2 * k + 1, 20)))
-        return self._partial(values[::-1], vectors[:, ::-1])
+        return self._refined(values[::-1], vectors[:, ::-1])
 
     def randomized(self, k: int, random_state: np.random.RandomState, n_iter: int | None = None) -> Spectrum:
         """The k leading eigenpairs, by randomized subspace iteration (Halko, Martinsson and Tropp 2011)."""
@@ -82,9 +82,10 @@ class Covariance(ABC):
             Q, _ = linalg.lu(self.product(Q), permute_l=True, check_finite=False)
         Q, _ = linalg.qr(self.product(Q), mode="economic", check_finite=False)
         values, rotation = linalg.eigh(Q.T @ self.product(Q))
-        return self._partial(values[::-1][:k], (Q @ rotation)[:, ::-1][:, :k])
+        return self._refined(values[::-1][:k], (Q @ rotation)[:, ::-1][:, :k])
 
-    def _partial(self, values: FloatArray, vectors: FloatArray) -> Spectrum:
+    def _refined(self, values: FloatArray, vectors: FloatArray) -> Spectrum:
+        """A spectrum of approximate eigenpairs."""
         values = np.maximum(values, 0.0)
         return Spectrum(values, vectors, max(float(self.variances.sum() - values.sum()), 0.0))
 
@@ -130,7 +131,7 @@ class MatrixCovariance(Covariance):
             values, vectors = linalg.eigh(self.matrix, subset_by_index=(d - k, d - 1), check_finite=False, driver="evr")
         else:
             values, vectors = linalg.eigh(self.matrix, check_finite=False, driver="evd")
-        return self._partial(values[::-1][:k], vectors[:, ::-1][:, :k])
+        return self._refined(values[::-1][:k], vectors[:, ::-1][:, :k])
 
 
 class RowsCovariance(Covariance):
@@ -174,9 +175,15 @@ class RowsCovariance(Covariance):
             gram = LinearOperator((n, n), matvec=lambda v: self.A @ (self.A.T @ v), dtype=np.float64)
             v0 = np.random.RandomState(0).uniform(-1.0, 1.0, n) if start is None else self.A @ start
             _, left = eigsh(gram, k=k, v0=v0, ncv=min(n, max(2 * k + 1, 20)))
-        vectors, _ = linalg.qr(self.A.T @ left[:, ::-1], mode="economic", check_finite=False)
-        spectrum = _sorted(((self.A @ vectors) ** 2).sum(axis=0), vectors)
-        return self._partial(spectrum.values, spectrum.vectors)
+        return self._refined(np.zeros(0), self.A.T @ left[:, ::-1])
+
+    def _refined(self, values: FloatArray, vectors: FloatArray) -> Spectrum:
+        # Variances of the rows along and off the vectors are accurate relative to themselves, not to the largest one.
+        vectors, _ = linalg.qr(vectors, mode="economic", check_finite=False)
+        along = self.A @ vectors
+        spectrum = _sorted((along**2).sum(axis=0), vectors)
+        off = self.A - along @ vectors.T
+        return Spectrum(spectrum.values, spectrum.vectors, float(np.vdot(off, off)))
 
 
 class SparseCovariance(Covariance):
