@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
 
-from .._blocks import Block, Rows
+from .._blocks import Block, Rows, thread_pool
 from .._typing import Array, FloatArray, Matrix
 
 # Blocks of fewer rows than this many times the features spend their time on merging scatters.
 _ROWS_PER_FEATURE = 4
 # Up to this many features a scatter matrix is small, however few the rows.
 _SMALL = 500
+# Rows whose mean is close enough to that of all for scatters about the one to lose no digits when moved to the other.
+_ORIGIN_ROWS = 64
+# Below this many features a product of a block with itself is too short for two threads.
+_SINGLE_THREAD = 200
 
 
 @dataclass(frozen=True)
@@ -30,13 +35,16 @@ class Moments:
         total = float(len(X) if weight is None else weight.sum())
         if total == 0.0:
             return cls(0.0, np.zeros(X.shape[1]), np.zeros((X.shape[1], X.shape[1])))
-        origin = X[0]
+        origin = X[:_ORIGIN_ROWS].mean(axis=0)
         centred = X - origin
-        mean = centred.mean(axis=0) if weight is None else weight @ centred / total
-        centred -= mean
-        if weight is not None:
-            centred *= np.sqrt(weight)[:, np.newaxis]
-        return cls(total, origin + mean, centred.T @ centred)
+        mean = (np.ones(len(X)) if weight is None else weight) @ centred / total
+        scatter = _gram(centred, weight)
+        if (np.diag(scatter) >= 2.0 * total * mean**2).all():
+            scatter -= total * np.outer(mean, mean)
+        else:
+            centred -= mean
+            scatter = _gram(centred, weight)
+        return cls(total, origin + mean, scatter)
 
     @classmethod
     def of_block(cls, block: Block) -> Moments:
@@ -57,7 +65,8 @@ class Moments:
         """Moments of a table, block by block."""
         least = 2**20 // (_ROWS_PER_FEATURE * X.shape[1])
         rows = Rows(X, weight, row_bytes=max(min(8 * X.shape[1], least), 1))
-        return rows.sum(cls.of_block)
+        with thread_pool(1) if X.shape[1] < _SINGLE_THREAD else nullcontext():
+            return rows.sum(cls.of_block)
 
     def __add__(self, other: Moments) -> Moments:
         """Moments of both together, by the update of Chan, Golub and LeVeque (1983)."""
@@ -83,3 +92,10 @@ class Moments:
 def form_moments(X: Matrix) -> bool:
     """Whether the scatter matrix of a table is worth forming: it is no larger than the table, or small."""
     return bool(X.shape[0] >= X.shape[1] or X.shape[1] <= _SMALL)
+
+
+def _gram(centred: FloatArray, weight: FloatArray | None) -> FloatArray:
+    if weight is None:
+        return centred.T @ centred
+    rooted = centred * np.sqrt(weight)[:, np.newaxis]
+    return np.asarray(rooted.T @ rooted)

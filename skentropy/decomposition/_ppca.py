@@ -20,6 +20,8 @@ from ._spectrum import Covariance, MatrixCovariance, Spectrum, covariance_of_row
 # Where the components explain everything the likelihood has no maximum; the noise variance stops at this share of the mean
 # variance.
 _NOISE_FLOOR = 1e-12
+# In EM the posterior precision's condition number is the inverse of this.
+_EM_FLOOR = 1e-9
 # Beyond this size a full decomposition is slower than a few leading eigenpairs.
 _FULL = 1000
 
@@ -231,7 +233,7 @@ class PPCA(LinearGaussianEstimator):
         return closed_form(covariance.leading(k), covariance.mean, k, 1e-2)
 
     def _em_floor(self, variances: FloatArray) -> FloatArray:
-        return np.full(len(variances), noise_floor(variances))
+        return np.full(len(variances), _EM_FLOOR / _NOISE_FLOOR * noise_floor(variances))
 
     def _fit_em(self, X: Matrix, weight: FloatArray | None) -> dict[str, Any]:
         attributes = super()._fit_em(X, weight)
