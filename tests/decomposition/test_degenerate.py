@@ -1,0 +1,156 @@
+"""Inputs at the edge: what is refused says why, and what is not ends finite."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn.exceptions import ConvergenceWarning
+
+from skentropy.decomposition import PPCA, FactorAnalysis
+
+MODELS = [(PPCA, "auto"), (PPCA, "em"), (FactorAnalysis, "auto"), (FactorAnalysis, "em")]
+both = pytest.mark.parametrize(("estimator", "solver"), MODELS)
+
+
+@pytest.fixture
+def X():
+    return np.random.default_rng(0).normal(size=(50, 5))
+
+
+def assert_finite(model, X):
+    for name in ("components_", "mean_", "noise_variance_", "lower_bound_", "stationarity_gap_"):
+        assert np.isfinite(getattr(model, name)).all()
+    assert (np.asarray(model.noise_variance_) > 0).all()
+    assert np.isfinite(model.transform(X)).all()
+    assert np.isfinite(model.score_samples(X)).all()
+
+
+@both
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("case", ["constant", "all constant", "duplicated", "two rows", "two rows, k = 2", "fewer rows"])
+def test_finite(X, estimator, solver, case):
+    X, k = {
+        "constant": (np.c_[X, np.full(50, 3.3)], 2),
+        "all constant": (np.full((20, 3), 7.1), 2),
+        "duplicated": (np.c_[X, X[:, :2]], 2),
+        "two rows": (X[:2], 1),
+        "two rows, k = 2": (X[:2], 2),
+        "fewer rows": (np.random.default_rng(0).normal(size=(20, 600)), 3),
+    }[case]
+    model = estimator(k, solver=solver, random_state=0).fit(X)
+    assert_finite(model, X)
+    assert model.lower_bound_ == pytest.approx(model.score(X), rel=1e-3)
+
+
+@both
+@pytest.mark.parametrize(("columns", "k"), [(1, 0), (1, 1), (5, 0), (5, 4), (5, 5)])
+def test_extreme_numbers_of_components(X, log_likelihood, estimator, solver, columns, k):
+    X = X[:, :columns]
+    model = estimator(k, solver=solver, random_state=0).fit(X)
+    assert_finite(model, X)
+    assert model.score(X) == pytest.approx(log_likelihood(X, model.mean_, model.get_covariance()), abs=1e-9)
+    if k >= columns - 1:
+        saturated = log_likelihood(X, X.mean(axis=0), np.cov(X.T, bias=True).reshape(columns, columns))
+        assert model.score(X) == pytest.approx(saturated, abs=1e-7)
+
+
+def test_constant_columns_are_reported(X):
+    with pytest.warns(ConvergenceWarning, match="column 5 is on its floor") as caught:
+        model = FactorAnalysis(1).fit(np.c_[X, np.full(50, 3.3)])
+    assert len(caught) == 1
+    assert list(model.heywood_) == [5]
+    assert model.components_[0, 5] == pytest.approx(0.0, abs=1e-12)
+    # A value that always equals its mean is half a nat less than a Gaussian's mean surprise away.
+    assert model.stationarity_gap_ == pytest.approx(-0.5, abs=1e-6)
+    np.testing.assert_allclose(model.noise_variance_[:5], FactorAnalysis(1).fit(X).noise_variance_, rtol=1e-5)
+
+
+def test_heywood_cases_are_named(load):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(load("iris"), columns=["sl", "sw", "pl", "pw"])
+    with pytest.warns(ConvergenceWarning, match="'pl' is on its floor") as caught:
+        model = FactorAnalysis(1).fit(frame)
+    assert len(caught) == 1
+    assert list(model.heywood_) == ["pl"]
+    assert model.converged_
+    with pytest.warns(ConvergenceWarning, match="'pl'"):
+        em = FactorAnalysis(1, solver="em", tol=1e-12, max_iter=5000).fit(frame)
+    assert em.lower_bound_ == pytest.approx(model.lower_bound_, abs=1e-6)
+
+
+def test_floor_is_relative_to_each_variance(load):
+    X = load("iris")
+    scale = np.array([1e-4, 1.0, 1e5, 1e2])
+    with pytest.warns(ConvergenceWarning):
+        a, b = FactorAnalysis(1).fit(X), FactorAnalysis(1).fit(X * scale)
+    np.testing.assert_allclose(b.noise_variance_ / scale**2, a.noise_variance_, rtol=1e-5)
+    assert a.noise_variance_[2] == pytest.approx(1e-8 * X[:, 2].var(), rel=1e-6)
+
+
+def test_ppca_without_noise_warns(X):
+    with pytest.warns(ConvergenceWarning, match="explains the data completely"):
+        PPCA(4).fit(X[:4])
+
+
+def test_duplicated_column_keeps_ppca_proper(X):
+    model = PPCA(2).fit(np.c_[X, X[:, 0]])
+    assert model.stationarity_gap_ == pytest.approx(0.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("estimator", [PPCA, FactorAnalysis])
+def test_messages(X, estimator):
+    gaps = X.copy()
+    gaps[0, 1] = np.nan
+    with pytest.raises(ValueError, match=r"n_components=6 is too large: it must be at most min\(n_samples, n_features\)=5"):
+        estimator(6).fit(X)
+    with pytest.raises(ValueError, match=r"n_components=6 is too large: .* n_features=5"):
+        estimator(6).partial_fit(X)
+    with pytest.raises(ValueError, match="infinity"):
+        estimator().fit(np.where(X > 2, np.inf, X))
+    with pytest.raises(ValueError, match="partial_fit takes complete rows"):
+        estimator().partial_fit(gaps)
+    with pytest.raises(ValueError, match="no observed value in column 1"):
+        estimator().fit(np.where(np.arange(5) == 1, np.nan, X))
+    with pytest.raises(ValueError, match="Sparse X must be complete"):
+        estimator().fit(sp.csr_array(gaps))
+    with pytest.raises(ValueError, match="needs dense X"):
+        estimator(solver="em").fit(sp.csr_array(X))
+    with pytest.raises(ValueError, match="All of sample_weight is zero"):
+        estimator().fit(X, sample_weight=np.zeros(50))
+    with pytest.raises(ValueError, match="has 3 columns, but the model has 2 components"):
+        estimator(2).fit(X).inverse_transform(np.zeros((4, 3)))
+    with pytest.raises(ValueError, match="kept no moments"):
+        estimator(1).fit(gaps).partial_fit(X)
+    with pytest.raises(ValueError, match="give standard_errors the X"):
+        estimator(1).fit(gaps).standard_errors()
+    with pytest.raises(ValueError, match="1 sample"):
+        estimator(1).fit(X[:1])
+    with pytest.warns(ConvergenceWarning, match="did not converge within max_iter=2"):
+        estimator(2, max_iter=2, solver="em", tol=0.0, random_state=0).fit(X)
+    gaps[7] = np.nan
+    with pytest.warns(UserWarning, match="1 rows of X have no observed value"):
+        model = estimator(1).fit(gaps)
+    assert model.score_samples(gaps)[7] == 0.0
+    np.testing.assert_allclose(model.inverse_transform(model.transform(gaps))[7], model.mean_)
+
+
+def test_messages_of_each(X):
+    gaps = X.copy()
+    gaps[0, 1] = np.nan
+    with pytest.raises(ValueError, match="needs all eigenvalues"):
+        PPCA("bic", solver="arpack").fit(X)
+    with pytest.raises(ValueError, match="needs the eigenvalues of complete data"):
+        PPCA(0.5).fit(gaps)
+    with pytest.raises(ValueError, match="no standard errors for promax"):
+        FactorAnalysis(2, rotation="promax").fit(X).standard_errors()
+    with pytest.warns(ConvergenceWarning, match="projected gradient"):
+        FactorAnalysis(2, max_iter=1, gtol=1e-14).fit(np.random.default_rng(1).normal(size=(40, 600)))
+
+
+def test_fit_leaves_its_input_alone(X):
+    gaps = X.copy()
+    gaps[::4, 2] = np.nan
+    for estimator, solver in MODELS:
+        for data in (X, gaps):
+            before = data.copy()
+            estimator(1, solver=solver, random_state=0).fit(data)
+            np.testing.assert_array_equal(data, before)

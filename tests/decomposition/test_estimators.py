@@ -1,0 +1,290 @@
+"""The estimators as scikit-learn and their users see them."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import scipy.sparse as sp
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.utils import estimator_checks
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skentropy.decomposition import PPCA, FactorAnalysis
+
+ESTIMATORS = [PPCA, FactorAnalysis]
+FURTHER_CHECKS = [
+    "check_param_validation",
+    "check_dataframe_column_names_consistency",
+    "check_n_features_in_after_fitting",
+    "check_set_output_transform",
+    "check_set_output_transform_pandas",
+    "check_set_output_transform_polars",
+    "check_global_output_transform_pandas",
+    "check_global_set_output_transform_polars",
+    "check_transformer_get_feature_names_out",
+    "check_transformer_get_feature_names_out_pandas",
+    "check_transformer_preserve_dtypes",
+]
+degenerate = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+@degenerate
+@parametrize_with_checks([PPCA(), FactorAnalysis()])
+def test_scikit_learn_checks(estimator, check):
+    if getattr(check, "func", check).__name__ == "check_array_api_input":
+        # Runs only where SCIPY_ARRAY_API is set; the estimators do not claim support.
+        assert not estimator.__sklearn_tags__().array_api_support
+        return
+    check(estimator)
+
+
+@degenerate
+@pytest.mark.parametrize("name", FURTHER_CHECKS)
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_further_scikit_learn_checks(estimator, name):
+    getattr(estimator_checks, name)(estimator.__name__, estimator())
+
+
+@pytest.fixture
+def X(load):
+    return load("wine")
+
+
+def assert_same_fit(a, b, rtol=1e-7):
+    np.testing.assert_allclose(a.get_covariance(), b.get_covariance(), rtol=rtol, atol=rtol * np.abs(b.get_covariance()).max())
+    np.testing.assert_allclose(a.mean_, b.mean_, rtol=1e-12)
+    assert a.lower_bound_ == pytest.approx(b.lower_bound_, rel=1e-10)
+
+
+VARIANTS = [
+    PPCA(2),
+    PPCA(2, solver="arpack"),
+    PPCA(2, solver="randomized", random_state=0),
+    PPCA(2, solver="em", random_state=0, tol=1e-13),
+    FactorAnalysis(2),
+    FactorAnalysis(2, solver="em", tol=1e-13),
+]
+
+
+@pytest.mark.parametrize("model", VARIANTS, ids=str)
+def test_solvers_agree(X, model):
+    Z = (X - X.mean(axis=0)) / X.std(axis=0)
+    fitted = clone(model).fit(Z)
+    exact = (PPCA(2) if isinstance(model, PPCA) else FactorAnalysis(2)).fit(Z)
+    assert fitted.lower_bound_ == pytest.approx(exact.lower_bound_, abs=1e-9)
+    np.testing.assert_allclose(fitted.get_covariance(), exact.get_covariance(), atol=2e-5)
+
+
+@pytest.mark.parametrize("model", VARIANTS, ids=str)
+def test_weights_are_copies(X, model):
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    counts = np.random.default_rng(0).integers(0, 4, len(X))
+    rtol = 1e-4 if model.solver == "em" else 1e-7
+    assert_same_fit(clone(model).fit(X, sample_weight=counts), clone(model).fit(np.repeat(X, counts, axis=0)), rtol=rtol)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_weights_are_copies_with_gaps(incomplete, estimator):
+    X, _ = incomplete
+    counts = np.random.default_rng(0).integers(0, 4, len(X))
+    a, b = estimator(1, tol=1e-14).fit(X, sample_weight=counts), estimator(1, tol=1e-14).fit(np.repeat(X, counts, axis=0))
+    assert a.lower_bound_ == pytest.approx(b.lower_bound_, abs=1e-11)
+    assert a.score(X, sample_weight=counts) == pytest.approx(a.lower_bound_, abs=1e-11)
+    assert a.bic(X, sample_weight=counts) == pytest.approx(b.bic(np.repeat(X, counts, axis=0)), rel=1e-9)
+
+
+@pytest.mark.parametrize("model", VARIANTS, ids=str)
+def test_row_order_does_not_matter(X, model):
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    order = np.random.default_rng(1).permutation(len(X))
+    rtol = 1e-4 if model.solver == "em" else 1e-7
+    assert_same_fit(clone(model).fit(X), clone(model).fit(X[order]), rtol=rtol)
+
+
+@pytest.mark.parametrize("model", VARIANTS, ids=str)
+def test_far_from_zero(model):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 2)) @ rng.normal(size=(2, 8)) + rng.normal(size=(400, 8))
+    far = X + 1e8
+    near = far - 1e8
+    a, b = clone(model).fit(far), clone(model).fit(near)
+    np.testing.assert_allclose(a.components_, b.components_, atol=1e-7)
+    assert a.score(far) == pytest.approx(b.score(near), abs=1e-7)
+    np.testing.assert_allclose(a.transform(far), b.transform(near), atol=1e-6)
+    batches = clone(model).partial_fit(far[:7]).partial_fit(far[7:200]).partial_fit(far[200:])
+    np.testing.assert_allclose(batches.get_covariance(), type(model)(2).fit(near).get_covariance(), atol=1e-6)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize("splits", [[50], [1, 2, 3, 100], [177]])
+def test_any_split_gives_the_same_fit(X, estimator, splits):
+    weight = np.random.default_rng(0).uniform(0.5, 2.0, len(X))
+    model = estimator(2)
+    for rows in np.split(np.arange(len(X)), splits):
+        with np.testing.suppress_warnings() as ignored:
+            ignored.filter(ConvergenceWarning)
+            model.partial_fit(X[rows], sample_weight=weight[rows])
+    assert_same_fit(model, estimator(2).fit(X, sample_weight=weight))
+    assert_same_fit(estimator(2).fit(X[:90]).partial_fit(X[90:]), estimator(2).fit(X))
+
+
+def test_streaming_noise_variance_is_that_of_fit(X):
+    # 1.5626... with 1 / (n - 1); IncrementalPCA gives 0.717.
+    model = PPCA(2).partial_fit(X[:60]).partial_fit(X[60:])
+    assert model.noise_variance_ * 178 / 177 == pytest.approx(1.562, abs=1e-3)
+
+
+def test_forgetting_factor_discounts_earlier_batches(X):
+    a = PPCA(2, forgetting_factor=0.5).partial_fit(X[:60]).partial_fit(X[60:120]).partial_fit(X[120:])
+    weight = np.repeat([0.25, 0.5, 1.0], [60, 60, 58])
+    assert_same_fit(a, PPCA(2).fit(X, sample_weight=weight))
+
+
+@pytest.mark.parametrize("container", [sp.csr_matrix, sp.csr_array])
+@pytest.mark.parametrize("shape", [(300, 40), (60, 700)])
+@pytest.mark.parametrize("model", [PPCA(3), PPCA(3, solver="arpack"), FactorAnalysis(3, noise_floor=1e-3)], ids=str)
+@degenerate
+def test_sparse_is_dense(container, shape, model):
+    S = sp.random(*shape, density=0.1, random_state=0)
+    dense = S.toarray()
+    a, b = clone(model).fit(container(S)), clone(model).fit(dense)
+    np.testing.assert_allclose(a.components_, b.components_, atol=1e-6)
+    assert a.lower_bound_ == pytest.approx(b.lower_bound_, rel=1e-6)
+    np.testing.assert_allclose(b.score_samples(container(S)), b.score_samples(dense), rtol=1e-8)
+    np.testing.assert_allclose(b.transform(container(S)), b.transform(dense), atol=1e-9)
+    randomized = PPCA(3, solver="randomized", random_state=0)
+    np.testing.assert_allclose(
+        clone(randomized).fit(container(S)).components_, clone(randomized).fit(dense).components_, atol=1e-8
+    )
+
+
+@pytest.mark.parametrize("n", [20, 100])
+def test_factor_analysis_with_fewer_rows_than_columns(n, log_likelihood):
+    rng = np.random.default_rng(n)
+    X = rng.normal(size=(n, 3)) @ rng.normal(size=(3, 600)) + rng.normal(size=(n, 600))
+    model = FactorAnalysis(3).fit(X)
+    assert model._moments is None
+    assert model.converged_
+    assert model.gradient_ <= 1e-6
+    assert model.score(X) == pytest.approx(log_likelihood(X, model.mean_, model.get_covariance()), abs=1e-8)
+    em = FactorAnalysis(3, solver="em", tol=1e-8).fit(X)
+    assert em.lower_bound_ == pytest.approx(model.lower_bound_, abs=1e-4)
+
+
+def test_large_dense_products_agree_with_full_decomposition():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(1200, 3)) @ rng.normal(size=(3, 1100)) + rng.normal(size=(1200, 1100))
+    model = PPCA(3).fit(X)
+    assert len(model.entropy_sum_path_) == 4
+    full = PPCA(3, solver="covariance_eigh").fit(X)
+    np.testing.assert_allclose(model.components_, full.components_, atol=1e-8)
+    assert model.score(X) == pytest.approx(full.score(X), rel=1e-12)
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_tables_and_float32(X, estimator):
+    columns = [f"f{i}" for i in range(13)]
+    expected = estimator(2).fit(X)
+    for frame in (pd.DataFrame(X, columns=columns), pl.DataFrame(X, schema=columns)):
+        model = estimator(2).fit(frame)
+        np.testing.assert_allclose(model.components_, expected.components_)
+        assert list(model.feature_names_in_) == columns
+    single = estimator(2).fit(X.astype(np.float32))
+    for name in ("components_", "mean_"):
+        assert getattr(single, name).dtype == np.float32
+    assert single.transform(X.astype(np.float32)).dtype == np.float32
+    assert single.score(X) == pytest.approx(expected.score(X), rel=1e-5)
+    gaps = X.astype(np.float32)
+    gaps[::7, 3] = np.nan
+    assert estimator(2).fit(gaps).transform(gaps).dtype == np.float32
+
+
+@pytest.mark.parametrize("model", [PPCA(2), FactorAnalysis(2, rotation="oblimin")], ids=str)
+def test_copies_of_a_fitted_model(X, model, tmp_path):
+    skops = pytest.importorskip("skops.io")
+    model = clone(model).fit(X)
+    dumped = skops.dumps(model)
+    for copy in (pickle.loads(pickle.dumps(model)), skops.loads(dumped, trusted=skops.get_untrusted_types(data=dumped))):
+        np.testing.assert_array_equal(copy.transform(X), model.transform(X))
+        assert copy.entropy_sum() == model.entropy_sum()
+    with pytest.raises(NotFittedError):
+        clone(model).score(X)
+    with pytest.raises(NotFittedError):
+        clone(model).entropy_sum()
+
+
+@pytest.mark.parametrize("model", [PPCA(3), FactorAnalysis(3), FactorAnalysis(3, rotation="geomin")], ids=str)
+def test_posteriors(X, model):
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    model = clone(model).fit(X)
+    phi = getattr(model, "factor_correlation_", np.eye(3))
+    W, covariance = model.components_.T, model.get_covariance()
+    np.testing.assert_allclose(W @ phi @ W.T + np.eye(13) * model.noise_variance_, covariance, atol=1e-12)
+    np.testing.assert_allclose(model.get_precision() @ covariance, np.eye(13), atol=1e-10)
+    gain = phi @ W.T @ np.linalg.inv(covariance)
+    np.testing.assert_allclose(model.transform(X), (X - model.mean_) @ gain.T, atol=1e-10)
+    np.testing.assert_allclose(model.posterior_covariance_, phi - gain @ W @ phi, atol=1e-12)
+    np.testing.assert_allclose(model.inverse_transform(model.transform(X)), model.transform(X) @ W.T + model.mean_)
+    assert list(model.get_feature_names_out()) == [f"{type(model).__name__.lower()}{i}" for i in range(3)]
+    gaps = X.copy()
+    gaps[::3, 4] = gaps[::3, 7] = np.nan
+    seen = ~np.isnan(gaps[0])
+    gain = phi @ W[seen].T @ np.linalg.inv(covariance[np.ix_(seen, seen)])
+    np.testing.assert_allclose(model.transform(gaps)[0], gain @ (X[0] - model.mean_)[seen], atol=1e-10)
+    np.testing.assert_allclose(model.transform(gaps)[1], model.transform(X)[1], atol=1e-12)
+    conditional = model.mean_[4] + covariance[4, seen] @ np.linalg.solve(
+        covariance[np.ix_(seen, seen)], (X[0] - model.mean_)[seen]
+    )
+    assert model.inverse_transform(model.transform(gaps))[0, 4] == pytest.approx(conditional)
+
+
+@pytest.mark.parametrize("model", [PPCA(2), FactorAnalysis(2), FactorAnalysis(2, rotation="promax")], ids=str)
+def test_samples_have_the_moments_of_the_model(load, model):
+    model = clone(model).fit(load("iris") + 0.1 * np.random.default_rng(0).normal(size=(150, 4)))
+    sample = model.sample(200_000, random_state=0)
+    np.testing.assert_allclose(sample.mean(axis=0), model.mean_, atol=0.02)
+    np.testing.assert_allclose(np.cov(sample.T), model.get_covariance(), atol=0.05)
+    np.testing.assert_array_equal(model.sample(3, 1), model.sample(3, 1))
+    with pytest.raises(ValueError, match="n_samples"):
+        model.sample(0)
+
+
+def test_choice_of_dimension(load):
+    X = load("digits")
+    by_share = PPCA(0.8).fit(X)
+    ratio = np.sort(np.linalg.eigvalsh(np.cov(X.T)))[::-1]
+    expected = np.searchsorted(np.cumsum(ratio) / ratio.sum(), 0.8) + 1
+    assert by_share.n_components_ == expected == len(by_share.components_)
+    by_bic = PPCA("bic").fit(X)
+    assert by_bic.n_components_ == by_bic.bic_path_[:61].argmin()
+    for h in (5, by_bic.n_components_):
+        assert by_bic.bic_path_[h] == pytest.approx(PPCA(h).fit(X).bic(X), rel=1e-10)
+    rng = np.random.default_rng(0)
+    simulated = rng.normal(size=(500, 4)) @ rng.normal(size=(4, 12)) + 0.3 * rng.normal(size=(500, 12))
+    assert PPCA("bic").fit(simulated).n_components_ == 4
+
+
+def test_number_of_parameters_and_criteria(X):
+    a, b = PPCA(3).fit(X), FactorAnalysis(3).fit(X)
+    assert a.n_parameters_ == 13 * 3 - 3 + 1 + 13
+    assert b.n_parameters_ == 13 * 3 - 3 + 13 + 13
+    assert b.aic(X) == pytest.approx(-2 * 178 * b.score(X) + 2 * b.n_parameters_)
+
+
+def test_warm_start_restarts_and_monitor(incomplete, capsys):
+    X, _ = incomplete
+    model = FactorAnalysis(2, warm_start=True, tol=1e-10).fit(X)
+    n_iter, bound = model.n_iter_, model.lower_bound_
+    assert model.fit(X).n_iter_ < n_iter
+    assert model.lower_bound_ == pytest.approx(bound, abs=1e-9)
+    several = FactorAnalysis(2, n_init=4, random_state=0, tol=1e-10, n_jobs=2).fit(X)
+    assert several.lower_bound_ >= bound - 1e-9
+    PPCA(2, verbose=2, verbose_interval=1).fit(X)
+    printed = capsys.readouterr().out
+    assert "Initialization 0" in printed
+    assert "Iteration 1" in printed
+    several = FactorAnalysis(2, n_init=5, random_state=0).fit(np.nan_to_num(X))
+    assert several.lower_bound_ >= FactorAnalysis(2).fit(np.nan_to_num(X)).lower_bound_ - 1e-12

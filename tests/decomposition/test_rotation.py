@@ -1,0 +1,171 @@
+"""Rotations, and standard errors."""
+
+import numpy as np
+import pytest
+
+from skentropy.decomposition import PPCA, FactorAnalysis
+from skentropy.decomposition._em_model import GaussianModel, Table
+from skentropy.decomposition._gaussian import LinearGaussian
+from skentropy.decomposition._profile import Profile
+from skentropy.decomposition._rotation import CRITERIA, OBLIQUE, ORTHOGONAL, factor_correlation, rotation_matrix
+from skentropy.decomposition._spectrum import MatrixCovariance
+
+# The 8 physical variables, correlations by Harman (1976); here any loadings of a blurred simple structure would do.
+SIMPLE = np.kron(np.eye(3), np.array([[0.8], [0.7], [0.6], [0.75]]))
+
+
+@pytest.fixture
+def blurred():
+    rng = np.random.default_rng(0)
+    return (SIMPLE + 0.03 * rng.normal(size=SIMPLE.shape)) @ np.linalg.qr(rng.normal(size=(3, 3)))[0]
+
+
+@pytest.mark.parametrize("name", CRITERIA)
+def test_gradients_of_the_criteria(name):
+    L = np.random.default_rng(0).normal(size=(5, 3))
+    _, gradient = CRITERIA[name](L)
+    for index in np.ndindex(L.shape):
+        step = np.zeros_like(L)
+        step[index] = 1e-6
+        slope = (CRITERIA[name](L + step)[0] - CRITERIA[name](L - step)[0]) / 2e-6
+        assert gradient[index] == pytest.approx(slope, abs=1e-8)
+
+
+@pytest.mark.parametrize("kaiser", [True, False])
+@pytest.mark.parametrize("method", [*ORTHOGONAL, *OBLIQUE])
+def test_simple_structure_is_found(blurred, method, kaiser):
+    M = rotation_matrix(blurred, method, kaiser=kaiser)
+    rotated = blurred @ M
+    phi = factor_correlation(M)
+    np.testing.assert_allclose(rotated @ phi @ rotated.T, blurred @ blurred.T, atol=1e-12)
+    np.testing.assert_allclose(np.diag(phi), 1.0)
+    if method in ORTHOGONAL:
+        np.testing.assert_allclose(M.T @ M, np.eye(3), atol=1e-12)
+    # One large loading a row.
+    assert (np.sort(np.abs(rotated), axis=1)[:, :2] < 0.15).all()
+    assert (rotated[np.abs(rotated).argmax(axis=0), range(3)] > 0).all()
+
+
+@pytest.mark.parametrize("method", ORTHOGONAL)
+def test_orthogonal_rotation_of_two_factors_is_the_best_angle(blurred, method):
+    A = blurred[:, :2]
+    value = CRITERIA[method](A @ rotation_matrix(A, method, kaiser=False))[0]
+    angles = np.linspace(0.0, np.pi, 20_001)
+    grid = [CRITERIA[method](A @ np.array([[np.cos(t), -np.sin(t)], [np.sin(t), np.cos(t)]]))[0] for t in angles[::50]]
+    assert value <= min(grid) + 1e-9
+
+
+def test_kaiser_normalisation_is_the_rotation_of_normalised_rows(blurred):
+    blurred = blurred * np.linspace(0.2, 1.0, 12)[:, np.newaxis]
+    normalised = blurred / np.linalg.norm(blurred, axis=1, keepdims=True)
+    with_kaiser = rotation_matrix(blurred, "varimax", kaiser=True)
+    best = CRITERIA["varimax"](normalised @ with_kaiser)[0]
+    for angle in (-0.01, 0.01):
+        turn = np.eye(3)
+        turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+        assert CRITERIA["varimax"](normalised @ with_kaiser @ turn)[0] > best
+
+
+@pytest.mark.parametrize("rotation", [*ORTHOGONAL, *OBLIQUE])
+def test_rotation_changes_nothing_observable(load, rotation):
+    X = load("wine")
+    plain, rotated = FactorAnalysis(3).fit(X), FactorAnalysis(3, rotation=rotation).fit(X)
+    np.testing.assert_allclose(rotated.score_samples(X), plain.score_samples(X), rtol=1e-10)
+    assert rotated.entropy_sum_score() == pytest.approx(plain.entropy_sum_score(), abs=1e-12)
+    assert rotated.entropy_sum_score(X) == pytest.approx(plain.entropy_sum_score(X), abs=1e-10)
+    np.testing.assert_allclose(
+        rotated.inverse_transform(rotated.transform(X)), plain.inverse_transform(plain.transform(X)), rtol=1e-8
+    )
+    np.testing.assert_allclose(plain.components_.T @ rotated.rotation_matrix_, rotated.components_.T)
+    correlated = np.abs(rotated.factor_correlation_ - np.eye(3)).max() > 1e-3
+    assert correlated == (rotation in OBLIQUE)
+    # Scales of the features do not matter.
+    other = FactorAnalysis(3, rotation=rotation, kaiser_normalization=False).fit(X * np.logspace(-3, 3, 13))
+    same = FactorAnalysis(3, rotation=rotation, kaiser_normalization=False).fit(X)
+    np.testing.assert_allclose(other.factor_correlation_, same.factor_correlation_, atol=1e-4)
+
+
+@pytest.mark.parametrize("isotropic", [True, False])
+def test_gradient_with_gaps_is_that_of_the_log_likelihood(incomplete, log_likelihood, isotropic):
+    X, weight = incomplete
+    model = GaussianModel(Table.of(X, weight), isotropic=isotropic, floor=np.zeros(6), log_scale=np.zeros(6))
+    rng = np.random.default_rng(1)
+    p = LinearGaussian.of(rng.normal(size=6), rng.normal(size=(6, 2)), rng.uniform(0.5, 1.5, 6))
+    in_loadings, in_noise = model.gradient(p, model.expect(p))
+
+    def total(mean, W, noise):
+        return weight.sum() * log_likelihood(X, mean, W @ W.T + np.diag(noise), weight)
+
+    def slope(step_mean, step_W, step_noise, h=1e-6):
+        up = total(p.mean + h * step_mean, p.loadings + h * step_W, p.noise + h * step_noise)
+        return (up - total(p.mean - h * step_mean, p.loadings - h * step_W, p.noise - h * step_noise)) / (2 * h)
+
+    for d in range(6):
+        unit = np.eye(6)[d]
+        assert in_loadings[d, 2] == pytest.approx(slope(unit, 0.0, 0.0), abs=1e-5)
+        assert in_noise[d] == pytest.approx(slope(0.0, 0.0, unit), abs=1e-5)
+        for k in range(2):
+            assert in_loadings[d, k] == pytest.approx(slope(0.0, np.outer(unit, np.eye(2)[k]), 0.0), abs=1e-5)
+
+
+@pytest.mark.parametrize("singular", [True, False])
+def test_profile_gradient_and_hessian(load, singular):
+    R = np.corrcoef(load("wine").T)
+    if singular:
+        R = R[np.ix_([*range(13), 0], [*range(13), 0])]
+    profile = Profile(MatrixCovariance(np.zeros(len(R)), R), 3, 1e-8)
+    assert (profile._inverse is None) == singular
+    x = np.log(np.random.default_rng(0).uniform(0.2, 0.8, len(R)))
+    value, gradient, hessian = profile.hessian(x)
+    plain_value, plain_gradient = profile.value_and_gradient(x)
+    assert plain_value == pytest.approx(value, rel=1e-13)
+    np.testing.assert_allclose(plain_gradient, gradient, atol=1e-12)
+    for d, step in enumerate(1e-5 * np.eye(len(x))):
+        up, down = profile.value_and_gradient(x + step), profile.value_and_gradient(x - step)
+        assert gradient[d] == pytest.approx((up[0] - down[0]) / 2e-5, abs=1e-8)
+        np.testing.assert_allclose(hessian[d], (up[1] - down[1]) / 2e-5, atol=1e-7)
+    covariance = np.diag(np.exp(x))
+    theta, U = np.linalg.eigh(R / np.exp(0.5 * x) / np.exp(0.5 * x)[:, np.newaxis])
+    W = np.exp(0.5 * x)[:, np.newaxis] * U[:, -3:] * np.sqrt(theta[-3:] - 1.0)
+    covariance = covariance + W @ W.T
+    direct = len(x) * np.log(2 * np.pi) + np.linalg.slogdet(covariance)[1] + np.trace(np.linalg.solve(covariance, R))
+    assert value == pytest.approx(direct, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [PPCA(2), FactorAnalysis(2), *(FactorAnalysis(2, rotation=r) for r in ("varimax", "quartimax", "oblimin", "geomin"))],
+    ids=str,
+)
+def test_standard_errors_are_the_spread_of_refits(load, model):
+    X = load("wine")
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    model.fit(X)
+    errors = model.standard_errors()
+    refits = [type(model)(**model.get_params()).fit(model.sample(178, seed)) for seed in range(120)]
+    signs = [np.sign((refit.components_ * model.components_).sum(axis=1)) for refit in refits]
+    loadings = np.std([sign[:, np.newaxis] * refit.components_ for sign, refit in zip(signs, refits, strict=True)], axis=0)
+    # 120 refits leave a tenth of uncertainty in each spread, much less in their mean ratio.
+    assert np.median(loadings / errors.components) == pytest.approx(1.0, abs=0.1)
+    noise = np.std([refit.noise_variance_ for refit in refits], axis=0)
+    assert np.median(noise / errors.noise_variance) == pytest.approx(1.0, abs=0.15)
+    np.testing.assert_allclose(errors.mean, np.sqrt(np.diag(model.get_covariance()) / 178), rtol=1e-5)
+    if getattr(model, "rotation", None) in OBLIQUE:
+        spread = np.std([s[0] * s[1] * r.factor_correlation_[0, 1] for s, r in zip(signs, refits, strict=True)])
+        assert spread / errors.factor_correlation[0, 1] == pytest.approx(1.0, abs=0.25)
+        assert errors.factor_correlation[0, 0] == 0.0
+    from_rows = model.standard_errors(X)
+    np.testing.assert_allclose(from_rows.components, errors.components, rtol=1e-6)
+
+
+def test_standard_errors_with_gaps(load):
+    X = load("wine_miss_std")
+    model = FactorAnalysis(1, tol=1e-13).fit(X)
+    errors = model.standard_errors(X)
+    complete = FactorAnalysis(1).fit(np.nan_to_num(X)).standard_errors()
+    assert np.isfinite(errors.components).all()
+    # Gaps cost information: the mean of a feature seen less often is known less well.
+    seen = (~np.isnan(X)).sum(axis=0)
+    assert (errors.mean >= 0.97 * np.sqrt(np.diag(model.get_covariance()) / len(X))).all()
+    assert (errors.mean <= 1.03 * np.sqrt(np.diag(model.get_covariance()) / seen)).all()
+    assert complete.components.shape == errors.components.shape
