@@ -168,7 +168,9 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         first = not hasattr(self, "components_")
         X = self._validate(X, reset=first, min_samples=1)
         if self._incomplete(X):
-            raise ValueError("partial_fit takes complete rows; X has missing values (NaN). Use fit, or leave such rows out.")
+            raise ValueError(
+                "partial_fit takes complete rows; X has missing values (NaN). Use fit, or leave such rows out."
+            )
         weight = check_weights(sample_weight, X)
         self._check_n_components(X.shape[1], "n_features")
         moments = Moments.of_rows(X, weight)
@@ -195,7 +197,9 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             ensure_min_samples=min_samples,
         )
         if sparse.issparse(X) and np.isnan(X.data).any():
-            raise ValueError("Sparse X must be complete, but it contains NaN; make it dense to have missing values marginalised.")
+            raise ValueError(
+                "Sparse X must be complete, but it contains NaN; make it dense to have missing values marginalised."
+            )
         return X
 
     @staticmethod
@@ -275,15 +279,13 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
                     start = self._parameters(orthogonal=True).standardised(location, scale)
                 else:
                     start = self._em_start(covariance if init == 0 else None, d, k, random_state, imputed=imputed)
-                return run_em(
-                    model,
-                    model.expect,
-                    start,
-                    tol=self.tol,
-                    max_iter=self.max_iter,
-                    accelerate=self.accelerate,
-                    watcher=monitor.watch(init),
-                )
+                options = {"tol": self.tol, "accelerate": self.accelerate}
+                run = run_em(model, model.expect, start, max_iter=self.max_iter, watcher=monitor.watch(init), **options)
+                floored = model.on_floor(run.state.parameters, run.state.statistics)
+                if floored is None or run.n_iter == self.max_iter:
+                    return run
+                trial = run_em(model, model.expect, floored, max_iter=self.max_iter - run.n_iter, **options)
+                return _joined(run, trial) if trial.state.objective > run.state.objective else run
 
         best = best_of(run_once, n_init, effective_n_jobs(self.n_jobs))
         attributes = attributes_of(best)
@@ -483,7 +485,9 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         elif self._moments is not None:
             model, location, scale = self._moments_model(self._moments)
         else:
-            raise ValueError("fit kept no moments of these data; give standard_errors the X that the model was fitted to.")
+            raise ValueError(
+                "fit kept no moments of these data; give standard_errors the X that the model was fitted to."
+            )
         with thread_pool(1):
             errors = standard_errors(
                 model,
@@ -517,3 +521,9 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _joined(run: Run, after: Run) -> Run:
+    """Two runs as one. The second began lower than the first ended: until it is higher, the first's end counts."""
+    bounds = [max(bound, run.lower_bounds[-1]) for bound in after.lower_bounds]
+    return Run(after.state, run.lower_bounds + bounds, run.entropy_sums + after.entropy_sums, after.converged)

@@ -13,6 +13,8 @@ from ._moments import Moments
 
 # Rows that one step of the E-step takes at a time: what they touch should stay in the cache.
 _CHUNK_BYTES = 2**21
+# A noise variance below this share that still falls is tried on the floor.
+_LOW = 0.02
 
 
 @dataclass(frozen=True)
@@ -251,6 +253,17 @@ class GaussianModel:
         residual = self.squares - (coefficients * (2.0 * statistics.cross - fitted)).sum(axis=1)
         in_noise = 0.5 * (residual / parameters.noise - self.feature_weight) / parameters.noise
         return in_loadings, in_noise
+
+    def on_floor(self, parameters: LinearGaussian, statistics: GaussianStatistics) -> LinearGaussian | None:
+        """The parameters with low noise variances that still fall put on the floor; None if there are none.
+
+        EM approaches zero at less than a geometric rate.
+        """
+        falling = (parameters.noise > self.floor) & (parameters.noise < _LOW)
+        falling &= self.gradient(parameters, statistics)[1] < 0
+        if self.isotropic or not falling.any():
+            return None
+        return replace(parameters, noise=np.where(falling, self.floor, parameters.noise))
 
     def elbo(self, parameters: LinearGaussian, statistics: GaussianStatistics) -> float:
         """Mean log-likelihood: exact posteriors leave no gap."""

@@ -320,5 +320,7 @@ class FactorAnalysis(LinearGaussianEstimator):
             If X is needed, or the rotation is promax, which optimises no single criterion.
         """
         if self.rotation == "promax":
-            raise ValueError("There are no standard errors for promax, which optimises no single criterion; try oblimin.")
+            raise ValueError(
+                "There are no standard errors for promax, which optimises no single criterion; try oblimin."
+            )
         return self._standard_errors(X, sample_weight, self.rotation, self.kaiser_normalization)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
@@ -201,7 +201,9 @@ class PPCA(LinearGaussianEstimator):
         covariance = MatrixCovariance(moments.mean, moments.covariance)
         return self._attributes_of(covariance, None, moments.weight, self._output_dtype)
 
-    def _attributes_of(self, covariance: Covariance, spectrum: Spectrum | None, weight: float, dtype: Any) -> dict[str, Any]:
+    def _attributes_of(
+        self, covariance: Covariance, spectrum: Spectrum | None, weight: float, dtype: Any
+    ) -> dict[str, Any]:
         constant = covariance.constant()
         if spectrum is None:
             spectrum = covariance.decompose()

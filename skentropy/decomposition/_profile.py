@@ -143,7 +143,12 @@ class Profile:
         if self._inverse is None and theta.size and steepest <= _ROUNDING_UNITS * np.finfo(np.float64).eps * theta[0]:
             steepest = min(steepest, gtol)
         return ProfileFit(
-            np.exp(x), loadings, -0.5 * value, steepest, tuple(np.maximum.accumulate(self.history)), x <= self.lower + 1e-7
+            np.exp(x),
+            loadings,
+            -0.5 * value,
+            steepest,
+            tuple(np.maximum.accumulate(self.history)),
+            x <= self.lower + 1e-7,
         )
 
     def _quasi_newton(self, x: FloatArray, gtol: float, max_iter: int) -> FloatArray:
@@ -236,5 +241,3 @@ def starting_uniquenesses(correlation: Covariance, k: int, floor: float) -> Floa
     noise = spectrum.rest / max(correlation.n_features - k, 1)
     communalities = spectrum.vectors**2 @ np.maximum(spectrum.values - noise, 0.0)
     return np.clip(correlation.variances - communalities, max(floor, 1e-2), 1.0)
-
-

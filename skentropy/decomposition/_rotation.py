@@ -11,9 +11,10 @@ from .._typing import FloatArray
 ORTHOGONAL = ("varimax", "quartimax")
 OBLIQUE = ("promax", "oblimin", "geomin")
 
-_MAX_STEPS = 2000
-_TOLERANCE = 1e-9
-_RANDOM_STARTS = 8
+_MAX_STEPS = 5000
+# Random starts show which minimum is the lowest long before they are at it.
+_ROUGH, _TOLERANCE = 1e-3, 1e-9
+_RANDOM_STARTS = 5
 _GEOMIN_DELTA = 0.01
 _PROMAX_POWER = 4
 
@@ -78,28 +79,31 @@ def _best(A: FloatArray, method: str) -> FloatArray:
     random_state = np.random.RandomState(0)
     starts = [np.eye(k)] + [np.linalg.qr(random_state.normal(size=(k, k)))[0] for _ in range(_RANDOM_STARTS)]
     project = _orthogonal if method in ORTHOGONAL else _oblique
-    solutions = [project(A, criterion, start) for start in starts]
+    solutions = [project(A, criterion, start, _ROUGH) for start in starts]
     lowest = min(value for value, _ in solutions)
     # The first of equals, so that rounding does not choose between them.
-    return next(M for value, M in solutions if value <= lowest + 1e-7 * abs(lowest))
+    best = next(T for value, T in solutions if value <= lowest + 1e-3 * abs(lowest))
+    _, T = project(A, criterion, best, _TOLERANCE)
+    return T if method in ORTHOGONAL else np.linalg.inv(T).T
 
 
-def _orthogonal(A: FloatArray, criterion: Criterion, T: FloatArray) -> tuple[float, FloatArray]:
+def _orthogonal(A: FloatArray, criterion: Criterion, T: FloatArray, tolerance: float) -> tuple[float, FloatArray]:
     value, gradient = criterion(A @ T)
-    step = 1.0
+    step, last = 1.0, None
     for _ in range(_MAX_STEPS):
         G = A.T @ gradient
         symmetric = T.T @ G
         direction = G - T @ (0.5 * (symmetric + symmetric.T))
         slope = float((direction**2).sum())
-        if slope <= (_TOLERANCE * max(1.0, abs(value))) ** 2:
+        if slope <= (tolerance * max(1.0, abs(value))) ** 2:
             break
-        step *= 2.0
+        step = _long_step(step, T, direction, last)
+        last = T, direction
         for _ in range(40):
             left, _, right = np.linalg.svd(T - step * direction)
             trial = left @ right
             new_value, new_gradient = criterion(A @ trial)
-            if new_value <= value - 0.5 * step * slope:
+            if new_value <= value - 1e-4 * step * slope:
                 break
             step *= 0.5
         else:
@@ -108,31 +112,42 @@ def _orthogonal(A: FloatArray, criterion: Criterion, T: FloatArray) -> tuple[flo
     return value, T
 
 
-def _oblique(A: FloatArray, criterion: Criterion, T: FloatArray) -> tuple[float, FloatArray]:
+def _oblique(A: FloatArray, criterion: Criterion, T: FloatArray, tolerance: float) -> tuple[float, FloatArray]:
+    """Factors with unit columns of T as their axes: loadings A inv(T)', correlations T'T."""
     inverse = np.linalg.inv(T)
     L = A @ inverse.T
     value, gradient = criterion(L)
-    step = 1.0
+    step, last = 1.0, None
     for _ in range(_MAX_STEPS):
         G = -(L.T @ gradient @ inverse).T
         direction = G - T * (T * G).sum(axis=0)
         slope = float((direction**2).sum())
-        if slope <= (_TOLERANCE * max(1.0, abs(value))) ** 2:
+        if slope <= (tolerance * max(1.0, abs(value))) ** 2:
             break
-        step *= 2.0
+        step = _long_step(step, T, direction, last)
+        last = T, direction
         for _ in range(40):
             trial = T - step * direction
             trial /= np.linalg.norm(trial, axis=0)
             inverse = np.linalg.inv(trial)
             L = A @ inverse.T
             new_value, new_gradient = criterion(L)
-            if new_value <= value - 0.5 * step * slope:
+            if new_value <= value - 1e-4 * step * slope:
                 break
             step *= 0.5
         else:
             break
         T, value, gradient = trial, new_value, new_gradient
-    return value, np.linalg.inv(T).T
+    return value, T
+
+
+def _long_step(step: float, T: FloatArray, direction: FloatArray, last: tuple[FloatArray, FloatArray] | None) -> float:
+    """The length of a secant step (Barzilai and Borwein 1988); twice the last one where there is none."""
+    if last is not None:
+        change = float(((T - last[0]) * (direction - last[1])).sum())
+        if change > 0.0:
+            return min(float(((T - last[0]) ** 2).sum()) / change, 1e3 * step)
+    return 2.0 * step
 
 
 def _promax(A: FloatArray) -> FloatArray:

@@ -64,7 +64,9 @@ class Covariance(ABC):
         d = self.n_features
         if k >= d - 1:
             spectrum = self.decompose()
-            return Spectrum(spectrum.values[:k], spectrum.vectors[:, :k], float(spectrum.tails()[min(k, len(spectrum.values))]))
+            return Spectrum(
+                spectrum.values[:k], spectrum.vectors[:, :k], float(spectrum.tails()[min(k, len(spectrum.values))])
+            )
         if k == 0:
             return Spectrum(np.zeros(0), np.zeros((d, 0)), float(self.variances.sum()))
         operator = LinearOperator((d, d), matvec=self.product, matmat=self.product, dtype=np.float64)

@@ -13,7 +13,8 @@ both = pytest.mark.parametrize(("estimator", "solver"), MODELS)
 
 @pytest.fixture
 def X():
-    return np.random.default_rng(0).normal(size=(50, 5))
+    rng = np.random.default_rng(1)
+    return rng.normal(size=(50, 1)) @ np.array([[0.8, 0.9, 1.0, -1.1, 1.2]]) + rng.normal(size=(50, 5))
 
 
 def assert_finite(model, X):
@@ -26,7 +27,9 @@ def assert_finite(model, X):
 
 @both
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("case", ["constant", "all constant", "duplicated", "two rows", "two rows, k = 2", "fewer rows"])
+@pytest.mark.parametrize(
+    "case", ["constant", "all constant", "duplicated", "two rows", "two rows, k = 2", "fewer rows"]
+)
 def test_finite(X, estimator, solver, case):
     X, k = {
         "constant": (np.c_[X, np.full(50, 3.3)], 2),
@@ -42,6 +45,7 @@ def test_finite(X, estimator, solver, case):
 
 
 @both
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize(("columns", "k"), [(1, 0), (1, 1), (5, 0), (5, 4), (5, 5)])
 def test_extreme_numbers_of_components(X, log_likelihood, estimator, solver, columns, k):
     X = X[:, :columns]
@@ -53,15 +57,17 @@ def test_extreme_numbers_of_components(X, log_likelihood, estimator, solver, col
         assert model.score(X) == pytest.approx(saturated, abs=1e-7)
 
 
-def test_constant_columns_are_reported(X):
-    with pytest.warns(ConvergenceWarning, match="column 5 is on its floor") as caught:
-        model = FactorAnalysis(1).fit(np.c_[X, np.full(50, 3.3)])
+def test_constant_columns_are_reported(load):
+    X = load("mtcars")
+    X = X / X.std(axis=0)
+    with pytest.warns(ConvergenceWarning, match="column 11 is on its floor") as caught:
+        model = FactorAnalysis(1).fit(np.c_[X, np.full(32, 3.3)])
     assert len(caught) == 1
-    assert list(model.heywood_) == [5]
-    assert model.components_[0, 5] == pytest.approx(0.0, abs=1e-12)
+    assert list(model.heywood_) == [11]
+    assert model.components_[0, 11] == pytest.approx(0.0, abs=1e-12)
     # A value that always equals its mean is half a nat less than a Gaussian's mean surprise away.
     assert model.stationarity_gap_ == pytest.approx(-0.5, abs=1e-6)
-    np.testing.assert_allclose(model.noise_variance_[:5], FactorAnalysis(1).fit(X).noise_variance_, rtol=1e-5)
+    np.testing.assert_allclose(model.noise_variance_[:11], FactorAnalysis(1).fit(X).noise_variance_, rtol=1e-5)
 
 
 def test_heywood_cases_are_named(load):
@@ -100,7 +106,9 @@ def test_duplicated_column_keeps_ppca_proper(X):
 def test_messages(X, estimator):
     gaps = X.copy()
     gaps[0, 1] = np.nan
-    with pytest.raises(ValueError, match=r"n_components=6 is too large: it must be at most min\(n_samples, n_features\)=5"):
+    with pytest.raises(
+        ValueError, match=r"n_components=6 is too large: it must be at most min\(n_samples, n_features\)=5"
+    ):
         estimator(6).fit(X)
     with pytest.raises(ValueError, match=r"n_components=6 is too large: .* n_features=5"):
         estimator(6).partial_fit(X)
@@ -114,10 +122,10 @@ def test_messages(X, estimator):
         estimator().fit(sp.csr_array(gaps))
     with pytest.raises(ValueError, match="needs dense X"):
         estimator(solver="em").fit(sp.csr_array(X))
-    with pytest.raises(ValueError, match="All of sample_weight is zero"):
+    with pytest.raises(ValueError, match="non-zero|sample_weight is zero"):
         estimator().fit(X, sample_weight=np.zeros(50))
-    with pytest.raises(ValueError, match="has 3 columns, but the model has 2 components"):
-        estimator(2).fit(X).inverse_transform(np.zeros((4, 3)))
+    with pytest.raises(ValueError, match="has 3 columns, but the model has 1 components"):
+        estimator(1).fit(X).inverse_transform(np.zeros((4, 3)))
     with pytest.raises(ValueError, match="kept no moments"):
         estimator(1).fit(gaps).partial_fit(X)
     with pytest.raises(ValueError, match="give standard_errors the X"):
@@ -133,7 +141,7 @@ def test_messages(X, estimator):
     np.testing.assert_allclose(model.inverse_transform(model.transform(gaps))[7], model.mean_)
 
 
-def test_messages_of_each(X):
+def test_messages_of_each(X, load):
     gaps = X.copy()
     gaps[0, 1] = np.nan
     with pytest.raises(ValueError, match="needs all eigenvalues"):
@@ -141,7 +149,7 @@ def test_messages_of_each(X):
     with pytest.raises(ValueError, match="needs the eigenvalues of complete data"):
         PPCA(0.5).fit(gaps)
     with pytest.raises(ValueError, match="no standard errors for promax"):
-        FactorAnalysis(2, rotation="promax").fit(X).standard_errors()
+        FactorAnalysis(2, rotation="promax").fit(load("wine")).standard_errors()
     with pytest.warns(ConvergenceWarning, match="projected gradient"):
         FactorAnalysis(2, max_iter=1, gtol=1e-14).fit(np.random.default_rng(1).normal(size=(40, 600)))
 

@@ -1,6 +1,7 @@
 """The estimators as scikit-learn and their users see them."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -42,6 +43,7 @@ def test_scikit_learn_checks(estimator, check):
 
 
 @degenerate
+@pytest.mark.filterwarnings("ignore:X (has|does not have valid) feature names:UserWarning")
 @pytest.mark.parametrize("name", FURTHER_CHECKS)
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_further_scikit_learn_checks(estimator, name):
@@ -54,8 +56,10 @@ def X(load):
 
 
 def assert_same_fit(a, b, rtol=1e-7):
-    np.testing.assert_allclose(a.get_covariance(), b.get_covariance(), rtol=rtol, atol=rtol * np.abs(b.get_covariance()).max())
-    np.testing.assert_allclose(a.mean_, b.mean_, rtol=1e-12)
+    np.testing.assert_allclose(
+        a.get_covariance(), b.get_covariance(), rtol=rtol, atol=rtol * np.abs(b.get_covariance()).max()
+    )
+    np.testing.assert_allclose(a.mean_, b.mean_, rtol=1e-12, atol=1e-12)
     assert a.lower_bound_ == pytest.approx(b.lower_bound_, rel=1e-10)
 
 
@@ -83,14 +87,19 @@ def test_weights_are_copies(X, model):
     X = (X - X.mean(axis=0)) / X.std(axis=0)
     counts = np.random.default_rng(0).integers(0, 4, len(X))
     rtol = 1e-4 if model.solver == "em" else 1e-7
-    assert_same_fit(clone(model).fit(X, sample_weight=counts), clone(model).fit(np.repeat(X, counts, axis=0)), rtol=rtol)
+    assert_same_fit(
+        clone(model).fit(X, sample_weight=counts), clone(model).fit(np.repeat(X, counts, axis=0)), rtol=rtol
+    )
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_weights_are_copies_with_gaps(incomplete, estimator):
     X, _ = incomplete
     counts = np.random.default_rng(0).integers(0, 4, len(X))
-    a, b = estimator(1, tol=1e-14).fit(X, sample_weight=counts), estimator(1, tol=1e-14).fit(np.repeat(X, counts, axis=0))
+    a, b = (
+        estimator(1, tol=1e-14).fit(X, sample_weight=counts),
+        estimator(1, tol=1e-14).fit(np.repeat(X, counts, axis=0)),
+    )
     assert a.lower_bound_ == pytest.approx(b.lower_bound_, abs=1e-11)
     assert a.score(X, sample_weight=counts) == pytest.approx(a.lower_bound_, abs=1e-11)
     assert a.bic(X, sample_weight=counts) == pytest.approx(b.bic(np.repeat(X, counts, axis=0)), rel=1e-9)
@@ -107,14 +116,15 @@ def test_row_order_does_not_matter(X, model):
 @pytest.mark.parametrize("model", VARIANTS, ids=str)
 def test_far_from_zero(model):
     rng = np.random.default_rng(0)
-    X = rng.normal(size=(400, 2)) @ rng.normal(size=(2, 8)) + rng.normal(size=(400, 8))
+    X = rng.normal(size=(400, 2)) @ rng.uniform(-1.0, 1.0, size=(2, 8)) + rng.normal(size=(400, 8))
+    X /= X.std(axis=0)
     far = X + 1e8
     near = far - 1e8
     a, b = clone(model).fit(far), clone(model).fit(near)
     np.testing.assert_allclose(a.components_, b.components_, atol=1e-7)
     assert a.score(far) == pytest.approx(b.score(near), abs=1e-7)
     np.testing.assert_allclose(a.transform(far), b.transform(near), atol=1e-6)
-    batches = clone(model).partial_fit(far[:7]).partial_fit(far[7:200]).partial_fit(far[200:])
+    batches = clone(model).partial_fit(far[:60]).partial_fit(far[60:200]).partial_fit(far[200:])
     np.testing.assert_allclose(batches.get_covariance(), type(model)(2).fit(near).get_covariance(), atol=1e-6)
 
 
@@ -124,8 +134,9 @@ def test_any_split_gives_the_same_fit(X, estimator, splits):
     weight = np.random.default_rng(0).uniform(0.5, 2.0, len(X))
     model = estimator(2)
     for rows in np.split(np.arange(len(X)), splits):
-        with np.testing.suppress_warnings() as ignored:
-            ignored.filter(ConvergenceWarning)
+        with warnings.catch_warnings():
+            # Of the first few rows alone any two components explain everything.
+            warnings.simplefilter("ignore", ConvergenceWarning)
             model.partial_fit(X[rows], sample_weight=weight[rows])
     assert_same_fit(model, estimator(2).fit(X, sample_weight=weight))
     assert_same_fit(estimator(2).fit(X[:90]).partial_fit(X[90:]), estimator(2).fit(X))
@@ -207,7 +218,10 @@ def test_copies_of_a_fitted_model(X, model, tmp_path):
     skops = pytest.importorskip("skops.io")
     model = clone(model).fit(X)
     dumped = skops.dumps(model)
-    for copy in (pickle.loads(pickle.dumps(model)), skops.loads(dumped, trusted=skops.get_untrusted_types(data=dumped))):
+    for copy in (
+        pickle.loads(pickle.dumps(model)),
+        skops.loads(dumped, trusted=skops.get_untrusted_types(data=dumped)),
+    ):
         np.testing.assert_array_equal(copy.transform(X), model.transform(X))
         assert copy.entropy_sum() == model.entropy_sum()
     with pytest.raises(NotFittedError):
@@ -242,11 +256,11 @@ def test_posteriors(X, model):
 
 
 @pytest.mark.parametrize("model", [PPCA(2), FactorAnalysis(2), FactorAnalysis(2, rotation="promax")], ids=str)
-def test_samples_have_the_moments_of_the_model(load, model):
-    model = clone(model).fit(load("iris") + 0.1 * np.random.default_rng(0).normal(size=(150, 4)))
+def test_samples_have_the_moments_of_the_model(X, model):
+    model = clone(model).fit((X - X.mean(axis=0)) / X.std(axis=0) + np.arange(13))
     sample = model.sample(200_000, random_state=0)
     np.testing.assert_allclose(sample.mean(axis=0), model.mean_, atol=0.02)
-    np.testing.assert_allclose(np.cov(sample.T), model.get_covariance(), atol=0.05)
+    np.testing.assert_allclose(np.cov(sample.T), model.get_covariance(), atol=0.02)
     np.testing.assert_array_equal(model.sample(3, 1), model.sample(3, 1))
     with pytest.raises(ValueError, match="n_samples"):
         model.sample(0)
