@@ -34,7 +34,7 @@ _FLOATS = (np.float64, np.float32)
 
 
 class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel):
-    """Base of the models x = m + W z + e with Gaussian z and e; a subclass says how the noise is tied and solved for."""
+    """Base of the models x = m + W z + e with Gaussian z and e; a subclass says how the noise is tied and solved."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "tol": [Interval(Real, 0.0, None, closed="left")],
@@ -144,9 +144,9 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     def partial_fit(self, X: npt.ArrayLike, y: Any = None, sample_weight: npt.ArrayLike | None = None) -> Self:
         """Add a batch of rows to those seen before, and fit them all.
 
-        Only the total weight, the mean and the scatter are kept, in a form that no split of the data and no distance from
-        zero disturbs: the fit is that of all rows together. With ``forgetting_factor`` below 1 the weight of all earlier
-        rows is multiplied by it first.
+        Only the total weight, the mean and the scatter are kept, in a form that no split of the data and no distance
+        from zero disturbs: the fit is that of all rows together. With ``forgetting_factor`` below 1 the weight of all
+        earlier rows is multiplied by it first.
 
         Parameters
         ----------
@@ -187,7 +187,7 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         return self
 
     def _validate(self, X: npt.ArrayLike, *, reset: bool, min_samples: int = 1) -> Matrix:
-        X = validate_data(
+        rows: Any = validate_data(
             self,
             X,
             reset=reset,
@@ -196,18 +196,18 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             ensure_all_finite="allow-nan",
             ensure_min_samples=min_samples,
         )
-        if sparse.issparse(X) and np.isnan(X.data).any():
+        if sparse.issparse(rows) and np.isnan(rows.data).any():
             raise ValueError(
                 "Sparse X must be complete, but it contains NaN; make it dense to have missing values marginalised."
             )
-        return X
+        return rows
 
     @staticmethod
     def _incomplete(X: Matrix) -> bool:
         return not sparse.issparse(X) and bool(np.isnan(X.sum(dtype=np.float64)))
 
     def _check_n_components(self, largest: int, what: str) -> None:
-        if isinstance(self.n_components, Integral) and self.n_components > largest:
+        if isinstance(self.n_components, Integral) and int(self.n_components) > largest:
             raise ValueError(
                 f"n_components={self.n_components} is too large: it must be at most {what}={largest}. "
                 f"(n_features={self.n_features_in_})"
@@ -279,7 +279,7 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
                     start = self._parameters(orthogonal=True).standardised(location, scale)
                 else:
                     start = self._em_start(covariance if init == 0 else None, d, k, random_state, imputed=imputed)
-                options = {"tol": self.tol, "accelerate": self.accelerate}
+                options: dict[str, Any] = {"tol": self.tol, "accelerate": self.accelerate}
                 run = run_em(model, model.expect, start, max_iter=self.max_iter, watcher=monitor.watch(init), **options)
                 floored = model.on_floor(run.state.parameters, run.state.statistics)
                 if floored is None or run.n_iter == self.max_iter:
@@ -293,8 +293,8 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         messages = attributes["messages"]
         if not best.converged:
             messages.append(
-                f"{type(self).__name__} did not converge within max_iter={self.max_iter} steps; increase max_iter, or tol if "
-                f"{self.tol:g} nats per sample is more than you need."
+                f"{type(self).__name__} did not converge within max_iter={self.max_iter} steps; increase max_iter, or "
+                f"tol if {self.tol:g} nats per sample is more than you need."
             )
         return attributes
 
@@ -433,7 +433,7 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
 
     @property
     def posterior_covariance_(self) -> FloatArray:
-        """Covariance of the latent variables given a complete row, (n_components, n_components); the same for all rows."""
+        """Covariance of the latent variables given a complete row, the same for all such rows."""
         return self._parameters().posterior_covariance
 
     def get_covariance(self) -> FloatArray:
@@ -479,9 +479,9 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     ) -> StandardErrors:
         parameters = self._parameters()
         if X is not None:
-            X = self._validate(X, reset=False)
-            X = X.toarray() if sparse.issparse(X) else X
-            model, location, scale = self._em_model(X, check_weights(sample_weight, X))
+            rows: Any = self._validate(X, reset=False)
+            rows = rows.toarray() if sparse.issparse(rows) else rows
+            model, location, scale = self._em_model(rows, check_weights(sample_weight, rows))
         elif self._moments is not None:
             model, location, scale = self._moments_model(self._moments)
         else:
@@ -496,7 +496,8 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
                 kaiser=kaiser,
                 on_bound=self._on_bound(),
             )
-        noise: Any = errors.noise_variance * scale[: len(errors.noise_variance)] ** 2
+        noise = np.asarray(errors.noise_variance)
+        noise = noise * scale[: len(noise)] ** 2
         return StandardErrors(
             errors.components * scale,
             float(noise[0]) if self._isotropic else noise,

@@ -84,7 +84,7 @@ def _sigma_points(rows: FloatArray, weight: FloatArray, pattern: Array) -> tuple
 
 @dataclass(frozen=True)
 class GaussianStatistics:
-    """What an E-step leaves, sums over rows with their weights; u = (z, 1), q = (k + 1)(k + 2) / 2 pairs of its entries.
+    """What an E-step leaves, summed over rows with their weights; u = (z, 1) has q = (k + 1)(k + 2) / 2 products.
 
     Attributes
     ----------
@@ -159,7 +159,8 @@ class GaussianModel:
             latent_scatter += pairs.sum(axis=0)
             latent_spread += spreads.sum(axis=0)
             cross += values.T @ weighted
-        # The Mahalanobis distance as the least squares that the posterior means attain, which an error in them changes little.
+        # The Mahalanobis distance as the least squares that the posterior means attain, which an error in them
+        # changes little.
         coefficients = np.column_stack([parameters.loadings, parameters.mean])
         products = coefficients[:, upper[0]] * coefficients[:, upper[1]] * np.where(upper[0] == upper[1], 1.0, 2.0)
         residual = self.squares - 2.0 * (coefficients * cross).sum(axis=1) + (products * scatter).sum(axis=1)
@@ -218,8 +219,8 @@ class GaussianModel:
     def entropy_sum(self, parameters: LinearGaussian, statistics: GaussianStatistics) -> EntropySum:
         """Sum of entropies, W(24) and W(32), of posteriors and the parameters that ``maximize`` made of them.
 
-        With the expanded prior N(a, R) absorbed the posteriors are those of L^-1 (z - a), R = L L'. A noise variance on its
-        floor is not stationary; what the multiplier of that bound adds is the penalty.
+        With the expanded prior N(a, R) absorbed the posteriors are those of L^-1 (z - a), R = L L'. A noise variance on
+        its         floor is not stationary; what the multiplier of that bound adds is the penalty.
         """
         k = parameters.shape[1]
         absorbed = 0.5 * float(np.linalg.slogdet(self._latent_moments(statistics)[1])[1])
@@ -244,7 +245,7 @@ class GaussianModel:
         )
 
     def gradient(self, parameters: LinearGaussian, statistics: GaussianStatistics) -> tuple[FloatArray, FloatArray]:
-        """Gradient of the total log-likelihood, by Fisher's identity: in (W, m) of shape (d, k + 1), and in psi (d,)."""
+        """Gradient of the total log-likelihood, by Fisher's identity: in (W, m), shape (d, k + 1), and in psi, (d,)."""
         k = parameters.shape[1]
         second = self._square(statistics.second, k)
         coefficients = np.column_stack([parameters.loadings, parameters.mean])

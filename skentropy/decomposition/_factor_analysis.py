@@ -34,34 +34,35 @@ class FactorAnalysis(LinearGaussianEstimator):
 
         z \sim N(0, \Phi), \qquad x \mid z \sim N(W z + m, \operatorname{diag}(\psi_1, \dots, \psi_D)),
 
-    where the factors' correlations :math:`\Phi` are the identity unless they were rotated obliquely. At the maximum the mean
-    log-likelihood, nats per sample, is the sum of entropies
+    where the factors' correlations :math:`\Phi` are the identity unless they were rotated obliquely. At the maximum
+    the mean log-likelihood, nats per sample, is the sum of entropies
 
     .. math::
 
         -\tfrac12 \log\det(W^\top \Psi^{-1} W + I) - \tfrac12 \sum_d \log(2 \pi e \psi_d),
 
-    Eqn. 32 of [1]_ with exact posteriors. For complete data it needs the parameters only, no X. On other data it is not the
-    ELBO; there the gap ``stationarity_gap(X)`` is (mean squared Mahalanobis distance - D) / 2. With missing values the last
-    term counts what is observed of each feature.
+    Eqn. 32 of [1]_ with exact posteriors. For complete data it needs the parameters only, no X. On other data it is
+    not the ELBO; there the gap ``stationarity_gap(X)`` is (mean squared Mahalanobis distance - D) / 2. With missing
+    values the last term counts what is observed of each feature.
 
     Parameters
     ----------
     n_components : int, default=2
         Number of factors.
     rotation : {"varimax", "quartimax", "promax", "oblimin", "geomin"} or None, default=None
-        How to rotate the loadings, on the scale of the correlations. The first two keep the factors independent, the others
-        make them correlated. The likelihood is the same for all. None makes :math:`W^\top\Psi^{-1}W` diagonal.
+        How to rotate the loadings, on the scale of the correlations. The first two keep the factors independent, the
+        others make them correlated. The likelihood is the same for all. None makes :math:`W^\top\Psi^{-1}W` diagonal.
     kaiser_normalization : bool, default=True
         Give every feature the same communality while rotating.
     solver : {"auto", "profile", "em"}, default="auto"
-        "profile" maximises the profile likelihood over :math:`\log\psi` by L-BFGS, with Newton steps at the end for up to 300
-        features; "em" is parameter-expanded EM. "auto" takes "em" where values are missing, else "profile".
+        "profile" maximises the profile likelihood over :math:`\log\psi` by L-BFGS, with Newton steps at the end for
+        up to 300 features; "em" is parameter-expanded EM. "auto" takes "em" where values are missing, else "profile".
     gtol : float, default=1e-6
         For "profile": end when no entry of the projected gradient of the mean log-likelihood with respect to
         :math:`\log\psi` is larger, nats per sample.
     tol : float, default=1e-9
-        For "em": end when the steps still to come are estimated to raise the mean log-likelihood by less, nats per sample.
+        For "em": end when the steps still to come are estimated to raise the mean log-likelihood by less, nats per
+        sample.
     max_iter : int, default=1000
         Largest number of steps.
     n_init : int, default=1
@@ -96,8 +97,8 @@ class FactorAnalysis(LinearGaussianEstimator):
     rotation_matrix_ : ndarray of shape (n_components, n_components)
         What the unrotated loadings were multiplied by.
     heywood_ : ndarray
-        Features whose noise variance is on its floor (names where X had them, else column numbers). There the likelihood
-        has no interior maximum, and the entropy sum is not exactly the ELBO.
+        Features whose noise variance is on its floor (names where X had them, else column numbers). There the
+        likelihood has no interior maximum, and the entropy sum is not exactly the ELBO.
     gradient_ : float
         Largest entry of the projected gradient at the end; NaN for "em".
     posterior_covariance_ : ndarray of shape (n_components, n_components)
@@ -227,7 +228,7 @@ class FactorAnalysis(LinearGaussianEstimator):
 
     def _best_profile(self, correlation: Covariance) -> ProfileFit:
         d, k = correlation.n_features, self.n_components
-        random_state = check_random_state(self.random_state) if self.n_init > 1 else None
+        random_state = check_random_state(self.random_state)
         fits = []
         for init in range(self.n_init):
             if init == 0:
@@ -261,7 +262,8 @@ class FactorAnalysis(LinearGaussianEstimator):
 
     def _attributes(self, parameters: LinearGaussian, floor: FloatArray, dtype: Any) -> dict[str, Any]:
         k = parameters.shape[1]
-        rotation, correlation = np.eye(k), np.eye(k)
+        rotation: FloatArray = np.eye(k)
+        correlation: FloatArray = np.eye(k)
         parameters = parameters.canonical()
         if self.rotation is not None:
             scale = np.sqrt((parameters.loadings**2).sum(axis=1) + parameters.noise)[:, np.newaxis]
@@ -273,9 +275,9 @@ class FactorAnalysis(LinearGaussianEstimator):
         messages = []
         if on_floor.size:
             messages.append(
-                f"FactorAnalysis: the noise variance of {list_columns(self, on_floor)} is on its floor (a Heywood case): the "
-                "likelihood has no interior maximum, and the entropy sum is not exactly the ELBO. Use fewer components, or "
-                "leave constant and duplicated columns out."
+                f"FactorAnalysis: the noise variance of {list_columns(self, on_floor)} is on its floor (a Heywood "
+                "case): the likelihood has no interior maximum, and the entropy sum is not exactly the ELBO. Use fewer "
+                "components, or leave constant and duplicated columns out."
             )
         return {
             "mean_": parameters.mean.astype(dtype),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy import linalg, sparse
@@ -82,10 +83,9 @@ class LinearGaussian:
 
     def means(self, X: Matrix) -> FloatArray:
         """Posterior means of complete rows, (n, k)."""
-        if sparse.issparse(X):
-            projected = X @ self.scaled - self.mean @ self.scaled
-        else:
-            projected = (X - self.mean) @ self.scaled
+        # The mean is taken from dense rows first, since what is left may be far smaller.
+        centred = not sparse.issparse(X)
+        projected = (X - self.mean) @ self.scaled if centred else X @ self.scaled - self.mean @ self.scaled
         return linalg.cho_solve((self._precision_factor, True), projected.T).T
 
     def log_likelihood(self, X: Matrix) -> FloatArray:
@@ -106,7 +106,7 @@ class LinearGaussian:
     def _log_noise(self) -> float:
         return float(np.log(self.noise).sum()) + len(self.noise) * LOG_2PI
 
-    def _sparse_distance(self, X: Matrix, z: FloatArray) -> FloatArray:
+    def _sparse_distance(self, X: Any, z: FloatArray) -> FloatArray:
         """(x - m - W z)' psi^-1 (x - m - W z), without a dense copy of the rows."""
         weights = 1.0 / self.noise
         squares = X.multiply(X) @ weights - 2.0 * (X @ (self.mean * weights)) + self.mean @ (self.mean * weights)
@@ -202,8 +202,15 @@ class LinearGaussian:
 
 @dataclass(frozen=True)
 class IncompletePosterior:
-    """Rows with missing entries: posterior means (n, k), log-likelihoods, entropies of the posteriors and of what is observed
-    given z, all (n,)."""
+    """Rows with missing entries, n of them.
+
+    Attributes
+    ----------
+    means : (n, k), of the posteriors
+    log_likelihood : (n,)
+    entropy : (n,), of the posteriors
+    observable : (n,), entropy of what is observed, given z
+    """
 
     means: FloatArray
     log_likelihood: FloatArray

@@ -1,4 +1,4 @@
-"""Standard errors from the observed information, with the rotation's conditions as constraints (Jennrich 1973, 1974)."""
+"""Standard errors from the observed information, constrained by what fixes the rotation (Jennrich 1973, 1974)."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -49,7 +50,7 @@ class Moments:
     @classmethod
     def of_block(cls, block: Block) -> Moments:
         """Moments of a block of rows, in double precision."""
-        X = block.X
+        X: Any = block.X
         if not sparse.issparse(X):
             return cls.of(X.astype(np.float64, copy=False), block.weight)
         X = X.astype(np.float64)

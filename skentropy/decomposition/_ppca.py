@@ -17,8 +17,8 @@ from ._information import StandardErrors
 from ._moments import Moments, form_moments
 from ._spectrum import Covariance, MatrixCovariance, Spectrum, covariance_of_rows
 
-# Where the components explain everything the likelihood has no maximum; the noise variance stops at this share of the mean
-# variance.
+# Where the components explain everything the likelihood has no maximum; the noise variance stops at this share of the
+# mean variance.
 _NOISE_FLOOR = 1e-12
 # In EM the posterior precision's condition number is the inverse of this.
 _EM_FLOOR = 1e-9
@@ -33,30 +33,31 @@ class PPCA(LinearGaussianEstimator):
 
         z \sim N(0, I_H), \qquad x \mid z \sim N(W z + m, \sigma^2 I_D).
 
-    With the eigenvalues :math:`l_1 \ge l_2 \ge \dots` of the covariance (denominator n) and its eigenvectors U the maximum is
-    at :math:`\sigma^2 = \frac1{D-H}\sum_{j>H} l_j`, :math:`W = U_H (L_H - \sigma^2)^{1/2}` [2]_, for every shape and solver.
-    There the mean log-likelihood, nats per sample, is the sum of entropies
+    With the eigenvalues :math:`l_1 \ge l_2 \ge \dots` of the covariance (denominator n) and its eigenvectors U the
+    maximum is at :math:`\sigma^2 = \frac1{D-H}\sum_{j>H} l_j`, :math:`W = U_H (L_H - \sigma^2)^{1/2}` [2]_, for every
+    shape and solver. There the mean log-likelihood, nats per sample, is the sum of entropies
 
     .. math::
 
         -\tfrac12 \log\det(W^\top W / \sigma^2 + I) - \tfrac D2 \log(2 \pi e \sigma^2),
 
-    Eqn. 29 of [1]_ with the sign of its first term corrected (it is printed as plus). It needs the parameters only, no X: one
-    eigendecomposition gives it for every H. On other data it is not the ELBO; there the gap
+    Eqn. 29 of [1]_ with the sign of its first term corrected (it is printed as plus). It needs the parameters only,
+    no X: one eigendecomposition gives it for every H. On other data it is not the ELBO; there the gap
     ``stationarity_gap(X)`` is (mean squared Mahalanobis distance - D) / 2.
 
     Parameters
     ----------
     n_components : int, float or "bic", default=2
-        Number of components H; or, between 0 and 1, the share of the variance that the components must exceed; or "bic" for
-        the H with the lowest Bayesian information criterion. With H = D the last component is zero.
+        Number of components H; or, between 0 and 1, the share of the variance that the components must exceed; or
+        "bic" for the H with the lowest Bayesian information criterion. With H = D the last component is zero.
     solver : {"auto", "covariance_eigh", "arpack", "randomized", "em"}, default="auto"
-        "covariance_eigh" decomposes the covariance, or the Gram matrix of the rows where they are fewer; "arpack" finds the
-        leading components by Lanczos iteration from products with the (implicitly centred) data; "randomized" does so
-        approximately by subspace iteration; "em" is parameter-expanded EM. "auto" takes "em" where values are missing,
+        "covariance_eigh" decomposes the covariance, or the Gram matrix of the rows where they are fewer; "arpack" finds
+        the leading components by Lanczos iteration from products with the (implicitly centred) data; "randomized" does
+        so approximately by subspace iteration; "em" is parameter-expanded EM. "auto" takes "em" where values are missing,
         "arpack" for few components of large data, else "covariance_eigh".
     tol : float, default=1e-9
-        For "em": end when the steps still to come are estimated to raise the mean log-likelihood by less, nats per sample.
+        For "em": end when the steps still to come are estimated to raise the mean log-likelihood by less, nats per
+        sample.
     max_iter : int, default=1000
         For "em": largest number of steps.
     n_init : int, default=1
@@ -87,8 +88,8 @@ class PPCA(LinearGaussianEstimator):
     explained_variance_ : ndarray of shape (n_components_,)
         The model's variances along the components: squared loadings plus noise.
     entropy_sum_path_ : ndarray or None
-        ``entropy_sum_path_[h]`` is the entropy sum of the PPCA with h components, nats per sample, for all h that the solver's
-        eigenvalues tell of. None for "em".
+        ``entropy_sum_path_[h]`` is the entropy sum of the PPCA with h components, nats per sample, for all h that the
+        solver's eigenvalues tell of. None for "em".
     bic_path_ : ndarray or None
         Their Bayesian information criteria, in nats.
     posterior_covariance_ : ndarray of shape (n_components_, n_components_)
@@ -181,14 +182,14 @@ class PPCA(LinearGaussianEstimator):
             return self._attributes_of(MatrixCovariance(moments.mean, moments.covariance), None, total, X.dtype)
         if not isinstance(self.n_components, Integral):
             raise ValueError(
-                f"n_components={self.n_components!r} needs all eigenvalues; solver={solver!r} finds only the leading ones. "
-                "Use solver='covariance_eigh'."
+                f"n_components={self.n_components!r} needs all eigenvalues; solver={solver!r} finds only the leading "
+                "ones. Use solver='covariance_eigh'."
             )
         covariance = covariance_of_rows(X, weight)
         if solver == "arpack":
-            spectrum = covariance.leading(self.n_components)
+            spectrum = covariance.leading(int(self.n_components))
         else:
-            spectrum = covariance.randomized(self.n_components, check_random_state(self.random_state))
+            spectrum = covariance.randomized(int(self.n_components), check_random_state(self.random_state))
         return self._attributes_of(covariance, spectrum, total, X.dtype)
 
     def _choose_solver(self, X: Matrix) -> str:
@@ -245,8 +246,8 @@ class PPCA(LinearGaussianEstimator):
     def _attributes(self, parameters: LinearGaussian, floor: FloatArray, dtype: Any) -> dict[str, Any]:
         noise = parameters.noise[0]
         message = (
-            f"PPCA with {parameters.shape[1]} components explains the data completely: the likelihood has no maximum, and "
-            f"the noise variance is held at {noise:.3g}. Use fewer components."
+            f"PPCA with {parameters.shape[1]} components explains the data completely: the likelihood has no maximum, "
+            f"and the noise variance is held at {noise:.3g}. Use fewer components."
         )
         return {
             "mean_": parameters.mean.astype(dtype),
@@ -270,7 +271,8 @@ class PPCA(LinearGaussianEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), default=None
-            The training data; needed if they had missing values or fewer rows than columns, or the solver kept no moments.
+            The training data; needed if they had missing values or fewer rows than columns, or the solver kept no
+            moments.
         sample_weight : array-like of shape (n_samples,), default=None
             Those of the training data.
 

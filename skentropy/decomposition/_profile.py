@@ -17,7 +17,8 @@ _NEWTON_FEATURES = 300
 _NEWTON_STEPS = 40
 # A uniqueness below this share that still falls is tried on the floor.
 _LOW = 0.05
-# What is this near to the floor, in log psi, is tried there whatever its curvature, of which little is known so far down.
+# What is this near to the floor, in log psi, is tried there whatever its curvature, of which little is known so far
+# down.
 _NEAR = 7.0
 # Rounding errors of the gradient, in units of machine epsilon times the largest eigenvalue.
 _ROUNDING_UNITS = 64.0
@@ -41,11 +42,11 @@ class ProfileFit:
 
 
 class Profile:
-    """Minus twice the mean log-likelihood of a correlation matrix R, maximised over the loadings, as a function of log psi.
+    """Minus twice the mean log-likelihood of a correlation matrix R, with the best loadings, as a function of log psi.
 
     With the k leading eigenpairs theta, u of psi^-1/2 R psi^-1/2 the loadings are psi^1/2 u (theta - 1)^1/2, and
-    ``F = d log 2 pi + sum_i (log psi_i + R_ii / psi_i) + sum_j (log theta_j + 1 - theta_j)`` over those theta_j > 1. For
-    psi the gradient is that of F with the loadings held fixed.
+    ``F = d log 2 pi + sum_i (log psi_i + R_ii / psi_i) + sum_j (log theta_j + 1 - theta_j)`` over those theta_j > 1.
+    For psi the gradient is that of F with the loadings held fixed.
     """
 
     def __init__(self, correlation: Covariance, k: int, floor: float) -> None:
@@ -81,8 +82,8 @@ class Profile:
     def _decompose(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         """All eigenpairs of psi^-1/2 R psi^-1/2, from the inverse of R where there is one.
 
-        A uniqueness near zero makes one eigenvalue huge, and all others as inaccurate as that one; in the inverse it is the
-        smallest, and does no harm.
+        A uniqueness near zero makes one eigenvalue huge, and all others as inaccurate as that one; in the inverse it
+        is the smallest, and does no harm.
         """
         if self._inverse is not None:
             scale = np.exp(0.5 * x)

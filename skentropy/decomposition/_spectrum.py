@@ -1,4 +1,4 @@
-"""Where eigenpairs of a covariance come from: the matrix, its rows where they are fewer than columns, or products alone."""
+"""Where eigenpairs of a covariance come from: the matrix, its rows where they are fewer, or products alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from scipy import linalg, sparse
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from .._typing import FloatArray, Matrix
+from .._typing import Array, FloatArray, Matrix
 
 # Up to this many features (or rows) a full decomposition of a small matrix is faster than products with it.
 _SMALL = 250
@@ -54,7 +54,7 @@ class Covariance(ABC):
     def scaled(self, scale: FloatArray) -> Covariance:
         """The covariance of the features times a scale."""
 
-    def constant(self) -> FloatArray:
+    def constant(self) -> Array:
         """Which features do not vary."""
         rounding = _CONSTANT_UNITS * (np.finfo(np.float64).eps * self.mean) ** 2
         return self.variances <= np.maximum(rounding, np.finfo(np.float64).tiny)
@@ -107,8 +107,8 @@ class MatrixCovariance(Covariance):
 
     def decompose(self) -> Spectrum:
         _, vectors = linalg.eigh(self.matrix, check_finite=False, driver="evd")
-        # An eigenvalue's error is relative to the largest one; that of a Rayleigh quotient by a factor of the matrix, whose
-        # entries are accurate relative to their own columns, is not.
+        # An eigenvalue's error is relative to the largest one; that of a Rayleigh quotient by a factor of the matrix,
+        # whose entries are accurate relative to their own columns, is not.
         values = (self._factor() @ vectors) ** 2
         return _sorted(values.sum(axis=0), vectors)
 
@@ -191,7 +191,7 @@ class RowsCovariance(Covariance):
 class SparseCovariance(Covariance):
     """The covariance of sparse rows, centred without being made dense."""
 
-    def __init__(self, mean: FloatArray, X: Matrix, weight: FloatArray, scale: FloatArray | None = None) -> None:
+    def __init__(self, mean: FloatArray, X: Any, weight: FloatArray, scale: FloatArray | None = None) -> None:
         self.mean, self.X, self.weight = mean, X, weight
         self.scale = np.ones(len(mean)) if scale is None else scale
         squares = np.asarray(X.multiply(X).T @ weight).ravel()

@@ -122,7 +122,7 @@ def test_messages(X, estimator):
         estimator().fit(sp.csr_array(gaps))
     with pytest.raises(ValueError, match="needs dense X"):
         estimator(solver="em").fit(sp.csr_array(X))
-    with pytest.raises(ValueError, match="non-zero|sample_weight is zero"):
+    with pytest.raises(ValueError, match=r"non-zero|sample_weight is zero"):
         estimator().fit(X, sample_weight=np.zeros(50))
     with pytest.raises(ValueError, match="has 3 columns, but the model has 1 components"):
         estimator(1).fit(X).inverse_transform(np.zeros((4, 3)))

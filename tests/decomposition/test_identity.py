@@ -105,7 +105,7 @@ def test_px_em_identity_at_every_iteration(incomplete, log_likelihood, elbo, iso
 
 
 def expanded_elbo(elbo, X, old, new, mean, root, weight):
-    """The ELBO of the old posteriors of z under the parameters of L^-1 (z - a): p(x | z) with W L^-1, and the prior N(a, R)."""
+    """The ELBO of the old posteriors of z under N(a, R) and the p(x | z) that the absorbed parameters stand for."""
     regression = new.loadings @ np.linalg.inv(root)
     unshifted = new.mean - regression @ mean
     value = elbo(X, triple(old), (unshifted, regression, new.noise), weight)
