@@ -426,7 +426,7 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         ndarray of shape (n_samples, n_features)
         """
         check_is_fitted(self, "components_")
-        Z = check_array(X, dtype=_FLOATS, input_name="X")
+        Z = check_array(X, dtype=_FLOATS, ensure_min_features=0, input_name="X")
         if Z.shape[1] != len(self.components_):
             raise ValueError(f"X has {Z.shape[1]} columns, but the model has {len(self.components_)} components.")
         return np.asarray(Z @ self.components_.astype(Z.dtype) + self.mean_.astype(Z.dtype))

@@ -1,0 +1,64 @@
+"""
+Factors of wine, their rotation and their uncertainty
+=====================================================
+
+Thirteen chemical measurements of 178 Italian wines by factor analysis. The likelihood leaves the loadings' rotation open;
+varimax and oblimin choose simple ones, which does not change the likelihood or the entropy sum. Standard errors say which
+loadings can be told from zero. A tenth of the entries is then deleted at random and the model fitted to what is left.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from sklearn.datasets import load_wine
+
+from skentropy import FactorAnalysis
+
+wine = load_wine()
+names = [name.replace("_of_diluted_wines", "").replace("_", " ") for name in wine.feature_names]
+X = (wine.data - wine.data.mean(axis=0)) / wine.data.std(axis=0)
+
+fits = {rotation: FactorAnalysis(3, rotation=rotation).fit(X) for rotation in (None, "varimax", "oblimin")}
+for rotation, fit in fits.items():
+    print(f"{rotation!s:8} log-likelihood {fit.score(X):.6f}, entropy sum {fit.entropy_sum_score():.6f} nats per wine")
+print(fits["oblimin"].factor_correlation_.round(2))
+
+# %%
+# The entropy sum, term by term: of the parameters alone, since at the maximum nothing else is needed.
+
+print(fits["varimax"].entropy_sum())
+
+# %%
+# Loadings with an interval of two standard errors, and the same from data with gaps.
+
+rng = np.random.default_rng(0)
+gaps = np.where(rng.random(X.shape) < 0.1, np.nan, X)
+incomplete = FactorAnalysis(3, rotation="varimax").fit(gaps)
+complete = fits["varimax"]
+# The order and signs of factors are free.
+overlap = incomplete.components_ @ complete.components_.T
+order = np.abs(overlap).argmax(axis=0)
+signs = np.sign(overlap[order, range(3)])[:, np.newaxis]
+
+figure, panels = plt.subplots(1, 4, figsize=(12, 4.5), layout="constrained", width_ratios=[1, 1, 1, 1.15])
+places = np.arange(13)
+errors, errors_with_gaps = complete.standard_errors(), incomplete.standard_errors(gaps)
+for factor, axes in enumerate(panels[:3]):
+    axes.axvline(0, color="0.8", linewidth=1)
+    axes.errorbar(
+        complete.components_[factor], places - 0.15, xerr=2 * errors.components[factor], fmt="o", markersize=4,
+        label="all entries",
+    )  # fmt: skip
+    axes.errorbar(
+        (signs * incomplete.components_[order])[factor], places + 0.15, xerr=2 * errors_with_gaps.components[order[factor]],
+        fmt="s", markersize=4, label="10% deleted",
+    )  # fmt: skip
+    axes.set(title=f"factor {factor + 1}", xlabel="loading", ylim=(12.6, -0.6), xlim=(-1.2, 1.2))
+    axes.set_yticks(places, names if factor == 0 else [])
+panels[0].legend(fontsize=8, loc="lower left")
+
+scores = complete.transform(X)
+for kind, label in enumerate(wine.target_names):
+    panels[3].scatter(*scores[wine.target == kind, :2].T, s=12, label=f"cultivar {label[-1]}")
+panels[3].set(title="factor scores", xlabel="factor 1", ylabel="factor 2")
+panels[3].legend(fontsize=8)
+plt.show()
