@@ -53,8 +53,8 @@ class PPCA(LinearGaussianEstimator):
     solver : {"auto", "covariance_eigh", "arpack", "randomized", "em"}, default="auto"
         "covariance_eigh" decomposes the covariance, or the Gram matrix of the rows where they are fewer; "arpack" finds
         the leading components by Lanczos iteration from products with the (implicitly centred) data; "randomized" does
-        so approximately by subspace iteration; "em" is parameter-expanded EM. "auto" takes "em" where values are missing,
-        "arpack" for few components of large data, else "covariance_eigh".
+        so approximately by subspace iteration; "em" is parameter-expanded EM. "auto" takes "em" where values are
+        missing, "arpack" for few components of large data, else "covariance_eigh".
     tol : float, default=1e-9
         For "em": end when the steps still to come are estimated to raise the mean log-likelihood by less, nats per
         sample.
