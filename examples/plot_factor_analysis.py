@@ -2,9 +2,10 @@
 Factors of wine, their rotation and their uncertainty
 =====================================================
 
-Thirteen chemical measurements of 178 Italian wines by factor analysis. The likelihood leaves the loadings' rotation open;
-varimax and oblimin choose simple ones, which does not change the likelihood or the entropy sum. Standard errors say which
-loadings can be told from zero. A tenth of the entries is then deleted at random and the model fitted to what is left.
+Thirteen chemical measurements of 178 Italian wines by factor analysis. The likelihood leaves the loadings' rotation
+open; varimax and oblimin choose simple ones, which does not change the likelihood or the entropy sum. Standard errors
+say which loadings can be told from zero. A tenth of the entries is then deleted at random and the model fitted to what
+is left.
 """
 
 import matplotlib.pyplot as plt
@@ -42,16 +43,14 @@ signs = np.sign(overlap[order, range(3)])[:, np.newaxis]
 figure, panels = plt.subplots(1, 4, figsize=(12, 4.5), layout="constrained", width_ratios=[1, 1, 1, 1.15])
 places = np.arange(13)
 errors, errors_with_gaps = complete.standard_errors(), incomplete.standard_errors(gaps)
+style = {"fmt": "o", "markersize": 4}
 for factor, axes in enumerate(panels[:3]):
     axes.axvline(0, color="0.8", linewidth=1)
-    axes.errorbar(
-        complete.components_[factor], places - 0.15, xerr=2 * errors.components[factor], fmt="o", markersize=4,
-        label="all entries",
-    )  # fmt: skip
-    axes.errorbar(
-        (signs * incomplete.components_[order])[factor], places + 0.15, xerr=2 * errors_with_gaps.components[order[factor]],
-        fmt="s", markersize=4, label="10% deleted",
-    )  # fmt: skip
+    bar = 2 * errors.components[factor]
+    axes.errorbar(complete.components_[factor], places - 0.15, xerr=bar, label="all entries", **style)
+    bar = 2 * errors_with_gaps.components[order[factor]]
+    loadings = signs[factor] * incomplete.components_[order[factor]]
+    axes.errorbar(loadings, places + 0.15, xerr=bar, label="10% deleted", **style)
     axes.set(title=f"factor {factor + 1}", xlabel="loading", ylim=(12.6, -0.6), xlim=(-1.2, 1.2))
     axes.set_yticks(places, names if factor == 0 else [])
 panels[0].legend(fontsize=8, loc="lower left")

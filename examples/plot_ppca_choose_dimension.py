@@ -2,10 +2,9 @@
 How many components? The entropy sum of every PPCA at once
 ==========================================================
 
-One eigendecomposition of the covariance of 183 images of the digit 3 gives the entropy sum, that is the log-likelihood, of the
-probabilistic PCA with every number of components H, and with it the Bayesian information criterion of each. The same
-criterion from the entropy sums alone needs no second pass over the data. With the H that it chooses, pixels that are
-missing are filled in by their posterior means.
+One eigendecomposition of the covariance of 183 images of the digit 3 gives the entropy sum, that is the log-likelihood,
+of the probabilistic PCA with every number of components H, and with it the Bayesian information criterion of each,
+without a second pass over the data. Pixels that are missing are then filled in by their posterior means.
 """
 
 import matplotlib.pyplot as plt

@@ -50,6 +50,8 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     }
 
     _isotropic: ClassVar[bool]
+    # What only the other solvers know.
+    _em_attributes: ClassVar[dict[str, Any]]
 
     n_components: Any
     solver: str
@@ -67,11 +69,15 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     _moments: Moments | None
 
     @abstractmethod
-    def _fit_rows(self, X: Matrix, weight: FloatArray | None) -> dict[str, Any]:
-        """Fit complete rows by the model's own solver, and return the fitted attributes."""
+    def _takes_moments(self, X: Matrix) -> bool:
+        """Whether complete rows like these are fitted by their moments."""
 
     @abstractmethod
-    def _fit_moments(self, moments: Moments) -> dict[str, Any]:
+    def _fit_rows(self, X: Matrix, weight: FloatArray | None) -> dict[str, Any]:
+        """Fit complete rows by products with them, and return the fitted attributes."""
+
+    @abstractmethod
+    def _fit_moments(self, moments: Moments, dtype: Any) -> dict[str, Any]:
         """Fit moments, and return the fitted attributes."""
 
     @abstractmethod
@@ -133,11 +139,18 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         weight = check_weights(sample_weight, X)
         self._check_n_components(min(X.shape), "min(n_samples, n_features)")
         self._moments = None
-        if self._incomplete(X) or self.solver == "em":
-            attributes = self._fit_em(X, weight)
+        moments = Moments.of_rows(X, weight) if self._takes_moments(X) else None
+        # The mean tells of gaps without another pass.
+        incomplete = self._incomplete(X) if moments is None else bool(np.isnan(moments.mean).any())
+        if incomplete or self.solver == "em":
+            attributes, monitor = self._fit_em(X, weight)
         else:
-            attributes = self._fit_rows(X, weight)
-        self._finish(attributes)
+            monitor = Monitor(self, 1, lambda run: {}, {"X": X})
+            if moments is None:
+                attributes = self._fit_rows(X, weight)
+            else:
+                attributes, self._moments = self._fit_moments(moments, X.dtype), moments
+        self._finish(attributes, monitor)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -181,8 +194,7 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
                     f"{X.shape[1]} features); call partial_fit from the first batch on."
                 )
             moments = self._moments.discounted(self.forgetting_factor) + moments
-        self._output_dtype = X.dtype
-        self._finish(self._fit_moments(moments))
+        self._finish(self._fit_moments(moments, X.dtype))
         self._moments = moments
         return self
 
@@ -213,10 +225,12 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
                 f"(n_features={self.n_features_in_})"
             )
 
-    def _finish(self, attributes: dict[str, Any]) -> None:
+    def _finish(self, attributes: dict[str, Any], monitor: Monitor | None = None) -> None:
         messages = attributes.pop("messages", [])
         for name, value in attributes.items():
             setattr(self, name, value)
+        if monitor is not None:
+            monitor.close()
         for message in messages:
             warnings.warn(message, ConvergenceWarning, stacklevel=4)
 
@@ -243,7 +257,7 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             "converged_": converged,
         }
 
-    def _fit_em(self, X: Matrix, weight: FloatArray | None) -> dict[str, Any]:
+    def _fit_em(self, X: Matrix, weight: FloatArray | None) -> tuple[dict[str, Any], Monitor]:
         if sparse.issparse(X):
             raise ValueError("solver='em' needs dense X; for sparse X choose another solver.")
         k = self._em_components()
@@ -288,15 +302,14 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
                 return _joined(run, trial) if trial.state.objective > run.state.objective else run
 
         best = best_of(run_once, n_init, effective_n_jobs(self.n_jobs))
-        attributes = attributes_of(best)
-        monitor.close()
+        attributes = {**attributes_of(best), **self._em_attributes}
         messages = attributes["messages"]
         if not best.converged:
             messages.append(
                 f"{type(self).__name__} did not converge within max_iter={self.max_iter} steps; increase max_iter, or "
                 f"tol if {self.tol:g} nats per sample is more than you need."
             )
-        return attributes
+        return attributes, monitor
 
     def _em_components(self) -> int:
         if not isinstance(self.n_components, Integral):

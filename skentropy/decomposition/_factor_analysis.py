@@ -149,6 +149,7 @@ class FactorAnalysis(LinearGaussianEstimator):
     }
 
     _isotropic = False
+    _em_attributes: ClassVar[dict[str, Any]] = {"gradient_": float("nan")}
 
     def __init__(
         self,
@@ -187,14 +188,14 @@ class FactorAnalysis(LinearGaussianEstimator):
         self.verbose = verbose
         self.verbose_interval = verbose_interval
 
-    def _fit_rows(self, X: Matrix, weight: FloatArray | None) -> dict[str, Any]:
-        if not form_moments(X):
-            return self._fit_covariance(covariance_of_rows(X, weight), X.dtype)
-        self._moments = Moments.of_rows(X, weight)
-        return self._fit_covariance(MatrixCovariance(self._moments.mean, self._moments.covariance), X.dtype)
+    def _takes_moments(self, X: Matrix) -> bool:
+        return self.solver != "em" and form_moments(X)
 
-    def _fit_moments(self, moments: Moments) -> dict[str, Any]:
-        return self._fit_covariance(MatrixCovariance(moments.mean, moments.covariance), self._output_dtype)
+    def _fit_rows(self, X: Matrix, weight: FloatArray | None) -> dict[str, Any]:
+        return self._fit_covariance(covariance_of_rows(X, weight), X.dtype)
+
+    def _fit_moments(self, moments: Moments, dtype: Any) -> dict[str, Any]:
+        return self._fit_covariance(MatrixCovariance(moments.mean, moments.covariance), dtype)
 
     def _fit_covariance(self, covariance: Covariance, dtype: Any) -> dict[str, Any]:
         constant = covariance.constant()
@@ -254,11 +255,6 @@ class FactorAnalysis(LinearGaussianEstimator):
 
     def _em_floor(self, variances: FloatArray) -> FloatArray:
         return np.full(len(variances), self.noise_floor)
-
-    def _fit_em(self, X: Matrix, weight: FloatArray | None) -> dict[str, Any]:
-        attributes = super()._fit_em(X, weight)
-        attributes["gradient_"] = float("nan")
-        return attributes
 
     def _attributes(self, parameters: LinearGaussian, floor: FloatArray, dtype: Any) -> dict[str, Any]:
         k = parameters.shape[1]

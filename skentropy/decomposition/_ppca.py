@@ -142,6 +142,7 @@ class PPCA(LinearGaussianEstimator):
     }
 
     _isotropic = True
+    _em_attributes: ClassVar[dict[str, Any]] = {"entropy_sum_path_": None, "bic_path_": None}
 
     def __init__(
         self,
@@ -172,14 +173,14 @@ class PPCA(LinearGaussianEstimator):
         self.verbose = verbose
         self.verbose_interval = verbose_interval
 
+    def _takes_moments(self, X: Matrix) -> bool:
+        return self._choose_solver(X) == "covariance_eigh" and form_moments(X)
+
     def _fit_rows(self, X: Matrix, weight: FloatArray | None) -> dict[str, Any]:
         solver = self._choose_solver(X)
         total = float(X.shape[0] if weight is None else weight.sum())
         if solver == "covariance_eigh":
-            if not form_moments(X):
-                return self._attributes_of(covariance_of_rows(X, weight), None, total, X.dtype)
-            self._moments = moments = Moments.of_rows(X, weight)
-            return self._attributes_of(MatrixCovariance(moments.mean, moments.covariance), None, total, X.dtype)
+            return self._attributes_of(covariance_of_rows(X, weight), None, total, X.dtype)
         if not isinstance(self.n_components, Integral):
             raise ValueError(
                 f"n_components={self.n_components!r} needs all eigenvalues; solver={solver!r} finds only the leading "
@@ -198,9 +199,9 @@ class PPCA(LinearGaussianEstimator):
         few = isinstance(self.n_components, Integral) and self.n_components < 0.1 * min(X.shape)
         return "arpack" if few and min(X.shape) > _FULL else "covariance_eigh"
 
-    def _fit_moments(self, moments: Moments) -> dict[str, Any]:
+    def _fit_moments(self, moments: Moments, dtype: Any) -> dict[str, Any]:
         covariance = MatrixCovariance(moments.mean, moments.covariance)
-        return self._attributes_of(covariance, None, moments.weight, self._output_dtype)
+        return self._attributes_of(covariance, None, moments.weight, dtype)
 
     def _attributes_of(
         self, covariance: Covariance, spectrum: Spectrum | None, weight: float, dtype: Any
@@ -237,11 +238,6 @@ class PPCA(LinearGaussianEstimator):
 
     def _em_floor(self, variances: FloatArray) -> FloatArray:
         return np.full(len(variances), _EM_FLOOR / _NOISE_FLOOR * noise_floor(variances))
-
-    def _fit_em(self, X: Matrix, weight: FloatArray | None) -> dict[str, Any]:
-        attributes = super()._fit_em(X, weight)
-        attributes.update(entropy_sum_path_=None, bic_path_=None)
-        return attributes
 
     def _attributes(self, parameters: LinearGaussian, floor: FloatArray, dtype: Any) -> dict[str, Any]:
         noise = parameters.noise[0]

@@ -302,3 +302,30 @@ def test_warm_start_restarts_and_monitor(incomplete, capsys):
     assert "Iteration 1" in printed
     several = FactorAnalysis(2, n_init=5, random_state=0).fit(np.nan_to_num(X))
     assert several.lower_bound_ >= FactorAnalysis(2).fit(np.nan_to_num(X)).lower_bound_ - 1e-12
+
+
+@pytest.mark.parametrize("model", [PPCA(2), PPCA(2, solver="em", accelerate=False), FactorAnalysis(2)], ids=str)
+def test_callbacks(X, model):
+    callback = pytest.importorskip("sklearn.callback", reason="scikit-learn has callbacks from version 1.9")
+
+    class Recorder:
+        def setup(self, estimator, context):
+            self.tasks, self.scores = [], []
+
+        def on_fit_task_begin(self, estimator, context):
+            pass
+
+        def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
+            self.tasks.append(context.task_name)
+            if context.task_name == "iteration":
+                self.scores.append(fitted_estimator.score(X))
+            return False
+
+        def teardown(self, estimator, context):
+            pass
+
+    recorder = Recorder()
+    model = clone(model).set_params(random_state=0).set_callbacks(recorder).fit(X)
+    assert recorder.tasks[-1] == "fit"
+    if model.solver == "em":
+        np.testing.assert_allclose(recorder.scores, model.lower_bounds_, rtol=1e-9)
