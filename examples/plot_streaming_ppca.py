@@ -4,8 +4,8 @@ A stream whose dimension changes
 
 Rows with D = 10 come in batches. The number of latent dimensions that generates them changes from 6 to 2 and then to 4;
 the noise has standard deviation 0.1 throughout. ``partial_fit`` keeps the weighted count, mean and scatter, discounts
-them by a forgetting factor, and has the entropy sum of the PPCA with every H after each batch, without ever touching old
-rows again. The H with the lowest Bayesian information criterion follows the truth.
+them by a forgetting factor, and has the entropy sum of the PPCA with every H after each batch, without ever touching
+old rows again. The H with the lowest Bayesian information criterion follows the truth.
 """
 
 import matplotlib.pyplot as plt

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -217,13 +218,13 @@ def main() -> None:
 
     header = [
         "# PPCA and FactorAnalysis: time and accuracy\n",
-        f"Python {platform.python_version()}, NumPy {np.__version__}, SciPy {scipy.__version__}, "
-        f"scikit-learn {sklearn.__version__}; default settings of every method; the fastest of up to 3 (5 for PCA) fits. "
-        "Nats lost: below the best of the rows. Gradient: the largest entry of the projected gradient of the mean profile "
-        "log-likelihood with respect to log psi.\n",
+        f"Python {platform.python_version()}, NumPy {np.__version__}, SciPy {scipy.__version__}, scikit-learn "
+        f"{sklearn.__version__}, {os.cpu_count()} cores. Default settings of every method; the fastest of up to 3 fits (5 for "
+        "PCA). Nats lost: below the best of the rows. Gradient: the largest entry of the projected gradient of the mean "
+        "profile log-likelihood with respect to log psi.\n",
     ]
     lines = []
-    for line in [*header]:
+    for line in header:
         print(line)
         lines.append(line)
     for table in (factor_table, pca_table, gaps_table):

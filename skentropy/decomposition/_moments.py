@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
-from .._blocks import Block, Rows, thread_pool
+from .._blocks import Block, Rows, _threadpool_controller, thread_pool
 from .._typing import Array, FloatArray, Matrix
 
 # Blocks of fewer rows than this many times the features spend their time on merging scatters.
@@ -18,8 +17,8 @@ _ROWS_PER_FEATURE = 4
 _SMALL = 500
 # Rows whose mean is close enough to that of all for scatters about the one to lose no digits when moved to the other.
 _ORIGIN_ROWS = 64
-# Below this many features a product of a block with itself is too short for two threads.
-_SINGLE_THREAD = 200
+# Below this many features a product of a block with itself is too short to share out: threads take blocks instead.
+_SMALL_PRODUCT = 200
 
 
 @dataclass(frozen=True)
@@ -66,8 +65,10 @@ class Moments:
         """Moments of a table, block by block."""
         least = 2**20 // (_ROWS_PER_FEATURE * X.shape[1])
         rows = Rows(X, weight, row_bytes=max(min(8 * X.shape[1], least), 1))
-        with thread_pool(1) if X.shape[1] < _SINGLE_THREAD else nullcontext():
+        if X.shape[1] >= _SMALL_PRODUCT:
             return rows.sum(cls.of_block)
+        with thread_pool(_blas_threads()) as pool:
+            return rows.sum(cls.of_block, pool)
 
     def __add__(self, other: Moments) -> Moments:
         """Moments of both together, by the update of Chan, Golub and LeVeque (1983)."""
@@ -100,3 +101,10 @@ def _gram(centred: FloatArray, weight: FloatArray | None) -> FloatArray:
         return centred.T @ centred
     rooted = centred * np.sqrt(weight)[:, np.newaxis]
     return np.asarray(rooted.T @ rooted)
+
+
+def _blas_threads() -> int:
+    """As many threads as BLAS would use."""
+    return max(
+        (pool["num_threads"] for pool in _threadpool_controller().info() if pool["user_api"] == "blas"), default=1
+    )

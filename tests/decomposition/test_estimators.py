@@ -306,7 +306,7 @@ def test_warm_start_restarts_and_monitor(incomplete, capsys):
 
 @pytest.mark.parametrize("model", [PPCA(2), PPCA(2, solver="em", accelerate=False), FactorAnalysis(2)], ids=str)
 def test_callbacks(X, model):
-    callback = pytest.importorskip("sklearn.callback", reason="scikit-learn has callbacks from version 1.9")
+    pytest.importorskip("sklearn.callback", reason="scikit-learn has callbacks from version 1.9")
 
     class Recorder:
         def setup(self, estimator, context):
