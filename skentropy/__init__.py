@@ -6,4 +6,12 @@ from .mixture import ExponentialFamilyMixture, GammaMixture, PoissonMixture
 
 __version__ = "0.1.0"
 
-__all__ = ["PPCA", "EntropySum", "ExponentialFamilyMixture", "FactorAnalysis", "GammaMixture", "PoissonMixture", "__version__"]
+__all__ = [
+    "PPCA",
+    "EntropySum",
+    "ExponentialFamilyMixture",
+    "FactorAnalysis",
+    "GammaMixture",
+    "PoissonMixture",
+    "__version__",
+]

@@ -180,3 +180,9 @@ class _SingleThreadedBLAS:
 @lru_cache(maxsize=1)
 def _threadpool_controller() -> ThreadpoolController:
     return ThreadpoolController()
+
+
+def blas_threads() -> int:
+    """As many threads as BLAS may use at present."""
+    pools = _threadpool_controller().info()
+    return max((int(pool["num_threads"]) for pool in pools if pool["user_api"] == "blas"), default=1)

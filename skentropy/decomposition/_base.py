@@ -9,7 +9,6 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import numpy.typing as npt
 from joblib import effective_n_jobs
 from scipy import sparse
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
@@ -19,10 +18,10 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from .._base import Evaluation, LatentVariableModel, check_weights, list_columns
-from .._blocks import Block, Rows, thread_pool
+from .._blocks import Rows, thread_pool
 from .._em import Run, best_of, run_em
 from .._monitor import Monitor
-from .._typing import Array, FloatArray, Matrix
+from .._typing import Array, ArrayLike, FloatArray, Matrix
 from ..entropy import EntropySum
 from ._em_model import GaussianModel, Table
 from ._gaussian import LinearGaussian
@@ -108,7 +107,7 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     # Fitting.
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: npt.ArrayLike, y: Any = None, sample_weight: npt.ArrayLike | None = None) -> Self:
+    def fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the model by maximum likelihood.
 
         Parameters
@@ -154,7 +153,7 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X: npt.ArrayLike, y: Any = None, sample_weight: npt.ArrayLike | None = None) -> Self:
+    def partial_fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Add a batch of rows to those seen before, and fit them all.
 
         Only the total weight, the mean and the scatter are kept, in a form that no split of the data and no distance
@@ -181,9 +180,7 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         first = not hasattr(self, "components_")
         X = self._validate(X, reset=first, min_samples=1)
         if self._incomplete(X):
-            raise ValueError(
-                "partial_fit takes complete rows; X has missing values (NaN). Use fit, or leave such rows out."
-            )
+            raise ValueError("partial_fit takes complete rows; X has missing values (NaN). Use fit, or leave such rows out.")
         weight = check_weights(sample_weight, X)
         self._check_n_components(X.shape[1], "n_features")
         moments = Moments.of_rows(X, weight)
@@ -198,7 +195,7 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         self._moments = moments
         return self
 
-    def _validate(self, X: npt.ArrayLike, *, reset: bool, min_samples: int = 1) -> Matrix:
+    def _validate(self, X: ArrayLike, *, reset: bool, min_samples: int = 1) -> Matrix:
         rows: Any = validate_data(
             self,
             X,
@@ -376,28 +373,24 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             return LinearGaussian.of(mean, loadings @ np.linalg.cholesky(correlation), noise)
         return LinearGaussian(mean, loadings, noise, correlation)
 
-    def _rows(self, X: npt.ArrayLike, weight: Any = None) -> Rows:
+    def _rows(self, X: ArrayLike, weight: Any = None) -> Rows:
         check_is_fitted(self, "components_")
         X = self._validate(X, reset=False)
         return Rows(X, check_weights(weight, X), row_bytes=8 * (3 * X.shape[1] + 4 * len(self.components_)))
 
     def _map(self, function: Callable[[Matrix], FloatArray], rows: Rows) -> FloatArray:
-        """function of blocks of rows in double precision, in the precision of the rows."""
-
-        def of_block(block: Block) -> FloatArray:
-            return function(block.X.astype(np.float64, copy=False))
-
+        """function of all blocks of rows, in the precision of the rows."""
         with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
-            return rows.map(of_block, pool)
+            return rows.map(lambda block: function(block.X), pool).astype(rows.dtype, copy=False)
 
-    def _evaluate(self, X: npt.ArrayLike, sample_weight: npt.ArrayLike | None, **row_data: Any) -> Evaluation:
+    def _evaluate(self, X: ArrayLike, sample_weight: ArrayLike | None, **row_data: Any) -> Evaluation:
         parameters, rows = self._parameters(), self._rows(X, sample_weight)
         columns = self._map(parameters.evaluate, rows)
         elbo, posterior, observable = np.average(columns, axis=0, weights=rows.sample_weight).tolist()
         terms = EntropySum(posterior, parameters.entropy_sum().prior, observable)
         return Evaluation(elbo, terms, rows.total_weight)
 
-    def score_samples(self, X: npt.ArrayLike) -> FloatArray:
+    def score_samples(self, X: ArrayLike) -> FloatArray:
         """Log-likelihood of each row, in nats; of what is observed where entries are missing.
 
         Parameters
@@ -411,7 +404,7 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         parameters = self._parameters()
         return self._map(lambda block: parameters.evaluate(block)[:, 0], self._rows(X))
 
-    def transform(self, X: npt.ArrayLike) -> FloatArray:
+    def transform(self, X: ArrayLike) -> FloatArray:
         """Posterior means of the latent variables, the factor scores (of what is observed where entries are missing).
 
         Parameters
@@ -423,9 +416,9 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         ndarray of shape (n_samples, n_components)
         """
         parameters, rows = self._parameters(), self._rows(X)
-        return self._map(parameters.posterior_means, rows).astype(rows.dtype, copy=False)
+        return self._map(parameters.posterior_means, rows)
 
-    def inverse_transform(self, X: npt.ArrayLike) -> FloatArray:
+    def inverse_transform(self, X: ArrayLike) -> FloatArray:
         """Means of the observables given latent variables: ``X @ components_ + mean_``.
 
         On what ``transform`` makes of rows with missing entries it therefore imputes.
@@ -488,7 +481,7 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         return (z @ p.loadings.T + p.mean + noise).astype(self.components_.dtype)
 
     def _standard_errors(
-        self, X: npt.ArrayLike | None, sample_weight: npt.ArrayLike | None, rotation: str | None, kaiser: bool
+        self, X: ArrayLike | None, sample_weight: ArrayLike | None, rotation: str | None, kaiser: bool
     ) -> StandardErrors:
         parameters = self._parameters()
         if X is not None:
@@ -498,9 +491,7 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         elif self._moments is not None:
             model, location, scale = self._moments_model(self._moments)
         else:
-            raise ValueError(
-                "fit kept no moments of these data; give standard_errors the X that the model was fitted to."
-            )
+            raise ValueError("fit kept no moments of these data; give standard_errors the X that the model was fitted to.")
         with thread_pool(1):
             errors = standard_errors(
                 model,

@@ -220,7 +220,7 @@ class GaussianModel:
         """Sum of entropies, W(24) and W(32), of posteriors and the parameters that ``maximize`` made of them.
 
         With the expanded prior N(a, R) absorbed the posteriors are those of L^-1 (z - a), R = L L'. A noise variance on
-        its         floor is not stationary; what the multiplier of that bound adds is the penalty.
+        its floor is not stationary; what the multiplier of that bound adds is the penalty.
         """
         k = parameters.shape[1]
         absorbed = 0.5 * float(np.linalg.slogdet(self._latent_moments(statistics)[1])[1])
@@ -266,9 +266,18 @@ class GaussianModel:
             return None
         return replace(parameters, noise=np.where(falling, self.floor, parameters.noise))
 
-    def elbo(self, parameters: LinearGaussian, statistics: GaussianStatistics) -> float:
+    def elbo(self, statistics: GaussianStatistics) -> float:
         """Mean log-likelihood: exact posteriors leave no gap."""
         return statistics.log_likelihood / self.total_weight
+
+    def elbo_of_step(self, parameters: LinearGaussian, statistics: GaussianStatistics) -> float:
+        """Mean ELBO: the entropy sum, in which the multipliers of the floors are a term."""
+        return self.entropy_sum(parameters, statistics).value
+
+    def magnitude(self, parameters: LinearGaussian, statistics: GaussianStatistics) -> float:
+        log_noise = np.abs(np.log(parameters.noise)) + LOG_2PI + 1.0 + 2.0 * np.abs(self.log_scale)
+        terms = self.entropy_sum(parameters, statistics)
+        return abs(terms.posterior) + terms.prior + 0.5 * float(self.feature_weight @ log_noise) / self.total_weight
 
     def log_prior(self, parameters: LinearGaussian, statistics: GaussianStatistics) -> float:
         return 0.0
@@ -285,5 +294,5 @@ class GaussianModel:
         noise = np.maximum(np.broadcast_to(np.exp(log_noise), d), self.floor)
         return LinearGaussian.of(mean, loadings.reshape(d, k), noise)
 
-    def to_limit(self, parameters: LinearGaussian) -> LinearGaussian | None:
+    def to_limit(self, before: LinearGaussian, after: LinearGaussian, nearness: float) -> LinearGaussian | None:
         return None

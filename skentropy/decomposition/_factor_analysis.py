@@ -6,13 +6,12 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._base import list_columns
 from .._blocks import thread_pool
-from .._typing import Array, FloatArray, Matrix
+from .._typing import Array, ArrayLike, FloatArray, Matrix
 from ._base import LinearGaussianEstimator
 from ._gaussian import LinearGaussian
 from ._information import StandardErrors
@@ -215,7 +214,7 @@ class FactorAnalysis(LinearGaussianEstimator):
             elbo,
             dtype,
             lower_bounds=[value - log_scale for value in fit.history],
-            converged=fit.gradient <= self.gtol,
+            converged=fit.converged,
         )
         attributes["lower_bounds_"][-1] = attributes["lower_bound_"]
         attributes["gradient_"] = fit.gradient
@@ -294,9 +293,7 @@ class FactorAnalysis(LinearGaussianEstimator):
     def _n_parameters(self, d: int, k: int) -> int:
         return d * k - k * (k - 1) // 2 + 2 * d
 
-    def standard_errors(
-        self, X: npt.ArrayLike | None = None, sample_weight: npt.ArrayLike | None = None
-    ) -> StandardErrors:
+    def standard_errors(self, X: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> StandardErrors:
         """Standard errors of loadings, uniquenesses, mean and factor correlations from the observed information.
 
         Loadings are those of ``components_``, the rotation included. A uniqueness on its floor counts as known.
@@ -318,7 +315,5 @@ class FactorAnalysis(LinearGaussianEstimator):
             If X is needed, or the rotation is promax, which optimises no single criterion.
         """
         if self.rotation == "promax":
-            raise ValueError(
-                "There are no standard errors for promax, which optimises no single criterion; try oblimin."
-            )
+            raise ValueError("There are no standard errors for promax, which optimises no single criterion; try oblimin.")
         return self._standard_errors(X, sample_weight, self.rotation, self.kaiser_normalization)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from .._blocks import Block, Rows, _threadpool_controller, thread_pool
+from .._blocks import Block, Rows, blas_threads, thread_pool
 from .._typing import Array, FloatArray, Matrix
 
 # Blocks of fewer rows than this many times the features spend their time on merging scatters.
@@ -48,11 +48,10 @@ class Moments:
 
     @classmethod
     def of_block(cls, block: Block) -> Moments:
-        """Moments of a block of rows, in double precision."""
+        """Moments of a block of rows."""
         X: Any = block.X
         if not sparse.issparse(X):
-            return cls.of(X.astype(np.float64, copy=False), block.weight)
-        X = X.astype(np.float64)
+            return cls.of(X, block.weight)
         weight = block.total_weight
         if weight == 0.0:
             return cls(0.0, np.zeros(X.shape[1]), np.zeros((X.shape[1], X.shape[1])))
@@ -67,7 +66,7 @@ class Moments:
         rows = Rows(X, weight, row_bytes=max(min(8 * X.shape[1], least), 1))
         if X.shape[1] >= _SMALL_PRODUCT:
             return rows.sum(cls.of_block)
-        with thread_pool(_blas_threads()) as pool:
+        with thread_pool(blas_threads()) as pool:
             return rows.sum(cls.of_block, pool)
 
     def __add__(self, other: Moments) -> Moments:
@@ -101,10 +100,3 @@ def _gram(centred: FloatArray, weight: FloatArray | None) -> FloatArray:
         return centred.T @ centred
     rooted = centred * np.sqrt(weight)[:, np.newaxis]
     return np.asarray(rooted.T @ rooted)
-
-
-def _blas_threads() -> int:
-    """As many threads as BLAS would use."""
-    return max(
-        (pool["num_threads"] for pool in _threadpool_controller().info() if pool["user_api"] == "blas"), default=1
-    )

@@ -6,11 +6,10 @@ from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 
-from .._typing import FloatArray, Matrix
+from .._typing import ArrayLike, FloatArray, Matrix
 from ._base import LinearGaussianEstimator
 from ._gaussian import LOG_2PI, LinearGaussian, fix_signs
 from ._information import StandardErrors
@@ -203,9 +202,7 @@ class PPCA(LinearGaussianEstimator):
         covariance = MatrixCovariance(moments.mean, moments.covariance)
         return self._attributes_of(covariance, None, moments.weight, dtype)
 
-    def _attributes_of(
-        self, covariance: Covariance, spectrum: Spectrum | None, weight: float, dtype: Any
-    ) -> dict[str, Any]:
+    def _attributes_of(self, covariance: Covariance, spectrum: Spectrum | None, weight: float, dtype: Any) -> dict[str, Any]:
         constant = covariance.constant()
         if spectrum is None:
             spectrum = covariance.decompose()
@@ -257,9 +254,7 @@ class PPCA(LinearGaussianEstimator):
     def _n_parameters(self, d: int, k: int) -> int:
         return int(count_parameters(d, np.array(k)))
 
-    def standard_errors(
-        self, X: npt.ArrayLike | None = None, sample_weight: npt.ArrayLike | None = None
-    ) -> StandardErrors:
+    def standard_errors(self, X: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> StandardErrors:
         """Standard errors of the loadings, the mean and the noise variance from the observed information.
 
         Loadings are identified by their orthogonality; where two components explain almost the same, theirs are large.

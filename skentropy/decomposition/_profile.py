@@ -30,13 +30,15 @@ _LEAST_PIVOT = 1e-9
 class ProfileFit:
     """Uniquenesses and loadings on the scale of the given covariance, and how the search ended.
 
-    ``gradient`` is the largest entry of the projected gradient of the mean log-likelihood with respect to log psi.
+    ``gradient`` is the largest entry of the projected gradient of the mean log-likelihood with respect to log psi;
+    ``converged`` says that it is below the tolerance, or below its own rounding error.
     """
 
     noise: FloatArray
     loadings: FloatArray
     log_likelihood: float
     gradient: float
+    converged: bool
     history: tuple[float, ...]
     on_floor: Array
 
@@ -141,13 +143,13 @@ class Profile:
             theta, U = spectrum.values, spectrum.vectors
         loadings = np.exp(0.5 * x)[:, np.newaxis] * U * np.sqrt(np.maximum(theta, 1.0) - 1.0)
         steepest = float(np.abs(self.projected(x, gradient)).max())
-        if self._inverse is None and theta.size and steepest <= _ROUNDING_UNITS * np.finfo(np.float64).eps * theta[0]:
-            steepest = min(steepest, gtol)
+        largest = float(theta[0]) if self._inverse is None and theta.size else 1.0
         return ProfileFit(
             np.exp(x),
             loadings,
             -0.5 * value,
             steepest,
+            steepest <= max(gtol, _ROUNDING_UNITS * np.finfo(np.float64).eps * largest),
             tuple(np.maximum.accumulate(self.history)),
             x <= self.lower + 1e-7,
         )

@@ -27,9 +27,7 @@ def assert_finite(model, X):
 
 @both
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize(
-    "case", ["constant", "all constant", "duplicated", "two rows", "two rows, k = 2", "fewer rows"]
-)
+@pytest.mark.parametrize("case", ["constant", "all constant", "duplicated", "two rows", "two rows, k = 2", "fewer rows"])
 def test_finite(X, estimator, solver, case):
     X, k = {
         "constant": (np.c_[X, np.full(50, 3.3)], 2),
@@ -106,9 +104,7 @@ def test_duplicated_column_keeps_ppca_proper(X):
 def test_messages(X, estimator):
     gaps = X.copy()
     gaps[0, 1] = np.nan
-    with pytest.raises(
-        ValueError, match=r"n_components=6 is too large: it must be at most min\(n_samples, n_features\)=5"
-    ):
+    with pytest.raises(ValueError, match=r"n_components=6 is too large: it must be at most min\(n_samples, n_features\)=5"):
         estimator(6).fit(X)
     with pytest.raises(ValueError, match=r"n_components=6 is too large: .* n_features=5"):
         estimator(6).partial_fit(X)

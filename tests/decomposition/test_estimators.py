@@ -87,9 +87,7 @@ def test_weights_are_copies(X, model):
     X = (X - X.mean(axis=0)) / X.std(axis=0)
     counts = np.random.default_rng(0).integers(0, 4, len(X))
     rtol = 1e-4 if model.solver == "em" else 1e-7
-    assert_same_fit(
-        clone(model).fit(X, sample_weight=counts), clone(model).fit(np.repeat(X, counts, axis=0)), rtol=rtol
-    )
+    assert_same_fit(clone(model).fit(X, sample_weight=counts), clone(model).fit(np.repeat(X, counts, axis=0)), rtol=rtol)
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)

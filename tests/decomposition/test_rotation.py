@@ -156,9 +156,7 @@ def test_standard_errors_are_the_spread_of_refits(load, model):
     errors = model.standard_errors()
     refits = [type(model)(**model.get_params()).fit(model.sample(178, seed)) for seed in range(120)]
     signs = [np.sign((refit.components_ * model.components_).sum(axis=1)) for refit in refits]
-    loadings = np.std(
-        [sign[:, np.newaxis] * refit.components_ for sign, refit in zip(signs, refits, strict=True)], axis=0
-    )
+    loadings = np.std([sign[:, np.newaxis] * refit.components_ for sign, refit in zip(signs, refits, strict=True)], axis=0)
     # 120 refits leave a tenth of uncertainty in each spread, much less in their mean ratio.
     assert np.median(loadings / errors.components) == pytest.approx(1.0, abs=0.1)
     noise = np.std([refit.noise_variance_ for refit in refits], axis=0)
