@@ -379,9 +379,9 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         return Rows(X, check_weights(weight, X), row_bytes=8 * (3 * X.shape[1] + 4 * len(self.components_)))
 
     def _map(self, function: Callable[[Matrix], FloatArray], rows: Rows) -> FloatArray:
-        """function of all blocks of rows, in the precision of the rows."""
+        """function of all blocks of rows, in double precision."""
         with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
-            return rows.map(lambda block: function(block.X), pool).astype(rows.dtype, copy=False)
+            return rows.map(lambda block: function(block.X), pool)
 
     def _evaluate(self, X: ArrayLike, sample_weight: ArrayLike | None, **row_data: Any) -> Evaluation:
         parameters, rows = self._parameters(), self._rows(X, sample_weight)
@@ -401,8 +401,8 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         -------
         ndarray of shape (n_samples,)
         """
-        parameters = self._parameters()
-        return self._map(lambda block: parameters.evaluate(block)[:, 0], self._rows(X))
+        parameters, rows = self._parameters(), self._rows(X)
+        return self._map(lambda block: parameters.evaluate(block)[:, 0], rows).astype(rows.dtype, copy=False)
 
     def transform(self, X: ArrayLike) -> FloatArray:
         """Posterior means of the latent variables, the factor scores (of what is observed where entries are missing).
@@ -416,7 +416,7 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         ndarray of shape (n_samples, n_components)
         """
         parameters, rows = self._parameters(), self._rows(X)
-        return self._map(parameters.posterior_means, rows)
+        return self._map(parameters.posterior_means, rows).astype(rows.dtype, copy=False)
 
     def inverse_transform(self, X: ArrayLike) -> FloatArray:
         """Means of the observables given latent variables: ``X @ components_ + mean_``.
