@@ -60,6 +60,8 @@ class BaseMixture(LatentVariableModel):
     }
 
     weights_: FloatArray
+    # The penalty's term of the entropy sum times the total weight of the training data.
+    _total_penalty: float = 0.0
 
     def __init__(
         self,
@@ -344,6 +346,7 @@ class BaseMixture(LatentVariableModel):
             "entropy_sum_": entropy_sum,
             "entropy_sums_": list(run.entropy_sums),
             "stationarity_gap_": entropy_sum.value - state.elbo,
+            "_total_penalty": entropy_sum.penalty * state.statistics.weight,
             "n_iter_": run.n_iter,
             "converged_": run.converged,
             **({} if model.substitutes is None else {"zero_substitutes_": model.substitutes}),
@@ -381,8 +384,9 @@ class BaseMixture(LatentVariableModel):
             statistics = rows.sum(partial(model.expect, parameters), pool)
             log_base_measure = rows.sum(model.total_log_base_measure, pool)
         model = replace(model, mean_log_base_measure=log_base_measure / statistics.weight)
-        elbo = model.elbo(statistics)
-        return Evaluation(elbo, model.entropy_sum(parameters, statistics), statistics.weight)
+        terms = model.entropy_sum(parameters, statistics)
+        terms = replace(terms, penalty=self._total_penalty / statistics.weight)
+        return Evaluation(model.elbo(statistics), terms, statistics.weight)
 
     def score(
         self,

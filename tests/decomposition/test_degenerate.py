@@ -148,13 +148,3 @@ def test_messages_of_each(X, load):
         FactorAnalysis(2, rotation="promax").fit(load("wine")).standard_errors()
     with pytest.warns(ConvergenceWarning, match="projected gradient"):
         FactorAnalysis(2, max_iter=1, gtol=1e-14).fit(np.random.default_rng(1).normal(size=(40, 600)))
-
-
-def test_fit_leaves_its_input_alone(X):
-    gaps = X.copy()
-    gaps[::4, 2] = np.nan
-    for estimator, solver in MODELS:
-        for data in (X, gaps):
-            before = data.copy()
-            estimator(1, solver=solver, random_state=0).fit(data)
-            np.testing.assert_array_equal(data, before)

@@ -1,53 +1,17 @@
 """The estimators as scikit-learn and their users see them."""
 
-import pickle
 import warnings
 
 import numpy as np
-import pandas as pd
-import polars as pl
 import pytest
 import scipy.sparse as sp
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning, NotFittedError
-from sklearn.utils import estimator_checks
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.exceptions import ConvergenceWarning
 
 from skentropy.decomposition import PPCA, FactorAnalysis
 
 ESTIMATORS = [PPCA, FactorAnalysis]
-FURTHER_CHECKS = [
-    "check_param_validation",
-    "check_dataframe_column_names_consistency",
-    "check_n_features_in_after_fitting",
-    "check_set_output_transform",
-    "check_set_output_transform_pandas",
-    "check_set_output_transform_polars",
-    "check_global_output_transform_pandas",
-    "check_global_set_output_transform_polars",
-    "check_transformer_get_feature_names_out",
-    "check_transformer_get_feature_names_out_pandas",
-    "check_transformer_preserve_dtypes",
-]
 degenerate = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-
-
-@degenerate
-@parametrize_with_checks([PPCA(), FactorAnalysis()])
-def test_scikit_learn_checks(estimator, check):
-    if getattr(check, "func", check).__name__ == "check_array_api_input":
-        # Runs only where SCIPY_ARRAY_API is set; the estimators do not claim support.
-        assert not estimator.__sklearn_tags__().array_api_support
-        return
-    check(estimator)
-
-
-@degenerate
-@pytest.mark.filterwarnings("ignore:X (has|does not have valid) feature names:UserWarning")
-@pytest.mark.parametrize("name", FURTHER_CHECKS)
-@pytest.mark.parametrize("estimator", ESTIMATORS)
-def test_further_scikit_learn_checks(estimator, name):
-    getattr(estimator_checks, name)(estimator.__name__, estimator())
 
 
 @pytest.fixture
@@ -101,14 +65,6 @@ def test_weights_are_copies_with_gaps(incomplete, estimator):
     assert a.lower_bound_ == pytest.approx(b.lower_bound_, abs=1e-11)
     assert a.score(X, sample_weight=counts) == pytest.approx(a.lower_bound_, abs=1e-11)
     assert a.bic(X, sample_weight=counts) == pytest.approx(b.bic(np.repeat(X, counts, axis=0)), rel=1e-9)
-
-
-@pytest.mark.parametrize("model", VARIANTS, ids=str)
-def test_row_order_does_not_matter(X, model):
-    X = (X - X.mean(axis=0)) / X.std(axis=0)
-    order = np.random.default_rng(1).permutation(len(X))
-    rtol = 1e-4 if model.solver == "em" else 1e-7
-    assert_same_fit(clone(model).fit(X), clone(model).fit(X[order]), rtol=rtol)
 
 
 @pytest.mark.parametrize("model", VARIANTS, ids=str)
@@ -193,41 +149,6 @@ def test_large_dense_products_agree_with_full_decomposition():
     assert model.score(X) == pytest.approx(full.score(X), rel=1e-12)
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS)
-def test_tables_and_float32(X, estimator):
-    columns = [f"f{i}" for i in range(13)]
-    expected = estimator(2).fit(X)
-    for frame in (pd.DataFrame(X, columns=columns), pl.DataFrame(X, schema=columns)):
-        model = estimator(2).fit(frame)
-        np.testing.assert_allclose(model.components_, expected.components_)
-        assert list(model.feature_names_in_) == columns
-    single = estimator(2).fit(X.astype(np.float32))
-    for name in ("components_", "mean_"):
-        assert getattr(single, name).dtype == np.float32
-    assert single.transform(X.astype(np.float32)).dtype == np.float32
-    assert single.score(X) == pytest.approx(expected.score(X), rel=1e-5)
-    gaps = X.astype(np.float32)
-    gaps[::7, 3] = np.nan
-    assert estimator(2).fit(gaps).transform(gaps).dtype == np.float32
-
-
-@pytest.mark.parametrize("model", [PPCA(2), FactorAnalysis(2, rotation="oblimin")], ids=str)
-def test_copies_of_a_fitted_model(X, model, tmp_path):
-    skops = pytest.importorskip("skops.io")
-    model = clone(model).fit(X)
-    dumped = skops.dumps(model)
-    for copy in (
-        pickle.loads(pickle.dumps(model)),
-        skops.loads(dumped, trusted=skops.get_untrusted_types(data=dumped)),
-    ):
-        np.testing.assert_array_equal(copy.transform(X), model.transform(X))
-        assert copy.entropy_sum() == model.entropy_sum()
-    with pytest.raises(NotFittedError):
-        clone(model).score(X)
-    with pytest.raises(NotFittedError):
-        clone(model).entropy_sum()
-
-
 @pytest.mark.parametrize("model", [PPCA(3), FactorAnalysis(3), FactorAnalysis(3, rotation="geomin")], ids=str)
 def test_posteriors(X, model):
     X = (X - X.mean(axis=0)) / X.std(axis=0)
@@ -300,30 +221,3 @@ def test_warm_start_restarts_and_monitor(incomplete, capsys):
     assert "Iteration 1" in printed
     several = FactorAnalysis(2, n_init=5, random_state=0).fit(np.nan_to_num(X))
     assert several.lower_bound_ >= FactorAnalysis(2).fit(np.nan_to_num(X)).lower_bound_ - 1e-12
-
-
-@pytest.mark.parametrize("model", [PPCA(2), PPCA(2, solver="em", accelerate=False), FactorAnalysis(2)], ids=str)
-def test_callbacks(X, model):
-    pytest.importorskip("sklearn.callback", reason="scikit-learn has callbacks from version 1.9")
-
-    class Recorder:
-        def setup(self, estimator, context):
-            self.tasks, self.scores = [], []
-
-        def on_fit_task_begin(self, estimator, context):
-            pass
-
-        def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
-            self.tasks.append(context.task_name)
-            if context.task_name == "iteration":
-                self.scores.append(fitted_estimator.score(X))
-            return False
-
-        def teardown(self, estimator, context):
-            pass
-
-    recorder = Recorder()
-    model = clone(model).set_params(random_state=0).set_callbacks(recorder).fit(X)
-    assert recorder.tasks[-1] == "fit"
-    if model.solver == "em":
-        np.testing.assert_allclose(recorder.scores, model.lower_bounds_, rtol=1e-9)

@@ -1,0 +1,65 @@
+"""Every estimator of the package with data for it; the tests in ``test_estimators.py`` go through all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.datasets import load_digits, load_wine
+
+from skentropy import PPCA, ExponentialFamilyMixture, FactorAnalysis, GammaMixture, PoissonMixture
+
+COUNTS = load_digits().data[:300, [10, 11, 12, 20, 21, 27, 28, 43, 44, 51, 60]]
+AMOUNTS = load_wine().data[:, [0, 6, 12]]
+WINE = load_wine().data / load_wine().data.std(axis=0)
+
+
+@dataclass(frozen=True)
+class EstimatorCase:
+    """An estimator, complete data that it fits well, and what it cannot do.
+
+    Attributes
+    ----------
+    make : callable
+        Keyword arguments -> unfitted estimator, converging tightly.
+    X : ndarray
+    output : str
+        The method whose result stands for what the model says of rows, besides ``score_samples``.
+    sparse : bool
+        Whether CSR matrices are taken.
+    """
+
+    make: Callable[..., Any]
+    X: Any
+    output: str
+    sparse: bool = True
+
+    @property
+    def gaps(self) -> Any:
+        """The data with a tenth of the entries missing."""
+        missing = np.random.RandomState(3).uniform(size=self.X.shape) < 0.1
+        return np.where(missing, np.nan, self.X)
+
+
+def _maker(estimator: Any, *arguments: Any, **fixed: Any) -> Callable[..., Any]:
+    return lambda **options: estimator(*arguments, **{"random_state": 0, **fixed, **options})
+
+
+ESTIMATORS = {
+    "PoissonMixture": EstimatorCase(_maker(PoissonMixture, n_components=3, tol=1e-10), COUNTS, "predict_proba"),
+    "GammaMixture": EstimatorCase(_maker(GammaMixture, n_components=3, tol=1e-10), AMOUNTS, "predict_proba", sparse=False),
+    "ExponentialFamilyMixture": EstimatorCase(
+        _maker(ExponentialFamilyMixture, "bernoulli", n_components=3, prior_counts=0.5, tol=1e-10),
+        np.sign(COUNTS),
+        "predict_proba",
+    ),
+    "PPCA": EstimatorCase(_maker(PPCA, n_components=2), WINE, "transform"),
+    "PPCA-em": EstimatorCase(_maker(PPCA, n_components=2, solver="em", tol=1e-12), WINE, "transform", sparse=False),
+    "FactorAnalysis": EstimatorCase(_maker(FactorAnalysis, n_components=2), WINE, "transform"),
+    "FactorAnalysis-em": EstimatorCase(
+        _maker(FactorAnalysis, n_components=2, solver="em", tol=1e-12), WINE, "transform", sparse=False
+    ),
+}
+DEFAULTS = [PoissonMixture(), GammaMixture(), ExponentialFamilyMixture(), PPCA(), FactorAnalysis()]

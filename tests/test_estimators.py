@@ -1,0 +1,364 @@
+"""What holds for every estimator of the package."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from joblib import Parallel, delayed, parallel_config
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils import estimator_checks
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import skentropy
+
+from .common.estimators import DEFAULTS, ESTIMATORS, EstimatorCase
+
+FURTHER_CHECKS = [
+    "check_param_validation",
+    "check_parameters_default_constructible",
+    "check_dataframe_column_names_consistency",
+    "check_n_features_in_after_fitting",
+]
+TRANSFORMER_CHECKS = [
+    "check_set_output_transform",
+    "check_set_output_transform_pandas",
+    "check_set_output_transform_polars",
+    "check_global_output_transform_pandas",
+    "check_global_set_output_transform_polars",
+    "check_transformer_get_feature_names_out",
+    "check_transformer_get_feature_names_out_pandas",
+    "check_transformer_preserve_dtypes",
+]
+every = pytest.mark.parametrize("case", ESTIMATORS.values(), ids=ESTIMATORS)
+
+
+def said(case: EstimatorCase, model: Any, X: Any) -> Any:
+    """What a fitted model says of rows, row by row."""
+    return np.column_stack([model.score_samples(X), np.asarray(getattr(model, case.output)(X))])
+
+
+@pytest.mark.filterwarnings("ignore")
+@parametrize_with_checks(DEFAULTS)
+def test_scikit_learns_checks(estimator: Any, check: Any) -> None:
+    if (
+        getattr(check, "func", check).__name__ == "check_array_api_input"
+        and not estimator.__sklearn_tags__().array_api_support
+    ):
+        return  # it is for those that claim support; otherwise it only skips itself where SCIPY_ARRAY_API is not set
+    check(estimator)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("estimator", DEFAULTS, ids=lambda estimator: type(estimator).__name__)
+@pytest.mark.parametrize("check", FURTHER_CHECKS + TRANSFORMER_CHECKS)
+def test_checks_that_check_estimator_leaves_out(estimator: Any, check: str) -> None:
+    if check in TRANSFORMER_CHECKS and not hasattr(estimator, "transform"):
+        assert hasattr(estimator, "predict")
+        return
+    getattr(estimator_checks, check)(type(estimator).__name__, clone(estimator))
+
+
+def test_every_estimator_is_here() -> None:
+    exported = {name for name in skentropy.__all__ if isinstance(getattr(skentropy, name), type)}
+    estimators = {name for name in exported if hasattr(getattr(skentropy, name), "entropy_sum_score")}
+    assert estimators == {type(estimator).__name__ for estimator in DEFAULTS}
+    assert estimators <= {name.split("-")[0] for name in ESTIMATORS}
+    for name in skentropy.__all__:
+        assert getattr(skentropy, name) is not None
+
+
+# The contract: scores, entropy sums, criteria.
+
+
+@every
+@pytest.mark.parametrize("gaps", [False, True])
+def test_scores_and_entropy_sums_agree(case: EstimatorCase, gaps: bool) -> None:
+    X = case.gaps if gaps else case.X
+    weight = np.random.RandomState(0).randint(1, 4, size=len(X))
+    model = case.make().fit(X, sample_weight=weight)
+    loglik = weight @ model.score_samples(X)
+    n = weight.sum()
+    assert model.converged_
+    np.testing.assert_allclose(model.score(X, sample_weight=weight), loglik / n, rtol=1e-10)
+    np.testing.assert_allclose(model.lower_bound_, loglik / n, rtol=1e-9)
+    assert model.lower_bounds_[-1] == model.lower_bound_
+    assert len(model.lower_bounds_) == model.n_iter_
+    assert model.entropy_sum() is model.entropy_sum_
+    assert model.entropy_sum_score() == model.entropy_sum_.value
+    np.testing.assert_allclose(model.entropy_sum(X, sample_weight=weight).value, model.entropy_sum_.value, rtol=1e-9)
+    gap = model.entropy_sum_.value - model.lower_bound_
+    np.testing.assert_allclose(model.stationarity_gap(), gap, atol=1e-12)
+    np.testing.assert_allclose(model.stationarity_gap(X, sample_weight=weight), gap, atol=1e-9)
+    assert abs(gap) < 2e-5
+    k = model.n_parameters_
+    np.testing.assert_allclose(model.aic(X, sample_weight=weight), -2 * loglik + 2 * k, rtol=1e-9)
+    np.testing.assert_allclose(model.bic(X, sample_weight=weight), -2 * loglik + k * np.log(n), rtol=1e-9)
+    icl = model.bic(X, sample_weight=weight) + 2 * n * model.entropy_sum(X, sample_weight=weight).posterior
+    np.testing.assert_allclose(model.icl(X, sample_weight=weight), icl, rtol=1e-9)
+
+
+@every
+def test_bounds_never_fall_and_interleave_with_entropy_sums(case: EstimatorCase) -> None:
+    X, rounding = case.gaps, 1e-11
+    model = case.make(accelerate=False, tol=1e-7).fit(X)
+    bounds, sums = model.lower_bounds_, [terms.value for terms in model.entropy_sums_]
+    assert len(bounds) == len(sums) == model.n_iter_ > 3
+    if any(terms.penalty for terms in model.entropy_sums_):
+        # What rises is the penalised objective; the bounds need not.
+        assert abs(sums[-1] - bounds[-1]) < 1e-3
+        return
+    assert np.all(np.diff(bounds) >= -rounding * np.abs(bounds[0]))
+    assert np.all(np.less_equal(sums, np.array(bounds) + rounding * np.abs(bounds[0])))
+    assert np.all(np.less_equal(bounds[:-1], np.array(sums[1:]) + rounding * np.abs(bounds[0])))
+
+
+@every
+def test_missing_entries_are_marginalised(case: EstimatorCase) -> None:
+    model = case.make().fit(case.gaps)
+    assert np.isfinite(said(case, model, case.gaps)).all()
+    nothing = np.full((2, case.X.shape[1]), np.nan)
+    np.testing.assert_allclose(model.score_samples(nothing), 0.0, atol=1e-12)
+    # Draws of the model with entries deleted at random: the density of what is left is that of the marginal, so that
+    # log-densities of a feature alone add up to no more than the joint one on average.
+    drawn = model.sample(4000, random_state=0)
+    X = drawn[0] if isinstance(drawn, tuple) else drawn
+    marginals = np.zeros(len(X))
+    for column in range(X.shape[1]):
+        alone = np.full(X.shape, np.nan)
+        alone[:, column] = X[:, column]
+        marginals += model.score_samples(alone)
+    assert marginals.mean() < model.score(X)
+
+
+# What does not matter.
+
+
+@every
+def test_weights_are_copies_and_order_is_nothing(case: EstimatorCase) -> None:
+    X, rng = case.X, np.random.RandomState(1)
+    repeats = rng.randint(0, 4, size=len(X))
+    order = rng.permutation(len(X))
+    weighted = case.make().fit(X, sample_weight=repeats)
+    for other in (
+        case.make().fit(np.repeat(X, repeats, axis=0)),
+        case.make().fit(np.r_[X, X], sample_weight=np.r_[repeats, repeats] / 2),
+        case.make().fit(X[order], sample_weight=repeats[order]),
+        case.make().fit(X[repeats > 0], sample_weight=repeats[repeats > 0]),
+    ):
+        np.testing.assert_allclose(other.lower_bound_, weighted.lower_bound_, rtol=1e-9)
+        np.testing.assert_allclose(other.score_samples(X), weighted.score_samples(X), rtol=1e-3, atol=1e-3)
+
+
+@every
+def test_containers_give_the_same_fit(case: EstimatorCase, tmp_path: Any) -> None:
+    X = case.X
+    reference = case.make().fit(X)
+    on_disk = np.memmap(tmp_path / "x", dtype=np.float64, mode="w+", shape=X.shape)
+    on_disk[:] = X
+    names = [f"column {j}" for j in range(X.shape[1])]
+    frames = [pd.DataFrame(X, columns=names), pl.DataFrame(X, schema=names)]
+    matrices = [sparse.csr_matrix(X), sparse.csr_array(X), sparse.csc_matrix(X)] if case.sparse else []
+    for other in (on_disk, np.asfortranarray(X), X.tolist(), X[::-1][::-1], *frames, *matrices):
+        fit = case.make().fit(other)
+        np.testing.assert_allclose(fit.lower_bound_, reference.lower_bound_, rtol=1e-9)
+        np.testing.assert_allclose(said(case, fit, other), said(case, reference, X), rtol=1e-5, atol=1e-5)
+        if any(other is frame for frame in frames):
+            assert list(fit.feature_names_in_) == names
+
+
+@every
+def test_float32_stays_float32(case: EstimatorCase) -> None:
+    X = case.X.astype(np.float32)
+    single, double = case.make().fit(X), case.make().fit(X.astype(np.float64))
+    assert single.score_samples(X).dtype == getattr(single, case.output)(X).dtype == np.float32
+    # Half of the smallest positive single is no single; criteria of all models at once are scores, not parameters.
+    double_anyway = {"zero_substitutes_", "entropy_sum_path_", "bic_path_"}
+    for name, value in vars(single).items():
+        if isinstance(value, np.ndarray) and value.dtype.kind == "f" and not name.startswith("_"):
+            assert value.dtype == (np.float64 if name in double_anyway else np.float32), name
+    np.testing.assert_allclose(single.lower_bound_, double.lower_bound_, rtol=1e-9)
+    np.testing.assert_allclose(single.score(X), double.score(X), rtol=1e-5)
+
+
+@every
+def test_rows_are_scored_each_alone(case: EstimatorCase) -> None:
+    model = case.make().fit(case.X)
+    X = case.gaps
+    whole = said(case, model, X)
+    np.testing.assert_allclose(said(case, model, X[::-1])[::-1], whole, rtol=1e-9, atol=1e-12)
+    some = np.concatenate([said(case, model, X[i : i + 1]) for i in range(0, 40)])
+    np.testing.assert_allclose(some, whole[:40], rtol=1e-9, atol=1e-12)
+
+
+# Processes, threads, copies.
+
+
+@every
+def test_copies(case: EstimatorCase) -> None:
+    model = case.make().fit(case.X)
+    for again in (pickle.loads(pickle.dumps(model)), clone(model).fit(case.X)):
+        np.testing.assert_array_equal(said(case, again, case.X), said(case, model, case.X))
+        assert again.entropy_sum() == model.entropy_sum()
+
+
+@every
+def test_skops_needs_few_trusted_types(case: EstimatorCase) -> None:
+    sio = pytest.importorskip("skops.io")
+    model = case.make().fit(case.X)
+    data = sio.dumps(model)
+    untrusted = sio.get_untrusted_types(data=data)
+    assert all(name.startswith("skentropy.") for name in untrusted)
+    assert len(untrusted) <= 3
+    again = sio.loads(data, trusted=untrusted)
+    np.testing.assert_array_equal(said(case, again, case.X), said(case, model, case.X))
+    assert again.entropy_sum_ == model.entropy_sum_
+
+
+@every
+def test_threads_and_processes_change_no_bit(case: EstimatorCase) -> None:
+    alone = case.make(n_init=2).fit(case.X)
+    fits = [case.make(n_init=2, n_jobs=2).fit(case.X)]
+    threads = [threading.Thread(target=lambda: fits.append(case.make(n_init=2).fit(case.X))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(fits) == 5
+    for fit in fits:
+        np.testing.assert_array_equal(said(case, fit, case.X), said(case, alone, case.X))
+
+
+def test_loky() -> None:
+    cases = list(ESTIMATORS.values())
+    with parallel_config(backend="loky"):
+        fits = Parallel(n_jobs=2)(delayed(case.make().fit)(case.X) for case in cases)
+    for case, fit in zip(cases, fits, strict=True):
+        np.testing.assert_array_equal(said(case, fit, case.X), said(case, case.make().fit(case.X), case.X))
+
+
+# As part of scikit-learn.
+
+
+@every
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_grid_search_and_pipeline(case: EstimatorCase) -> None:
+    pipeline = make_pipeline(FunctionTransformer(), case.make())
+    name = pipeline.steps[-1][0]
+    search = GridSearchCV(pipeline, {f"{name}__n_components": [1, 2]}, cv=3).fit(case.X)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert search.best_score_ == search.cv_results_["mean_test_score"].max()
+    np.testing.assert_allclose(search.score(case.X), search.best_estimator_[-1].score(case.X))
+    assert len(getattr(search, case.output)(case.X)) == len(case.X)
+
+
+@every
+def test_sample(case: EstimatorCase) -> None:
+    model = case.make().fit(case.X)
+    first, again = (model.sample(20_000, random_state=1) for _ in range(2))
+    X, same = (drawn[0] if isinstance(drawn, tuple) else drawn for drawn in (first, again))
+    np.testing.assert_array_equal(X, same)
+    deviation = (X.mean(axis=0) - case.X.mean(axis=0)) / (case.X.std(axis=0) + 1e-9)
+    assert np.abs(deviation[case.X.std(axis=0) > 0]).max() < 0.1
+    # The mean log-density of draws is minus the entropy of the model: held-out rows of the model itself.
+    assert abs(model.score(X[:10_000]) - model.score(X[10_000:])) < 0.2 * X.shape[1] ** 0.5
+    with pytest.raises(ValueError, match="n_samples"):
+        model.sample(0)
+
+
+@every
+def test_warm_start_and_verbose(case: EstimatorCase, capsys: pytest.CaptureFixture[str]) -> None:
+    X = case.gaps
+    model = case.make(warm_start=True, verbose=2, verbose_interval=1).fit(X)
+    printed = capsys.readouterr().out
+    for word in ("Initialization 0", "Iteration 1", "time lapse", "ll change", "converged"):
+        assert word in printed
+    steps, bound = model.n_iter_, model.lower_bound_
+    model.fit(X)
+    assert model.n_iter_ <= steps
+    np.testing.assert_allclose(model.lower_bound_, bound, rtol=1e-8)
+    with pytest.warns(ConvergenceWarning, match="max_iter=2"):
+        case.make(max_iter=2, tol=0.0, accelerate=False).fit(X)
+
+
+@every
+@pytest.mark.parametrize("n_init", [1, 3])
+def test_callbacks(case: EstimatorCase, n_init: int) -> None:
+    callback = pytest.importorskip("sklearn.callback", reason="scikit-learn has callbacks from version 1.9")
+    X = case.gaps
+
+    class Recorder:
+        scores: list[float]
+
+        def setup(self, estimator: Any, context: Any) -> None:
+            self.scores = []
+
+        def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
+            pass
+
+        def on_fit_task_end(self, estimator: Any, context: Any, *, fitted_estimator: Any = None) -> bool:
+            if context.task_name == "iteration":
+                self.scores.append(fitted_estimator.score(X))
+            return False
+
+        def teardown(self, estimator: Any, context: Any) -> None:
+            pass
+
+    recorder = Recorder()
+    model = case.make(n_init=n_init, accelerate=False, tol=1e-4)
+    model.set_callbacks(recorder, callback.ProgressBar()).fit(X)
+    assert len(recorder.scores) >= model.n_iter_
+    if n_init == 1:
+        same = np.isclose(recorder.scores, model.lower_bounds_, rtol=1e-9, atol=0.0)
+        assert same[-1]
+        assert same.sum() >= len(same) - 1  # an attempt at a limit that is not kept shows for one step
+
+
+# Bad input.
+
+
+@every
+def test_bad_input(case: EstimatorCase) -> None:
+    X = case.X
+    with pytest.raises(NotFittedError):
+        case.make().score(X)
+    with pytest.raises(NotFittedError):
+        case.make().entropy_sum()
+    with pytest.raises(ValueError, match="infinity"):
+        case.make().fit(np.where(X.mean() < X, np.inf, X))
+    with pytest.raises(ValueError, match="sample_weight is zero"):
+        case.make().fit(X, sample_weight=np.zeros(len(X)))
+    with pytest.raises(ValueError, match=r"[Nn]egative|non-negative"):
+        case.make().fit(X, sample_weight=np.linspace(-1, 1, len(X)))
+    with pytest.raises(ValueError, match="sample_weight"):
+        case.make().fit(X, sample_weight=np.ones(3))
+    hollow = X.copy()
+    hollow[:, 1] = np.nan
+    with pytest.raises(ValueError, match="column 1"):
+        case.make().fit(hollow)
+    with pytest.raises(ValueError, match="n_components"):
+        case.make(n_components=-1).fit(X)
+    with pytest.raises(ValueError, match="features"):
+        case.make().fit(X).score(X[:, 1:])
+
+
+@every
+def test_fit_leaves_its_input_alone(case: EstimatorCase) -> None:
+    for X in (case.X.copy(), case.gaps):
+        before = X.copy()
+        X.setflags(write=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            case.make().fit(X)
+        np.testing.assert_array_equal(X, before)
