@@ -35,15 +35,19 @@ class Moments:
         total = float(len(X) if weight is None else weight.sum())
         if total == 0.0:
             return cls(0.0, np.zeros(X.shape[1]), np.zeros((X.shape[1], X.shape[1])))
-        origin = X[:_ORIGIN_ROWS].mean(axis=0)
-        centred = X - origin
+        start = X[:_ORIGIN_ROWS]
+        origin = start.mean(axis=0)
+        # Rows that lie about zero anyway need no copy.
+        about_zero = bool((origin**2 <= start.var(axis=0)).all())
+        centred = X if about_zero else X - origin
+        if about_zero:
+            origin = np.zeros_like(origin)
         mean = (np.ones(len(X)) if weight is None else weight) @ centred / total
         scatter = _gram(centred, weight)
         if (np.diag(scatter) >= 2.0 * total * mean**2).all():
             scatter -= total * np.outer(mean, mean)
         else:
-            centred -= mean
-            scatter = _gram(centred, weight)
+            scatter = _gram(centred - mean, weight)
         return cls(total, origin + mean, scatter)
 
     @classmethod
@@ -64,7 +68,7 @@ class Moments:
         """Moments of a table, block by block."""
         least = 2**20 // (_ROWS_PER_FEATURE * X.shape[1])
         rows = Rows(X, weight, row_bytes=max(min(8 * X.shape[1], least), 1))
-        if X.shape[1] >= _SMALL_PRODUCT:
+        if X.shape[1] >= _SMALL_PRODUCT or X.shape[0] <= rows.block_size:
             return rows.sum(cls.of_block)
         with thread_pool(blas_threads()) as pool:
             return rows.sum(cls.of_block, pool)

@@ -15,6 +15,8 @@ from .._typing import Array, FloatArray, Matrix
 # Up to this many features (or rows) a full decomposition of a small matrix is faster than products with it.
 _SMALL = 250
 _OVERSAMPLES = 10
+# Variances within this factor count as of one order.
+_LEVEL = 1e3
 # Rounding errors of a variance, relative to the squared mean, in units of machine epsilon squared.
 _CONSTANT_UNITS = 64.0
 
@@ -106,11 +108,18 @@ class MatrixCovariance(Covariance):
         return MatrixCovariance(self.mean * scale, self.matrix * scale * scale[:, np.newaxis])
 
     def decompose(self) -> Spectrum:
-        _, vectors = linalg.eigh(self.matrix, check_finite=False, driver="evd")
+        values, vectors = linalg.eigh(self.matrix, check_finite=False, driver="evd")
+        if self.n_features > _SMALL and self._is_level():
+            return Spectrum(np.maximum(values, 0.0)[::-1], vectors[:, ::-1], 0.0)
         # An eigenvalue's error is relative to the largest one; that of a Rayleigh quotient by a factor of the matrix,
         # whose entries are accurate relative to their own columns, is not.
         values = (self._factor() @ vectors) ** 2
         return _sorted(values.sum(axis=0), vectors)
+
+    def _is_level(self) -> bool:
+        """Whether all variances are of one order, so that entries are as accurate as eigenvalues."""
+        varying = self.variances[self.variances > 0]
+        return bool(varying.size and varying.max() <= _LEVEL * varying.min())
 
     def _factor(self) -> FloatArray:
         """R with R'R = S, by Cholesky decomposition of the correlation matrix with pivoting."""
