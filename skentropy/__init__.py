@@ -1,5 +1,6 @@
 """Latent-variable estimators whose evidence lower bound is, once learning has converged, a sum of entropies."""
 
+from ._reading import RowBlocks
 from .decomposition import PPCA, FactorAnalysis
 from .entropy import EntropySum
 from .mixture import ExponentialFamilyMixture, GammaMixture, PoissonMixture
@@ -13,5 +14,6 @@ __all__ = [
     "FactorAnalysis",
     "GammaMixture",
     "PoissonMixture",
+    "RowBlocks",
     "__version__",
 ]

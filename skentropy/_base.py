@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted
 
 from ._callbacks import CallbackSupportMixin
 from ._typing import ArrayLike, FloatArray, Matrix
@@ -179,8 +179,8 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
         return -2.0 * evaluation.weight * evaluation.elbo + float(np.log(evaluation.weight)) * self.n_parameters_
 
 
-def check_weights(sample_weight: ArrayLike | None, X: Matrix) -> FloatArray | None:
-    """Sample weights as an array, or None.
+def check_weights(sample_weight: ArrayLike | None, X: Matrix, *, all_zero: bool = False) -> FloatArray | None:
+    """Sample weights as an array, or None; ``all_zero`` says that all may be zero, in a part of the data.
 
     Raises
     ------
@@ -191,7 +191,10 @@ def check_weights(sample_weight: ArrayLike | None, X: Matrix) -> FloatArray | No
     if sample_weight is None:
         return None
     if not np.asarray(sample_weight).any():
-        raise ValueError("All of sample_weight is zero; at least one row must have a positive weight.")
+        if not all_zero:
+            raise ValueError("All of sample_weight is zero; at least one row must have a positive weight.")
+        check_consistent_length(sample_weight, X)
+        return np.zeros(X.shape[0])
     weight: FloatArray = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
     positive = weight[weight > 0]
     if positive.min() < _WEIGHTS[0] or positive.max() > _WEIGHTS[1]:

@@ -1,16 +1,18 @@
-"""Where data come from: a table read in blocks of rows, and additive statistics summed over the blocks."""
+"""Where data come from: rows, wherever they are, and additive statistics summed over blocks of them."""
 
 from __future__ import annotations
 
+import operator
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache, reduce
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from scipy import sparse
@@ -25,6 +27,8 @@ _WORKING_SET_BYTES = 2**20
 _BLOCK_SIZES = (256, 8192)
 # Rows that a thread takes at a time, in blocks. Part of the order of summation, hence independent of n_jobs.
 _BLOCKS_PER_CHUNK = 8
+# A row's index is that of its part, and below these bits its place in the part.
+_PART_BITS = 40
 # Chunks that may wait for a thread or, done, for their turn in the sum.
 _LOOKAHEAD = 16
 
@@ -43,20 +47,85 @@ class Block:
         return int(self.X.shape[0])
 
     @property
+    def index(self) -> Array:
+        """What the rows are called in their source."""
+        return np.arange(self.start, self.start + self.n_rows)
+
+    @property
     def total_weight(self) -> float:
         return float(self.n_rows) if self.weight is None else float(self.weight.sum())
 
 
-class Rows:
-    """A table as blocks of rows.
+@dataclass(frozen=True)
+class RowTotals:
+    """Number of rows, and their total weight."""
+
+    n_rows: int
+    weight: float
+
+    @classmethod
+    def of_block(cls, block: Block) -> RowTotals:
+        return cls(block.n_rows, block.total_weight)
+
+    def __add__(self, other: RowTotals) -> RowTotals:
+        return RowTotals(self.n_rows + other.n_rows, self.weight + other.weight)
+
+
+class Prepared(Protocol):
+    """Something made of the rows of each part of a source, kept where the part is."""
+
+    def sum(self, function: Callable[[Any], Statistics]) -> Statistics:
+        """Sum of function(what was made of a part) over the parts."""
+
+
+class Source(ABC):
+    """Rows that statistics can be summed over.
+
+    Attributes
+    ----------
+    n_features : int
+    dtype : numpy dtype
+        That of results: float32 for float32, else float64. All computations are in double precision.
+    is_sparse : bool
+    """
+
+    n_features: int
+    dtype: np.dtype[Any]
+    is_sparse: bool
+
+    @abstractmethod
+    def sum(self, function: Callable[[Block], Statistics], pool: ThreadPoolExecutor | None = None) -> Statistics:
+        """Sum of function(block) over all blocks, in an order that no pool changes."""
+
+    @abstractmethod
+    def map(self, function: Callable[[Block], Array], pool: ThreadPoolExecutor | None = None) -> Any:
+        """function(block) of all blocks, an array with one row a row of the block, as one array."""
+
+    @abstractmethod
+    def take(self, index: Array, weight: FloatArray) -> Block:
+        """Some rows, by what ``Block.index`` calls them, as one block with other weights."""
+
+    @abstractmethod
+    def prepare(self, function: Callable[[Rows], Any]) -> Prepared:
+        """Something made once of the rows of each part, to be summed over many times; None is left out."""
+
+    @cached_property
+    def totals(self) -> RowTotals:
+        return self.sum(RowTotals.of_block)
+
+
+class Rows(Source):
+    """A table in memory, or mapped into it, as blocks of rows.
 
     Parameters
     ----------
     X : ndarray, memmap or CSR matrix of shape (n_samples, n_features)
-        Never copied whole; all becomes float64 block by block. ``dtype`` is that of results: float32 for float32.
+        Never copied whole; all becomes float64 block by block.
     sample_weight, exposure : ndarray of shape (n_samples,) or None
     row_bytes : int
         Bytes that one row takes in the caller's computation; decides the size of a block.
+    part : int
+        Which part of a larger source the table is.
     """
 
     def __init__(
@@ -66,24 +135,29 @@ class Rows:
         exposure: FloatArray | None = None,
         *,
         row_bytes: int = 1,
+        part: int = 0,
     ) -> None:
         self.X = X
         self.sample_weight = sample_weight
         self.exposure = exposure
-        self.dtype = np.dtype(np.float32 if X.dtype == np.float32 else np.float64)
+        self.n_features = int(X.shape[1])
+        self.dtype = result_dtype(X.dtype)
+        self.is_sparse = sparse.issparse(X)
         self.block_size = int(np.clip(_WORKING_SET_BYTES // max(row_bytes, 1) // 64 * 64, *_BLOCK_SIZES))
+        self._first = part << _PART_BITS
 
     @property
-    def shape(self) -> tuple[int, int]:
-        return int(self.X.shape[0]), int(self.X.shape[1])
+    def n_rows(self) -> int:
+        return int(self.X.shape[0])
 
-    @property
-    def total_weight(self) -> float:
-        return float(self.shape[0]) if self.sample_weight is None else float(self.sample_weight.sum())
+    @cached_property
+    def totals(self) -> RowTotals:
+        weight = self.n_rows if self.sample_weight is None else self.sample_weight.sum()
+        return RowTotals(self.n_rows, float(weight))
 
     def block(self, start: int) -> Block:
         """The block of rows from start on."""
-        rows = slice(start, min(start + self.block_size, self.shape[0]))
+        rows = slice(start, min(start + self.block_size, self.n_rows))
         X = self.X[rows]
         if not sparse.issparse(X):
             X = np.asarray(X)  # a memmap's slice costs more in every operation than an array
@@ -91,24 +165,25 @@ class Rows:
             X=X.astype(np.float64, copy=False),
             weight=None if self.sample_weight is None else self.sample_weight[rows],
             exposure=None if self.exposure is None else self.exposure[rows],
-            start=start,
+            start=self._first + start,
         )
 
     def take(self, index: Array, weight: FloatArray) -> Block:
-        """Some rows as one block, in double precision, with other weights."""
+        index = index - self._first
         exposure = None if self.exposure is None else self.exposure[index]
         return Block(self.X[index].astype(np.float64), weight, exposure, start=0)
 
+    def prepare(self, function: Callable[[Rows], Any]) -> Prepared:
+        return _One(function(self))
+
     def sum(self, function: Callable[[Block], Statistics], pool: ThreadPoolExecutor | None = None) -> Statistics:
-        """Sum of function(block) over all blocks, in an order that no pool changes."""
-        return _total(self._by_chunk(lambda blocks: _total(map(function, blocks)), pool))
+        return total(self._by_chunk(lambda blocks: total(map(function, blocks)), pool))
 
     def map(self, function: Callable[[Block], Array], pool: ThreadPoolExecutor | None = None) -> Array:
-        """function(block) of all blocks, an array with one row a row of the block, as one array."""
         return np.concatenate(list(self._by_chunk(lambda blocks: np.concatenate([*map(function, blocks)]), pool)))
 
     def _by_chunk(self, function: Callable[[Iterator[Block]], Any], pool: ThreadPoolExecutor | None) -> Iterator[Any]:
-        n, step = self.shape[0], self.block_size * _BLOCKS_PER_CHUNK
+        n, step = self.n_rows, self.block_size * _BLOCKS_PER_CHUNK
         chunks = (range(start, min(start + step, n), self.block_size) for start in range(0, n, step))
 
         def of_chunk(starts: range) -> Any:
@@ -117,12 +192,29 @@ class Rows:
         return map(of_chunk, chunks) if pool is None or n <= step else _map_in_order(pool, of_chunk, chunks)
 
 
-def _total(terms: Any) -> Any:
-    terms = iter(terms)
-    total = next(terms)
-    for term in terms:
-        total = total + term
-    return total
+@dataclass(frozen=True)
+class _One:
+    """What was made of a source with one part."""
+
+    value: Any
+
+    def sum(self, function: Callable[[Any], Statistics]) -> Statistics:
+        return function(self.value)
+
+
+def total(terms: Any) -> Any:
+    """The sum of at least one term, from left to right."""
+    return reduce(operator.add, terms)
+
+
+def result_dtype(dtype: Any) -> np.dtype[Any]:
+    """The type of results: that of the data where it is float32, else float64."""
+    return np.dtype(np.float32 if dtype == np.float32 else np.float64)
+
+
+def part_of(index: Array) -> Array:
+    """Which part of its source each row is of."""
+    return index >> _PART_BITS
 
 
 def _map_in_order(pool: ThreadPoolExecutor, function: Callable[[Any], Any], items: Iterator[Any]) -> Iterator[Any]:

@@ -24,7 +24,7 @@ def test_blocks_cover_every_row_once() -> None:
     assert len(starts) == 20_000
     assert set(starts) == set(range(0, 20_000, table.block_size))
     np.testing.assert_array_equal(table.map(lambda block: block.X), table.X)
-    assert table.sum(lambda block: block.total_weight) == table.total_weight == 20_000 * 19_999 / 2
+    assert table.sum(lambda block: block.total_weight) == table.totals.weight == 20_000 * 19_999 / 2
 
 
 def test_the_size_of_a_block_depends_on_the_working_set_alone() -> None:

@@ -116,7 +116,7 @@ def run_one(job: dict) -> dict:
 
         X = load(job["problem"])
         (W, psi), wall, cpu = timed(lambda: fit_factors(job["method"], X, job["k"]))
-        moments = Moments.of_rows(X)
+        moments = Moments.of_table(X)
         scale = np.sqrt(np.diag(moments.covariance))
         correlation = MatrixCovariance(moments.mean, moments.covariance / scale / scale[:, np.newaxis])
         model = LinearGaussian.of(moments.mean, W / scale[:, np.newaxis], psi / scale**2)

@@ -5,28 +5,31 @@ from __future__ import annotations
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable
+from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from joblib import effective_n_jobs
-from scipy import sparse
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from sklearn.utils.validation import check_array, check_is_fitted
 
-from .._base import Evaluation, LatentVariableModel, check_weights, list_columns
-from .._blocks import Rows, thread_pool
+from .._base import Evaluation, LatentVariableModel, list_columns
+from .._blocks import Block, Prepared, Rows, Source, thread_pool
+from .._columns import survey_columns
 from .._em import Run, best_of, run_em
 from .._monitor import Monitor
-from .._typing import Array, ArrayLike, FloatArray, Matrix
+from .._reading import Reader
+from .._typing import Array, ArrayLike, FloatArray
 from ..entropy import EntropySum
 from ._em_model import GaussianModel, Table
 from ._gaussian import LinearGaussian
 from ._information import StandardErrors, standard_errors
 from ._moments import Moments
+from ._moments import row_bytes as moments_row_bytes
 from ._spectrum import Covariance, MatrixCovariance, RowsCovariance
 
 _FLOATS = (np.float64, np.float32)
@@ -68,11 +71,11 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     _moments: Moments | None
 
     @abstractmethod
-    def _takes_moments(self, X: Matrix) -> bool:
+    def _takes_moments(self, rows: Source) -> bool:
         """Whether complete rows like these are fitted by their moments."""
 
     @abstractmethod
-    def _fit_rows(self, X: Matrix, weight: FloatArray | None) -> dict[str, Any]:
+    def _fit_rows(self, rows: Rows) -> dict[str, Any]:
         """Fit complete rows by products with them, and return the fitted attributes."""
 
     @abstractmethod
@@ -134,21 +137,22 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         ConvergenceWarning
             If ``max_iter`` steps did not suffice, or a noise variance ended on its lower bound.
         """
-        X = self._validate(X, reset=True, min_samples=2)
-        weight = check_weights(sample_weight, X)
-        self._check_n_components(min(X.shape), "min(n_samples, n_features)")
+        rows = self._reader(moments_row_bytes).read(self, X, sample_weight, reset=True, min_samples=2)
+        self._check_n_components(min(rows.totals.n_rows, rows.n_features), "min(n_samples, n_features)")
         self._moments = None
-        moments = Moments.of_rows(X, weight) if self._takes_moments(X) else None
+        moments = Moments.of_rows(rows) if self._takes_moments(rows) else None
         # The mean tells of gaps without another pass.
-        incomplete = self._incomplete(X) if moments is None else bool(np.isnan(moments.mean).any())
-        if incomplete or self.solver == "em":
-            attributes, monitor = self._fit_em(X, weight)
+        incomplete = self.solver == "em" or (_is_incomplete(rows) if moments is None else bool(np.isnan(moments.mean).any()))
+        if incomplete:
+            attributes, monitor = self._fit_em(rows, X)
         else:
             monitor = Monitor(self, 1, lambda run: {}, {"X": X})
-            if moments is None:
-                attributes = self._fit_rows(X, weight)
+            if moments is not None:
+                attributes, self._moments = self._fit_moments(moments, rows.dtype), moments
+            elif isinstance(rows, Rows):
+                attributes = self._fit_rows(rows)
             else:
-                attributes, self._moments = self._fit_moments(moments, X.dtype), moments
+                raise ValueError(f"solver={self.solver!r} needs X in memory; use 'covariance_eigh' or 'em' here.")
         self._finish(attributes, monitor)
         return self
 
@@ -178,42 +182,24 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             If X has missing values, or the model was fitted by ``fit`` in a way that leaves no moments to add to.
         """
         first = not hasattr(self, "components_")
-        X = self._validate(X, reset=first, min_samples=1)
-        if self._incomplete(X):
+        rows = self._reader(moments_row_bytes).read(self, X, sample_weight, reset=first)
+        self._check_n_components(rows.n_features, "n_features")
+        moments = Moments.of_rows(rows)
+        if np.isnan(moments.mean).any():
             raise ValueError("partial_fit takes complete rows; X has missing values (NaN). Use fit, or leave such rows out.")
-        weight = check_weights(sample_weight, X)
-        self._check_n_components(X.shape[1], "n_features")
-        moments = Moments.of_rows(X, weight)
         if not first:
             if self._moments is None:
                 raise ValueError(
                     f"The fit before this one kept no moments that partial_fit could add to (solver={self.solver!r}, "
-                    f"{X.shape[1]} features); call partial_fit from the first batch on."
+                    f"{rows.n_features} features); call partial_fit from the first batch on."
                 )
             moments = self._moments.discounted(self.forgetting_factor) + moments
-        self._finish(self._fit_moments(moments, X.dtype))
+        self._finish(self._fit_moments(moments, rows.dtype))
         self._moments = moments
         return self
 
-    def _validate(self, X: ArrayLike, *, reset: bool, min_samples: int = 1) -> Matrix:
-        rows: Any = validate_data(
-            self,
-            X,
-            reset=reset,
-            accept_sparse="csr",
-            dtype=_FLOATS,
-            ensure_all_finite="allow-nan",
-            ensure_min_samples=min_samples,
-        )
-        if sparse.issparse(rows) and np.isnan(rows.data).any():
-            raise ValueError(
-                "Sparse X must be complete, but it contains NaN; make it dense to have missing values marginalised."
-            )
-        return rows
-
-    @staticmethod
-    def _incomplete(X: Matrix) -> bool:
-        return not sparse.issparse(X) and bool(np.isnan(X.sum(dtype=np.float64)))
+    def _reader(self, row_bytes: Callable[[int], int]) -> Reader:
+        return Reader(sparse="complete", dtype=_FLOATS, row_bytes=row_bytes)
 
     def _check_n_components(self, largest: int, what: str) -> None:
         if isinstance(self.n_components, Integral) and int(self.n_components) > largest:
@@ -254,17 +240,17 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             "converged_": converged,
         }
 
-    def _fit_em(self, X: Matrix, weight: FloatArray | None) -> tuple[dict[str, Any], Monitor]:
-        if sparse.issparse(X):
+    def _fit_em(self, rows: Source, X: ArrayLike) -> tuple[dict[str, Any], Monitor]:
+        if rows.is_sparse:
             raise ValueError("solver='em' needs dense X; for sparse X choose another solver.")
         k = self._em_components()
-        model, location, scale = self._em_model(X, weight)
-        d, dtype = X.shape[1], X.dtype
+        model, location, scale = self._em_model(rows)
+        d, dtype = rows.n_features, rows.dtype
         starts = check_random_state(self.random_state).randint(np.iinfo(np.int32).max, size=self.n_init)
         warm = self.warm_start and hasattr(self, "components_") and self.components_.shape == (k, d)
         n_init = 1 if warm else self.n_init
         with thread_pool(1):
-            covariance, imputed = self._imputed_covariance(model.table), not model.table.patterns.all()
+            covariance, imputed = imputed_covariance(model.tables), not model.complete
 
         def attributes_of(run: Run) -> dict[str, Any]:
             state = run.state
@@ -316,25 +302,16 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             )
         return int(self.n_components)
 
-    def _em_model(self, X: Matrix, weight: FloatArray | None) -> tuple[GaussianModel, FloatArray, FloatArray]:
+    def _em_model(self, rows: Source) -> tuple[GaussianModel, FloatArray, FloatArray]:
         """The model for centred and scaled data, and the centre and scale."""
-        X = X.astype(np.float64)
-        mass = np.ones(len(X)) if weight is None else weight
-        observed = ~np.isnan(X)
-        totals = mass @ observed
-        if not totals.all():
-            unobserved = list_columns(self, np.flatnonzero(totals == 0))
+        columns = rows.sum(survey_columns)
+        if not columns.weight.all():
+            unobserved = list_columns(self, np.flatnonzero(columns.weight == 0))
             raise ValueError(f"X has no observed value in {unobserved}; leave such columns out.")
-        empty = int((~observed.any(axis=1)).sum())
-        if empty:
-            message = f"{empty} rows of X have no observed value; they carry no information."
+        if columns.n_empty_rows:
+            message = f"{columns.n_empty_rows} rows of X have no observed value; they carry no information."
             warnings.warn(message, UserWarning, stacklevel=5)
-        origin = np.nanmax(X, axis=0)
-        X -= origin
-        shift = mass @ np.nan_to_num(X) / totals
-        X -= shift
-        variances = mass @ np.nan_to_num(X) ** 2 / totals
-        location = origin + shift
+        location, variances = columns.mean, columns.variance
         rounding = 64.0 * (np.finfo(np.float64).eps * location) ** 2
         variances = np.where(variances <= rounding, 0.0, variances)
         typical = float(variances[variances > 0].mean()) if variances.any() else 1.0
@@ -342,23 +319,13 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             scale = np.full(len(location), np.sqrt(typical))
         else:
             scale = np.sqrt(np.where(variances > 0, variances, typical))
-        X /= scale
         model = GaussianModel(
-            Table.of(X, weight),
+            rows.prepare(partial(Table.of_rows, location=location, scale=scale)),
             isotropic=self._isotropic,
             floor=self._em_floor(variances / scale**2),
             log_scale=np.log(scale),
         )
         return model, location, scale
-
-    @staticmethod
-    def _imputed_covariance(table: Table) -> Covariance:
-        """The covariance with means for what is missing, in which to start."""
-        n, d = table.values.shape
-        if n < d:
-            return RowsCovariance.of(table.values, table.weight)
-        moments = Moments.of_rows(table.values, table.weight)
-        return MatrixCovariance(moments.mean, moments.covariance)
 
     # The fitted model.
 
@@ -373,22 +340,25 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             return LinearGaussian.of(mean, loadings @ np.linalg.cholesky(correlation), noise)
         return LinearGaussian(mean, loadings, noise, correlation)
 
-    def _rows(self, X: ArrayLike, weight: Any = None) -> Rows:
+    def _rows(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> Source:
         check_is_fitted(self, "components_")
-        X = self._validate(X, reset=False)
-        return Rows(X, check_weights(weight, X), row_bytes=8 * (3 * X.shape[1] + 4 * len(self.components_)))
-
-    def _map(self, function: Callable[[Matrix], FloatArray], rows: Rows) -> FloatArray:
-        """function of all blocks of rows, in double precision."""
-        with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
-            return rows.map(lambda block: function(block.X), pool)
+        reader = self._reader(partial(evaluation_row_bytes, len(self.components_)))
+        return reader.read(self, X, sample_weight)
 
     def _evaluate(self, X: ArrayLike, sample_weight: ArrayLike | None, **row_data: Any) -> Evaluation:
+        if row_data:
+            raise TypeError(f"{type(self).__name__} takes no {', '.join(row_data)}.")
         parameters, rows = self._parameters(), self._rows(X, sample_weight)
-        columns = self._map(parameters.evaluate, rows)
-        elbo, posterior, observable = np.average(columns, axis=0, weights=rows.sample_weight).tolist()
-        terms = EntropySum(posterior, parameters.entropy_sum().prior, observable)
-        return Evaluation(elbo, terms, rows.total_weight)
+        with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
+            sums = rows.sum(partial(_weighted_terms, parameters), pool)
+        elbo, posterior, observable = (sums / rows.totals.weight).tolist()
+        return Evaluation(elbo, EntropySum(posterior, parameters.entropy_sum().prior, observable), rows.totals.weight)
+
+    def _map_rows(self, function: Callable[[Block], FloatArray], X: ArrayLike) -> FloatArray:
+        """function of all blocks of rows, in the precision of the rows."""
+        rows = self._rows(X)
+        with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
+            return rows.map(function, pool).astype(rows.dtype, copy=False)
 
     def score_samples(self, X: ArrayLike) -> FloatArray:
         """Log-likelihood of each row, in nats; of what is observed where entries are missing.
@@ -401,8 +371,7 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         -------
         ndarray of shape (n_samples,)
         """
-        parameters, rows = self._parameters(), self._rows(X)
-        return self._map(lambda block: parameters.evaluate(block)[:, 0], rows).astype(rows.dtype, copy=False)
+        return self._map_rows(partial(_log_likelihood, self._parameters()), X)
 
     def transform(self, X: ArrayLike) -> FloatArray:
         """Posterior means of the latent variables, the factor scores (of what is observed where entries are missing).
@@ -415,8 +384,7 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         -------
         ndarray of shape (n_samples, n_components)
         """
-        parameters, rows = self._parameters(), self._rows(X)
-        return self._map(parameters.posterior_means, rows).astype(rows.dtype, copy=False)
+        return self._map_rows(partial(_posterior_means, self._parameters()), X)
 
     def inverse_transform(self, X: ArrayLike) -> FloatArray:
         """Means of the observables given latent variables: ``X @ components_ + mean_``.
@@ -485,9 +453,7 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
     ) -> StandardErrors:
         parameters = self._parameters()
         if X is not None:
-            rows: Any = self._validate(X, reset=False)
-            rows = rows.toarray() if sparse.issparse(rows) else rows
-            model, location, scale = self._em_model(rows, check_weights(sample_weight, rows))
+            model, location, scale = self._em_model(self._rows(X, sample_weight))
         elif self._moments is not None:
             model, location, scale = self._moments_model(self._moments)
         else:
@@ -514,7 +480,7 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         variances, axes = np.linalg.eigh(moments.covariance)
         offsets = (np.sqrt(len(variances) * np.maximum(variances, 0.0)) * axes).T
         rows = moments.mean + np.concatenate([offsets, -offsets])
-        return self._em_model(rows, np.full(len(rows), moments.weight / len(rows)))
+        return self._em_model(Rows(rows, np.full(len(rows), moments.weight / len(rows))))
 
     @property
     def _n_features_out(self) -> int:
@@ -532,3 +498,37 @@ def _joined(run: Run, after: Run) -> Run:
     """Two runs as one. The second began lower than the first ended: until it is higher, the first's end counts."""
     bounds = [max(bound, run.lower_bounds[-1]) for bound in after.lower_bounds]
     return Run(after.state, run.lower_bounds + bounds, run.entropy_sums + after.entropy_sums, after.converged)
+
+
+def _is_incomplete(rows: Source) -> bool:
+    return isinstance(rows, Rows) and not rows.is_sparse and bool(np.isnan(rows.X.sum(dtype=np.float64)))
+
+
+def evaluation_row_bytes(n_components: int, n_features: int) -> int:
+    """Bytes that posteriors and likelihoods touch for one row."""
+    return 8 * (3 * n_features + 4 * n_components)
+
+
+def imputed_covariance(tables: Prepared) -> Covariance:
+    """The covariance with means for what is missing, in which to start."""
+    n, d = tables.sum(lambda table: len(table.values)), tables.sum(lambda table: table.values.shape[1:])[0]
+    if n < d:
+        table = tables.sum(lambda table: [table])
+        X, weight = (np.concatenate([getattr(part, name) for part in table]) for name in ("values", "weight"))
+        return RowsCovariance.of(X, weight)
+    moments = tables.sum(lambda table: Moments.of_table(table.values, table.weight))
+    return MatrixCovariance(moments.mean, moments.covariance)
+
+
+def _log_likelihood(parameters: LinearGaussian, block: Block) -> FloatArray:
+    return parameters.evaluate(block.X)[:, 0]
+
+
+def _posterior_means(parameters: LinearGaussian, block: Block) -> FloatArray:
+    return parameters.posterior_means(block.X)
+
+
+def _weighted_terms(parameters: LinearGaussian, block: Block) -> FloatArray:
+    """Sums over rows, with their weights, of log-likelihood, the posterior's entropy and that of what is observed."""
+    columns = parameters.evaluate(block.X)
+    return np.asarray(columns.sum(axis=0) if block.weight is None else block.weight @ columns)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 
+from .._blocks import Prepared, Rows
 from .._typing import Array, FloatArray
 from ..entropy import EntropySum
 from ._gaussian import LOG_2PI, LinearGaussian, invert, unique_rows
@@ -61,6 +65,23 @@ class Table:
         starts = np.concatenate([[0], np.cumsum(sizes)])
         return cls(stacked, np.concatenate(weights), patterns.astype(np.float64), starts)
 
+    @classmethod
+    def of_rows(cls, rows: Rows, location: FloatArray, scale: FloatArray) -> Table | None:
+        """The table of all rows, centred and scaled; None if none has a weight."""
+        if rows.totals.weight == 0.0:
+            return None
+        X = rows.X.toarray() if rows.is_sparse else rows.X
+        return cls.of((X - location) / scale, rows.sample_weight)
+
+    @cached_property
+    def pattern_weight(self) -> FloatArray:
+        """Total weight of each pattern's rows, (P,)."""
+        return np.add.reduceat(self.weight, self.starts[:-1])
+
+    def sum(self, function: Callable[[Table], Any]) -> Any:
+        """A table is the whole of the data, or a part of it that is summed over elsewhere."""
+        return function(self)
+
     def chunks(self, row_bytes: int) -> list[tuple[int, int]]:
         """Ranges of patterns that are worked on together."""
         most = max(_CHUNK_BYTES // row_bytes, 64)
@@ -102,30 +123,56 @@ class GaussianStatistics:
     latent: FloatArray
 
 
-class GaussianModel:
-    """The linear-Gaussian model for given data; ``isotropic`` ties the noise of all features, as PPCA does.
+@dataclass(frozen=True)
+class TableTotals:
+    """Total weight, that of each feature (d,), sums of squares (d,), and whether nothing is missing."""
 
-    Parameters
+    weight: float
+    features: FloatArray
+    squares: FloatArray
+    complete: bool
+
+    @classmethod
+    def of(cls, table: Table) -> TableTotals:
+        mass = table.pattern_weight
+        squares = table.weight @ table.values**2
+        return cls(float(mass.sum()), mass @ table.patterns, squares, bool(table.patterns.all()))
+
+    def __add__(self, other: TableTotals) -> TableTotals:
+        return TableTotals(
+            self.weight + other.weight,
+            self.features + other.features,
+            self.squares + other.squares,
+            self.complete and other.complete,
+        )
+
+
+@dataclass(frozen=True)
+class PosteriorSums:
+    """Sums over rows with their weights: of products of posterior means u = (z, 1), and of posterior covariances.
+
+    Attributes
     ----------
-    table : Table
-    isotropic : bool
-    floor : ndarray of shape (d,)
-        The least noise variance.
-    log_scale : ndarray of shape (d,)
-        Logarithms of the scales that the features were divided by.
+    scatter, spread : (d, q), products of means, and covariances, over the rows in which a feature is observed
+    cross : (d, k + 1), x E[u']
+    latent_scatter, latent_spread : (q,), the former over all rows
+    log_det : float, of the posterior precisions
     """
 
-    def __init__(self, table: Table, *, isotropic: bool, floor: FloatArray, log_scale: FloatArray) -> None:
-        self.table, self.isotropic, self.floor, self.log_scale = table, isotropic, floor, log_scale
-        per_pattern = np.add.reduceat(table.weight, table.starts[:-1])
-        self.pattern_weight = per_pattern
-        self.total_weight = float(per_pattern.sum())
-        self.feature_weight = per_pattern @ table.patterns
-        self.squares = table.weight @ table.values**2
+    scatter: FloatArray
+    spread: FloatArray
+    cross: FloatArray
+    latent_scatter: FloatArray
+    latent_spread: FloatArray
+    log_det: float
 
-    def expect(self, parameters: LinearGaussian) -> GaussianStatistics:
-        """Exact posteriors given what is observed of each row, reduced to their statistics."""
-        table, (d, k) = self.table, parameters.shape
+    def __add__(self, other: PosteriorSums) -> PosteriorSums:
+        return PosteriorSums(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
+
+    @classmethod
+    def of(cls, table: Table, parameters: LinearGaussian) -> PosteriorSums:
+        """E-step on one table."""
+        d, k = parameters.shape
         upper = np.triu_indices(k + 1)
         scaled = parameters.scaled
         outer = (scaled[:, :, np.newaxis] * parameters.loadings[:, np.newaxis, :]).reshape(d, k * k)
@@ -133,9 +180,10 @@ class GaussianModel:
         scatter, spread, cross = np.zeros((d, len(upper[0]))), np.zeros((d, len(upper[0]))), np.zeros((d, k + 1))
         latent_scatter, latent_spread = np.zeros(len(upper[0])), np.zeros(len(upper[0]))
         log_det = 0.0
+        pattern_weight = table.pattern_weight
         for first, last in table.chunks(8 * (d + 2 * k * k + 4 * k)):
             start, stop = table.starts[first], table.starts[last]
-            patterns, mass = table.patterns[first:last], self.pattern_weight[first:last]
+            patterns, mass = table.patterns[first:last], pattern_weight[first:last]
             values, weight = table.values[start:stop], table.weight[start:stop]
             index = np.repeat(np.arange(last - first), np.diff(table.starts[first : last + 1]))
             precision = np.eye(k) + (patterns @ outer).reshape(len(patterns), k, k)
@@ -159,20 +207,47 @@ class GaussianModel:
             latent_scatter += pairs.sum(axis=0)
             latent_spread += spreads.sum(axis=0)
             cross += values.T @ weighted
+        return cls(scatter, spread, cross, latent_scatter, latent_spread, log_det)
+
+
+class GaussianModel:
+    """The linear-Gaussian model for given data; ``isotropic`` ties the noise of all features, as PPCA does.
+
+    Parameters
+    ----------
+    tables : Table, or tables of the parts of a source
+    isotropic : bool
+    floor : ndarray of shape (d,)
+        The least noise variance.
+    log_scale : ndarray of shape (d,)
+        Logarithms of the scales that the features were divided by.
+    """
+
+    def __init__(self, tables: Prepared, *, isotropic: bool, floor: FloatArray, log_scale: FloatArray) -> None:
+        self.tables, self.isotropic, self.floor, self.log_scale = tables, isotropic, floor, log_scale
+        totals = tables.sum(TableTotals.of)
+        self.total_weight, self.feature_weight, self.squares = totals.weight, totals.features, totals.squares
+        self.complete = totals.complete
+
+    def expect(self, parameters: LinearGaussian) -> GaussianStatistics:
+        """Exact posteriors given what is observed of each row, reduced to their statistics."""
+        k = parameters.shape[1]
+        upper = np.triu_indices(k + 1)
+        sums = self.tables.sum(partial(PosteriorSums.of, parameters=parameters))
         # The Mahalanobis distance as the least squares that the posterior means attain, which an error in them
         # changes little.
         coefficients = np.column_stack([parameters.loadings, parameters.mean])
         products = coefficients[:, upper[0]] * coefficients[:, upper[1]] * np.where(upper[0] == upper[1], 1.0, 2.0)
-        residual = self.squares - 2.0 * (coefficients * cross).sum(axis=1) + (products * scatter).sum(axis=1)
-        squared_means = latent_scatter[upper[0] == upper[1]][:k].sum()
+        residual = self.squares - 2.0 * (coefficients * sums.cross).sum(axis=1) + (products * sums.scatter).sum(axis=1)
+        squared_means = sums.latent_scatter[upper[0] == upper[1]][:k].sum()
         distance = residual @ (1.0 / parameters.noise) + squared_means
         log_noise = self.feature_weight @ (np.log(parameters.noise) + LOG_2PI + 2.0 * self.log_scale)
         return GaussianStatistics(
-            log_likelihood=-0.5 * (float(distance) + log_det + float(log_noise)),
-            posterior_entropy=0.5 * (k * (1.0 + LOG_2PI) * self.total_weight - log_det),
-            second=scatter + spread,
-            cross=cross,
-            latent=latent_scatter + latent_spread,
+            log_likelihood=-0.5 * (float(distance) + sums.log_det + float(log_noise)),
+            posterior_entropy=0.5 * (k * (1.0 + LOG_2PI) * self.total_weight - sums.log_det),
+            second=sums.scatter + sums.spread,
+            cross=sums.cross,
+            latent=sums.latent_scatter + sums.latent_spread,
         )
 
     def _square(self, packed: FloatArray, k: int) -> FloatArray:

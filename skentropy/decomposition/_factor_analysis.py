@@ -10,8 +10,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._base import list_columns
-from .._blocks import thread_pool
-from .._typing import Array, ArrayLike, FloatArray, Matrix
+from .._blocks import Rows, Source, thread_pool
+from .._typing import Array, ArrayLike, FloatArray
 from ._base import LinearGaussianEstimator
 from ._gaussian import LinearGaussian
 from ._information import StandardErrors
@@ -187,11 +187,11 @@ class FactorAnalysis(LinearGaussianEstimator):
         self.verbose = verbose
         self.verbose_interval = verbose_interval
 
-    def _takes_moments(self, X: Matrix) -> bool:
-        return self.solver != "em" and form_moments(X)
+    def _takes_moments(self, rows: Source) -> bool:
+        return self.solver != "em" and form_moments(rows)
 
-    def _fit_rows(self, X: Matrix, weight: FloatArray | None) -> dict[str, Any]:
-        return self._fit_covariance(covariance_of_rows(X, weight), X.dtype)
+    def _fit_rows(self, rows: Rows) -> dict[str, Any]:
+        return self._fit_covariance(covariance_of_rows(rows), rows.dtype)
 
     def _fit_moments(self, moments: Moments, dtype: Any) -> dict[str, Any]:
         return self._fit_covariance(MatrixCovariance(moments.mean, moments.covariance), dtype)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from .._blocks import Block, Rows, blas_threads, thread_pool
-from .._typing import Array, FloatArray, Matrix
+from .._blocks import Block, Rows, Source, blas_threads, thread_pool
+from .._typing import FloatArray, Matrix
 
 # Blocks of fewer rows than this many times the features spend their time on merging scatters.
 _ROWS_PER_FEATURE = 4
@@ -64,14 +64,17 @@ class Moments:
         return cls(weight, mean, (X.T @ weighted).toarray() - weight * np.outer(mean, mean))
 
     @classmethod
-    def of_rows(cls, X: Array, weight: FloatArray | None = None) -> Moments:
-        """Moments of a table, block by block."""
-        least = 2**20 // (_ROWS_PER_FEATURE * X.shape[1])
-        rows = Rows(X, weight, row_bytes=max(min(8 * X.shape[1], least), 1))
-        if X.shape[1] >= _SMALL_PRODUCT or X.shape[0] <= rows.block_size:
+    def of_rows(cls, rows: Source) -> Moments:
+        """Moments of rows, wherever they are."""
+        if rows.n_features >= _SMALL_PRODUCT:
             return rows.sum(cls.of_block)
         with thread_pool(blas_threads()) as pool:
             return rows.sum(cls.of_block, pool)
+
+    @classmethod
+    def of_table(cls, X: Matrix, weight: FloatArray | None = None) -> Moments:
+        """Moments of a table, block by block."""
+        return cls.of_rows(Rows(X, weight, row_bytes=row_bytes(X.shape[1])))
 
     def __add__(self, other: Moments) -> Moments:
         """Moments of both together, by the update of Chan, Golub and LeVeque (1983)."""
@@ -94,9 +97,14 @@ class Moments:
         return self.scatter / self.weight
 
 
-def form_moments(X: Matrix) -> bool:
-    """Whether the scatter matrix of a table is worth forming: it is no larger than the table, or small."""
-    return bool(X.shape[0] >= X.shape[1] or X.shape[1] <= _SMALL)
+def row_bytes(n_features: int) -> int:
+    """Bytes of a row, counted so that blocks have several rows a feature."""
+    return max(min(8 * n_features, 2**20 // (_ROWS_PER_FEATURE * n_features)), 1)
+
+
+def form_moments(rows: Source) -> bool:
+    """Whether the scatter matrix of rows is worth forming: it is no larger than the table, or small."""
+    return not isinstance(rows, Rows) or rows.n_rows >= rows.n_features or rows.n_features <= _SMALL
 
 
 def _gram(centred: FloatArray, weight: FloatArray | None) -> FloatArray:

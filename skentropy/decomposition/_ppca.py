@@ -9,7 +9,8 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 
-from .._typing import ArrayLike, FloatArray, Matrix
+from .._blocks import Rows, Source
+from .._typing import ArrayLike, FloatArray
 from ._base import LinearGaussianEstimator
 from ._gaussian import LOG_2PI, LinearGaussian, fix_signs
 from ._information import StandardErrors
@@ -172,31 +173,32 @@ class PPCA(LinearGaussianEstimator):
         self.verbose = verbose
         self.verbose_interval = verbose_interval
 
-    def _takes_moments(self, X: Matrix) -> bool:
-        return self._choose_solver(X) == "covariance_eigh" and form_moments(X)
+    def _takes_moments(self, rows: Source) -> bool:
+        return self._choose_solver(rows) == "covariance_eigh" and form_moments(rows)
 
-    def _fit_rows(self, X: Matrix, weight: FloatArray | None) -> dict[str, Any]:
-        solver = self._choose_solver(X)
-        total = float(X.shape[0] if weight is None else weight.sum())
+    def _fit_rows(self, rows: Rows) -> dict[str, Any]:
+        solver, covariance, weight = self._choose_solver(rows), covariance_of_rows(rows), rows.totals.weight
         if solver == "covariance_eigh":
-            return self._attributes_of(covariance_of_rows(X, weight), None, total, X.dtype)
+            return self._attributes_of(covariance, None, weight, rows.dtype)
         if not isinstance(self.n_components, Integral):
             raise ValueError(
                 f"n_components={self.n_components!r} needs all eigenvalues; solver={solver!r} finds only the leading "
                 "ones. Use solver='covariance_eigh'."
             )
-        covariance = covariance_of_rows(X, weight)
         if solver == "arpack":
             spectrum = covariance.leading(int(self.n_components))
         else:
             spectrum = covariance.randomized(int(self.n_components), check_random_state(self.random_state))
-        return self._attributes_of(covariance, spectrum, total, X.dtype)
+        return self._attributes_of(covariance, spectrum, weight, rows.dtype)
 
-    def _choose_solver(self, X: Matrix) -> str:
+    def _choose_solver(self, rows: Source) -> str:
         if self.solver != "auto":
             return self.solver
-        few = isinstance(self.n_components, Integral) and self.n_components < 0.1 * min(X.shape)
-        return "arpack" if few and min(X.shape) > _FULL else "covariance_eigh"
+        if not isinstance(rows, Rows):
+            return "covariance_eigh"
+        size = min(rows.n_rows, rows.n_features)
+        few = isinstance(self.n_components, Integral) and self.n_components < 0.1 * size
+        return "arpack" if few and size > _FULL else "covariance_eigh"
 
     def _fit_moments(self, moments: Moments, dtype: Any) -> dict[str, Any]:
         covariance = MatrixCovariance(moments.mean, moments.covariance)

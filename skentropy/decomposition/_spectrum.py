@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import linalg, sparse
+from scipy import linalg
 from scipy.sparse.linalg import LinearOperator, eigsh
 
+from .._blocks import Rows
 from .._typing import Array, FloatArray, Matrix
 
 # Up to this many features (or rows) a full decomposition of a small matrix is faster than products with it.
@@ -230,9 +231,10 @@ class SparseCovariance(Covariance):
         return RowsCovariance(self.mean, rows).decompose()
 
 
-def covariance_of_rows(X: Matrix, weight: FloatArray | None) -> Covariance:
+def covariance_of_rows(rows: Rows) -> Covariance:
     """The covariance of a table by products with its rows."""
-    return SparseCovariance.of(X, weight) if sparse.issparse(X) else RowsCovariance.of(X, weight)
+    kind = SparseCovariance if rows.is_sparse else RowsCovariance
+    return kind.of(rows.X, rows.sample_weight)
 
 
 def _sorted(values: FloatArray, vectors: FloatArray) -> Spectrum:

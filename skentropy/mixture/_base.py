@@ -13,24 +13,25 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from joblib import effective_n_jobs
-from scipy import sparse
 from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import ClassifierTags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from .._base import Evaluation, LatentVariableModel, check_weights, list_columns
-from .._blocks import Block, Rows, thread_pool
+from .._base import Evaluation, LatentVariableModel, list_columns
+from .._blocks import Block, Source, thread_pool
+from .._columns import ColumnSurvey, survey_columns
 from .._em import Run, best_of, run_em
 from .._monitor import Monitor
+from .._reading import Reader
 from .._typing import Array, ArrayLike, FloatArray
 from ..families import ExponentialFamily
 from ..families._base import safe_log
 from ._model import MixtureModel, MixtureParameters, Units
 from ._report import failures
 from ._seeding import initial_parameters
-from ._survey import ColumnSurvey, count_outside_support, summarize, survey_columns
+from ._survey import count_outside_support, summarize
 
 # Distinct rows that seeds are chosen from: as many as keep choosing cheaper than a few EM steps on large data.
 _SAMPLE_ENTRIES = 2**16
@@ -180,7 +181,7 @@ class BaseMixture(LatentVariableModel):
         salt, *seeds = check_random_state(self.random_state).randint(np.iinfo(np.int32).max, size=1 + self.n_init)
         with thread_pool(n_threads) as pool:
             model, sample = self._prepare(rows, int(salt), pool)
-        given = self._given_start(model, rows.shape[1])
+        given = self._given_start(model, rows.n_features)
         if given is None and sample.n_rows < self.n_components:
             raise ValueError(
                 f"n_components={self.n_components} is more than the {sample.n_rows} distinct rows of X with a positive "
@@ -219,33 +220,20 @@ class BaseMixture(LatentVariableModel):
         exposure: ArrayLike | None = None,
         *,
         reset: bool = False,
-    ) -> Rows:
+    ) -> Source:
         """Validated data, to be read by blocks."""
         family = self._get_family()
-        X = validate_data(
-            self,
-            X,
-            reset=reset,
-            accept_sparse="csr" if family.zero_statistics else False,
+        if exposure is not None and not family.additive:
+            raise ValueError(f"exposure is not defined for the {family.name} family; leave it out.")
+        reader = Reader(
+            sparse="missing" if family.zero_statistics else "no",
             dtype="numeric",
-            ensure_all_finite="allow-nan",
-            ensure_min_samples=2 if reset else 1,
+            row_bytes=partial(_row_bytes, family.n_statistics, self.n_components),
+            exposure=family.additive,
         )
-        if sparse.issparse(X) and not X.has_canonical_format:
-            X = X.copy()
-            X.sum_duplicates()
-        weight = check_weights(sample_weight, X)
-        if exposure is not None:
-            if not family.additive:
-                raise ValueError(f"exposure is not defined for the {family.name} family; leave it out.")
-            exposure = column_or_1d(np.asarray(exposure, dtype=np.float64))
-            check_consistent_length(X, exposure)
-            if not (np.isfinite(exposure) & (exposure > 0)).all():
-                raise ValueError("exposure must be positive and finite in every row.")
-        row_bytes = 8 * (family.n_statistics * X.shape[1] + 3 * self.n_components)
-        return Rows(X, weight, exposure, row_bytes=row_bytes)
+        return reader.read(self, X, sample_weight, exposure, reset=reset, min_samples=2 if reset else 1)
 
-    def _check_support(self, rows: Rows, *, zeros_allowed: bool, pool: ThreadPoolExecutor | None = None) -> None:
+    def _check_support(self, rows: Source, *, zeros_allowed: bool, pool: ThreadPoolExecutor | None = None) -> None:
         family = self._get_family()
         count = partial(count_outside_support, family=family, zeros_allowed=zeros_allowed)
         n_outside, n_too_low = rows.sum(count, pool)
@@ -256,7 +244,7 @@ class BaseMixture(LatentVariableModel):
                 f"{list_columns(self, np.flatnonzero(n_outside))}."
             )
 
-    def _prepare(self, rows: Rows, salt: int, pool: ThreadPoolExecutor | None) -> tuple[MixtureModel, Block]:
+    def _prepare(self, rows: Source, salt: int, pool: ThreadPoolExecutor | None) -> tuple[MixtureModel, Block]:
         """The model for these data, and a sample of distinct rows to choose seeds from."""
         family = self._get_family()
         columns = rows.sum(survey_columns, pool)
@@ -265,16 +253,16 @@ class BaseMixture(LatentVariableModel):
         self._check_support(rows, zeros_allowed=substitutes is not None, pool=pool)
         model = MixtureModel(
             family,
-            units=Units.of_moments(family, columns.mean, columns.variance, keep_zero=sparse.issparse(rows.X)),
+            units=Units.of_moments(family, columns.mean, columns.variance, keep_zero=rows.is_sparse),
             substitutes=substitutes,
             prior_counts=float(self.prior_counts),
         )
-        size = max(int(np.clip(_SAMPLE_ENTRIES // rows.shape[1], *_SAMPLE_ROWS)), 32 * self.n_components)
+        size = max(int(np.clip(_SAMPLE_ENTRIES // rows.n_features, *_SAMPLE_ROWS)), 32 * self.n_components)
         summary = rows.sum(partial(summarize, model=model, sample_size=size, salt=salt), pool)
         model = replace(
             model,
             pooled=summary.sums / summary.exposures,
-            mean_log_base_measure=summary.log_base_measure / rows.total_weight,
+            mean_log_base_measure=summary.log_base_measure / rows.totals.weight,
         )
         return model, rows.take(summary.sample.index, summary.sample.weight)
 
@@ -358,15 +346,15 @@ class BaseMixture(LatentVariableModel):
         names = self._get_family().attribute_names
         return tuple(np.asarray(getattr(self, name + "_"), dtype=np.float64) for name in names)
 
-    def _fitted_model(self, rows: Rows) -> tuple[MixtureModel, MixtureParameters]:
+    def _fitted_model(self, rows: Source) -> tuple[MixtureModel, MixtureParameters]:
         """The model that the fitted attributes describe, in units that they alone decide."""
         family, standard = self._get_family(), self._standard_parameters()
         weights = np.asarray(self.weights_, dtype=np.float64)
-        units = Units.of_mixture(family, weights, standard, keep_zero=sparse.issparse(rows.X))
+        units = Units.of_mixture(family, weights, standard, keep_zero=rows.is_sparse)
         model = MixtureModel(family, units=units, substitutes=self._fitted_substitutes())
         return model, model.parameters(safe_log(weights), model.natural(standard))
 
-    def _query(self, X: ArrayLike, sample_weight: Any = None, exposure: Any = None) -> Rows:
+    def _query(self, X: ArrayLike, sample_weight: Any = None, exposure: Any = None) -> Source:
         """Validated data for a fitted mixture."""
         check_is_fitted(self, "weights_")
         rows = self._rows(X, sample_weight, exposure)
@@ -522,6 +510,11 @@ class BaseMixture(LatentVariableModel):
         # scikit-learn's checks read these of everything that has predict_proba.
         tags.classifier_tags = ClassifierTags(multi_class=False)
         return tags
+
+
+def _row_bytes(n_statistics: int, n_components: int, n_features: int) -> int:
+    """Bytes that an E-step touches for one row."""
+    return 8 * (n_statistics * n_features + 3 * n_components)
 
 
 def count_parameters(family: ExponentialFamily, n_components: int, n_features: int) -> int:

@@ -1,0 +1,98 @@
+"""What is to be known of the columns of a table before a fit starts, in one pass over its rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from ._blocks import Block
+from ._typing import Array, FloatArray
+
+
+@dataclass(frozen=True)
+class ColumnSurvey:
+    """Column by column: weight of the observed entries, their mean and scatter, zeros and the smallest positive value.
+
+    Means and scatters are merged as in Chan, Golub and LeVeque (1983), so that large means cost no digits.
+    """
+
+    weight: FloatArray
+    mean: FloatArray
+    scatter: FloatArray
+    smallest_positive: FloatArray
+    n_zeros: Array
+    n_empty_rows: int
+
+    def __add__(self, other: ColumnSurvey) -> ColumnSurvey:
+        weight = self.weight + other.weight
+        share = np.divide(other.weight, weight, out=np.zeros_like(weight), where=weight > 0)
+        step = other.mean - self.mean
+        with np.errstate(over="ignore", invalid="ignore"):
+            scatter = self.scatter + other.scatter + share * self.weight * step**2
+        return ColumnSurvey(
+            weight,
+            self.mean + share * step,
+            scatter,
+            np.minimum(self.smallest_positive, other.smallest_positive),
+            self.n_zeros + other.n_zeros,
+            self.n_empty_rows + other.n_empty_rows,
+        )
+
+    @property
+    def variance(self) -> FloatArray:
+        """Variance of each column, with the denominator n."""
+        return np.divide(self.scatter, self.weight, out=np.zeros_like(self.scatter), where=self.weight > 0)
+
+
+def survey_columns(block: Block) -> ColumnSurvey:
+    """Survey one block of rows."""
+    if sparse.issparse(block.X):
+        return _survey_sparse(block)
+    X = block.X
+    missing = np.isnan(X)
+    observed = ~missing
+    w = observed * (np.ones(block.n_rows) if block.weight is None else block.weight)[:, np.newaxis]
+    weight = w.sum(axis=0)
+    filled = np.where(missing, 0.0, X)
+    with np.errstate(over="ignore", invalid="ignore"):  # overflow is refused, by name, or costs only the choice of units
+        mean = np.divide((w * filled).sum(axis=0), weight, out=np.zeros_like(weight), where=weight > 0)
+        scatter = (w * (filled - mean) ** 2).sum(axis=0)
+    return ColumnSurvey(
+        weight=weight,
+        mean=mean,
+        scatter=scatter,
+        smallest_positive=np.where(X > 0, X, np.inf).min(axis=0),
+        n_zeros=(X == 0).sum(axis=0),
+        n_empty_rows=int(missing.all(axis=1).sum()),
+    )
+
+
+def _survey_sparse(block: Block) -> ColumnSurvey:
+    X = block.X
+    n_features = X.shape[1]
+    data = X.data
+    missing = np.isnan(data)
+    rows = np.repeat(np.arange(block.n_rows), np.diff(X.indptr))
+    row_weight = np.ones(block.n_rows) if block.weight is None else block.weight
+    w = np.where(missing, 0.0, row_weight[rows])
+    filled = np.where(missing, 0.0, data)
+
+    def column_sums(values: Array) -> FloatArray:
+        return np.bincount(X.indices, weights=values, minlength=n_features).astype(np.float64)
+
+    weight = row_weight.sum() - column_sums(np.where(missing, row_weight[rows], 0.0))
+    mean = np.divide(column_sums(w * filled), weight, out=np.zeros_like(weight), where=weight > 0)
+    unstored = weight - column_sums(w)
+    smallest = np.full(n_features, np.inf)
+    positive = filled > 0
+    np.minimum.at(smallest, X.indices[positive], filled[positive])
+    return ColumnSurvey(
+        weight=weight,
+        mean=mean,
+        scatter=column_sums(w * (filled - mean[X.indices]) ** 2) + unstored * mean**2,
+        smallest_positive=smallest,
+        n_zeros=np.zeros(n_features, dtype=int),
+        n_empty_rows=0,
+    )

@@ -1,0 +1,155 @@
+"""Dask collections as a source: every block stays on the worker that has it; only parameters and sums travel."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import dask
+import dask.array as da
+import numpy as np
+from dask.delayed import Delayed, delayed
+from scipy import sparse
+
+from ._blocks import Block, Prepared, Rows, Source, Statistics, part_of, result_dtype, thread_pool
+from ._reading import Reader, is_dask, join_blocks
+from ._typing import Array, FloatArray
+
+
+class DaskRows(Source):
+    """The partitions of a Dask array or frame."""
+
+    def __init__(self, parts: list[Delayed], lengths: list[float], n_features: int, dtype: Any, *, is_sparse: bool) -> None:
+        self._parts, self._lengths = parts, lengths
+        self.n_features, self.dtype, self.is_sparse = n_features, result_dtype(dtype), is_sparse
+
+    @classmethod
+    def of(cls, reader: Reader, estimator: Any, X: Any, sample_weight: Any, exposure: Any, *, reset: bool) -> DaskRows:
+        """Validated partitions; each is checked where it is, whenever it is used."""
+        is_frame = hasattr(X, "to_dask_array")
+        if is_frame:
+            reader.check_names(estimator, X._meta, reset=reset)
+            n_features, dtypes = len(X.columns), [np.dtype(np.float64) if t.kind not in "fiub" else t for t in X.dtypes]
+            blocks, lengths, meta = X.to_delayed(), [math.nan] * X.npartitions, None
+            dtype = np.result_type(*dtypes)
+        else:
+            if X.ndim != 2:
+                raise ValueError(f"Expected a Dask array of two dimensions, but got {X.ndim}.")
+            if len(X.chunks[1]) > 1:
+                X = X.rechunk({1: -1})
+            n_features, dtype, meta = int(X.shape[1]), X.dtype, X._meta
+            reader.check_names(estimator, np.empty((0, n_features), dtype), reset=reset)
+            blocks, lengths = X.to_delayed().ravel(), list(X.chunks[0])
+        weights, exposures = (
+            _beside(values, lengths, name) for values, name in ((sample_weight, "sample_weight"), (exposure, "exposure"))
+        )
+        read = delayed(reader, traverse=False)
+        parts = [
+            delayed(_read_part, pure=True)(read, *columns, number)
+            for number, columns in enumerate(zip(blocks, weights, exposures, strict=True))
+        ]
+        return cls(parts, lengths, n_features, dtype, is_sparse=sparse.issparse(meta))
+
+    def sum(self, function: Callable[[Block], Statistics], pool: ThreadPoolExecutor | None = None) -> Statistics:
+        shared = delayed(function, traverse=False)
+        return _tree_sum([delayed(_sum_part)(part, shared) for part in self._parts])
+
+    def map(self, function: Callable[[Block], Array], pool: ThreadPoolExecutor | None = None) -> Any:
+        """As a lazy Dask array with the chunks of X."""
+        with np.errstate(all="ignore"):
+            example = function(Block(np.full((1, self.n_features), np.nan), None, None, start=0))
+        shape, shared = example.shape[1:], delayed(function, traverse=False)
+        return da.concatenate(
+            [
+                da.from_delayed(delayed(_map_part)(part, shared, shape, example.dtype), (length, *shape), example.dtype)
+                for part, length in zip(self._parts, self._lengths, strict=True)
+            ],
+            allow_unknown_chunksizes=True,
+        )
+
+    def take(self, index: Array, weight: FloatArray) -> Block:
+        numbers = part_of(index)
+        order = [np.flatnonzero(numbers == number) for number in np.unique(numbers)]
+        parts = [self._parts[numbers[chosen[0]]] for chosen in order]
+        taken = [delayed(Rows.take)(part, index[chosen], weight[chosen]) for part, chosen in zip(parts, order, strict=True)]
+        return join_blocks(list(dask.compute(*taken)), np.concatenate(order))
+
+    def prepare(self, function: Callable[[Rows], Any]) -> Prepared:
+        shared = delayed(function, traverse=False)
+        made = [delayed(_prepare_part)(part, shared) for part in self._parts]
+        return DaskPrepared(list(dask.persist(*made)))
+
+
+@dataclass(frozen=True)
+class DaskPrepared:
+    """What was made of the partitions, each on its worker."""
+
+    parts: list[Delayed]
+
+    def sum(self, function: Callable[[Any], Statistics]) -> Statistics:
+        shared = delayed(function, traverse=False)
+        return _tree_sum([delayed(_apply)(part, shared) for part in self.parts])
+
+
+def _beside(values: Any, lengths: list[float], name: str) -> list[Any]:
+    """One value a row, split as the rows are."""
+    if values is None:
+        return [None] * len(lengths)
+    if not is_dask(values):
+        if any(math.isnan(length) for length in lengths):
+            raise ValueError(f"X has chunks of unknown size, so {name} must be a Dask array with the same partitions.")
+        values = da.from_array(np.asarray(values), chunks=(tuple(lengths),))
+    parts = list(np.ravel(values.to_delayed()))
+    if len(parts) != len(lengths):
+        raise ValueError(f"X has {len(lengths)} partitions of rows, but {name} has {len(parts)}; give both the same ones.")
+    return parts
+
+
+def _read_part(reader: Reader, X: Any, weight: Any, exposure: Any, number: int) -> Rows | None:
+    return reader.read_part(X, weight, exposure, number)
+
+
+def _sum_part(rows: Rows | None, function: Callable[[Block], Any]) -> Any:
+    if rows is None:
+        return None
+    with thread_pool(1):
+        return rows.sum(function)
+
+
+def _map_part(rows: Rows | None, function: Callable[[Block], Array], shape: tuple[int, ...], dtype: Any) -> Array:
+    if rows is None:
+        return np.empty((0, *shape), dtype)
+    with thread_pool(1):
+        return rows.map(function)
+
+
+def _prepare_part(rows: Rows | None, function: Callable[[Rows], Any]) -> Any:
+    return None if rows is None else function(rows)
+
+
+def _apply(value: Any, function: Callable[[Any], Any]) -> Any:
+    if value is None:
+        return None
+    with thread_pool(1):
+        return function(value)
+
+
+def _add(left: Any, right: Any) -> Any:
+    """The sum of two parts; an empty one is None."""
+    if left is None or right is None:
+        return right if left is None else left
+    return left + right
+
+
+def _tree_sum(parts: list[Delayed]) -> Any:
+    """The sum of all parts, two by two where they are, always in the same order."""
+    while len(parts) > 1:
+        pairs = [delayed(_add)(*parts[i : i + 2]) for i in range(0, len(parts) - 1, 2)]
+        parts = pairs + parts[2 * len(pairs) :]
+    result = parts[0].compute()
+    if result is None:
+        raise ValueError("X has no rows.")
+    return result

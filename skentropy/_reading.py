@@ -1,0 +1,230 @@
+"""From what a user hands over as X to validated rows: the one place that knows of containers."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils.validation import _num_features, check_array, check_consistent_length, column_or_1d, validate_data
+
+from ._base import check_weights
+from ._blocks import Block, Prepared, Rows, Source, Statistics, part_of, result_dtype, total
+from ._typing import Array, ArrayLike, FloatArray, Matrix
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How an estimator reads its data.
+
+    Parameters
+    ----------
+    sparse : {"missing", "complete", "no"}
+        Whether CSR matrices are taken, with NaN among what they store or only without.
+    dtype : "numeric" or tuple of dtypes
+        As in ``check_array``.
+    row_bytes : callable
+        Number of features -> bytes that one row takes in the computation.
+    exposure : bool
+        Whether rows may have an exposure.
+    """
+
+    sparse: str
+    dtype: Any
+    row_bytes: Callable[[int], int]
+    exposure: bool = False
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        accept_sparse = False if self.sparse == "no" else "csr"
+        return {"accept_sparse": accept_sparse, "dtype": self.dtype, "ensure_all_finite": "allow-nan"}
+
+    def read(
+        self,
+        estimator: Any,
+        X: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        exposure: ArrayLike | None = None,
+        *,
+        reset: bool = False,
+        min_samples: int = 1,
+    ) -> Source:
+        """Validated rows; ``reset`` takes the names and number of the features from X, otherwise they must agree."""
+        if exposure is not None and not self.exposure:
+            raise ValueError(f"exposure is not defined for {estimator}; leave it out.")
+        if is_dask(X):
+            from ._dask import DaskRows
+
+            source: Source = DaskRows.of(self, estimator, X, sample_weight, exposure, reset=reset)
+        elif isinstance(X, RowBlocks):
+            if sample_weight is not None or exposure is not None:
+                raise ValueError("RowBlocks carry weights and exposures themselves: blocks (X, sample_weight, exposure).")
+            source = StreamedRows(self, estimator, X, reset=reset)
+        else:
+            X = validate_data(estimator, X, reset=reset, ensure_min_samples=min_samples, **self._options)
+            return self._rows(X, sample_weight, exposure)
+        if reset and source.totals.n_rows < min_samples:
+            raise ValueError(
+                f"Found {source.totals.n_rows} sample(s) while a minimum of {min_samples} is required by "
+                f"{type(estimator).__name__}."
+            )
+        if source.totals.weight == 0.0:
+            raise ValueError("All of sample_weight is zero; at least one row must have a positive weight.")
+        return source
+
+    def check_names(self, estimator: Any, X: Any, *, reset: bool) -> None:
+        """Take or compare the names and number of the features of something like X that need not hold the data."""
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
+
+    def read_part(self, X: Any, sample_weight: Any = None, exposure: Any = None, part: int = 0) -> Rows | None:
+        """Validated rows of one part; None if there are none."""
+        if X.shape[0] == 0:
+            return None
+        return self._rows(check_array(X, **self._options), sample_weight, exposure, part=part)
+
+    def _rows(self, X: Matrix, sample_weight: Any, exposure: Any, part: int | None = None) -> Rows:
+        if sparse.issparse(X):
+            if not X.has_canonical_format:
+                X = X.copy()
+                X.sum_duplicates()
+            if self.sparse == "complete" and np.isnan(X.data).any():
+                raise ValueError(
+                    "Sparse X must be complete, but it contains NaN; make it dense to have missing values marginalised."
+                )
+        weight = check_weights(sample_weight, X, all_zero=part is not None)
+        if exposure is not None:
+            exposure = check_exposure(exposure, X)
+        return Rows(X, weight, exposure, row_bytes=self.row_bytes(X.shape[1]), part=part or 0)
+
+
+def check_exposure(exposure: ArrayLike, X: Matrix) -> FloatArray:
+    """Exposures as an array.
+
+    Raises
+    ------
+    ValueError
+        If they are not one positive, finite number a row.
+    """
+    exposure = column_or_1d(np.asarray(exposure, dtype=np.float64))
+    check_consistent_length(X, exposure)
+    if not (np.isfinite(exposure) & (exposure > 0)).all():
+        raise ValueError("exposure must be positive and finite in every row.")
+    return np.asarray(exposure)
+
+
+def is_dask(X: Any) -> bool:
+    """Whether X is a Dask collection; Dask is not imported for the question."""
+    return "dask" in sys.modules and callable(getattr(X, "__dask_graph__", None))
+
+
+class RowBlocks:
+    """Rows that are read block by block, anew for each pass: from files, a database, a generator.
+
+    Every estimator's ``fit`` and ``score``, and the other methods that take X, accept it in the place of an array. Memory
+    holds one block at a time. For the initialisation of mixtures a bounded number of rows is kept.
+
+    Parameters
+    ----------
+    read : callable
+        Without arguments; returns a new iterator over the blocks, always the same ones in the same order. A block is
+        anything that would do as X, or a tuple ``(X, sample_weight)`` or ``(X, sample_weight, exposure)``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skentropy import PoissonMixture, RowBlocks
+    >>> def read():
+    ...     for seed in range(20):
+    ...         rng = np.random.default_rng(seed)
+    ...         yield rng.poisson(np.where(rng.random((500, 1)) < 0.4, [1.0, 9.0], [6.0, 2.0]))
+    >>> mixture = PoissonMixture(2, random_state=0).fit(RowBlocks(read))
+    >>> sorted(float(rate) for rate in mixture.rates_[:, 0].round(1))
+    [1.0, 6.0]
+    """
+
+    def __init__(self, read: Callable[[], Iterable[Any]]) -> None:
+        if not callable(read):
+            raise TypeError(
+                f"RowBlocks takes a function that returns a new iterator each time, but got {type(read).__name__}; an "
+                "iterator alone would be exhausted after the first pass."
+            )
+        self._read = read
+
+    def __iter__(self) -> Iterator[tuple[Any, Any, Any]]:
+        for block in self._read():
+            X, weight, exposure = (*block, None, None)[:3] if isinstance(block, tuple) else (block, None, None)
+            yield X, weight, exposure
+
+
+class StreamedRows(Source):
+    """``RowBlocks`` as a source."""
+
+    def __init__(self, reader: Reader, estimator: Any, blocks: RowBlocks, *, reset: bool) -> None:
+        self._reader, self._blocks = reader, blocks
+        first = next(iter(blocks), None)
+        if first is None:
+            raise ValueError("X has no blocks of rows; the function that RowBlocks was given returned an empty iterator.")
+        X: Any = first[0]
+        reader.check_names(estimator, X, reset=reset)
+        self.n_features = int(_num_features(X))
+        self.is_sparse = sparse.issparse(X)
+        self.dtype = result_dtype(getattr(X, "dtype", None))
+
+    def _parts(self) -> Iterator[Rows]:
+        for part, (X, weight, exposure) in enumerate(self._blocks):
+            if _num_features(X) != self.n_features:
+                raise ValueError(
+                    f"X has {_num_features(X)} features in block {part}, but {self.n_features} features in the first one."
+                )
+            rows = self._reader.read_part(X, weight, exposure, part)
+            if rows is not None:
+                yield rows
+
+    def sum(self, function: Callable[[Block], Statistics], pool: ThreadPoolExecutor | None = None) -> Statistics:
+        result: Statistics = total(rows.sum(function, pool) for rows in self._parts())
+        return result
+
+    def map(self, function: Callable[[Block], Array], pool: ThreadPoolExecutor | None = None) -> Array:
+        return np.concatenate([rows.map(function, pool) for rows in self._parts()])
+
+    def take(self, index: Array, weight: FloatArray) -> Block:
+        numbers = part_of(index)
+        order, taken = [], []
+        for part, (X, _, exposure) in enumerate(self._blocks):
+            chosen = np.flatnonzero(numbers == part)
+            if chosen.size:
+                order.append(chosen)
+                rows = self._reader.read_part(X, None, exposure, part)
+                assert rows is not None
+                taken.append(rows.take(index[chosen], weight[chosen]))
+        return join_blocks(taken, np.concatenate(order))
+
+    def prepare(self, function: Callable[[Rows], Any]) -> Prepared:
+        return _Afresh(self, function)
+
+
+@dataclass(frozen=True)
+class _Afresh:
+    """What is made of the parts of a stream, made again for each pass: nothing is kept."""
+
+    source: StreamedRows
+    function: Callable[[Rows], Any]
+
+    def sum(self, function: Callable[[Any], Statistics]) -> Statistics:
+        made = (self.function(rows) for rows in self.source._parts())
+        result: Statistics = total(function(value) for value in made if value is not None)
+        return result
+
+
+def join_blocks(blocks: list[Block], places: Array) -> Block:
+    """One block of the rows of several, each row at its place."""
+    order = np.argsort(places)
+    tables = [block.X for block in blocks]
+    X: Any = sparse.vstack(tables, format="csr") if sparse.issparse(tables[0]) else np.concatenate(tables)
+    weights, exposures = ([getattr(block, name) for block in blocks] for name in ("weight", "exposure"))
+    exposure = None if exposures[0] is None else np.concatenate(exposures)[order]
+    return Block(X[order], np.concatenate(weights)[order], exposure, start=0)

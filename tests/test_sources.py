@@ -1,0 +1,256 @@
+"""Dask collections, streams of blocks, memory maps, CSR and arrays hold the same rows: they give the same fit."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+from skentropy import PPCA, ExponentialFamilyMixture, FactorAnalysis, PoissonMixture, RowBlocks
+
+from .common.estimators import ESTIMATORS, EstimatorCase
+
+every = pytest.mark.parametrize("case", ESTIMATORS.values(), ids=ESTIMATORS)
+CUTS = [0, 37, 37, 80, 163]
+
+
+def blocks_of(X: Any, weight: Any = None) -> RowBlocks:
+    """Blocks of unequal size, one of them empty."""
+    pieces = [slice(a, b) for a, b in zip(CUTS, [*CUTS[1:], X.shape[0]], strict=True)]
+    if weight is None:
+        return RowBlocks(lambda: (X[piece] for piece in pieces))
+    return RowBlocks(lambda: ((X[piece], weight[piece]) for piece in pieces))
+
+
+def in_chunks(X: Any) -> tuple[int, ...]:
+    return tuple(np.diff([*CUTS, len(X)]).tolist())
+
+
+def assert_same(model: Any, reference: Any, X: Any) -> None:
+    """Rounding errors decide by which way extrapolations end, at the same likelihood; without them all is the same."""
+    exact = {"rtol": 1e-10, "atol": 1e-10} if not model.accelerate else {"rtol": 1e-4, "atol": 1e-4}
+    np.testing.assert_allclose(model.lower_bound_, reference.lower_bound_, rtol=1e-10)
+    np.testing.assert_allclose(model.entropy_sum_.value, reference.entropy_sum_.value, **exact)
+    np.testing.assert_allclose(np.asarray(model.score_samples(X)), np.asarray(reference.score_samples(X)), **exact)
+
+
+def plainly(case: EstimatorCase) -> Any:
+    """Without acceleration, and not for long."""
+    return case.make(accelerate=False, tol=1e-5)
+
+
+@every
+@pytest.mark.parametrize("gaps", [False, True])
+def test_streams(case: EstimatorCase, gaps: bool) -> None:
+    X = case.gaps if gaps else case.X
+    weight = np.random.RandomState(0).randint(1, 4, size=len(X)).astype(float)
+    plain, weighted = plainly(case).fit(X), case.make().fit(X, sample_weight=weight)
+    assert_same(plainly(case).fit(blocks_of(X)), plain, X)
+    assert_same(case.make().fit(blocks_of(X, weight)), weighted, X)
+    for name in ("score_samples", case.output):
+        np.testing.assert_allclose(getattr(plain, name)(blocks_of(X)), getattr(plain, name)(X), rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(weighted.score(blocks_of(X, weight)), weighted.score(X, sample_weight=weight), rtol=1e-12)
+    np.testing.assert_allclose(plain.bic(blocks_of(X)), plain.bic(X), rtol=1e-12)
+    np.testing.assert_allclose(plain.entropy_sum(blocks_of(X)).value, plain.entropy_sum(X).value, rtol=1e-12)
+
+
+@every
+def test_streams_of_other_containers(case: EstimatorCase) -> None:
+    names = [f"column {j}" for j in range(case.X.shape[1])]
+    frame = pd.DataFrame(case.X, columns=names)
+    model = case.make().fit(blocks_of(frame))
+    assert list(model.feature_names_in_) == names
+    assert_same(model, case.make().fit(frame), frame)
+    if case.sparse:
+        X = sparse.csr_matrix(case.X)
+        assert_same(case.make().fit(blocks_of(X)), case.make().fit(case.X), X)
+
+
+def test_streams_that_are_none() -> None:
+    X = ESTIMATORS["PPCA"].X
+    with pytest.raises(TypeError, match="a function that returns a new iterator"):
+        RowBlocks(iter([X]))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="no blocks"):
+        PPCA().fit(RowBlocks(lambda: []))
+    with pytest.raises(ValueError, match="12 features in block 1, but 13 features in the first"):
+        PPCA().fit(RowBlocks(lambda: [X, X[:, 1:]]))
+    with pytest.raises(ValueError, match=r"blocks \(X, sample_weight, exposure\)"):
+        PPCA().fit(RowBlocks(lambda: [X]), sample_weight=np.ones(len(X)))
+    with pytest.raises(ValueError, match="minimum of 2"):
+        PPCA().fit(RowBlocks(lambda: [X[:1]]))
+    with pytest.raises(ValueError, match="sample_weight is zero"):
+        PoissonMixture().fit(RowBlocks(lambda: [(X, np.zeros(len(X)))] * 2))
+    with pytest.raises(ValueError, match="needs X in memory"):
+        PPCA(solver="arpack").fit(RowBlocks(lambda: [X]))
+    with pytest.raises(ValueError, match="infinity"):
+        FactorAnalysis().fit(RowBlocks(lambda: [X, X + np.inf]))
+    model = PPCA().fit(RowBlocks(lambda: [X[:50], X[50:]]))
+    with pytest.raises(ValueError, match="features"):
+        model.score(RowBlocks(lambda: [X[:, 1:]]))
+
+
+def test_memory_of_streams_stays_flat() -> None:
+    import tracemalloc
+
+    def peak(n_blocks: int) -> int:
+        def read() -> Any:
+            for seed in range(n_blocks):
+                yield np.random.default_rng(seed).poisson(3.0, size=(4000, 10)).astype(float)
+
+        tracemalloc.start()
+        ExponentialFamilyMixture("gaussian", 3, tol=1e3, random_state=0).fit(RowBlocks(read))
+        PPCA(2).fit(RowBlocks(read))
+        top = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return top
+
+    assert peak(40) < 1.2 * peak(8)
+
+
+class TestDask:
+    """With whatever scheduler is there, here threads."""
+
+    @every
+    @pytest.mark.parametrize("gaps", [False, True])
+    def test_arrays_and_frames(self, case: EstimatorCase, gaps: bool) -> None:
+        da, dd = pytest.importorskip("dask.array"), pytest.importorskip("dask.dataframe")
+        X = case.gaps if gaps else case.X
+        weight = np.random.RandomState(0).randint(1, 4, size=len(X)).astype(float)
+        lazy = da.from_array(X, chunks=(in_chunks(X), -1))
+        plain, weighted = plainly(case).fit(X), case.make().fit(X, sample_weight=weight)
+        assert_same(plainly(case).fit(lazy), plain, X)
+        assert_same(case.make().fit(lazy, sample_weight=weight), weighted, X)
+        assert_same(plainly(case).fit(da.from_array(X, chunks=(50, 4))), plain, X)
+        names = [f"column {j}" for j in range(X.shape[1])]
+        frame = dd.from_pandas(pd.DataFrame(X, columns=names), npartitions=3)
+        from_frame = plainly(case).fit(frame)
+        np.testing.assert_allclose(from_frame.lower_bound_, plain.lower_bound_, rtol=1e-10)
+        assert list(from_frame.feature_names_in_) == names
+        unknown = frame.to_dask_array()
+        assert np.isnan(unknown.shape[0])
+        assert_same(plainly(case).fit(unknown), plain, X)
+        for name in ("score_samples", case.output):
+            result = getattr(plain, name)(lazy)
+            assert isinstance(result, da.Array)
+            assert result.shape[0] == len(X)
+            np.testing.assert_allclose(result.compute(), getattr(plain, name)(X), rtol=1e-12, atol=1e-14)
+            np.testing.assert_allclose(getattr(from_frame, name)(frame).compute(), result.compute(), rtol=1e-6, atol=1e-8)
+        np.testing.assert_allclose(weighted.score(lazy, sample_weight=weight), weighted.score(X, sample_weight=weight))
+        np.testing.assert_allclose(plain.entropy_sum(lazy).value, plain.entropy_sum(X).value, rtol=1e-12)
+
+    def test_single_precision_and_sparse(self) -> None:
+        da = pytest.importorskip("dask.array")
+        X = ESTIMATORS["PoissonMixture"].X
+        single = PoissonMixture(random_state=0).fit(da.from_array(X.astype(np.float32), chunks=(100, -1)))
+        assert single.rates_.dtype == np.float32
+        assert single.predict_proba(da.from_array(X.astype(np.float32), chunks=(100, -1))).dtype == np.float32
+        rows = da.from_array(X, chunks=(100, -1)).map_blocks(sparse.csr_matrix)
+        assert_same(PoissonMixture(random_state=0).fit(rows), PoissonMixture(random_state=0).fit(X), X)
+
+    def test_exposures(self) -> None:
+        da = pytest.importorskip("dask.array")
+        X = ESTIMATORS["PoissonMixture"].X
+        exposure = np.random.RandomState(0).uniform(0.5, 2.0, size=len(X))
+        rows = da.from_array(X, chunks=(100, -1))
+        lazy = PoissonMixture(random_state=0).fit(rows, exposure=exposure)
+        eager = PoissonMixture(random_state=0).fit(X, exposure=exposure)
+        np.testing.assert_allclose(lazy.lower_bound_, eager.lower_bound_, rtol=1e-10)
+        np.testing.assert_allclose(lazy.rates_, eager.rates_, rtol=1e-7)
+
+    def test_what_is_refused(self) -> None:
+        da = pytest.importorskip("dask.array")
+        X = ESTIMATORS["PPCA"].X
+        rows = da.from_array(X, chunks=(60, -1))
+        unknown = rows[rows[:, 0] > 0]
+        with pytest.raises(ValueError, match="unknown size, so sample_weight must be a Dask array"):
+            PPCA().fit(unknown, sample_weight=np.ones(len(X)))
+        with pytest.raises(ValueError, match="3 partitions of rows, but sample_weight has 1"):
+            PPCA().fit(rows, sample_weight=da.ones(len(X), chunks=-1))
+        with pytest.raises(ValueError, match="infinity"):
+            PPCA().fit(da.where(rows > 1, np.inf, rows))
+        with pytest.raises(ValueError, match="solver='arpack' needs X in memory"):
+            PPCA(solver="arpack").fit(rows)
+        with pytest.raises(ValueError, match="two dimensions"):
+            PPCA().fit(rows[:, 0])
+        with pytest.raises(ValueError, match="Negative values in data"):
+            PoissonMixture().fit(rows - 3.0)
+        model = PPCA().fit(rows)
+        with pytest.raises(ValueError, match="12 features"):
+            model.score(rows[:, 1:])
+
+
+def test_dask_is_not_imported_without_need() -> None:
+    code = "import sys, numpy, skentropy; skentropy.PPCA().fit(numpy.eye(4)); sys.exit('dask' in sys.modules)"
+    assert subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_cluster_gathers_no_rows_and_survives_a_kill() -> None:
+    distributed = pytest.importorskip("distributed")
+    da = pytest.importorskip("dask.array")
+    rng = np.random.default_rng(0)
+    X = rng.poisson(np.where(rng.random((60_000, 1)) < 0.4, 2.0, 7.0), size=(60_000, 20)).astype(float)
+    X[rng.random(X.shape) < 0.01] = np.nan
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        rows = da.from_array(X, chunks=(7_500, -1)).persist()
+        distributed.wait(rows)
+        largest = 0
+        gather = client.gather
+
+        def watch(*arguments: Any, **options: Any) -> Any:
+            nonlocal largest
+            result = gather(*arguments, **options)
+            largest = max(largest, len(distributed.protocol.pickle.dumps(result)))
+            return result
+
+        client.gather = watch
+        for model in (
+            PoissonMixture(2, random_state=0),
+            FactorAnalysis(1, tol=1e-8),
+        ):
+            lazy = model.fit(rows)
+            reference = type(model)(**model.get_params()).fit(X)
+            assert_same(lazy, reference, X[:1000])
+        assert 0 < largest < X.nbytes / 4
+
+        undisturbed = PoissonMixture(2, random_state=0).fit(rows)
+        killed = False
+
+        def kill_a_worker() -> None:
+            nonlocal killed
+            if not killed:
+                killed = True
+                pid = client.run(os.getpid, workers=[next(iter(client.scheduler_info()["workers"]))])
+                os.kill(next(iter(pid.values())), signal.SIGKILL)
+
+        interrupted = PoissonMixture(2, random_state=0)
+        import skentropy._dask as dask_rows
+
+        tree_sum, calls = dask_rows._tree_sum, []
+
+        def killing(parts: Any) -> Any:
+            calls.append(1)
+            if len(calls) == 6:
+                kill_a_worker()
+            return tree_sum(parts)
+
+        dask_rows._tree_sum = killing
+        try:
+            interrupted.fit(rows)
+        finally:
+            dask_rows._tree_sum = tree_sum
+        assert killed
+        np.testing.assert_allclose(interrupted.rates_, undisturbed.rates_, rtol=1e-12)
+        np.testing.assert_allclose(interrupted.lower_bounds_, undisturbed.lower_bounds_, rtol=1e-12)
