@@ -4,6 +4,7 @@ from ._reading import RowBlocks
 from .decomposition import PPCA, FactorAnalysis
 from .entropy import EntropySum
 from .mixture import ExponentialFamilyMixture, GammaMixture, PoissonMixture
+from .neural_network import SigmoidBeliefNet
 
 __version__ = "0.1.0"
 
@@ -15,5 +16,6 @@ __all__ = [
     "GammaMixture",
     "PoissonMixture",
     "RowBlocks",
+    "SigmoidBeliefNet",
     "__version__",
 ]

@@ -1,0 +1,99 @@
+"""A sigmoid belief net as layers of Bernoulli variables: parameters, logits, entropies; pure functions of arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.special import expit
+
+from .._typing import Array, FloatArray
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Variables x_d ~ Bern(S(W_d z + mu_d)) given the layer above, W(9), W(19), W(20).
+
+    Attributes
+    ----------
+    weights : (D, H), W
+    offsets : (D,), mu
+    """
+
+    weights: FloatArray
+    offsets: FloatArray
+
+    def logits(self, states: Array) -> FloatArray:
+        """Logits of the layer's variables for states of the layer above; (S, H) -> (S, D)."""
+        return np.asarray(states @ self.weights.T + self.offsets)
+
+    @cached_property
+    def joined(self) -> FloatArray:
+        """V = [W, mu], (D, H + 1)."""
+        return np.column_stack([self.weights, self.offsets])
+
+    @classmethod
+    def split(cls, joined: FloatArray) -> Layer:
+        """The layer with these V."""
+        return cls(joined[:, :-1], joined[:, -1])
+
+
+@dataclass(frozen=True)
+class BeliefNet:
+    """Logits of the prior of the top layer (H,), and the layers from the data upward."""
+
+    prior_logits: FloatArray
+    layers: tuple[Layer, ...]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Numbers of latent variables, from the layer next to the data upward."""
+        return tuple(layer.weights.shape[1] for layer in self.layers)
+
+    @property
+    def n_features(self) -> int:
+        return len(self.layers[0].offsets)
+
+    @property
+    def square(self) -> float:
+        """The sum of squares of all weights and offsets, |V|^2."""
+        return float(sum((layer.joined**2).sum() for layer in self.layers))
+
+    def log_prior(self, states: Array) -> FloatArray:
+        """log p of states of the top layer, (S, H) -> (S,)."""
+        return np.asarray(states @ self.prior_logits - softplus(self.prior_logits).sum())
+
+    def pack(self) -> FloatArray:
+        """All parameters as a vector."""
+        return np.concatenate([self.prior_logits, *(layer.joined.ravel() for layer in self.layers)])
+
+    def unpack(self, vector: FloatArray) -> BeliefNet:
+        """The net of the same shape with these parameters."""
+        prior, rest = np.split(vector, [len(self.prior_logits)])
+        layers = []
+        for layer in self.layers:
+            shape = layer.joined.shape
+            size = shape[0] * shape[1]
+            layers.append(Layer.split(rest[:size].reshape(shape)))
+            rest = rest[size:]
+        return BeliefNet(prior, tuple(layers))
+
+    def split_states(self, states: Array) -> tuple[Array, ...]:
+        """States of all latent variables as those of each layer, from the data upward."""
+        return tuple(np.split(states, np.cumsum(self.sizes)[:-1], axis=-1))
+
+
+def enumerate_states(n: int) -> FloatArray:
+    """All states of n binary variables, (2^n, n)."""
+    return ((np.arange(2**n)[:, np.newaxis] >> np.arange(n)) & 1).astype(np.float64)
+
+
+def softplus(a: FloatArray) -> FloatArray:
+    """log(1 + exp(a)), minus the log-probability that a Bernoulli variable with logit a is 0."""
+    return np.asarray(np.maximum(a, 0.0) + np.log1p(np.exp(-np.abs(a))))
+
+
+def bernoulli_entropy(logits: FloatArray) -> FloatArray:
+    """Entropy of Bernoulli variables."""
+    return np.asarray(softplus(logits) - logits * expit(logits))

@@ -1,0 +1,122 @@
+"""The sigmoid belief net as a model that the EM engine maximises: M-step, ELBO and entropy sum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy.special import expit, logit
+
+from .._typing import FloatArray
+from ..entropy import EntropySum
+from ._layers import BeliefNet, bernoulli_entropy, softplus
+from ._logistic import Regression, maximize
+
+# Logits of priors and weights beyond this are not followed by extrapolation.
+_FAR = 1e4
+_SMALLEST_SHARE = 1e-300
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """A net, and what the posteriors start from: the states that a truncated posterior has found so far, or None."""
+
+    net: BeliefNet
+    states: Any = None
+
+
+@dataclass(frozen=True)
+class NetStatistics:
+    """What an E-step leaves, sums over rows with their weights.
+
+    Attributes
+    ----------
+    at : BeliefNet, whose posteriors these are
+    weight : sum of w
+    elbo : sum of w (E_q log p(x, z) + H[q])
+    posterior_entropy : sum of w H[q]
+    top : sum of w E_q[z] of the top layer, (H,)
+    regressions : one a layer, from the data upward
+    states : as in ``Parameters``
+    """
+
+    at: BeliefNet
+    weight: float
+    elbo: float
+    posterior_entropy: float
+    top: FloatArray
+    regressions: tuple[Regression, ...]
+    states: Any = None
+
+
+@dataclass(frozen=True)
+class BeliefNetModel:
+    """The ELBO less ``alpha / 2 |V|^2``, V all weights and offsets, as the engine's ``Model``."""
+
+    alpha: float
+
+    def maximize(self, statistics: NetStatistics) -> Parameters:
+        """M-step: the prior in closed form, the layers by logistic regressions that start from where they were."""
+        share = np.clip(statistics.top / statistics.weight, _SMALLEST_SHARE, 1.0 - 1e-16)
+        pairs = zip(statistics.regressions, statistics.at.layers, strict=True)
+        layers = tuple(maximize(regression, layer, self.alpha) for regression, layer in pairs)
+        return Parameters(BeliefNet(logit(share), layers), statistics.states)
+
+    def entropy_sum(self, parameters: Parameters, statistics: NetStatistics) -> EntropySum:
+        r"""Sum of entropies, W(10) and W(21); under a ridge with one term more, :math:`\alpha |V|^2 / \sum_n w_n`."""
+        net, weight = parameters.net, statistics.weight
+        observable, *hidden = (
+            regression.entropy(layer) / weight for regression, layer in zip(statistics.regressions, net.layers, strict=True)
+        )
+        return EntropySum(
+            posterior=statistics.posterior_entropy / weight,
+            prior=self.prior_entropy(net),
+            observable=observable,
+            hidden=sum(hidden),
+            penalty=self.alpha * net.square / weight,
+        )
+
+    @staticmethod
+    def prior_entropy(net: BeliefNet) -> float:
+        """H[p(z)] of the top layer."""
+        return float(bernoulli_entropy(net.prior_logits).sum())
+
+    def elbo(self, statistics: NetStatistics) -> float:
+        return statistics.elbo / statistics.weight
+
+    def elbo_of_step(self, parameters: Parameters, statistics: NetStatistics) -> float:
+        net = parameters.net
+        total = statistics.posterior_entropy + statistics.top @ net.prior_logits
+        total -= statistics.weight * softplus(net.prior_logits).sum()
+        for regression, layer in zip(statistics.regressions, net.layers, strict=True):
+            total += regression.log_likelihood(layer)
+        return float(total) / statistics.weight
+
+    def magnitude(self, parameters: Parameters, statistics: NetStatistics) -> float:
+        pairs = zip(statistics.regressions, parameters.net.layers, strict=True)
+        return sum(regression.magnitude(layer) for regression, layer in pairs) / statistics.weight + 1.0
+
+    def log_prior(self, parameters: Parameters, statistics: NetStatistics) -> float:
+        return -0.5 * self.alpha * parameters.net.square / statistics.weight
+
+    def gradient(self, statistics: NetStatistics) -> FloatArray:
+        """Gradient of the mean objective with posteriors held, or by Fisher's identity of the mean log-likelihood."""
+        net = statistics.at
+        prior = statistics.top - statistics.weight * expit(net.prior_logits)
+        layers = (
+            (regression.gradient(layer) - self.alpha * layer.joined).ravel()
+            for regression, layer in zip(statistics.regressions, net.layers, strict=True)
+        )
+        return np.concatenate([prior, *layers]) / statistics.weight
+
+    def pack(self, parameters: Parameters) -> FloatArray:
+        return parameters.net.pack()
+
+    def unpack(self, vector: FloatArray, like: Parameters) -> Parameters | None:
+        if not np.isfinite(vector).all() or np.abs(vector).max() > _FAR:
+            return None
+        return replace(like, net=like.net.unpack(vector))
+
+    def to_limit(self, before: Parameters, after: Parameters, nearness: float) -> Parameters | None:
+        return None

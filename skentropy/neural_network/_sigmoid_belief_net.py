@@ -1,0 +1,644 @@
+"""Sigmoid belief nets."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from joblib import effective_n_jobs
+from scipy import sparse
+from scipy.special import expit, logit
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_array, check_is_fitted
+
+from .._base import Evaluation, LatentVariableModel, list_columns
+from .._blocks import Block, Rows, Source, thread_pool
+from .._em import Run, State, best_of, run_em
+from .._monitor import Monitor
+from .._reading import Reader
+from .._sampling import RowSample
+from .._typing import Array, ArrayLike, FloatArray
+from ..entropy import EntropySum
+from ._exact import BlockSums, Enumeration, Observations, observe
+from ._layers import BeliefNet, Layer
+from ._model import BeliefNetModel, NetStatistics, Parameters
+from ._polish import polished
+from ._start import best_start, replace_weak_units
+from ._truncated import (
+    draw_states,
+    first_sets,
+    improved,
+    search,
+    statistics,
+    weighted_terms,
+)
+
+# "auto" enumerates up to this many states of a layer, and joint states of two layers.
+_AUTO_LATENTS, _AUTO_JOINT = 12, 20
+# Beyond this many there is no use in trying.
+_MOST_LATENTS, _MOST_JOINT = 20, 26
+# Rows that starts are made of.
+_SAMPLE_ROWS = 2048
+# Numbers of starts that compete, and the EM steps after which the better ones go on.
+_SCHEDULE = ((8, 10), (4, 20), (2, 40))
+_TRUNCATED_SCHEDULE = ((2, 10),)
+# EM steps of each replacement of a unit.
+_REPLACEMENT_STEPS = 12
+# Logits beyond this say that a column is separated.
+_SEPARATED = 30.0
+
+
+class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel):
+    r"""Sigmoid belief net with one or two hidden layers, whose ELBO is a sum of entropies.
+
+    .. math::
+
+        z_h \sim \operatorname{Bern}(\pi_h), \qquad
+        x_d \mid z \sim \operatorname{Bern}\bigl(S(\textstyle\sum_h W_{dh} z_h + \mu_d)\bigr), \qquad
+        S(a) = 1 / (1 + e^{-a}),
+
+    Eqns. 8 and 9 of [1]_; with two hidden layers z -> y -> x, Eqns. 18 to 20. Unlike a mixture's components the binary
+    causes combine freely. After every M-step and at convergence the ELBO, nats per sample, is the sum of entropies
+
+    .. math::
+
+        \frac1N \sum_n H[q_n] - \sum_h H[\operatorname{Bern}(\pi_h)] - E_{\bar q}\,\textstyle\sum_d
+        H\bigl[\operatorname{Bern}\bigl(S(W_d z + \mu_d)\bigr)\bigr] + \frac{\alpha}{N} |V|^2 ,
+
+    Eqn. 10, with a term ``hidden`` for a second layer (Eqn. 21), and V all weights and offsets: the last term is what the
+    ridge adds. With posteriors that are exact the ELBO is the log-likelihood.
+
+    Parameters
+    ----------
+    n_components : int or tuple of two ints, default=4
+        Number of hidden variables; or of the layer next to the data and of the one above it.
+    posterior : {"auto", "exact", "truncated"}, default="auto"
+        "exact" enumerates the 2^H states (with two layers 2^I of the layer next to the data for each row, and once all
+        2^(I + H)). "truncated" keeps ``n_states`` states for each row, the best that a search has found: a variational
+        posterior for a hundred variables and more. "auto" enumerates up to 12 variables a layer.
+    n_states : int, default=20
+        For "truncated": states of each row.
+    binarize : float or None, default=0.0
+        Values above it are 1, others 0. None takes zeros and ones only. NaN is a missing entry and is marginalised.
+    alpha : float, default=0.01
+        Strength of the ridge ``alpha / 2 |V|^2`` against the total log-likelihood. It keeps the weights of separable columns
+        finite; 1 is a good value for generalisation. Zero is allowed, and reports such columns.
+    tol : float, default=1e-4
+        End when the steps still to come are estimated to raise the objective by less, nats per sample.
+    max_iter : int, default=1000
+        Largest number of EM steps.
+    n_init : int, default=1
+        Number of starts, of which the best fit is kept.
+    accelerate : bool, default=True
+        Extrapolate, without ever losing likelihood.
+    warm_start : bool, default=False
+        Start from the last fit.
+    random_state : int, RandomState instance or None, default=None
+        For starts and, while fitting, proposals of the truncated posterior.
+    n_jobs : int or None, default=None
+        Threads, over restarts or over blocks of rows.
+    verbose : int, default=0
+        What to print.
+    verbose_interval : int, default=10
+        Steps between two printed lines.
+
+    Attributes
+    ----------
+    prior_ : ndarray of shape (n_top,)
+        Probabilities :math:`\pi` of the top layer.
+    components_ : ndarray of shape (n_hidden, n_features)
+        Weights W', one row a hidden variable of the layer next to the data.
+    intercept_ : ndarray of shape (n_features,)
+        Offsets :math:`\mu`.
+    hidden_components_ : ndarray of shape (n_top, n_hidden)
+        With two layers, the weights between them; ``hidden_intercept_`` their offsets.
+    score_is_exact_ : bool
+        Whether ``score`` is the log-likelihood; else it is the ELBO.
+    entropy_sum_ : EntropySum
+        Of the training data.
+    stationarity_gap_ : float
+        Entropy sum less ELBO of the training data, nats per sample.
+    lower_bound_ : float
+        Mean ELBO of the training data, nats per sample.
+    lower_bounds_ : list of float
+        After each EM step; ``entropy_sums_`` are the entropy sums of the steps.
+    n_iter_ : int
+    converged_ : bool
+    n_parameters_ : int
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+
+    See Also
+    --------
+    ExponentialFamilyMixture : With family "bernoulli": one cause at a time.
+
+    Notes
+    -----
+    Exact E-steps are two matrix products a block of rows. The M-step is one logistic regression a feature, by Newton's
+    method on weights of states rather than on rows. Several starts compete over a few EM steps, random ones and units made
+    of rows; then, as long as it pays, the least useful unit is replaced by one made of a badly explained row.
+
+    References
+    ----------
+    .. [1] Warnken, Velychko, Damm, Fischer, Lücke (2024), "Generative Models with ELBOs Converging to Entropy Sums".
+    .. [2] Neal (1992), "Connectionist learning of belief networks", Artificial Intelligence 56.
+    .. [3] Lücke, Eggert (2010), "Expectation truncation and the benefits of preselection in training generative models",
+       JMLR 11.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skentropy import SigmoidBeliefNet
+    >>> X = load_digits().data
+    >>> net = SigmoidBeliefNet(2, binarize=7.5, random_state=0).fit(X)
+    >>> print(round(net.score(X), 4), round(net.entropy_sum_score(), 4))
+    -22.1881 -22.1881
+    >>> net.transform(X).shape
+    (1797, 2)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "n_components": [Interval(Integral, 1, None, closed="left"), tuple, list],
+        "posterior": [StrOptions({"auto", "exact", "truncated"})],
+        "n_states": [Interval(Integral, 1, None, closed="left")],
+        "binarize": [Real, None],
+        "alpha": [Interval(Real, 0.0, None, closed="left")],
+        "tol": [Interval(Real, 0.0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "n_init": [Interval(Integral, 1, None, closed="left")],
+        "accelerate": ["boolean"],
+        "warm_start": ["boolean"],
+        "random_state": ["random_state"],
+        "n_jobs": [None, Integral],
+        "verbose": ["verbose"],
+        "verbose_interval": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    # The penalty's term of the entropy sum times the total weight of the training data.
+    _total_penalty: float
+
+    def __init__(
+        self,
+        n_components: int | tuple[int, int] = 4,
+        *,
+        posterior: str = "auto",
+        n_states: int = 20,
+        binarize: float | None = 0.0,
+        alpha: float = 0.01,
+        tol: float = 1e-4,
+        max_iter: int = 1000,
+        n_init: int = 1,
+        accelerate: bool = True,
+        warm_start: bool = False,
+        random_state: Any = None,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+        verbose_interval: int = 10,
+    ) -> None:
+        self.n_components = n_components
+        self.posterior = posterior
+        self.n_states = n_states
+        self.binarize = binarize
+        self.alpha = alpha
+        self.tol = tol
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.accelerate = accelerate
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+        self.verbose_interval = verbose_interval
+
+    # Fitting.
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Fit the net by maximum likelihood with accelerated EM.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            NaN means that an entry is missing; it is marginalised.
+        y : Ignored
+        sample_weight : array-like of shape (n_samples,), default=None
+            A weight of k counts as k copies of the row.
+
+        Returns
+        -------
+        self : object
+            The fitted net.
+
+        Raises
+        ------
+        ValueError
+            If X holds infinite values, a column with nothing observed, or, with ``binarize=None``, other values than 0 and
+            1; if there are too many hidden variables to enumerate; or an argument is out of range.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If ``max_iter`` steps did not suffice, or columns are separated without a ridge.
+        """
+        sizes = self._sizes()
+        rows = self._read(X, sample_weight, reset=True)
+        exact = self._is_exact(sizes, rows)
+        means = self._check_columns(rows)
+        threshold = self.binarize
+        if isinstance(rows, Rows):
+            rows, threshold = merge_duplicates(rows, threshold), None
+        elif not exact:
+            raise ValueError("posterior='truncated' keeps states of each row and needs X in memory; use fewer components.")
+        salt, *seeds = check_random_state(self.random_state).randint(np.iinfo(np.int32).max, size=1 + self.n_init)
+        n_threads = effective_n_jobs(self.n_jobs)
+        model = BeliefNetModel(float(self.alpha))
+        given = self._net() if self.warm_start and hasattr(self, "prior_") else None
+        if given is not None and (given.sizes != sizes or given.n_features != rows.n_features):
+            given = None
+        n_init = self.n_init if given is None else 1
+        attributes_of = partial(self._fitted_attributes, model, rows.dtype, exact)
+        monitor = Monitor(self, n_init, attributes_of, {"X": X})
+        fitting = _Fitting(self, model, rows, threshold, means, exact, int(salt))
+
+        def run_once(init: int) -> Run:
+            random_state = np.random.RandomState(seeds[init])
+            with thread_pool(n_threads if n_init == 1 else 1) as pool:
+                return fitting.run(given, random_state, monitor.watch(init), pool)
+
+        best = best_of(run_once, n_init, n_threads)
+        for name, value in attributes_of(best).items():
+            setattr(self, name, value)
+        monitor.close()
+        for message in self._complaints(best):
+            warnings.warn(message, ConvergenceWarning, stacklevel=3)
+        return self
+
+    def _sizes(self) -> tuple[int, ...]:
+        given: Any = self.n_components
+        sizes = tuple(given) if isinstance(given, (tuple, list)) else (given,)
+        if len(sizes) not in (1, 2) or not all(isinstance(size, Integral) and int(size) >= 1 for size in sizes):
+            raise ValueError(
+                f"n_components={self.n_components!r} must be a positive integer, or two for two hidden layers, from the one "
+                "next to the data upward."
+            )
+        return tuple(int(size) for size in sizes)
+
+    def _is_exact(self, sizes: tuple[int, ...], rows: Source) -> bool:
+        latents, joint = max(sizes), sum(sizes) if len(sizes) > 1 else 0
+        if self.posterior == "auto":
+            return latents <= _AUTO_LATENTS and joint <= _AUTO_JOINT
+        if self.posterior == "exact" and (latents > _MOST_LATENTS or joint > _MOST_JOINT):
+            states = 2.0 ** max(sizes[0], joint)
+            raise ValueError(
+                f"posterior='exact' with n_components={self.n_components} would enumerate {states:.2g} states, "
+                f"{states * rows.n_features * 8 / 2**30:.2g} GiB of logits alone, and for each row anew; use "
+                "posterior='truncated'."
+            )
+        return self.posterior == "exact"
+
+    def _read(self, X: ArrayLike, sample_weight: ArrayLike | None = None, *, reset: bool = False) -> Source:
+        states = 2 ** min(self._sizes()[0], _MOST_LATENTS)
+        reader = Reader(sparse="missing", dtype="numeric", row_bytes=partial(_row_bytes, states))
+        return reader.read(self, X, sample_weight, reset=reset, min_samples=2 if reset else 1)
+
+    def _check_columns(self, rows: Source) -> FloatArray:
+        """Means of the binary columns, if these are as they should be."""
+        weight, ones, invalid, empty = rows.sum(partial(_survey, threshold=self.binarize))
+        if invalid.any():
+            raise ValueError(
+                "With binarize=None X must hold zeros and ones only (and NaN where missing), but there are "
+                f"{invalid.sum():.0f} other values in {list_columns(self, np.flatnonzero(invalid))}; set binarize to a "
+                "threshold."
+            )
+        if not weight.all():
+            raise ValueError(
+                f"X has no observed value in {list_columns(self, np.flatnonzero(weight == 0))}; leave such columns out."
+            )
+        if empty[0]:
+            message = f"{empty[0]:.0f} rows of X have no observed value; they carry no information."
+            warnings.warn(message, UserWarning, stacklevel=4)
+        return np.asarray(ones / weight)
+
+    def _fitted_attributes(self, model: BeliefNetModel, dtype: Any, exact: bool, run: Run) -> dict[str, Any]:
+        """What fit leaves, for a run that is over or as if it were."""
+        state = run.state
+        net, terms = state.parameters.net, model.entropy_sum(state.parameters, state.statistics)
+        attributes = {
+            "prior_": expit(net.prior_logits).astype(dtype),
+            "components_": np.ascontiguousarray(net.layers[0].weights.T, dtype=dtype),
+            "intercept_": net.layers[0].offsets.astype(dtype),
+            "score_is_exact_": exact,
+            "n_parameters_": len(net.pack()),
+            "lower_bound_": state.elbo,
+            "lower_bounds_": list(run.lower_bounds),
+            "entropy_sum_": terms,
+            "entropy_sums_": list(run.entropy_sums),
+            "stationarity_gap_": terms.value - state.elbo,
+            "_total_penalty": terms.penalty * state.statistics.weight,
+            "n_iter_": run.n_iter,
+            "converged_": run.converged,
+        }
+        if len(net.layers) == 2:
+            attributes["hidden_components_"] = np.ascontiguousarray(net.layers[1].weights.T, dtype=dtype)
+            attributes["hidden_intercept_"] = net.layers[1].offsets.astype(dtype)
+        return attributes
+
+    def _complaints(self, run: Run) -> list[str]:
+        messages = []
+        if not run.converged:
+            messages.append(
+                f"SigmoidBeliefNet did not converge within max_iter={self.max_iter} steps; increase max_iter, or tol if "
+                f"{self.tol:g} nats per sample is more than you need."
+            )
+        far = np.abs(run.state.parameters.net.layers[0].joined).max(axis=1) > _SEPARATED
+        if self.alpha == 0 and far.any():
+            messages.append(
+                f"SigmoidBeliefNet: weights grow without bound in {list_columns(self, np.flatnonzero(far))}, whose values "
+                "the hidden variables tell apart completely; alpha > 0 keeps them finite."
+            )
+        return messages
+
+    # The fitted net.
+
+    def _net(self) -> BeliefNet:
+        check_is_fitted(self, "prior_")
+        names = [("components_", "intercept_"), ("hidden_components_", "hidden_intercept_")]
+        layers = tuple(
+            Layer(
+                np.asarray(getattr(self, weights), dtype=np.float64).T, np.asarray(getattr(self, offsets), dtype=np.float64)
+            )
+            for weights, offsets in names[: len(self._sizes())]
+        )
+        prior = np.clip(np.asarray(self.prior_, dtype=np.float64), 1e-300, 1.0 - 1e-16)
+        return BeliefNet(logit(prior), layers)
+
+    def _evaluate(self, X: ArrayLike, sample_weight: ArrayLike | None, **row_data: Any) -> Evaluation:
+        if row_data:
+            raise TypeError(f"{type(self).__name__} takes no {', '.join(row_data)}.")
+        net, rows = self._net(), self._read(X, sample_weight)
+        with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
+            if self.score_is_exact_:
+                found = _expect(rows, Parameters(net), self.binarize, pool)
+                terms = BeliefNetModel(0.0).entropy_sum(Parameters(net), found)
+                elbo, weight = found.elbo / found.weight, found.weight
+            else:
+                weight, *sums = rows.sum(partial(_truncated_terms, net, self.n_states, self.binarize), pool).tolist()
+                elbo, posterior, hidden, observable = (value / weight for value in sums)
+                prior = BeliefNetModel(0.0).prior_entropy(net)
+                terms = EntropySum(posterior, prior, observable, hidden=hidden)
+        return Evaluation(elbo, replace(terms, penalty=self._total_penalty / weight), weight)
+
+    def score_samples(self, X: ArrayLike) -> FloatArray:
+        """Log-likelihood of each row, in nats, where states are enumerated; else its ELBO, a lower bound.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
+        if self._exact():
+            return self._map_rows(partial(_exact_evidence, Enumeration(self._net()), self.binarize), X)
+        return self._map_rows(partial(_truncated_evidence, self._net(), self.n_states, self.binarize), X)
+
+    def transform(self, X: ArrayLike) -> FloatArray:
+        """Posterior probabilities that the hidden variables are 1, from the layer next to the data upward.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_hidden)
+        """
+        if self._exact():
+            return self._map_rows(partial(_exact_marginals, Enumeration(self._net()), self.binarize), X)
+        return self._map_rows(partial(_truncated_marginals, self._net(), self.n_states, self.binarize), X)
+
+    def inverse_transform(self, X: ArrayLike) -> FloatArray:
+        """Expected data ``S(W z + mu)`` for hidden variables z, or for their probabilities in the place of z.
+
+        On what ``transform`` makes of rows with missing entries it therefore imputes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_hidden)
+            As from ``transform``; only the layer next to the data matters.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+        """
+        net = self._net()
+        Z = check_array(X, dtype=(np.float64, np.float32), input_name="X")
+        if Z.shape[1] != sum(net.sizes):
+            raise ValueError(f"X has {Z.shape[1]} columns, but the net has {sum(net.sizes)} hidden variables.")
+        return expit(net.layers[0].logits(Z[:, : net.sizes[0]])).astype(Z.dtype)
+
+    def sample(self, n_samples: int = 1, random_state: Any = None) -> FloatArray:
+        """Draw rows of zeros and ones.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+        random_state : int, RandomState instance or None, default=None
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+        """
+        net = self._net()
+        if n_samples < 1:
+            raise ValueError(f"n_samples must be at least 1, got {n_samples}.")
+        random_state = check_random_state(random_state)
+        states = net.split_states(draw_states(net, n_samples, random_state))
+        p = expit(net.layers[0].logits(states[0]))
+        return (random_state.uniform(size=p.shape) < p).astype(self.components_.dtype)
+
+    def _exact(self) -> bool:
+        check_is_fitted(self, "prior_")
+        return bool(self.score_is_exact_)
+
+    def _map_rows(self, function: Callable[[Block], FloatArray], X: ArrayLike) -> FloatArray:
+        rows = self._read(X)
+        with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
+            return rows.map(function, pool).astype(rows.dtype, copy=False)
+
+    @property
+    def _n_features_out(self) -> int:
+        return sum(self._net().sizes)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+class _Fitting:
+    """One fit's data and model, and the course of a run: starts, replaced units, EM, polish."""
+
+    def __init__(
+        self,
+        estimator: SigmoidBeliefNet,
+        model: BeliefNetModel,
+        rows: Source,
+        threshold: float | None,
+        means: FloatArray,
+        exact: bool,
+        salt: int,
+    ) -> None:
+        self._estimator, self._model, self._exact = estimator, model, exact
+        self._rows, self._threshold = rows, threshold
+        if exact:
+            sample = rows.sum(partial(_sample, salt=salt))
+            block = rows.take(sample.index, sample.weight)
+        else:
+            assert isinstance(rows, Rows)
+            block = rows.take(np.arange(rows.n_rows), _weights(rows))
+        self._sample = observe(block, threshold)
+        assert block.weight is not None
+        self._sample_weight = block.weight
+        X, observed = self._sample.X, self._sample.observed
+        self._filled = X if observed is None else np.where(observed > 0, X, means)
+
+    def run(
+        self, given: BeliefNet | None, random_state: np.random.RandomState, watcher: Any, pool: ThreadPoolExecutor | None
+    ) -> Run:
+        """From a start to convergence."""
+        estimator = self._estimator
+
+        def expect(parameters: Parameters) -> NetStatistics:
+            if self._exact:
+                return _expect(self._rows, parameters, self._threshold, pool)
+            if parameters.states is None:
+                sets = first_sets(parameters.net, self._sample, estimator.n_states)
+            else:
+                sets = parameters.states
+            sets = improved(sets, parameters.net, self._sample, random_state)
+            return statistics(parameters.net, sets, self._sample)
+
+        def climb(net: BeliefNet, n_steps: int) -> State:
+            return run_em(self._model, expect, Parameters(net), tol=0.0, max_iter=n_steps).state
+
+        start = Parameters(given) if given is not None else self._start(climb, random_state)
+        run = run_em(
+            self._model,
+            expect,
+            start,
+            tol=estimator.tol,
+            max_iter=estimator.max_iter,
+            accelerate=estimator.accelerate,
+            watcher=watcher,
+        )
+        if self._exact and run.converged:
+            run.state = polished(self._model, expect, run.state)
+            run.lower_bounds[-1] = run.state.elbo
+        return run
+
+    def _start(self, climb: Callable[..., State], random_state: np.random.RandomState) -> Parameters:
+        """The best of a few starts, its weak units replaced."""
+        sizes = self._estimator._sizes()
+        X, weight = self._filled, self._sample_weight
+        schedule = _SCHEDULE if self._exact else _TRUNCATED_SCHEDULE
+        best = best_start(climb, X, weight, sizes, random_state, schedule)
+        if len(sizes) == 1 and sizes[0] > 1:
+            short = partial(climb, n_steps=_REPLACEMENT_STEPS)
+            best = replace_weak_units(best, short, self._explain, X, weight, random_state, attempts=2 * sizes[0])
+        result: Parameters = best.parameters
+        return result
+
+    def _explain(self, state: State) -> tuple[FloatArray, FloatArray]:
+        """Log-likelihoods of the sample's rows, and their posterior marginals."""
+        if not self._exact:
+            sets = state.statistics.states
+            return sets.log_evidence, sets.marginals()
+        enumeration = Enumeration(state.parameters.net)
+        log_evidence, q = enumeration.posterior(self._sample)
+        return log_evidence, enumeration.marginals(q)
+
+
+def _row_bytes(n_states: int, n_features: int) -> int:
+    return 8 * (n_states + 2 * n_features)
+
+
+def _survey(block: Block, threshold: float | None) -> Array:
+    """Of each column the weight observed, that of the ones, values neither 0 nor 1; and of all, empty rows; (4, D)."""
+    X = block.X if isinstance(block.X, np.ndarray) else block.X.toarray()
+    seen = ~np.isnan(X)
+    weight = np.ones(len(X)) if block.weight is None else block.weight
+    ones = observe(block, threshold).X
+    invalid = seen & (X != 0) & (X != 1) if threshold is None else np.zeros_like(seen)
+    empty = np.full(X.shape[1], float((~seen.any(axis=1)).sum()))
+    return np.stack([weight @ seen, weight @ ones, invalid.sum(axis=0), empty])
+
+
+def _sample(block: Block, salt: int) -> RowSample:
+    weight = np.ones(block.n_rows) if block.weight is None else block.weight
+    return RowSample.of_block(block, weight, _SAMPLE_ROWS, salt)
+
+
+def _weights(rows: Rows) -> FloatArray:
+    return np.ones(rows.n_rows) if rows.sample_weight is None else rows.sample_weight
+
+
+def merge_duplicates(rows: Rows, threshold: float | None) -> Rows:
+    """The distinct rows of a table, made binary, with their weights."""
+    X = rows.X.toarray() if sparse.issparse(rows.X) else np.asarray(rows.X)
+    missing = np.isnan(X)
+    ones = (0.5 if threshold is None else threshold) < X
+    packed = np.ascontiguousarray(np.concatenate([np.packbits(ones, axis=1), np.packbits(missing, axis=1)], axis=1))
+    keys = packed.view(np.dtype((np.void, packed.shape[1]))).ravel()
+    _, first, index = np.unique(keys, return_index=True, return_inverse=True)
+    weight = np.bincount(index.ravel(), weights=_weights(rows), minlength=len(first)).astype(np.float64)
+    kept = weight > 0
+    first, weight = first[kept], weight[kept]
+    table = ones[first].astype(np.float32)
+    table[missing[first]] = np.nan
+    merged = Rows(table, weight, row_bytes=_row_bytes(1, rows.n_features))
+    merged.dtype, merged.block_size = rows.dtype, rows.block_size
+    return merged
+
+
+def _expect(rows: Source, parameters: Parameters, threshold: float | None, pool: ThreadPoolExecutor | None) -> NetStatistics:
+    """Exact E-step over all rows."""
+    enumeration = Enumeration(parameters.net)
+    return enumeration.statistics(rows.sum(partial(_block_sums, enumeration, threshold), pool))
+
+
+def _block_sums(enumeration: Enumeration, threshold: float | None, block: Block) -> BlockSums:
+    return enumeration.expect(observe(block, threshold))
+
+
+def _exact_evidence(enumeration: Enumeration, threshold: float | None, block: Block) -> FloatArray:
+    return enumeration.posterior(observe(block, threshold))[0]
+
+
+def _exact_marginals(enumeration: Enumeration, threshold: float | None, block: Block) -> FloatArray:
+    return enumeration.marginals(enumeration.posterior(observe(block, threshold))[1])
+
+
+def _truncated_evidence(net: BeliefNet, n_states: int, threshold: float | None, block: Block) -> FloatArray:
+    return search(net, observe(block, threshold), n_states).log_evidence
+
+
+def _truncated_marginals(net: BeliefNet, n_states: int, threshold: float | None, block: Block) -> FloatArray:
+    return search(net, observe(block, threshold), n_states).marginals()
+
+
+def _truncated_terms(net: BeliefNet, n_states: int, threshold: float | None, block: Block) -> FloatArray:
+    observations: Observations = observe(block, threshold)
+    return weighted_terms(net, search(net, observations, n_states), observations)

@@ -1,0 +1,244 @@
+"""Truncated posteriors: for each row the few states with the largest joint probability that a search has found.
+
+With q proportional to the joint on these states and zero elsewhere the ELBO of a row is the logarithm of the sum of their
+joint probabilities (Lücke and Eggert 2010). It rises with every better state, so that keeping the best of old and new ones
+never lowers it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from scipy import sparse
+from scipy.special import logsumexp
+
+from .._typing import Array, FloatArray
+from ._exact import Observations
+from ._layers import BeliefNet, softplus
+from ._logistic import Regression
+from ._model import NetStatistics
+
+# Bytes of logits that are worked on at a time.
+_CHUNK_BYTES = 2**24
+# Rounds of a search.
+_MAX_ROUNDS = 40
+# States with less than e^-12 of the best one's probability are not worth looking around.
+_NEGLIGIBLE = 12.0
+# Proposals a step and row besides the neighbours: states of other rows, crossovers with them, draws of the net.
+_BORROWED, _CROSSED, _DRAWN = 8, 4, 4
+
+
+@dataclass(frozen=True)
+class StateSets:
+    """K distinct states of all B latent variables for each row.
+
+    Attributes
+    ----------
+    states : (n, K, B), uint8
+    log_joint : (n, K), log p(x_n, s) at the net that they were last judged by, descending; -inf where there is no state
+    """
+
+    states: Array
+    log_joint: FloatArray
+
+    @property
+    def log_evidence(self) -> FloatArray:
+        """The rows' ELBOs."""
+        return np.asarray(logsumexp(self.log_joint, axis=1))
+
+    @property
+    def posterior(self) -> FloatArray:
+        """q of the states, (n, K)."""
+        return np.asarray(np.exp(self.log_joint - self.log_evidence[:, np.newaxis]))
+
+    def marginals(self) -> FloatArray:
+        """Posterior means of all latent variables, (n, B)."""
+        return np.einsum("nk,nkb->nb", self.posterior, self.states)
+
+    def rows(self, chosen: Array | slice) -> StateSets:
+        """The sets of some rows."""
+        return StateSets(self.states[chosen], self.log_joint[chosen])
+
+
+def log_joint(net: BeliefNet, states: Array, observations: Observations) -> FloatArray:
+    """log p(x_n, s) of the states (n, C, B) of each row; (n, C)."""
+    n, n_states = states.shape[:2]
+    values = np.empty((n, n_states))
+    step = max(_CHUNK_BYTES // (8 * n_states * (net.n_features + sum(net.sizes))), 1)
+    for start in range(0, n, step):
+        rows = slice(start, start + step)
+        layers = net.split_states(states[rows].astype(np.float64))
+        value = net.log_prior(layers[-1])
+        for layer, below, above in zip(net.layers[1:], layers[:-1], layers[1:], strict=True):
+            logits = layer.logits(above)
+            value += (below * logits - softplus(logits)).sum(axis=-1)
+        logits = net.layers[0].logits(layers[0])
+        X = observations.X[rows]
+        if observations.observed is None:
+            value += np.matmul(logits, X[:, :, np.newaxis])[:, :, 0] - softplus(logits).sum(axis=-1)
+        else:
+            observed = observations.observed[rows]
+            value += np.matmul(logits, (X * observed)[:, :, np.newaxis])[:, :, 0]
+            value -= np.matmul(softplus(logits), observed[:, :, np.newaxis])[:, :, 0]
+        values[rows] = value
+    return values
+
+
+def judged(sets: StateSets, net: BeliefNet, observations: Observations) -> StateSets:
+    """The same states by another net."""
+    values = log_joint(net, sets.states, observations)
+    return StateSets(sets.states, np.where(np.isneginf(sets.log_joint), -np.inf, values))
+
+
+def merged(sets: StateSets, states: Array, values: FloatArray, n_states: int) -> StateSets:
+    """The best distinct states of sets and further ones, (n, C, B) with their log joints."""
+    states = np.concatenate([sets.states, states], axis=1)
+    values = np.concatenate([sets.log_joint, values], axis=1)
+    keys = state_keys(states)
+    order = np.argsort(keys, axis=1, kind="stable")
+    sorted_keys = np.take_along_axis(keys, order, axis=1)
+    repeated = np.zeros_like(sorted_keys, dtype=bool)
+    repeated[:, 1:] = sorted_keys[:, 1:] == sorted_keys[:, :-1]
+    values = np.take_along_axis(values, order, axis=1)
+    values[repeated] = -np.inf
+    best = np.argsort(-values, axis=1, kind="stable")[:, :n_states]
+    states = np.take_along_axis(states, np.take_along_axis(order, best, axis=1)[:, :, np.newaxis], axis=1)
+    return StateSets(states, np.take_along_axis(values, best, axis=1))
+
+
+def state_keys(states: Array) -> Array:
+    """64-bit numbers, different for different states but for an accident of probability 2^-64 a pair."""
+    multipliers = np.random.Generator(np.random.PCG64(0)).integers(2**63, size=states.shape[-1], dtype=np.uint64)
+    return np.asarray((states * (multipliers * np.uint64(2) + np.uint64(1))).sum(axis=-1, dtype=np.uint64))
+
+
+def flips(states: Array) -> Array:
+    """All states that differ from one in one variable; (n, B) -> (n, B, B)."""
+    return np.asarray(states[:, np.newaxis, :] ^ np.eye(states.shape[1], dtype=np.uint8))
+
+
+def first_sets(net: BeliefNet, observations: Observations, n_states: int) -> StateSets:
+    """The best of the states with none or one of the variables on, judged."""
+    n_latents = sum(net.sizes)
+    simple = np.concatenate([np.zeros((1, n_latents), np.uint8), np.eye(n_latents, dtype=np.uint8)])
+    states = np.broadcast_to(simple, (len(observations.X), *simple.shape))
+    values = log_joint(net, states, observations)
+    nothing = StateSets(states[:, :0], values[:, :0])
+    sets = merged(nothing, states, values, n_states)
+    short = n_states - sets.states.shape[1]
+    if short <= 0:
+        return sets
+    n = len(observations.X)
+    return StateSets(
+        np.concatenate([sets.states, np.zeros((n, short, n_latents), np.uint8)], axis=1),
+        np.concatenate([sets.log_joint, np.full((n, short), -np.inf)], axis=1),
+    )
+
+
+def search(net: BeliefNet, observations: Observations, n_states: int) -> StateSets:
+    """Look around the best states of each row, until all that were kept have been looked around.
+
+    Deterministic, and for each row as if it were alone.
+    """
+    sets = first_sets(net, observations, n_states)
+    looked: list[set[int]] = [set() for _ in range(len(sets.states))]
+    waiting = np.arange(len(sets.states))
+    for _ in range(_MAX_ROUNDS):
+        part = sets.rows(waiting)
+        keys = state_keys(part.states)
+        fresh: Array = np.array(
+            [[key not in looked[row] for key in row_keys] for row, row_keys in zip(waiting, keys.tolist(), strict=True)]
+        )
+        fresh &= np.isfinite(part.log_joint)
+        # What is far below the best state matters to nothing.
+        fresh &= part.log_joint > part.log_joint[:, :1] - _NEGLIGIBLE
+        some = np.asarray(fresh.any(axis=1))
+        waiting, fresh, keys = waiting[some], fresh[some], keys[some]
+        if not waiting.size:
+            break
+        chosen = fresh.argmax(axis=1)
+        for row, key in zip(waiting, keys[np.arange(len(chosen)), chosen].tolist(), strict=True):
+            looked[row].add(key)
+        part = part.rows(some)
+        around = flips(part.states[np.arange(len(chosen)), chosen])
+        there = Observations(
+            observations.X[waiting], None if observations.observed is None else observations.observed[waiting], None
+        )
+        better = merged(part, around, log_joint(net, around, there), n_states)
+        sets.states[waiting], sets.log_joint[waiting] = better.states, better.log_joint
+    return sets
+
+
+def improved(sets: StateSets, net: BeliefNet, observations: Observations, random_state: np.random.RandomState) -> StateSets:
+    """The best of the old states and of proposals: neighbours, states of other rows, crossovers of both and prior draws."""
+    sets = judged(sets, net, observations)
+    n, n_states, n_latents = sets.states.shape
+    rows = np.arange(n)
+    base = (random_state.uniform(size=(n, 1)) > np.cumsum(sets.posterior, axis=1)).sum(axis=1).clip(max=n_states - 1)
+    around = flips(sets.states[rows, base])
+    others = random_state.randint(n, size=(n, _BORROWED))
+    borrowed = sets.states[others, 0]
+    mask = random_state.randint(2, size=(n, _CROSSED, n_latents)).astype(bool)
+    mates = sets.states[random_state.randint(n, size=(n, _CROSSED)), 0]
+    crossed = np.where(mask, sets.states[:, :1], mates)
+    drawn = draw_states(net, n * _DRAWN, random_state).reshape(n, _DRAWN, n_latents)
+    proposals = np.concatenate([around, borrowed, crossed, drawn], axis=1)
+    return merged(sets, proposals, log_joint(net, proposals, observations), n_states)
+
+
+def draw_states(net: BeliefNet, n: int, random_state: np.random.RandomState) -> Array:
+    """States of all latent variables from the net itself, (n, B)."""
+    states = [_bernoulli(np.broadcast_to(net.prior_logits, (n, len(net.prior_logits))), random_state)]
+    for layer in net.layers[:0:-1]:
+        states.insert(0, _bernoulli(layer.logits(states[0]), random_state))
+    return np.concatenate(states, axis=1)
+
+
+def _bernoulli(logits: FloatArray, random_state: np.random.RandomState) -> Array:
+    noise = random_state.uniform(size=logits.shape)
+    return (noise < np.exp(-softplus(-logits))).astype(np.uint8)
+
+
+def statistics(net: BeliefNet, sets: StateSets, observations: Observations) -> NetStatistics:
+    """What the M-step needs: weights of the distinct states, and of what was observed under each."""
+    q, evidence = sets.posterior, sets.log_evidence
+    weight = np.ones(len(q)) if observations.weight is None else observations.weight
+    flat = sets.states.reshape(-1, sets.states.shape[2])
+    _, first, index = np.unique(state_keys(flat), return_index=True, return_inverse=True)
+    mass = (weight[:, np.newaxis] * q).ravel()
+    shape = (len(first), len(q))
+    gather = sparse.csr_matrix((mass, (index.ravel(), np.repeat(np.arange(len(q)), q.shape[1]))), shape=shape)
+    X, observed = observations.X, observations.observed
+    counts = np.asarray(gather.sum(axis=1)).reshape(-1, 1)
+    layers = net.split_states(flat[first].astype(np.float64))
+    regressions = [
+        Regression(
+            layers[0],
+            counts if observed is None else np.asarray(gather @ observed),
+            np.asarray(gather @ (X if observed is None else X * observed)),
+        )
+    ]
+    for below, above in pairwise(layers):
+        regressions.append(Regression(above, counts, counts * below))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        entropy = -np.where(q > 0, q * np.log(q), 0.0).sum(axis=1)
+    return NetStatistics(
+        net,
+        float(weight.sum()),
+        float(weight @ evidence),
+        float(weight @ entropy),
+        counts[:, 0] @ layers[-1],
+        tuple(regressions),
+        sets,
+    )
+
+
+def weighted_terms(net: BeliefNet, sets: StateSets, observations: Observations) -> FloatArray:
+    """Sums over rows with their weights: of 1, ELBO, H[q], and the expected entropies of hidden and observable layers."""
+    found = statistics(net, sets, observations)
+    observable, *hidden = (
+        regression.entropy(layer) for regression, layer in zip(found.regressions, net.layers, strict=True)
+    )
+    return np.array([found.weight, found.elbo, found.posterior_entropy, sum(hidden), observable])
