@@ -8,7 +8,14 @@ from time import perf_counter
 import numpy as np
 from sklearn.datasets import load_digits, load_linnerud, load_wine
 
-from skentropy import PPCA, ExponentialFamilyMixture, FactorAnalysis, GammaMixture, PoissonMixture
+from skentropy import (
+    PPCA,
+    ExponentialFamilyMixture,
+    FactorAnalysis,
+    GammaMixture,
+    PoissonMixture,
+    SigmoidBeliefNet,
+)
 
 digits = load_digits().data  # 8 x 8 images of 1,797 handwritten digits: counts from 0 to 16
 wine = load_wine().data  # 13 measurements of 178 wines: positive amounts
@@ -22,6 +29,7 @@ jobs = [
     ("digits as black and white", ExponentialFamilyMixture("bernoulli", 10, prior_counts=1, random_state=0), digits > 7),
     ("components of wine, as many as the BIC says", PPCA("bic"), scaled),
     ("factors of wine", FactorAnalysis(3, rotation="varimax"), scaled),
+    ("binary causes of digits", SigmoidBeliefNet(4, binarize=7.5, random_state=0), digits),
 ]
 for title, model, X in jobs:
     start = perf_counter()

@@ -24,7 +24,7 @@ def test_pages(page: str) -> None:
 def test_quickstart(capsys: Any) -> None:
     runpy.run_path(str(ROOT / "examples" / "quickstart.py"))
     printed = capsys.readouterr().out
-    assert printed.count("entropy sum, nats per sample") == 6
+    assert printed.count("entropy sum, nats per sample") == 7
     assert "nan" not in printed
 
 

@@ -51,9 +51,9 @@ def plainly(case: EstimatorCase) -> Any:
 def test_streams(case: EstimatorCase, gaps: bool) -> None:
     X = case.gaps if gaps else case.X
     weight = np.random.RandomState(0).randint(1, 4, size=len(X)).astype(float)
-    plain, weighted = plainly(case).fit(X), case.make().fit(X, sample_weight=weight)
+    plain, weighted = plainly(case).fit(X), plainly(case).fit(X, sample_weight=weight)
     assert_same(plainly(case).fit(blocks_of(X)), plain, X)
-    assert_same(case.make().fit(blocks_of(X, weight)), weighted, X)
+    assert_same(plainly(case).fit(blocks_of(X, weight)), weighted, X)
     for name in ("score_samples", case.output):
         np.testing.assert_allclose(getattr(plain, name)(blocks_of(X)), getattr(plain, name)(X), rtol=1e-12, atol=1e-14)
     np.testing.assert_allclose(weighted.score(blocks_of(X, weight)), weighted.score(X, sample_weight=weight), rtol=1e-12)
@@ -65,12 +65,12 @@ def test_streams(case: EstimatorCase, gaps: bool) -> None:
 def test_streams_of_other_containers(case: EstimatorCase) -> None:
     names = [f"column {j}" for j in range(case.X.shape[1])]
     frame = pd.DataFrame(case.X, columns=names)
-    model = case.make().fit(blocks_of(frame))
+    model = plainly(case).fit(blocks_of(frame))
     assert list(model.feature_names_in_) == names
-    assert_same(model, case.make().fit(frame), frame)
+    assert_same(model, plainly(case).fit(frame), frame)
     if case.sparse:
         X = sparse.csr_matrix(case.X)
-        assert_same(case.make().fit(blocks_of(X)), case.make().fit(case.X), X)
+        assert_same(plainly(case).fit(blocks_of(X)), plainly(case).fit(case.X), X)
 
 
 def test_streams_that_are_none() -> None:
@@ -124,9 +124,9 @@ class TestDask:
         X = case.gaps if gaps else case.X
         weight = np.random.RandomState(0).randint(1, 4, size=len(X)).astype(float)
         lazy = da.from_array(X, chunks=(in_chunks(X), -1))
-        plain, weighted = plainly(case).fit(X), case.make().fit(X, sample_weight=weight)
+        plain, weighted = plainly(case).fit(X), plainly(case).fit(X, sample_weight=weight)
         assert_same(plainly(case).fit(lazy), plain, X)
-        assert_same(case.make().fit(lazy, sample_weight=weight), weighted, X)
+        assert_same(plainly(case).fit(lazy, sample_weight=weight), weighted, X)
         assert_same(plainly(case).fit(da.from_array(X, chunks=(50, 4))), plain, X)
         names = [f"column {j}" for j in range(X.shape[1])]
         frame = dd.from_pandas(pd.DataFrame(X, columns=names), npartitions=3)

@@ -19,8 +19,8 @@ _HALVINGS = 30
 _CONTRACTION = 0.05
 # Numbers in the products of pairs of columns that are formed at a time.
 _CHUNK = 2**23
-# A step that would raise the log-likelihood by less than this share of it is rounding error.
-_ROUNDING = 1e-15
+# Rounding errors of a column's log-likelihood, relative to it and to the weight that it sums over.
+_ROUNDING = 1e-14
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,7 @@ def maximize(regression: Regression, start: Layer, ridge: float) -> Layer:
     last_gain = np.zeros(len(V))
     active = np.arange(len(V))
     best = _objective(regression, design, V, active, ridge)
+    noise = _ROUNDING * (np.abs(best) + regression.counts.sum(axis=0))
     for _ in range(_MAX_STEPS):
         p = expit(design @ V[active].T)
         counts = _columns(regression.counts, active)
@@ -99,18 +100,27 @@ def maximize(regression: Regression, start: Layer, ridge: float) -> Layer:
         for _ in range(_HALVINGS):
             trial[waiting] = V[active[waiting]] + share[waiting, np.newaxis] * step[waiting]
             values[waiting] = _objective(regression, design, trial[waiting], active[waiting], ridge)
-            waiting &= ~(values >= best[active] - _ROUNDING * np.abs(best[active]))
+            waiting &= ~(values >= best[active] - noise[active])
             if not waiting.any():
                 break
             share[waiting] *= 0.5
         improved = ~waiting
         V[active[improved]] = trial[improved]
         best[active[improved]] = np.maximum(values[improved], best[active[improved]])
-        # What is left is smaller than the last gain by the square of a Newton step's error.
-        active = active[improved & (gain > _ROUNDING * np.maximum(np.abs(best[active]), 1e-300))]
+        active = active[improved & (gain > noise[active])]
         if not active.size:
             break
-    return Layer.split(V)
+    return Layer.split(_closing_step(regression, design, V, best - noise, ridge))
+
+
+def _closing_step(regression: Regression, design: FloatArray, V: FloatArray, least: FloatArray, ridge: float) -> FloatArray:
+    """One Newton step with exact Hessians where the log-likelihood can no longer tell: it squares what error is left."""
+    p = expit(design @ V.T)
+    gradient = (regression.successes - regression.counts * p).T @ design - ridge * V
+    hessians = _hessians(design, regression.counts * p * (1.0 - p), ridge)
+    closer = V + np.linalg.solve(hessians, gradient[:, :, np.newaxis])[:, :, 0]
+    kept = _objective(regression, design, closer, np.arange(len(V)), ridge) >= least
+    return np.where(kept[:, np.newaxis], closer, V)
 
 
 def _columns(counts: FloatArray, active: Array) -> FloatArray:

@@ -9,10 +9,18 @@ from typing import Any
 import numpy as np
 from sklearn.datasets import load_digits, load_wine
 
-from skentropy import PPCA, ExponentialFamilyMixture, FactorAnalysis, GammaMixture, PoissonMixture
+from skentropy import (
+    PPCA,
+    ExponentialFamilyMixture,
+    FactorAnalysis,
+    GammaMixture,
+    PoissonMixture,
+    SigmoidBeliefNet,
+)
 
 COUNTS = load_digits().data[:300, [10, 11, 12, 20, 21, 27, 28, 43, 44, 51, 60]]
 AMOUNTS = load_wine().data[:, [0, 6, 12]]
+ANSWERS = (COUNTS > 7).astype(float)
 WINE = load_wine().data / load_wine().data.std(axis=0)
 
 
@@ -61,5 +69,8 @@ ESTIMATORS = {
     "FactorAnalysis-em": EstimatorCase(
         _maker(FactorAnalysis, n_components=2, solver="em", tol=1e-12), WINE, "transform", sparse=False
     ),
+    "SigmoidBeliefNet": EstimatorCase(
+        _maker(SigmoidBeliefNet, n_components=3, binarize=None, alpha=0.1, tol=1e-7), ANSWERS, "transform"
+    ),
 }
-DEFAULTS = [PoissonMixture(), GammaMixture(), ExponentialFamilyMixture(), PPCA(), FactorAnalysis()]
+DEFAULTS = [PoissonMixture(), GammaMixture(), ExponentialFamilyMixture(), PPCA(), FactorAnalysis(), SigmoidBeliefNet()]

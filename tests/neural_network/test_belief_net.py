@@ -1,0 +1,347 @@
+"""Sigmoid belief nets against plain loops over all states, and against what is known of bars and digits."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.datasets import load_digits
+from sklearn.exceptions import ConvergenceWarning
+
+from skentropy import SigmoidBeliefNet
+from skentropy._blocks import Block
+from skentropy._em import run_em
+from skentropy.neural_network._exact import Enumeration, observe
+from skentropy.neural_network._layers import BeliefNet, Layer
+from skentropy.neural_network._model import BeliefNetModel, Parameters
+from skentropy.neural_network._polish import polished
+from skentropy.neural_network._truncated import first_sets, improved, search, statistics
+
+SIZES = [(3,), (3, 2)]
+
+
+def sigmoid(a: float) -> float:
+    return 1.0 / (1.0 + float(np.exp(-a)))
+
+
+def log_bernoulli(x: float, a: float) -> float:
+    return float(np.log(sigmoid(a) if x == 1 else 1.0 - sigmoid(a)))
+
+
+def naive_log_joint(net: BeliefNet, x: Any, state: Any) -> float:
+    """log p(x, z) or log p(x, y, z), variable by variable; NaN is left out."""
+    layers = [np.asarray(s) for s in np.split(np.asarray(state), np.cumsum(net.sizes)[:-1])]
+    total = sum(log_bernoulli(z, a) for z, a in zip(layers[-1], net.prior_logits, strict=True))
+    for layer, below, above in zip(net.layers, [np.asarray(x), *layers[:-1]], layers, strict=True):
+        for d, value in enumerate(below):
+            if not np.isnan(value):
+                total += log_bernoulli(value, float(layer.weights[d] @ above + layer.offsets[d]))
+    return total
+
+
+def all_states(net: BeliefNet) -> list[tuple[int, ...]]:
+    return list(product([0, 1], repeat=sum(net.sizes)))
+
+
+def naive_posterior(net: BeliefNet, x: Any) -> tuple[float, dict[tuple[int, ...], float]]:
+    joint = {state: np.exp(naive_log_joint(net, x, state)) for state in all_states(net)}
+    evidence = sum(joint.values())
+    return float(np.log(evidence)), {state: value / evidence for state, value in joint.items()}
+
+
+def random_net(sizes: tuple[int, ...], n_features: int, rng: np.random.RandomState) -> BeliefNet:
+    layers, below = [], n_features
+    for size in sizes:
+        layers.append(Layer(1.5 * rng.normal(size=(below, size)), rng.normal(size=below)))
+        below = size
+    return BeliefNet(rng.normal(size=sizes[-1]), tuple(layers))
+
+
+def data(gaps: bool, n: int = 12) -> tuple[Any, Any]:
+    rng = np.random.RandomState(5)
+    X = (rng.uniform(size=(n, 5)) < 0.4).astype(float)
+    if gaps:
+        X[rng.uniform(size=X.shape) < 0.2] = np.nan
+    return X, rng.uniform(0.5, 2.0, size=n)
+
+
+def e_step(net: BeliefNet, X: Any, weight: Any) -> Any:
+    enumeration = Enumeration(net)
+    return enumeration.statistics(enumeration.expect(observe(Block(X, weight, None, 0), None)))
+
+
+def set_net(net: BeliefNet, X: Any, *, exact: bool = True) -> SigmoidBeliefNet:
+    """A fitted estimator with given parameters."""
+    sizes = net.sizes if len(net.sizes) > 1 else net.sizes[0]
+    model = SigmoidBeliefNet(sizes, binarize=None, max_iter=1, tol=1e9, random_state=0, n_states=64)
+    model.posterior = "exact" if exact else "truncated"
+    with pytest.warns(ConvergenceWarning):
+        model.fit(X)
+    model.prior_ = 1.0 / (1.0 + np.exp(-net.prior_logits))
+    model.components_, model.intercept_ = net.layers[0].weights.T, net.layers[0].offsets
+    if len(net.sizes) == 2:
+        model.hidden_components_, model.hidden_intercept_ = net.layers[1].weights.T, net.layers[1].offsets
+    return model
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+@pytest.mark.parametrize("gaps", [False, True])
+@pytest.mark.parametrize("exact", [False, True])
+def test_against_a_loop_over_all_states(sizes: tuple[int, ...], gaps: bool, exact: bool) -> None:
+    X, weight = data(gaps)
+    net = random_net(sizes, 5, np.random.RandomState(1))
+    model = set_net(net, X, exact=exact)
+    model._total_penalty = 0.0
+    log_evidence, posteriors = zip(*(naive_posterior(net, x) for x in X), strict=True)
+    np.testing.assert_allclose(model.score_samples(X), log_evidence, rtol=1e-12)
+    np.testing.assert_allclose(model.score(X, sample_weight=weight), np.average(log_evidence, weights=weight), rtol=1e-12)
+    states = np.array(all_states(net))
+    q = np.array([list(posterior.values()) for posterior in posteriors])
+    np.testing.assert_allclose(model.transform(X), q @ states, atol=1e-12)
+    # W(10), W(21), term by term.
+    share = weight / weight.sum()
+    terms = model.entropy_sum(X, sample_weight=weight)
+    assert terms.posterior == pytest.approx(-(share @ (q * np.log(q)).sum(axis=1)), rel=1e-10)
+
+    def entropy(p: Any) -> Any:
+        return -(p * np.log(p) + (1 - p) * np.log(1 - p))
+
+    assert terms.prior == pytest.approx(entropy(1 / (1 + np.exp(-net.prior_logits))).sum(), rel=1e-12)
+    near = states[:, : net.sizes[0]]
+    p = 1 / (1 + np.exp(-(near @ net.layers[0].weights.T + net.layers[0].offsets)))
+    observable = np.einsum("n,ns,nd,sd->", share, q, ~np.isnan(X), entropy(p))
+    assert terms.observable == pytest.approx(observable, rel=1e-11)
+    if len(sizes) == 2:
+        p = 1 / (1 + np.exp(-(states[:, net.sizes[0] :] @ net.layers[1].weights.T + net.layers[1].offsets)))
+        assert terms.hidden == pytest.approx(share @ q @ entropy(p).sum(axis=1), rel=1e-11)
+    else:
+        assert terms.hidden == 0.0
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+@pytest.mark.parametrize("gaps", [False, True])
+@pytest.mark.parametrize("alpha", [0.0, 0.3])
+@pytest.mark.parametrize("exact", [False, True])
+def test_identity_after_every_m_step(sizes: tuple[int, ...], gaps: bool, alpha: float, exact: bool) -> None:
+    X, weight = data(gaps, n=40)
+    model, rng = BeliefNetModel(alpha), np.random.RandomState(2)
+    observations = observe(Block(X, weight, None, 0), None)
+    parameters = Parameters(random_net(sizes, 5, rng))
+    last = -np.inf
+    for step in range(12):
+        if exact:
+            found = e_step(parameters.net, X, weight)
+        else:
+            sets = parameters.states or first_sets(parameters.net, observations, 3)
+            found = statistics(parameters.net, improved(sets, parameters.net, observations, rng), observations)
+        objective = model.elbo(found) + model.log_prior(parameters, found)
+        assert objective >= last - 1e-11
+        new = model.maximize(found)
+        terms = model.entropy_sum(new, found)
+        assert terms.value == pytest.approx(model.elbo_of_step(new, found), abs=1e-8)
+        assert (terms.penalty > 0) == (alpha > 0)
+        last = model.elbo_of_step(new, found) + model.log_prior(new, found)
+        assert last >= objective - 1e-11
+        if exact and step < 2:
+            elbo = 0.0
+            for x, w in zip(X, weight / weight.sum(), strict=True):
+                q = naive_posterior(parameters.net, x)[1]
+                elbo += w * sum(q[s] * (naive_log_joint(new.net, x, s) - np.log(q[s])) for s in q)
+            assert terms.value == pytest.approx(elbo, abs=1e-8)
+        parameters = new
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+@pytest.mark.parametrize("gaps", [False, True])
+def test_gradient_against_finite_differences(sizes: tuple[int, ...], gaps: bool) -> None:
+    X, weight = data(gaps)
+    model, net = BeliefNetModel(0.2), random_net(sizes, 5, np.random.RandomState(3))
+    gradient, vector = model.gradient(e_step(net, X, weight)), net.pack()
+
+    def objective(at: Any) -> float:
+        found = e_step(net.unpack(at), X, weight)
+        return model.elbo(found) + model.log_prior(Parameters(found.at), found)
+
+    for index in range(len(vector)):
+        step = np.zeros_like(vector)
+        step[index] = 1e-5
+        difference = (objective(vector + step) - objective(vector - step)) / 2e-5
+        assert gradient[index] == pytest.approx(difference, abs=1e-9)
+
+
+def test_gradient_vanishes_at_the_fit() -> None:
+    X = (load_digits().data[:400] >= 8).astype(float)
+    net = SigmoidBeliefNet(3, alpha=1.0, tol=1e-9, binarize=None, random_state=0).fit(X)
+    found = e_step(net._net(), X, np.ones(400))
+    assert np.abs(BeliefNetModel(1.0).gradient(found)).max() < 1e-6
+    assert abs(net.stationarity_gap_) < 1e-8
+    assert abs(net.stationarity_gap(X)) < 1e-8
+
+
+def test_polish_never_loses() -> None:
+    X, weight = data(True, n=60)
+    model = BeliefNetModel(0.1)
+
+    def expect(parameters: Parameters) -> Any:
+        return e_step(parameters.net, X, weight)
+
+    run = run_em(model, expect, Parameters(random_net((3,), 5, np.random.RandomState(0))), tol=0.0, max_iter=5)
+    better = polished(model, expect, run.state)
+    assert better.objective > run.state.objective
+    assert model.entropy_sum(better.parameters, better.statistics).value == pytest.approx(better.elbo, abs=1e-8)
+
+
+# Truncated posteriors.
+
+
+def test_all_states_kept_are_the_exact_posterior() -> None:
+    X = (load_digits().data[:300] >= 8).astype(float)
+    exact = SigmoidBeliefNet(3, random_state=0).fit(X)
+    truncated = SigmoidBeliefNet(3, posterior="truncated", n_states=8, random_state=0, tol=1e-7).fit(X)
+    assert exact.score_is_exact_
+    assert not truncated.score_is_exact_
+    # The search does not look around states of less than e^-12 of the best one's probability.
+    assert abs(truncated.lower_bound_ - truncated.score(X)) < 1e-8
+    net = truncated._net()
+    expected = Enumeration(net).posterior(observe(Block(X, None, None, 0), None))[0]
+    np.testing.assert_allclose(truncated.score_samples(X), expected, atol=1e-4)
+    assert (truncated.score_samples(X) <= expected + 1e-12).all()
+
+
+def test_truncated_search_is_a_bound_and_near() -> None:
+    X = (load_digits().data[:500] >= 8).astype(float)
+    net = SigmoidBeliefNet(7, posterior="truncated", n_states=8, random_state=0, tol=1e-3).fit(X)
+    log_likelihood = Enumeration(net._net()).posterior(observe(Block(X, None, None, 0), None))[0]
+    shortfall = log_likelihood - net.score_samples(X)
+    assert shortfall.min() > -1e-10
+    assert shortfall.mean() < 0.05
+    few, many = (search(net._net(), observe(Block(X, None, None, 0), None), k) for k in (2, 30))
+    assert (many.log_evidence >= few.log_evidence - 1e-12).all()
+
+
+def test_truncated_rows_are_alone_and_bounds_rise() -> None:
+    X = (load_digits().data[:200] >= 8).astype(float)
+    X[::7, 20:30] = np.nan
+    net = SigmoidBeliefNet((6, 3), posterior="truncated", n_states=6, random_state=0, tol=1e-3).fit(X)
+    whole = net.transform(X)
+    np.testing.assert_allclose(net.transform(X[::-1])[::-1], whole, atol=1e-10)
+    np.testing.assert_allclose(np.concatenate([net.transform(x[np.newaxis]) for x in X[:20]]), whole[:20], atol=1e-10)
+    np.testing.assert_array_equal(net.score_samples(X), net.score_samples(X))
+    plain = SigmoidBeliefNet(6, posterior="truncated", n_states=6, alpha=1e-6, random_state=0, tol=1e-3).fit(X)
+    assert np.diff(plain.lower_bounds_).min() > -1e-9
+
+
+def test_a_hundred_variables() -> None:
+    X = (load_digits().data[:60, 16:48] >= 8).astype(float)
+    net = SigmoidBeliefNet(100, alpha=1.0, n_states=3, max_iter=2, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="max_iter=2"):
+        net.fit(X)
+    assert not net.score_is_exact_
+    assert net.transform(X).shape == (60, 100)
+    assert np.isfinite(net.score(X))
+
+
+# What is known.
+
+
+def bars(n: int, seed: int, size: int = 4) -> tuple[Any, Any]:
+    """Images of horizontal and vertical bars, two of which are on on average; logits -3 off and +6 for each bar on."""
+    rng = np.random.RandomState(seed)
+    images = np.zeros((2 * size, size, size))
+    for i in range(size):
+        images[i, i, :] = images[size + i, :, i] = 1
+    images = images.reshape(2 * size, -1)
+    on = rng.uniform(size=(n, 2 * size)) < 1.0 / size
+    p = 1.0 / (1.0 + np.exp(3.0 - 6.0 * on @ images))
+    return (rng.uniform(size=p.shape) < p).astype(float), images
+
+
+def n_found(components: Any, images: Any) -> int:
+    correlation = np.corrcoef(np.vstack([components, images]))[: len(components), len(components) :]
+    return int((np.abs(correlation) > 0.85).any(axis=0).sum())
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_bars_are_found(seed: int) -> None:
+    X, images = bars(1000, seed)
+    net = SigmoidBeliefNet(8, n_init=2, random_state=0).fit(X)
+    assert n_found(net.components_, images) == 8
+    generating = BeliefNet(np.full(8, np.log(1 / 3)), (Layer(6.0 * images.T, np.full(16, -3.0)),))
+    truth = Enumeration(generating).posterior(observe(Block(X, None, None, 0), None))[0].mean()
+    assert net.score(X) > truth
+    deleted = X.copy()
+    deleted[:, 5] = np.nan
+    imputed = net.inverse_transform(net.transform(deleted))[:, 5]
+    assert np.corrcoef(imputed, X[:, 5])[0, 1] > 0.6
+
+
+def test_digits_reach_the_prototype() -> None:
+    X = (load_digits().data >= 8).astype(float)
+    net = SigmoidBeliefNet(4, binarize=None, n_init=3, random_state=0).fit(X)
+    assert net.lower_bound_ > -20.58
+    assert net.n_parameters_ == 324
+    assert abs(net.stationarity_gap_) < 1e-10
+
+
+def test_two_layers_generate_and_fit() -> None:
+    rng = np.random.RandomState(0)
+    X = set_net(random_net((4, 2), 5, rng), data(False)[0]).sample(3000, random_state=1)
+    assert set(np.unique(X)) == {0.0, 1.0}
+    deep = SigmoidBeliefNet((4, 2), alpha=1e-3, random_state=0).fit(X)
+    assert deep.transform(X).shape == (3000, 6)
+    assert deep.n_parameters_ == 2 + 4 * 3 + 5 * 5
+    assert deep.entropy_sum_.hidden > 0
+    assert abs(deep.stationarity_gap_) < 1e-8
+    np.testing.assert_allclose(deep.sample(20_000, random_state=2).mean(axis=0), X.mean(axis=0), atol=0.02)
+    assert list(deep.get_feature_names_out())[-1] == "sigmoidbeliefnet5"
+
+
+# Input.
+
+
+def test_binarize_and_containers() -> None:
+    X = load_digits().data[:200]
+    binary = (X > 7.5).astype(float)
+    net = SigmoidBeliefNet(2, binarize=7.5, random_state=0).fit(X)
+    for other in (SigmoidBeliefNet(2, binarize=None, random_state=0).fit(binary),):
+        assert other.lower_bound_ == net.lower_bound_
+    from_csr = SigmoidBeliefNet(2, binarize=7.5, random_state=0).fit(sparse.csr_matrix(X))
+    assert from_csr.lower_bound_ == net.lower_bound_
+    np.testing.assert_allclose(from_csr.score_samples(sparse.csr_matrix(X)), net.score_samples(X), rtol=1e-12)
+    below = SigmoidBeliefNet(2, binarize=-1.0, random_state=0).fit(sparse.csr_matrix(X))
+    assert below.sample(50, 0).mean() > 0.99
+
+
+def test_separated_columns() -> None:
+    X, _ = bars(200, 0)
+    X = np.column_stack([X, np.ones(200), np.zeros(200)])
+    ridge = SigmoidBeliefNet(2, random_state=0).fit(X)
+    assert np.abs(ridge.components_).max() < 30
+    assert abs(ridge.stationarity_gap_) < 1e-8
+    with pytest.warns(ConvergenceWarning, match=r"column 16, column 17.*alpha > 0"):
+        free = SigmoidBeliefNet(2, alpha=0.0, random_state=0).fit(X)
+    assert np.isfinite(free.score(X))
+    assert abs(free.stationarity_gap_) < 1e-6
+
+
+def test_bad_input() -> None:
+    X, _ = bars(50, 0)
+    with pytest.raises(ValueError, match=r"zeros and ones only.*column 3.*set binarize"):
+        SigmoidBeliefNet(binarize=None).fit(np.where(np.arange(16) == 3, 2.0, X))
+    with pytest.raises(
+        ValueError, match=r"2\.?\d*e\+12 states.*posterior='truncated'|1\.1e\+12 states.*posterior='truncated'"
+    ):
+        SigmoidBeliefNet(40, posterior="exact").fit(X)
+    for wrong in ((1, 2, 3), (2, 0), (2.5, 1), ()):
+        with pytest.raises(ValueError, match="n_components"):
+            SigmoidBeliefNet(wrong).fit(X)
+    with pytest.warns(UserWarning, match="1 rows of X have no observed value"):
+        gaps = SigmoidBeliefNet(2, random_state=0).fit(np.vstack([X, np.full(16, np.nan)]))
+    assert gaps.score_samples(np.full((1, 16), np.nan))[0] == pytest.approx(0.0, abs=1e-12)
+    np.testing.assert_allclose(gaps.transform(np.full((1, 16), np.nan))[0], gaps.prior_, rtol=1e-9)
+    with pytest.raises(ValueError, match="3 columns, but the net has 2 hidden"):
+        gaps.inverse_transform(np.zeros((1, 3)))
+    assert np.isfinite(SigmoidBeliefNet(2, random_state=0).fit(X[:2]).score(X))
