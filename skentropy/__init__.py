@@ -2,8 +2,9 @@
 
 from ._reading import RowBlocks
 from .decomposition import PPCA, FactorAnalysis
-from .entropy import EntropySum
-from .mixture import ExponentialFamilyMixture, GammaMixture, PoissonMixture
+from .entropy import EntropySum, entropy_sum
+from .mixture import ExponentialFamilyMixture, GammaMixture, GaussianMixture, PoissonMixture
+from .model_selection import EntropySumSearch, ModelRanking, entropy_sum_scorer, rank_models
 from .neural_network import SigmoidBeliefNet
 
 __version__ = "0.1.0"
@@ -11,11 +12,17 @@ __version__ = "0.1.0"
 __all__ = [
     "PPCA",
     "EntropySum",
+    "EntropySumSearch",
     "ExponentialFamilyMixture",
     "FactorAnalysis",
     "GammaMixture",
+    "GaussianMixture",
+    "ModelRanking",
     "PoissonMixture",
     "RowBlocks",
     "SigmoidBeliefNet",
     "__version__",
+    "entropy_sum",
+    "entropy_sum_scorer",
+    "rank_models",
 ]

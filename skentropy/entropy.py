@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import singledispatch
+from typing import Any
 
-__all__ = ["EntropySum"]
+from ._typing import ArrayLike
+
+__all__ = ["EntropySum", "entropy_sum", "has_discrete_latents", "n_parameters"]
 
 
 @dataclass(frozen=True)
@@ -89,3 +93,104 @@ class EntropySum:
             for sign, name, value in self._rows()
         )
         return f"<table><caption>entropy sum, nats per sample</caption>{cells}</table>"
+
+
+@singledispatch
+def _entropy_sum(model: Any, X: ArrayLike = None, sample_weight: ArrayLike | None = None) -> EntropySum:
+    if hasattr(model, "entropy_sum"):
+        terms: EntropySum = model.entropy_sum(X, sample_weight=sample_weight)
+        return terms
+    raise TypeError(
+        f"There is no entropy sum for {type(model).__name__}. For models of your own use entropy_sum.register on a function "
+        "(model, X, sample_weight=None) -> EntropySum."
+    )
+
+
+@singledispatch
+def n_parameters(model: Any) -> int:
+    """Number of free parameters of a fitted model; register a function for models of your own.
+
+    Parameters
+    ----------
+    model : estimator
+
+    Returns
+    -------
+    int
+    """
+    if hasattr(model, "n_parameters_"):
+        return int(model.n_parameters_)
+    raise TypeError(f"The number of parameters of {type(model).__name__} is not known; use n_parameters.register.")
+
+
+@singledispatch
+def has_discrete_latents(model: Any) -> bool:
+    """Whether a model's latent variables are discrete, so that their posterior entropy is never negative.
+
+    Parameters
+    ----------
+    model : estimator
+
+    Returns
+    -------
+    bool
+    """
+    return bool(getattr(model, "_discrete_latents", False))
+
+
+class _Dispatch:
+    """``entropy_sum``, whose functions for scikit-learn's models are imported when first needed."""
+
+    def __call__(self, model: Any, X: ArrayLike = None, sample_weight: ArrayLike | None = None) -> EntropySum:
+        """Entropy sum of a fitted model, of this package, of scikit-learn, or registered by ``register``.
+
+        Parameters
+        ----------
+        model : fitted estimator
+            Any of this package's, or scikit-learn's ``GaussianMixture``, ``PCA`` or ``FactorAnalysis``.
+        X : array-like of shape (n_samples, n_features), default=None
+            The data; None where the model can tell without.
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        EntropySum
+
+        Raises
+        ------
+        TypeError
+            If nothing is registered for models of this type.
+
+        Notes
+        -----
+        Only on the training data of a model that has converged is it the ELBO. Of a ``GaussianMixture`` the ridge
+        ``reg_covar`` shows as ``penalty``; an early stop shows in the difference to ``model.score(X)``.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.mixture import GaussianMixture
+        >>> from skentropy import entropy_sum
+        >>> X = load_iris().data
+        >>> mixture = GaussianMixture(3, tol=1e-9, max_iter=1000, random_state=0).fit(X)
+        >>> print(round(entropy_sum(mixture, X).value, 5), round(mixture.score(X), 5))
+        -1.20124 -1.20124
+        """
+        return self._function(model)(model, X, sample_weight)
+
+    def register(self, *arguments: Any) -> Any:
+        """Register a function for a type of models, as ``functools.singledispatch`` does."""
+        return _entropy_sum.register(*arguments)
+
+    def knows(self, model: Any) -> bool:
+        """Whether there is an entropy sum for a model, fitted or not."""
+        return hasattr(type(model), "entropy_sum") or self._function(model) is not _entropy_sum.dispatch(object)
+
+    @staticmethod
+    def _function(model: Any) -> Any:
+        from . import _sklearn_models  # noqa: F401
+
+        return _entropy_sum.dispatch(type(model))
+
+
+entropy_sum = _Dispatch()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 
@@ -217,6 +219,43 @@ class PPCA(LinearGaussianEstimator):
         attributes = self._summary(parameters, np.full(len(constant), floor), parameters.entropy_sum(), elbo, dtype)
         attributes.update(entropy_sum_path_=path, bic_path_=bic)
         return attributes
+
+    def fit_path(self, X: ArrayLike, n_components: Sequence[int], sample_weight: ArrayLike | None = None) -> list[PPCA]:
+        """Models with several numbers of components, from one eigendecomposition.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Complete rows.
+        n_components : sequence of int
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        list of PPCA
+            Fitted, one for each number of components; each as ``fit`` would leave it.
+
+        Raises
+        ------
+        ValueError
+            If values are missing, or the solver is not "auto" or "covariance_eigh".
+        """
+        if self.solver not in ("auto", "covariance_eigh"):
+            raise ValueError(f"All numbers of components at once need solver='covariance_eigh', not {self.solver!r}.")
+        models = [clone(self).set_params(n_components=int(h), solver="covariance_eigh") for h in n_components]
+        first = models[int(np.argmax(n_components))].fit(X, sample_weight=sample_weight)
+        if first._moments is None:
+            return [model.set_params(solver=self.solver).fit(X, sample_weight=sample_weight) for model in models]
+        covariance = MatrixCovariance(first._moments.mean, first._moments.covariance)
+        spectrum = covariance.decompose()
+        for model in models:
+            if model is not first:
+                for name in ("n_features_in_", "feature_names_in_", "_moments"):
+                    if hasattr(first, name):
+                        setattr(model, name, getattr(first, name))
+                model._finish(model._attributes_of(covariance, spectrum, first._moments.weight, first.mean_.dtype))
+            model.set_params(solver=self.solver)
+        return models
 
     def _choose_n_components(self, spectrum: Spectrum, bic: FloatArray, floor: float, d: int) -> int:
         if isinstance(self.n_components, Integral):

@@ -61,6 +61,7 @@ class BaseMixture(LatentVariableModel):
     }
 
     weights_: FloatArray
+    _discrete_latents: ClassVar[bool] = True
     # The penalty's term of the entropy sum times the total weight of the training data.
     _total_penalty: float = 0.0
 

@@ -183,6 +183,7 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         "verbose_interval": [Interval(Integral, 1, None, closed="left")],
     }
 
+    _discrete_latents: ClassVar[bool] = True
     # The penalty's term of the entropy sum times the total weight of the training data.
     _total_penalty: float
 

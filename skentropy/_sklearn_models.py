@@ -1,0 +1,86 @@
+"""Entropy sums of scikit-learn's models, as they were fitted there."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.decomposition import PCA, FactorAnalysis
+from sklearn.mixture import GaussianMixture
+
+from ._typing import Array, ArrayLike, FloatArray
+from .decomposition._gaussian import LOG_2PI, LinearGaussian
+from .decomposition._ppca import count_parameters
+from .entropy import EntropySum, entropy_sum, has_discrete_latents, n_parameters
+
+
+@entropy_sum.register
+def _(model: GaussianMixture, X: ArrayLike, sample_weight: ArrayLike | None = None) -> EntropySum:
+    """W(39) with Gaussian components; the ridge ``reg_covar`` is a penalty, e / 2 sum_c qbar_c tr(Sigma_c^-1)."""
+    q = model.predict_proba(X)
+    share = np.average(q, axis=0, weights=sample_weight)
+    root: FloatArray = model.precisions_cholesky_
+    d = model.means_.shape[1]
+    if model.covariance_type == "full":
+        log_det, trace = -2.0 * np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1), (root**2).sum(axis=(1, 2))
+    elif model.covariance_type == "tied":
+        log_det, trace = -2.0 * np.log(np.diag(root)).sum() * np.ones(len(share)), (root**2).sum() * np.ones(len(share))
+    else:
+        width = 1 if model.covariance_type == "diag" else d
+        per_feature = root.reshape(len(share), -1)
+        log_det, trace = -2.0 * width * np.log(per_feature).sum(axis=1), width * (per_feature**2).sum(axis=1)
+    return EntropySum(
+        posterior=float(np.average(_entropies(q), weights=sample_weight)),
+        prior=float(_entropies(model.weights_[np.newaxis])[0]),
+        observable=float(share @ (0.5 * (d * (LOG_2PI + 1.0) + log_det))),
+        penalty=float(0.5 * model.reg_covar * share @ trace),
+    )
+
+
+def _entropies(q: Array) -> FloatArray:
+    return np.asarray(-(q * np.log(np.where(q > 0, q, 1.0))).sum(axis=1))
+
+
+@n_parameters.register
+def _(model: GaussianMixture) -> int:
+    return int(model._n_parameters())
+
+
+@has_discrete_latents.register
+def _(model: GaussianMixture) -> bool:
+    return True
+
+
+@entropy_sum.register
+def _(model: PCA, X: ArrayLike = None, sample_weight: ArrayLike | None = None) -> EntropySum:
+    """W(29), its sign corrected, of the maximum-likelihood model with these components.
+
+    ``PCA`` divides by n - 1, and its noise variance is not the maximum-likelihood one for n < d; both are corrected here, so
+    that the entropy sum is the log-likelihood that ``PPCA`` would have, not quite ``PCA.score``.
+    """
+    n, d = model.n_samples_, model.n_features_in_
+    variance = model.explained_variance_ * (n - 1) / n
+    if not len(variance):
+        total = model.noise_variance_ * d * (n - 1) / n
+    else:
+        total = variance[0] / model.explained_variance_ratio_[0]
+    h = len(variance)
+    noise = (total - variance.sum()) / (d - h) if h < d else variance[-1]
+    lengths = np.sqrt(np.maximum(variance - noise, 0.0))
+    loadings = (model.components_ * lengths[:, np.newaxis]).T
+    return LinearGaussian.of(model.mean_, loadings, np.full(d, noise)).entropy_sum()
+
+
+@n_parameters.register
+def _(model: PCA) -> int:
+    return int(count_parameters(model.n_features_in_, model.n_components_))
+
+
+@entropy_sum.register
+def _(model: FactorAnalysis, X: ArrayLike = None, sample_weight: ArrayLike | None = None) -> EntropySum:
+    """W(32) of the parameters as they are: an early stop shows in the gap."""
+    return LinearGaussian.of(model.mean_, model.components_.T, model.noise_variance_).entropy_sum()
+
+
+@n_parameters.register
+def _(model: FactorAnalysis) -> int:
+    k, d = model.components_.shape
+    return int(d * k - k * (k - 1) // 2 + 2 * d)

@@ -1,0 +1,326 @@
+"""Rankings, the search and the scorer."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+import sklearn
+from sklearn.base import BaseEstimator, clone
+from sklearn.cluster import KMeans
+from sklearn.datasets import load_iris, load_wine
+from sklearn.decomposition import PCA
+from sklearn.exceptions import FitFailedWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.mixture import GaussianMixture
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, QuantileTransformer, RobustScaler, StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skentropy import (
+    PPCA,
+    EntropySumSearch,
+    ExponentialFamilyMixture,
+    FactorAnalysis,
+    GammaMixture,
+    PoissonMixture,
+    entropy_sum_scorer,
+    rank_models,
+)
+from skentropy.model_selection import log_jacobian, stationarity_gap_scorer
+
+WINE = load_wine().data
+
+
+def counts(n: int = 400) -> Any:
+    rng = np.random.RandomState(0)
+    return rng.poisson(np.where(rng.uniform(size=(n, 1)) < 0.4, [1.0, 8.0, 3.0], [6.0, 2.0, 3.0])).astype(float)
+
+
+# Ranking.
+
+
+def test_criteria_are_those_of_the_models() -> None:
+    X = counts()
+    models = [PoissonMixture(k, random_state=0) for k in (1, 2)]
+    ranking = rank_models(models, X)
+    assert ranking.best_name_ == "PoissonMixture(random_state=0)"
+    assert ranking.best_.n_components == 2
+    for row in ranking:
+        model, n, k = row.model, len(X), row.n_parameters
+        assert row.elbo == model.entropy_sum_score()
+        assert row.bic == pytest.approx(-model.bic(X) / (2 * n), abs=1e-6)
+        assert row.aic == pytest.approx(-model.aic(X) / (2 * n), abs=1e-6)
+        assert row.icl == pytest.approx(-model.icl(X) / (2 * n), abs=1e-6)
+        assert row.aicc == pytest.approx(row.aic - k * (k + 1) / (n - k - 1) / n, abs=1e-12)
+        assert row.gap == pytest.approx(model.stationarity_gap(), abs=1e-9)
+        assert row.fit_time > 0
+        assert row.converged
+    by_own = rank_models(models, X, criterion=lambda row: -row.n_parameters)
+    assert by_own.best_.n_components == 1
+    by_elbo = rank_models({"small": models[0], "large": models[1]}, X, criterion="elbo")
+    assert by_elbo.best_name_ == "large"
+    assert rank_models(models, X, criterion="icl").best_.n_components == 2
+
+
+def test_fitted_models_are_taken_as_they_are() -> None:
+    X = counts()
+    fitted = PoissonMixture(2, random_state=0).fit(X)
+    ranking = rank_models([fitted, PoissonMixture(3, random_state=0, prior_counts=0.1)], X)
+    row = next(row for row in ranking if row.model is fitted)
+    assert row.fit_time == 0.0
+
+
+def test_models_of_many_classes_and_the_table() -> None:
+    X = WINE / WINE.std(axis=0)
+    models = {
+        "PPCA": PPCA("bic"),
+        "PCA": PCA(7),
+        "FA": FactorAnalysis(3),
+        "Gaussian": GaussianMixture(3, reg_covar=0.01, random_state=0),
+        "families": ExponentialFamilyMixture("gaussian", 3, random_state=0),
+    }
+    ranking = rank_models(models, X, n_jobs=2)
+    serial = rank_models(models, X)
+    assert [row.name for row in ranking] == [row.name for row in serial]
+    np.testing.assert_array_equal(ranking.values_, serial.values_)
+    text, page = str(ranking), ranking._repr_html_()
+    for name in models:
+        assert name in text
+        assert name in page
+    assert "nats per sample" in text
+    frame = ranking.to_frame()
+    assert list(frame["model"]) == [row.name for row in ranking]
+    assert list(frame["bic"]) == sorted(frame["bic"], reverse=True)
+    assert np.isnan(frame.set_index("model").loc["PPCA", "icl"])
+    # The closed form of PCA is that of PPCA; its own density has another denominator.
+    rows = {row.name: row for row in ranking}
+    assert rows["PCA"].elbo == pytest.approx(rows["PPCA"].elbo, abs=1e-9)
+    assert ranking.flags_[[row.name for row in ranking].index("PCA")] == "gap"
+    with pytest.raises(ValueError, match="discrete latent variables"):
+        rank_models(models, X, criterion="icl")
+
+
+def test_weights() -> None:
+    X, weight = counts(), np.random.RandomState(1).randint(0, 3, size=400)
+    models = [PoissonMixture(k, random_state=0) for k in (1, 2)]
+    weighted = rank_models(models, X, sample_weight=weight)
+    copied = rank_models(models, np.repeat(X, weight, axis=0))
+    np.testing.assert_allclose(weighted.values_, copied.values_, rtol=1e-9)
+    piped = rank_models([make_pipeline(FunctionTransformer(), model) for model in models], X, sample_weight=weight)
+    np.testing.assert_allclose(piped.values_, weighted.values_, rtol=1e-12)
+
+
+def test_changes_of_variables() -> None:
+    X = np.abs(WINE[:, 5:12]) + 0.5
+    plain = FactorAnalysis(1).fit(X)
+    pipelines = {
+        "plain": FactorAnalysis(1),
+        "standard": make_pipeline(StandardScaler(), FactorAnalysis(1)),
+        "robust": make_pipeline(RobustScaler(), MinMaxScaler(), FactorAnalysis(1)),
+    }
+    with pytest.raises(ValueError, match=r"transform the data differently.*change_of_variables='correct'"):
+        rank_models(pipelines, X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ranking = rank_models(pipelines, X, change_of_variables="correct")
+    for row in ranking:
+        # Factor analysis is equivariant to scale: corrected densities are one and the same.
+        assert row.elbo == pytest.approx(plain.entropy_sum_score(), abs=1e-6)
+        assert row.log_likelihood == pytest.approx(plain.score(X), abs=1e-6)
+    log_normal = ExponentialFamilyMixture("log_normal", 2, random_state=0)
+    log = make_pipeline(FunctionTransformer(np.log), ExponentialFamilyMixture("gaussian", 2, random_state=0))
+    ranking = rank_models([log_normal, log], X, change_of_variables="correct")
+    assert ranking[0].elbo == pytest.approx(ranking[1].elbo, abs=1e-5)
+    with pytest.raises(ValueError, match="QuantileTransformer is not known"):
+        log_jacobian(QuantileTransformer(), X)
+    assert log_jacobian(FunctionTransformer(np.log1p), X) == pytest.approx(-np.log(X + 1).sum(axis=1).mean())
+
+
+class Breaks(PPCA):
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        raise RuntimeError("on purpose")
+
+
+def test_what_is_refused_and_what_fails() -> None:
+    X = counts()
+    with pytest.raises(ValueError, match="no models"):
+        rank_models([], X)
+    with pytest.raises(ValueError, match="criterion must be one of"):
+        rank_models([PPCA()], X, criterion="evidence")
+    with pytest.raises(ValueError, match="change_of_variables must be"):
+        rank_models([PPCA()], X, change_of_variables="ignore")
+    with pytest.raises(TypeError, match="supervised"):
+        rank_models([LogisticRegression()], X)
+    with pytest.raises(TypeError, match=r"KMeans.*entropy_sum\.register"):
+        rank_models([KMeans()], X)
+    with pytest.raises(ValueError, match="fitted to 2 features, but X has 3"):
+        rank_models([PPCA(1).fit(X[:, :2])], X)
+    with pytest.warns(FitFailedWarning, match="on purpose"):
+        ranking = rank_models([PPCA(1), Breaks()], X)
+    assert ranking[1].error == "RuntimeError: on purpose"
+    assert "on purpose" in str(ranking)
+    assert ranking.flags_[1] == "failed"
+    with pytest.warns(FitFailedWarning), pytest.raises(ValueError, match="None of the 1 models"):
+        rank_models([Breaks()], X).best_  # noqa: B018
+    with pytest.warns(UserWarning, match="converge"):
+        assert rank_models([PoissonMixture(2, max_iter=1, tol=0.0, random_state=0)], X).flags_ == ["not converged"]
+
+
+# Search.
+
+
+def test_search_has_the_interface_of_grid_search() -> None:
+    X = counts()
+    grid = {"n_components": [1, 2, 3], "tol": [1e-8]}
+    search = EntropySumSearch(PoissonMixture(random_state=0, prior_counts=0.1), grid).fit(X)
+    assert search.best_params_ == {"n_components": 2, "tol": 1e-8}
+    assert search.best_index_ == 1
+    assert search.best_score_ == search.results_["score"].max()
+    assert list(search.results_["rank_score"])[1] == 1
+    assert list(search.results_["param_n_components"]) == [1, 2, 3]
+    assert search.results_["params"][2] == {"n_components": 3, "tol": 1e-8}
+    best = search.best_estimator_
+    np.testing.assert_array_equal(search.predict(X), best.predict(X))
+    np.testing.assert_array_equal(search.predict_proba(X), best.predict_proba(X))
+    np.testing.assert_array_equal(search.score_samples(X), best.score_samples(X))
+    assert search.score(X) == best.score(X)
+    assert not hasattr(search, "transform")
+    assert search.n_features_in_ == 3
+    parallel = clone(search).set_params(n_jobs=2).fit(X)
+    np.testing.assert_array_equal(parallel.results_["score"], search.results_["score"])
+    weight = np.random.RandomState(0).randint(1, 3, size=len(X))
+    weighted = clone(search).fit(X, sample_weight=weight)
+    copied = clone(search).fit(np.repeat(X, weight, axis=0))
+    np.testing.assert_allclose(weighted.results_["score"], copied.results_["score"], rtol=1e-9)
+    bare = clone(search).set_params(refit=False).fit(X)
+    assert not hasattr(bare, "best_estimator_")
+    assert not hasattr(bare, "predict")
+    assert bare.best_params_ == search.best_params_
+
+
+def test_search_over_models_pipelines_and_lists_of_grids() -> None:
+    X = WINE / WINE.std(axis=0)
+    pipeline = Pipeline([("scale", StandardScaler()), ("model", PPCA())])
+    grid = [
+        {"model": [PPCA(solver="covariance_eigh")], "model__n_components": [2, 7]},
+        {"model": [FactorAnalysis()], "model__n_components": [2, 3]},
+    ]
+    search = EntropySumSearch(pipeline, grid).fit(X)
+    assert len(search.results_["params"]) == 4
+    assert isinstance(search.best_params_["model"], (PPCA, FactorAnalysis))
+    assert search.transform(X).shape[1] == search.best_params_["model__n_components"]
+    outer = make_pipeline(StandardScaler(), EntropySumSearch(PPCA(), {"n_components": [1, 2, 3]}))
+    assert outer.fit(X).transform(X).shape == (178, 3)
+    scores = GridSearchCV(EntropySumSearch(PPCA(), {"n_components": [1, 2]}), {"criterion": ["bic", "aic"]}, cv=3).fit(X)
+    assert np.isfinite(scores.best_score_)
+
+
+@pytest.mark.parametrize("weight", [None, np.random.RandomState(0).uniform(0.5, 2.0, size=178)])
+def test_the_path_of_ppca_is_what_each_fit_gives(weight: Any) -> None:
+    X = WINE / WINE.std(axis=0)
+    sizes = [1, 4, 7, 12]
+    path = PPCA().fit_path(X, sizes, sample_weight=weight)
+    for h, model in zip(sizes, path, strict=True):
+        single = PPCA(h).fit(X, sample_weight=weight)
+        np.testing.assert_allclose(model.components_, single.components_, atol=1e-12)
+        assert model.entropy_sum_.value == pytest.approx(single.entropy_sum_.value, rel=1e-13)
+        assert model.get_params() == single.get_params()
+        assert model.n_features_in_ == 13
+    with pytest.raises(ValueError, match="solver='covariance_eigh'"):
+        PPCA(solver="em").fit_path(X, sizes)
+    calls = []
+    original = PPCA.fit
+
+    def counted(self: Any, *arguments: Any, **options: Any) -> Any:
+        calls.append(self.n_components)
+        return original(self, *arguments, **options)
+
+    try:
+        PPCA.fit = counted  # type: ignore[method-assign]
+        search = EntropySumSearch(PPCA(), {"n_components": sizes}).fit(X, sample_weight=weight)
+    finally:
+        PPCA.fit = original  # type: ignore[method-assign]
+    assert calls == [12]
+    expected = [PPCA(h).fit(X, sample_weight=weight).entropy_sum_.value for h in sizes]
+    np.testing.assert_allclose(search.results_["elbo"], expected, rtol=1e-12)
+
+
+def test_search_refuses_and_reports() -> None:
+    X = counts()
+    with pytest.raises(ValueError, match="no candidates"):
+        EntropySumSearch(PPCA(), []).fit(X)
+    with pytest.raises(TypeError, match="supervised"):
+        EntropySumSearch(LogisticRegression(), {"C": [1.0]}).fit(X)
+    with pytest.raises(TypeError, match="register"):
+        EntropySumSearch(KMeans(), {"n_clusters": [2]}).fit(X)
+    grid = {"n_components": [2, 500]}
+    with pytest.warns(FitFailedWarning, match="500"):
+        search = EntropySumSearch(PoissonMixture(random_state=0), grid).fit(X)
+    assert search.best_params_ == {"n_components": 2}
+    assert np.isnan(search.results_["score"][1])
+    assert "500" in search.results_["error"][1]
+    with pytest.raises(ValueError, match="500"):
+        EntropySumSearch(PoissonMixture(random_state=0), grid, error_score="raise").fit(X)
+    with pytest.warns(FitFailedWarning), pytest.raises(ValueError, match="None of the 1 candidates"):
+        EntropySumSearch(PoissonMixture(), {"n_components": [500]}).fit(X)
+
+
+def test_metadata_are_routed() -> None:
+    X, weight = counts(), np.random.RandomState(0).randint(1, 3, size=400)
+    expected = EntropySumSearch(PoissonMixture(random_state=0), {"n_components": [2]}).fit(X, sample_weight=weight)
+    with sklearn.config_context(enable_metadata_routing=True):
+        model = PoissonMixture(random_state=0).set_fit_request(sample_weight=True)
+        routed = EntropySumSearch(model, {"n_components": [2]}).fit(X, sample_weight=weight)
+        assert routed.best_score_ == expected.best_score_
+        refusing = EntropySumSearch(PoissonMixture(random_state=0), {"n_components": [2]})
+        with pytest.raises(ValueError, match="sample_weight"):
+            refusing.fit(X, sample_weight=weight)
+
+
+@pytest.mark.filterwarnings("ignore")
+@parametrize_with_checks(
+    [
+        EntropySumSearch(PPCA(), {"n_components": [1]}, error_score="raise"),
+        EntropySumSearch(GammaMixture(random_state=0), {"tol": [1e-3]}, error_score="raise"),
+    ]
+)
+def test_scikit_learns_checks(estimator: Any, check: Any) -> None:
+    if getattr(check, "func", check).__name__ == "check_array_api_input":
+        return  # for those that claim support
+    check(estimator)
+
+
+# Scorer.
+
+
+def test_scorers() -> None:
+    X = load_iris().data
+    model = PPCA(2).fit(X)
+    assert entropy_sum_scorer(model, X) == pytest.approx(model.score(X), abs=1e-10)
+    assert stationarity_gap_scorer(model, X) == pytest.approx(0.0, abs=1e-9)
+    assert stationarity_gap_scorer(model, X[::3]) < -1e-3
+    pipeline = make_pipeline(StandardScaler(), PPCA(2)).fit(X)
+    assert entropy_sum_scorer(pipeline, X) == pytest.approx(pipeline.score(X), abs=1e-10)
+    weight = np.random.RandomState(0).uniform(size=len(X))
+    assert np.isfinite(entropy_sum_scorer(model, X, sample_weight=weight))
+    scoring = {"closed": entropy_sum_scorer, "gap": stationarity_gap_scorer}
+    search = GridSearchCV(pipeline, {"ppca__n_components": [1, 2, 3]}, scoring=scoring, refit="closed", cv=3).fit(X)
+    # Of held-out data it favours the largest model.
+    assert search.best_params_ == {"ppca__n_components": 3}
+    with sklearn.config_context(enable_metadata_routing=True):
+        scorer = clone(entropy_sum_scorer).set_score_request(sample_weight=True)
+        model = PPCA().set_fit_request(sample_weight=True)
+        routed = GridSearchCV(model, {"n_components": [1, 2]}, scoring=scorer, cv=3).fit(X, sample_weight=weight)
+        assert np.isfinite(routed.best_score_)
+
+
+def test_estimators_without_parameters_are_named_alike() -> None:
+    class Nameless(BaseEstimator):
+        pass
+
+    ranking = rank_models([PPCA(1), PPCA(1)], counts())
+    assert sorted(row.name for row in ranking) == ["PPCA(n_components=1)", "PPCA(n_components=1) #2"]
