@@ -33,6 +33,8 @@ from ._moments import row_bytes as moments_row_bytes
 from ._spectrum import Covariance, MatrixCovariance, RowsCovariance
 
 _FLOATS = (np.float64, np.float32)
+# Products of variances beyond these over- or underflow.
+_VARIANCES = (1e-150, 1e150)
 
 
 class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel):
@@ -140,7 +142,8 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         rows = self._reader(moments_row_bytes).read(self, X, sample_weight, reset=True, min_samples=2)
         self._check_n_components(min(rows.totals.n_rows, rows.n_features), "min(n_samples, n_features)")
         self._moments = None
-        moments = Moments.of_rows(rows) if self._takes_moments(rows) else None
+        with np.errstate(over="ignore", invalid="ignore"):  # refused by name below
+            moments = Moments.of_rows(rows) if self._takes_moments(rows) else None
         # The mean tells of gaps without another pass.
         incomplete = self.solver == "em" or (_is_incomplete(rows) if moments is None else bool(np.isnan(moments.mean).any()))
         if incomplete:
@@ -208,6 +211,15 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
                 f"(n_features={self.n_features_in_})"
             )
 
+    def _check_scale(self, variances: FloatArray) -> None:
+        """Refuse columns whose variances leave double precision."""
+        too_large = np.flatnonzero(~np.isfinite(variances) | (variances > _VARIANCES[1]))
+        if too_large.size:
+            raise ValueError(f"The values are too large in {list_columns(self, too_large)}; rescale the data.")
+        too_small = np.flatnonzero((variances > 0) & (variances < _VARIANCES[0]))
+        if too_small.size:
+            raise ValueError(f"The values are too small in {list_columns(self, too_small)}; rescale the data.")
+
     def _finish(self, attributes: dict[str, Any], monitor: Monitor | None = None) -> None:
         messages = attributes.pop("messages", [])
         for name, value in attributes.items():
@@ -232,6 +244,7 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         return {
             **self._attributes(parameters, floor, dtype),
             "entropy_sum_": entropy_sum,
+            "entropy_sums_": [entropy_sum],
             "lower_bound_": elbo,
             "lower_bounds_": [elbo] if lower_bounds is None else lower_bounds,
             "stationarity_gap_": entropy_sum.value - elbo,
@@ -312,6 +325,7 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             message = f"{columns.n_empty_rows} rows of X have no observed value; they carry no information."
             warnings.warn(message, UserWarning, stacklevel=5)
         location, variances = columns.mean, columns.variance
+        self._check_scale(variances)
         rounding = 64.0 * (np.finfo(np.float64).eps * location) ** 2
         variances = np.where(variances <= rounding, 0.0, variances)
         typical = float(variances[variances > 0].mean()) if variances.any() else 1.0

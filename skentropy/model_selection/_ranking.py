@@ -347,6 +347,8 @@ def transformers(model: Any) -> list[Any]:
 def check_model(model: Any) -> None:
     """Refuse what cannot be ranked."""
     last = final_step(model)
+    if not hasattr(last, "fit"):
+        raise TypeError(f"Models to rank must be estimators, but got {model!r}.")
     if is_classifier(last) or is_regressor(last):
         raise TypeError(f"{type(last).__name__} is supervised; only generative models of X have an entropy sum.")
     if not entropy_sum.knows(last):

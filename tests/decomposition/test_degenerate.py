@@ -137,6 +137,21 @@ def test_messages(X, estimator):
     np.testing.assert_allclose(model.inverse_transform(model.transform(gaps))[7], model.mean_)
 
 
+@pytest.mark.parametrize(("estimator", "solver"), MODELS)
+@pytest.mark.parametrize(("factor", "word"), [(1e200, "large"), (1e-160, "small")])
+def test_scales_beyond_double_precision_are_refused(X, estimator, solver, factor, word):
+    with pytest.raises(ValueError, match=f"too {word} in column 0.*rescale"):
+        estimator(1, solver=solver, random_state=0).fit(X * factor)
+    assert np.isfinite(estimator(1, solver=solver, random_state=0).fit(X * factor**0.3).lower_bound_)
+
+
+def test_a_refit_leaves_nothing_of_the_fit_before(X):
+    model = PPCA(2, solver="em", random_state=0).fit(X)
+    assert len(model.entropy_sums_) == model.n_iter_
+    model.set_params(solver="auto").fit(X)
+    assert model.entropy_sums_ == [model.entropy_sum_]
+
+
 def test_messages_of_each(X, load):
     gaps = X.copy()
     gaps[0, 1] = np.nan

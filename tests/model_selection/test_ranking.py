@@ -149,6 +149,8 @@ def test_what_is_refused_and_what_fails() -> None:
     X = counts()
     with pytest.raises(ValueError, match="no models"):
         rank_models([], X)
+    with pytest.raises(TypeError, match="must be estimators, but got 'a'"):
+        rank_models("abc", X)
     with pytest.raises(ValueError, match="criterion must be one of"):
         rank_models([PPCA()], X, criterion="evidence")
     with pytest.raises(ValueError, match="change_of_variables must be"):
