@@ -233,7 +233,7 @@ def _map_in_order(pool: ThreadPoolExecutor, function: Callable[[Any], Any], item
 @contextmanager
 def thread_pool(n_threads: int) -> Iterator[ThreadPoolExecutor | None]:
     """A pool for ``Rows.sum`` (None for one thread), with BLAS held to one thread while it is open."""
-    with _SingleThreadedBLAS():
+    with SingleThreadedBLAS():
         if n_threads == 1:
             yield None
             return
@@ -244,7 +244,7 @@ def thread_pool(n_threads: int) -> Iterator[ThreadPoolExecutor | None]:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-class _SingleThreadedBLAS:
+class SingleThreadedBLAS:
     """Holds BLAS to one thread while at least one fit of this process is inside.
 
     The limit is global to the process: with several fits at once, the first one in sets it and the last one out lifts it.

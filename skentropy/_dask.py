@@ -14,7 +14,7 @@ import numpy as np
 from dask.delayed import Delayed, delayed
 from scipy import sparse
 
-from ._blocks import Block, Prepared, Rows, Source, Statistics, part_of, result_dtype, thread_pool
+from ._blocks import Block, Prepared, Rows, SingleThreadedBLAS, Source, Statistics, part_of, result_dtype
 from ._reading import Reader, is_dask, join_blocks
 from ._typing import Array, FloatArray
 
@@ -115,14 +115,14 @@ def _read_part(reader: Reader, X: Any, weight: Any, exposure: Any, number: int) 
 def _sum_part(rows: Rows | None, function: Callable[[Block], Any]) -> Any:
     if rows is None:
         return None
-    with thread_pool(1):
+    with SingleThreadedBLAS():
         return rows.sum(function)
 
 
 def _map_part(rows: Rows | None, function: Callable[[Block], Array], shape: tuple[int, ...], dtype: Any) -> Array:
     if rows is None:
         return np.empty((0, *shape), dtype)
-    with thread_pool(1):
+    with SingleThreadedBLAS():
         return rows.map(function)
 
 
@@ -133,7 +133,7 @@ def _prepare_part(rows: Rows | None, function: Callable[[Rows], Any]) -> Any:
 def _apply(value: Any, function: Callable[[Any], Any]) -> Any:
     if value is None:
         return None
-    with thread_pool(1):
+    with SingleThreadedBLAS():
         return function(value)
 
 

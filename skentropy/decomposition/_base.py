@@ -18,7 +18,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from .._base import Evaluation, LatentVariableModel, list_columns
-from .._blocks import Block, Prepared, Rows, Source, thread_pool
+from .._blocks import Block, Prepared, Rows, SingleThreadedBLAS, Source, thread_pool
 from .._columns import survey_columns
 from .._em import Run, best_of, run_em
 from .._monitor import Monitor
@@ -262,7 +262,7 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         starts = check_random_state(self.random_state).randint(np.iinfo(np.int32).max, size=self.n_init)
         warm = self.warm_start and hasattr(self, "components_") and self.components_.shape == (k, d)
         n_init = 1 if warm else self.n_init
-        with thread_pool(1):
+        with SingleThreadedBLAS():
             covariance, imputed = imputed_covariance(model.tables), not model.complete
 
         def attributes_of(run: Run) -> dict[str, Any]:
@@ -284,7 +284,7 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
 
         def run_once(init: int) -> Run:
             random_state = np.random.RandomState(starts[init])
-            with thread_pool(1):
+            with SingleThreadedBLAS():
                 if warm:
                     start = self._parameters(orthogonal=True).standardised(location, scale)
                 else:
@@ -472,7 +472,7 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             model, location, scale = self._moments_model(self._moments)
         else:
             raise ValueError("fit kept no moments of these data; give standard_errors the X that the model was fitted to.")
-        with thread_pool(1):
+        with SingleThreadedBLAS():
             errors = standard_errors(
                 model,
                 parameters.standardised(location, scale),

@@ -10,7 +10,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._base import list_columns
-from .._blocks import Rows, Source, thread_pool
+from .._blocks import Rows, SingleThreadedBLAS, Source
 from .._typing import Array, ArrayLike, FloatArray
 from ._base import LinearGaussianEstimator
 from ._gaussian import LinearGaussian
@@ -202,7 +202,7 @@ class FactorAnalysis(LinearGaussianEstimator):
         varying = covariance.variances[~constant]
         scale = np.sqrt(np.where(constant, varying.mean() if varying.size else 1.0, covariance.variances))
         correlation = covariance.scaled(np.where(constant, 0.0, 1.0 / scale))
-        with thread_pool(1):
+        with SingleThreadedBLAS():
             fit = self._best_profile(correlation)
         unscaled = LinearGaussian.of(np.zeros(len(scale)), fit.loadings, fit.noise)
         parameters = unscaled.rescaled(covariance.mean, scale)

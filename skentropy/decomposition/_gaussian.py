@@ -57,10 +57,16 @@ class LinearGaussian:
         """Lower Cholesky factor of the posterior precision Phi^-1 + W' psi^-1 W."""
         return linalg.cholesky(self.prior_precision + self.loadings.T @ self.scaled, lower=True)
 
+    def _solve(self, B: FloatArray) -> FloatArray:
+        """The posterior covariance times B."""
+        if not B.size:  # LAPACK takes no empty matrices
+            return B
+        return np.asarray(linalg.cho_solve((self._precision_factor, True), B))
+
     @cached_property
     def posterior_covariance(self) -> FloatArray:
         """Covariance of z given a complete row, the same for all rows."""
-        return linalg.cho_solve((self._precision_factor, True), np.eye(self.shape[1]))
+        return self._solve(np.eye(self.shape[1]))
 
     @cached_property
     def log_det_precision(self) -> float:
@@ -78,6 +84,8 @@ class LinearGaussian:
 
     def precision(self) -> FloatArray:
         """Inverse covariance, (d, d), by the Woodbury identity."""
+        if not self.shape[1]:
+            return np.diag(1.0 / self.noise)
         half = linalg.solve_triangular(self._precision_factor, self.scaled.T, lower=True)
         return np.diag(1.0 / self.noise) - half.T @ half
 
@@ -86,7 +94,7 @@ class LinearGaussian:
         # The mean is taken from dense rows first, since what is left may be far smaller.
         centred = not sparse.issparse(X)
         projected = (X - self.mean) @ self.scaled if centred else X @ self.scaled - self.mean @ self.scaled
-        return linalg.cho_solve((self._precision_factor, True), projected.T).T
+        return self._solve(projected.T).T
 
     def log_likelihood(self, X: Matrix) -> FloatArray:
         """Log-likelihood of complete rows, (n,)."""

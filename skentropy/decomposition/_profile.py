@@ -89,11 +89,11 @@ class Profile:
         """
         if self._inverse is not None:
             scale = np.exp(0.5 * x)
-            reciprocal, U = linalg.eigh(self._inverse * scale * scale[:, np.newaxis], check_finite=False, driver="evd")
+            reciprocal, U = np.linalg.eigh(self._inverse * scale * scale[:, np.newaxis])
             return 1.0 / np.maximum(reciprocal, np.finfo(np.float64).tiny), U
         matrix = self.correlation.scaled(np.exp(-0.5 * x))
         assert isinstance(matrix, MatrixCovariance)
-        theta, U = linalg.eigh(matrix.matrix, check_finite=False, driver="evd")
+        theta, U = np.linalg.eigh(matrix.matrix)
         return theta[::-1], U[:, ::-1]
 
     def _from_tail(self, theta: FloatArray, U: FloatArray, x: FloatArray) -> tuple[float, FloatArray]:

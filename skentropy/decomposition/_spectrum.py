@@ -10,7 +10,7 @@ import numpy as np
 from scipy import linalg
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from .._blocks import Rows
+from .._blocks import Rows, SingleThreadedBLAS
 from .._typing import Array, FloatArray, Matrix
 
 # Up to this many features (or rows) a full decomposition of a small matrix is faster than products with it.
@@ -109,7 +109,13 @@ class MatrixCovariance(Covariance):
         return MatrixCovariance(self.mean * scale, self.matrix * scale * scale[:, np.newaxis])
 
     def decompose(self) -> Spectrum:
-        values, vectors = linalg.eigh(self.matrix, check_finite=False, driver="evd")
+        if self.n_features > _SMALL:
+            return self._decompose()
+        with SingleThreadedBLAS():  # threads would not pay, and change last digits
+            return self._decompose()
+
+    def _decompose(self) -> Spectrum:
+        values, vectors = np.linalg.eigh(self.matrix)
         if self.n_features > _SMALL and self._is_level():
             return Spectrum(np.maximum(values, 0.0)[::-1], vectors[:, ::-1], 0.0)
         # An eigenvalue's error is relative to the largest one; that of a Rayleigh quotient by a factor of the matrix,
@@ -142,7 +148,7 @@ class MatrixCovariance(Covariance):
         if 2 * k < d:
             values, vectors = linalg.eigh(self.matrix, subset_by_index=(d - k, d - 1), check_finite=False, driver="evr")
         else:
-            values, vectors = linalg.eigh(self.matrix, check_finite=False, driver="evd")
+            values, vectors = np.linalg.eigh(self.matrix)
         return self._refined(values[::-1][:k], vectors[:, ::-1][:, :k])
 
 
@@ -173,7 +179,7 @@ class RowsCovariance(Covariance):
         n = len(self.A)
         if n > self.n_features:
             return MatrixCovariance(self.mean, self.A.T @ self.A).decompose()
-        _, left = linalg.eigh(self.A @ self.A.T, check_finite=False, driver="evd")
+        _, left = np.linalg.eigh(self.A @ self.A.T)
         vectors, _ = linalg.qr(self.A.T @ left[:, ::-1], mode="economic", check_finite=False)
         return _sorted(((self.A @ vectors) ** 2).sum(axis=0), vectors)
 
