@@ -204,15 +204,13 @@ class FactorAnalysis(LinearGaussianEstimator):
         correlation = covariance.scaled(np.where(constant, 0.0, 1.0 / scale))
         with SingleThreadedBLAS():
             fit = self._best_profile(correlation)
-        unscaled = LinearGaussian.of(np.zeros(len(scale)), fit.loadings, fit.noise)
-        parameters = unscaled.rescaled(covariance.mean, scale)
+        parameters = LinearGaussian.of(np.zeros(len(scale)), fit.loadings, fit.noise).rescaled(covariance.mean, scale)
         log_scale = float(np.log(scale).sum())
-        elbo = unscaled.expected_log_likelihood(correlation.product(unscaled.scaled), correlation.variances) - log_scale
         attributes = self._summary(
             parameters,
             self.noise_floor * scale**2,
             parameters.entropy_sum(),
-            elbo,
+            fit.log_likelihood - log_scale,
             dtype,
             lower_bounds=[value - log_scale for value in fit.history],
             converged=fit.converged,

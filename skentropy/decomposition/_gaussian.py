@@ -134,12 +134,6 @@ class LinearGaussian:
             observable=0.5 * (self._log_noise + d),  # W(24), W(32)
         )
 
-    def expected_log_likelihood(self, moment: FloatArray, variances: FloatArray) -> float:
-        """Mean log-likelihood of rows with mean m, from S psi^-1 W (d, k) and the diagonal of their covariance S."""
-        explained = self.posterior_covariance @ (self.scaled.T @ moment)
-        trace = float((variances / self.noise).sum() - np.trace(explained))
-        return -0.5 * (trace + self.log_det_precision + self.log_det_prior + self._log_noise)
-
     def incomplete(self, X: FloatArray) -> IncompletePosterior:
         """Posteriors of rows with missing entries (NaN), from what is observed of each."""
         d, k = self.shape

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import linalg
@@ -60,6 +61,11 @@ class Profile:
         if isinstance(correlation, MatrixCovariance) and correlation.n_features <= _NEWTON_FEATURES:
             self._inverse, self._log_det = inverse_and_log_det(correlation.matrix)
 
+    @cached_property
+    def _factor(self) -> FloatArray:
+        assert isinstance(self.correlation, MatrixCovariance)
+        return self.correlation.factor()
+
     def spectrum(self, x: FloatArray) -> Spectrum:
         """The leading eigenpairs of psi^-1/2 R psi^-1/2."""
         scale = np.exp(-0.5 * x)
@@ -73,7 +79,7 @@ class Profile:
     def value_and_gradient(self, x: FloatArray) -> tuple[float, FloatArray]:
         """F and its gradient."""
         if self._inverse is not None:
-            return self._from_tail(*self._decompose(x), x)
+            return self._from_all(*self._decompose(x), x)
         spectrum = self.spectrum(x)
         excess = np.maximum(spectrum.values, 1.0) - 1.0
         ratio = self.correlation.variances * np.exp(-x)
@@ -91,16 +97,24 @@ class Profile:
             scale = np.exp(0.5 * x)
             reciprocal, U = np.linalg.eigh(self._inverse * scale * scale[:, np.newaxis])
             return 1.0 / np.maximum(reciprocal, np.finfo(np.float64).tiny), U
-        matrix = self.correlation.scaled(np.exp(-0.5 * x))
-        assert isinstance(matrix, MatrixCovariance)
-        theta, U = np.linalg.eigh(matrix.matrix)
+        assert isinstance(self.correlation, MatrixCovariance)
+        if x.min() < np.log(_LOW):  # the singular values of a factor have twice the digits of their squares
+            _, sigma, Vt = np.linalg.svd(self._factor * np.exp(-0.5 * x))
+            return sigma**2, Vt.T
+        scale = np.exp(-0.5 * x)
+        theta, U = np.linalg.eigh(self.correlation.matrix * scale * scale[:, np.newaxis])
         return theta[::-1], U[:, ::-1]
 
-    def _from_tail(self, theta: FloatArray, U: FloatArray, x: FloatArray) -> tuple[float, FloatArray]:
-        """F = d log 2 pi + log det R + k + sum (theta_j - log theta_j), and its gradient, over the factors left out."""
+    def _from_all(self, theta: FloatArray, U: FloatArray, x: FloatArray) -> tuple[float, FloatArray]:
+        """F = d log 2 pi + log det R + k + sum (theta_j - log theta_j) over the eigenvalues that are no factors'.
+
+        Unlike the form above it has no large numbers to cancel where a uniqueness is near zero; nor has its gradient.
+        """
         k = int((theta[: self.k] > 1.0).sum())
-        tail = theta[k:]
-        value = len(x) * LOG_2PI + self._log_det + k + float((tail - np.log(tail)).sum())
+        head, tail = theta[:k], theta[k:]
+        # The first sum is log det R - sum log theta_j: from the large eigenvalues, or from the inverse's, the small ones.
+        value = float(x.sum() + np.log(head).sum() if self._inverse is None else self._log_det - np.log(tail).sum())
+        value += len(x) * LOG_2PI + k + float(tail.sum())
         self.history.append(-0.5 * value)
         return value, U[:, k:] ** 2 @ (1.0 - tail)
 
@@ -110,12 +124,7 @@ class Profile:
         k = int((theta[: self.k] > 1.0).sum())
         excess = theta[:k] - 1.0
         ratio = self.correlation.variances * np.exp(-x)
-        if self._inverse is not None:
-            value, gradient = self._from_tail(theta, U, x)
-        else:
-            value = len(x) * LOG_2PI + float((x + ratio).sum() + (np.log1p(excess) - excess).sum())
-            gradient = 1.0 - ratio + U[:, :k] ** 2 @ excess
-            self.history.append(-0.5 * value)
+        value, gradient = self._from_all(theta, U, x)
         head, tail = U[:, :k], U[:, k:]
         hessian = np.diag(ratio) - (head @ head.T) * ((head * theta[:k]) @ head.T)
         for j in range(k):
@@ -134,16 +143,17 @@ class Profile:
         newton = isinstance(self.correlation, MatrixCovariance) and len(x) <= _NEWTON_FEATURES
         x = self._quasi_newton(x, max(gtol, 1e-4) if newton else gtol, max_iter)
         x = self._newton(x, gtol) if newton else self._try_floor(x, gtol, max_iter)
-        value, gradient = self.value_and_gradient(x)
         if newton:
             theta, U = self._decompose(x)
+            value, gradient = self._from_all(theta, U, x)
             theta, U = theta[: self.k], U[:, : self.k]
         else:
+            value, gradient = self.value_and_gradient(x)
             spectrum = self.spectrum(x)
             theta, U = spectrum.values, spectrum.vectors
         loadings = np.exp(0.5 * x)[:, np.newaxis] * U * np.sqrt(np.maximum(theta, 1.0) - 1.0)
         steepest = float(np.abs(self.projected(x, gradient)).max())
-        largest = float(theta[0]) if self._inverse is None and theta.size else 1.0
+        largest = 1.0 if newton or not theta.size else float(theta[0])
         return ProfileFit(
             np.exp(x),
             loadings,
@@ -236,10 +246,10 @@ def inverse_and_log_det(matrix: FloatArray) -> tuple[FloatArray | None, float]:
 def starting_uniquenesses(correlation: Covariance, k: int, floor: float) -> FloatArray:
     """One less the squared multiple correlations; from PPCA where the matrix is singular."""
     if isinstance(correlation, MatrixCovariance):
-        inverse, _ = inverse_and_log_det(correlation.matrix)
-        if inverse is not None:
+        precision, _ = inverse_and_log_det(correlation.matrix)
+        if precision is not None:
             # Jöreskog (1963): of the unexplained variance, the factors leave out a share that falls with their number.
-            return np.clip((1.0 - 0.5 * k / correlation.n_features) / np.diag(inverse), max(floor, 1e-3), 1.0)
+            return np.clip((1.0 - 0.5 * k / correlation.n_features) / np.diag(precision), max(floor, 1e-3), 1.0)
     spectrum = correlation.leading(k)
     noise = spectrum.rest / max(correlation.n_features - k, 1)
     communalities = spectrum.vectors**2 @ np.maximum(spectrum.values - noise, 0.0)

@@ -120,7 +120,7 @@ class MatrixCovariance(Covariance):
             return Spectrum(np.maximum(values, 0.0)[::-1], vectors[:, ::-1], 0.0)
         # An eigenvalue's error is relative to the largest one; that of a Rayleigh quotient by a factor of the matrix,
         # whose entries are accurate relative to their own columns, is not.
-        values = (self._factor() @ vectors) ** 2
+        values = (self.factor() @ vectors) ** 2
         return _sorted(values.sum(axis=0), vectors)
 
     def _is_level(self) -> bool:
@@ -128,7 +128,7 @@ class MatrixCovariance(Covariance):
         varying = self.variances[self.variances > 0]
         return bool(varying.size and varying.max() <= _LEVEL * varying.min())
 
-    def _factor(self) -> FloatArray:
+    def factor(self) -> FloatArray:
         """R with R'R = S, by Cholesky decomposition of the correlation matrix with pivoting."""
         d, scale = self.n_features, np.sqrt(self.variances)
         safe = np.where(scale > 0, scale, 1.0)

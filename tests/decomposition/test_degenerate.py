@@ -163,3 +163,14 @@ def test_messages_of_each(X, load):
         FactorAnalysis(2, rotation="promax").fit(load("wine")).standard_errors()
     with pytest.warns(ConvergenceWarning, match="projected gradient"):
         FactorAnalysis(2, max_iter=1, gtol=1e-14).fit(np.random.default_rng(1).normal(size=(40, 600)))
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_heywood_cases_of_singular_covariances_keep_their_digits():
+    rng = np.random.RandomState(42)
+    X, counts = rng.rand(15, 30), np.array([3, 3, 4, 0, 0, 2, 4, 3, 0, 3, 0, 0, 0, 4, 1])
+    weighted, repeated = FactorAnalysis().fit(X, sample_weight=counts), FactorAnalysis().fit(np.repeat(X, counts, axis=0))
+    assert weighted.heywood_.tolist() == [17]
+    np.testing.assert_allclose(weighted.noise_variance_, repeated.noise_variance_, rtol=1e-10)
+    assert weighted.lower_bound_ == pytest.approx(repeated.lower_bound_, abs=1e-11, rel=0)
+    assert weighted.gradient_ < 1e-10
