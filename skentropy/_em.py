@@ -124,6 +124,7 @@ def run_em(
     max_iter: int,
     accelerate: bool = True,
     watcher: Watcher | None = None,
+    refine: Callable[[State], tuple[State, bool]] | None = None,
 ) -> Run:
     """Maximise a model's objective by accelerated EM; the objective never falls by more than rounding.
 
@@ -145,6 +146,8 @@ def run_em(
         never falls.
     watcher : Watcher or None
         Told of each step; may end the run.
+    refine : callable or None
+        What is done to a state that EM has converged to: it returns one no worse, and whether EM is to go on from there.
     """
 
     def evaluate(parameters: Any) -> State:
@@ -179,8 +182,16 @@ def run_em(
             run.record(evaluate(plain if extrapolated is None else extrapolated), trial)
             if extrapolated is None:
                 trial = None
-        if (watcher is not None and watcher.on_step(run)) or run.converged:
+        if watcher is not None and watcher.on_step(run):
             break
+        if run.converged:
+            again = False
+            if refine is not None:
+                run.state, again = refine(run.state)
+            if not again:
+                break
+            run.converged = False
+            path, tail = _Path(model), _Tail(tol)
     if trial is not None and not run.state.objective >= trial.bound:
         run.state = evaluate(trial.plain)
     if run.lower_bounds:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.special import expit
@@ -13,12 +13,17 @@ from ._layers import Layer, softplus
 
 # Steps are shortened until no logit moves further than this.
 _LONGEST_STEP = 8.0
-_MAX_STEPS = 100
+MAX_STEPS = 100
 _HALVINGS = 30
 # A Hessian is formed anew where a step with the last one promises more than this share of what the step before did.
 _CONTRACTION = 0.05
 # Numbers in the products of pairs of columns that are formed at a time.
 _CHUNK = 2**23
+# States with this share of what matters make a Hessian that is good enough to step with.
+_HEAVY = 0.999
+_CLOSING_STEPS = 3
+# For as few variables symmetric products, one for each, cost less than the products of all pairs of a large design.
+_FEW = 16
 # Rounding errors of a column's log-likelihood, relative to it and to the weight that it sums over.
 _ROUNDING = 1e-14
 
@@ -60,97 +65,164 @@ class Regression:
         return np.column_stack([residual.T @ self.states, residual.sum(axis=0)])
 
 
-def maximize(regression: Regression, start: Layer, ridge: float) -> Layer:
+def maximize(regression: Regression, start: Layer, ridge: float, max_steps: int = MAX_STEPS) -> Layer:
     """The layer with the largest expected log-likelihood less ``ridge / 2 |V|^2``, by Newton's method with capped steps.
 
     All variables at once, those that have converged left out. It ends where the rounding of the log-likelihood hides what
     further steps would bring, so that the derivative in the direction of V, which the identity needs to be zero, is zero
-    to nearly all digits.
+    to nearly all digits. Fewer steps than that make an M-step that gains, without being the best one.
     """
-    design = np.column_stack([regression.states, np.ones(len(regression.states))])
-    V = start.joined.copy()
-    n_columns = design.shape[1]
-    hessians = np.empty((len(V), n_columns, n_columns))
-    last_gain = np.zeros(len(V))
-    active = np.arange(len(V))
-    best = _objective(regression, design, V, active, ridge)
-    noise = _ROUNDING * (np.abs(best) + regression.counts.sum(axis=0))
-    for _ in range(_MAX_STEPS):
-        p = expit(design @ V[active].T)
-        counts = _columns(regression.counts, active)
-        gradient = (regression.successes[:, active] - counts * p).T @ design - ridge * V[active]
-        step = np.zeros_like(gradient)
-        gain = np.zeros(len(active))
-        fresh = last_gain[active] == 0.0
-        for _ in range(2):
-            # A Hessian of an earlier step does as long as it brings the end much nearer with each.
-            if fresh.any():
-                curvature = np.broadcast_to(counts, p.shape)[:, fresh] * (p * (1.0 - p))[:, fresh]
-                hessians[active[fresh]] = _hessians(design, curvature, ridge)
-            step = np.linalg.solve(hessians[active], gradient[:, :, np.newaxis])[:, :, 0]
-            gain = (gradient * step).sum(axis=1)
-            fresh = (gain > _CONTRACTION * last_gain[active]) & (last_gain[active] > 0.0)
-            if not fresh.any():
-                break
-        last_gain[active] = gain
-        share = np.minimum(1.0, _LONGEST_STEP / np.maximum(np.abs(design @ step.T).max(axis=0), 1e-300))
-        values = np.full(len(active), -np.inf)
-        waiting = np.ones(len(active), dtype=bool)
-        trial = V[active]
-        for _ in range(_HALVINGS):
-            trial[waiting] = V[active[waiting]] + share[waiting, np.newaxis] * step[waiting]
-            values[waiting] = _objective(regression, design, trial[waiting], active[waiting], ridge)
-            waiting &= ~(values >= best[active] - noise[active])
-            if not waiting.any():
-                break
-            share[waiting] *= 0.5
-        improved = ~waiting
-        V[active[improved]] = trial[improved]
-        best[active[improved]] = np.maximum(values[improved], best[active[improved]])
-        active = active[improved & (gain > noise[active])]
+    ascent = _Ascent(regression, start, ridge)
+    active = np.arange(len(ascent.V))
+    for _ in range(max_steps):
+        step, gain = ascent.newton(active)
+        active = active[ascent.move(active, step) & (gain > ascent.noise[active])]
         if not active.size:
             break
-    return Layer.split(_closing_step(regression, design, V, best - noise, ridge))
+    if max_steps == MAX_STEPS:
+        ascent.close()
+    return Layer.split(ascent.V)
 
 
-def _closing_step(regression: Regression, design: FloatArray, V: FloatArray, least: FloatArray, ridge: float) -> FloatArray:
-    """One Newton step with exact Hessians where the log-likelihood can no longer tell: it squares what error is left."""
-    p = expit(design @ V.T)
-    gradient = (regression.successes - regression.counts * p).T @ design - ridge * V
-    hessians = _hessians(design, regression.counts * p * (1.0 - p), ridge)
-    closer = V + np.linalg.solve(hessians, gradient[:, :, np.newaxis])[:, :, 0]
-    kept = _objective(regression, design, closer, np.arange(len(V)), ridge) >= least
-    return np.where(kept[:, np.newaxis], closer, V)
+class _Ascent:
+    """Where the regressions of all variables are: V (D, H + 1), their logits (S, D) and their objectives (D,)."""
+
+    def __init__(self, regression: Regression, start: Layer, ridge: float) -> None:
+        self._regression, self._ridge = regression, ridge
+        self._design = np.column_stack([regression.states, np.ones(len(regression.states))])
+        self._hessians = _Hessians(self._design, regression.counts, ridge)
+        self.V = start.joined.copy()
+        self._logits = self._design @ self.V.T
+        columns = np.arange(len(self.V))
+        self._objective = self._objective_of(self.V, self._logits, columns)
+        self.noise = _ROUNDING * (np.abs(self._objective) + regression.counts.sum(axis=0))
+        self._curvature = np.empty((len(self.V), self.V.shape[1], self.V.shape[1]))
+        self._last_gain = np.zeros(len(self.V))
+
+    def _objective_of(self, V: FloatArray, logits: FloatArray, columns: Array) -> FloatArray:
+        counts, successes = _columns(self._regression.counts, columns), self._regression.successes[:, columns]
+        fit = (successes * logits - counts * softplus(logits)).sum(axis=0)
+        return np.asarray(fit - 0.5 * self._ridge * (V**2).sum(axis=1))
+
+    def _gradient(self, p: FloatArray, columns: Array) -> FloatArray:
+        residual = self._regression.successes[:, columns] - _columns(self._regression.counts, columns) * p
+        return np.asarray(residual.T @ self._design - self._ridge * self.V[columns])
+
+    def newton(self, columns: Array) -> tuple[FloatArray, FloatArray]:
+        """Newton steps of some variables, and twice what they promise.
+
+        A Hessian of an earlier step does as long as it brings the end much nearer with each.
+        """
+        p = expit(self._logits[:, columns])
+        gradient = self._gradient(p, columns)
+        step, gain = np.zeros_like(gradient), np.full(len(columns), np.inf)
+        last = self._last_gain[columns]
+        for stale in (last > 0.0, np.zeros(len(columns), dtype=bool)):
+            fresh = ~stale & (gain > _CONTRACTION * last)
+            if fresh.any():
+                self._curvature[columns[fresh]] = self._hessians.at(p[:, fresh], columns[fresh])
+            step = np.linalg.solve(self._curvature[columns], gradient[:, :, np.newaxis])[:, :, 0]
+            gain = (gradient * step).sum(axis=1)
+        self._last_gain[columns] = gain
+        return step, gain
+
+    def move(self, columns: Array, step: FloatArray) -> Array:
+        """Take as much of the steps as the objective allows; whether there was any."""
+        along = self._design @ step.T
+        share = np.minimum(1.0, _LONGEST_STEP / np.maximum(np.abs(along).max(axis=0), 1e-300))
+        waiting = np.arange(len(columns))
+        for _ in range(_HALVINGS):
+            tried = columns[waiting]
+            V = self.V[tried] + share[waiting, np.newaxis] * step[waiting]
+            logits = self._logits[:, tried] + share[waiting] * along[:, waiting]
+            values = self._objective_of(V, logits, tried)
+            good = values >= self._objective[tried] - self.noise[tried]
+            moved = tried[good]
+            self.V[moved], self._logits[:, moved] = V[good], logits[:, good]
+            self._objective[moved] = np.maximum(values[good], self._objective[moved])
+            waiting = waiting[~good]
+            if not waiting.size:
+                break
+            share[waiting] *= 0.5
+        return np.isin(np.arange(len(columns)), waiting, invert=True)
+
+    def close(self) -> None:
+        """Newton steps where the log-likelihood can no longer tell, as long as the gradient falls."""
+        columns = np.arange(len(self.V))
+        least = self._objective - self.noise
+        p = expit(self._design @ self.V.T)
+        gradient = self._gradient(p, columns)
+        curvature = self._hessians.at(p, columns)
+        for _ in range(_CLOSING_STEPS):
+            before = self.V
+            self.V = before + np.linalg.solve(curvature, gradient[:, :, np.newaxis])[:, :, 0]
+            logits = self._design @ self.V.T
+            closer = self._gradient(expit(logits), columns)
+            worse = (closer**2).sum(axis=1) >= (gradient**2).sum(axis=1)
+            worse |= ~(self._objective_of(self.V, logits, columns) >= least)
+            self.V = np.where(worse[:, np.newaxis], before, self.V)
+            gradient = np.where(worse[:, np.newaxis], gradient, closer)
+            if worse.all():
+                break
 
 
-def _columns(counts: FloatArray, active: Array) -> FloatArray:
-    return counts if counts.shape[1] == 1 else counts[:, active]
+class _Hessians:
+    """Minus the Hessians of the variables, from the states that matter if these are few."""
+
+    def __init__(self, design: FloatArray, counts: FloatArray, ridge: float) -> None:
+        self._counts, self._ridge = counts, ridge
+        weight = counts.sum(axis=1)
+        # A state matters as much as its largest share in what any one unit has of the weight.
+        share = weight * (design / np.maximum(weight @ design, 1e-300)).max(axis=1)
+        order = np.argsort(-share)
+        n_heavy = int(np.searchsorted(np.cumsum(share[order]), _HEAVY * share.sum())) + 1
+        self._heavy: Array | slice = np.sort(order[:n_heavy]) if 2 * n_heavy < len(weight) else slice(None)
+        self._design = design[self._heavy]
+        self._upper = np.triu_indices(design.shape[1])
+
+    @cached_property
+    def _pairs(self) -> FloatArray | None:
+        """Products of all pairs of columns of the design, (pairs, S), if they can be kept."""
+        return self._products(slice(None)) if len(self._design) * len(self._upper[0]) <= _CHUNK else None
+
+    def _products(self, states: slice) -> FloatArray:
+        columns = np.ascontiguousarray(self._design[states].T)
+        products: FloatArray = np.empty((len(self._upper[0]), columns.shape[1]))
+        start = 0
+        for i in range(len(columns)):
+            end = start + len(columns) - i
+            np.multiply(columns[i:], columns[i], out=products[start:end])
+            start = end
+        return products
+
+    def at(self, p: FloatArray, columns: Array) -> FloatArray:
+        """The Hessians of some variables with probabilities p (S, ...)."""
+        curvature = _columns(self._counts, columns) * (p * (1.0 - p))
+        total = curvature.sum(axis=0)
+        curvature = curvature[self._heavy]
+        hessian = self._one_by_one(curvature) if self._pairs is None and len(columns) <= _FEW else self._at_once(curvature)
+        hessian *= (total / np.maximum(curvature.sum(axis=0), 1e-300))[:, np.newaxis, np.newaxis]
+        diagonal = np.einsum("dhh->dh", hessian)
+        # Where nothing bends, without a ridge: separated columns, states without weight.
+        diagonal += self._ridge + 1e-10 * diagonal.mean(axis=1, keepdims=True) + 1e-100
+        return hessian
+
+    def _one_by_one(self, curvature: FloatArray) -> FloatArray:
+        rooted = (self._design * root[:, np.newaxis] for root in np.sqrt(curvature).T)
+        return np.array([A.T @ A for A in rooted])
+
+    def _at_once(self, curvature: FloatArray) -> FloatArray:
+        n_columns = self._design.shape[1]
+        packed = np.zeros((len(self._upper[0]), curvature.shape[1]))
+        n_states = max(_CHUNK // len(packed), 1)
+        for start in range(0, len(self._design), n_states):
+            states = slice(start, start + n_states)
+            packed += (self._products(states) if self._pairs is None else self._pairs[:, states]) @ curvature[states]
+        hessian = np.empty((curvature.shape[1], n_columns, n_columns))
+        hessian[:, self._upper[0], self._upper[1]] = packed.T
+        hessian[:, self._upper[1], self._upper[0]] = packed.T
+        return hessian
 
 
-def _objective(regression: Regression, design: FloatArray, V: FloatArray, active: Array, ridge: float) -> FloatArray:
-    logits = design @ V.T
-    fit = (regression.successes[:, active] * logits - _columns(regression.counts, active) * softplus(logits)).sum(axis=0)
-    return np.asarray(fit - 0.5 * ridge * (V**2).sum(axis=1))
-
-
-def _hessians(design: FloatArray, curvature: FloatArray, ridge: float) -> FloatArray:
-    """Minus each variable's Hessian, for curvatures (S, D)."""
-    n_columns = design.shape[1]
-    upper = np.triu_indices(n_columns)
-    packed = np.zeros((curvature.shape[1], len(upper[0])))
-    for rows in _chunks(len(design), len(upper[0])):
-        pairs = design[rows][:, upper[0]] * design[rows][:, upper[1]]
-        packed += curvature[rows].T @ pairs
-    hessian = np.empty((len(packed), n_columns, n_columns))
-    hessian[:, upper[0], upper[1]] = packed
-    hessian[:, upper[1], upper[0]] = packed
-    diagonal = hessian[:, np.arange(n_columns), np.arange(n_columns)]
-    # Where nothing bends, without a ridge: separated columns, states without weight.
-    slack = ridge + 1e-10 * diagonal.mean(axis=1, keepdims=True) + 1e-100
-    hessian[:, np.arange(n_columns), np.arange(n_columns)] = diagonal + slack
-    return hessian
-
-
-def _chunks(n: int, width: int) -> Iterator[slice]:
-    step = max(_CHUNK // width, 1)
-    return (slice(start, start + step) for start in range(0, n, step))
+def _columns(counts: FloatArray, columns: Array) -> FloatArray:
+    return counts if counts.shape[1] == 1 else counts[:, columns]

@@ -11,7 +11,7 @@ from scipy.special import expit, logit
 from .._typing import FloatArray
 from ..entropy import EntropySum
 from ._layers import BeliefNet, bernoulli_entropy, softplus
-from ._logistic import Regression, maximize
+from ._logistic import MAX_STEPS, Regression, maximize
 
 # Logits of priors and weights beyond this are not followed by extrapolation.
 _FAR = 1e4
@@ -52,15 +52,19 @@ class NetStatistics:
 
 @dataclass(frozen=True)
 class BeliefNetModel:
-    """The ELBO less ``alpha / 2 |V|^2``, V all weights and offsets, as the engine's ``Model``."""
+    """The ELBO less ``alpha / 2 |V|^2``, V all weights and offsets, as the engine's ``Model``.
+
+    With fewer ``newton_steps`` M-steps are rough: cheap, and good enough to compare starts, but the entropy sum is no ELBO.
+    """
 
     alpha: float
+    newton_steps: int = MAX_STEPS
 
     def maximize(self, statistics: NetStatistics) -> Parameters:
         """M-step: the prior in closed form, the layers by logistic regressions that start from where they were."""
         share = np.clip(statistics.top / statistics.weight, _SMALLEST_SHARE, 1.0 - 1e-16)
         pairs = zip(statistics.regressions, statistics.at.layers, strict=True)
-        layers = tuple(maximize(regression, layer, self.alpha) for regression, layer in pairs)
+        layers = tuple(maximize(regression, layer, self.alpha, self.newton_steps) for regression, layer in pairs)
         return Parameters(BeliefNet(logit(share), layers), statistics.states)
 
     def entropy_sum(self, parameters: Parameters, statistics: NetStatistics) -> EntropySum:

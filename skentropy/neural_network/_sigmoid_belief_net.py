@@ -37,6 +37,7 @@ from ._truncated import (
     draw_states,
     first_sets,
     improved,
+    judged,
     search,
     statistics,
     weighted_terms,
@@ -84,9 +85,10 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
     posterior : {"auto", "exact", "truncated"}, default="auto"
         "exact" enumerates the 2^H states (with two layers 2^I of the layer next to the data for each row, and once all
         2^(I + H)). "truncated" keeps ``n_states`` states for each row, the best that a search has found: a variational
-        posterior for a hundred variables and more. "auto" enumerates up to 12 variables a layer.
+        posterior for a hundred variables and more, which takes minutes where few variables take seconds. "auto" enumerates
+        up to 12 variables a layer, 20 in two layers.
     n_states : int, default=20
-        For "truncated": states of each row.
+        For "truncated": states of each row. Where there are no more states than that they are enumerated.
     binarize : float or None, default=0.0
         Values above it are 1, others 0. None takes zeros and ones only. NaN is a missing entry and is marginalised.
     alpha : float, default=0.01
@@ -95,11 +97,11 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
     tol : float, default=1e-4
         End when the steps still to come are estimated to raise the objective by less, nats per sample.
     max_iter : int, default=1000
-        Largest number of EM steps.
+        Largest number of EM steps from the best of the starts, which have taken a few hundred shorter ones to find.
     n_init : int, default=1
         Number of starts, of which the best fit is kept.
     accelerate : bool, default=True
-        Extrapolate, without ever losing likelihood, and where posteriors are exact end with L-BFGS.
+        Extrapolate, without ever losing likelihood, and end with L-BFGS; while that gains more than ``tol``, EM goes on.
     warm_start : bool, default=False
         Start from the last fit.
     random_state : int, RandomState instance or None, default=None
@@ -124,14 +126,16 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
     score_is_exact_ : bool
         Whether ``score`` is the log-likelihood; else it is the ELBO.
     entropy_sum_ : EntropySum
-        Of the training data.
+        Of the training data; for "truncated", with the states that the fit has kept of each row, while ``entropy_sum(X)``
+        and ``score(X)`` search for them anew, without regard to other rows.
     stationarity_gap_ : float
         Entropy sum less ELBO of the training data, nats per sample.
     lower_bound_ : float
         Mean ELBO of the training data, nats per sample.
     lower_bounds_ : list of float
-        After each EM step; ``entropy_sums_`` are the entropy sums of the steps.
+        After each EM step; ``entropy_sums_`` are the entropy sums of the steps. What never falls is the ELBO less the ridge.
     n_iter_ : int
+        EM steps from the best of the starts.
     converged_ : bool
     n_parameters_ : int
     n_features_in_ : int
@@ -170,7 +174,7 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         "n_components": [Interval(Integral, 1, None, closed="left"), tuple, list],
         "posterior": [StrOptions({"auto", "exact", "truncated"})],
         "n_states": [Interval(Integral, 1, None, closed="left")],
-        "binarize": [Real, None],
+        "binarize": [Interval(Real, None, None, closed="neither"), None],
         "alpha": [Interval(Real, 0.0, None, closed="left")],
         "tol": [Interval(Real, 0.0, None, closed="left")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
@@ -184,8 +188,6 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
     }
 
     _discrete_latents: ClassVar[bool] = True
-    # The penalty's term of the entropy sum times the total weight of the training data.
-    _total_penalty: float
 
     def __init__(
         self,
@@ -251,7 +253,7 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
             If ``max_iter`` steps did not suffice, or columns are separated without a ridge.
         """
         sizes = self._sizes()
-        rows = self._read(X, sample_weight, reset=True)
+        rows = self._read(sizes, X, sample_weight, reset=True)
         exact = self._is_exact(sizes, rows)
         means = self._check_columns(rows)
         threshold = self.binarize
@@ -276,6 +278,8 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
                 return fitting.run(given, random_state, monitor.watch(init), pool)
 
         best = best_of(run_once, n_init, n_threads)
+        for name in ("hidden_components_", "hidden_intercept_"):
+            self.__dict__.pop(name, None)
         for name, value in attributes_of(best).items():
             setattr(self, name, value)
         monitor.close()
@@ -298,16 +302,19 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         if self.posterior == "auto":
             return latents <= _AUTO_LATENTS and joint <= _AUTO_JOINT
         if self.posterior == "exact" and (latents > _MOST_LATENTS or joint > _MOST_JOINT):
-            states = 2.0 ** max(sizes[0], joint)
+            states = [f"{2.0 ** sizes[0]:.2g} states for each row"]
+            states += [f"{2.0**joint:.2g} joint states of both layers"] if joint else []
             raise ValueError(
-                f"posterior='exact' with n_components={self.n_components} would enumerate {states:.2g} states, "
-                f"{states * rows.n_features * 8 / 2**30:.2g} GiB of logits alone, and for each row anew; use "
+                f"posterior='exact' with n_components={self.n_components} would enumerate {' and '.join(states)}, "
+                f"{(2.0 ** sizes[0] * rows.n_features + 2.0**joint) * 8 / 2**30:.2g} GiB of logits; use "
                 "posterior='truncated'."
             )
-        return self.posterior == "exact"
+        return self.posterior == "exact" or (sum(sizes) < 60 and 2 ** sum(sizes) <= self.n_states)
 
-    def _read(self, X: ArrayLike, sample_weight: ArrayLike | None = None, *, reset: bool = False) -> Source:
-        states = 2 ** min(self._sizes()[0], _MOST_LATENTS)
+    def _read(
+        self, sizes: tuple[int, ...], X: ArrayLike, sample_weight: ArrayLike | None = None, *, reset: bool = False
+    ) -> Source:
+        states = 2 ** min(sizes[0], _MOST_LATENTS)
         reader = Reader(sparse="missing", dtype="numeric", row_bytes=partial(_row_bytes, states))
         return reader.read(self, X, sample_weight, reset=reset, min_samples=2 if reset else 1)
 
@@ -344,7 +351,6 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
             "entropy_sum_": terms,
             "entropy_sums_": list(run.entropy_sums),
             "stationarity_gap_": terms.value - state.elbo,
-            "_total_penalty": terms.penalty * state.statistics.weight,
             "n_iter_": run.n_iter,
             "converged_": run.converged,
         }
@@ -373,11 +379,12 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
     def _net(self) -> BeliefNet:
         check_is_fitted(self, "prior_")
         names = [("components_", "intercept_"), ("hidden_components_", "hidden_intercept_")]
+        depth = 2 if hasattr(self, "hidden_components_") else 1
         layers = tuple(
             Layer(
                 np.asarray(getattr(self, weights), dtype=np.float64).T, np.asarray(getattr(self, offsets), dtype=np.float64)
             )
-            for weights, offsets in names[: len(self._sizes())]
+            for weights, offsets in names[:depth]
         )
         prior = np.clip(np.asarray(self.prior_, dtype=np.float64), 1e-300, 1.0 - 1e-16)
         return BeliefNet(logit(prior), layers)
@@ -385,7 +392,8 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
     def _evaluate(self, X: ArrayLike, sample_weight: ArrayLike | None, **row_data: Any) -> Evaluation:
         if row_data:
             raise TypeError(f"{type(self).__name__} takes no {', '.join(row_data)}.")
-        net, rows = self._net(), self._read(X, sample_weight)
+        net = self._net()
+        rows = self._read(net.sizes, X, sample_weight)
         with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
             if self.score_is_exact_:
                 found = _expect(rows, Parameters(net), self.binarize, pool)
@@ -396,7 +404,23 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
                 elbo, posterior, hidden, observable = (value / weight for value in sums)
                 prior = BeliefNetModel(0.0).prior_entropy(net)
                 terms = EntropySum(posterior, prior, observable, hidden=hidden)
-        return Evaluation(elbo, replace(terms, penalty=self._total_penalty / weight), weight)
+        return Evaluation(elbo, replace(terms, penalty=self.entropy_sum_.penalty), weight)
+
+    def score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
+        """Weighted mean of ``score_samples``: the log-likelihood where states are enumerated, else the ELBO.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        y : Ignored
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        float
+            Nats per sample; ``score_is_exact_`` tells which.
+        """
+        return super().score(X, y, sample_weight)
 
     def score_samples(self, X: ArrayLike) -> FloatArray:
         """Log-likelihood of each row, in nats, where states are enumerated; else its ELBO, a lower bound.
@@ -473,7 +497,7 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         return bool(self.score_is_exact_)
 
     def _map_rows(self, function: Callable[[Block], FloatArray], X: ArrayLike) -> FloatArray:
-        rows = self._read(X)
+        rows = self._read(self._net().sizes, X)
         with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
             return rows.map(function, pool).astype(rows.dtype, copy=False)
 
@@ -507,6 +531,8 @@ class _Fitting:
         if exact:
             sample = rows.sum(partial(_sample, salt=salt))
             block = rows.take(sample.index, sample.weight)
+            states = 2 ** estimator._sizes()[0]
+            self._sample_rows = Rows(block.X, block.weight, row_bytes=_row_bytes(states, rows.n_features))
         else:
             assert isinstance(rows, Rows)
             block = rows.take(np.arange(rows.n_rows), _weights(rows))
@@ -522,9 +548,9 @@ class _Fitting:
         """From a start to convergence."""
         estimator = self._estimator
 
-        def expect(parameters: Parameters) -> NetStatistics:
+        def expect(parameters: Parameters, rows: Source = self._rows) -> NetStatistics:
             if self._exact:
-                return _expect(self._rows, parameters, self._threshold, pool)
+                return _expect(rows, parameters, self._threshold, pool)
             if parameters.states is None:
                 sets = first_sets(parameters.net, self._sample, estimator.n_states)
             else:
@@ -532,12 +558,20 @@ class _Fitting:
             sets = improved(sets, parameters.net, self._sample, random_state)
             return statistics(parameters.net, sets, self._sample)
 
+        rough = replace(self._model, newton_steps=1)
+        expect_sample = partial(expect, rows=self._sample_rows) if self._exact else expect
+
         def climb(net: BeliefNet, n_steps: int) -> State:
             accelerate = estimator.accelerate
-            return run_em(self._model, expect, Parameters(net), tol=0.0, max_iter=n_steps, accelerate=accelerate).state
+            return run_em(rough, expect_sample, Parameters(net), tol=0.0, max_iter=n_steps, accelerate=accelerate).state
 
         start = Parameters(given) if given is not None else self._start(climb, random_state)
-        run = run_em(
+
+        def refine(state: State) -> tuple[State, bool]:
+            better = polished(self._model, expect if self._exact else self._with_states_of(state), state)
+            return better, better.objective - state.objective > estimator.tol
+
+        return run_em(
             self._model,
             expect,
             start,
@@ -545,11 +579,17 @@ class _Fitting:
             max_iter=estimator.max_iter,
             accelerate=estimator.accelerate,
             watcher=watcher,
+            refine=refine if estimator.accelerate else None,
         )
-        if self._exact and run.converged and estimator.accelerate:
-            run.state = polished(self._model, expect, run.state)
-            run.lower_bounds[-1] = run.state.elbo
-        return run
+
+    def _with_states_of(self, state: State) -> Callable[[Parameters], NetStatistics]:
+        """The E-step of a truncated posterior that keeps the states it has."""
+        sets = state.statistics.states
+
+        def expect(parameters: Parameters) -> NetStatistics:
+            return statistics(parameters.net, judged(sets, parameters.net, self._sample), self._sample)
+
+        return expect
 
     def _start(self, climb: Callable[..., State], random_state: np.random.RandomState) -> Parameters:
         """The best of a few starts, its weak units replaced."""
@@ -599,20 +639,34 @@ def _weights(rows: Rows) -> FloatArray:
 
 def merge_duplicates(rows: Rows, threshold: float | None) -> Rows:
     """The distinct rows of a table, made binary, with their weights."""
-    X = rows.X.toarray() if sparse.issparse(rows.X) else np.asarray(rows.X)
-    missing = np.isnan(X)
-    ones = (0.5 if threshold is None else threshold) < X
-    packed = np.ascontiguousarray(np.concatenate([np.packbits(ones, axis=1), np.packbits(missing, axis=1)], axis=1))
+    packed = np.ascontiguousarray(rows.map(partial(_bits, threshold=threshold)))
     keys = packed.view(np.dtype((np.void, packed.shape[1]))).ravel()
     _, first, index = np.unique(keys, return_index=True, return_inverse=True)
     weight = np.bincount(index.ravel(), weights=_weights(rows), minlength=len(first)).astype(np.float64)
     kept = weight > 0
     first, weight = first[kept], weight[kept]
-    table = ones[first].astype(np.float32)
-    table[missing[first]] = np.nan
-    merged = Rows(table, weight, row_bytes=_row_bytes(1, rows.n_features))
+    X: Any
+    if sparse.issparse(rows.X) and (threshold is None or threshold >= 0):
+        X = rows.X[first].astype(np.float32)
+        stored = rows.X[first].data
+        X.data = np.where(np.isnan(stored), np.nan, (0.5 if threshold is None else threshold) < stored).astype(np.float32)
+        X.eliminate_zeros()
+    else:
+        ones, missing = (np.unpackbits(half, axis=1, count=rows.n_features) for half in np.split(packed[first], 2, axis=1))
+        X = ones.astype(np.float32)
+        X[missing.astype(bool)] = np.nan
+    merged = Rows(X, weight, row_bytes=_row_bytes(1, rows.n_features))
     merged.dtype, merged.block_size = rows.dtype, rows.block_size
     return merged
+
+
+def _bits(block: Block, threshold: float | None) -> Array:
+    """What is 1 and what is missing, eight entries a byte."""
+    observations = observe(block, threshold)
+    ones = np.packbits(observations.X > 0, axis=1)
+    if observations.observed is None:
+        return np.concatenate([ones, np.zeros_like(ones)], axis=1)
+    return np.concatenate([ones, np.packbits(observations.observed == 0, axis=1)], axis=1)
 
 
 def _expect(rows: Source, parameters: Parameters, threshold: float | None, pool: ThreadPoolExecutor | None) -> NetStatistics:

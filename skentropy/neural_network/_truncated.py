@@ -22,12 +22,14 @@ from ._model import NetStatistics
 
 # Bytes of logits that are worked on at a time.
 _CHUNK_BYTES = 2**24
-# Rounds of a search.
-_MAX_ROUNDS = 40
+# Rounds of a search for each state that is kept, and the fewest.
+_ROUNDS, _LEAST_ROUNDS = 2, 40
 # States with less than e^-12 of the best one's probability are not worth looking around.
 _NEGLIGIBLE = 12.0
 # Proposals a step and row besides the neighbours: states of other rows, crossovers with them, draws of the net.
 _BORROWED, _CROSSED, _DRAWN = 8, 4, 4
+# An odd number that spreads bits (Steele, Lea and Flood 2014).
+_MULTIPLIER = np.uint64(0xBF58476D1CE4E5B9)
 
 
 @dataclass(frozen=True)
@@ -109,9 +111,17 @@ def merged(sets: StateSets, states: Array, values: FloatArray, n_states: int) ->
 
 
 def state_keys(states: Array) -> Array:
-    """64-bit numbers, different for different states but for an accident of probability 2^-64 a pair."""
-    multipliers = np.random.Generator(np.random.PCG64(0)).integers(2**63, size=states.shape[-1], dtype=np.uint64)
-    return np.asarray((states * (multipliers * np.uint64(2) + np.uint64(1))).sum(axis=-1, dtype=np.uint64))
+    """64-bit numbers, equal for different states only beyond 64 variables, by an accident of probability 2^-64 a pair."""
+    packed = np.packbits(states, axis=-1)
+    n_words = -(-packed.shape[-1] // 8)
+    padded = np.zeros((*packed.shape[:-1], 8 * n_words), np.uint8)
+    padded[..., : packed.shape[-1]] = packed
+    words = padded.view(np.uint64)
+    keys: Array = np.zeros(words.shape[:-1], np.uint64)
+    for i in range(n_words):
+        keys = (keys ^ words[..., i]) * _MULTIPLIER
+        keys ^= keys >> np.uint64(32)
+    return keys
 
 
 def flips(states: Array) -> Array:
@@ -145,7 +155,7 @@ def search(net: BeliefNet, observations: Observations, n_states: int) -> StateSe
     sets = first_sets(net, observations, n_states)
     looked: list[set[int]] = [set() for _ in range(len(sets.states))]
     waiting = np.arange(len(sets.states))
-    for _ in range(_MAX_ROUNDS):
+    for _ in range(max(_LEAST_ROUNDS, _ROUNDS * n_states)):
         part = sets.rows(waiting)
         keys = state_keys(part.states)
         fresh: Array = np.array(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 
@@ -197,18 +198,33 @@ def test_polish_never_loses() -> None:
 # Truncated posteriors.
 
 
-def test_all_states_kept_are_the_exact_posterior() -> None:
-    X = (load_digits().data[:300] >= 8).astype(float)
-    exact = SigmoidBeliefNet(3, random_state=0).fit(X)
-    truncated = SigmoidBeliefNet(3, posterior="truncated", n_states=8, random_state=0, tol=1e-7).fit(X)
-    assert exact.score_is_exact_
-    assert not truncated.score_is_exact_
+@pytest.mark.parametrize("gaps", [False, True])
+@pytest.mark.parametrize("sizes", [(6,), (4, 2)])
+def test_all_states_kept_are_the_exact_posterior(sizes: tuple[int, ...], gaps: bool) -> None:
+    X, weight = data(gaps, n=60)
+    net = random_net(sizes, 5, np.random.RandomState(4))
+    observations = observe(Block(X, weight, None, 0), None)
+    log_likelihood, q = Enumeration(net).posterior(observations)
+    sets = search(net, observations, 64)
     # The search does not look around states of less than e^-12 of the best one's probability.
-    assert abs(truncated.lower_bound_ - truncated.score(X)) < 1e-8
-    net = truncated._net()
-    expected = Enumeration(net).posterior(observe(Block(X, None, None, 0), None))[0]
-    np.testing.assert_allclose(truncated.score_samples(X), expected, atol=1e-4)
-    assert (truncated.score_samples(X) <= expected + 1e-12).all()
+    np.testing.assert_allclose(sets.log_evidence, log_likelihood, atol=1e-4)
+    assert (sets.log_evidence <= log_likelihood + 1e-12).all()
+    np.testing.assert_allclose(sets.marginals()[:, : sizes[0]], Enumeration(net).marginals(q)[:, : sizes[0]], atol=1e-4)
+    exact = SigmoidBeliefNet(3, random_state=0).fit(X)
+    enumerable = SigmoidBeliefNet(3, posterior="truncated", n_states=8, random_state=0).fit(X)
+    assert enumerable.score_is_exact_
+    assert enumerable.lower_bound_ == exact.lower_bound_
+
+
+def test_search_looks_around_as_many_states_as_it_keeps() -> None:
+    X = (load_digits().data[:40] >= 8).astype(float)
+    observations = observe(Block(X, None, None, 0), None)
+    net = SigmoidBeliefNet(9, random_state=0, tol=1e-2).fit(X)._net()
+    log_likelihood, q = Enumeration(net).posterior(observations)
+    log_joint = np.sort(log_likelihood[:, np.newaxis] + np.log(q), axis=1)[:, ::-1]
+    sets = search(net, observations, 80)
+    near = log_joint[:, :80] > log_joint[:, :1] - 8.0
+    np.testing.assert_allclose(np.where(near, sets.log_joint, 0.0), np.where(near, log_joint[:, :80], 0.0), atol=1e-9)
 
 
 def test_truncated_search_is_a_bound_and_near() -> None:
@@ -242,6 +258,47 @@ def test_a_hundred_variables() -> None:
     assert not net.score_is_exact_
     assert net.transform(X).shape == (60, 100)
     assert np.isfinite(net.score(X))
+
+
+def test_truncated_fits_end_stationary_for_the_states_they_keep() -> None:
+    X = (load_digits().data[:150] >= 8).astype(float)
+    net = SigmoidBeliefNet(7, posterior="truncated", n_states=10, random_state=0).fit(X)
+    assert net.converged_
+    assert abs(net.stationarity_gap_) < 1e-8
+
+
+def test_converged_fits_have_nothing_left_to_gain() -> None:
+    X = (load_digits().data >= 8).astype(float)
+    net = SigmoidBeliefNet(5, random_state=1).fit(X)
+    more = clone(net).set_params(warm_start=True, tol=1e-9)
+    more.__dict__.update({name: value for name, value in vars(net).items() if name.endswith("_")})
+    assert more.fit(X).lower_bound_ - net.lower_bound_ < 1e-3
+
+
+def test_without_acceleration_the_penalised_objective_never_falls() -> None:
+    X = (load_digits().data[:300] >= 8).astype(float)
+    net = SigmoidBeliefNet(4, alpha=1.0, accelerate=False, tol=0.0, max_iter=30, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="max_iter=30"):
+        net.fit(X)
+    penalty = np.array([terms.penalty for terms in net.entropy_sums_])
+    assert np.diff(net.lower_bounds_ - 0.5 * penalty).min() > -1e-10
+
+
+def test_depth_is_that_of_the_fit() -> None:
+    X = (load_digits().data[:100] >= 8).astype(float)
+    net = SigmoidBeliefNet(3, random_state=0, tol=1e-2).fit(X)
+    before = net.transform(X)
+    net.set_params(n_components=(3, 2), warm_start=True)
+    np.testing.assert_array_equal(net.transform(X), before)
+    assert net.fit(X).transform(X).shape == (100, 5)
+    assert net.set_params(n_components=3).fit(X).transform(X).shape == (100, 3)
+    assert not hasattr(net, "hidden_components_")
+
+
+def test_penalty_is_that_of_the_training_data() -> None:
+    X = (load_digits().data[:100] >= 8).astype(float)
+    net = SigmoidBeliefNet(2, alpha=1.0, random_state=0).fit(X)
+    assert net.entropy_sum(X[:1]).penalty == net.entropy_sum_.penalty
 
 
 # What is known.
@@ -331,10 +388,13 @@ def test_bad_input() -> None:
     X, _ = bars(50, 0)
     with pytest.raises(ValueError, match=r"zeros and ones only.*column 3.*set binarize"):
         SigmoidBeliefNet(binarize=None).fit(np.where(np.arange(16) == 3, 2.0, X))
-    with pytest.raises(
-        ValueError, match=r"2\.?\d*e\+12 states.*posterior='truncated'|1\.1e\+12 states.*posterior='truncated'"
-    ):
+    with pytest.raises(ValueError, match=r"1\.1e\+12 states for each row, 1\.3e\+05 GiB.*posterior='truncated'"):
         SigmoidBeliefNet(40, posterior="exact").fit(X)
+    with pytest.raises(ValueError, match=r"1e\+03 states for each row and 1\.3e\+08 joint states.*, 1 GiB"):
+        SigmoidBeliefNet((10, 17), posterior="exact").fit(X)
+    for threshold in (np.nan, np.inf):
+        with pytest.raises(ValueError, match="binarize"):
+            SigmoidBeliefNet(binarize=threshold).fit(X)
     for wrong in ((1, 2, 3), (2, 0), (2.5, 1), ()):
         with pytest.raises(ValueError, match="n_components"):
             SigmoidBeliefNet(wrong).fit(X)
