@@ -1,5 +1,6 @@
 """Latent-variable estimators whose evidence lower bound is, once learning has converged, a sum of entropies."""
 
+from ._checkpoint import Checkpoint
 from ._reading import RowBlocks
 from .decomposition import PPCA, FactorAnalysis
 from .entropy import EntropySum, entropy_sum
@@ -11,6 +12,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "PPCA",
+    "Checkpoint",
     "EntropySum",
     "EntropySumSearch",
     "ExponentialFamilyMixture",

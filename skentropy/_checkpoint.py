@@ -1,0 +1,85 @@
+"""Saving the model of a long fit while it runs."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import joblib
+
+
+class Checkpoint:
+    """Callback that saves the model of a long fit every so often, for ``warm_start`` to go on from.
+
+    The file is replaced as a whole: whenever the process is killed, a complete model is in it, no older than the interval
+    and a step. Needs scikit-learn 1.9 or later, and an estimator that takes steps.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Where to save. With several runs (``n_init``) it is the model of the run that is ahead.
+    interval : float, default=60.0
+        Seconds between two savings, at least.
+    dump : callable, default=joblib.dump
+        Called with a fitted estimator and a path. ``skops.io.dump`` makes files that are safe to load.
+
+    See Also
+    --------
+    skentropy.PoissonMixture : One of the estimators with ``warm_start``.
+
+    Examples
+    --------
+    >>> import joblib, tempfile, numpy as np
+    >>> from skentropy import Checkpoint, PoissonMixture
+    >>> X = np.random.default_rng(0).poisson([[2.0, 9.0]] * 200)
+    >>> path = tempfile.mkdtemp() + "/mixture.joblib"
+    >>> _ = PoissonMixture(2, random_state=0).set_callbacks(Checkpoint(path, interval=0.0)).fit(X)  # doctest: +SKIP
+    >>> model = joblib.load(path).set_params(warm_start=True).fit(X)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], *, interval: float = 60.0, dump: Callable[[Any, str], Any] = joblib.dump
+    ) -> None:
+        self.path = Path(path)
+        self.interval = interval
+        self.dump = dump
+
+    def setup(self, estimator: Any, context: Any) -> None:
+        """The fit begins."""
+        self._lock = threading.Lock()
+        self._bounds: dict[Any, float] = {}
+        self._last = time.monotonic()
+
+    def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
+        """A step begins."""
+
+    def on_fit_task_end(self, estimator: Any, context: Any, *, fitted_estimator: Any = None) -> bool:
+        """A step has ended."""
+        if context.task_name != "iteration" or fitted_estimator is None:
+            return False
+        with self._lock:
+            bound = fitted_estimator.lower_bound_
+            self._bounds[context.parent.task_id] = bound
+            if time.monotonic() - self._last >= self.interval and bound >= max(self._bounds.values()):
+                self._save(fitted_estimator)
+                self._last = time.monotonic()
+        return False
+
+    def teardown(self, estimator: Any, context: Any) -> None:
+        """The fit is over."""
+
+    def _save(self, fitted: Any) -> None:
+        model = type(fitted)(**fitted.get_params(deep=False))  # a clone would keep the callbacks
+        vars(model).update({name: value for name, value in vars(fitted).items() if name.endswith("_")})
+        new = self.path.with_name(f"{self.path.name}.{os.getpid()}.new")
+        self.dump(model, str(new))
+        with new.open("rb+") as file:
+            os.fsync(file.fileno())
+        new.replace(self.path)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_lock"}

@@ -1,0 +1,72 @@
+"""Checkpoints: what a killed fit leaves is complete, and going on from it ends where the fit would have ended."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+from skentropy import Checkpoint
+from tests.common.estimators import ESTIMATORS
+
+pytest.importorskip("sklearn.callback", reason="scikit-learn has callbacks from version 1.9")
+
+CHILD = """
+import sys
+import numpy as np
+from skentropy import Checkpoint, PoissonMixture
+X = np.random.default_rng(0).poisson([[2.0, 9.0, 4.0], [5.0, 6.0, 2.0], [9.0, 4.0, 6.0]] * 200)
+mixture = PoissonMixture(3, tol=0.0, max_iter=10**9, accelerate=False, random_state=0)
+mixture.set_callbacks(Checkpoint(sys.argv[1], interval=0.0)).fit(X)
+"""
+
+
+def test_a_killed_fit_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "mixture.joblib"
+    child = subprocess.Popen([sys.executable, "-W", "ignore", "-c", CHILD, str(path)], cwd=Path(__file__).parents[1])
+    try:
+        end = time.monotonic() + 60.0
+        while not path.exists() and time.monotonic() < end and child.poll() is None:
+            time.sleep(0.01)
+        for _ in range(20):  # at any moment
+            left = joblib.load(path)
+            assert left.lower_bounds_ == sorted(left.lower_bounds_)
+    finally:
+        child.kill()
+        child.wait()
+    left = joblib.load(path)
+    X = np.random.default_rng(0).poisson([[2.0, 9.0, 4.0], [5.0, 6.0, 2.0], [9.0, 4.0, 6.0]] * 200)
+    whole = clone(left).set_params(tol=1e-10, accelerate=True).fit(X)
+    resumed = left.set_params(tol=1e-10, accelerate=True, warm_start=True).fit(X)
+    assert resumed.lower_bound_ == pytest.approx(whole.lower_bound_, abs=1e-8, rel=0)
+
+
+@pytest.mark.parametrize("name", sorted(ESTIMATORS))
+@pytest.mark.parametrize("n_init", [1, 2])
+def test_every_estimator_that_takes_steps(name: str, n_init: int, tmp_path: Path) -> None:
+    case, saved = ESTIMATORS[name], []
+
+    def dump(model: Any, path: str) -> None:
+        saved.append(model)
+        joblib.dump(model, path)
+
+    checkpoint = Checkpoint(tmp_path / "model", interval=0.0, dump=dump)
+    fitted = case.make(n_init=n_init).set_callbacks(checkpoint).fit(case.gaps)
+    last = joblib.load(tmp_path / "model")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert not hasattr(last, "_skl_callbacks")
+    assert last.score(case.gaps) == pytest.approx(last.lower_bound_, rel=1e-6)
+    assert last.lower_bound_ <= fitted.lower_bound_ + 1e-4
+    if n_init == 1:
+        assert len(saved) >= fitted.n_iter_ - 1
+
+
+def test_interval(tmp_path: Path) -> None:
+    case = ESTIMATORS["PoissonMixture"]
+    case.make().set_callbacks(Checkpoint(tmp_path / "model", interval=3600.0)).fit(case.X)
+    assert not (tmp_path / "model").exists()
