@@ -75,6 +75,8 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
         """
         check_is_fitted(self)
         if X is None:
+            if sample_weight is not None or row_data:
+                raise TypeError("sample_weight and other arrays of rows go with X; give X as well.")
             if not hasattr(self, "entropy_sum_"):
                 raise ValueError(f"This {type(self).__name__} was made from parameters, not fitted to data; pass X.")
             return self.entropy_sum_

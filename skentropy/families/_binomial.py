@@ -38,7 +38,6 @@ class Binomial(ExponentialFamily):
 
     name = "binomial"
     parameter_names = ("probability",)
-    support = "values from 0 to the number of trials"
     lower_limit = 0.0
     discrete = True
     constant_base_measure = False
@@ -49,6 +48,10 @@ class Binomial(ExponentialFamily):
         if not is_number(n_trials, Integral, low=1):
             raise ValueError(f"n_trials must be an integer of at least 1; got {n_trials!r}.")
         self.n_trials = n_trials
+
+    @property
+    def support(self) -> str:  # type: ignore[override]
+        return f"values from 0 to the number of trials (n_trials={self.n_trials})"
 
     def sufficient_statistics(self, X: Matrix) -> tuple[Matrix, ...]:
         return (X,)

@@ -40,7 +40,6 @@ class Categorical(ExponentialFamily):
 
     name = "categorical"
     parameter_names = ("probability",)
-    support = "codes 0, 1, ... of the categories"
     lower_limit = 0.0
     discrete = True
 
@@ -48,6 +47,10 @@ class Categorical(ExponentialFamily):
         if not is_number(n_categories, Integral, low=2):
             raise ValueError(f"n_categories must be an integer of at least 2; got {n_categories!r}.")
         self.n_categories = n_categories
+
+    @property
+    def support(self) -> str:  # type: ignore[override]
+        return f"codes from 0 to {self.n_categories - 1} (n_categories={self.n_categories})"
 
     @property
     def n_statistics(self) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .._base import column_label
+from .._base import column_label, list_columns
 from .._em import Run
 from .._typing import Array
 from ._model import MixtureModel, MixtureParameters
@@ -36,6 +36,13 @@ def failures(estimator: Any, model: MixtureModel, run: Run) -> Iterator[str]:
         listed = ", ".join(f"{a} and {b}" for a, b in pairs[:_MOST_NAMED])
         yield f"{name}: components {listed} are duplicates of each other. Fewer components would do."
     at_bound = model.family.at_bound(parameters.eta)
+    constant = np.flatnonzero(model.family.at_bound(model.family.natural(model.pooled)))
+    if constant.size:
+        yield (
+            f"{name}: the values are (nearly) all the same in {list_columns(estimator, constant)}; its parameters are held at a "
+            "bound, where the entropy sum is not the ELBO. Leave such columns out."
+        )
+        at_bound[:, constant] = False
     if at_bound.any():
         yield (
             f"{name}: {_places(estimator, at_bound)} collapsed onto (nearly) a single value; its parameters are held at a "
