@@ -324,7 +324,24 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         if columns.n_empty_rows:
             message = f"{columns.n_empty_rows} rows of X have no observed value; they carry no information."
             warnings.warn(message, UserWarning, stacklevel=5)
-        location, variances = columns.mean, columns.variance
+        return self._standardised_model(
+            columns.mean,
+            columns.variance,
+            lambda location, scale: rows.prepare(partial(Table.of_rows, location=location, scale=scale)),
+        )
+
+    def _moments_model(self, moments: Moments) -> tuple[GaussianModel, FloatArray, FloatArray]:
+        """The model for rows that have these moments."""
+        return self._standardised_model(
+            moments.mean,
+            np.diag(moments.covariance),
+            lambda location, scale: Table.with_moments(moments.standardised(location, scale)),
+        )
+
+    def _standardised_model(
+        self, location: FloatArray, variances: FloatArray, tables: Callable[[FloatArray, FloatArray], Prepared]
+    ) -> tuple[GaussianModel, FloatArray, FloatArray]:
+        """The model for data centred and scaled, and the centre and scale, from which ``tables`` makes the data."""
         self._check_scale(variances)
         rounding = 64.0 * (np.finfo(np.float64).eps * location) ** 2
         variances = np.where(variances <= rounding, 0.0, variances)
@@ -334,7 +351,7 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         else:
             scale = np.sqrt(np.where(variances > 0, variances, typical))
         model = GaussianModel(
-            rows.prepare(partial(Table.of_rows, location=location, scale=scale)),
+            tables(location, scale),
             isotropic=self._isotropic,
             floor=self._em_floor(variances / scale**2),
             log_scale=np.log(scale),
@@ -488,13 +505,6 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             errors.mean * scale,
             errors.factor_correlation,
         )
-
-    def _moments_model(self, moments: Moments) -> tuple[GaussianModel, FloatArray, FloatArray]:
-        """The model for rows that have these moments."""
-        variances, axes = np.linalg.eigh(moments.covariance)
-        offsets = (np.sqrt(len(variances) * np.maximum(variances, 0.0)) * axes).T
-        rows = moments.mean + np.concatenate([offsets, -offsets])
-        return self._em_model(Rows(rows, np.full(len(rows), moments.weight / len(rows))))
 
     @property
     def _n_features_out(self) -> int:

@@ -42,8 +42,7 @@ class Table:
     def of(cls, X: FloatArray, weight: FloatArray | None) -> Table:
         """Group rows by pattern, and replace large groups by few rows with the same moments.
 
-        A pattern's rows enter every step of EM through their weight, mean and scatter only; 2 r rows at
-        mean +- sqrt(r l_j) u_j have the same, with l, u the r eigenpairs of the group's covariance.
+        A pattern's rows enter every step of EM through their weight, mean and scatter only.
         """
         weight = np.ones(len(X)) if weight is None else weight
         X, weight = X[weight > 0], weight[weight > 0]
@@ -73,6 +72,15 @@ class Table:
         X = rows.X.toarray() if rows.is_sparse else rows.X
         return cls.of((X - location) / scale, rows.sample_weight)
 
+    @classmethod
+    def with_moments(cls, moments: Moments) -> Table:
+        """2 d complete rows: mean +- sqrt(d l_j) u_j with the eigenpairs l, u of the covariance."""
+        variances, axes = np.linalg.eigh(moments.covariance)
+        d = len(variances)
+        offsets = (np.sqrt(d * np.maximum(variances, 0.0)) * axes).T
+        values = moments.mean + np.concatenate([offsets, -offsets])
+        return cls(values, np.full(2 * d, moments.weight / (2 * d)), np.ones((1, d)), np.array([0, 2 * d]))
+
     @cached_property
     def pattern_weight(self) -> FloatArray:
         """Total weight of each pattern's rows, (P,)."""
@@ -94,13 +102,10 @@ class Table:
 
 
 def _sigma_points(rows: FloatArray, weight: FloatArray, pattern: Array) -> tuple[FloatArray, FloatArray]:
-    moments = Moments.of(rows[:, pattern], weight)
-    variances, axes = np.linalg.eigh(moments.covariance)
-    r = len(variances)
-    offsets = (np.sqrt(r * np.maximum(variances, 0.0)) * axes).T
-    points = np.zeros((2 * r, len(pattern)))
-    points[:, pattern] = moments.mean + np.concatenate([offsets, -offsets])
-    return points, np.full(2 * r, moments.weight / (2 * r))
+    of_pattern = Table.with_moments(Moments.of(rows[:, pattern], weight))
+    points = np.zeros((len(of_pattern.values), len(pattern)))
+    points[:, pattern] = of_pattern.values
+    return points, of_pattern.weight
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,10 @@ class Moments:
         """The moments with every weight multiplied by a factor."""
         return Moments(self.weight * factor, self.mean, self.scatter * factor)
 
+    def standardised(self, location: FloatArray, scale: FloatArray) -> Moments:
+        """The moments of (x - location) / scale."""
+        return Moments(self.weight, (self.mean - location) / scale, self.scatter / scale / scale[:, np.newaxis])
+
     @property
     def covariance(self) -> FloatArray:
         """Covariance with denominator 1/n."""
