@@ -30,6 +30,7 @@ from ._gaussian import LinearGaussian
 from ._information import StandardErrors, standard_errors
 from ._moments import Moments
 from ._moments import row_bytes as moments_row_bytes
+from ._rows import with_weight
 from ._spectrum import Covariance, MatrixCovariance, RowsCovariance
 
 _FLOATS = (np.float64, np.float32)
@@ -525,7 +526,10 @@ def _joined(run: Run, after: Run) -> Run:
 
 
 def _is_incomplete(rows: Source) -> bool:
-    return isinstance(rows, Rows) and not rows.is_sparse and bool(np.isnan(rows.X.sum(dtype=np.float64)))
+    if not isinstance(rows, Rows) or rows.is_sparse:
+        return False
+    X, _ = with_weight(rows.X, rows.sample_weight)
+    return bool(np.isnan(X.sum(dtype=np.float64)))
 
 
 def evaluation_row_bytes(n_components: int, n_features: int) -> int:

@@ -14,6 +14,7 @@ from .._typing import Array, FloatArray
 from ..entropy import EntropySum
 from ._gaussian import LOG_2PI, LinearGaussian, invert, unique_rows
 from ._moments import Moments
+from ._rows import with_weight
 
 # Rows that one step of the E-step takes at a time: what they touch should stay in the cache.
 _CHUNK_BYTES = 2**21
@@ -44,8 +45,7 @@ class Table:
 
         A pattern's rows enter every step of EM through their weight, mean and scatter only.
         """
-        weight = np.ones(len(X)) if weight is None else weight
-        X, weight = X[weight > 0], weight[weight > 0]
+        X, weight = with_weight(X, np.ones(len(X)) if weight is None else weight)
         observed = ~np.isnan(X)
         patterns, index = unique_rows(observed)
         order = np.argsort(index, kind="stable")

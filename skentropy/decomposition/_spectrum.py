@@ -12,6 +12,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from .._blocks import Rows, SingleThreadedBLAS
 from .._typing import Array, FloatArray, Matrix
+from ._rows import centre_full_columns, with_weight
 
 # Up to this many features (or rows) a full decomposition of a small matrix is faster than products with it.
 _SMALL = 250
@@ -205,42 +206,44 @@ class RowsCovariance(Covariance):
 
 
 class SparseCovariance(Covariance):
-    """The covariance of sparse rows, centred without being made dense."""
+    """The covariance of sparse rows, centred without being made dense: rows X with the weighted mean ``centre``."""
 
-    def __init__(self, mean: FloatArray, X: Any, weight: FloatArray, scale: FloatArray | None = None) -> None:
-        self.mean, self.X, self.weight = mean, X, weight
-        self.scale = np.ones(len(mean)) if scale is None else scale
+    def __init__(self, mean: FloatArray, X: Any, centre: FloatArray, weight: FloatArray, scale: FloatArray) -> None:
+        self.mean, self.X, self.centre, self.weight, self.scale = mean, X, centre, weight, scale
         squares = np.asarray(X.multiply(X).T @ weight).ravel()
-        self.variances = np.maximum(squares - mean**2, 0.0) * self.scale**2
+        self.variances = np.maximum(squares - centre**2, 0.0) * scale**2
 
     @classmethod
     def of(cls, X: Matrix, weight: FloatArray | None) -> SparseCovariance:
         weight = np.full(X.shape[0], 1.0 / X.shape[0]) if weight is None else weight / weight.sum()
         X = X.astype(np.float64)
-        return cls(np.asarray(X.T @ weight).ravel(), X, weight)
+        mean = X.T @ weight
+        X, left = centre_full_columns(X, mean)
+        centre = X.T @ weight
+        return cls(mean - left + centre, X, centre, weight, np.ones(len(mean)))
 
     def product(self, V: FloatArray) -> FloatArray:
         V = (self.scale * V.T).T
-        centred = self.X @ V - self.mean @ V
+        centred = self.X @ V - self.centre @ V
         weighted = (self.weight * centred.T).T
-        product = self.X.T @ weighted - np.multiply.outer(self.mean, weighted.sum(axis=0))
+        product = self.X.T @ weighted - np.multiply.outer(self.centre, weighted.sum(axis=0))
         return np.asarray((self.scale * product.T).T)
 
     def scaled(self, scale: FloatArray) -> Covariance:
-        return SparseCovariance(self.mean, self.X, self.weight, self.scale * scale)
+        return SparseCovariance(self.mean * scale, self.X, self.centre, self.weight, self.scale * scale)
 
     def decompose(self) -> Spectrum:
         d, n = self.n_features, self.X.shape[0]
         if n >= d:
             return MatrixCovariance(self.mean, self.product(np.eye(d))).decompose()
-        rows = np.sqrt(self.weight)[:, np.newaxis] * (self.X.toarray() - self.mean) * self.scale
+        rows = np.sqrt(self.weight)[:, np.newaxis] * (self.X.toarray() - self.centre) * self.scale
         return RowsCovariance(self.mean, rows).decompose()
 
 
 def covariance_of_rows(rows: Rows) -> Covariance:
     """The covariance of a table by products with its rows."""
     kind = SparseCovariance if rows.is_sparse else RowsCovariance
-    return kind.of(rows.X, rows.sample_weight)
+    return kind.of(*with_weight(rows.X, rows.sample_weight))
 
 
 def _sorted(values: FloatArray, vectors: FloatArray) -> Spectrum:
