@@ -34,8 +34,8 @@ from ._rows import with_weight
 from ._spectrum import Covariance, MatrixCovariance, RowsCovariance
 
 _FLOATS = (np.float64, np.float32)
-# Products of variances beyond these over- or underflow.
-_VARIANCES = (1e-150, 1e150)
+# Products of variances beyond these, and in float32 noise variances on their floor, over- or underflow.
+_VARIANCES = {np.float64: (1e-150, 1e150), np.float32: (1e-30, 1e37)}
 
 
 class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel):
@@ -212,14 +212,16 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
                 f"(n_features={self.n_features_in_})"
             )
 
-    def _check_scale(self, variances: FloatArray) -> None:
-        """Refuse columns whose variances leave double precision."""
-        too_large = np.flatnonzero(~np.isfinite(variances) | (variances > _VARIANCES[1]))
-        if too_large.size:
-            raise ValueError(f"The values are too large in {list_columns(self, too_large)}; rescale the data.")
-        too_small = np.flatnonzero((variances > 0) & (variances < _VARIANCES[0]))
-        if too_small.size:
-            raise ValueError(f"The values are too small in {list_columns(self, too_small)}; rescale the data.")
+    def _check_scale(self, variances: FloatArray, dtype: Any) -> None:
+        """Refuse columns whose variances the fitted attributes could not hold."""
+        least, largest = _VARIANCES[np.dtype(dtype).type]
+        for word, columns in (
+            ("large", ~np.isfinite(variances) | (variances > largest)),
+            ("small", (variances > 0) & (variances < least)),
+        ):
+            if columns.any():
+                names = list_columns(self, np.flatnonzero(columns))
+                raise ValueError(f"The values are too {word} for {np.dtype(dtype)} in {names}; rescale the data.")
 
     def _finish(self, attributes: dict[str, Any], monitor: Monitor | None = None) -> None:
         messages = attributes.pop("messages", [])
@@ -325,6 +327,7 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         if columns.n_empty_rows:
             message = f"{columns.n_empty_rows} rows of X have no observed value; they carry no information."
             warnings.warn(message, UserWarning, stacklevel=5)
+        self._check_scale(columns.variance, rows.dtype)
         return self._standardised_model(
             columns.mean,
             columns.variance,
@@ -343,7 +346,6 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         self, location: FloatArray, variances: FloatArray, tables: Callable[[FloatArray, FloatArray], Prepared]
     ) -> tuple[GaussianModel, FloatArray, FloatArray]:
         """The model for data centred and scaled, and the centre and scale, from which ``tables`` makes the data."""
-        self._check_scale(variances)
         rounding = 64.0 * (np.finfo(np.float64).eps * location) ** 2
         variances = np.where(variances <= rounding, 0.0, variances)
         typical = float(variances[variances > 0].mean()) if variances.any() else 1.0

@@ -197,7 +197,7 @@ class FactorAnalysis(LinearGaussianEstimator):
         return self._fit_covariance(MatrixCovariance(moments.mean, moments.covariance), dtype)
 
     def _fit_covariance(self, covariance: Covariance, dtype: Any) -> dict[str, Any]:
-        self._check_scale(covariance.variances)
+        self._check_scale(covariance.variances, dtype)
         constant = covariance.constant()
         varying = covariance.variances[~constant]
         scale = np.sqrt(np.where(constant, varying.mean() if varying.size else 1.0, covariance.variances))

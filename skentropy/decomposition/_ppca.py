@@ -207,7 +207,7 @@ class PPCA(LinearGaussianEstimator):
         return self._attributes_of(covariance, None, moments.weight, dtype)
 
     def _attributes_of(self, covariance: Covariance, spectrum: Spectrum | None, weight: float, dtype: Any) -> dict[str, Any]:
-        self._check_scale(covariance.variances)
+        self._check_scale(covariance.variances, dtype)
         constant = covariance.constant()
         if spectrum is None:
             spectrum = covariance.decompose()

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import linalg
 from scipy.optimize import minimize
 
-from .._typing import Array, FloatArray
+from .._typing import FloatArray
 from ._gaussian import LOG_2PI
 from ._spectrum import Covariance, MatrixCovariance, Spectrum
 
@@ -41,7 +41,6 @@ class ProfileFit:
     gradient: float
     converged: bool
     history: tuple[float, ...]
-    on_floor: Array
 
 
 class Profile:
@@ -161,7 +160,6 @@ class Profile:
             steepest,
             steepest <= max(gtol, _ROUNDING_UNITS * np.finfo(np.float64).eps * largest),
             tuple(np.maximum.accumulate(self.history)),
-            x <= self.lower + 1e-7,
         )
 
     def _quasi_newton(self, x: FloatArray, gtol: float, max_iter: int) -> FloatArray:

@@ -71,20 +71,18 @@ class Covariance(ABC):
             return Spectrum(
                 spectrum.values[:k], spectrum.vectors[:, :k], float(spectrum.tails()[min(k, len(spectrum.values))])
             )
-        if k == 0:
-            return Spectrum(np.zeros(0), np.zeros((d, 0)), float(self.variances.sum()))
+        if k == 0 or not self.variances.any():
+            return Spectrum(np.zeros(k), np.eye(d, k), float(self.variances.sum()))
         operator = LinearOperator((d, d), matvec=self.product, matmat=self.product, dtype=np.float64)
         v0 = np.random.RandomState(0).uniform(-1.0, 1.0, d) if start is None else start
         values, vectors = eigsh(operator, k=k, v0=self.product(v0), ncv=min(d, max(2 * k + 1, 20)))
         return self._refined(values[::-1], vectors[:, ::-1])
 
-    def randomized(self, k: int, random_state: np.random.RandomState, n_iter: int | None = None) -> Spectrum:
+    def randomized(self, k: int, random_state: np.random.RandomState) -> Spectrum:
         """The k leading eigenpairs, by randomized subspace iteration (Halko, Martinsson and Tropp 2011)."""
         d = self.n_features
-        if n_iter is None:
-            n_iter = 7 if k < 0.1 * d else 4
         Q = random_state.normal(size=(d, min(k + _OVERSAMPLES, d)))
-        for _ in range(n_iter):
+        for _ in range(7 if k < 0.1 * d else 4):
             Q, _ = linalg.lu(self.product(Q), permute_l=True, check_finite=False)
         Q, _ = linalg.qr(self.product(Q), mode="economic", check_finite=False)
         values, rotation = linalg.eigh(Q.T @ self.product(Q))
@@ -186,7 +184,7 @@ class RowsCovariance(Covariance):
 
     def leading(self, k: int, start: FloatArray | None = None) -> Spectrum:
         n = len(self.A)
-        if k == 0 or n > self.n_features or k >= n - 1:
+        if k == 0 or not self.variances.any() or n > self.n_features or k >= n - 1:
             return super().leading(k, start)
         if n <= _SMALL:
             _, left = linalg.eigh(self.A @ self.A.T, subset_by_index=(n - k, n - 1), check_finite=False, driver="evr")

@@ -55,6 +55,17 @@ def test_extreme_numbers_of_components(X, log_likelihood, estimator, solver, col
         assert model.score(X) == pytest.approx(saturated, abs=1e-7)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("shape", [(300, 300), (300, 600)])
+@pytest.mark.parametrize("model", [PPCA(1, solver="arpack"), PPCA(1, solver="randomized"), FactorAnalysis(1)], ids=str)
+def test_large_data_without_variance(shape, model):
+    for container in (np.asarray, sp.csr_array):
+        X = container(np.full(shape, 7.1))
+        model.fit(X)
+        assert_finite(model, X)
+        assert not model.components_.any()
+
+
 def test_constant_columns_are_reported(load):
     X = load("mtcars")
     X = X / X.std(axis=0)
@@ -138,11 +149,17 @@ def test_messages(X, estimator):
 
 
 @pytest.mark.parametrize(("estimator", "solver"), MODELS)
-@pytest.mark.parametrize(("factor", "word"), [(1e200, "large"), (1e-160, "small")])
-def test_scales_beyond_double_precision_are_refused(X, estimator, solver, factor, word):
-    with pytest.raises(ValueError, match=f"too {word} in column 0.*rescale"):
-        estimator(1, solver=solver, random_state=0).fit(X * factor)
-    assert np.isfinite(estimator(1, solver=solver, random_state=0).fit(X * factor**0.3).lower_bound_)
+@pytest.mark.parametrize(
+    ("dtype", "refused", "taken"),
+    [(np.float64, (1e200, 1e-160), (1e72, 1e-72)), (np.float32, (1e20, 1e-16), (1e18, 1e-14))],
+)
+def test_scales_beyond_the_precision_are_refused(X, estimator, solver, dtype, refused, taken):
+    model = estimator(1, solver=solver, random_state=0)
+    for factor, near, word in zip(refused, taken, ("large", "small"), strict=True):
+        with pytest.raises(ValueError, match=f"too {word} for {np.dtype(dtype)} in column 0.*rescale"):
+            model.fit((X * factor).astype(dtype))
+        rows = (X * near).astype(dtype)
+        assert model.fit(rows).score(rows) == pytest.approx(model.lower_bound_, abs=1e-4)
 
 
 def test_a_refit_leaves_nothing_of_the_fit_before(X):
