@@ -108,7 +108,7 @@ class FactorAnalysis(LinearGaussianEstimator):
     lower_bound_ : float
         Mean log-likelihood of the training data, nats per sample.
     lower_bounds_ : list of float
-        The best so far after each evaluation of the profile likelihood, or after each step of EM.
+        After each step of the profile likelihood's maximisation (the best so far), or of EM.
     n_iter_ : int
     converged_ : bool
     n_parameters_ : int
@@ -220,7 +220,7 @@ class FactorAnalysis(LinearGaussianEstimator):
         messages = attributes["messages"]
         if not attributes["converged_"]:
             messages.append(
-                f"FactorAnalysis stopped after {attributes['n_iter_']} evaluations with a projected gradient of "
+                f"FactorAnalysis stopped after {attributes['n_iter_']} steps with a projected gradient of "
                 f"{fit.gradient:.2g}, above gtol={self.gtol:g}; increase max_iter, or gtol if that is accurate enough."
             )
         return attributes
