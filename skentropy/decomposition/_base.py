@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -20,7 +21,7 @@ from sklearn.utils.validation import check_array, check_is_fitted
 from .._base import Evaluation, LatentVariableModel, list_columns
 from .._blocks import Block, Prepared, Rows, SingleThreadedBLAS, Source, thread_pool
 from .._columns import survey_columns
-from .._em import Run, best_of, run_em
+from .._em import Run, Watcher, best_of, run_em
 from .._monitor import Monitor
 from .._reading import Reader
 from .._typing import Array, ArrayLike, FloatArray
@@ -293,12 +294,19 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
                 else:
                     start = self._em_start(covariance if init == 0 else None, d, k, random_state, imputed=imputed)
                 options: dict[str, Any] = {"tol": self.tol, "accelerate": self.accelerate}
-                run = run_em(model, model.expect, start, max_iter=self.max_iter, watcher=monitor.watch(init), **options)
-                floored = model.on_floor(run.state.parameters, run.state.statistics)
-                if floored is None or run.n_iter == self.max_iter:
-                    return run
-                trial = run_em(model, model.expect, floored, max_iter=self.max_iter - run.n_iter, **options)
-                return _joined(run, trial) if trial.state.objective > run.state.objective else run
+                steps = _Steps(monitor.watch(init))
+                run = run_em(model, model.expect, start, max_iter=self.max_iter, watcher=steps, **options)
+                while run.converged and run.n_iter < self.max_iter and not steps.stopped:
+                    floored = model.on_floor(run.state.parameters, run.state.statistics)
+                    if floored is None:
+                        break
+                    steps.before, remaining = run, self.max_iter - run.n_iter
+                    trial = run_em(model, model.expect, floored, max_iter=remaining, watcher=steps, **options)
+                    if not trial.state.objective > run.state.objective:
+                        break
+                    run = _joined(run, trial)
+                steps.watcher.on_end(run)
+                return run
 
         best = best_of(run_once, n_init, effective_n_jobs(self.n_jobs))
         attributes = {**attributes_of(best), **self._em_attributes}
@@ -519,6 +527,22 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+@dataclass
+class _Steps:
+    """Shows a watcher the steps of several runs as those of one."""
+
+    watcher: Watcher
+    before: Run | None = None
+    stopped: bool = False
+
+    def on_step(self, run: Run) -> bool:
+        self.stopped = self.watcher.on_step(run if self.before is None else _joined(self.before, run))
+        return self.stopped
+
+    def on_end(self, run: Run) -> None:
+        """There may be another run."""
 
 
 def _joined(run: Run, after: Run) -> Run:

@@ -20,6 +20,8 @@ from ._rows import with_weight
 _CHUNK_BYTES = 2**21
 # A noise variance below this share that still falls is tried on the floor.
 _LOW = 0.02
+# What is on the floor is no higher than this many times the floor.
+ON_FLOOR = 1.0 + 1e-6
 
 
 @dataclass(frozen=True)
@@ -336,15 +338,18 @@ class GaussianModel:
         return in_loadings, in_noise
 
     def on_floor(self, parameters: LinearGaussian, statistics: GaussianStatistics) -> LinearGaussian | None:
-        """The parameters with low noise variances that still fall put on the floor; None if there are none.
+        """The parameters with one low noise variance that still falls put on the floor; None if there is none.
 
-        EM approaches zero at less than a geometric rate.
+        EM approaches zero at less than a geometric rate. The one taken is that with most to gain.
         """
-        falling = (parameters.noise > self.floor) & (parameters.noise < _LOW)
-        falling &= self.gradient(parameters, statistics)[1] < 0
+        gain = -parameters.noise * self.gradient(parameters, statistics)[1]
+        falling = (parameters.noise > ON_FLOOR * self.floor) & (parameters.noise < _LOW) & (gain > 0)
         if self.isotropic or not falling.any():
             return None
-        return replace(parameters, noise=np.where(falling, self.floor, parameters.noise))
+        noise = parameters.noise.copy()
+        most = np.where(falling, gain, 0.0).argmax()
+        noise[most] = self.floor[most]
+        return replace(parameters, noise=noise)
 
     def elbo(self, statistics: GaussianStatistics) -> float:
         """Mean log-likelihood: exact posteriors leave no gap."""

@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from .._blocks import Rows, Source
 from .._typing import ArrayLike, FloatArray
 from ._base import LinearGaussianEstimator
+from ._em_model import ON_FLOOR
 from ._gaussian import LOG_2PI, LinearGaussian, fix_signs
 from ._information import StandardErrors
 from ._moments import Moments, form_moments
@@ -290,7 +291,7 @@ class PPCA(LinearGaussianEstimator):
             "noise_variance_": float(noise),
             "explained_variance_": ((parameters.loadings**2).sum(axis=0) + noise).astype(dtype),
             "n_components_": parameters.shape[1],
-            "messages": [message] if noise <= floor[0] * (1.0 + 1e-6) else [],
+            "messages": [message] if noise <= ON_FLOOR * floor[0] else [],
         }
 
     def _n_parameters(self, d: int, k: int) -> int:

@@ -92,6 +92,46 @@ def test_heywood_cases_are_named(load):
     assert em.lower_bound_ == pytest.approx(model.lower_bound_, abs=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_em_puts_on_the_floor_what_falls_and_nothing_else():
+    rng = np.random.default_rng(31)
+    X = rng.normal(size=(100, 2)) @ rng.normal(size=(2, 10)) + rng.normal(size=(100, 10)) * rng.uniform(0.1, 2.0, 10)
+    profile, em = FactorAnalysis(4).fit(X), FactorAnalysis(4, solver="em").fit(X)
+    assert list(profile.heywood_) == list(em.heywood_) == [7]
+    assert em.lower_bound_ == pytest.approx(profile.lower_bound_, abs=1e-7)
+    # It starts at the maximum above a floor of 1e-3, from where there is little to do.
+    assert em.n_iter_ < 15
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("last", [2, 3, 5, 10_000])
+def test_callbacks_stop_every_run_of_em(load, last):
+    pytest.importorskip("sklearn.callback", reason="scikit-learn has callbacks from version 1.9")
+    X, steps = load("iris"), []
+
+    class Stop:
+        def setup(self, estimator, context):
+            pass
+
+        def on_fit_task_begin(self, estimator, context):
+            pass
+
+        def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
+            if context.task_name != "iteration":
+                return False
+            steps.append(fitted_estimator.n_iter_)
+            return len(steps) == last
+
+        def teardown(self, estimator, context):
+            pass
+
+    whole = FactorAnalysis(1, solver="em").fit(X).n_iter_
+    assert whole > 5
+    model = FactorAnalysis(1, solver="em").set_callbacks(Stop()).fit(X)
+    assert model.n_iter_ == min(last, whole)
+    assert steps[: model.n_iter_] == list(range(1, model.n_iter_ + 1))
+
+
 def test_floor_is_relative_to_each_variance(load):
     X = load("iris")
     scale = np.array([1e-4, 1.0, 1e5, 1e2])
