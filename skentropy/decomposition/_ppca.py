@@ -99,7 +99,9 @@ class PPCA(LinearGaussianEstimator):
     entropy_sum_ : EntropySum
         Of the training data.
     stationarity_gap_ : float
-        Entropy sum less mean log-likelihood of the training data, nats per sample.
+        Entropy sum less mean log-likelihood of the training data, nats per sample. Where the components explain the
+        data completely, the noise variance is held on its floor, which is no maximum (there is a warning): there the
+        gap is -1/2 for each dimension, of D, in which the data do not vary.
     lower_bound_ : float
         Mean log-likelihood of the training data, nats per sample.
     lower_bounds_ : list of float

@@ -225,6 +225,17 @@ def test_messages_of_each(X, load):
         FactorAnalysis(2, max_iter=1, gtol=1e-14).fit(np.random.default_rng(1).normal(size=(40, 600)))
 
 
+@pytest.mark.parametrize("shape", [(178, 13), (40, 600)])
+@pytest.mark.parametrize("max_iter", [1, 7, 12])
+def test_max_iter_bounds_steps_of_every_kind(load, shape, max_iter):
+    X = load("wine") if shape == (178, 13) else np.random.default_rng(1).normal(size=shape)
+    with pytest.warns(ConvergenceWarning, match=rf"stopped after {max_iter} steps.*increase max_iter"):
+        model = FactorAnalysis(5, max_iter=max_iter, gtol=1e-12).fit(X)
+    assert model.n_iter_ == len(model.lower_bounds_) == max_iter
+    assert (np.diff(model.lower_bounds_) >= 0).all()
+    assert model.lower_bounds_[-1] == model.lower_bound_ == pytest.approx(model.score(X), rel=1e-10)
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_heywood_cases_of_singular_covariances_keep_their_digits():
     rng = np.random.RandomState(42)
