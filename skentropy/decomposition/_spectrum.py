@@ -17,6 +17,8 @@ from ._rows import centre_full_columns, with_weight
 # Up to this many features (or rows) a full decomposition of a small matrix is faster than products with it.
 _SMALL = 250
 _OVERSAMPLES = 10
+# What is left of a variance by subtraction has nearly all its digits if it is at least this share.
+_LARGE_SHARE = 0.05
 # Variances within this factor count as of one order.
 _LEVEL = 1e3
 # Rounding errors of a variance, relative to the squared mean, in units of machine epsilon squared.
@@ -199,8 +201,12 @@ class RowsCovariance(Covariance):
         vectors, _ = linalg.qr(vectors, mode="economic", check_finite=False)
         along = self.A @ vectors
         spectrum = _sorted((along**2).sum(axis=0), vectors)
-        off = self.A - along @ vectors.T
-        return Spectrum(spectrum.values, spectrum.vectors, float(np.vdot(off, off)))
+        total = float(self.variances.sum())
+        rest = total - float(spectrum.values.sum())
+        if rest < _LARGE_SHARE * total:
+            off = self.A - along @ vectors.T
+            rest = float(np.vdot(off, off))
+        return Spectrum(spectrum.values, spectrum.vectors, rest)
 
 
 class SparseCovariance(Covariance):
