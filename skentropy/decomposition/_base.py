@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -20,7 +21,7 @@ from sklearn.utils.validation import check_array, check_is_fitted
 from .._base import Evaluation, LatentVariableModel, list_columns
 from .._blocks import Block, Prepared, Rows, SingleThreadedBLAS, Source, thread_pool
 from .._columns import survey_columns
-from .._em import Run, best_of, run_em
+from .._em import Run, Watcher, best_of, run_em
 from .._monitor import Monitor
 from .._reading import Reader
 from .._typing import Array, ArrayLike, FloatArray
@@ -30,11 +31,12 @@ from ._gaussian import LinearGaussian
 from ._information import StandardErrors, standard_errors
 from ._moments import Moments
 from ._moments import row_bytes as moments_row_bytes
+from ._rows import with_weight
 from ._spectrum import Covariance, MatrixCovariance, RowsCovariance
 
 _FLOATS = (np.float64, np.float32)
-# Products of variances beyond these over- or underflow.
-_VARIANCES = (1e-150, 1e150)
+# Products of variances beyond these, and in float32 noise variances on their floor, over- or underflow.
+_VARIANCES = {np.float64: (1e-150, 1e150), np.float32: (1e-30, 1e37)}
 
 
 class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel):
@@ -211,14 +213,16 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
                 f"(n_features={self.n_features_in_})"
             )
 
-    def _check_scale(self, variances: FloatArray) -> None:
-        """Refuse columns whose variances leave double precision."""
-        too_large = np.flatnonzero(~np.isfinite(variances) | (variances > _VARIANCES[1]))
-        if too_large.size:
-            raise ValueError(f"The values are too large in {list_columns(self, too_large)}; rescale the data.")
-        too_small = np.flatnonzero((variances > 0) & (variances < _VARIANCES[0]))
-        if too_small.size:
-            raise ValueError(f"The values are too small in {list_columns(self, too_small)}; rescale the data.")
+    def _check_scale(self, variances: FloatArray, dtype: Any) -> None:
+        """Refuse columns whose variances the fitted attributes could not hold."""
+        least, largest = _VARIANCES[np.dtype(dtype).type]
+        for word, columns in (
+            ("large", ~np.isfinite(variances) | (variances > largest)),
+            ("small", (variances > 0) & (variances < least)),
+        ):
+            if columns.any():
+                names = list_columns(self, np.flatnonzero(columns))
+                raise ValueError(f"The values are too {word} for {np.dtype(dtype)} in {names}; rescale the data.")
 
     def _finish(self, attributes: dict[str, Any], monitor: Monitor | None = None) -> None:
         messages = attributes.pop("messages", [])
@@ -290,12 +294,19 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
                 else:
                     start = self._em_start(covariance if init == 0 else None, d, k, random_state, imputed=imputed)
                 options: dict[str, Any] = {"tol": self.tol, "accelerate": self.accelerate}
-                run = run_em(model, model.expect, start, max_iter=self.max_iter, watcher=monitor.watch(init), **options)
-                floored = model.on_floor(run.state.parameters, run.state.statistics)
-                if floored is None or run.n_iter == self.max_iter:
-                    return run
-                trial = run_em(model, model.expect, floored, max_iter=self.max_iter - run.n_iter, **options)
-                return _joined(run, trial) if trial.state.objective > run.state.objective else run
+                steps = _Steps(monitor.watch(init))
+                run = run_em(model, model.expect, start, max_iter=self.max_iter, watcher=steps, **options)
+                while run.converged and run.n_iter < self.max_iter and not steps.stopped:
+                    floored = model.on_floor(run.state.parameters, run.state.statistics)
+                    if floored is None:
+                        break
+                    steps.before, remaining = run, self.max_iter - run.n_iter
+                    trial = run_em(model, model.expect, floored, max_iter=remaining, watcher=steps, **options)
+                    if not trial.state.objective > run.state.objective:
+                        break
+                    run = _joined(run, trial)
+                steps.watcher.on_end(run)
+                return run
 
         best = best_of(run_once, n_init, effective_n_jobs(self.n_jobs))
         attributes = {**attributes_of(best), **self._em_attributes}
@@ -324,8 +335,25 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         if columns.n_empty_rows:
             message = f"{columns.n_empty_rows} rows of X have no observed value; they carry no information."
             warnings.warn(message, UserWarning, stacklevel=5)
-        location, variances = columns.mean, columns.variance
-        self._check_scale(variances)
+        self._check_scale(columns.variance, rows.dtype)
+        return self._standardised_model(
+            columns.mean,
+            columns.variance,
+            lambda location, scale: rows.prepare(partial(Table.of_rows, location=location, scale=scale)),
+        )
+
+    def _moments_model(self, moments: Moments) -> tuple[GaussianModel, FloatArray, FloatArray]:
+        """The model for rows that have these moments."""
+        return self._standardised_model(
+            moments.mean,
+            np.diag(moments.covariance),
+            lambda location, scale: Table.with_moments(moments.standardised(location, scale)),
+        )
+
+    def _standardised_model(
+        self, location: FloatArray, variances: FloatArray, tables: Callable[[FloatArray, FloatArray], Prepared]
+    ) -> tuple[GaussianModel, FloatArray, FloatArray]:
+        """The model for data centred and scaled, and the centre and scale, from which ``tables`` makes the data."""
         rounding = 64.0 * (np.finfo(np.float64).eps * location) ** 2
         variances = np.where(variances <= rounding, 0.0, variances)
         typical = float(variances[variances > 0].mean()) if variances.any() else 1.0
@@ -334,7 +362,7 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         else:
             scale = np.sqrt(np.where(variances > 0, variances, typical))
         model = GaussianModel(
-            rows.prepare(partial(Table.of_rows, location=location, scale=scale)),
+            tables(location, scale),
             isotropic=self._isotropic,
             floor=self._em_floor(variances / scale**2),
             log_scale=np.log(scale),
@@ -489,13 +517,6 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             errors.factor_correlation,
         )
 
-    def _moments_model(self, moments: Moments) -> tuple[GaussianModel, FloatArray, FloatArray]:
-        """The model for rows that have these moments."""
-        variances, axes = np.linalg.eigh(moments.covariance)
-        offsets = (np.sqrt(len(variances) * np.maximum(variances, 0.0)) * axes).T
-        rows = moments.mean + np.concatenate([offsets, -offsets])
-        return self._em_model(Rows(rows, np.full(len(rows), moments.weight / len(rows))))
-
     @property
     def _n_features_out(self) -> int:
         return int(self.components_.shape[0])
@@ -508,6 +529,22 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         return tags
 
 
+@dataclass
+class _Steps:
+    """Shows a watcher the steps of several runs as those of one."""
+
+    watcher: Watcher
+    before: Run | None = None
+    stopped: bool = False
+
+    def on_step(self, run: Run) -> bool:
+        self.stopped = self.watcher.on_step(run if self.before is None else _joined(self.before, run))
+        return self.stopped
+
+    def on_end(self, run: Run) -> None:
+        """There may be another run."""
+
+
 def _joined(run: Run, after: Run) -> Run:
     """Two runs as one. The second began lower than the first ended: until it is higher, the first's end counts."""
     bounds = [max(bound, run.lower_bounds[-1]) for bound in after.lower_bounds]
@@ -515,7 +552,10 @@ def _joined(run: Run, after: Run) -> Run:
 
 
 def _is_incomplete(rows: Source) -> bool:
-    return isinstance(rows, Rows) and not rows.is_sparse and bool(np.isnan(rows.X.sum(dtype=np.float64)))
+    if not isinstance(rows, Rows) or rows.is_sparse:
+        return False
+    X, _ = with_weight(rows.X, rows.sample_weight)
+    return bool(np.isnan(X.sum(dtype=np.float64)))
 
 
 def evaluation_row_bytes(n_components: int, n_features: int) -> int:

@@ -14,11 +14,14 @@ from .._typing import Array, FloatArray
 from ..entropy import EntropySum
 from ._gaussian import LOG_2PI, LinearGaussian, invert, unique_rows
 from ._moments import Moments
+from ._rows import with_weight
 
 # Rows that one step of the E-step takes at a time: what they touch should stay in the cache.
 _CHUNK_BYTES = 2**21
 # A noise variance below this share that still falls is tried on the floor.
 _LOW = 0.02
+# What is on the floor is no higher than this many times the floor.
+ON_FLOOR = 1.0 + 1e-6
 
 
 @dataclass(frozen=True)
@@ -42,11 +45,9 @@ class Table:
     def of(cls, X: FloatArray, weight: FloatArray | None) -> Table:
         """Group rows by pattern, and replace large groups by few rows with the same moments.
 
-        A pattern's rows enter every step of EM through their weight, mean and scatter only; 2 r rows at
-        mean +- sqrt(r l_j) u_j have the same, with l, u the r eigenpairs of the group's covariance.
+        A pattern's rows enter every step of EM through their weight, mean and scatter only.
         """
-        weight = np.ones(len(X)) if weight is None else weight
-        X, weight = X[weight > 0], weight[weight > 0]
+        X, weight = with_weight(X, np.ones(len(X)) if weight is None else weight)
         observed = ~np.isnan(X)
         patterns, index = unique_rows(observed)
         order = np.argsort(index, kind="stable")
@@ -73,6 +74,15 @@ class Table:
         X = rows.X.toarray() if rows.is_sparse else rows.X
         return cls.of((X - location) / scale, rows.sample_weight)
 
+    @classmethod
+    def with_moments(cls, moments: Moments) -> Table:
+        """2 d complete rows: mean +- sqrt(d l_j) u_j with the eigenpairs l, u of the covariance."""
+        variances, axes = np.linalg.eigh(moments.covariance)
+        d = len(variances)
+        offsets = (np.sqrt(d * np.maximum(variances, 0.0)) * axes).T
+        values = moments.mean + np.concatenate([offsets, -offsets])
+        return cls(values, np.full(2 * d, moments.weight / (2 * d)), np.ones((1, d)), np.array([0, 2 * d]))
+
     @cached_property
     def pattern_weight(self) -> FloatArray:
         """Total weight of each pattern's rows, (P,)."""
@@ -94,13 +104,10 @@ class Table:
 
 
 def _sigma_points(rows: FloatArray, weight: FloatArray, pattern: Array) -> tuple[FloatArray, FloatArray]:
-    moments = Moments.of(rows[:, pattern], weight)
-    variances, axes = np.linalg.eigh(moments.covariance)
-    r = len(variances)
-    offsets = (np.sqrt(r * np.maximum(variances, 0.0)) * axes).T
-    points = np.zeros((2 * r, len(pattern)))
-    points[:, pattern] = moments.mean + np.concatenate([offsets, -offsets])
-    return points, np.full(2 * r, moments.weight / (2 * r))
+    of_pattern = Table.with_moments(Moments.of(rows[:, pattern], weight))
+    points = np.zeros((len(of_pattern.values), len(pattern)))
+    points[:, pattern] = of_pattern.values
+    return points, of_pattern.weight
 
 
 @dataclass(frozen=True)
@@ -331,15 +338,18 @@ class GaussianModel:
         return in_loadings, in_noise
 
     def on_floor(self, parameters: LinearGaussian, statistics: GaussianStatistics) -> LinearGaussian | None:
-        """The parameters with low noise variances that still fall put on the floor; None if there are none.
+        """The parameters with one low noise variance that still falls put on the floor; None if there is none.
 
-        EM approaches zero at less than a geometric rate.
+        EM approaches zero at less than a geometric rate. The one taken is that with most to gain.
         """
-        falling = (parameters.noise > self.floor) & (parameters.noise < _LOW)
-        falling &= self.gradient(parameters, statistics)[1] < 0
+        gain = -parameters.noise * self.gradient(parameters, statistics)[1]
+        falling = (parameters.noise > ON_FLOOR * self.floor) & (parameters.noise < _LOW) & (gain > 0)
         if self.isotropic or not falling.any():
             return None
-        return replace(parameters, noise=np.where(falling, self.floor, parameters.noise))
+        noise = parameters.noise.copy()
+        most = np.where(falling, gain, 0.0).argmax()
+        noise[most] = self.floor[most]
+        return replace(parameters, noise=noise)
 
     def elbo(self, statistics: GaussianStatistics) -> float:
         """Mean log-likelihood: exact posteriors leave no gap."""

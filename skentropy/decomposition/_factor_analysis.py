@@ -13,6 +13,7 @@ from .._base import list_columns
 from .._blocks import Rows, SingleThreadedBLAS, Source
 from .._typing import Array, ArrayLike, FloatArray
 from ._base import LinearGaussianEstimator
+from ._em_model import ON_FLOOR
 from ._gaussian import LinearGaussian
 from ._information import StandardErrors
 from ._moments import Moments, form_moments
@@ -20,7 +21,8 @@ from ._profile import Profile, ProfileFit, starting_uniquenesses
 from ._rotation import OBLIQUE, ORTHOGONAL, factor_correlation, rotation_matrix
 from ._spectrum import Covariance, MatrixCovariance, covariance_of_rows
 
-# The start of EM need not be better than the imputed means that it comes from.
+# The start of EM need not be better than the imputed means that it comes from. It is above the floor, which EM leaves
+# slowly if what is missing says so.
 _START_GTOL = 1e-3
 _START_FLOOR = 1e-3
 _RANDOM_UNIQUENESSES = (0.02, 0.95)
@@ -108,7 +110,7 @@ class FactorAnalysis(LinearGaussianEstimator):
     lower_bound_ : float
         Mean log-likelihood of the training data, nats per sample.
     lower_bounds_ : list of float
-        The best so far after each evaluation of the profile likelihood, or after each step of EM.
+        After each step of the profile likelihood's maximisation (the best so far), or of EM.
     n_iter_ : int
     converged_ : bool
     n_parameters_ : int
@@ -197,7 +199,7 @@ class FactorAnalysis(LinearGaussianEstimator):
         return self._fit_covariance(MatrixCovariance(moments.mean, moments.covariance), dtype)
 
     def _fit_covariance(self, covariance: Covariance, dtype: Any) -> dict[str, Any]:
-        self._check_scale(covariance.variances)
+        self._check_scale(covariance.variances, dtype)
         constant = covariance.constant()
         varying = covariance.variances[~constant]
         scale = np.sqrt(np.where(constant, varying.mean() if varying.size else 1.0, covariance.variances))
@@ -220,7 +222,7 @@ class FactorAnalysis(LinearGaussianEstimator):
         messages = attributes["messages"]
         if not attributes["converged_"]:
             messages.append(
-                f"FactorAnalysis stopped after {attributes['n_iter_']} evaluations with a projected gradient of "
+                f"FactorAnalysis stopped after {attributes['n_iter_']} steps with a projected gradient of "
                 f"{fit.gradient:.2g}, above gtol={self.gtol:g}; increase max_iter, or gtol if that is accurate enough."
             )
         return attributes
@@ -246,9 +248,7 @@ class FactorAnalysis(LinearGaussianEstimator):
         scale = np.sqrt(np.where(covariance.constant(), 1.0, covariance.variances))
         correlation = covariance.scaled(1.0 / scale)
         start = starting_uniquenesses(correlation, k, _START_FLOOR)
-        # From the maximum EM would have nothing left to do.
-        max_iter = self.max_iter if imputed else 1
-        fit = Profile(correlation, k, _START_FLOOR).maximize(start, gtol=_START_GTOL, max_iter=max_iter)
+        fit = Profile(correlation, k, _START_FLOOR).maximize(start, gtol=_START_GTOL, max_iter=self.max_iter)
         return LinearGaussian.of(np.zeros(d), fit.loadings, fit.noise).rescaled(covariance.mean, scale)
 
     def _em_floor(self, variances: FloatArray) -> FloatArray:
@@ -264,7 +264,7 @@ class FactorAnalysis(LinearGaussianEstimator):
             rotation = rotation_matrix(parameters.loadings / scale, self.rotation, kaiser=self.kaiser_normalization)
             if self.rotation in OBLIQUE:
                 correlation = factor_correlation(rotation)
-        on_floor = np.flatnonzero(parameters.noise <= floor * (1.0 + 1e-6))
+        on_floor = np.flatnonzero(parameters.noise <= ON_FLOOR * floor)
         names = getattr(self, "feature_names_in_", None)
         messages = []
         if on_floor.size:

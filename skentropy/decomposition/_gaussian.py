@@ -11,6 +11,7 @@ from scipy import linalg, sparse
 
 from .._typing import Array, FloatArray, Matrix
 from ..entropy import EntropySum
+from ._rows import centre_full_columns
 
 LOG_2PI = float(np.log(2.0 * np.pi))
 
@@ -91,9 +92,12 @@ class LinearGaussian:
 
     def means(self, X: Matrix) -> FloatArray:
         """Posterior means of complete rows, (n, k)."""
-        # The mean is taken from dense rows first, since what is left may be far smaller.
-        centred = not sparse.issparse(X)
-        projected = (X - self.mean) @ self.scaled if centred else X @ self.scaled - self.mean @ self.scaled
+        # The mean is taken from the rows first, since what is left may be far smaller.
+        if sparse.issparse(X):
+            X, mean = centre_full_columns(X, self.mean)
+            projected = X @ self.scaled - mean @ self.scaled
+        else:
+            projected = (X - self.mean) @ self.scaled
         return self._solve(projected.T).T
 
     def log_likelihood(self, X: Matrix) -> FloatArray:
@@ -116,9 +120,10 @@ class LinearGaussian:
 
     def _sparse_distance(self, X: Any, z: FloatArray) -> FloatArray:
         """(x - m - W z)' psi^-1 (x - m - W z), without a dense copy of the rows."""
+        X, mean = centre_full_columns(X, self.mean)
         weights = 1.0 / self.noise
-        squares = X.multiply(X) @ weights - 2.0 * (X @ (self.mean * weights)) + self.mean @ (self.mean * weights)
-        cross = X @ self.scaled - self.mean @ self.scaled
+        squares = X.multiply(X) @ weights - 2.0 * (X @ (mean * weights)) + mean @ (mean * weights)
+        cross = X @ self.scaled - mean @ self.scaled
         return squares - 2.0 * (cross * z).sum(axis=1) + ((z @ (self.loadings.T @ self.scaled)) * z).sum(axis=1)
 
     def entropy_sum(self) -> EntropySum:

@@ -12,7 +12,7 @@ from ._em_model import GaussianModel
 from ._gaussian import LinearGaussian
 from ._rotation import CRITERIA, OBLIQUE
 
-# Central differences of the analytic gradient, in units of the features' standard deviations.
+# Central differences of the analytic gradient, in units of the features' standard deviations, and of log psi.
 _STEP = 1e-5
 
 
@@ -36,7 +36,7 @@ class StandardErrors:
 
 
 class _Coordinates:
-    """Loadings, mean, noise and factor correlations as one vector."""
+    """Loadings, mean, log psi and factor correlations as one vector."""
 
     def __init__(self, parameters: LinearGaussian, *, isotropic: bool, oblique: bool) -> None:
         self.d, self.k = parameters.shape
@@ -46,14 +46,15 @@ class _Coordinates:
 
     def pack(self, p: LinearGaussian) -> FloatArray:
         noise = p.noise[:1] if self.isotropic else p.noise
-        return np.concatenate([p.loadings.ravel(), p.mean, noise, p.correlation[self.pairs]])
+        return np.concatenate([p.loadings.ravel(), p.mean, np.log(noise), p.correlation[self.pairs]])
 
     def unpack(self, vector: FloatArray) -> LinearGaussian:
-        loadings, mean, noise, pairs = np.split(vector, self.sizes)
+        loadings, mean, log_noise, pairs = np.split(vector, self.sizes)
         correlation = np.eye(self.k)
         correlation[self.pairs] = pairs
         correlation[self.pairs[::-1]] = pairs
-        return LinearGaussian(mean, loadings.reshape(self.d, self.k), np.broadcast_to(noise, self.d), correlation)
+        noise = np.broadcast_to(np.exp(log_noise), self.d)
+        return LinearGaussian(mean, loadings.reshape(self.d, self.k), noise, correlation)
 
     def gradient(self, model: GaussianModel, vector: FloatArray) -> FloatArray:
         """Gradient of the total log-likelihood."""
@@ -61,6 +62,7 @@ class _Coordinates:
         root = np.linalg.cholesky(p.correlation)
         independent = LinearGaussian.of(p.mean, p.loadings @ root, p.noise)
         in_loadings, in_noise = model.gradient(independent, model.expect(independent))
+        in_log_noise = in_noise * p.noise
         in_root = p.loadings.T @ in_loadings[:, : self.k]
         # d root = root low(root^-1 dPhi root^-T), low the lower triangle with half of the diagonal.
         in_pairs = np.empty(len(self.pairs[0]))
@@ -74,7 +76,7 @@ class _Coordinates:
             [
                 (in_loadings[:, : self.k] @ root.T).ravel(),
                 in_loadings[:, self.k],
-                [in_noise.sum()] if self.isotropic else in_noise,
+                [in_log_noise.sum()] if self.isotropic else in_log_noise,
                 in_pairs,
             ]
         )
@@ -99,38 +101,39 @@ def standard_errors(
     model: GaussianModel, parameters: LinearGaussian, *, rotation: str | None, kaiser: bool, on_bound: Array
 ) -> StandardErrors:
     """Standard errors of parameters that maximise the model's likelihood."""
-    oblique = rotation in OBLIQUE
-    at = _Coordinates(parameters, isotropic=model.isotropic, oblique=oblique)
+    at = _Coordinates(parameters, isotropic=model.isotropic, oblique=rotation in OBLIQUE)
     vector = at.pack(parameters)
-    information = -_jacobian(lambda v: at.gradient(model, v), vector)
-    information = 0.5 * (information + information.T)
-    constraints = _jacobian(lambda v: identification(at.unpack(v), rotation, kaiser=kaiser), vector)
     free = np.ones(len(vector), dtype=bool)
     if not model.isotropic:
         free[at.sizes[1] : at.sizes[2]] = ~on_bound
+    information = -_jacobian(lambda v: at.gradient(model, v), vector, free)[free]
+    information = 0.5 * (information + information.T)
+    constraints = _jacobian(lambda v: identification(at.unpack(v), rotation, kaiser=kaiser), vector, free)
     # Columns of comparable length: the bordered matrix is otherwise badly scaled.
     scale = 1.0 / np.sqrt(np.maximum(np.diag(information), 1e-300))
     constraints = constraints * scale
     length = np.linalg.norm(constraints, axis=1, keepdims=True)
     constraints = constraints / np.where(length > 0, length, 1.0)
-    size, n_constraints = int(free.sum()), len(constraints)
-    bordered = np.zeros((size + n_constraints, size + n_constraints))
-    bordered[:size, :size] = (information * scale * scale[:, np.newaxis])[np.ix_(free, free)]
-    bordered[size:, :size] = constraints[:, free]
-    bordered[:size, size:] = constraints[:, free].T
+    size = len(information)
+    bordered = np.zeros((size + len(constraints), size + len(constraints)))
+    bordered[:size, :size] = information * scale * scale[:, np.newaxis]
+    bordered[size:, :size] = constraints
+    bordered[:size, size:] = constraints.T
+    variances = np.diag(np.linalg.pinv(bordered, hermitian=True))[:size] * scale**2
     errors = np.full(len(vector), np.nan)
-    variances = np.diag(np.linalg.pinv(bordered, hermitian=True))[:size] * scale[free] ** 2
     errors[free] = np.sqrt(np.where(variances >= 0, variances, np.nan))
-    loadings, mean, noise, pairs = np.split(errors, at.sizes)
+    loadings, mean, log_noise, pairs = np.split(errors, at.sizes)
     correlation = np.zeros((at.k, at.k))
     correlation[at.pairs] = pairs
     correlation[at.pairs[::-1]] = pairs
+    noise = log_noise * parameters.noise[: len(log_noise)]
     return StandardErrors(loadings.reshape(at.d, at.k).T, noise, mean, correlation)
 
 
-def _jacobian(function: Callable[[FloatArray], FloatArray], vector: FloatArray) -> FloatArray:
+def _jacobian(function: Callable[[FloatArray], FloatArray], vector: FloatArray, free: Array) -> FloatArray:
+    """Derivatives in the free entries, one a column."""
     columns = []
-    for index in range(len(vector)):
+    for index in np.flatnonzero(free):
         step = np.zeros_like(vector)
         step[index] = _STEP
         columns.append((function(vector + step) - function(vector - step)) / (2.0 * _STEP))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy import sparse
 
 from .._blocks import Block, Rows, Source, blas_threads, thread_pool
 from .._typing import FloatArray, Matrix
+from ._rows import centre_full_columns, with_weight
 
 # Blocks of fewer rows than this many times the features spend their time on merging scatters.
 _ROWS_PER_FEATURE = 4
@@ -33,8 +33,6 @@ class Moments:
     def of(cls, X: FloatArray, weight: FloatArray | None = None) -> Moments:
         """Moments of a dense table, about its own mean."""
         total = float(len(X) if weight is None else weight.sum())
-        if total == 0.0:
-            return cls(0.0, np.zeros(X.shape[1]), np.zeros((X.shape[1], X.shape[1])))
         start = X[:_ORIGIN_ROWS]
         origin = start.mean(axis=0)
         # Rows that lie about zero anyway need no copy.
@@ -53,15 +51,18 @@ class Moments:
     @classmethod
     def of_block(cls, block: Block) -> Moments:
         """Moments of a block of rows."""
-        X: Any = block.X
+        total, d = block.total_weight, block.X.shape[1]
+        if total == 0.0:
+            return cls(0.0, np.zeros(d), np.zeros((d, d)))
+        X, weight = with_weight(block.X, block.weight)
         if not sparse.issparse(X):
-            return cls.of(X, block.weight)
-        weight = block.total_weight
-        if weight == 0.0:
-            return cls(0.0, np.zeros(X.shape[1]), np.zeros((X.shape[1], X.shape[1])))
-        weighted = X if block.weight is None else sparse.diags(block.weight) @ X
-        mean = np.asarray(weighted.sum(axis=0)).ravel() / weight
-        return cls(weight, mean, (X.T @ weighted).toarray() - weight * np.outer(mean, mean))
+            return cls.of(X, weight)
+        weight = np.ones(X.shape[0]) if weight is None else weight
+        mean = X.T @ weight / total
+        X, left = centre_full_columns(X, mean)
+        rest = X.T @ weight / total
+        scatter = (X.T @ (sparse.diags(weight) @ X)).toarray() - total * np.outer(rest, rest)
+        return cls(total, mean - left + rest, scatter)
 
     @classmethod
     def of_rows(cls, rows: Source) -> Moments:
@@ -90,6 +91,10 @@ class Moments:
     def discounted(self, factor: float) -> Moments:
         """The moments with every weight multiplied by a factor."""
         return Moments(self.weight * factor, self.mean, self.scatter * factor)
+
+    def standardised(self, location: FloatArray, scale: FloatArray) -> Moments:
+        """The moments of (x - location) / scale."""
+        return Moments(self.weight, (self.mean - location) / scale, self.scatter / scale / scale[:, np.newaxis])
 
     @property
     def covariance(self) -> FloatArray:

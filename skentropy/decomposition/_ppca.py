@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from .._blocks import Rows, Source
 from .._typing import ArrayLike, FloatArray
 from ._base import LinearGaussianEstimator
+from ._em_model import ON_FLOOR
 from ._gaussian import LOG_2PI, LinearGaussian, fix_signs
 from ._information import StandardErrors
 from ._moments import Moments, form_moments
@@ -98,7 +99,9 @@ class PPCA(LinearGaussianEstimator):
     entropy_sum_ : EntropySum
         Of the training data.
     stationarity_gap_ : float
-        Entropy sum less mean log-likelihood of the training data, nats per sample.
+        Entropy sum less mean log-likelihood of the training data, nats per sample. Where the components explain the
+        data completely, the noise variance is held on its floor, which is no maximum (there is a warning): there the
+        gap is -1/2 for each dimension, of D, in which the data do not vary.
     lower_bound_ : float
         Mean log-likelihood of the training data, nats per sample.
     lower_bounds_ : list of float
@@ -207,7 +210,7 @@ class PPCA(LinearGaussianEstimator):
         return self._attributes_of(covariance, None, moments.weight, dtype)
 
     def _attributes_of(self, covariance: Covariance, spectrum: Spectrum | None, weight: float, dtype: Any) -> dict[str, Any]:
-        self._check_scale(covariance.variances)
+        self._check_scale(covariance.variances, dtype)
         constant = covariance.constant()
         if spectrum is None:
             spectrum = covariance.decompose()
@@ -290,7 +293,7 @@ class PPCA(LinearGaussianEstimator):
             "noise_variance_": float(noise),
             "explained_variance_": ((parameters.loadings**2).sum(axis=0) + noise).astype(dtype),
             "n_components_": parameters.shape[1],
-            "messages": [message] if noise <= floor[0] * (1.0 + 1e-6) else [],
+            "messages": [message] if noise <= ON_FLOOR * floor[0] else [],
         }
 
     def _n_parameters(self, d: int, k: int) -> int:

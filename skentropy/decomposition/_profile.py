@@ -7,15 +7,14 @@ from functools import cached_property
 
 import numpy as np
 from scipy import linalg
-from scipy.optimize import minimize
+from scipy.optimize import OptimizeResult, minimize
 
-from .._typing import Array, FloatArray
+from .._typing import FloatArray
 from ._gaussian import LOG_2PI
 from ._spectrum import Covariance, MatrixCovariance, Spectrum
 
 # Up to this many features the last steps are Newton's, from a full decomposition.
 _NEWTON_FEATURES = 300
-_NEWTON_STEPS = 40
 # A uniqueness below this share that still falls is tried on the floor.
 _LOW = 0.05
 # What is this near to the floor, in log psi, is tried there whatever its curvature, of which little is known so far
@@ -41,7 +40,6 @@ class ProfileFit:
     gradient: float
     converged: bool
     history: tuple[float, ...]
-    on_floor: Array
 
 
 class Profile:
@@ -84,7 +82,6 @@ class Profile:
         excess = np.maximum(spectrum.values, 1.0) - 1.0
         ratio = self.correlation.variances * np.exp(-x)
         value = len(x) * LOG_2PI + float((x + ratio).sum() + (np.log1p(excess) - excess).sum())
-        self.history.append(-0.5 * value)
         return value, 1.0 - ratio + spectrum.vectors**2 @ excess
 
     def _decompose(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -115,7 +112,6 @@ class Profile:
         # The first sum is log det R - sum log theta_j: from the large eigenvalues, or from the inverse's, the small ones.
         value = float(x.sum() + np.log(head).sum() if self._inverse is None else self._log_det - np.log(tail).sum())
         value += len(x) * LOG_2PI + k + float(tail.sum())
-        self.history.append(-0.5 * value)
         return value, U[:, k:] ** 2 @ (1.0 - tail)
 
     def hessian(self, x: FloatArray) -> tuple[float, FloatArray, FloatArray]:
@@ -138,11 +134,11 @@ class Profile:
         return 0.5 * np.where(outward, 0.0, gradient)
 
     def maximize(self, psi: FloatArray, *, gtol: float, max_iter: int) -> ProfileFit:
-        """Maximise from starting uniquenesses, as shares of the variances."""
+        """Maximise from starting uniquenesses, as shares of the variances, in at most so many steps of any kind."""
         x = np.clip(np.log(psi), self.lower, 0.0)
         newton = isinstance(self.correlation, MatrixCovariance) and len(x) <= _NEWTON_FEATURES
         x = self._quasi_newton(x, max(gtol, 1e-4) if newton else gtol, max_iter)
-        x = self._newton(x, gtol) if newton else self._try_floor(x, gtol, max_iter)
+        x = self._newton(x, gtol, max_iter) if newton else self._try_floor(x, gtol, max_iter)
         if newton:
             theta, U = self._decompose(x)
             value, gradient = self._from_all(theta, U, x)
@@ -160,18 +156,25 @@ class Profile:
             -0.5 * value,
             steepest,
             steepest <= max(gtol, _ROUNDING_UNITS * np.finfo(np.float64).eps * largest),
-            tuple(np.maximum.accumulate(self.history)),
-            x <= self.lower + 1e-7,
+            tuple(np.maximum.accumulate(self.history or [-0.5 * value])),
         )
 
     def _quasi_newton(self, x: FloatArray, gtol: float, max_iter: int) -> FloatArray:
+        remaining = max_iter - len(self.history)
+        if not remaining:
+            return x
+
+        def record(intermediate_result: OptimizeResult) -> None:
+            self.history.append(-0.5 * float(intermediate_result.fun))
+
         result = minimize(
             self.value_and_gradient,
             x,
             jac=True,
             method="L-BFGS-B",
             bounds=[(self.lower, 0.0)] * len(x),
-            options={"gtol": 2.0 * gtol, "ftol": 0.0, "maxiter": max_iter, "maxfun": 2 * max_iter, "maxcor": 20},
+            callback=record,
+            options={"gtol": 2.0 * gtol, "ftol": 0.0, "maxiter": remaining, "maxfun": np.inf, "maxcor": 20},
         )
         return np.asarray(result.x)
 
@@ -184,10 +187,10 @@ class Profile:
         trial = self._quasi_newton(np.where(falling, self.lower, x), gtol, max_iter)
         return trial if self.value_and_gradient(trial)[0] <= value else x
 
-    def _newton(self, x: FloatArray, gtol: float) -> FloatArray:
+    def _newton(self, x: FloatArray, gtol: float, max_iter: int) -> FloatArray:
         """Newton's method on the features that are free, with those that fall towards zero tried on the floor."""
         value, gradient, hessian = self.hessian(x)
-        for _ in range(_NEWTON_STEPS):
+        while len(self.history) < max_iter:
             projected = self.projected(x, gradient)
             free = ((x > self.lower) & (x < 0.0)) | (projected != 0.0)
             step = np.zeros_like(x)
@@ -210,6 +213,7 @@ class Profile:
             if stalled:
                 return x
             x, (value, gradient, hessian) = trial, new
+            self.history.append(-0.5 * value)
             if np.abs(self.projected(x, gradient)).max() <= 1e-3 * gtol:
                 return x
         return x

@@ -12,10 +12,13 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from .._blocks import Rows, SingleThreadedBLAS
 from .._typing import Array, FloatArray, Matrix
+from ._rows import centre_full_columns, with_weight
 
 # Up to this many features (or rows) a full decomposition of a small matrix is faster than products with it.
 _SMALL = 250
 _OVERSAMPLES = 10
+# What is left of a variance by subtraction has nearly all its digits if it is at least this share.
+_LARGE_SHARE = 0.05
 # Variances within this factor count as of one order.
 _LEVEL = 1e3
 # Rounding errors of a variance, relative to the squared mean, in units of machine epsilon squared.
@@ -70,20 +73,18 @@ class Covariance(ABC):
             return Spectrum(
                 spectrum.values[:k], spectrum.vectors[:, :k], float(spectrum.tails()[min(k, len(spectrum.values))])
             )
-        if k == 0:
-            return Spectrum(np.zeros(0), np.zeros((d, 0)), float(self.variances.sum()))
+        if k == 0 or not self.variances.any():
+            return Spectrum(np.zeros(k), np.eye(d, k), float(self.variances.sum()))
         operator = LinearOperator((d, d), matvec=self.product, matmat=self.product, dtype=np.float64)
         v0 = np.random.RandomState(0).uniform(-1.0, 1.0, d) if start is None else start
         values, vectors = eigsh(operator, k=k, v0=self.product(v0), ncv=min(d, max(2 * k + 1, 20)))
         return self._refined(values[::-1], vectors[:, ::-1])
 
-    def randomized(self, k: int, random_state: np.random.RandomState, n_iter: int | None = None) -> Spectrum:
+    def randomized(self, k: int, random_state: np.random.RandomState) -> Spectrum:
         """The k leading eigenpairs, by randomized subspace iteration (Halko, Martinsson and Tropp 2011)."""
         d = self.n_features
-        if n_iter is None:
-            n_iter = 7 if k < 0.1 * d else 4
         Q = random_state.normal(size=(d, min(k + _OVERSAMPLES, d)))
-        for _ in range(n_iter):
+        for _ in range(7 if k < 0.1 * d else 4):
             Q, _ = linalg.lu(self.product(Q), permute_l=True, check_finite=False)
         Q, _ = linalg.qr(self.product(Q), mode="economic", check_finite=False)
         values, rotation = linalg.eigh(Q.T @ self.product(Q))
@@ -185,7 +186,7 @@ class RowsCovariance(Covariance):
 
     def leading(self, k: int, start: FloatArray | None = None) -> Spectrum:
         n = len(self.A)
-        if k == 0 or n > self.n_features or k >= n - 1:
+        if k == 0 or not self.variances.any() or n > self.n_features or k >= n - 1:
             return super().leading(k, start)
         if n <= _SMALL:
             _, left = linalg.eigh(self.A @ self.A.T, subset_by_index=(n - k, n - 1), check_finite=False, driver="evr")
@@ -200,47 +201,53 @@ class RowsCovariance(Covariance):
         vectors, _ = linalg.qr(vectors, mode="economic", check_finite=False)
         along = self.A @ vectors
         spectrum = _sorted((along**2).sum(axis=0), vectors)
-        off = self.A - along @ vectors.T
-        return Spectrum(spectrum.values, spectrum.vectors, float(np.vdot(off, off)))
+        total = float(self.variances.sum())
+        rest = total - float(spectrum.values.sum())
+        if rest < _LARGE_SHARE * total:
+            off = self.A - along @ vectors.T
+            rest = float(np.vdot(off, off))
+        return Spectrum(spectrum.values, spectrum.vectors, rest)
 
 
 class SparseCovariance(Covariance):
-    """The covariance of sparse rows, centred without being made dense."""
+    """The covariance of sparse rows, centred without being made dense: rows X with the weighted mean ``centre``."""
 
-    def __init__(self, mean: FloatArray, X: Any, weight: FloatArray, scale: FloatArray | None = None) -> None:
-        self.mean, self.X, self.weight = mean, X, weight
-        self.scale = np.ones(len(mean)) if scale is None else scale
+    def __init__(self, mean: FloatArray, X: Any, centre: FloatArray, weight: FloatArray, scale: FloatArray) -> None:
+        self.mean, self.X, self.centre, self.weight, self.scale = mean, X, centre, weight, scale
         squares = np.asarray(X.multiply(X).T @ weight).ravel()
-        self.variances = np.maximum(squares - mean**2, 0.0) * self.scale**2
+        self.variances = np.maximum(squares - centre**2, 0.0) * scale**2
 
     @classmethod
     def of(cls, X: Matrix, weight: FloatArray | None) -> SparseCovariance:
         weight = np.full(X.shape[0], 1.0 / X.shape[0]) if weight is None else weight / weight.sum()
         X = X.astype(np.float64)
-        return cls(np.asarray(X.T @ weight).ravel(), X, weight)
+        mean = X.T @ weight
+        X, left = centre_full_columns(X, mean)
+        centre = X.T @ weight
+        return cls(mean - left + centre, X, centre, weight, np.ones(len(mean)))
 
     def product(self, V: FloatArray) -> FloatArray:
         V = (self.scale * V.T).T
-        centred = self.X @ V - self.mean @ V
+        centred = self.X @ V - self.centre @ V
         weighted = (self.weight * centred.T).T
-        product = self.X.T @ weighted - np.multiply.outer(self.mean, weighted.sum(axis=0))
+        product = self.X.T @ weighted - np.multiply.outer(self.centre, weighted.sum(axis=0))
         return np.asarray((self.scale * product.T).T)
 
     def scaled(self, scale: FloatArray) -> Covariance:
-        return SparseCovariance(self.mean, self.X, self.weight, self.scale * scale)
+        return SparseCovariance(self.mean * scale, self.X, self.centre, self.weight, self.scale * scale)
 
     def decompose(self) -> Spectrum:
         d, n = self.n_features, self.X.shape[0]
         if n >= d:
             return MatrixCovariance(self.mean, self.product(np.eye(d))).decompose()
-        rows = np.sqrt(self.weight)[:, np.newaxis] * (self.X.toarray() - self.mean) * self.scale
+        rows = np.sqrt(self.weight)[:, np.newaxis] * (self.X.toarray() - self.centre) * self.scale
         return RowsCovariance(self.mean, rows).decompose()
 
 
 def covariance_of_rows(rows: Rows) -> Covariance:
     """The covariance of a table by products with its rows."""
     kind = SparseCovariance if rows.is_sparse else RowsCovariance
-    return kind.of(rows.X, rows.sample_weight)
+    return kind.of(*with_weight(rows.X, rows.sample_weight))
 
 
 def _sorted(values: FloatArray, vectors: FloatArray) -> Spectrum:

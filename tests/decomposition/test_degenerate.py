@@ -55,6 +55,17 @@ def test_extreme_numbers_of_components(X, log_likelihood, estimator, solver, col
         assert model.score(X) == pytest.approx(saturated, abs=1e-7)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("shape", [(300, 300), (300, 600)])
+@pytest.mark.parametrize("model", [PPCA(1, solver="arpack"), PPCA(1, solver="randomized"), FactorAnalysis(1)], ids=str)
+def test_large_data_without_variance(shape, model):
+    for container in (np.asarray, sp.csr_array):
+        X = container(np.full(shape, 7.1))
+        model.fit(X)
+        assert_finite(model, X)
+        assert not model.components_.any()
+
+
 def test_constant_columns_are_reported(load):
     X = load("mtcars")
     X = X / X.std(axis=0)
@@ -79,6 +90,49 @@ def test_heywood_cases_are_named(load):
     with pytest.warns(ConvergenceWarning, match="'pl'"):
         em = FactorAnalysis(1, solver="em", tol=1e-12, max_iter=5000).fit(frame)
     assert em.lower_bound_ == pytest.approx(model.lower_bound_, abs=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_em_puts_on_the_floor_what_falls_and_nothing_else():
+    rng = np.random.default_rng(31)
+    X = rng.normal(size=(100, 2)) @ rng.normal(size=(2, 10)) + rng.normal(size=(100, 10)) * rng.uniform(0.1, 2.0, 10)
+    profile, em = FactorAnalysis(4).fit(X), FactorAnalysis(4, solver="em").fit(X)
+    assert list(profile.heywood_) == list(em.heywood_) == [7]
+    assert em.lower_bound_ == pytest.approx(profile.lower_bound_, abs=1e-7)
+    # It starts at the maximum above a floor of 1e-3, from where there is little to do.
+    assert em.n_iter_ < 15
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_callbacks_stop_every_run_of_em(load):
+    pytest.importorskip("sklearn.callback", reason="scikit-learn has callbacks from version 1.9")
+    X = load("iris")
+
+    class Stop:
+        def __init__(self, last):
+            self.last, self.steps = last, []
+
+        def setup(self, estimator, context):
+            pass
+
+        def on_fit_task_begin(self, estimator, context):
+            pass
+
+        def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
+            if context.task_name != "iteration":
+                return False
+            self.steps.append(fitted_estimator.n_iter_)
+            return len(self.steps) == self.last
+
+        def teardown(self, estimator, context):
+            pass
+
+    whole = FactorAnalysis(1, solver="em").fit(X).n_iter_
+    for last in range(1, whole + 2):
+        stop = Stop(last)
+        model = FactorAnalysis(1, solver="em").set_callbacks(stop).fit(X)
+        assert stop.steps == list(range(1, min(last, whole) + 1))
+        assert model.n_iter_ <= len(stop.steps)
 
 
 def test_floor_is_relative_to_each_variance(load):
@@ -138,11 +192,17 @@ def test_messages(X, estimator):
 
 
 @pytest.mark.parametrize(("estimator", "solver"), MODELS)
-@pytest.mark.parametrize(("factor", "word"), [(1e200, "large"), (1e-160, "small")])
-def test_scales_beyond_double_precision_are_refused(X, estimator, solver, factor, word):
-    with pytest.raises(ValueError, match=f"too {word} in column 0.*rescale"):
-        estimator(1, solver=solver, random_state=0).fit(X * factor)
-    assert np.isfinite(estimator(1, solver=solver, random_state=0).fit(X * factor**0.3).lower_bound_)
+@pytest.mark.parametrize(
+    ("dtype", "refused", "taken"),
+    [(np.float64, (1e200, 1e-160), (1e72, 1e-72)), (np.float32, (1e20, 1e-16), (1e18, 1e-14))],
+)
+def test_scales_beyond_the_precision_are_refused(X, estimator, solver, dtype, refused, taken):
+    model = estimator(1, solver=solver, random_state=0)
+    for factor, near, word in zip(refused, taken, ("large", "small"), strict=True):
+        with pytest.raises(ValueError, match=f"too {word} for {np.dtype(dtype)} in column 0.*rescale"):
+            model.fit((X * factor).astype(dtype))
+        rows = (X * near).astype(dtype)
+        assert model.fit(rows).score(rows) == pytest.approx(model.lower_bound_, abs=1e-4)
 
 
 def test_a_refit_leaves_nothing_of_the_fit_before(X):
@@ -163,6 +223,17 @@ def test_messages_of_each(X, load):
         FactorAnalysis(2, rotation="promax").fit(load("wine")).standard_errors()
     with pytest.warns(ConvergenceWarning, match="projected gradient"):
         FactorAnalysis(2, max_iter=1, gtol=1e-14).fit(np.random.default_rng(1).normal(size=(40, 600)))
+
+
+@pytest.mark.parametrize("shape", [(178, 13), (40, 600)])
+@pytest.mark.parametrize("max_iter", [1, 7, 12])
+def test_max_iter_bounds_steps_of_every_kind(load, shape, max_iter):
+    X = load("wine") if shape == (178, 13) else np.random.default_rng(1).normal(size=shape)
+    with pytest.warns(ConvergenceWarning, match=rf"stopped after {max_iter} steps.*increase max_iter"):
+        model = FactorAnalysis(5, max_iter=max_iter, gtol=1e-12).fit(X)
+    assert model.n_iter_ == len(model.lower_bounds_) == max_iter
+    assert (np.diff(model.lower_bounds_) >= 0).all()
+    assert model.lower_bounds_[-1] == model.lower_bound_ == pytest.approx(model.score(X), rel=1e-10)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

@@ -126,6 +126,45 @@ def test_sparse_is_dense(container, shape, model):
     )
 
 
+@pytest.mark.parametrize("container", [sp.csr_matrix, sp.csr_array])
+@pytest.mark.parametrize("shape", [(300, 12), (60, 700)])
+@pytest.mark.parametrize("model", [m for m in VARIANTS if m.solver != "em"], ids=str)
+@degenerate
+def test_sparse_is_dense_far_from_zero(container, shape, model):
+    rng = np.random.default_rng(0)
+    dense = rng.normal(size=(shape[0], 2)) @ rng.normal(size=(2, shape[1])) + rng.normal(size=shape)
+    dense[:, 0] = 0.1
+    dense[:, 1] += 1.7e9
+    dense[:, 2] += 1e5
+    dense[rng.random(shape[0]) < 0.5, 3] = 0.0
+    S, weight = container(dense), rng.uniform(0.5, 2.0, shape[0])
+    fits = [(clone(model).fit(S), clone(model).fit(dense))]
+    fits += [(clone(model).fit(S, sample_weight=weight), clone(model).fit(dense, sample_weight=weight))]
+    fits += [(clone(model).partial_fit(S[:40]).partial_fit(S[40:]), clone(model).partial_fit(dense))]
+    for a, b in fits:
+        assert_same_fit(a, b)
+        assert list(getattr(a, "heywood_", [])) == list(getattr(b, "heywood_", []))
+        np.testing.assert_allclose(a.score_samples(S), b.score_samples(dense), rtol=1e-7)
+        np.testing.assert_allclose(a.transform(S), b.transform(dense), atol=1e-6)
+        np.testing.assert_allclose(a.transform(S[:1]), b.transform(dense[:1]), atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(100, 6), (60, 700)])
+@pytest.mark.parametrize("model", VARIANTS, ids=str)
+@degenerate
+def test_rows_without_weight_are_not_there(shape, model):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(shape[0], 2)) @ rng.normal(size=(2, shape[1])) + rng.normal(size=shape)
+    added, weight = np.full((2, shape[1]), 1e17), np.append([0.0, 0.0], rng.uniform(0.5, 2.0, shape[0]))
+    added[1, 0] = np.nan
+    model = clone(model).set_params(max_iter=20)
+    expected = clone(model).fit(X, sample_weight=weight[2:])
+    assert_same_fit(clone(model).fit(np.vstack([added, X]), sample_weight=weight), expected)
+    if shape == (100, 6):
+        batch = clone(model).partial_fit(np.vstack([added, X]), sample_weight=weight)
+        assert_same_fit(batch, clone(model).partial_fit(X, sample_weight=weight[2:]))
+
+
 @pytest.mark.parametrize("n", [20, 100])
 def test_factor_analysis_with_fewer_rows_than_columns(n, log_likelihood):
     rng = np.random.default_rng(n)

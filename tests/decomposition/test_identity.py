@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
 
 from skentropy._em import run_em
 from skentropy.decomposition import PPCA, FactorAnalysis
@@ -27,6 +28,17 @@ def test_ppca_entropy_sum_is_log_likelihood(load, name, dimensions, solver):
         assert model.entropy_sum_score() == pytest.approx(model.score(X), abs=1e-10, rel=0)
         assert model.lower_bound_ == pytest.approx(model.score(X), abs=1e-10, rel=0)
         assert model.stationarity_gap(X) == pytest.approx(0.0, abs=1e-10)
+
+
+@pytest.mark.parametrize("solver", ["covariance_eigh", "arpack"])
+@pytest.mark.parametrize("h", [61, 62, 63])
+def test_gap_of_ppca_without_noise_is_half_a_nat_for_each_constant_column(load, h, solver):
+    X = load("digits")
+    with pytest.warns(ConvergenceWarning, match="explains the data completely"):
+        model = PPCA(h, solver=solver).fit(X)
+    assert model.lower_bound_ == pytest.approx(model.score(X), rel=1e-9)
+    assert model.stationarity_gap_ == pytest.approx(-1.5, abs=1e-6)
+    assert model.stationarity_gap(X) == pytest.approx(-1.5, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", ["wine", "breast_cancer", "digits"])

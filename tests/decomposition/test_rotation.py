@@ -174,10 +174,55 @@ def test_standard_errors_with_gaps(load):
     X = load("wine_miss_std")
     model = FactorAnalysis(1, tol=1e-13).fit(X)
     errors = model.standard_errors(X)
-    complete = FactorAnalysis(1).fit(np.nan_to_num(X)).standard_errors()
     assert np.isfinite(errors.components).all()
     # Gaps cost information: the mean of a feature seen less often is known less well.
     seen = (~np.isnan(X)).sum(axis=0)
     assert (errors.mean >= 0.97 * np.sqrt(np.diag(model.get_covariance()) / len(X))).all()
     assert (errors.mean <= 1.03 * np.sqrt(np.diag(model.get_covariance()) / seen)).all()
-    assert complete.components.shape == errors.components.shape
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_standard_errors_of_a_heywood_case_take_its_noise_as_known(load):
+    X = load("iris")
+    model = FactorAnalysis(1).fit(X)
+    errors = model.standard_errors()
+    assert list(np.flatnonzero(np.isnan(errors.noise_variance))) == list(model.heywood_) == [2]
+    # The factor is the third feature but for its mean and scale; what is left are regressions on it.
+    others = [0, 1, 3]
+    scatter = len(X) * X[:, 2].var()
+    expected = np.sqrt(model.noise_variance_[others] / scatter) * X[:, 2].std()
+    explained = model.components_[0, others] ** 2 / (2 * len(X))
+    np.testing.assert_allclose(errors.components[0, others], np.sqrt(expected**2 + explained), rtol=1e-3)
+    assert errors.components[0, 2] == pytest.approx(X[:, 2].std() / np.sqrt(2 * len(X)), rel=1e-3)
+    np.testing.assert_allclose(errors.noise_variance[others], model.noise_variance_[others] * np.sqrt(2 / len(X)), rtol=1e-3)
+    np.testing.assert_allclose(errors.mean, X.std(axis=0) / np.sqrt(len(X)), rtol=1e-3)
+
+
+@pytest.mark.parametrize("estimator", [PPCA, FactorAnalysis])
+@pytest.mark.parametrize("noise", [1e-1, 1e-2, 1e-3])
+def test_standard_errors_with_little_noise(estimator, noise):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(500, 1)) + noise * rng.normal(size=(500, 4))
+    model = estimator(1).fit(X)
+    errors = model.standard_errors()
+    # The expected information of the covariance, 1/2 tr(S^-1 dS S^-1 dS), in the loadings and log psi.
+    precision, W = model.get_precision(), model.components_[0]
+    changes = [np.outer(unit, W) + np.outer(W, unit) for unit in np.eye(4)]
+    uniquenesses = model.noise_variance_ * np.eye(4)
+    changes += [uniquenesses] if estimator is PPCA else list(uniquenesses[:, :, np.newaxis] * np.eye(4))
+    products = [precision @ change for change in changes]
+    information = 250 * np.array([[np.trace(a @ b) for b in products] for a in products])
+    expected = np.sqrt(np.diag(np.linalg.inv(information)))
+    np.testing.assert_allclose(errors.components[0], expected[:4], rtol=2e-3)
+    np.testing.assert_allclose(errors.noise_variance / model.noise_variance_, np.squeeze(expected[4:]), rtol=5e-3)
+
+
+@pytest.mark.parametrize("from_rows", [False, True])
+def test_standard_errors_scale_with_the_features(load, from_rows):
+    X, scale = load("wine"), np.logspace(-7, 7, 13)
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    plain, model = FactorAnalysis(2).fit(X).standard_errors(), FactorAnalysis(2).fit(X * scale)
+    scaled = model.standard_errors(X * scale) if from_rows else model.standard_errors()
+    np.testing.assert_allclose(scaled.components / scale, plain.components, rtol=1e-7)
+    np.testing.assert_allclose(scaled.mean / scale, plain.mean, rtol=1e-7)
+    np.testing.assert_allclose(scaled.noise_variance / scale**2, plain.noise_variance, rtol=1e-7)
