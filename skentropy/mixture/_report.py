@@ -39,8 +39,8 @@ def failures(estimator: Any, model: MixtureModel, run: Run) -> Iterator[str]:
     constant = np.flatnonzero(model.family.at_bound(model.family.natural(model.pooled)))
     if constant.size:
         yield (
-            f"{name}: the values are (nearly) all the same in {list_columns(estimator, constant)}; its parameters are held at a "
-            "bound, where the entropy sum is not the ELBO. Leave such columns out."
+            f"{name}: the values are (nearly) all the same in {list_columns(estimator, constant)}; its parameters are held "
+            "at a bound, where the entropy sum is not the ELBO. Leave such columns out."
         )
         at_bound[:, constant] = False
     if at_bound.any():
