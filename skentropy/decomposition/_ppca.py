@@ -52,7 +52,8 @@ class PPCA(LinearGaussianEstimator):
     ----------
     n_components : int, float or "bic", default=2
         Number of components H; or, between 0 and 1, the share of the variance that the components must exceed; or
-        "bic" for the H with the lowest Bayesian information criterion. With H = D the last component is zero.
+        "bic" for the H with the lowest Bayesian information criterion among those that leave some noise: where constant or
+        duplicated columns leave none the likelihood has no bound. With H = D the last component is zero.
     solver : {"auto", "covariance_eigh", "arpack", "randomized", "em"}, default="auto"
         "covariance_eigh" decomposes the covariance, or the Gram matrix of the rows where they are fewer; "arpack" finds
         the leading components by Lanczos iteration from products with the (implicitly centred) data; "randomized" does
