@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
+from sklearn.utils import gen_batches
 
-from .._typing import ArrayLike
+from .._typing import ArrayLike, FloatArray
+
+_OF_FUNCTIONS: dict[Any, Callable[[FloatArray], Any]] = {
+    None: np.zeros_like,
+    np.log: lambda values: -np.log(values),
+    np.log1p: lambda values: -np.log1p(values),
+}
+# Rows of a sparse matrix that are made dense at a time.
+_BATCH = 4096
 
 
 def log_jacobian(transformer: Any, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
@@ -21,8 +32,8 @@ def log_jacobian(transformer: Any, X: ArrayLike, sample_weight: ArrayLike | None
     transformer : fitted transformer, None or "passthrough"
         ``StandardScaler``, ``MinMaxScaler``, ``MaxAbsScaler``, ``RobustScaler``, or a ``FunctionTransformer`` of
         ``numpy.log``, ``numpy.log1p`` or nothing.
-    X : array-like of shape (n_samples, n_features)
-        What goes into the transformer.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        What goes into the transformer. Missing entries (NaN) add nothing, as in the densities of what is observed.
     sample_weight : array-like of shape (n_samples,), default=None
 
     Returns
@@ -43,23 +54,27 @@ def log_jacobian(transformer: Any, X: ArrayLike, sample_weight: ArrayLike | None
     >>> round(log_jacobian(StandardScaler().fit(X * 10), X), 6)
     -2.302585
     """
+    log_slopes = _log_slopes(transformer)
+    rows = X.tocsr() if sparse.issparse(X) else np.asarray(X, dtype=np.float64)
+    log_determinants = []
+    for batch in gen_batches(rows.shape[0], _BATCH):
+        values = rows[batch].toarray() if sparse.issparse(rows) else rows[batch]
+        log_determinants.append(np.where(np.isnan(values), 0.0, log_slopes(values)).sum(axis=1))
+    return float(np.average(np.concatenate(log_determinants), weights=sample_weight))
+
+
+def _log_slopes(transformer: Any) -> Callable[[FloatArray], Any]:
+    """Values -> logarithms of the slopes of a transformer there, entry by entry."""
     if transformer is None or transformer == "passthrough":
-        return 0.0
-    scale: Any = None
+        return np.zeros_like
     if isinstance(transformer, (StandardScaler, RobustScaler, MaxAbsScaler)):
-        scale = 1.0 if transformer.scale_ is None else 1.0 / transformer.scale_
-    elif isinstance(transformer, MinMaxScaler):
         scale = transformer.scale_
-    elif isinstance(transformer, FunctionTransformer):
-        X = np.asarray(X, dtype=np.float64)
-        if transformer.func is None:
-            return 0.0
-        if transformer.func in (np.log, np.log1p):
-            shift = 1.0 if transformer.func is np.log1p else 0.0
-            return float(np.average(-np.log(X + shift).sum(axis=1), weights=sample_weight))
-    if scale is None:
-        raise ValueError(
-            f"The Jacobian of {type(transformer).__name__} is not known here. Its mean log-determinant must be added to the "
-            "log-likelihood of transformed data before it can be compared with that of others."
-        )
-    return float(np.log(np.abs(scale)).sum())
+        return np.zeros_like if scale is None else lambda values: -np.log(scale)
+    if isinstance(transformer, MinMaxScaler):
+        return lambda values: np.log(np.abs(transformer.scale_))
+    if isinstance(transformer, FunctionTransformer) and transformer.func in _OF_FUNCTIONS:
+        return _OF_FUNCTIONS[transformer.func]
+    raise ValueError(
+        f"The Jacobian of {type(transformer).__name__} is not known here. Its mean log-determinant must be added to the "
+        "log-likelihood of transformed data before it can be compared with that of others."
+    )
