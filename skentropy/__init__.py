@@ -1,5 +1,6 @@
 """Latent-variable estimators whose evidence lower bound is, once learning has converged, a sum of entropies."""
 
+from . import _sklearn_models  # noqa: F401, registers scikit-learn's models
 from ._checkpoint import Checkpoint
 from ._reading import RowBlocks
 from .decomposition import PPCA, FactorAnalysis

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 try:
@@ -15,4 +17,16 @@ except ImportError:
             return None
 
 
-__all__ = ["CallbackSupportMixin"]
+@contextmanager
+def subtask(context: Any, caller: Any, estimator: Any, X: Any) -> Iterator[None]:
+    """A fit of an estimator as a task within the fit of its caller, whose callbacks follow it; without context, nothing."""
+    if context is None:
+        yield
+        return
+    with context.propagate_callback_context(estimator):
+        context.call_on_fit_task_begin(estimator=caller, X=X)
+        yield
+    context.call_on_fit_task_end(estimator=caller, X=X)
+
+
+__all__ = ["CallbackSupportMixin", "subtask"]

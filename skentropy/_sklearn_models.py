@@ -5,16 +5,18 @@ from __future__ import annotations
 import numpy as np
 from sklearn.decomposition import PCA, FactorAnalysis
 from sklearn.mixture import GaussianMixture
+from sklearn.utils.validation import check_is_fitted
 
 from ._typing import Array, ArrayLike, FloatArray
 from .decomposition._gaussian import LOG_2PI, LinearGaussian
-from .decomposition._ppca import count_parameters
+from .decomposition._ppca import count_parameters, noise_floor
 from .entropy import EntropySum, entropy_sum, has_discrete_latents, n_parameters
 
 
 @entropy_sum.register
 def _(model: GaussianMixture, X: ArrayLike, sample_weight: ArrayLike | None = None) -> EntropySum:
     """W(39) with Gaussian components; the ridge ``reg_covar`` is a penalty, e / 2 sum_c qbar_c tr(Sigma_c^-1)."""
+    check_is_fitted(model)
     q = model.predict_proba(X)
     share = np.average(q, axis=0, weights=sample_weight)
     root: FloatArray = model.precisions_cholesky_
@@ -56,6 +58,7 @@ def _(model: PCA, X: ArrayLike = None, sample_weight: ArrayLike | None = None) -
     ``PCA`` divides by n - 1, and its noise variance is not the maximum-likelihood one for n < d; both are corrected here, so
     that the entropy sum is the log-likelihood that ``PPCA`` would have, not quite ``PCA.score``.
     """
+    check_is_fitted(model)
     n, d = model.n_samples_, model.n_features_in_
     variance = model.explained_variance_ * (n - 1) / n
     if not len(variance):
@@ -64,6 +67,7 @@ def _(model: PCA, X: ArrayLike = None, sample_weight: ArrayLike | None = None) -
         total = variance[0] / model.explained_variance_ratio_[0]
     h = len(variance)
     noise = (total - variance.sum()) / (d - h) if h < d else variance[-1]
+    noise = max(float(noise), noise_floor(np.array(total / d)))
     lengths = np.sqrt(np.maximum(variance - noise, 0.0))
     loadings = (model.components_ * lengths[:, np.newaxis]).T
     return LinearGaussian.of(model.mean_, loadings, np.full(d, noise)).entropy_sum()
@@ -77,6 +81,7 @@ def _(model: PCA) -> int:
 @entropy_sum.register
 def _(model: FactorAnalysis, X: ArrayLike = None, sample_weight: ArrayLike | None = None) -> EntropySum:
     """W(32) of the parameters as they are: an early stop shows in the gap."""
+    check_is_fitted(model)
     return LinearGaussian.of(model.mean_, model.components_.T, model.noise_variance_).entropy_sum()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from functools import singledispatch
-from typing import Any
+from typing import Any, ClassVar
 
 from ._typing import ArrayLike
 
@@ -57,6 +57,15 @@ class EntropySum:
       = value            -1.600000
     """
 
+    SIGNS: ClassVar[dict[str, int]] = {
+        "posterior": 1,
+        "prior": -1,
+        "hidden": -1,
+        "observable": -1,
+        "base_measure": 1,
+        "penalty": 1,
+    }
+
     posterior: float
     prior: float
     observable: float
@@ -76,11 +85,9 @@ class EntropySum:
 
     def _rows(self) -> list[tuple[str, str, float]]:
         """Sign, name and value of each term that is there, in the order of Eqn. 21."""
-        rows = [("+", "posterior", self.posterior), ("-", "prior", self.prior)]
-        rows += [("-", "hidden", self.hidden)] if self.hidden else []
-        rows += [("-", "observable", self.observable)]
-        rows += [("+", "base measure", self.base_measure)] if self.base_measure else []
-        rows += [("+", "penalty", self.penalty)] if self.penalty else []
+        terms = [(name, sign, getattr(self, name)) for name, sign in self.SIGNS.items()]
+        always = ("posterior", "prior", "observable")
+        rows = [("+" if sign > 0 else "-", name.replace("_", " "), v) for name, sign, v in terms if v or name in always]
         return [*rows, ("=", "value", self.value)]
 
     def __str__(self) -> str:
@@ -96,14 +103,62 @@ class EntropySum:
 
 
 @singledispatch
-def _entropy_sum(model: Any, X: ArrayLike = None, sample_weight: ArrayLike | None = None) -> EntropySum:
-    if hasattr(model, "entropy_sum"):
-        terms: EntropySum = model.entropy_sum(X, sample_weight=sample_weight)
-        return terms
-    raise TypeError(
-        f"There is no entropy sum for {type(model).__name__}. For models of your own use entropy_sum.register on a function "
-        "(model, X, sample_weight=None) -> EntropySum."
-    )
+def entropy_sum(model: Any, X: ArrayLike = None, sample_weight: ArrayLike | None = None) -> EntropySum:
+    """Entropy sum of a fitted model, of this package, of scikit-learn, or registered by ``entropy_sum.register``.
+
+    Parameters
+    ----------
+    model : fitted estimator
+        Any of this package's, or scikit-learn's ``GaussianMixture``, ``PCA`` or ``FactorAnalysis``.
+    X : array-like of shape (n_samples, n_features), default=None
+        The data; None where the model can tell without.
+    sample_weight : array-like of shape (n_samples,), default=None
+
+    Returns
+    -------
+    EntropySum
+
+    Raises
+    ------
+    TypeError
+        If nothing is registered for models of this type.
+
+    Notes
+    -----
+    Only on the training data of a model that has converged is it the ELBO. Of a ``GaussianMixture`` the ridge
+    ``reg_covar`` shows as ``penalty``; an early stop shows in the difference to ``model.score(X)``.
+
+    ``register`` is that of ``functools.singledispatch``. Models of your own take part in ``rank_models`` once a function
+    is registered here and another with ``skentropy.entropy.n_parameters``; ``score_samples``, if they have it, gives
+    their log-likelihood.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.mixture import GaussianMixture
+    >>> from skentropy import entropy_sum
+    >>> X = load_iris().data
+    >>> mixture = GaussianMixture(3, tol=1e-9, max_iter=1000, random_state=0).fit(X)
+    >>> print(round(entropy_sum(mixture, X).value, 5), round(mixture.score(X), 5))
+    -1.20124 -1.20124
+    """
+    check_has_entropy_sum(model)
+    terms: EntropySum = model.entropy_sum(X, sample_weight=sample_weight)
+    return terms
+
+
+def has_entropy_sum(model: Any) -> bool:
+    """Whether there is an entropy sum for a model, fitted or not."""
+    return hasattr(type(model), "entropy_sum") or entropy_sum.dispatch(type(model)) is not entropy_sum.dispatch(object)
+
+
+def check_has_entropy_sum(model: Any) -> None:
+    """Refuse models without an entropy sum."""
+    if not has_entropy_sum(model):
+        raise TypeError(
+            f"There is no entropy sum for {type(model).__name__}. For models of your own use entropy_sum.register on a "
+            "function (model, X, sample_weight=None) -> EntropySum, and skentropy.entropy.n_parameters.register."
+        )
 
 
 @singledispatch
@@ -136,61 +191,3 @@ def has_discrete_latents(model: Any) -> bool:
     bool
     """
     return bool(getattr(model, "_discrete_latents", False))
-
-
-class _Dispatch:
-    """``entropy_sum``, whose functions for scikit-learn's models are imported when first needed."""
-
-    def __call__(self, model: Any, X: ArrayLike = None, sample_weight: ArrayLike | None = None) -> EntropySum:
-        """Entropy sum of a fitted model, of this package, of scikit-learn, or registered by ``register``.
-
-        Parameters
-        ----------
-        model : fitted estimator
-            Any of this package's, or scikit-learn's ``GaussianMixture``, ``PCA`` or ``FactorAnalysis``.
-        X : array-like of shape (n_samples, n_features), default=None
-            The data; None where the model can tell without.
-        sample_weight : array-like of shape (n_samples,), default=None
-
-        Returns
-        -------
-        EntropySum
-
-        Raises
-        ------
-        TypeError
-            If nothing is registered for models of this type.
-
-        Notes
-        -----
-        Only on the training data of a model that has converged is it the ELBO. Of a ``GaussianMixture`` the ridge
-        ``reg_covar`` shows as ``penalty``; an early stop shows in the difference to ``model.score(X)``.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_iris
-        >>> from sklearn.mixture import GaussianMixture
-        >>> from skentropy import entropy_sum
-        >>> X = load_iris().data
-        >>> mixture = GaussianMixture(3, tol=1e-9, max_iter=1000, random_state=0).fit(X)
-        >>> print(round(entropy_sum(mixture, X).value, 5), round(mixture.score(X), 5))
-        -1.20124 -1.20124
-        """
-        return self._function(model)(model, X, sample_weight)
-
-    def register(self, *arguments: Any) -> Any:
-        """Register a function for a type of models, as ``functools.singledispatch`` does."""
-        return _entropy_sum.register(*arguments)
-
-    def knows(self, model: Any) -> bool:
-        """Whether there is an entropy sum for a model, fitted or not."""
-        return hasattr(type(model), "entropy_sum") or self._function(model) is not _entropy_sum.dispatch(object)
-
-    @staticmethod
-    def _function(model: Any) -> Any:
-        from . import _sklearn_models  # noqa: F401
-
-        return _entropy_sum.dispatch(type(model))
-
-
-entropy_sum = _Dispatch()

@@ -250,7 +250,12 @@ class PPCA(LinearGaussianEstimator):
         models = [clone(self).set_params(n_components=int(h), solver="covariance_eigh") for h in n_components]
         first = models[int(np.argmax(n_components))].fit(X, sample_weight=sample_weight)
         if first._moments is None:
-            return [model.set_params(solver=self.solver).fit(X, sample_weight=sample_weight) for model in models]
+            is_by_em = first.entropy_sum_path_ is None
+            for model in models:
+                model.set_params(solver=self.solver)
+                if not (is_by_em and model is first):
+                    model.fit(X, sample_weight=sample_weight)
+            return models
         covariance = MatrixCovariance(first._moments.mean, first._moments.covariance)
         spectrum = covariance.decompose()
         for model in models:

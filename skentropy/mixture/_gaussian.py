@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from sklearn import mixture
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _num_samples
 
 from .._typing import ArrayLike
-from ..entropy import EntropySum, entropy_sum, n_parameters
+from ..entropy import EntropySum, entropy_sum
 
 
 class GaussianMixture(mixture.GaussianMixture):
@@ -18,9 +19,9 @@ class GaussianMixture(mixture.GaussianMixture):
 
         p(x) = \sum_c \pi_c\, N(x; \mu_c, \Sigma_c)
 
-    Fitted and used as ``sklearn.mixture.GaussianMixture``, whose parameters and attributes it has, and nothing else; the
-    methods added are those that all estimators of this package have. Eqn. 39 of [1]_; the ridge ``reg_covar`` has its own
-    term, ``penalty``.
+    Fitted and used as ``sklearn.mixture.GaussianMixture``, whose parameters and attributes it has. Added are
+    ``n_parameters_`` and the methods below, which keep nothing of the fit and so need X. Eqn. 39 of [1]_; the ridge
+    ``reg_covar`` has its own term, ``penalty``.
 
     See Also
     --------
@@ -43,7 +44,7 @@ class GaussianMixture(mixture.GaussianMixture):
     @property
     def n_parameters_(self) -> int:
         """Number of free parameters."""
-        return n_parameters.dispatch(mixture.GaussianMixture)(self)
+        return int(self._n_parameters())
 
     def entropy_sum(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> EntropySum:
         """Entropy sum, term by term, nats per sample.
@@ -58,9 +59,7 @@ class GaussianMixture(mixture.GaussianMixture):
         -------
         EntropySum
         """
-        check_is_fitted(self)
-        function: Any = entropy_sum._function(mixture.GaussianMixture())
-        terms: EntropySum = function(self, X, sample_weight)
+        terms: EntropySum = entropy_sum.dispatch(mixture.GaussianMixture)(self, X, sample_weight)
         return terms
 
     def entropy_sum_score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
@@ -78,8 +77,26 @@ class GaussianMixture(mixture.GaussianMixture):
         """
         return self.entropy_sum(X, sample_weight).value
 
-    def stationarity_gap(self, X: ArrayLike) -> float:
+    def stationarity_gap(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Entropy sum less log-likelihood, signed, nats per sample.
+
+        Parameters
+        ----------
+        X, sample_weight
+            As in ``entropy_sum``.
+
+        Returns
+        -------
+        float
+        """
+        log_likelihood = float(np.average(self.score_samples(X), weights=sample_weight))
+        return self.entropy_sum(X, sample_weight).value - log_likelihood
+
+    def icl(self, X: ArrayLike) -> float:
+        """Integrated completed likelihood of X (Biernacki et al. 2000), in nats; the lower the better.
+
+        The Bayesian information criterion plus twice the posteriors' entropy, which is one of the terms of the entropy
+        sum.
 
         Parameters
         ----------
@@ -89,4 +106,4 @@ class GaussianMixture(mixture.GaussianMixture):
         -------
         float
         """
-        return self.entropy_sum(X).value - float(self.score(X))
+        return float(self.bic(X)) + 2.0 * _num_samples(X) * self.entropy_sum(X).posterior

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import html
-import time
-import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
-from sklearn import get_config
-from sklearn.base import clone, is_classifier, is_regressor
-from sklearn.exceptions import FitFailedWarning, NotFittedError
-from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import _num_samples, check_is_fitted
 
-from .._typing import ArrayLike
-from ..entropy import EntropySum, entropy_sum, has_discrete_latents, n_parameters
-from ._jacobian import log_jacobian
+from ..entropy import EntropySum
 
 Criterion = str | Callable[["RankedModel"], float]
-# A gap of more than this share of the difference to the next model makes a rank uncertain.
+# A gap of more than this share of the difference to the nearest model makes a rank uncertain,
 _GAP_SHARE = 0.1
+# one of as many nats per sample shows in any case that the fit is not at its end, or not to these data,
+_GAP = 0.01
+# and one below this share of the terms is rounding.
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -33,10 +27,10 @@ class RankedModel:
     Attributes
     ----------
     name : str
-    model : fitted estimator, or None if it failed to fit
+    model : fitted estimator, or None if it failed, or was not to be kept
     entropy_sum : EntropySum or None
     log_likelihood : float
-        Mean log-likelihood (ELBO where it is intractable), by the model's own ``score``.
+        Mean log-likelihood (ELBO where it is intractable), by the model itself; NaN if it has no ``score_samples``.
     n_parameters : int
     n_samples : float
         Total weight of the rows.
@@ -48,7 +42,7 @@ class RankedModel:
         Seconds; zero for models that came fitted.
     converged : bool
     error : str
-        What went wrong in fitting, or nothing.
+        What went wrong in fitting or evaluating it, or nothing.
     """
 
     name: str
@@ -98,20 +92,14 @@ class RankedModel:
         """The value of a criterion; higher is better."""
         if self.entropy_sum is None:
             return np.nan
-        value = criterion(self) if callable(criterion) else getattr(self, criterion)
-        if criterion == "icl" and not self.discrete:
-            raise ValueError(
-                f"The integrated completed likelihood is for models with discrete latent variables, and {self.name} has "
-                "continuous ones; rank by 'bic'."
-            )
-        return float(value)
+        return float(criterion(self) if callable(criterion) else getattr(self, criterion))
 
 
 CRITERIA = ("elbo", "bic", "aic", "aicc", "icl")
 
 
 class ModelRanking(Sequence[RankedModel]):
-    """Models ranked by a criterion, best first; models that failed to fit come last.
+    """Models ranked by a criterion, best first; after them those whose criterion is NaN, then those that failed.
 
     Parameters
     ----------
@@ -126,14 +114,15 @@ class ModelRanking(Sequence[RankedModel]):
     values_ : list of float
         The criterion of each, nats per sample; higher is better.
     flags_ : list of str
-        Why a rank is uncertain: "not converged", or "gap" where the entropy sum is further from the log-likelihood than a
-        tenth of the difference to the next model. Empty where nothing is wrong.
+        Why a rank is uncertain: "failed", "not converged", "no likelihood" where the model does not tell its own, or "gap"
+        where the entropy sum is further from the log-likelihood than 0.01 nats per sample, or than a tenth of the
+        difference to the nearest model (unless that is rounding). Empty where nothing is wrong.
     """
 
     def __init__(self, rows: Sequence[RankedModel], criterion: Criterion = "bic") -> None:
         self.criterion = criterion
         values = [row.criterion(criterion) for row in rows]
-        order = sorted(range(len(rows)), key=lambda i: -np.inf if np.isnan(values[i]) else values[i], reverse=True)
+        order = sorted(range(len(rows)), key=lambda i: (bool(rows[i].error), bool(np.isnan(values[i])), -values[i]))
         self._rows = [rows[i] for i in order]
         self.values_ = [values[i] for i in order]
         self.flags_ = [self._flag(rank) for rank in range(len(rows))]
@@ -144,9 +133,13 @@ class ModelRanking(Sequence[RankedModel]):
             return "failed"
         if not row.converged:
             return "not converged"
+        if np.isnan(row.gap):
+            return "no likelihood"
+        assert row.entropy_sum is not None
         neighbours = [self.values_[i] for i in (rank - 1, rank + 1) if 0 <= i < len(self.values_)]
         distances = [abs(value - self.values_[rank]) for value in neighbours if np.isfinite(value)]
-        return "gap" if distances and abs(row.gap) > _GAP_SHARE * min(distances) else ""
+        allowed = max(min([_GAP, *(_GAP_SHARE * distance for distance in distances)]), _ROUNDING * row.entropy_sum.magnitude)
+        return "gap" if abs(row.gap) > allowed else ""
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -155,14 +148,22 @@ class ModelRanking(Sequence[RankedModel]):
         return self._rows[rank]
 
     @property
+    def best_row(self) -> RankedModel:
+        """The first row, if there is any with a value."""
+        first = self._rows[0]
+        if first.error:
+            raise ValueError(f"None of the {len(self)} models could be fitted; the first failed with: {first.error}")
+        if np.isnan(self.values_[0]):
+            raise ValueError(f"None of the {len(self)} models has a value of {self.criterion_name} that is a number.")
+        return first
+
+    @property
     def best_(self) -> Any:
-        if self._rows[0].error:
-            raise ValueError(f"None of the {len(self)} models could be fitted; the first failed with: {self._rows[0].error}")
-        return self._rows[0].model
+        return self.best_row.model
 
     @property
     def best_name_(self) -> str:
-        return self._rows[0].name
+        return self.best_row.name
 
     @property
     def criterion_name(self) -> str:
@@ -171,9 +172,8 @@ class ModelRanking(Sequence[RankedModel]):
 
     def to_dict(self) -> dict[str, list[Any]]:
         """The table by columns."""
-        names = ("posterior", "prior", "hidden", "observable", "base_measure", "penalty")
         columns: dict[str, list[Any]] = {"model": [row.name for row in self._rows], self.criterion_name: self.values_}
-        for name in names:
+        for name in EntropySum.SIGNS:
             columns[name] = [np.nan if row.entropy_sum is None else getattr(row.entropy_sum, name) for row in self._rows]
         for name in ("log_jacobian", "elbo", "log_likelihood", "gap", "n_parameters", "bic", "aic", "aicc", "icl"):
             columns.setdefault(name, [getattr(row, name) for row in self._rows])
@@ -192,7 +192,7 @@ class ModelRanking(Sequence[RankedModel]):
         """Header and cells of the table that is printed, without terms that no model has."""
         terms = [
             name
-            for name in ("posterior", "prior", "hidden", "observable", "base_measure", "penalty")
+            for name in EntropySum.SIGNS
             if any(row.entropy_sum is not None and getattr(row.entropy_sum, name) for row in self._rows)
         ]
         header = ["model", self.criterion_name, *(term.replace("_", " ") for term in terms)]
@@ -200,7 +200,7 @@ class ModelRanking(Sequence[RankedModel]):
         cells = []
         for row, value, flag in zip(self._rows, self.values_, self.flags_, strict=True):
             if row.entropy_sum is None:
-                cells.append([row.name, *[""] * (len(header) - 2), f"failed: {row.error}"])
+                cells.append([row.name, *[""] * (len(header) - 2), f"failed: {row.error.splitlines()[0]}"])
                 continue
             numbers = [value, *(getattr(row.entropy_sum, term) for term in terms), row.log_likelihood]
             cells.append(
@@ -250,209 +250,3 @@ class ModelRanking(Sequence[RankedModel]):
         from ..inspection import ModelRankingDisplay
 
         return ModelRankingDisplay.from_ranking(self, ax=ax)
-
-
-def rank_models(
-    models: Sequence[Any] | Mapping[str, Any],
-    X: ArrayLike,
-    criterion: Criterion = "bic",
-    *,
-    sample_weight: ArrayLike | None = None,
-    n_jobs: int | None = None,
-    change_of_variables: str = "refuse",
-) -> ModelRanking:
-    r"""Rank models of any class by the closed form of their ELBO, each fitted once on all of X.
-
-    The criteria are the entropy sum, in nats per sample, and its penalised forms; higher is better. The default penalises,
-    since an unpenalised ELBO of training data grows with every parameter.
-
-    Parameters
-    ----------
-    models : sequence of estimators or pipelines, or dict of them with names
-        Fitted ones are taken as they are; they must have been fitted to X. Others are cloned and fitted.
-    X : array-like of shape (n_samples, n_features)
-    criterion : {"elbo", "bic", "aic", "aicc", "icl"} or callable, default="bic"
-        With k parameters, n samples and entropy sum E: "elbo" is E, "bic" :math:`E - k \log n / 2n`, "aic"
-        :math:`E - k / n`, "aicc" :math:`E - k / (n - k - 1)`, "icl" the BIC less the entropy of the posteriors, for models
-        with discrete latent
-        variables. A callable takes a ``RankedModel``.
-    sample_weight : array-like of shape (n_samples,), default=None
-    n_jobs : int or None, default=None
-        Models that are fitted at a time, by joblib.
-    change_of_variables : {"refuse", "correct"}, default="refuse"
-        Densities of differently transformed data are not comparable. "refuse" raises an error if pipelines transform the
-        data differently; "correct" adds the log-Jacobian of the transformers (see ``log_jacobian``), so that all are
-        densities of X.
-
-    Returns
-    -------
-    ModelRanking
-
-    Raises
-    ------
-    TypeError
-        If a model has no entropy sum, or is supervised.
-    ValueError
-        If there are no models, or they were fitted to different data or transformations of them.
-
-    Warns
-    -----
-    FitFailedWarning
-        If a model cannot be fitted; it stays in the table, with its error.
-
-    Notes
-    -----
-    A probability of counts and a density of real numbers are not comparable either, which nothing here can detect.
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_wine
-    >>> from skentropy import PPCA, FactorAnalysis, rank_models
-    >>> X = load_wine().data
-    >>> ranking = rank_models([PPCA(2), FactorAnalysis(2), FactorAnalysis(3)], X)
-    >>> ranking.best_name_
-    'FactorAnalysis(n_components=3)'
-    """
-    if not callable(criterion) and criterion not in CRITERIA:
-        raise ValueError(f"criterion must be one of {', '.join(map(repr, CRITERIA))} or callable, got {criterion!r}.")
-    if change_of_variables not in ("refuse", "correct"):
-        raise ValueError(f"change_of_variables must be 'refuse' or 'correct', got {change_of_variables!r}.")
-    if isinstance(models, Mapping):
-        named = list(models.items())
-    else:
-        named = list(zip(unique_names([short_name(model) for model in models]), models, strict=True))
-    if not named:
-        raise ValueError("There are no models to rank.")
-    for _, model in named:
-        check_model(model)
-    correct = change_of_variables == "correct"
-    if not correct:
-        check_same_transformation(named)
-    rows = Parallel(n_jobs=n_jobs)(
-        delayed(assess)(name, model, X, sample_weight, refit=not is_fitted(model), correct=correct) for name, model in named
-    )
-    return ModelRanking(rows, criterion)
-
-
-def final_step(model: Any) -> Any:
-    """The model itself, or the last step of a pipeline."""
-    return model.steps[-1][1] if isinstance(model, Pipeline) else model
-
-
-def transformers(model: Any) -> list[Any]:
-    """The steps before it."""
-    return [step for _, step in model.steps[:-1] if step not in (None, "passthrough")] if isinstance(model, Pipeline) else []
-
-
-def check_model(model: Any) -> None:
-    """Refuse what cannot be ranked."""
-    last = final_step(model)
-    if not hasattr(last, "fit"):
-        raise TypeError(f"Models to rank must be estimators, but got {model!r}.")
-    if is_classifier(last) or is_regressor(last):
-        raise TypeError(f"{type(last).__name__} is supervised; only generative models of X have an entropy sum.")
-    if not entropy_sum.knows(last):
-        raise TypeError(
-            f"There is no entropy sum for {type(last).__name__}. For models of your own use entropy_sum.register "
-            "on a function (model, X, sample_weight=None) -> EntropySum."
-        )
-
-
-def check_same_transformation(named: Sequence[tuple[str, Any]]) -> None:
-    """Refuse pipelines that transform the data differently."""
-    first = [repr(step) for step in transformers(named[0][1])]
-    for name, model in named[1:]:
-        if [repr(step) for step in transformers(model)] != first:
-            raise ValueError(
-                f"{named[0][0]} and {name} transform the data differently, and densities of different variables are not "
-                "comparable: log p(x) = log p(T(x)) + log |det dT/dx|. Transform alike, or set "
-                "change_of_variables='correct'."
-            )
-
-
-def is_fitted(model: Any) -> bool:
-    """Whether a model has been fitted."""
-    try:
-        check_is_fitted(final_step(model))
-    except NotFittedError:
-        return False
-    return True
-
-
-def assess(
-    name: str,
-    model: Any,
-    X: ArrayLike,
-    sample_weight: ArrayLike | None,
-    *,
-    refit: bool,
-    correct: bool = False,
-    raise_error: bool = False,
-) -> RankedModel:
-    """Fit a model if need be, and evaluate it on the data that it was fitted to."""
-    seconds = 0.0
-    if refit:
-        model = clone(model)
-        start = time.perf_counter()
-        try:
-            fit(model, X, sample_weight)
-        except Exception as error:
-            if raise_error:
-                raise
-            warnings.warn(f"{name} could not be fitted: {error}", FitFailedWarning, stacklevel=2)
-            return RankedModel(name, None, None, error=f"{type(error).__name__}: {error}")
-        seconds = time.perf_counter() - start
-    return replace(evaluate(name, model, X, sample_weight, correct=correct), fit_time=seconds)
-
-
-def fit(model: Any, X: ArrayLike, sample_weight: ArrayLike | None) -> Any:
-    """Fit, with weights where there are any."""
-    if sample_weight is None:
-        return model.fit(X)
-    routed = get_config()["enable_metadata_routing"] or not isinstance(model, Pipeline)
-    name = "sample_weight" if routed else f"{model.steps[-1][0]}__sample_weight"
-    return model.fit(X, **{name: sample_weight})
-
-
-def evaluate(
-    name: str, model: Any, X: ArrayLike, sample_weight: ArrayLike | None = None, *, correct: bool = False
-) -> RankedModel:
-    """What a fitted model says of data."""
-    jacobian = 0.0
-    for transformer in transformers(model):
-        jacobian += log_jacobian(transformer, X, sample_weight) if correct else 0.0
-        X = transformer.transform(X)
-    last = final_step(model)
-    expected, given = getattr(last, "n_features_in_", None), getattr(X, "shape", (0, None))[1]
-    if expected is not None and given is not None and expected != given:
-        raise ValueError(
-            f"{name} was fitted to {expected} features, but X has {given}; models of other data cannot be ranked."
-        )
-    terms = entropy_sum(last, X, sample_weight)
-    options = {} if sample_weight is None else {"sample_weight": sample_weight}
-    return RankedModel(
-        name=name,
-        model=model,
-        entropy_sum=terms,
-        log_likelihood=float(last.score(X, **options)) + jacobian,
-        n_parameters=n_parameters(last),
-        n_samples=float(_num_samples(X) if sample_weight is None else np.sum(sample_weight)),
-        log_jacobian=jacobian,
-        discrete=has_discrete_latents(last),
-        converged=bool(getattr(last, "converged_", True)),
-    )
-
-
-def short_name(model: Any) -> str:
-    """A model's representation on one line."""
-    return " ".join(repr(model).split())
-
-
-def unique_names(names: Sequence[str]) -> list[str]:
-    """Names with a number where they recur."""
-    counts: dict[str, int] = {}
-    unique = []
-    for name in names:
-        counts[name] = counts.get(name, 0) + 1
-        unique.append(name if counts[name] == 1 else f"{name} #{counts[name]}")
-    return unique

@@ -7,11 +7,11 @@ from typing import Any
 from sklearn.base import BaseEstimator
 
 from .._typing import ArrayLike
-from ._ranking import evaluate
+from ._assessment import evaluate, steps_of
 
 
 class ClosedFormScorer(BaseEstimator):
-    """A scorer ``(estimator, X, y=None, sample_weight=None) -> float`` that looks inside pipelines.
+    """A scorer ``(estimator, X, y=None, sample_weight=None) -> float`` that looks inside pipelines and searches.
 
     ``entropy_sum_scorer`` gives the entropy sum, ``stationarity_gap_scorer`` minus the absolute stationarity gap; nats per
     sample, higher is better.
@@ -56,8 +56,14 @@ class ClosedFormScorer(BaseEstimator):
         -------
         float
         """
-        row = evaluate(type(estimator).__name__, estimator, X, sample_weight)
-        return row.elbo if self.quantity == "entropy_sum" else -abs(row.gap)
+        if self.quantity not in ("entropy_sum", "stationarity_gap"):
+            raise ValueError(f"quantity must be 'entropy_sum' or 'stationarity_gap', got {self.quantity!r}.")
+        *transformers, model = steps_of(estimator)
+        for transformer in transformers:
+            X = transformer.transform(X)
+        evaluation = evaluate(model, X, sample_weight)
+        value = evaluation.entropy_sum.value
+        return value if self.quantity == "entropy_sum" else -abs(value - evaluation.elbo)
 
 
 entropy_sum_scorer = ClosedFormScorer()

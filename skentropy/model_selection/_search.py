@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.ma import MaskedArray
 from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, clone
@@ -18,11 +16,13 @@ from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, indexable
+from sklearn.utils.validation import check_is_fitted
 
-from .._typing import Array, ArrayLike
-from ..decomposition import PPCA
-from ._ranking import CRITERIA, ModelRanking, RankedModel, assess, check_model, evaluate
+from .._callbacks import CallbackSupportMixin
+from .._typing import ArrayLike
+from ..entropy import EntropySum
+from ._assessment import assess_all, check_models, short_name
+from ._ranking import CRITERIA, Criterion, ModelRanking, RankedModel
 
 
 def _best_has(method: str) -> Any:
@@ -34,11 +34,11 @@ def _best_has(method: str) -> Any:
     return check
 
 
-class EntropySumSearch(MetaEstimatorMixin, BaseEstimator):
+class EntropySumSearch(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
     """Choose parameters by the closed form of the ELBO: ``GridSearchCV`` with one fit a candidate and no folds.
 
-    Every candidate is fitted once to all data and ranked as by ``rank_models``. For ``PPCA`` all numbers of components come
-    from one eigendecomposition.
+    Every candidate is fitted once to all data and ranked as by ``rank_models``; a ``PPCA`` that is no step of a pipeline is
+    fitted with all numbers of components from one eigendecomposition.
 
     Parameters
     ----------
@@ -51,9 +51,12 @@ class EntropySumSearch(MetaEstimatorMixin, BaseEstimator):
     n_jobs : int or None, default=None
         Candidates that are fitted at a time, by joblib.
     refit : bool, default=True
-        Keep the best model, as ``best_estimator_``; it has been fitted to all data already.
+        Keep the best model, as ``best_estimator_``, and the others in ``ranking_``; they have been fitted to all data
+        already. False keeps none.
     error_score : "raise" or float, default=nan
-        What a candidate is worth that cannot be fitted.
+        The ``score`` in ``results_`` of a candidate that cannot be fitted; it ranks last in any case.
+    change_of_variables : {"refuse", "correct"}, default="refuse"
+        As for ``rank_models``: what to do about candidates that transform the data differently.
 
     Attributes
     ----------
@@ -90,6 +93,7 @@ class EntropySumSearch(MetaEstimatorMixin, BaseEstimator):
         "n_jobs": [None, Integral],
         "refit": ["boolean"],
         "error_score": [StrOptions({"raise"}), Real],
+        "change_of_variables": [StrOptions({"refuse", "correct"})],
     }
 
     def __init__(
@@ -101,6 +105,7 @@ class EntropySumSearch(MetaEstimatorMixin, BaseEstimator):
         n_jobs: int | None = None,
         refit: bool = True,
         error_score: str | float = np.nan,
+        change_of_variables: str = "refuse",
     ) -> None:
         self.estimator = estimator
         self.param_grid = param_grid
@@ -108,6 +113,7 @@ class EntropySumSearch(MetaEstimatorMixin, BaseEstimator):
         self.n_jobs = n_jobs
         self.refit = refit
         self.error_score = error_score
+        self.change_of_variables = change_of_variables
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: ArrayLike, y: Any = None, **params: Any) -> Self:
@@ -118,7 +124,8 @@ class EntropySumSearch(MetaEstimatorMixin, BaseEstimator):
         X : array-like of shape (n_samples, n_features)
         y : Ignored
         **params
-            ``sample_weight``, or whatever metadata the estimator's ``fit`` requests.
+            What the estimator's ``fit`` takes of each row: ``sample_weight``, ``exposure``, or, with metadata routing,
+            whatever it requests. Without routing ``sample_weight`` is that of a pipeline's last step.
 
         Returns
         -------
@@ -127,73 +134,62 @@ class EntropySumSearch(MetaEstimatorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If there are no candidates, or none of them can be fitted.
+            If there are no candidates, none of them can be fitted, or they transform the data differently.
         TypeError
             If a model has no entropy sum, or is supervised.
         """
-        (X,) = indexable(X)
+        for name in ("best_estimator_", "n_features_in_", "feature_names_in_"):
+            self.__dict__.pop(name, None)
         candidates = list(ParameterGrid(self.param_grid))
         if not candidates:
             raise ValueError("param_grid has no candidates.")
         if get_config()["enable_metadata_routing"]:
             params = process_routing(self, "fit", **params).estimator.fit
-        weight = params.pop("sample_weight", None)
-        if params:
-            raise TypeError(f"{type(self).__name__}.fit takes no {', '.join(params)}.")
         models = [clone(self.estimator).set_params(**clone(candidate, safe=False)) for candidate in candidates]
-        for model in models:
-            check_model(model)
         names = [
-            ", ".join(f"{name}={value!r}" for name, value in candidate.items()) or "default" for candidate in candidates
+            ", ".join(f"{name}={short_name(value)}" for name, value in candidate.items()) or "default"
+            for candidate in candidates
         ]
-        rows = self._path(names, models, X, weight)
-        if rows is None:
-            rows = Parallel(n_jobs=self.n_jobs)(
-                delayed(assess)(name, model, X, weight, refit=True, raise_error=self.error_score == "raise")
-                for name, model in zip(names, models, strict=True)
-            )
-        if all(row.error for row in rows):
-            raise ValueError(f"None of the {len(rows)} candidates could be fitted; the first failed with: {rows[0].error}")
-        self.ranking_ = ModelRanking(rows, self.criterion)
-        worst = np.nan if self.error_score == "raise" else self.error_score
-        scores = np.array([worst if row.error else row.criterion(self.criterion) for row in rows], dtype=np.float64)
-        self.results_ = _results(candidates, rows, scores)
-        self.best_index_ = int(np.nanargmax(scores))
+        named = list(zip(names, models, strict=True))
+        check_models(named, self.criterion, self.change_of_variables)
+        context = self._init_callback_context(max_subtasks=len(models), sequential_subtasks=False)
+        if context is not None:
+            context.call_on_fit_task_begin(estimator=self, X=X, y=y)
+        rows = assess_all(
+            named,
+            X,
+            params,
+            n_jobs=self.n_jobs,
+            correct=self.change_of_variables == "correct",
+            raise_error=self.error_score == "raise",
+            caller=self,
+            context=context,
+        )
+        best = ModelRanking(rows, self.criterion).best_row
+        self.best_index_ = next(index for index, row in enumerate(rows) if row is best)
         self.best_params_ = candidates[self.best_index_]
-        self.best_score_ = float(scores[self.best_index_])
-        best = rows[self.best_index_].model
-        if self.refit:
-            self.best_estimator_ = best
+        self.best_score_ = best.criterion(self.criterion)
+        self.results_ = _results(candidates, rows, self.criterion, self.error_score)
         for name in ("n_features_in_", "feature_names_in_"):
-            if hasattr(best, name):
-                setattr(self, name, getattr(best, name))
+            if hasattr(best.model, name):
+                setattr(self, name, getattr(best.model, name))
+        if self.refit:
+            self.best_estimator_ = best.model
+        else:
+            rows = [replace(row, model=None) for row in rows]
+        self.ranking_ = ModelRanking(rows, self.criterion)
+        if context is not None:
+            context.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
 
-    @staticmethod
-    def _path(names: list[str], models: list[Any], X: Any, weight: Any) -> list[RankedModel] | None:
-        """All candidates from one eigendecomposition, if they are PPCAs that differ in their number of components only."""
-        if not all(type(model) is PPCA for model in models):
-            return None
-        others = [{k: v for k, v in model.get_params().items() if k != "n_components"} for model in models]
-        sizes = [model.n_components for model in models]
-        if any(other != others[0] for other in others) or not all(isinstance(size, Integral) for size in sizes):
-            return None
-        start = time.perf_counter()
-        fitted = models[0].fit_path(X, sizes, sample_weight=weight) if len(models) > 1 else None
-        if fitted is None:
-            return None
-        seconds = (time.perf_counter() - start) / len(models)
-        rows = (evaluate(name, model, X, weight) for name, model in zip(names, fitted, strict=True))
-        return [replace(row, fit_time=seconds) for row in rows]
-
     def get_metadata_routing(self) -> MetadataRouter:
-        """How metadata are handed on: those of ``fit`` to the estimator's.
+        """How metadata are handed on: those of ``fit`` and ``score`` to the estimator's.
 
         Returns
         -------
         MetadataRouter
         """
-        mapping = MethodMapping().add(caller="fit", callee="fit")
+        mapping = MethodMapping().add(caller="fit", callee="fit").add(caller="score", callee="score")
         return MetadataRouter(owner=self).add(estimator=self.estimator, method_mapping=mapping)
 
     def _best(self) -> Any:
@@ -217,10 +213,12 @@ class EntropySumSearch(MetaEstimatorMixin, BaseEstimator):
         -------
         float
         """
+        if get_config()["enable_metadata_routing"]:
+            params = process_routing(self, "score", **params).estimator.score
         return float(self._best().score(X, **params))
 
     @available_if(_best_has("score_samples"))
-    def score_samples(self, X: ArrayLike) -> Array:
+    def score_samples(self, X: ArrayLike) -> Any:
         """``score_samples`` of the best model.
 
         Parameters
@@ -231,10 +229,10 @@ class EntropySumSearch(MetaEstimatorMixin, BaseEstimator):
         -------
         ndarray of shape (n_samples,)
         """
-        return np.asarray(self._best().score_samples(X))
+        return self._best().score_samples(X)
 
     @available_if(_best_has("predict"))
-    def predict(self, X: ArrayLike) -> Array:
+    def predict(self, X: ArrayLike) -> Any:
         """``predict`` of the best model.
 
         Parameters
@@ -245,10 +243,10 @@ class EntropySumSearch(MetaEstimatorMixin, BaseEstimator):
         -------
         ndarray of shape (n_samples,)
         """
-        return np.asarray(self._best().predict(X))
+        return self._best().predict(X)
 
     @available_if(_best_has("predict_proba"))
-    def predict_proba(self, X: ArrayLike) -> Array:
+    def predict_proba(self, X: ArrayLike) -> Any:
         """``predict_proba`` of the best model.
 
         Parameters
@@ -259,7 +257,7 @@ class EntropySumSearch(MetaEstimatorMixin, BaseEstimator):
         -------
         ndarray of shape (n_samples, n_components)
         """
-        return np.asarray(self._best().predict_proba(X))
+        return self._best().predict_proba(X)
 
     @available_if(_best_has("transform"))
     def transform(self, X: ArrayLike) -> Any:
@@ -317,7 +315,9 @@ class EntropySumSearch(MetaEstimatorMixin, BaseEstimator):
         return tags
 
 
-def _results(candidates: list[dict[str, Any]], rows: list[RankedModel], scores: Array) -> dict[str, Any]:
+def _results(
+    candidates: list[dict[str, Any]], rows: list[RankedModel], criterion: Criterion, error_score: Any
+) -> dict[str, Any]:
     """The table by columns, in the candidates' order."""
     results: dict[str, Any] = {"params": candidates}
     for name in sorted({name for candidate in candidates for name in candidate}):
@@ -326,12 +326,11 @@ def _results(candidates: list[dict[str, Any]], rows: list[RankedModel], scores: 
             if name in candidate:
                 column[index] = candidate[name]
         results[f"param_{name}"] = column
-    results["score"] = scores
-    results["rank_score"] = np.array(
-        [1 + int((scores > score).sum()) if not np.isnan(score) else len(scores) for score in scores]
-    )
+    values = np.array([row.criterion(criterion) for row in rows])
+    results["score"] = np.array([error_score if row.error else value for row, value in zip(rows, values, strict=True)])
+    results["rank_score"] = np.array([len(rows) if np.isnan(value) else 1 + int((values > value).sum()) for value in values])
     for name in ("fit_time", "elbo", "log_likelihood", "gap", "n_parameters", "converged", "error"):
         results[name] = np.array([getattr(row, name) for row in rows])
-    for name in ("posterior", "prior", "hidden", "observable", "base_measure", "penalty"):
+    for name in EntropySum.SIGNS:
         results[name] = np.array([np.nan if row.entropy_sum is None else getattr(row.entropy_sum, name) for row in rows])
     return results

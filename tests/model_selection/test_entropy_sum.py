@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -11,11 +13,12 @@ from sklearn.base import BaseEstimator
 from sklearn.datasets import load_digits, load_iris, load_wine
 from sklearn.decomposition import PCA
 from sklearn.decomposition import FactorAnalysis as SklearnFactorAnalysis
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LinearRegression
 from sklearn.mixture import GaussianMixture as SklearnGaussianMixture
 
 from skentropy import PPCA, EntropySum, FactorAnalysis, GaussianMixture, PoissonMixture, entropy_sum
-from skentropy.entropy import has_discrete_latents, n_parameters
+from skentropy.entropy import has_discrete_latents, has_entropy_sum, n_parameters
 
 X = load_iris().data
 
@@ -49,6 +52,10 @@ def test_gaussian_mixtures(covariance_type: str, ridge: float) -> None:
     assert entropy_sum(ours, X) == terms
     assert ours.entropy_sum_score(X) == terms.value
     assert abs(ours.stationarity_gap(X)) < 1e-9
+    assert ours.stationarity_gap(X, np.arange(len(X))) == pytest.approx(
+        ours.stationarity_gap(np.repeat(X, np.arange(len(X)), axis=0))
+    )
+    assert ours.icl(X) == pytest.approx(ours.bic(X) + 2 * len(X) * terms.posterior)
     assert ours.n_parameters_ == n_parameters(model)
 
 
@@ -73,6 +80,13 @@ def test_pca_is_corrected(data: Any, h: int, solver: str) -> None:
     assert entropy_sum(pca).value == pytest.approx(ppca.entropy_sum_score(), rel=1e-6)
     assert n_parameters(pca) == ppca.n_parameters_
     assert not has_discrete_latents(pca)
+
+
+def test_pca_with_nothing_left_for_the_noise() -> None:
+    few = np.random.RandomState(0).normal(size=(10, 20))
+    with pytest.warns(ConvergenceWarning, match="explains the data completely"):
+        ppca = PPCA(10).fit(few)
+    assert entropy_sum(PCA().fit(few)).value == pytest.approx(ppca.entropy_sum_score(), rel=1e-6)
 
 
 def test_factor_analysis() -> None:
@@ -104,4 +118,23 @@ def test_own_models_and_those_of_users() -> None:
         return EntropySum(1.0, 2.0, 3.0)
 
     assert entropy_sum(Mine(), X).value == -4.0
-    assert entropy_sum.knows(Mine())
+    assert has_entropy_sum(Mine())
+
+
+def test_scikit_learns_models_are_known_from_the_start() -> None:
+    code = """
+import warnings; warnings.simplefilter("ignore")
+import numpy as np, sklearn.mixture
+from skentropy import GaussianMixture
+from skentropy.entropy import has_discrete_latents, n_parameters
+X = np.random.RandomState(0).normal(size=(50, 2))
+assert has_discrete_latents(sklearn.mixture.GaussianMixture())
+assert GaussianMixture(2).fit(X).n_parameters_ == n_parameters(sklearn.mixture.GaussianMixture(2).fit(X)) == 11
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("model", [PCA(), SklearnFactorAnalysis(), SklearnGaussianMixture(), GaussianMixture(), PPCA()])
+def test_unfitted_models(model: Any) -> None:
+    with pytest.raises(NotFittedError):
+        entropy_sum(model, X)

@@ -8,28 +8,41 @@ from typing import Any
 import numpy as np
 import pytest
 import sklearn
+from scipy import sparse
 from sklearn.base import BaseEstimator, clone
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_iris, load_wine
 from sklearn.decomposition import PCA
-from sklearn.exceptions import FitFailedWarning
+from sklearn.decomposition import FactorAnalysis as SklearnFactorAnalysis
+from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.mixture import GaussianMixture
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, QuantileTransformer, RobustScaler, StandardScaler
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MaxAbsScaler,
+    MinMaxScaler,
+    QuantileTransformer,
+    RobustScaler,
+    StandardScaler,
+)
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skentropy import (
     PPCA,
+    EntropySum,
     EntropySumSearch,
     ExponentialFamilyMixture,
     FactorAnalysis,
     GammaMixture,
     PoissonMixture,
+    entropy_sum,
     entropy_sum_scorer,
     rank_models,
 )
+from skentropy import GaussianMixture as OwnGaussianMixture
+from skentropy.entropy import n_parameters
 from skentropy.model_selection import log_jacobian, stationarity_gap_scorer
 
 WINE = load_wine().data
@@ -137,7 +150,30 @@ def test_changes_of_variables() -> None:
     assert ranking[0].elbo == pytest.approx(ranking[1].elbo, abs=1e-5)
     with pytest.raises(ValueError, match="QuantileTransformer is not known"):
         log_jacobian(QuantileTransformer(), X)
-    assert log_jacobian(FunctionTransformer(np.log1p), X) == pytest.approx(-np.log(X + 1).sum(axis=1).mean())
+    weight = np.random.RandomState(0).uniform(size=len(X))
+    each = -np.log(X + 1).sum(axis=1)
+    for rows in (X, sparse.csr_matrix(X)):
+        assert log_jacobian(FunctionTransformer(np.log1p), rows) == pytest.approx(each.mean())
+        assert log_jacobian(FunctionTransformer(np.log1p), rows, weight) == pytest.approx(each @ weight / weight.sum())
+    assert log_jacobian(MaxAbsScaler().fit(X), sparse.csr_matrix(X)) == pytest.approx(-np.log(X.max(axis=0)).sum())
+    assert log_jacobian("passthrough", X) == log_jacobian(StandardScaler(with_std=False).fit(X), X) == 0.0
+
+
+def test_changes_of_variables_of_what_is_observed() -> None:
+    X = np.abs(WINE[:, 5:9]) + 0.5
+    X[np.random.RandomState(0).uniform(size=X.shape) < 0.3] = np.nan
+    X = X[~np.isnan(X).all(axis=1)]
+    weight = np.random.RandomState(1).uniform(0.5, 2.0, size=len(X))
+    models = {
+        "plain": FactorAnalysis(1, tol=1e-11),
+        "scaled": make_pipeline(StandardScaler(), FactorAnalysis(1, tol=1e-11)),
+        "log normal": ExponentialFamilyMixture("log_normal", 1),
+        "log": make_pipeline(FunctionTransformer(np.log), ExponentialFamilyMixture("gaussian", 1)),
+    }
+    ranking = rank_models(models, X, sample_weight=weight, change_of_variables="correct")
+    elbo = {row.name: row.elbo for row in ranking}
+    assert elbo["plain"] == pytest.approx(elbo["scaled"], abs=1e-6)
+    assert elbo["log normal"] == pytest.approx(elbo["log"], abs=1e-6)
 
 
 class Breaks(PPCA):
@@ -172,6 +208,131 @@ def test_what_is_refused_and_what_fails() -> None:
         assert rank_models([PoissonMixture(2, max_iter=1, tol=0.0, random_state=0)], X).flags_ == ["not converged"]
 
 
+def test_other_data_are_refused() -> None:
+    X = WINE / WINE.std(axis=0)
+    scaled = make_pipeline(StandardScaler(), GaussianMixture(2, random_state=0))
+    for model in (PPCA(2), FactorAnalysis(2), PCA(2), SklearnFactorAnalysis(2), GaussianMixture(2, random_state=0), scaled):
+        assert len(rank_models([clone(model).fit(X), PPCA(1)], X, change_of_variables="correct")) == 2
+        with pytest.raises(ValueError, match="fitted to other data than X"):
+            rank_models([clone(model).fit(X / 100), PPCA(1)], X, change_of_variables="correct")
+    with pytest.raises(ValueError, match="fitted to other data than X"):
+        rank_models([PPCA(2).fit(X, sample_weight=np.arange(len(X)))], X)
+    # What has not converged, or was never fitted to anything, has only its gap to show.
+    with pytest.warns(ConvergenceWarning):
+        early = GaussianMixture(2, max_iter=2, init_params="random", random_state=0).fit(X)
+    stopped = SklearnFactorAnalysis(3, max_iter=2)
+    with pytest.warns(ConvergenceWarning):
+        ranking = rank_models([early, stopped], X)
+    assert ranking.flags_ == ["not converged"] * 2
+    made = PoissonMixture.from_parameters([0.5, 0.5], [[1.0, 2.0, 3.0], [2.0, 3.0, 4.0]])
+    assert rank_models([made], counts()).flags_ == ["gap"]
+
+
+def test_weights_of_models_that_score_without() -> None:
+    X, weight = WINE / WINE.std(axis=0), np.random.RandomState(0).randint(0, 3, size=len(WINE))
+    copies = np.repeat(X, weight, axis=0)
+    for model in (GaussianMixture(2, random_state=0), OwnGaussianMixture(2, random_state=0), PCA(2)):
+        model.fit(X)
+        (row,) = rank_models([model], X, sample_weight=weight)
+        assert row.log_likelihood == pytest.approx(model.score(copies), rel=1e-12)
+        assert row.n_samples == len(copies)
+        assert entropy_sum_scorer(model, X, sample_weight=weight) == pytest.approx(row.elbo, rel=1e-12)
+
+
+def test_models_of_users() -> None:
+    class Mine(BaseEstimator):
+        def fit(self, X: Any) -> Any:
+            self.mean_ = X.mean(axis=0)
+            return self
+
+    @entropy_sum.register(Mine)
+    def _(model: Any, X: Any, sample_weight: Any = None) -> EntropySum:
+        return EntropySum(1.0, 2.0, 3.0)
+
+    assert entropy_sum_scorer(Mine().fit(WINE), WINE) == -4.0
+    with pytest.warns(FitFailedWarning, match=r"n_parameters\.register"):
+        rank_models([Mine()], WINE)
+    n_parameters.register(Mine)(lambda model: 2)
+    ranking = rank_models([Mine()], WINE)
+    assert ranking[0].aic == -4.0 - 2 / len(WINE)
+    assert ranking.flags_ == ["no likelihood"]
+
+
+def test_what_cannot_be_evaluated_stays_in_the_table() -> None:
+    X = np.random.RandomState(0).normal(size=(10, 20))
+    with pytest.warns(FitFailedWarning, match="not known here"):
+        ranking = rank_models(
+            [make_pipeline(QuantileTransformer(n_quantiles=5), PPCA(2)), PPCA(2)], X, change_of_variables="correct"
+        )
+    assert ranking.best_name_ == "PPCA()"
+    with pytest.warns(FitFailedWarning, match="500"):
+        ranking = rank_models([PoissonMixture(500), PPCA(3)], counts(10), criterion="aicc")
+    assert ranking.best_name_ == "PPCA(n_components=3)"
+    assert ranking.values_[0] == -np.inf
+    with pytest.warns(FitFailedWarning):
+        ranking = rank_models([Breaks()], X)
+    with pytest.raises(ValueError, match="on purpose"):
+        ranking.best_name_  # noqa: B018
+    ranking = rank_models([PPCA(2)], X, criterion=lambda row: np.nan)
+    with pytest.raises(ValueError, match="that is a number"):
+        ranking.best_  # noqa: B018
+    with pytest.raises(TypeError, match="several estimators, in a list or a dict, but got PPCA"):
+        rank_models(PPCA(), X)  # type: ignore[arg-type]
+    with pytest.warns(FitFailedWarning, match="Expected 2D array"):
+        assert len(str(rank_models([PPCA(2).fit(X)], X[:, 0])).splitlines()) == 3
+
+
+def test_pipelines_in_pipelines_and_searches() -> None:
+    search = EntropySumSearch(PPCA(), {"n_components": [1, 2]}, error_score="raise")
+    nested = make_pipeline(StandardScaler(), make_pipeline("passthrough", MinMaxScaler(), search))
+    plain = rank_models([make_pipeline(StandardScaler(), MinMaxScaler(), PPCA(2))], WINE)
+    assert rank_models([nested], WINE)[0].elbo == pytest.approx(plain[0].elbo, rel=1e-12)
+    nested.fit(WINE)
+    assert entropy_sum_scorer(nested, WINE) == pytest.approx(plain[0].elbo, rel=1e-12)
+    scores = cross_validate(search, WINE, scoring=entropy_sum_scorer, cv=3, error_score="raise")["test_score"]
+    assert np.isfinite(scores).all()
+    weight = np.random.RandomState(0).randint(1, 3, size=len(WINE))
+    (weighted,) = rank_models([clone(nested).set_params(standardscaler="passthrough")], WINE, sample_weight=weight)
+    copied = rank_models([make_pipeline(MinMaxScaler().fit(WINE), PPCA(2))], np.repeat(WINE, weight, axis=0))
+    assert weighted.elbo == pytest.approx(copied[0].elbo, rel=1e-9)
+
+
+def test_models_of_one_kind_share_a_decomposition(monkeypatch: Any) -> None:
+    calls, fit = [], PPCA.fit
+
+    def counted(self: Any, *arguments: Any, **options: Any) -> Any:
+        calls.append(self.n_components)
+        return fit(self, *arguments, **options)
+
+    monkeypatch.setattr(PPCA, "fit", counted)
+    models = [*map(PPCA, range(1, 5)), PPCA(2, solver="em", tol=1e-6), PPCA("bic"), FactorAnalysis(1)]
+    ranking = rank_models(models, WINE / WINE.std(axis=0))
+    assert sorted(map(str, calls)) == ["2", "4", "bic"]
+    assert ranking.best_.n_components == "bic"
+    calls.clear()
+    gaps = np.where(np.random.RandomState(0).uniform(size=WINE.shape) < 0.1, np.nan, WINE / WINE.std(axis=0))
+    rank_models([PPCA(1, tol=1e-6), PPCA(2, tol=1e-6)], gaps)
+    assert sorted(calls) == [1, 2]
+
+
+def test_models_are_left_alone_and_errors_raise_nothing_in_workers() -> None:
+    X = WINE / WINE.std(axis=0)
+    models = [PPCA(1), Breaks()]
+    with pytest.warns(FitFailedWarning, match="on purpose"):
+        ranking = rank_models(models, X, n_jobs=2)
+    assert ranking.flags_ == ["", "failed"]
+    assert not hasattr(models[0], "components_")
+    weight = np.random.RandomState(0).randint(0, 3, size=len(X))
+    with sklearn.config_context(enable_metadata_routing=True):
+        scaler = StandardScaler().set_fit_request(sample_weight=True)
+        pipelines = [make_pipeline(scaler, PPCA(k).set_fit_request(sample_weight=True)) for k in (1, 2)]
+        serial, parallel = (rank_models(pipelines, X, sample_weight=weight, n_jobs=n_jobs) for n_jobs in (1, 2))
+    assert [row.error for row in parallel] == ["", ""]
+    np.testing.assert_array_equal(serial.values_, parallel.values_)
+    copied = rank_models([make_pipeline(StandardScaler(), PPCA(k)) for k in (1, 2)], np.repeat(X, weight, axis=0))
+    np.testing.assert_allclose(serial.values_, copied.values_, rtol=1e-9)
+
+
 # Search.
 
 
@@ -198,7 +359,9 @@ def test_search_has_the_interface_of_grid_search() -> None:
     weighted = clone(search).fit(X, sample_weight=weight)
     copied = clone(search).fit(np.repeat(X, weight, axis=0))
     np.testing.assert_allclose(weighted.results_["score"], copied.results_["score"], rtol=1e-9)
-    bare = clone(search).set_params(refit=False).fit(X)
+    bare = clone(search).fit(X).set_params(refit=False).fit(np.column_stack([X, X[::-1, 2]]))
+    assert bare.n_features_in_ == 4
+    assert [row.model for row in bare.ranking_] == [None] * 3
     assert not hasattr(bare, "best_estimator_")
     assert not hasattr(bare, "predict")
     assert bare.best_params_ == search.best_params_
@@ -251,6 +414,10 @@ def test_the_path_of_ppca_is_what_each_fit_gives(weight: Any) -> None:
     np.testing.assert_allclose(search.results_["elbo"], expected, rtol=1e-12)
 
 
+def _hundredth(X: Any) -> Any:
+    return X / 100
+
+
 def test_search_refuses_and_reports() -> None:
     X = counts()
     with pytest.raises(ValueError, match="no candidates"):
@@ -264,10 +431,29 @@ def test_search_refuses_and_reports() -> None:
         search = EntropySumSearch(PoissonMixture(random_state=0), grid).fit(X)
     assert search.best_params_ == {"n_components": 2}
     assert np.isnan(search.results_["score"][1])
+    with pytest.warns(FitFailedWarning, match="500"):
+        search = EntropySumSearch(PPCA(), {"n_components": [1, 500, 2]}, error_score=0.0).fit(X)
+    assert search.best_params_ == {"n_components": 1}
+    assert search.results_["score"][1] == 0.0 > search.best_score_
+    assert search.results_["rank_score"].tolist() == [1, 3, 2]
+    assert EntropySumSearch(PPCA(solver="em"), {"n_components": [1, 2]}).fit(X).best_params_ == {"n_components": 1}
+    with pytest.raises(ValueError, match="that is a number"):
+        EntropySumSearch(PPCA(), {"n_components": [1, 2]}, criterion=lambda row: np.nan).fit(X)
+    with pytest.raises(ValueError, match="discrete latent"):
+        EntropySumSearch(PPCA(), {"n_components": [1, 2]}, criterion="icl").fit(X)
+    scalers = {"s": ["passthrough", StandardScaler(), FunctionTransformer(_hundredth)]}
+    pipeline = Pipeline([("s", StandardScaler()), ("m", PPCA(2))])
+    with pytest.raises(ValueError, match="transform the data differently"):
+        EntropySumSearch(pipeline, scalers).fit(X)
+    del scalers["s"][2]
+    corrected = EntropySumSearch(pipeline, scalers, change_of_variables="correct").fit(X)
+    assert corrected.best_params_["s"] is scalers["s"][1]
+    plain = EntropySumSearch(PPCA(), {"n_components": [2]}).fit(X)
+    assert corrected.results_["elbo"][0] == pytest.approx(plain.results_["elbo"][0])
     assert "500" in search.results_["error"][1]
     with pytest.raises(ValueError, match="500"):
         EntropySumSearch(PoissonMixture(random_state=0), grid, error_score="raise").fit(X)
-    with pytest.warns(FitFailedWarning), pytest.raises(ValueError, match="None of the 1 candidates"):
+    with pytest.warns(FitFailedWarning), pytest.raises(ValueError, match="None of the 1 models"):
         EntropySumSearch(PoissonMixture(), {"n_components": [500]}).fit(X)
 
 
@@ -320,9 +506,8 @@ def test_scorers() -> None:
         assert np.isfinite(routed.best_score_)
 
 
-def test_estimators_without_parameters_are_named_alike() -> None:
-    class Nameless(BaseEstimator):
-        pass
-
-    ranking = rank_models([PPCA(1), PPCA(1)], counts())
+def test_models_of_one_name_get_numbers() -> None:
+    ranking = rank_models((PPCA(1) for _ in range(2)), counts())
     assert sorted(row.name for row in ranking) == ["PPCA(n_components=1)", "PPCA(n_components=1) #2"]
+    # That they tie is no reason for doubt.
+    assert ranking.flags_ == ["", ""]

@@ -1,0 +1,98 @@
+"""Models of any class side by side, each fitted once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sklearn.base import clone
+
+from .._typing import ArrayLike
+from ._assessment import assess_all, check_models, check_same_data, check_same_features, is_fitted, short_name, unique_names
+from ._ranking import CRITERIA, Criterion, ModelRanking
+
+
+def rank_models(
+    models: Iterable[Any] | Mapping[str, Any],
+    X: ArrayLike,
+    criterion: Criterion = "bic",
+    *,
+    sample_weight: ArrayLike | None = None,
+    n_jobs: int | None = None,
+    change_of_variables: str = "refuse",
+) -> ModelRanking:
+    r"""Rank models of any class by the closed form of their ELBO, each fitted once on all of X.
+
+    The criteria are the entropy sum, in nats per sample, and its penalised forms; higher is better. The default penalises,
+    since an unpenalised ELBO of training data grows with every parameter.
+
+    Parameters
+    ----------
+    models : iterable of estimators or pipelines, or dict of them with names
+        Fitted ones are taken as they are; they must have been fitted to X. Others are cloned and fitted; ``PPCA`` of
+        several numbers of components, outside of pipelines, from one eigendecomposition. A search is ranked by the best
+        model that it finds.
+    X : array-like of shape (n_samples, n_features)
+    criterion : {"elbo", "bic", "aic", "aicc", "icl"} or callable, default="bic"
+        With k parameters, n samples and entropy sum E: "elbo" is E, "bic" :math:`E - k \log n / 2n`, "aic"
+        :math:`E - k / n`, "aicc" :math:`E - k / (n - k - 1)`, "icl" the BIC less the entropy of the posteriors, for models
+        with discrete latent variables. A callable takes a ``RankedModel``.
+    sample_weight : array-like of shape (n_samples,), default=None
+    n_jobs : int or None, default=None
+        Models that are fitted at a time, by joblib.
+    change_of_variables : {"refuse", "correct"}, default="refuse"
+        Densities of differently transformed data are not comparable. "refuse" raises an error if pipelines transform the
+        data differently; "correct" adds the log-Jacobian of the transformers (see ``log_jacobian``), so that all are
+        densities of X.
+
+    Returns
+    -------
+    ModelRanking
+
+    Raises
+    ------
+    TypeError
+        If a model has no entropy sum, or is supervised.
+    ValueError
+        If there are no models, or they were fitted to different data or transformations of them.
+
+    Warns
+    -----
+    FitFailedWarning
+        If a model cannot be fitted or evaluated; it stays in the table, with its error.
+
+    Notes
+    -----
+    A probability of counts and a density of real numbers are not comparable either, which nothing here can detect.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from skentropy import PPCA, FactorAnalysis, rank_models
+    >>> X = load_wine().data
+    >>> ranking = rank_models([PPCA(2), FactorAnalysis(2), FactorAnalysis(3)], X)
+    >>> ranking.best_name_
+    'FactorAnalysis(n_components=3)'
+    """
+    if not callable(criterion) and criterion not in CRITERIA:
+        raise ValueError(f"criterion must be one of {', '.join(map(repr, CRITERIA))} or callable, got {criterion!r}.")
+    if not isinstance(models, Iterable):
+        raise TypeError(f"models must be several estimators, in a list or a dict, but got {short_name(models)}.")
+    if isinstance(models, Mapping):
+        named = list(models.items())
+    else:
+        models = list(models)
+        named = list(zip(unique_names([short_name(model) for model in models]), models, strict=True))
+    if not named:
+        raise ValueError("There are no models to rank.")
+    check_models(named, criterion, change_of_variables)
+    came_fitted = {name for name, model in named if is_fitted(model)}
+    for name, model in named:
+        if name in came_fitted:
+            check_same_features(name, model, X)
+    named = [(name, model if name in came_fitted else clone(model)) for name, model in named]
+    rows = assess_all(named, X, {"sample_weight": sample_weight}, n_jobs=n_jobs, correct=change_of_variables == "correct")
+    for row in rows:
+        if row.name in came_fitted and not row.error:
+            check_same_data(row, X, sample_weight)
+    return ModelRanking(rows, criterion)
