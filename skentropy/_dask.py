@@ -32,9 +32,11 @@ class DaskRows(Source):
         is_frame = hasattr(X, "to_dask_array")
         if is_frame:
             reader.check_names(estimator, X._meta, reset=reset)
-            n_features, dtypes = len(X.columns), [np.dtype(np.float64) if t.kind not in "fiub" else t for t in X.dtypes]
-            blocks, lengths, meta = X.to_delayed(), [math.nan] * X.npartitions, None
-            dtype = np.result_type(*dtypes)
+            n_features, meta = len(X.columns), None
+            blocks, lengths = X.to_delayed(), [math.nan] * X.npartitions
+            # As in check_array: what is no number of NumPy's, nullable or Arrow's, becomes double precision.
+            are_numbers = [isinstance(dtype, np.dtype) and dtype.kind in "fiub" for dtype in X.dtypes]
+            dtype = np.result_type(*X.dtypes) if all(are_numbers) else np.dtype(np.float64)
         else:
             if X.ndim != 2:
                 raise ValueError(f"Expected a Dask array of two dimensions, but got {X.ndim}.")
@@ -101,8 +103,10 @@ def _beside(values: Any, lengths: list[float], name: str) -> list[Any]:
     if not is_dask(values):
         if any(math.isnan(length) for length in lengths):
             raise ValueError(f"X has chunks of unknown size, so {name} must be a Dask array with the same partitions.")
-        values = da.from_array(np.asarray(values), chunks=(tuple(lengths),))
-    parts = list(np.ravel(values.to_delayed()))
+        # Sent once, to be where the rows are, not with every pass.
+        values = da.from_array(np.asarray(values), chunks=(tuple(lengths),)).persist()
+    # Optimised graphs would name what is persisted without keeping it.
+    parts = list(np.ravel(values.to_delayed(optimize_graph=False)))
     if len(parts) != len(lengths):
         raise ValueError(f"X has {len(lengths)} partitions of rows, but {name} has {len(parts)}; give both the same ones.")
     return parts

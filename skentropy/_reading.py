@@ -72,7 +72,9 @@ class Reader:
                 f"Found {source.totals.n_rows} sample(s) while a minimum of {min_samples} is required by "
                 f"{type(estimator).__name__}."
             )
-        if source.totals.weight == 0.0:
+        # Without weights there is no pass over the rows for their sum.
+        is_weighted = sample_weight is not None or isinstance(X, RowBlocks)
+        if is_weighted and source.totals.weight == 0.0:
             raise ValueError("All of sample_weight is zero; at least one row must have a positive weight.")
         return source
 
@@ -175,6 +177,7 @@ class StreamedRows(Source):
         self.dtype = result_dtype(getattr(X, "dtype", None))
 
     def _parts(self) -> Iterator[Rows]:
+        part, found = -1, False
         for part, (X, weight, exposure) in enumerate(self._blocks):
             if _num_features(X) != self.n_features:
                 raise ValueError(
@@ -182,7 +185,15 @@ class StreamedRows(Source):
                 )
             rows = self._reader.read_part(X, weight, exposure, part)
             if rows is not None:
+                found = True
                 yield rows
+        if part < 0:
+            raise ValueError(
+                "The function that RowBlocks was given returned an exhausted iterator in a later pass over the rows; it "
+                "must return a new one each time."
+            )
+        if not found:
+            raise ValueError("X has no rows.")
 
     def sum(self, function: Callable[[Block], Statistics], pool: ThreadPoolExecutor | None = None) -> Statistics:
         result: Statistics = total(rows.sum(function, pool) for rows in self._parts())

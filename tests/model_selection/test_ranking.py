@@ -468,6 +468,42 @@ def test_metadata_are_routed() -> None:
         with pytest.raises(ValueError, match="sample_weight"):
             refusing.fit(X, sample_weight=weight)
 
+        alias = PPCA().set_fit_request(sample_weight="copies").set_score_request(sample_weight=True)
+        pipeline = Pipeline([("same", FunctionTransformer()), ("model", alias)])
+        aliased = EntropySumSearch(pipeline, {"model__n_components": [1, 2]}).fit(X, copies=weight)
+        copied = EntropySumSearch(PPCA(), {"n_components": [1, 2]}).fit(np.repeat(X, weight, axis=0))
+        np.testing.assert_allclose(aliased.results_["score"], copied.results_["score"], rtol=1e-9)
+        outer = Pipeline([("search", aliased)])
+        assert outer.score(X, sample_weight=weight) == pytest.approx(copied.results_["log_likelihood"].max(), rel=1e-9)
+
+
+def test_metadata_without_routing() -> None:
+    X, rng = counts(), np.random.RandomState(0)
+    weight, exposure = rng.randint(1, 3, size=400), rng.uniform(0.5, 2.0, size=400)
+    pipeline = Pipeline([("same", FunctionTransformer()), ("model", PPCA())])
+    grid = {"model__n_components": [1, 2]}
+    copied = EntropySumSearch(pipeline, grid).fit(np.repeat(X, weight, axis=0))
+    for name in ("sample_weight", "model__sample_weight"):
+        weighted = EntropySumSearch(pipeline, grid).fit(X, **{name: weight})
+        np.testing.assert_allclose(weighted.results_["score"], copied.results_["score"], rtol=1e-9)
+    exposed = EntropySumSearch(PoissonMixture(), {"n_components": [1]}).fit(X, exposure=exposure)
+    single = PoissonMixture(1).fit(X, exposure=exposure)
+    assert exposed.results_["elbo"][0] == pytest.approx(single.entropy_sum_.value, rel=1e-12)
+    assert exposed.results_["log_likelihood"][0] == pytest.approx(single.lower_bound_, rel=1e-12)
+    with pytest.warns(FitFailedWarning, match="exposure"), pytest.raises(ValueError, match="exposure"):
+        EntropySumSearch(PPCA(), {"n_components": [1]}).fit(X, exposure=exposure)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_callbacks_follow_the_candidates(n_jobs: int, capsys: Any) -> None:
+    callback = pytest.importorskip("sklearn.callback", reason="scikit-learn has callbacks from version 1.9")
+    search = EntropySumSearch(PoissonMixture(tol=1e-2, random_state=0), {"n_components": [1, 2]}, n_jobs=n_jobs)
+    search.set_callbacks(callback.ProgressBar()).fit(counts())
+    printed = capsys.readouterr().out
+    assert "EntropySumSearch - fit" in printed
+    assert printed.count("EntropySumSearch - candidate | PoissonMixture - fit") >= 2
+    assert not hasattr(search.best_estimator_, "_skl_callbacks")
+
 
 @pytest.mark.filterwarnings("ignore")
 @parametrize_with_checks(
