@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
+import textwrap
+from dataclasses import replace
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
+from scipy import sparse
 from scipy.special import entr
 from sklearn.utils.validation import check_is_fitted
 
+from .._blocks import Block
 from .._typing import Array, ArrayLike
+from ..decomposition._base import LinearGaussianEstimator
+from ..decomposition._gaussian import LinearGaussian, unique_rows
 from ..entropy import EntropySum
 
-_TERMS = [
-    ("posterior", 1.0),
-    ("prior", -1.0),
-    ("hidden", -1.0),
-    ("observable", -1.0),
-    ("base_measure", 1.0),
-    ("penalty", 1.0),
-]
+# Inches: of a character and a line of tick labels, and of axes that can be read. Longer labels take several lines.
+_CHARACTER, _LINE, _AXES = 0.085, 0.25, (4.5, 3.5)
+_WRAP = 60
+# Below the axes and their label, in the legend's font size.
+_BELOW = {"fontsize": "small", "loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "borderaxespad": 4.5}
+# A gap below this share of the terms is rounding.
+_ROUNDING = 1e-12
 
 
-def _axes(ax: Any) -> tuple[Any, Any]:
-    """Axes to draw in, and their figure."""
+def _axes(ax: Any, labels: list[str] | None = None) -> tuple[Any, Any]:
+    """Axes to draw in, and their figure, which if it is new has room for labels beside the axes."""
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
         raise ImportError("Drawing needs matplotlib; install it by pip install 'skentropy[plot]'.") from error
-    ax = plt.subplots(layout="constrained")[1] if ax is None else ax
+    if ax is None:
+        lines = [line for label in labels or [] for line in label.splitlines()]
+        size = (_AXES[0] + _CHARACTER * max(map(len, lines), default=0), max(_AXES[1], 1.5 + _LINE * len(lines)))
+        ax = plt.subplots(layout="constrained", figsize=size if lines else None)[1]
     return ax, ax.figure
 
 
@@ -40,16 +49,21 @@ class EntropyDecompositionDisplay:
         One for each step.
     lower_bounds : list of float
         The ELBO after each step, nats per sample.
+    gap : float
+        The stationarity gap of the fitted model, for the title. That of a step, which is drawn, is between the entropy sum
+        of its posteriors and the ELBO after it.
     name : str
 
     Attributes
     ----------
     ax_ : matplotlib axes
+    gap_ax_ : matplotlib axes or None
+        Of the absolute gap, with a logarithmic scale on the right; None if all are rounding.
     figure_ : matplotlib figure
     """
 
-    def __init__(self, *, entropy_sums: list[EntropySum], lower_bounds: list[float], name: str = "") -> None:
-        self.entropy_sums, self.lower_bounds, self.name = entropy_sums, lower_bounds, name
+    def __init__(self, *, entropy_sums: list[EntropySum], lower_bounds: list[float], gap: float, name: str = "") -> None:
+        self.entropy_sums, self.lower_bounds, self.gap, self.name = entropy_sums, lower_bounds, gap, name
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, ax: Any = None) -> Self:
@@ -58,17 +72,27 @@ class EntropyDecompositionDisplay:
         Parameters
         ----------
         estimator : fitted estimator
-            With ``entropy_sums_``, or at least ``entropy_sum_``.
+            With ``entropy_sums_``; one that took no steps is drawn as it is.
         ax : matplotlib axes, default=None
 
         Returns
         -------
         EntropyDecompositionDisplay
+
+        Raises
+        ------
+        TypeError
+            If the estimator keeps no entropy sum of its fit.
         """
-        check_is_fitted(estimator, "entropy_sum_")
-        sums = list(getattr(estimator, "entropy_sums_", [estimator.entropy_sum_]))
-        bounds = list(estimator.lower_bounds_)[-len(sums) :]
-        return cls(entropy_sums=sums, lower_bounds=bounds, name=type(estimator).__name__).plot(ax)
+        check_is_fitted(estimator)
+        if not hasattr(estimator, "entropy_sum_"):
+            raise TypeError(f"This {type(estimator).__name__} keeps no entropy sums of its fit; there is nothing to draw.")
+        return cls(
+            entropy_sums=list(estimator.entropy_sums_) or [estimator.entropy_sum_],
+            lower_bounds=list(estimator.lower_bounds_) or [estimator.lower_bound_],
+            gap=estimator.stationarity_gap_,
+            name=type(estimator).__name__,
+        ).plot(ax)
 
     def plot(self, ax: Any = None) -> Self:
         """Draw.
@@ -83,24 +107,34 @@ class EntropyDecompositionDisplay:
         """
         self.ax_, self.figure_ = _axes(ax)
         steps = np.arange(1, len(self.entropy_sums) + 1)
-        values = {name: sign * np.array([getattr(s, name) for s in self.entropy_sums]) for name, sign in _TERMS}
         above, below = np.zeros(len(steps)), np.zeros(len(steps))
-        for index, (name, sign) in enumerate(_TERMS):
-            term = values[name]
+        for index, (name, sign) in enumerate(EntropySum.SIGNS.items()):
+            term = sign * np.array([getattr(terms, name) for terms in self.entropy_sums])
             if not term.any():
                 continue
             base = np.where(term >= 0, above, below)
             label = f"{'+' if sign > 0 else '-'} {name.replace('_', ' ')}"
             self.ax_.bar(steps, term, 1.0, base, label=label, color=f"C{index}", alpha=0.6, linewidth=0)
             above, below = above + np.maximum(term, 0.0), below + np.minimum(term, 0.0)
-        self.ax_.plot(steps, [s.value for s in self.entropy_sums], "k-", label="entropy sum")
-        self.ax_.plot(steps, self.lower_bounds, "k:", linewidth=2.5, label="ELBO")
+        values = np.array([terms.value for terms in self.entropy_sums])
+        self.ax_.plot(steps, values, "k.-", markersize=3, label="entropy sum")
+        self.ax_.plot(steps, self.lower_bounds, "k.:", linewidth=2.5, label="ELBO")
         self.ax_.axhline(0.0, color="0.5", linewidth=0.8)
-        gap = self.entropy_sums[-1].value - self.lower_bounds[-1]
-        self.ax_.set(xlabel="EM step", ylabel="nats per sample", title=f"{self.name}: last gap {gap:.1e}".lstrip(": "))
+        self.ax_.set(xlabel="EM step", ylabel="nats per sample", title=f"{self.name}: gap {self.gap:.1e}".lstrip(": "))
         self.ax_.set_xlim(0.5, len(steps) + 0.5)
-        self.ax_.legend(fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
+        self.ax_.xaxis.get_major_locator().set_params(integer=True)
+        self._plot_gap(steps, np.abs(values - self.lower_bounds))
+        lines = [line for ax in (self.ax_, self.gap_ax_) if ax is not None for line in ax.get_legend_handles_labels()[0]]
+        self.ax_.legend(handles=lines, ncols=4, **_BELOW)
         return self
+
+    def _plot_gap(self, steps: Array, gaps: Array) -> None:
+        self.gap_ax_ = None
+        is_rounding = gaps <= _ROUNDING * np.array([terms.magnitude for terms in self.entropy_sums])
+        if not is_rounding.all():
+            self.gap_ax_ = self.ax_.twinx()
+            self.gap_ax_.plot(steps, np.where(is_rounding, np.nan, gaps), color="C9", marker=".", label="|gap| (right)")
+            self.gap_ax_.set(ylabel="|gap|, nats per sample", yscale="log")
 
 
 class ModelRankingDisplay:
@@ -160,16 +194,17 @@ class ModelRankingDisplay:
         -------
         self : object
         """
-        self.ax_, self.figure_ = _axes(ax)
+        flagged = [f"{name}  ({flag})" if flag else name for name, flag in zip(self.names, self.flags, strict=True)]
+        labels = [textwrap.fill(label, _WRAP) for label in flagged]
+        self.ax_, self.figure_ = _axes(ax, labels)
         places = np.arange(len(self.names))
         self.ax_.hlines(places, self.values, self.elbos, color="0.75", linewidth=2, label="penalty", zorder=1)
         self.ax_.scatter(self.elbos, places, color="C0", marker="|", s=80, label="entropy sum", zorder=2)
         self.ax_.scatter(self.values, places, color="C1", label=self.criterion, zorder=2)
-        labels = [f"{name}  ({flag})" if flag else name for name, flag in zip(self.names, self.flags, strict=True)]
         self.ax_.set_yticks(places, labels)
         self.ax_.invert_yaxis()
         self.ax_.set(xlabel="nats per sample", title=f"ranked by {self.criterion}, higher is better")
-        self.ax_.legend(fontsize="small", loc="best")
+        self.ax_.legend(ncols=3, **_BELOW)
         return self
 
 
@@ -222,7 +257,7 @@ class LatentInformationDisplay:
         -------
         self : object
         """
-        self.ax_, self.figure_ = _axes(ax)
+        self.ax_, self.figure_ = _axes(ax, self.names)
         places = np.arange(len(self.names))
         self.ax_.barh(places, self.information)
         self.ax_.set_yticks(places, self.names)
@@ -238,11 +273,13 @@ def latent_information(estimator: Any, X: ArrayLike) -> Array:
     ----------
     estimator : fitted estimator
     X : array-like of shape (n_samples, n_features)
+        Missing entries (NaN) tell nothing.
 
     Returns
     -------
     ndarray of shape (n_units,)
     """
+    check_is_fitted(estimator)
     if hasattr(estimator, "predict_proba"):
         return np.asarray(_binary(estimator.weights_) - _binary(estimator.predict_proba(X)).mean(axis=0))
     if hasattr(estimator, "prior_"):
@@ -250,9 +287,21 @@ def latent_information(estimator: Any, X: ArrayLike) -> Array:
         # Below the top layer the prior is the marginal one, for which the posteriors' mean stands.
         priors = np.concatenate([means.mean(axis=0)[: means.shape[1] - len(estimator.prior_)], estimator.prior_])
         return np.asarray(_binary(priors) - _binary(means).mean(axis=0))
-    if hasattr(estimator, "posterior_covariance_"):
-        return np.asarray(-0.5 * np.log(np.diag(estimator.posterior_covariance_)))
+    if isinstance(estimator, LinearGaussianEstimator):
+        log_variances = estimator._map_rows(partial(_log_posterior_variances, estimator._parameters()), X)
+        return np.asarray(-0.5 * log_variances.mean(axis=0))
     raise TypeError(f"The latent variables of {type(estimator).__name__} are not known here.")
+
+
+def _log_posterior_variances(parameters: LinearGaussian, block: Block) -> Array:
+    """Logarithms of the latent variables' variances given what is observed of each row, (n, k); of the prior they are 0."""
+    X = np.zeros(block.X.shape) if sparse.issparse(block.X) else block.X  # sparse rows are complete
+    patterns, index = unique_rows(~np.isnan(X))
+    given = [
+        replace(parameters, mean=parameters.mean[o], loadings=parameters.loadings[o], noise=parameters.noise[o])
+        for o in patterns
+    ]
+    return np.log([np.diag(model.posterior_covariance) for model in given]).reshape(-1, parameters.shape[1])[index]
 
 
 def _binary(p: Array) -> Array:

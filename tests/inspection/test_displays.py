@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import pairwise
 from typing import Any
 
 import matplotlib
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn.datasets import load_digits, load_wine
+from sklearn.exceptions import NotFittedError
 
-from skentropy import PPCA, FactorAnalysis, PoissonMixture, SigmoidBeliefNet, rank_models
+from skentropy import PPCA, FactorAnalysis, GaussianMixture, PoissonMixture, SigmoidBeliefNet, rank_models
 from skentropy.inspection import EntropyDecompositionDisplay, LatentInformationDisplay, ModelRankingDisplay
 from skentropy.inspection._displays import latent_information
 
 matplotlib.use("Agg")
 WINE = load_wine().data / load_wine().data.std(axis=0)
+
+
+def binary_entropy(p: Any) -> Any:
+    return -(p * np.log(np.maximum(p, 1e-300)) + (1 - p) * np.log(np.maximum(1 - p, 1e-300)))
 
 
 @pytest.fixture(autouse=True)
@@ -39,12 +46,37 @@ def test_decomposition() -> None:
     assert sum(bar.get_height() for bar in bars) == pytest.approx(sum(s.value for s in model.entropy_sums_), rel=1e-9)
     line = next(line for line in display.ax_.lines if line.get_label() == "ELBO")
     np.testing.assert_array_equal(line.get_ydata(), model.lower_bounds_)
+    sums = [terms.value for terms in model.entropy_sums_]
+    line = next(line for line in display.ax_.lines if line.get_label() == "entropy sum")
+    np.testing.assert_array_equal(line.get_ydata(), sums)
+    assert f"{model.stationarity_gap_:.1e}" in display.ax_.get_title()
+    (gaps,) = display.gap_ax_.lines
+    expected = np.abs(np.subtract(sums, model.lower_bounds_))
+    drawn = ~np.isnan(gaps.get_ydata())
+    assert drawn.any()
+    np.testing.assert_allclose(gaps.get_ydata()[drawn], expected[drawn])
+    assert (expected[~drawn] < 1e-9).all()
+    assert "|gap|" in display.gap_ax_.get_ylabel()
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots()
     again = EntropyDecompositionDisplay.from_estimator(PPCA(2).fit(WINE), ax=axes)
     assert again.ax_ is axes
     assert again.figure_ is figure
+    assert again.gap_ax_ is None
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_decomposition_of_fits_without_steps() -> None:
+    counts = load_digits().data[:300, 10:13]
+    model = PoissonMixture(2, max_iter=0, random_state=0).fit(counts)
+    display = EntropyDecompositionDisplay.from_estimator(model)
+    assert display.lower_bounds == [model.lower_bound_]
+    assert display.entropy_sums == [model.entropy_sum_]
+    with pytest.raises(TypeError, match="GaussianMixture keeps no entropy sums"):
+        EntropyDecompositionDisplay.from_estimator(GaussianMixture(2, random_state=0).fit(WINE))
+    with pytest.raises(NotFittedError):
+        EntropyDecompositionDisplay.from_estimator(PoissonMixture())
 
 
 def test_ranking() -> None:
@@ -52,6 +84,23 @@ def test_ranking() -> None:
     display = ranking.plot()
     assert isinstance(display, ModelRankingDisplay)
     assert [label.get_text().split("  (")[0] for label in display.ax_.get_yticklabels()] == [row.name for row in ranking]
+    entropy_sums, values = display.ax_.collections[1:]
+    np.testing.assert_array_equal(values.get_offsets()[:, 0], ranking.values_)
+    np.testing.assert_array_equal(entropy_sums.get_offsets()[:, 0], [row.elbo for row in ranking])
+
+
+def test_long_names_leave_room() -> None:
+    models = {f"a pipeline with a name of many words and parameters, number {i}, " * 3: PPCA(i) for i in (1, 2, 3)}
+    display = rank_models(models, WINE).plot()
+    display.figure_.canvas.draw()
+    assert display.ax_.get_position().width > 0.4
+    page = display.figure_.bbox
+    for artist in (display.ax_.title, display.ax_.get_legend(), *display.ax_.get_yticklabels()):
+        box = artist.get_window_extent()
+        assert page.x0 <= box.x0 < box.x1 <= page.x1
+        assert page.y0 <= box.y0 < box.y1 <= page.y1
+    labels = [label.get_window_extent() for label in display.ax_.get_yticklabels()]
+    assert not any(upper.overlaps(lower) for upper, lower in pairwise(labels))
 
 
 def test_information_in_latents() -> None:
@@ -65,17 +114,38 @@ def test_information_in_latents() -> None:
     X = (load_digits().data[:300] > 7).astype(float)
     net = SigmoidBeliefNet(3, random_state=0).fit(X)
     q = net.transform(X)
-    expected = -(net.prior_ * np.log(net.prior_) + (1 - net.prior_) * np.log(1 - net.prior_))
-    expected -= -(q * np.log(np.maximum(q, 1e-300)) + (1 - q) * np.log(np.maximum(1 - q, 1e-300))).mean(axis=0)
+    expected = binary_entropy(net.prior_) - binary_entropy(q).mean(axis=0)
     np.testing.assert_allclose(latent_information(net, X), expected, atol=1e-9)
     display = LatentInformationDisplay.from_estimator(net, X)
     assert len(display.ax_.patches) == 3
     deep = SigmoidBeliefNet((3, 2), alpha=1.0, random_state=0, tol=1e-3).fit(X)
-    assert latent_information(deep, X).shape == (5,)
+    q = deep.transform(X)
+    prior = np.concatenate([q[:, :3].mean(axis=0), deep.prior_])
+    np.testing.assert_allclose(latent_information(deep, X), binary_entropy(prior) - binary_entropy(q).mean(axis=0))
     counts = load_digits().data[:300, 10:13]
-    assert latent_information(PoissonMixture(2, random_state=0).fit(counts), counts).shape == (2,)
+    mixture = PoissonMixture(3, random_state=0).fit(counts)
+    expected = binary_entropy(mixture.weights_) - binary_entropy(mixture.predict_proba(counts)).mean(axis=0)
+    np.testing.assert_allclose(latent_information(mixture, counts), expected)
     with pytest.raises(TypeError, match="object"):
         latent_information(object(), X)
+
+
+def test_missing_entries_tell_nothing() -> None:
+    model = FactorAnalysis(2).fit(WINE)
+    X = WINE[:5].copy()
+    X[0, 1:] = np.nan
+    X[1, :7] = np.nan
+    expected = np.zeros(2)
+    for row in X:
+        seen = ~np.isnan(row)
+        W = model.components_.T[seen]
+        # cov(z) - cov(z, x) cov(x)^-1 cov(x, z)
+        posterior = np.eye(2) - W.T @ np.linalg.solve(W @ W.T + np.diag(model.noise_variance_[seen]), W)
+        expected -= 0.5 * np.log(np.diag(posterior)) / len(X)
+    np.testing.assert_allclose(latent_information(model, X), expected, rtol=1e-9)
+    np.testing.assert_allclose(
+        latent_information(model, sparse.csr_matrix(WINE)), latent_information(model, WINE), rtol=1e-12
+    )
 
 
 def test_matplotlib_is_imported_only_to_draw() -> None:
