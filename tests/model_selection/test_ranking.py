@@ -43,7 +43,7 @@ from skentropy import (
 )
 from skentropy import GaussianMixture as OwnGaussianMixture
 from skentropy.entropy import n_parameters
-from skentropy.model_selection import log_jacobian, stationarity_gap_scorer
+from skentropy.model_selection import ModelRanking, RankedModel, log_jacobian, stationarity_gap_scorer
 
 WINE = load_wine().data
 
@@ -228,6 +228,21 @@ def test_other_data_are_refused() -> None:
     assert rank_models([made], counts()).flags_ == ["gap"]
 
 
+def test_flags_and_order() -> None:
+    def row(name: str, elbo: float, gap: float = 0.0, **options: Any) -> RankedModel:
+        terms = EntropySum(posterior=elbo, prior=0.0, observable=0.0)
+        return RankedModel(name, None, terms, elbo - gap, n_samples=100.0, **{"converged": True, **options})
+
+    failed = RankedModel("failed", None, None, error="for a reason")
+    rows = [failed, row("nan", np.nan), row("c", 1.0, gap=2e-4), row("b", 1.0025), row("a", 1.0045, gap=-1.9e-4)]
+    ranking = ModelRanking([*rows, row("far", 0.0, gap=0.02), row("early", -1.0, converged=False)], "elbo")
+    assert [row.name for row in ranking] == ["a", "b", "c", "far", "early", "nan", "failed"]
+    # A tenth of the difference to the nearest is allowed, but never more than 0.01 nats.
+    assert ranking.flags_ == ["", "", "", "gap", "not converged", "no likelihood", "failed"]
+    assert ModelRanking([row("b", 1.0025), row("a", 1.0045, gap=-2.1e-4)], "elbo").flags_ == ["gap", ""]
+    assert ModelRanking([row("alone", 1.0, gap=0.009)], "elbo").flags_ == [""]
+
+
 def test_weights_of_models_that_score_without() -> None:
     X, weight = WINE / WINE.std(axis=0), np.random.RandomState(0).randint(0, 3, size=len(WINE))
     copies = np.repeat(X, weight, axis=0)
@@ -343,7 +358,12 @@ def test_search_has_the_interface_of_grid_search() -> None:
     assert search.best_params_ == {"n_components": 2, "tol": 1e-8}
     assert search.best_index_ == 1
     assert search.best_score_ == search.results_["score"].max()
-    assert list(search.results_["rank_score"])[1] == 1
+    np.testing.assert_array_equal(search.results_["rank_score"], np.argsort(np.argsort(-search.results_["score"])) + 1)
+    for index, h in enumerate(grid["n_components"]):
+        single = PoissonMixture(h, random_state=0, prior_counts=0.1, tol=1e-8).fit(X)
+        for name in ("posterior", "prior", "observable", "base_measure", "penalty"):
+            assert search.results_[name][index] == pytest.approx(getattr(single.entropy_sum_, name), abs=1e-4)
+            assert getattr(single.entropy_sum_, name) or h == 1
     assert list(search.results_["param_n_components"]) == [1, 2, 3]
     assert search.results_["params"][2] == {"n_components": 3, "tol": 1e-8}
     best = search.best_estimator_
@@ -378,6 +398,9 @@ def test_search_over_models_pipelines_and_lists_of_grids() -> None:
     assert len(search.results_["params"]) == 4
     assert isinstance(search.best_params_["model"], (PPCA, FactorAnalysis))
     assert search.transform(X).shape[1] == search.best_params_["model__n_components"]
+    # One line a candidate, however long what is chosen from.
+    longer = ExponentialFamilyMixture("gaussian", 2, tol=1e-6, max_iter=500, prior_counts=0.1, random_state=0)
+    assert len(str(EntropySumSearch(pipeline, {"model": [longer, PPCA()]}).fit(X).ranking_).splitlines()) == 4
     outer = make_pipeline(StandardScaler(), EntropySumSearch(PPCA(), {"n_components": [1, 2, 3]}))
     assert outer.fit(X).transform(X).shape == (178, 3)
     scores = GridSearchCV(EntropySumSearch(PPCA(), {"n_components": [1, 2]}), {"criterion": ["bic", "aic"]}, cv=3).fit(X)
@@ -508,7 +531,7 @@ def test_callbacks_follow_the_candidates(n_jobs: int, capsys: Any) -> None:
 @pytest.mark.filterwarnings("ignore")
 @parametrize_with_checks(
     [
-        EntropySumSearch(PPCA(), {"n_components": [1]}, error_score="raise"),
+        EntropySumSearch(PPCA(), {"n_components": [0, 1]}, error_score="raise"),
         EntropySumSearch(GammaMixture(random_state=0), {"tol": [1e-3]}, error_score="raise"),
     ]
 )
@@ -527,6 +550,8 @@ def test_scorers() -> None:
     assert entropy_sum_scorer(model, X) == pytest.approx(model.score(X), abs=1e-10)
     assert stationarity_gap_scorer(model, X) == pytest.approx(0.0, abs=1e-9)
     assert stationarity_gap_scorer(model, X[::3]) < -1e-3
+    with pytest.raises(ValueError, match="quantity must be"):
+        clone(entropy_sum_scorer).set_params(quantity="gap")(model, X)
     pipeline = make_pipeline(StandardScaler(), PPCA(2)).fit(X)
     assert entropy_sum_scorer(pipeline, X) == pytest.approx(pipeline.score(X), abs=1e-10)
     weight = np.random.RandomState(0).uniform(size=len(X))
