@@ -138,7 +138,7 @@ class EntropySumSearch(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         TypeError
             If a model has no entropy sum, or is supervised.
         """
-        for name in ("best_estimator_", "n_features_in_", "feature_names_in_"):
+        for name in ("results_", "ranking_", "best_estimator_", "n_features_in_", "feature_names_in_"):
             self.__dict__.pop(name, None)
         candidates = list(ParameterGrid(self.param_grid))
         if not candidates:

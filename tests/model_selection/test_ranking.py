@@ -14,7 +14,7 @@ from sklearn.cluster import KMeans
 from sklearn.datasets import load_iris, load_wine
 from sklearn.decomposition import PCA
 from sklearn.decomposition import FactorAnalysis as SklearnFactorAnalysis
-from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
+from sklearn.exceptions import ConvergenceWarning, FitFailedWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import GridSearchCV, cross_validate
@@ -469,6 +469,11 @@ def test_search_refuses_and_reports() -> None:
     with pytest.raises(ValueError, match="transform the data differently"):
         EntropySumSearch(pipeline, scalers).fit(X)
     del scalers["s"][2]
+    refitted = EntropySumSearch(PPCA(), {"n_components": [1]}).fit(X)
+    with pytest.raises(ValueError, match="Expected 2D array"), pytest.warns(FitFailedWarning):
+        refitted.fit(X[:, 0])
+    with pytest.raises(NotFittedError):
+        refitted.score(X)
     corrected = EntropySumSearch(pipeline, scalers, change_of_variables="correct").fit(X)
     assert corrected.best_params_["s"] is scalers["s"][1]
     plain = EntropySumSearch(PPCA(), {"n_components": [2]}).fit(X)
@@ -497,7 +502,11 @@ def test_metadata_are_routed() -> None:
         copied = EntropySumSearch(PPCA(), {"n_components": [1, 2]}).fit(np.repeat(X, weight, axis=0))
         np.testing.assert_allclose(aliased.results_["score"], copied.results_["score"], rtol=1e-9)
         outer = Pipeline([("search", aliased)])
-        assert outer.score(X, sample_weight=weight) == pytest.approx(copied.results_["log_likelihood"].max(), rel=1e-9)
+        expected = copied.results_["log_likelihood"][copied.best_index_]
+        assert outer.score(X, sample_weight=weight) == pytest.approx(expected, rel=1e-9)
+        alias = clone(alias).set_score_request(sample_weight="copies")
+        bare = EntropySumSearch(alias, {"n_components": [1, 2]}).fit(X, copies=weight)
+        assert bare.score(X, copies=weight) == pytest.approx(expected, rel=1e-9)
 
 
 def test_metadata_without_routing() -> None:
