@@ -57,6 +57,7 @@ class EntropySum:
       = value            -1.600000
     """
 
+    # How each term counts, in the order of Eqn. 21.
     SIGNS: ClassVar[dict[str, int]] = {
         "posterior": 1,
         "prior": -1,
@@ -84,7 +85,7 @@ class EntropySum:
         return sum(abs(getattr(self, field.name)) for field in fields(self))
 
     def _rows(self) -> list[tuple[str, str, float]]:
-        """Sign, name and value of each term that is there, in the order of Eqn. 21."""
+        """Sign, name and value of each term that is there."""
         terms = [(name, sign, getattr(self, name)) for name, sign in self.SIGNS.items()]
         always = ("posterior", "prior", "observable")
         rows = [("+" if sign > 0 else "-", name.replace("_", " "), v) for name, sign, v in terms if v or name in always]
