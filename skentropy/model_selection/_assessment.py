@@ -193,7 +193,19 @@ def assess_all(
     for row in rows:
         if row.error:
             warnings.warn(f"{row.name} could not be fitted and evaluated: {row.error}", FitFailedWarning, stacklevel=3)
+    _check_same_values([row for row in rows if not row.error])
     return rows
+
+
+def _check_same_values(rows: list[RankedModel]) -> None:
+    """Refuse models of values as they are beside models that have made zeros and ones of them."""
+    binarized = [getattr(steps_of(row.model)[-1], "_binarizes", False) for row in rows]
+    if any(binarized) and not all(binarized):
+        one, other = rows[binarized.index(True)].name, rows[binarized.index(False)].name
+        raise ValueError(
+            f"{one} has made zeros and ones of the data, and {other} has not; their probabilities are not comparable. "
+            "Make the data binary before either."
+        )
 
 
 def _fit_paths(named: Named, X: ArrayLike, metadata: Metadata, skip: Any) -> dict[int, tuple[PPCA, float]]:

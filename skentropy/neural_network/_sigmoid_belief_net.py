@@ -188,6 +188,8 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
     }
 
     _discrete_latents: ClassVar[bool] = True
+    # Whether the training data were no zeros and ones before they were compared with the threshold.
+    _binarizes: bool
 
     def __init__(
         self,
@@ -321,7 +323,8 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
     def _check_columns(self, rows: Source) -> FloatArray:
         """Means of the binary columns, if these are as they should be."""
         weight, ones, invalid, empty = rows.sum(partial(_survey, threshold=self.binarize))
-        if invalid.any():
+        self._binarizes = bool(invalid.any())
+        if self.binarize is None and self._binarizes:
             raise ValueError(
                 "With binarize=None X must hold zeros and ones only (and NaN where missing), but there are "
                 f"{invalid.sum():.0f} other values in {list_columns(self, np.flatnonzero(invalid))}; set binarize to a "
@@ -623,7 +626,7 @@ def _survey(block: Block, threshold: float | None) -> Array:
     seen = ~np.isnan(X)
     weight = np.ones(len(X)) if block.weight is None else block.weight
     ones = observe(block, threshold).X
-    invalid = seen & (X != 0) & (X != 1) if threshold is None else np.zeros_like(seen)
+    invalid = seen & (X != 0) & (X != 1)
     empty = np.full(X.shape[1], float((~seen.any(axis=1)).sum()))
     return np.stack([weight @ seen, weight @ ones, invalid.sum(axis=0), empty])
 

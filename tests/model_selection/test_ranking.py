@@ -37,6 +37,7 @@ from skentropy import (
     FactorAnalysis,
     GammaMixture,
     PoissonMixture,
+    SigmoidBeliefNet,
     entropy_sum,
     entropy_sum_scorer,
     rank_models,
@@ -581,3 +582,11 @@ def test_models_of_one_name_get_numbers() -> None:
     assert sorted(row.name for row in ranking) == ["PPCA(n_components=1)", "PPCA(n_components=1) #2"]
     # That they tie is no reason for doubt.
     assert ranking.flags_ == ["", ""]
+
+
+def test_models_that_binarize_are_not_compared_with_those_that_do_not():
+    X = np.random.default_rng(0).poisson(3.0, size=(100, 3))
+    models = [SigmoidBeliefNet(1, random_state=0), PoissonMixture(1)]
+    with pytest.raises(ValueError, match="SigmoidBeliefNet.* has made zeros and ones of the data, and PoissonMixture"):
+        rank_models(models, X)
+    assert len(rank_models(models, (X > 2).astype(float))) == 2
