@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
+from sklearn.utils.validation import check_is_fitted
 
 from .._blocks import Rows, Source
 from .._typing import ArrayLike, FloatArray
@@ -148,6 +149,7 @@ class PPCA(LinearGaussianEstimator):
     }
 
     _isotropic = True
+    _on_floor: bool
     _em_attributes: ClassVar[dict[str, Any]] = {"entropy_sum_path_": None, "bic_path_": None}
 
     def __init__(
@@ -289,6 +291,7 @@ class PPCA(LinearGaussianEstimator):
 
     def _attributes(self, parameters: LinearGaussian, floor: FloatArray, dtype: Any) -> dict[str, Any]:
         noise = parameters.noise[0]
+        on_floor = bool(noise <= ON_FLOOR * floor[0])
         message = (
             f"PPCA with {parameters.shape[1]} components explains the data completely: the likelihood has no maximum, "
             f"and the noise variance is held at {noise:.3g}. Use fewer components."
@@ -299,7 +302,8 @@ class PPCA(LinearGaussianEstimator):
             "noise_variance_": float(noise),
             "explained_variance_": ((parameters.loadings**2).sum(axis=0) + noise).astype(dtype),
             "n_components_": parameters.shape[1],
-            "messages": [message] if noise <= ON_FLOOR * floor[0] else [],
+            "_on_floor": on_floor,
+            "messages": [message] if on_floor else [],
         }
 
     def _n_parameters(self, d: int, k: int) -> int:
@@ -325,8 +329,14 @@ class PPCA(LinearGaussianEstimator):
         Raises
         ------
         ValueError
-            If X is needed.
+            If X is needed, or the components explain the data completely.
         """
+        check_is_fitted(self, "components_")
+        if self._on_floor:
+            raise ValueError(
+                "There are no standard errors where the components explain the data completely, since the likelihood has "
+                "no maximum; use fewer components."
+            )
         return self._standard_errors(X, sample_weight, None, False)
 
 

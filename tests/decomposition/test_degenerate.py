@@ -146,7 +146,9 @@ def test_floor_is_relative_to_each_variance(load):
 
 def test_ppca_without_noise_warns(X):
     with pytest.warns(ConvergenceWarning, match="explains the data completely"):
-        PPCA(4).fit(X[:4])
+        model = PPCA(4).fit(X[:4])
+    with pytest.raises(ValueError, match="no standard errors where the components explain"):
+        model.standard_errors(X[:4])
 
 
 def test_duplicated_column_keeps_ppca_proper(X):

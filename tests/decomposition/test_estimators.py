@@ -160,6 +160,8 @@ def test_rows_without_weight_are_not_there(shape, model):
     model = clone(model).set_params(max_iter=20)
     expected = clone(model).fit(X, sample_weight=weight[2:])
     assert_same_fit(clone(model).fit(np.vstack([added, X]), sample_weight=weight), expected)
+    if model.solver != "em":
+        assert_same_fit(clone(model).fit(sp.csr_array(np.vstack([added[:1], X])), sample_weight=weight[1:]), expected)
     if shape == (100, 6):
         batch = clone(model).partial_fit(np.vstack([added, X]), sample_weight=weight)
         assert_same_fit(batch, clone(model).partial_fit(X, sample_weight=weight[2:]))
