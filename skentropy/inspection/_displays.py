@@ -72,7 +72,7 @@ class EntropyDecompositionDisplay:
         Parameters
         ----------
         estimator : fitted estimator
-            With ``entropy_sums_``; one that took no steps is drawn as it is.
+            With ``entropy_sums_``; one that took no EM steps is drawn as it is.
         ax : matplotlib axes, default=None
 
         Returns
@@ -87,9 +87,12 @@ class EntropyDecompositionDisplay:
         check_is_fitted(estimator)
         if not hasattr(estimator, "entropy_sum_"):
             raise TypeError(f"This {type(estimator).__name__} keeps no entropy sums of its fit; there is nothing to draw.")
+        entropy_sums = list(estimator.entropy_sums_) or [estimator.entropy_sum_]
+        # Steps of a search for the maximum that is no EM have no entropy sums but the last.
+        lower_bounds = list(estimator.lower_bounds_)[-len(entropy_sums) :] or [estimator.lower_bound_]
         return cls(
-            entropy_sums=list(estimator.entropy_sums_) or [estimator.entropy_sum_],
-            lower_bounds=list(estimator.lower_bounds_) or [estimator.lower_bound_],
+            entropy_sums=entropy_sums,
+            lower_bounds=lower_bounds,
             gap=estimator.stationarity_gap_,
             name=type(estimator).__name__,
         ).plot(ax)

@@ -79,6 +79,13 @@ def test_decomposition_of_fits_without_steps() -> None:
         EntropyDecompositionDisplay.from_estimator(PoissonMixture())
 
 
+def test_decomposition_of_a_search_that_is_no_em() -> None:
+    model = FactorAnalysis(2).fit(WINE)
+    display = EntropyDecompositionDisplay.from_estimator(model)
+    assert len(model.lower_bounds_) > 1
+    assert display.lower_bounds == [model.lower_bound_]
+
+
 def test_ranking() -> None:
     ranking = rank_models([PPCA(2), FactorAnalysis(2), FactorAnalysis(3)], WINE)
     display = ranking.plot()
