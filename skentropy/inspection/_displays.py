@@ -58,7 +58,7 @@ class EntropyDecompositionDisplay:
     ----------
     ax_ : matplotlib axes
     gap_ax_ : matplotlib axes or None
-        Of the absolute gap, with a logarithmic scale on the right; None if all are rounding.
+        Of the absolute gap over the steps, with a logarithmic scale on the right; None if all are rounding.
     figure_ : matplotlib figure
     """
 
@@ -134,7 +134,7 @@ class EntropyDecompositionDisplay:
     def _plot_gap(self, steps: Array, gaps: Array) -> None:
         self.gap_ax_ = None
         is_rounding = gaps <= _ROUNDING * np.array([terms.magnitude for terms in self.entropy_sums])
-        if not is_rounding.all():
+        if len(steps) > 1 and not is_rounding.all():
             self.gap_ax_ = self.ax_.twinx()
             self.gap_ax_.plot(steps, np.where(is_rounding, np.nan, gaps), color="C9", marker=".", label="|gap| (right)")
             self.gap_ax_.set(ylabel="|gap|, nats per sample", yscale="log")
