@@ -28,6 +28,19 @@ def test_quickstart(capsys: Any) -> None:
     assert "nan" not in printed
 
 
+def test_stream(capsys: Any) -> None:
+    runpy.run_path(str(ROOT / "examples" / "stream_parquet.py"))
+    *_, (_, streamed, _, _, in_memory) = (line.split() for line in capsys.readouterr().out.splitlines())
+    assert streamed == in_memory
+
+
+def test_cluster(capsys: Any) -> None:
+    runpy.run_path(str(ROOT / "examples" / "run_on_a_cluster.py"))["main"]()
+    printed = capsys.readouterr().out
+    assert "lazy dask.array" in printed
+    assert "found {'n_components': 8}" in printed
+
+
 @pytest.mark.filterwarnings("ignore:.*non-interactive:UserWarning")
 @pytest.mark.parametrize("script", sorted(path.name for path in (ROOT / "examples").glob("plot_*.py")))
 def test_figures(script: str) -> None:
