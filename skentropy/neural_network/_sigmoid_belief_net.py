@@ -54,6 +54,8 @@ _SCHEDULE = ((8, 10), (4, 20), (2, 40))
 _TRUNCATED_SCHEDULE = ((2, 10),)
 # EM steps of each replacement of a unit.
 _REPLACEMENT_STEPS = 12
+# EM over all states leaves to L-BFGS what it estimates at as many times ``tol``.
+_LEFT_OVER = 10.0
 # Logits beyond this say that a column is separated.
 _SEPARATED = 30.0
 
@@ -578,7 +580,7 @@ class _Fitting:
             self._model,
             expect,
             start,
-            tol=estimator.tol,
+            tol=estimator.tol * (_LEFT_OVER if self._exact and estimator.accelerate else 1.0),
             max_iter=estimator.max_iter,
             accelerate=estimator.accelerate,
             watcher=watcher,
