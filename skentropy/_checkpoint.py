@@ -16,7 +16,8 @@ class Checkpoint:
     """Callback that saves the model of a long fit every so often, for ``warm_start`` to go on from.
 
     The file is replaced as a whole: whenever the process is killed, a complete model is in it, no older than the interval
-    and a step. Needs scikit-learn 1.9 or later, and an estimator that takes steps.
+    and a step. Needs scikit-learn 1.9 or later, and a fit that takes EM steps, which those
+    of ``PPCA`` and ``FactorAnalysis`` to complete data do not.
 
     Parameters
     ----------
@@ -52,6 +53,7 @@ class Checkpoint:
         """The fit begins."""
         self._lock = threading.Lock()
         self._bounds: dict[Any, float] = {}
+        self._ahead: Any = None
         self._last = time.monotonic()
 
     def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
@@ -62,11 +64,12 @@ class Checkpoint:
         if context.task_name != "iteration" or fitted_estimator is None:
             return False
         with self._lock:
-            bound = fitted_estimator.lower_bound_
-            self._bounds[context.parent.task_id] = bound
-            if time.monotonic() - self._last >= self.interval and bound >= max(self._bounds.values()):
-                self._save(fitted_estimator)
-                self._last = time.monotonic()
+            self._bounds[context.parent.task_id] = fitted_estimator.lower_bound_
+            if fitted_estimator.lower_bound_ >= max(self._bounds.values()):
+                self._ahead = fitted_estimator
+            if self._ahead is not None and time.monotonic() - self._last >= self.interval:
+                self._save(self._ahead)
+                self._ahead, self._last = None, time.monotonic()
         return False
 
     def teardown(self, estimator: Any, context: Any) -> None:
@@ -74,7 +77,8 @@ class Checkpoint:
 
     def _save(self, fitted: Any) -> None:
         model = type(fitted)(**fitted.get_params(deep=False))  # a clone would keep the callbacks
-        vars(model).update({name: value for name, value in vars(fitted).items() if name.endswith("_")})
+        fitted_attributes = vars(fitted).keys() - vars(model).keys()
+        vars(model).update({name: vars(fitted)[name] for name in fitted_attributes if "callback" not in name})
         new = self.path.with_name(f"{self.path.name}.{os.getpid()}.new")
         self.dump(model, str(new))
         with new.open("rb+") as file:

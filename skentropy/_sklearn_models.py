@@ -8,15 +8,18 @@ from sklearn.mixture import GaussianMixture
 from sklearn.utils.validation import check_is_fitted
 
 from ._typing import Array, ArrayLike, FloatArray
+from .decomposition._factor_analysis import n_factor_parameters
 from .decomposition._gaussian import LOG_2PI, LinearGaussian
 from .decomposition._ppca import count_parameters, noise_floor
 from .entropy import EntropySum, entropy_sum, has_discrete_latents, n_parameters
 
 
 @entropy_sum.register
-def _(model: GaussianMixture, X: ArrayLike, sample_weight: ArrayLike | None = None) -> EntropySum:
+def _(model: GaussianMixture, X: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> EntropySum:
     """W(39) with Gaussian components; the ridge ``reg_covar`` is a penalty, e / 2 sum_c qbar_c tr(Sigma_c^-1)."""
     check_is_fitted(model)
+    if X is None:
+        raise ValueError("The posterior entropies of a GaussianMixture of scikit-learn need the data: give X.")
     q = model.predict_proba(X)
     share = np.average(q, axis=0, weights=sample_weight)
     root: FloatArray = model.precisions_cholesky_
@@ -88,4 +91,4 @@ def _(model: FactorAnalysis, X: ArrayLike = None, sample_weight: ArrayLike | Non
 @n_parameters.register
 def _(model: FactorAnalysis) -> int:
     k, d = model.components_.shape
-    return int(d * k - k * (k - 1) // 2 + 2 * d)
+    return n_factor_parameters(d, k)

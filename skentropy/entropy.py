@@ -156,6 +156,11 @@ def has_entropy_sum(model: Any) -> bool:
 def check_has_entropy_sum(model: Any) -> None:
     """Refuse models without an entropy sum."""
     if not has_entropy_sum(model):
+        if hasattr(model, "steps"):
+            raise TypeError(
+                "The entropy sum of a pipeline is that of its last step on transformed data: entropy_sum(pipeline[-1], "
+                "pipeline[:-1].transform(X)); entropy_sum_scorer and rank_models do so."
+            )
         raise TypeError(
             f"There is no entropy sum for {type(model).__name__}. For models of your own use entropy_sum.register on a "
             "function (model, X, sample_weight=None) -> EntropySum, and skentropy.entropy.n_parameters.register."

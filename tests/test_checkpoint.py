@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import joblib
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from skentropy import Checkpoint
+from skentropy import PPCA, Checkpoint, FactorAnalysis
 from tests.common.estimators import ESTIMATORS
 
 pytest.importorskip("sklearn.callback", reason="scikit-learn has callbacks from version 1.9")
@@ -70,3 +71,25 @@ def test_interval(tmp_path: Path) -> None:
     case = ESTIMATORS["PoissonMixture"]
     case.make().set_callbacks(Checkpoint(tmp_path / "model", interval=3600.0)).fit(case.X)
     assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("estimator", [PPCA(2, solver="em"), FactorAnalysis(2, solver="em")], ids=str)
+def test_all_that_a_fit_leaves_is_saved(estimator: Any, tmp_path: Path) -> None:
+    X = ESTIMATORS["PPCA"].X
+    fitted = clone(estimator).set_callbacks(Checkpoint(tmp_path / "model", interval=0.0)).fit(X)
+    last = joblib.load(tmp_path / "model")
+    np.testing.assert_allclose(last.standard_errors(X).components, fitted.standard_errors(X).components, rtol=1e-2)
+    assert vars(last).keys() == {name for name in vars(fitted) if "callback" not in name}
+
+
+def test_a_run_that_is_ahead_and_over_is_saved_while_others_go_on(tmp_path: Path) -> None:
+    checkpoint = Checkpoint(tmp_path / "model", interval=0.05)
+    ahead, behind = ESTIMATORS["PoissonMixture"].make(), ESTIMATORS["PoissonMixture"].make()
+    ahead.lower_bound_, behind.lower_bound_ = -1.0, -2.0
+    checkpoint.setup(None, None)
+    for run, model in enumerate([ahead, behind]):
+        context = SimpleNamespace(task_name="iteration", parent=SimpleNamespace(task_id=run))
+        checkpoint.on_fit_task_end(None, context, fitted_estimator=model)
+        assert (tmp_path / "model").exists() == (run == 1)
+        time.sleep(0.06)
+    assert joblib.load(tmp_path / "model").lower_bound_ == -1.0

@@ -138,7 +138,7 @@ def test_many_fits_in_a_row_leave_no_memory_behind(name: str) -> None:
     try:
         sizes = []
         for _ in range(3):
-            for _ in range(4):
+            for _ in range(2):
                 model.fit(X[:50])
             gc.collect()
             sizes.append(tracemalloc.get_traced_memory()[0])

@@ -52,7 +52,7 @@ PROBLEMS = {
     "gamma mixture": (gamma, GammaMixture(random_state=0), range(1, 6), 2, (100, 300, 1000), 1.0),
     "PPCA": (ppca, PPCA(), range(1, 10), 4, (50, 200, 1000), 1.0),
     "factor analysis": (factors, FactorAnalysis(), range(1, 7), 3, (50, 200, 1000), 1.0),
-    "sigmoid belief net": (belief_net, SigmoidBeliefNet(random_state=0, alpha=0.1), range(1, 7), 4, (500, 1000, 2000), 0.1),
+    "sigmoid belief net": (belief_net, SigmoidBeliefNet(random_state=0, alpha=0.1), range(1, 7), 4, (500, 1000, 2000), 1.0),
 }
 
 

@@ -195,8 +195,8 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         if not first:
             if self._moments is None:
                 raise ValueError(
-                    f"The fit before this one kept no moments that partial_fit could add to (solver={self.solver!r}, "
-                    f"{rows.n_features} features); call partial_fit from the first batch on."
+                    "The fit before this one kept no moments that partial_fit could add to, since it had missing values, "
+                    f"solver={self.solver!r} or fewer rows than columns; call partial_fit from the first batch on."
                 )
             moments = self._moments.discounted(self.forgetting_factor) + moments
         self._finish(self._fit_moments(moments, rows.dtype))
@@ -282,9 +282,12 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
                 lower_bounds=list(run.lower_bounds),
                 converged=run.converged,
             )
-            return {**summary, "entropy_sums_": list(run.entropy_sums)}
+            return {**summary, **self._em_attributes, "entropy_sums_": list(run.entropy_sums)}
 
-        monitor = Monitor(self, n_init, attributes_of, {"X": X})
+        def fitted_attributes_of(run: Run) -> dict[str, Any]:
+            return {name: value for name, value in attributes_of(run).items() if name != "messages"}
+
+        monitor = Monitor(self, n_init, fitted_attributes_of, {"X": X})
 
         def run_once(init: int) -> Run:
             random_state = np.random.RandomState(starts[init])
@@ -309,7 +312,7 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
                 return run
 
         best = best_of(run_once, n_init, effective_n_jobs(self.n_jobs))
-        attributes = {**attributes_of(best), **self._em_attributes}
+        attributes = attributes_of(best)
         messages = attributes["messages"]
         if not best.converged:
             messages.append(
@@ -333,7 +336,7 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             unobserved = list_columns(self, np.flatnonzero(columns.weight == 0))
             raise ValueError(f"X has no observed value in {unobserved}; leave such columns out.")
         if columns.n_empty_rows:
-            message = f"{columns.n_empty_rows} rows of X have no observed value; they carry no information."
+            message = f"X has no observed value in {columns.n_empty_rows} of its rows; they carry no information."
             warnings.warn(message, UserWarning, stacklevel=5)
         self._check_scale(columns.variance, rows.dtype)
         return self._standardised_model(

@@ -269,8 +269,8 @@ class FactorAnalysis(LinearGaussianEstimator):
         messages = []
         if on_floor.size:
             messages.append(
-                f"FactorAnalysis: the noise variance of {list_columns(self, on_floor)} is on its floor (a Heywood "
-                "case): the likelihood has no interior maximum, and the entropy sum is not exactly the ELBO. Use fewer "
+                f"FactorAnalysis: noise variance on its floor (a Heywood case) in {list_columns(self, on_floor)}"
+                ": the likelihood has no interior maximum, and the entropy sum is not exactly the ELBO. Use fewer "
                 "components, or leave constant and duplicated columns out."
             )
         return {
@@ -290,7 +290,7 @@ class FactorAnalysis(LinearGaussianEstimator):
         return on_bound
 
     def _n_parameters(self, d: int, k: int) -> int:
-        return d * k - k * (k - 1) // 2 + 2 * d
+        return n_factor_parameters(d, k)
 
     def standard_errors(self, X: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> StandardErrors:
         """Standard errors of loadings, uniquenesses, mean and factor correlations from the observed information.
@@ -316,3 +316,8 @@ class FactorAnalysis(LinearGaussianEstimator):
         if self.rotation == "promax":
             raise ValueError("There are no standard errors for promax, which optimises no single criterion; try oblimin.")
         return self._standard_errors(X, sample_weight, self.rotation, self.kaiser_normalization)
+
+
+def n_factor_parameters(d: int, k: int) -> int:
+    """Free parameters with k factors: loadings up to rotation, noise and mean, at most those of any mean and covariance."""
+    return min(d * k - k * (k - 1) // 2 + 2 * d, d + d * (d + 1) // 2)

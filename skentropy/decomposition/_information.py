@@ -89,7 +89,8 @@ def identification(p: LinearGaussian, rotation: str | None, *, kaiser: bool) -> 
         return np.asarray((p.loadings.T @ p.scaled)[lower])
     L = p.loadings / np.sqrt(((p.loadings @ p.correlation) * p.loadings).sum(axis=1) + p.noise)[:, np.newaxis]
     if kaiser:
-        L = L / np.sqrt(((L @ p.correlation) * L).sum(axis=1, keepdims=True))
+        length = np.sqrt(((L @ p.correlation) * L).sum(axis=1, keepdims=True))
+        L = L / np.where(length > 0, length, 1.0)
     stationary = L.T @ CRITERIA[rotation](L)[1]
     if rotation in OBLIQUE:
         stationary = stationary @ p.prior_precision

@@ -23,6 +23,8 @@ _CHARACTER, _LINE, _AXES = 0.085, 0.25, (4.5, 3.5)
 _WRAP = 60
 # Below the axes and their label, in the legend's font size.
 _BELOW = {"fontsize": "small", "loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "borderaxespad": 4.5}
+# In axes of others, whose surroundings are theirs.
+_INSIDE = {"fontsize": "x-small", "loc": "best"}
 # A gap below this share of the terms is rounding.
 _ROUNDING = 1e-12
 
@@ -123,12 +125,18 @@ class EntropyDecompositionDisplay:
         self.ax_.plot(steps, values, "k.-", markersize=3, label="entropy sum")
         self.ax_.plot(steps, self.lower_bounds, "k.:", linewidth=2.5, label="ELBO")
         self.ax_.axhline(0.0, color="0.5", linewidth=0.8)
-        self.ax_.set(xlabel="EM step", ylabel="nats per sample", title=f"{self.name}: gap {self.gap:.1e}".lstrip(": "))
+        self.ax_.set(
+            xlabel="EM step" if len(steps) > 1 else "at the end",
+            ylabel="nats per sample",
+            title=f"{self.name}: gap {self.gap:.1e}".lstrip(": "),
+        )
         self.ax_.set_xlim(0.5, len(steps) + 0.5)
         self.ax_.xaxis.get_major_locator().set_params(integer=True)
+        if len(steps) == 1:
+            self.ax_.set_xticks([])
         self._plot_gap(steps, np.abs(values - self.lower_bounds))
         lines = [line for ax in (self.ax_, self.gap_ax_) if ax is not None for line in ax.get_legend_handles_labels()[0]]
-        self.ax_.legend(handles=lines, ncols=4, **_BELOW)
+        self.ax_.legend(handles=lines, **({"ncols": 4, **_BELOW} if ax is None else _INSIDE))
         return self
 
     def _plot_gap(self, steps: Array, gaps: Array) -> None:
@@ -170,13 +178,14 @@ class ModelRankingDisplay:
 
         Parameters
         ----------
-        ranking : ModelRanking
+        ranking : ModelRanking or fitted EntropySumSearch
         ax : matplotlib axes, default=None
 
         Returns
         -------
         ModelRankingDisplay
         """
+        ranking = getattr(ranking, "ranking_", ranking)
         kept = [i for i, value in enumerate(ranking.values_) if np.isfinite(value)]
         return cls(
             names=[ranking[i].name for i in kept],
@@ -207,7 +216,7 @@ class ModelRankingDisplay:
         self.ax_.set_yticks(places, labels)
         self.ax_.invert_yaxis()
         self.ax_.set(xlabel="nats per sample", title=f"ranked by {self.criterion}, higher is better")
-        self.ax_.legend(ncols=3, **_BELOW)
+        self.ax_.legend(**({"ncols": 3, **_BELOW} if ax is None else _INSIDE))
         return self
 
 

@@ -285,7 +285,7 @@ class BaseMixture(LatentVariableModel):
                 f"The values are too small in {list_columns(self, np.flatnonzero(too_small))}; rescale the data."
             )
         if columns.n_empty_rows:
-            message = f"{columns.n_empty_rows} rows of X have no observed value; they carry no information."
+            message = f"X has no observed value in {columns.n_empty_rows} of its rows; they carry no information."
             warnings.warn(message, UserWarning, stacklevel=6)
 
     def _given_start(self, model: MixtureModel, n_features: int) -> MixtureParameters | None:

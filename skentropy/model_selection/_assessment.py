@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from numbers import Integral
 from typing import Any
 
+import joblib
 import numpy as np
 from sklearn import get_config
 from sklearn.base import MetaEstimatorMixin, is_classifier, is_regressor
@@ -48,8 +49,14 @@ def _searched(model: Any) -> Any:
 
 
 def fit_metadata(model: Any, metadata: Metadata) -> dict[str, Any]:
-    """Metadata as a model's ``fit`` takes them: outside of routing a pipeline's weights are those of its last step."""
+    """Metadata as a model's ``fit`` takes them: outside of routing a pipeline's weights are those of its last step.
+
+    So are those of a search over a pipeline.
+    """
     given = {name: value for name, value in metadata.items() if value is not None}
+    inner = _searched(model)
+    if inner is not None:
+        return fit_metadata(inner, given)
     if get_config()["enable_metadata_routing"] or not isinstance(model, Pipeline) or "sample_weight" not in given:
         return given
     name, last = model.steps[-1]
@@ -102,14 +109,22 @@ def _check_model(model: Any) -> None:
 
 
 def _check_same_transformation(named: Named) -> None:
-    first = [repr(step) for step in steps_of(named[0][1])[:-1]]
-    for name, model in named[1:]:
-        if [repr(step) for step in steps_of(model)[:-1]] != first:
+    signatures = [[_signature(step) for step in steps_of(model)[:-1]] for _, model in named]
+    for (name, _), signature in zip(named, signatures, strict=True):
+        if signature != signatures[0]:
             raise ValueError(
                 f"{named[0][0]} and {name} transform the data differently, and densities of different variables are not "
                 "comparable: log p(x) = log p(T(x)) + log |det dT/dx|. Transform alike, or set "
                 "change_of_variables='correct'."
             )
+
+
+def _signature(transformer: Any) -> str:
+    """What says that two transformers do the same, once fitted to the same data."""
+    try:
+        return str(joblib.hash((type(transformer), transformer.get_params())))
+    except Exception:  # functions without a name cannot be hashed
+        return repr(transformer)
 
 
 def is_fitted(model: Any) -> bool:
@@ -193,7 +208,10 @@ def assess_all(
     for row in rows:
         if row.error:
             warnings.warn(f"{row.name} could not be fitted and evaluated: {row.error}", FitFailedWarning, stacklevel=3)
-    _check_same_values([row for row in rows if not row.error])
+    ranked = [row for row in rows if not row.error]
+    if not correct:  # once more, since searches may have changed transformers
+        _check_same_transformation([(row.name, row.model) for row in ranked])
+    _check_same_values(ranked)
     return rows
 
 

@@ -16,6 +16,8 @@ Criterion = str | Callable[["RankedModel"], float]
 _GAP_SHARE = 0.1
 # one of as many nats per sample shows in any case that the fit is not at its end, or not to these data,
 _GAP = 0.01
+# models as near as this are tied, whatever their order,
+_TIE = 1e-6
 # and one below this share of the terms is rounding.
 _ROUNDING = 1e-12
 
@@ -116,7 +118,7 @@ class ModelRanking(Sequence[RankedModel]):
     flags_ : list of str
         Why a rank is uncertain: "failed", "not converged", "no likelihood" where the model does not tell its own, or "gap"
         where the entropy sum is further from the log-likelihood than 0.01 nats per sample, or than a tenth of the
-        difference to the nearest model (unless that is rounding). Empty where nothing is wrong.
+        difference to the nearest model, at least 1e-6 (unless the gap is rounding). Empty where nothing is wrong.
     """
 
     def __init__(self, rows: Sequence[RankedModel], criterion: Criterion = "bic") -> None:
@@ -137,7 +139,7 @@ class ModelRanking(Sequence[RankedModel]):
             return "no likelihood"
         assert row.entropy_sum is not None
         neighbours = [self.values_[i] for i in (rank - 1, rank + 1) if 0 <= i < len(self.values_)]
-        distances = [abs(value - self.values_[rank]) for value in neighbours if np.isfinite(value)]
+        distances = [max(abs(value - self.values_[rank]), _TIE) for value in neighbours if np.isfinite(value)]
         allowed = max(min([_GAP, *(_GAP_SHARE * distance for distance in distances)]), _ROUNDING * row.entropy_sum.magnitude)
         return "gap" if abs(row.gap) > allowed else ""
 

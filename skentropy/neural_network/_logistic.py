@@ -21,7 +21,10 @@ _CONTRACTION = 0.05
 _CHUNK = 2**23
 # States with this share of what matters make a Hessian that is good enough to step with.
 _HEAVY = 0.999
-_CLOSING_STEPS = 3
+# Steps with such Hessians; with all states for what has not converged by then.
+_ROUGH_STEPS = 12
+# A gradient is nothing if along V it is less than this, per row.
+_CLOSE = 1e-13
 # For as few variables symmetric products, one for each, cost less than the products of all pairs of a large design.
 _FEW = 16
 # Rounding errors of a column's log-likelihood, relative to it and to the weight that it sums over.
@@ -74,8 +77,8 @@ def maximize(regression: Regression, start: Layer, ridge: float, max_steps: int 
     """
     ascent = _Ascent(regression, start, ridge)
     active = np.arange(len(ascent.V))
-    for _ in range(max_steps):
-        step, gain = ascent.newton(active)
+    for number in range(max_steps):
+        step, gain = ascent.newton(active, ascent.rough if number < _ROUGH_STEPS else ascent.exact)
         active = active[ascent.move(active, step) & (gain > ascent.noise[active])]
         if not active.size:
             break
@@ -90,7 +93,7 @@ class _Ascent:
     def __init__(self, regression: Regression, start: Layer, ridge: float) -> None:
         self._regression, self._ridge = regression, ridge
         self._design = np.column_stack([regression.states, np.ones(len(regression.states))])
-        self._hessians = _Hessians(self._design, regression.counts, ridge)
+        self.rough = _Hessians(self._design, regression.counts, ridge, _states_that_matter(regression))
         self.V = start.joined.copy()
         self._logits = self._design @ self.V.T
         columns = np.arange(len(self.V))
@@ -98,6 +101,13 @@ class _Ascent:
         self.noise = _ROUNDING * (np.abs(self._objective) + regression.counts.sum(axis=0))
         self._curvature = np.empty((len(self.V), self.V.shape[1], self.V.shape[1]))
         self._last_gain = np.zeros(len(self.V))
+
+    @cached_property
+    def exact(self) -> _Hessians:
+        """Hessians from all states."""
+        if isinstance(self.rough.kept, slice):
+            return self.rough
+        return _Hessians(self._design, self._regression.counts, self._ridge, slice(None))
 
     def _objective_of(self, V: FloatArray, logits: FloatArray, columns: Array) -> FloatArray:
         counts, successes = _columns(self._regression.counts, columns), self._regression.successes[:, columns]
@@ -108,23 +118,27 @@ class _Ascent:
         residual = self._regression.successes[:, columns] - _columns(self._regression.counts, columns) * p
         return np.asarray(residual.T @ self._design - self._ridge * self.V[columns])
 
-    def newton(self, columns: Array) -> tuple[FloatArray, FloatArray]:
+    def newton(self, columns: Array, hessians: _Hessians) -> tuple[FloatArray, FloatArray]:
         """Newton steps of some variables, and twice what they promise.
 
         A Hessian of an earlier step does as long as it brings the end much nearer with each.
         """
         p = expit(self._logits[:, columns])
-        gradient = self._gradient(p, columns)
-        step, gain = np.zeros_like(gradient), np.full(len(columns), np.inf)
-        last = self._last_gain[columns]
-        for stale in (last > 0.0, np.zeros(len(columns), dtype=bool)):
-            fresh = ~stale & (gain > _CONTRACTION * last)
-            if fresh.any():
-                self._curvature[columns[fresh]] = self._hessians.at(p[:, fresh], columns[fresh])
-            step = np.linalg.solve(self._curvature[columns], gradient[:, :, np.newaxis])[:, :, 0]
-            gain = (gradient * step).sum(axis=1)
+        gradient, last = self._gradient(p, columns), self._last_gain[columns]
+        step, gain = np.empty_like(gradient), np.empty(len(columns))
+        slow = last == 0.0
+        if not slow.all():
+            step[~slow], gain[~slow] = self._solve(columns[~slow], gradient[~slow])
+            slow[~slow] = gain[~slow] > _CONTRACTION * last[~slow]
+        if slow.any():
+            self._curvature[columns[slow]] = hessians.at(p[:, slow], columns[slow])
+            step[slow], gain[slow] = self._solve(columns[slow], gradient[slow])
         self._last_gain[columns] = gain
         return step, gain
+
+    def _solve(self, columns: Array, gradient: FloatArray) -> tuple[FloatArray, FloatArray]:
+        step = np.linalg.solve(self._curvature[columns], gradient[:, :, np.newaxis])[:, :, 0]
+        return step, (gradient * step).sum(axis=1)
 
     def move(self, columns: Array, step: FloatArray) -> Array:
         """Take as much of the steps as the objective allows; whether there was any."""
@@ -147,37 +161,48 @@ class _Ascent:
         return np.isin(np.arange(len(columns)), waiting, invert=True)
 
     def close(self) -> None:
-        """Newton steps where the log-likelihood can no longer tell, as long as the gradient falls."""
-        columns = np.arange(len(self.V))
-        least = self._objective - self.noise
-        p = expit(self._design @ self.V.T)
-        gradient = self._gradient(p, columns)
-        curvature = self._hessians.at(p, columns)
-        for _ in range(_CLOSING_STEPS):
-            before = self.V
-            self.V = before + np.linalg.solve(curvature, gradient[:, :, np.newaxis])[:, :, 0]
-            logits = self._design @ self.V.T
-            closer = self._gradient(expit(logits), columns)
-            worse = (closer**2).sum(axis=1) >= (gradient**2).sum(axis=1)
-            worse |= ~(self._objective_of(self.V, logits, columns) >= least)
-            self.V = np.where(worse[:, np.newaxis], before, self.V)
-            gradient = np.where(worse[:, np.newaxis], gradient, closer)
-            if worse.all():
+        """Newton steps where the log-likelihood can no longer tell, as long as the gradient falls and is not nothing."""
+        columns, least = np.arange(len(self.V)), self._objective - self.noise
+        self._logits = self._design @ self.V.T
+        gradient = self._gradient(expit(self._logits), columns)
+        enough = _CLOSE * self._regression.counts.sum(axis=0).max()
+        for hessians in (self.rough, self.exact, self.exact):
+            open_ = np.flatnonzero(np.abs(gradient * self.V).sum(axis=1) > enough)
+            if not open_.size:
                 break
+            before = self.V[open_]
+            self._curvature[open_] = hessians.at(expit(self._logits[:, open_]), open_)
+            self.V[open_] = before + self._solve(open_, gradient[open_])[0]
+            logits = self._design @ self.V[open_].T
+            closer = self._gradient(expit(logits), open_)
+            better = (closer**2).sum(axis=1) < (gradient[open_] ** 2).sum(axis=1)
+            better &= self._objective_of(self.V[open_], logits, open_) >= least[open_]
+            self.V[open_[~better]] = before[~better]
+            gradient[open_[better]], self._logits[:, open_[better]] = closer[better], logits[:, better]
+
+
+def _states_that_matter(regression: Regression) -> Array | slice:
+    """The states with nearly all there is of each unit that is on or off, if they are few.
+
+    A state matters as much as its largest share in what any one unit has of the weight.
+    """
+    weight, states = regression.counts.sum(axis=1), regression.states
+    on, off = weight @ states, weight @ (1.0 - states)
+    share = weight / weight.sum()
+    for shares in (states / np.maximum(on, 1e-300), (1.0 - states) / np.maximum(off, 1e-300)):
+        share = np.maximum(share, weight * shares.max(axis=1))
+    order = np.argsort(-share)
+    n_heavy = int(np.searchsorted(np.cumsum(share[order]), _HEAVY * share.sum())) + 1
+    return np.sort(order[:n_heavy]) if 2 * n_heavy < len(weight) else slice(None)
 
 
 class _Hessians:
-    """Minus the Hessians of the variables, from the states that matter if these are few."""
+    """Minus the Hessians of the variables, from all states or those that are kept, scaled to the curvature of all."""
 
-    def __init__(self, design: FloatArray, counts: FloatArray, ridge: float) -> None:
+    def __init__(self, design: FloatArray, counts: FloatArray, ridge: float, kept: Array | slice) -> None:
+        self.kept = kept
         self._counts, self._ridge = counts, ridge
-        weight = counts.sum(axis=1)
-        # A state matters as much as its largest share in what any one unit has of the weight.
-        share = weight * (design / np.maximum(weight @ design, 1e-300)).max(axis=1)
-        order = np.argsort(-share)
-        n_heavy = int(np.searchsorted(np.cumsum(share[order]), _HEAVY * share.sum())) + 1
-        self._heavy: Array | slice = np.sort(order[:n_heavy]) if 2 * n_heavy < len(weight) else slice(None)
-        self._design = design[self._heavy]
+        self._design = design[kept]
         self._upper = np.triu_indices(design.shape[1])
 
     @cached_property
@@ -199,7 +224,7 @@ class _Hessians:
         """The Hessians of some variables with probabilities p (S, ...)."""
         curvature = _columns(self._counts, columns) * (p * (1.0 - p))
         total = curvature.sum(axis=0)
-        curvature = curvature[self._heavy]
+        curvature = curvature[self.kept]
         hessian = self._one_by_one(curvature) if self._pairs is None and len(columns) <= _FEW else self._at_once(curvature)
         hessian *= (total / np.maximum(curvature.sum(axis=0), 1e-300))[:, np.newaxis, np.newaxis]
         diagonal = np.einsum("dhh->dh", hessian)

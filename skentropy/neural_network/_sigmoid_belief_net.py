@@ -337,7 +337,7 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
                 f"X has no observed value in {list_columns(self, np.flatnonzero(weight == 0))}; leave such columns out."
             )
         if empty[0]:
-            message = f"{empty[0]:.0f} rows of X have no observed value; they carry no information."
+            message = f"X has no observed value in {empty[0]:.0f} of its rows; they carry no information."
             warnings.warn(message, UserWarning, stacklevel=4)
         return np.asarray(ones / weight)
 
@@ -371,12 +371,14 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
                 f"SigmoidBeliefNet did not converge within max_iter={self.max_iter} steps; increase max_iter, or tol if "
                 f"{self.tol:g} nats per sample is more than you need."
             )
-        far = np.abs(run.state.parameters.net.layers[0].joined).max(axis=1) > _SEPARATED
-        if self.alpha == 0 and far.any():
-            messages.append(
-                f"SigmoidBeliefNet: weights grow without bound in {list_columns(self, np.flatnonzero(far))}, whose values "
-                "the hidden variables tell apart completely; alpha > 0 keeps them finite."
-            )
+        for depth, layer in enumerate(run.state.parameters.net.layers):
+            far = np.flatnonzero(np.abs(layer.joined).max(axis=1) > _SEPARATED)
+            if self.alpha == 0 and far.size:
+                places = list_columns(self, far) if depth == 0 else f"hidden variables {', '.join(map(str, far))}"
+                messages.append(
+                    f"SigmoidBeliefNet: weights grow without bound in {places}, whose values the variables above tell apart "
+                    "completely; alpha > 0 keeps them finite."
+                )
         return messages
 
     # The fitted net.
@@ -570,7 +572,10 @@ class _Fitting:
             accelerate = estimator.accelerate
             return run_em(rough, expect_sample, Parameters(net), tol=0.0, max_iter=n_steps, accelerate=accelerate).state
 
-        start = Parameters(given) if given is not None else self._start(climb, random_state)
+        if given is None:
+            start = self._start(climb, random_state)
+        else:
+            start = Parameters(given, None if self._exact else search(given, self._sample, estimator.n_states))
 
         def refine(state: State) -> tuple[State, bool]:
             better = polished(self._model, expect if self._exact else self._with_states_of(state), state)

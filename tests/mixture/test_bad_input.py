@@ -114,7 +114,7 @@ def test_an_empty_component_is_named() -> None:
 def test_an_all_missing_row_is_reported() -> None:
     data = X.copy()
     data[0] = np.nan
-    with pytest.warns(UserWarning, match="1 rows of X have no observed value"):
+    with pytest.warns(UserWarning, match="no observed value in 1 of its rows"):
         assert_finite(PoissonMixture(random_state=0).fit(data), data)
 
 

@@ -590,3 +590,42 @@ def test_models_that_binarize_are_not_compared_with_those_that_do_not():
     with pytest.raises(ValueError, match=r"SigmoidBeliefNet.* has made zeros and ones of the data, and PoissonMixture"):
         rank_models(models, X)
     assert len(rank_models(models, (X > 2).astype(float))) == 2
+
+
+def test_ties_are_not_uncertain():
+    mixtures = [ExponentialFamilyMixture("gaussian", 2, random_state=0) for _ in range(2)]
+    ranking = rank_models(mixtures, WINE)
+    assert 0.0 < abs(ranking[0].gap) < 1e-7
+    assert ranking.flags_ == ["", ""]
+
+
+def test_entropy_sums_that_need_something_say_what():
+    with pytest.raises(ValueError, match="give X"):
+        entropy_sum(GaussianMixture(2, random_state=0).fit(WINE))
+    with pytest.raises(TypeError, match=r"pipeline\[-1\]"):
+        entropy_sum(make_pipeline(StandardScaler(), PPCA(2)).fit(WINE), WINE)
+
+
+def test_searches_over_pipelines_beside_pipelines():
+    pipeline = Pipeline([("scale", StandardScaler()), ("model", PPCA(2))])
+    weight = np.random.default_rng(0).uniform(0.1, 3.0, size=len(WINE))
+    for search in (
+        EntropySumSearch(pipeline, {"model__n_components": [2]}),
+        GridSearchCV(pipeline, {"model__n_components": [2]}, cv=2),
+    ):
+        ranking = rank_models({"pipeline": pipeline, "search": search}, WINE, sample_weight=weight)
+        assert ranking[0].log_likelihood == pytest.approx(ranking[1].log_likelihood, abs=1e-12)
+        assert ranking[0].n_samples == ranking[1].n_samples == pytest.approx(weight.sum())
+    swapped = EntropySumSearch(pipeline, {"scale": [MinMaxScaler()]})
+    with pytest.raises(ValueError, match="transform the data differently"):
+        rank_models({"pipeline": pipeline, "search": swapped}, WINE)
+
+
+def test_transformers_are_compared_to_the_last_number():
+    shifts = np.zeros(5000), np.zeros(5000)
+    shifts[1][2500] = 9.0
+    pipelines = [make_pipeline(FunctionTransformer(np.add, kw_args={"x2": shift[2500]}), PPCA(1)) for shift in shifts]
+    long = [make_pipeline(FunctionTransformer(np.negative, kw_args={"where": shift == 0}), PPCA(1)) for shift in shifts]
+    for pair in (pipelines, long):
+        with pytest.raises(ValueError, match="transform the data differently"):
+            rank_models(pair, WINE)

@@ -16,7 +16,8 @@ from skentropy import SigmoidBeliefNet
 from skentropy._blocks import Block
 from skentropy._em import run_em
 from skentropy.neural_network._exact import Enumeration, observe
-from skentropy.neural_network._layers import BeliefNet, Layer
+from skentropy.neural_network._layers import BeliefNet, Layer, enumerate_states
+from skentropy.neural_network._logistic import Regression, maximize
 from skentropy.neural_network._model import BeliefNetModel, Parameters
 from skentropy.neural_network._polish import polished
 from skentropy.neural_network._truncated import first_sets, improved, search, statistics
@@ -155,6 +156,30 @@ def test_identity_after_every_m_step(sizes: tuple[int, ...], gaps: bool, alpha: 
         parameters = new
 
 
+def test_identity_where_few_rows_have_nearly_all_the_weight() -> None:
+    X = (load_digits().data >= 8).astype(float)
+    weight = np.exp(3.0 * np.random.RandomState(2).normal(size=len(X)))
+    model, net = BeliefNetModel(0.01), random_net((6,), 64, np.random.RandomState(0))
+    for _ in range(4):
+        found = e_step(net, X, weight)
+        net = model.maximize(found).net
+        assert model.entropy_sum(Parameters(net), found).value == pytest.approx(
+            model.elbo_of_step(Parameters(net), found), abs=1e-9
+        )
+
+
+def test_m_step_where_a_unit_is_nearly_always_on() -> None:
+    states, rng = enumerate_states(6), np.random.RandomState(0)
+    for _ in range(20):
+        counts = rng.dirichlet(np.full(64, 0.05))
+        on = states[:, 0] == 1
+        counts = 1000.0 * np.where(on, 0.999 * counts / counts[on].sum(), 0.001 * counts / counts[~on].sum())
+        regression = Regression(states, counts[:, np.newaxis], counts[:, np.newaxis] * rng.uniform(size=(64, 8)))
+        layer = maximize(regression, Layer(rng.normal(size=(8, 6)), np.zeros(8)), 0.01)
+        slope = (layer.joined * (regression.gradient(layer) - 0.01 * layer.joined)).sum()
+        assert abs(slope) < 1e-9 * 1000.0
+
+
 @pytest.mark.parametrize("sizes", SIZES)
 @pytest.mark.parametrize("gaps", [False, True])
 def test_gradient_against_finite_differences(sizes: tuple[int, ...], gaps: bool) -> None:
@@ -265,6 +290,15 @@ def test_truncated_fits_end_stationary_for_the_states_they_keep() -> None:
     net = SigmoidBeliefNet(7, posterior="truncated", n_states=10, random_state=0).fit(X)
     assert net.converged_
     assert abs(net.stationarity_gap_) < 1e-8
+
+
+def test_truncated_fits_go_on_from_where_they_were() -> None:
+    X = (load_digits().data[:150] >= 8).astype(float)
+    net = SigmoidBeliefNet(8, posterior="truncated", n_states=10, random_state=0).fit(X)
+    before = net.lower_bound_
+    net.set_params(warm_start=True).fit(X)
+    assert net.lower_bounds_[0] > before - 1e-2
+    assert net.lower_bound_ > before - 1e-6
 
 
 def test_converged_fits_have_nothing_left_to_gain() -> None:
@@ -384,6 +418,15 @@ def test_separated_columns() -> None:
     assert abs(free.stationarity_gap_) < 1e-6
 
 
+def test_separated_hidden_variables() -> None:
+    rng = np.random.default_rng(0)
+    X = np.repeat((rng.uniform(size=(300, 2)) < 0.5) * 1.0, 4, axis=1)
+    X = np.abs(X - (rng.uniform(size=X.shape) < 0.1))
+    with pytest.warns(ConvergenceWarning, match=r"without bound in hidden variables \d"):
+        net = SigmoidBeliefNet((3, 2), alpha=0.0, random_state=2).fit(X)
+    assert np.abs(net.components_).max() < 30
+
+
 def test_bad_input() -> None:
     X, _ = bars(50, 0)
     with pytest.raises(ValueError, match=r"zeros and ones only.*column 3.*set binarize"):
@@ -398,7 +441,7 @@ def test_bad_input() -> None:
     for wrong in ((1, 2, 3), (2, 0), (2.5, 1), ()):
         with pytest.raises(ValueError, match="n_components"):
             SigmoidBeliefNet(wrong).fit(X)
-    with pytest.warns(UserWarning, match="1 rows of X have no observed value"):
+    with pytest.warns(UserWarning, match="no observed value in 1 of its rows"):
         gaps = SigmoidBeliefNet(2, random_state=0).fit(np.vstack([X, np.full(16, np.nan)]))
     assert gaps.score_samples(np.full((1, 16), np.nan))[0] == pytest.approx(0.0, abs=1e-12)
     np.testing.assert_allclose(gaps.transform(np.full((1, 16), np.nan))[0], gaps.prior_, rtol=1e-9)
