@@ -163,7 +163,7 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
         """Integrated completed likelihood of X (Biernacki et al. 2000), in nats; the lower the better.
 
         The Bayesian information criterion plus twice the posteriors' entropy, which is one of the terms of the entropy
-        sum.
+        sum. It is meant for discrete latent variables; the entropy of continuous ones depends on their units.
 
         Parameters
         ----------
