@@ -228,12 +228,12 @@ class PPCA(LinearGaussianEstimator):
         return attributes
 
     def fit_path(self, X: ArrayLike, n_components: Sequence[int], sample_weight: ArrayLike | None = None) -> list[PPCA]:
-        """Models with several numbers of components, from one eigendecomposition.
+        """Models with several numbers of components, from one eigendecomposition where the rows are complete.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Complete rows.
+            With missing entries each model is fitted by itself, by EM.
         n_components : sequence of int
         sample_weight : array-like of shape (n_samples,), default=None
 
@@ -245,7 +245,7 @@ class PPCA(LinearGaussianEstimator):
         Raises
         ------
         ValueError
-            If values are missing, or the solver is not "auto" or "covariance_eigh".
+            If the solver is not "auto" or "covariance_eigh".
         """
         if self.solver not in ("auto", "covariance_eigh"):
             raise ValueError(f"All numbers of components at once need solver='covariance_eigh', not {self.solver!r}.")
