@@ -115,7 +115,7 @@ class FactorAnalysis(LinearGaussianEstimator):
     converged_ : bool
     n_parameters_ : int
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
 
     See Also
     --------

@@ -84,20 +84,20 @@ class PPCA(LinearGaussianEstimator):
 
     Attributes
     ----------
-    components_ : ndarray of shape (n_components_, n_features)
+    components_ : ndarray of shape (n_components, n_features)
         Loadings, the rows of W'. Orthogonal, by descending length, the largest entry of each positive.
     mean_ : ndarray of shape (n_features,)
     noise_variance_ : float
         The maximum-likelihood :math:`\sigma^2`.
     n_components_ : int
-    explained_variance_ : ndarray of shape (n_components_,)
+    explained_variance_ : ndarray of shape (n_components,)
         The model's variances along the components: squared loadings plus noise.
     entropy_sum_path_ : ndarray or None
         ``entropy_sum_path_[h]`` is the entropy sum of the PPCA with h components, nats per sample, for all h that the
         solver's eigenvalues tell of. None for "em".
     bic_path_ : ndarray or None
         Their Bayesian information criteria, in nats.
-    posterior_covariance_ : ndarray of shape (n_components_, n_components_)
+    posterior_covariance_ : ndarray of shape (n_components, n_components)
     entropy_sum_ : EntropySum
         Of the training data.
     stationarity_gap_ : float
@@ -112,7 +112,7 @@ class PPCA(LinearGaussianEstimator):
     converged_ : bool
     n_parameters_ : int
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
 
     See Also
     --------

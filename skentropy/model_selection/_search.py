@@ -70,7 +70,7 @@ class EntropySumSearch(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         Nats per sample; higher is better.
     best_index_ : int
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
 
     See Also
     --------
