@@ -21,9 +21,10 @@ from threadpoolctl import threadpool_limits
 
 from skentropy import ExponentialFamilyMixture, SigmoidBeliefNet
 from skentropy._blocks import Rows
+from skentropy.neural_network._exact import expect
 from skentropy.neural_network._layers import BeliefNet, Layer, enumerate_states, softplus
 from skentropy.neural_network._model import Parameters
-from skentropy.neural_network._sigmoid_belief_net import _expect, merge_duplicates
+from skentropy.neural_network._rows import merge_duplicates
 
 DIGITS = (load_digits().data >= 8).astype(float)
 # Of a prototype in NumPy: exact training log-likelihood of all digits; and train / test of a 1437 / 360 split, ridge 1.
@@ -74,7 +75,7 @@ def e_step_table():
         net = BeliefNet(np.zeros(h), (Layer(rng.normal(size=(64, h)), np.zeros(64)),))
         X, logits, q = rows.X.astype(float), rng.normal(size=(2**h, 64)), rng.random((rows.n_rows, 2**h))
         products = fastest(lambda X=X, L=logits, q=q: (X @ L.T, q.T @ X))
-        step = fastest(lambda rows=rows, net=net: _expect(rows, Parameters(net), None, None))
+        step = fastest(lambda rows=rows, net=net: expect(rows, Parameters(net), None, None))
         yield f"| {h} | {1e3 * products:.2f} | {1e3 * step:.2f} | {step / products:.2f} |"
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from scipy.special import logsumexp
 
-from .._blocks import Block
+from .._blocks import Block, Source
 from .._typing import Array, FloatArray
 from ._layers import BeliefNet, enumerate_states, softplus
 from ._logistic import Regression
-from ._model import NetStatistics
+from ._model import NetStatistics, Parameters
 
 
 @dataclass(frozen=True)
@@ -158,3 +159,13 @@ class Enumeration:
         if len(self.net.layers) == 1:
             return np.asarray(means)
         return np.column_stack([means, q @ (self.posterior_above @ self.top_states)])
+
+
+def expect(rows: Source, parameters: Parameters, threshold: float | None, pool: ThreadPoolExecutor | None) -> NetStatistics:
+    """Exact E-step over all rows, which become ones above the threshold."""
+    enumeration = Enumeration(parameters.net)
+    return enumeration.statistics(rows.sum(partial(_block_sums, enumeration, threshold), pool))
+
+
+def _block_sums(enumeration: Enumeration, threshold: float | None, block: Block) -> BlockSums:
+    return enumeration.expect(observe(block, threshold))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
@@ -12,7 +11,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from joblib import effective_n_jobs
-from scipy import sparse
 from scipy.special import expit, logit
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
@@ -22,40 +20,22 @@ from sklearn.utils.validation import check_array, check_is_fitted
 
 from .._base import Evaluation, LatentVariableModel, list_columns
 from .._blocks import Block, Rows, Source, thread_pool
-from .._em import Run, State, best_of, run_em
+from .._em import Run, best_of
 from .._monitor import Monitor
 from .._reading import Reader
-from .._sampling import RowSample
-from .._typing import Array, ArrayLike, FloatArray
+from .._typing import ArrayLike, FloatArray
 from ..entropy import EntropySum
-from ._exact import BlockSums, Enumeration, Observations, observe
+from ._exact import Enumeration, Observations, expect, observe
+from ._fitting import Fitting
 from ._layers import BeliefNet, Layer
-from ._model import BeliefNetModel, NetStatistics, Parameters
-from ._polish import polished
-from ._start import best_start, replace_weak_units
-from ._truncated import (
-    draw_states,
-    first_sets,
-    improved,
-    judged,
-    search,
-    statistics,
-    weighted_terms,
-)
+from ._model import BeliefNetModel, Parameters
+from ._rows import merge_duplicates, row_bytes, survey
+from ._truncated import draw_states, search, weighted_terms
 
 # "auto" enumerates up to this many states of a layer, and joint states of two layers.
 _AUTO_LATENTS, _AUTO_JOINT = 12, 20
 # Beyond this many there is no use in trying.
 _MOST_LATENTS, _MOST_JOINT = 20, 26
-# Rows that starts are made of.
-_SAMPLE_ROWS = 2048
-# Numbers of starts that compete, and the EM steps after which the better ones go on.
-_SCHEDULE = ((8, 10), (4, 20), (2, 40))
-_TRUNCATED_SCHEDULE = ((2, 10),)
-# EM steps of each replacement of a unit.
-_REPLACEMENT_STEPS = 12
-# EM over all states leaves to L-BFGS what it estimates at as many times ``tol``.
-_LEFT_OVER = 10.0
 # Logits beyond this say that a column is separated.
 _SEPARATED = 30.0
 
@@ -274,7 +254,7 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         n_init = self.n_init if given is None else 1
         attributes_of = partial(self._fitted_attributes, model, rows.dtype, exact)
         monitor = Monitor(self, n_init, attributes_of, {"X": X})
-        fitting = _Fitting(self, model, rows, threshold, means, exact, int(salt))
+        fitting = Fitting(self, model, rows, threshold, means, exact, int(salt))
 
         def run_once(init: int) -> Run:
             random_state = np.random.RandomState(seeds[init])
@@ -319,12 +299,12 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         self, sizes: tuple[int, ...], X: ArrayLike, sample_weight: ArrayLike | None = None, *, reset: bool = False
     ) -> Source:
         states = 2 ** min(sizes[0], _MOST_LATENTS)
-        reader = Reader(sparse="missing", dtype="numeric", row_bytes=partial(_row_bytes, states))
+        reader = Reader(sparse="missing", dtype="numeric", row_bytes=partial(row_bytes, states))
         return reader.read(self, X, sample_weight, reset=reset, min_samples=2 if reset else 1)
 
     def _check_columns(self, rows: Source) -> FloatArray:
         """Means of the binary columns, if these are as they should be."""
-        weight, ones, invalid, empty = rows.sum(partial(_survey, threshold=self.binarize))
+        weight, ones, invalid, empty = rows.sum(partial(survey, threshold=self.binarize))
         self._binarizes = bool(invalid.any())
         if self.binarize is None and self._binarizes:
             raise ValueError(
@@ -403,7 +383,7 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         rows = self._read(net.sizes, X, sample_weight)
         with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
             if self.score_is_exact_:
-                found = _expect(rows, Parameters(net), self.binarize, pool)
+                found = expect(rows, Parameters(net), self.binarize, pool)
                 terms = BeliefNetModel(0.0).entropy_sum(Parameters(net), found)
                 elbo, weight = found.elbo / found.weight, found.weight
             else:
@@ -518,175 +498,6 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-class _Fitting:
-    """One fit's data and model, and the course of a run: starts, replaced units, EM, polish."""
-
-    def __init__(
-        self,
-        estimator: SigmoidBeliefNet,
-        model: BeliefNetModel,
-        rows: Source,
-        threshold: float | None,
-        means: FloatArray,
-        exact: bool,
-        salt: int,
-    ) -> None:
-        self._estimator, self._model, self._exact = estimator, model, exact
-        self._rows, self._threshold = rows, threshold
-        if exact:
-            sample = rows.sum(partial(_sample, salt=salt))
-            block = rows.take(sample.index, sample.weight)
-            states = 2 ** estimator._sizes()[0]
-            self._sample_rows = Rows(block.X, block.weight, row_bytes=_row_bytes(states, rows.n_features))
-        else:
-            assert isinstance(rows, Rows)
-            block = rows.take(np.arange(rows.n_rows), _weights(rows))
-        self._sample = observe(block, threshold)
-        assert block.weight is not None
-        self._sample_weight = block.weight
-        X, observed = self._sample.X, self._sample.observed
-        self._filled = X if observed is None else np.where(observed > 0, X, means)
-
-    def run(
-        self, given: BeliefNet | None, random_state: np.random.RandomState, watcher: Any, pool: ThreadPoolExecutor | None
-    ) -> Run:
-        """From a start to convergence."""
-        estimator = self._estimator
-
-        def expect(parameters: Parameters, rows: Source = self._rows) -> NetStatistics:
-            if self._exact:
-                return _expect(rows, parameters, self._threshold, pool)
-            if parameters.states is None:
-                sets = first_sets(parameters.net, self._sample, estimator.n_states)
-            else:
-                sets = parameters.states
-            sets = improved(sets, parameters.net, self._sample, random_state)
-            return statistics(parameters.net, sets, self._sample)
-
-        rough = replace(self._model, newton_steps=1)
-        expect_sample = partial(expect, rows=self._sample_rows) if self._exact else expect
-
-        def climb(net: BeliefNet, n_steps: int) -> State:
-            accelerate = estimator.accelerate
-            return run_em(rough, expect_sample, Parameters(net), tol=0.0, max_iter=n_steps, accelerate=accelerate).state
-
-        if given is None:
-            start = self._start(climb, random_state)
-        else:
-            start = Parameters(given, None if self._exact else search(given, self._sample, estimator.n_states))
-
-        def refine(state: State) -> tuple[State, bool]:
-            better = polished(self._model, expect if self._exact else self._with_states_of(state), state)
-            return better, better.objective - state.objective > estimator.tol
-
-        return run_em(
-            self._model,
-            expect,
-            start,
-            tol=estimator.tol * (_LEFT_OVER if self._exact and estimator.accelerate else 1.0),
-            max_iter=estimator.max_iter,
-            accelerate=estimator.accelerate,
-            watcher=watcher,
-            refine=refine if estimator.accelerate else None,
-        )
-
-    def _with_states_of(self, state: State) -> Callable[[Parameters], NetStatistics]:
-        """The E-step of a truncated posterior that keeps the states it has."""
-        sets = state.statistics.states
-
-        def expect(parameters: Parameters) -> NetStatistics:
-            return statistics(parameters.net, judged(sets, parameters.net, self._sample), self._sample)
-
-        return expect
-
-    def _start(self, climb: Callable[..., State], random_state: np.random.RandomState) -> Parameters:
-        """The best of a few starts, its weak units replaced."""
-        sizes = self._estimator._sizes()
-        X, weight = self._filled, self._sample_weight
-        schedule = _SCHEDULE if self._exact else _TRUNCATED_SCHEDULE
-        best = best_start(climb, X, weight, sizes, random_state, schedule)
-        if len(sizes) == 1 and sizes[0] > 1:
-            short = partial(climb, n_steps=_REPLACEMENT_STEPS)
-            best = replace_weak_units(best, short, self._explain, X, weight, random_state, attempts=2 * sizes[0])
-        result: Parameters = best.parameters
-        return result
-
-    def _explain(self, state: State) -> tuple[FloatArray, FloatArray]:
-        """Log-likelihoods of the sample's rows, and their posterior marginals."""
-        if not self._exact:
-            sets = state.statistics.states
-            return sets.log_evidence, sets.marginals()
-        enumeration = Enumeration(state.parameters.net)
-        log_evidence, q = enumeration.posterior(self._sample)
-        return log_evidence, enumeration.marginals(q)
-
-
-def _row_bytes(n_states: int, n_features: int) -> int:
-    return 8 * (n_states + 2 * n_features)
-
-
-def _survey(block: Block, threshold: float | None) -> Array:
-    """Of each column the weight observed, that of the ones, values neither 0 nor 1; and of all, empty rows; (4, D)."""
-    X = block.X if isinstance(block.X, np.ndarray) else block.X.toarray()
-    seen = ~np.isnan(X)
-    weight = np.ones(len(X)) if block.weight is None else block.weight
-    ones = observe(block, threshold).X
-    invalid = seen & (X != 0) & (X != 1)
-    empty = np.full(X.shape[1], float((~seen.any(axis=1)).sum()))
-    return np.stack([weight @ seen, weight @ ones, invalid.sum(axis=0), empty])
-
-
-def _sample(block: Block, salt: int) -> RowSample:
-    weight = np.ones(block.n_rows) if block.weight is None else block.weight
-    return RowSample.of_block(block, weight, _SAMPLE_ROWS, salt)
-
-
-def _weights(rows: Rows) -> FloatArray:
-    return np.ones(rows.n_rows) if rows.sample_weight is None else rows.sample_weight
-
-
-def merge_duplicates(rows: Rows, threshold: float | None) -> Rows:
-    """The distinct rows of a table, made binary, with their weights."""
-    packed = np.ascontiguousarray(rows.map(partial(_bits, threshold=threshold)))
-    keys = packed.view(np.dtype((np.void, packed.shape[1]))).ravel()
-    _, first, index = np.unique(keys, return_index=True, return_inverse=True)
-    weight = np.bincount(index.ravel(), weights=_weights(rows), minlength=len(first)).astype(np.float64)
-    kept = weight > 0
-    first, weight = first[kept], weight[kept]
-    X: Any
-    if sparse.issparse(rows.X) and (threshold is None or threshold >= 0):
-        X = rows.X[first].astype(np.float32)
-        stored = rows.X[first].data
-        X.data = np.where(np.isnan(stored), np.nan, (0.5 if threshold is None else threshold) < stored).astype(np.float32)
-        X.eliminate_zeros()
-    else:
-        ones, missing = (np.unpackbits(half, axis=1, count=rows.n_features) for half in np.split(packed[first], 2, axis=1))
-        X = ones.astype(np.float32)
-        X[missing.astype(bool)] = np.nan
-    merged = Rows(X, weight, row_bytes=_row_bytes(1, rows.n_features))
-    merged.dtype, merged.block_size = rows.dtype, rows.block_size
-    return merged
-
-
-def _bits(block: Block, threshold: float | None) -> Array:
-    """What is 1 and what is missing, eight entries a byte."""
-    observations = observe(block, threshold)
-    ones = np.packbits(observations.X > 0, axis=1)
-    if observations.observed is None:
-        return np.concatenate([ones, np.zeros_like(ones)], axis=1)
-    return np.concatenate([ones, np.packbits(observations.observed == 0, axis=1)], axis=1)
-
-
-def _expect(rows: Source, parameters: Parameters, threshold: float | None, pool: ThreadPoolExecutor | None) -> NetStatistics:
-    """Exact E-step over all rows."""
-    enumeration = Enumeration(parameters.net)
-    return enumeration.statistics(rows.sum(partial(_block_sums, enumeration, threshold), pool))
-
-
-def _block_sums(enumeration: Enumeration, threshold: float | None, block: Block) -> BlockSums:
-    return enumeration.expect(observe(block, threshold))
 
 
 def _exact_evidence(enumeration: Enumeration, threshold: float | None, block: Block) -> FloatArray:

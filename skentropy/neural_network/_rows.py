@@ -1,0 +1,76 @@
+"""Rows of a belief net's data: what their columns hold, a sample of them, and the distinct ones as zeros and ones."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from .._blocks import Block, Rows
+from .._sampling import RowSample
+from .._typing import Array, FloatArray
+from ._exact import observe
+
+# Rows that starts are made of.
+_SAMPLE_ROWS = 2048
+
+
+def row_bytes(n_states: int, n_features: int) -> int:
+    """Bytes that an exact E-step works on for a row."""
+    return 8 * (n_states + 2 * n_features)
+
+
+def survey(block: Block, threshold: float | None) -> Array:
+    """Of each column the weight observed, that of the ones, values neither 0 nor 1; and of all, empty rows; (4, D)."""
+    X = block.X if isinstance(block.X, np.ndarray) else block.X.toarray()
+    seen = ~np.isnan(X)
+    weight = np.ones(len(X)) if block.weight is None else block.weight
+    ones = observe(block, threshold).X
+    invalid = seen & (X != 0) & (X != 1)
+    empty = np.full(X.shape[1], float((~seen.any(axis=1)).sum()))
+    return np.stack([weight @ seen, weight @ ones, invalid.sum(axis=0), empty])
+
+
+def sample_rows(block: Block, salt: int) -> RowSample:
+    """Rows that starts are made of."""
+    weight = np.ones(block.n_rows) if block.weight is None else block.weight
+    return RowSample.of_block(block, weight, _SAMPLE_ROWS, salt)
+
+
+def weights_of(rows: Rows) -> FloatArray:
+    """Weights, ones if there are none."""
+    return np.ones(rows.n_rows) if rows.sample_weight is None else rows.sample_weight
+
+
+def merge_duplicates(rows: Rows, threshold: float | None) -> Rows:
+    """The distinct rows of a table, made binary, with their weights."""
+    packed = np.ascontiguousarray(rows.map(partial(_bits, threshold=threshold)))
+    keys = packed.view(np.dtype((np.void, packed.shape[1]))).ravel()
+    _, first, index = np.unique(keys, return_index=True, return_inverse=True)
+    weight = np.bincount(index.ravel(), weights=weights_of(rows), minlength=len(first)).astype(np.float64)
+    kept = weight > 0
+    first, weight = first[kept], weight[kept]
+    X: Any
+    if sparse.issparse(rows.X) and (threshold is None or threshold >= 0):
+        X = rows.X[first]
+        ones = (0.5 if threshold is None else threshold) < X.data
+        X.data = np.where(np.isnan(X.data), np.nan, ones).astype(np.float32)
+        X.eliminate_zeros()
+    else:
+        ones, missing = (np.unpackbits(half, axis=1, count=rows.n_features) for half in np.split(packed[first], 2, axis=1))
+        X = ones.astype(np.float32)
+        X[missing.astype(bool)] = np.nan
+    merged = Rows(X, weight, row_bytes=row_bytes(1, rows.n_features))
+    merged.dtype, merged.block_size = rows.dtype, rows.block_size
+    return merged
+
+
+def _bits(block: Block, threshold: float | None) -> Array:
+    """What is 1 and what is missing, eight entries a byte."""
+    observations = observe(block, threshold)
+    ones = np.packbits(observations.X > 0, axis=1)
+    if observations.observed is None:
+        return np.concatenate([ones, np.zeros_like(ones)], axis=1)
+    return np.concatenate([ones, np.packbits(observations.observed == 0, axis=1)], axis=1)
