@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import threading
 from abc import ABC, abstractmethod
@@ -54,6 +55,30 @@ class Block:
     @property
     def total_weight(self) -> float:
         return float(self.n_rows) if self.weight is None else float(self.weight.sum())
+
+    def weighted_sum(self, values: FloatArray) -> float:
+        """The sum of one value a row, each times the row's weight."""
+        return float(values.sum() if self.weight is None else self.weight @ values)
+
+
+class Scratch(threading.local):
+    """Arrays that a thread fills anew for every block, in memory that stays its own.
+
+    Fresh arrays would be fresh pages where ``free`` hands memory back at once, as in the workers of Dask.
+    """
+
+    def __init__(self) -> None:
+        self._buffers: dict[str, FloatArray] = {}
+
+    def array(self, name: str, shape: tuple[int, ...]) -> FloatArray:
+        """An array with arbitrary values, good until the next one of this name."""
+        size = math.prod(shape)
+        if name not in self._buffers or self._buffers[name].size < size:
+            self._buffers[name] = np.empty(size)
+        return self._buffers[name][:size].reshape(shape)
+
+
+SCRATCH = Scratch()
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,14 @@ import numpy as np
 from scipy import sparse
 
 from ._blocks import Block
-from ._typing import Array, FloatArray
+from ._typing import Array, FloatArray, Matrix
+
+
+def has_nan(X: Matrix) -> bool:
+    """Whether any value of X, dense or stored, is NaN; without a mask as large as X."""
+    values = X.data if sparse.issparse(X) else X
+    with np.errstate(invalid="ignore"):
+        return bool(np.isnan(values.min(initial=np.inf)))
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from sklearn.utils.validation import _num_features, check_array, check_consisten
 
 from ._base import check_weights
 from ._blocks import Block, Prepared, Rows, Source, Statistics, part_of, result_dtype, total
+from ._columns import has_nan
 from ._typing import Array, ArrayLike, FloatArray, Matrix
 
 
@@ -93,7 +94,7 @@ class Reader:
             if not X.has_canonical_format:
                 X = X.copy()
                 X.sum_duplicates()
-            if self.sparse == "complete" and np.isnan(X.data).any():
+            if self.sparse == "complete" and has_nan(X):
                 raise ValueError(
                     "Sparse X must be complete, but it contains NaN; make it dense to have missing values marginalised."
                 )

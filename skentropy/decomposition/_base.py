@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_array, check_is_fitted
 
 from .._base import Evaluation, LatentVariableModel, list_columns
 from .._blocks import Block, Prepared, Rows, SingleThreadedBLAS, Source, thread_pool
-from .._columns import survey_columns
+from .._columns import has_nan, survey_columns
 from .._em import Run, Watcher, best_of, run_em
 from .._monitor import Monitor
 from .._reading import Reader
@@ -558,7 +558,7 @@ def _is_incomplete(rows: Source) -> bool:
     if not isinstance(rows, Rows) or rows.is_sparse:
         return False
     X, _ = with_weight(rows.X, rows.sample_weight)
-    return bool(np.isnan(X.sum(dtype=np.float64)))
+    return has_nan(X)
 
 
 def evaluation_row_bytes(n_components: int, n_features: int) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import linalg, sparse
 
+from .._columns import has_nan
 from .._typing import Array, FloatArray, Matrix
 from ..entropy import EntropySum
 from ._rows import centre_full_columns
@@ -163,7 +164,7 @@ class LinearGaussian:
 
     def evaluate(self, X: Matrix) -> FloatArray:
         """Of each row the log-likelihood, the posterior's entropy and that of what is observed given z; (n, 3)."""
-        if not sparse.issparse(X) and np.isnan(X).any():
+        if has_nan(X):
             posterior = self.incomplete(X)
             return np.column_stack([posterior.log_likelihood, posterior.entropy, posterior.observable])
         terms = self.entropy_sum()
@@ -174,7 +175,7 @@ class LinearGaussian:
 
     def posterior_means(self, X: Matrix) -> FloatArray:
         """Posterior means of rows, complete or not, (n, k)."""
-        if not sparse.issparse(X) and np.isnan(X).any():
+        if has_nan(X):
             return self.incomplete(X).means
         return self.means(X)
 

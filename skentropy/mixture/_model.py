@@ -8,7 +8,8 @@ import numpy as np
 from scipy import sparse
 from scipy.special import logsumexp
 
-from .._blocks import Block
+from .._blocks import SCRATCH, Block
+from .._columns import has_nan
 from .._typing import Array, FloatArray, Matrix
 from ..entropy import EntropySum
 from ..families import ExponentialFamily
@@ -201,9 +202,9 @@ class MixtureModel:
         if self.units is not None:
             X = self.units.apply(X)
         statistics = self.family.sufficient_statistics(X)
-        missing = np.isnan(X.data if sparse.issparse(X) else X)
-        if not missing.any():
+        if not has_nan(X):
             return Observations(statistics, block.exposure, None)
+        missing = np.isnan(X.data if sparse.issparse(X) else X)
         if sparse.issparse(X):
             filled = tuple(with_data(T, np.where(missing, 0, T.data)) for T in statistics)
             return Observations(filled, block.exposure, with_data(X, missing.astype(X.dtype)))
@@ -227,40 +228,46 @@ class MixtureModel:
 
     def total_log_base_measure(self, block: Block) -> float:
         """Weighted sum over the rows of the log base measure."""
-        log_h = self.log_base_measure(block)
-        return float(log_h.sum() if block.weight is None else block.weight @ log_h)
+        return block.weighted_sum(self.log_base_measure(block))
 
-    def posterior(self, parameters: MixtureParameters, observations: Observations) -> tuple[FloatArray, FloatArray]:
-        """log p(x_n) without the base measure, shape (n_rows,), and log q_n(c), shape (K, n_rows)."""
+    def log_joint(
+        self, parameters: MixtureParameters, observations: Observations, out: FloatArray | None = None
+    ) -> tuple[FloatArray, FloatArray]:
+        """log p(c, x_n) without the base measure, less its largest value of each row, (K, n_rows); and those, (n_rows,)."""
         eta = parameters.eta
         # log pi_c + sum_d [eta_cd T(x_nd) - s_n m_nd A(eta_cd)], W(54), W(58)
-        log_joint = _product(eta[0], observations.statistics[0])
+        log_joint = _product(eta[0], observations.statistics[0], out)
         for eta_s, T in zip(eta[1:], observations.statistics[1:], strict=True):
             log_joint += _product(eta_s, T)
         log_joint += parameters.log_weights[:, np.newaxis] - observations.row_sums(parameters.log_partition)
         largest = log_joint.max(axis=0)
         log_joint -= largest
-        normaliser = np.exp(log_joint).sum(axis=0)
-        np.log(normaliser, out=normaliser)
-        log_joint -= normaliser
-        normaliser += largest
-        return normaliser, log_joint
+        return log_joint, largest
+
+    def posterior(self, parameters: MixtureParameters, observations: Observations) -> tuple[FloatArray, FloatArray]:
+        """log p(x_n) without the base measure, shape (n_rows,), and log q_n(c), shape (K, n_rows)."""
+        log_joint, largest = self.log_joint(parameters, observations)
+        log_normaliser = np.log(np.exp(log_joint).sum(axis=0))
+        log_joint -= log_normaliser
+        return log_normaliser + largest, log_joint
 
     def expect(self, parameters: MixtureParameters, block: Block) -> MixtureStatistics:
         """E-step on one block of rows: exact posteriors, reduced to their statistics."""
         observations = self.observe(block)
-        log_evidence, log_q = self.posterior(parameters, observations)
-        q = np.exp(log_q)
-        weight = block.total_weight
-        if block.weight is None:
-            log_likelihood = float(log_evidence.sum())
-        else:
+        shape = (parameters.log_weights.size, block.n_rows)
+        log_joint, largest = self.log_joint(parameters, observations, SCRATCH.array("log_joint", shape))
+        q = np.exp(log_joint, out=SCRATCH.array("q", shape))
+        normaliser = q.sum(axis=0)
+        q /= normaliser
+        if block.weight is not None:
             q *= block.weight
-            log_likelihood = float(block.weight @ log_evidence)
+        log_normaliser = np.log(normaliser)
+        total_log_normaliser = block.weighted_sum(log_normaliser)
         return MixtureStatistics(
-            weight=weight,
-            log_likelihood=log_likelihood,
-            posterior_entropy=-float(np.vdot(q, log_q)),
+            weight=block.total_weight,
+            log_likelihood=total_log_normaliser + block.weighted_sum(largest),
+            # log q = log_joint - log_normaliser
+            posterior_entropy=total_log_normaliser - float(np.vdot(q, log_joint)),
             counts=q.sum(axis=1),
             exposures=observations.column_sums(q),
             sums=np.stack([_transposed_product(q, T) for T in observations.statistics]),
@@ -361,11 +368,11 @@ def with_data(X: Matrix, data: FloatArray) -> Matrix:
     return type(X)((data, X.indices, X.indptr), shape=X.shape)
 
 
-def _product(coefficients: FloatArray, T: Matrix) -> FloatArray:
+def _product(coefficients: FloatArray, T: Matrix, out: FloatArray | None = None) -> FloatArray:
     """(K, D) times the transpose of (n_rows, D), as a C-contiguous (K, n_rows)."""
     if sparse.issparse(T):
         return np.ascontiguousarray((T @ coefficients.T).T)
-    return coefficients @ T.T
+    return np.matmul(coefficients, T.T, out=out)
 
 
 def _transposed_product(weights: FloatArray, T: Matrix) -> FloatArray:
