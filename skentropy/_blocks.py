@@ -36,7 +36,10 @@ _LOOKAHEAD = 16
 
 @dataclass(frozen=True)
 class Block:
-    """Consecutive rows in double precision, and a weight and an exposure for each row where there are any."""
+    """Consecutive rows in double precision, and a weight and an exposure for each row where there are any.
+
+    X is memory that the next block of the same pass may take over: what is to be kept of it is copied.
+    """
 
     X: Matrix
     weight: FloatArray | None
@@ -76,9 +79,6 @@ class Scratch(threading.local):
         if name not in self._buffers or self._buffers[name].size < size:
             self._buffers[name] = np.empty(size)
         return self._buffers[name][:size].reshape(shape)
-
-
-SCRATCH = Scratch()
 
 
 @dataclass(frozen=True)
@@ -180,14 +180,19 @@ class Rows(Source):
         weight = self.n_rows if self.sample_weight is None else self.sample_weight.sum()
         return RowTotals(self.n_rows, float(weight))
 
-    def block(self, start: int) -> Block:
+    def _block(self, start: int, scratch: Scratch) -> Block:
         """The block of rows from start on."""
         rows = slice(start, min(start + self.block_size, self.n_rows))
         X = self.X[rows]
-        if not sparse.issparse(X):
+        if sparse.issparse(X):
+            X = X.astype(np.float64, copy=False)
+        elif X.dtype != np.float64 or not X.flags.aligned:  # as arrays often are that came over a network
+            X, stored = scratch.array("X", X.shape), X
+            np.copyto(X, stored)
+        else:
             X = np.asarray(X)  # a memmap's slice costs more in every operation than an array
         return Block(
-            X=X.astype(np.float64, copy=False),
+            X=X,
             weight=None if self.sample_weight is None else self.sample_weight[rows],
             exposure=None if self.exposure is None else self.exposure[rows],
             start=self._first + start,
@@ -210,9 +215,10 @@ class Rows(Source):
     def _by_chunk(self, function: Callable[[Iterator[Block]], Any], pool: ThreadPoolExecutor | None) -> Iterator[Any]:
         n, step = self.n_rows, self.block_size * _BLOCKS_PER_CHUNK
         chunks = (range(start, min(start + step, n), self.block_size) for start in range(0, n, step))
+        scratch = Scratch()
 
         def of_chunk(starts: range) -> Any:
-            return function(map(self.block, starts))
+            return function(self._block(start, scratch) for start in starts)
 
         return map(of_chunk, chunks) if pool is None or n <= step else _map_in_order(pool, of_chunk, chunks)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import dask
@@ -14,15 +15,18 @@ import numpy as np
 from dask.delayed import Delayed, delayed
 from scipy import sparse
 
-from ._blocks import Block, Prepared, Rows, SingleThreadedBLAS, Source, Statistics, part_of, result_dtype
+from ._blocks import Block, Prepared, Rows, SingleThreadedBLAS, Source, Statistics, part_of, result_dtype, total
 from ._reading import Reader, is_dask, join_blocks
 from ._typing import Array, FloatArray
+
+# Sums that one task adds: a deep tree waits for the scheduler at every level.
+_FAN_IN = 8
 
 
 class DaskRows(Source):
     """The partitions of a Dask array or frame."""
 
-    def __init__(self, parts: list[Delayed], lengths: list[float], n_features: int, dtype: Any, *, is_sparse: bool) -> None:
+    def __init__(self, parts: list[_Part], lengths: list[float], n_features: int, dtype: Any, *, is_sparse: bool) -> None:
         self._parts, self._lengths = parts, lengths
         self.n_features, self.dtype, self.is_sparse = n_features, result_dtype(dtype), is_sparse
 
@@ -48,16 +52,15 @@ class DaskRows(Source):
         weights, exposures = (
             _beside(values, lengths, name) for values, name in ((sample_weight, "sample_weight"), (exposure, "exposure"))
         )
-        read = delayed(reader, traverse=False)
         parts = [
-            delayed(_read_part, pure=True)(read, *columns, number)
+            _Part(partial(_read_part, reader, number), columns)
             for number, columns in enumerate(zip(blocks, weights, exposures, strict=True))
         ]
         return cls(parts, lengths, n_features, dtype, is_sparse=sparse.issparse(meta))
 
     def sum(self, function: Callable[[Block], Statistics], pool: ThreadPoolExecutor | None = None) -> Statistics:
         shared = delayed(function, traverse=False)
-        return _tree_sum([delayed(_sum_part)(part, shared) for part in self._parts])
+        return _tree_sum([part.apply(_sum_rows, shared) for part in self._parts])
 
     def map(self, function: Callable[[Block], Array], pool: ThreadPoolExecutor | None = None) -> Any:
         """As a lazy Dask array with the chunks of X."""
@@ -66,7 +69,7 @@ class DaskRows(Source):
         shape, shared = example.shape[1:], delayed(function, traverse=False)
         return da.concatenate(
             [
-                da.from_delayed(delayed(_map_part)(part, shared, shape, example.dtype), (length, *shape), example.dtype)
+                da.from_delayed(part.apply(_map_rows, shared, shape, example.dtype), (length, *shape), example.dtype)
                 for part, length in zip(self._parts, self._lengths, strict=True)
             ],
             allow_unknown_chunksizes=True,
@@ -75,14 +78,34 @@ class DaskRows(Source):
     def take(self, index: Array, weight: FloatArray) -> Block:
         numbers = part_of(index)
         order = [np.flatnonzero(numbers == number) for number in np.unique(numbers)]
-        parts = [self._parts[numbers[chosen[0]]] for chosen in order]
-        taken = [delayed(Rows.take)(part, index[chosen], weight[chosen]) for part, chosen in zip(parts, order, strict=True)]
+        taken = [self._parts[numbers[chosen[0]]].apply(Rows.take, index[chosen], weight[chosen]) for chosen in order]
         return join_blocks(list(dask.compute(*taken)), np.concatenate(order))
 
     def prepare(self, function: Callable[[Rows], Any]) -> Prepared:
         shared = delayed(function, traverse=False)
-        made = [delayed(_prepare_part)(part, shared) for part in self._parts]
+        made = [part.apply(_prepare_rows, shared) for part in self._parts]
         return DaskPrepared(list(dask.persist(*made)))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One partition: what is stored of it, and how rows are made of that, where it is, whenever they are used.
+
+    Reading and using are one task, since each task costs about a millisecond, however small it is.
+    """
+
+    read: Callable[..., Rows | None]
+    columns: tuple[Any, ...]
+
+    def apply(self, function: Callable[..., Any], *arguments: Any) -> Delayed:
+        """function(rows, *arguments), None where there are no rows."""
+        return delayed(partial(_read_and_apply, self.read, function))(self.columns, *arguments)
+
+
+def _read_and_apply(
+    read: Callable[..., Rows | None], function: Callable[..., Any], columns: Sequence[Any], *arguments: Any
+) -> Any:
+    return function(read(*columns), *arguments)
 
 
 @dataclass(frozen=True)
@@ -112,25 +135,25 @@ def _beside(values: Any, lengths: list[float], name: str) -> list[Any]:
     return parts
 
 
-def _read_part(reader: Reader, X: Any, weight: Any, exposure: Any, number: int) -> Rows | None:
+def _read_part(reader: Reader, number: int, X: Any, weight: Any, exposure: Any) -> Rows | None:
     return reader.read_part(X, weight, exposure, number)
 
 
-def _sum_part(rows: Rows | None, function: Callable[[Block], Any]) -> Any:
+def _sum_rows(rows: Rows | None, function: Callable[[Block], Any]) -> Any:
     if rows is None:
         return None
     with SingleThreadedBLAS():
         return rows.sum(function)
 
 
-def _map_part(rows: Rows | None, function: Callable[[Block], Array], shape: tuple[int, ...], dtype: Any) -> Array:
+def _map_rows(rows: Rows | None, function: Callable[[Block], Array], shape: tuple[int, ...], dtype: Any) -> Array:
     if rows is None:
         return np.empty((0, *shape), dtype)
     with SingleThreadedBLAS():
         return rows.map(function)
 
 
-def _prepare_part(rows: Rows | None, function: Callable[[Rows], Any]) -> Any:
+def _prepare_rows(rows: Rows | None, function: Callable[[Rows], Any]) -> Any:
     return None if rows is None else function(rows)
 
 
@@ -141,18 +164,16 @@ def _apply(value: Any, function: Callable[[Any], Any]) -> Any:
         return function(value)
 
 
-def _add(left: Any, right: Any) -> Any:
-    """The sum of two parts; an empty one is None."""
-    if left is None or right is None:
-        return right if left is None else left
-    return left + right
+def _add(*terms: Any) -> Any:
+    """The sum of some parts, from left to right; an empty one is None."""
+    terms = tuple(term for term in terms if term is not None)
+    return total(terms) if terms else None
 
 
 def _tree_sum(parts: list[Delayed]) -> Any:
-    """The sum of all parts, two by two where they are, always in the same order."""
+    """The sum of all parts, where they are, always in the same order."""
     while len(parts) > 1:
-        pairs = [delayed(_add)(*parts[i : i + 2]) for i in range(0, len(parts) - 1, 2)]
-        parts = pairs + parts[2 * len(pairs) :]
+        parts = [delayed(_add)(*parts[start : start + _FAN_IN]) for start in range(0, len(parts), _FAN_IN)]
     result = parts[0].compute()
     if result is None:
         raise ValueError("X has no rows.")

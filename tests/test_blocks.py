@@ -65,7 +65,18 @@ def test_dtypes() -> None:
     for given, kept in [(np.float32, np.float32), (np.float64, np.float64), (np.int64, np.float64), (np.uint8, np.float64)]:
         for X in (np.ones((5, 2), dtype=given), sparse.csr_matrix(np.ones((5, 2), dtype=given))):
             assert Rows(X).dtype == kept
-            assert Rows(X).block(0).X.dtype == np.float64
+            assert Rows(X).sum(lambda block: float(block.X.dtype == np.float64)) == 1.0
+
+
+def test_blocks_are_aligned_and_leave_the_table_alone() -> None:
+    table = np.frombuffer(bytes(3) + np.arange(60.0).tobytes(), dtype=np.uint8)[3:].view(np.float64).reshape(20, 3)
+    assert not table.flags.aligned
+    for X in (table, np.arange(60, dtype=np.float32).reshape(20, 3), np.asfortranarray(np.arange(60.0).reshape(20, 3))):
+        before = X.copy()
+        rows = Rows(X)
+        assert rows.sum(lambda block: float(block.X.flags.aligned)) == 1.0
+        np.testing.assert_array_equal(rows.map(lambda block: block.X + 1.0), before + 1.0)
+        np.testing.assert_array_equal(X, before)
 
 
 def blas_threads() -> set[int]:

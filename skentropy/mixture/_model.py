@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 from scipy.special import logsumexp
 
-from .._blocks import SCRATCH, Block
+from .._blocks import Block, Scratch
 from .._columns import has_nan
 from .._typing import Array, FloatArray, Matrix
 from ..entropy import EntropySum
@@ -18,6 +18,7 @@ from ..families._base import TINY, safe_log
 # A component with less than this share of the weight has no statistics worth dividing.
 _EMPTY = 1e-100
 LOG_TINY = float(np.log(TINY))
+_SCRATCH = Scratch()
 
 
 @dataclass(frozen=True)
@@ -255,8 +256,8 @@ class MixtureModel:
         """E-step on one block of rows: exact posteriors, reduced to their statistics."""
         observations = self.observe(block)
         shape = (parameters.log_weights.size, block.n_rows)
-        log_joint, largest = self.log_joint(parameters, observations, SCRATCH.array("log_joint", shape))
-        q = np.exp(log_joint, out=SCRATCH.array("q", shape))
+        log_joint, largest = self.log_joint(parameters, observations, _SCRATCH.array("log_joint", shape))
+        q = np.exp(log_joint, out=_SCRATCH.array("q", shape))
         normaliser = q.sum(axis=0)
         q /= normaliser
         if block.weight is not None:
