@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import cloudpickle  # type: ignore[import-untyped]
 import dask
 import dask.array as da
 import numpy as np
@@ -21,13 +22,17 @@ from ._typing import Array, FloatArray
 
 # Sums that one task adds: a deep tree waits for the scheduler at every level.
 _FAN_IN = 8
+# Bytes that may be sent with each task.
+_SMALL = 20_000
 
 
 class DaskRows(Source):
     """The partitions of a Dask array or frame."""
 
-    def __init__(self, parts: list[_Part], lengths: list[float], n_features: int, dtype: Any, *, is_sparse: bool) -> None:
-        self._parts, self._lengths = parts, lengths
+    def __init__(
+        self, reader: Reader, parts: list[_Part], lengths: list[float], n_features: int, dtype: Any, *, is_sparse: bool
+    ) -> None:
+        self._reader, self._parts, self._lengths = reader, parts, lengths
         self.n_features, self.dtype, self.is_sparse = n_features, result_dtype(dtype), is_sparse
 
     @classmethod
@@ -52,25 +57,24 @@ class DaskRows(Source):
         weights, exposures = (
             _beside(values, lengths, name) for values, name in ((sample_weight, "sample_weight"), (exposure, "exposure"))
         )
-        parts = [
-            _Part(partial(_read_part, reader, number), columns)
-            for number, columns in enumerate(zip(blocks, weights, exposures, strict=True))
-        ]
-        return cls(parts, lengths, n_features, dtype, is_sparse=sparse.issparse(meta))
+        parts = [_Part(number, *columns) for number, columns in enumerate(zip(blocks, weights, exposures, strict=True))]
+        return cls(reader, parts, lengths, n_features, dtype, is_sparse=sparse.issparse(meta))
 
     def sum(self, function: Callable[[Block], Statistics], pool: ThreadPoolExecutor | None = None) -> Statistics:
-        shared = delayed(function, traverse=False)
-        return _tree_sum([part.apply(_sum_rows, shared) for part in self._parts])
+        result = _tree_sum(self._of_parts(_sum_rows, _shared(function)))
+        self._reader = self._reader.after_a_pass()
+        return result
 
     def map(self, function: Callable[[Block], Array], pool: ThreadPoolExecutor | None = None) -> Any:
         """As a lazy Dask array with the chunks of X."""
         with np.errstate(all="ignore"):
             example = function(Block(np.full((1, self.n_features), np.nan), None, None, start=0))
-        shape, shared = example.shape[1:], delayed(function, traverse=False)
+        shape = example.shape[1:]
+        blocks = self._of_parts(_map_rows, _shared(function), shape, example.dtype)
         return da.concatenate(
             [
-                da.from_delayed(part.apply(_map_rows, shared, shape, example.dtype), (length, *shape), example.dtype)
-                for part, length in zip(self._parts, self._lengths, strict=True)
+                da.from_delayed(block, (length, *shape), example.dtype)
+                for block, length in zip(blocks, self._lengths, strict=True)
             ],
             allow_unknown_chunksizes=True,
         )
@@ -78,34 +82,38 @@ class DaskRows(Source):
     def take(self, index: Array, weight: FloatArray) -> Block:
         numbers = part_of(index)
         order = [np.flatnonzero(numbers == number) for number in np.unique(numbers)]
-        taken = [self._parts[numbers[chosen[0]]].apply(Rows.take, index[chosen], weight[chosen]) for chosen in order]
+        taken = [
+            self._parts[numbers[chosen[0]]].apply(self._reader, Rows.take, index[chosen], weight[chosen]) for chosen in order
+        ]
         return join_blocks(list(dask.compute(*taken)), np.concatenate(order))
 
     def prepare(self, function: Callable[[Rows], Any]) -> Prepared:
-        shared = delayed(function, traverse=False)
-        made = [part.apply(_prepare_rows, shared) for part in self._parts]
-        return DaskPrepared(list(dask.persist(*made)))
+        return DaskPrepared(list(dask.persist(*self._of_parts(_prepare_rows, _shared(function)))))
+
+    def _of_parts(self, function: Callable[..., Any], *arguments: Any) -> list[Delayed]:
+        return [part.apply(self._reader, function, *arguments) for part in self._parts]
 
 
 @dataclass(frozen=True)
 class _Part:
-    """One partition: what is stored of it, and how rows are made of that, where it is, whenever they are used.
+    """One partition, to be read where it is, whenever it is used."""
 
-    Reading and using are one task, since each task costs about a millisecond, however small it is.
-    """
+    number: int
+    X: Any
+    weight: Any
+    exposure: Any
 
-    read: Callable[..., Rows | None]
-    columns: tuple[Any, ...]
-
-    def apply(self, function: Callable[..., Any], *arguments: Any) -> Delayed:
-        """function(rows, *arguments), None where there are no rows."""
-        return delayed(partial(_read_and_apply, self.read, function))(self.columns, *arguments)
+    def apply(self, reader: Reader, function: Callable[..., Any], *arguments: Any) -> Delayed:
+        """function(rows, *arguments); rows is None where there are none."""
+        # One task, since each costs about a millisecond, however small it is.
+        read_and_apply = partial(_read_and_apply, reader, self.number, function)
+        return delayed(read_and_apply)(self.X, self.weight, self.exposure, *arguments)
 
 
 def _read_and_apply(
-    read: Callable[..., Rows | None], function: Callable[..., Any], columns: Sequence[Any], *arguments: Any
+    reader: Reader, number: int, function: Callable[..., Any], X: Any, weight: Any, exposure: Any, *arguments: Any
 ) -> Any:
-    return function(read(*columns), *arguments)
+    return function(reader.read_part(X, weight, exposure, number), *arguments)
 
 
 @dataclass(frozen=True)
@@ -115,7 +123,7 @@ class DaskPrepared:
     parts: list[Delayed]
 
     def sum(self, function: Callable[[Any], Statistics]) -> Statistics:
-        shared = delayed(function, traverse=False)
+        shared = _shared(function)
         return _tree_sum([delayed(_apply)(part, shared) for part in self.parts])
 
 
@@ -135,8 +143,9 @@ def _beside(values: Any, lengths: list[float], name: str) -> list[Any]:
     return parts
 
 
-def _read_part(reader: Reader, number: int, X: Any, weight: Any, exposure: Any) -> Rows | None:
-    return reader.read_part(X, weight, exposure, number)
+def _shared(function: Callable[..., Any]) -> Any:
+    """What many tasks are to call: part of each, or where it is large sent to each worker once, at the price of a task."""
+    return function if len(cloudpickle.dumps(function)) <= _SMALL else delayed(function, traverse=False)
 
 
 def _sum_rows(rows: Rows | None, function: Callable[[Block], Any]) -> Any:

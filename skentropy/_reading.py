@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,17 +32,25 @@ class Reader:
         Number of features -> bytes that one row takes in the computation.
     exposure : bool
         Whether rows may have an exposure.
+    checked : bool
+        Whether the rows have been read before, and no infinity was found.
     """
 
     sparse: str
     dtype: Any
     row_bytes: Callable[[int], int]
     exposure: bool = False
+    checked: bool = False
 
     @property
     def _options(self) -> dict[str, Any]:
         accept_sparse = False if self.sparse == "no" else "csr"
-        return {"accept_sparse": accept_sparse, "dtype": self.dtype, "ensure_all_finite": "allow-nan"}
+        finite = False if self.checked else "allow-nan"
+        return {"accept_sparse": accept_sparse, "dtype": self.dtype, "ensure_all_finite": finite}
+
+    def after_a_pass(self) -> Reader:
+        """For the passes after one in which all rows were checked."""
+        return replace(self, checked=True)
 
     def read(
         self,
@@ -195,6 +203,7 @@ class StreamedRows(Source):
             )
         if not found:
             raise ValueError("X has no rows.")
+        self._reader = self._reader.after_a_pass()
 
     def sum(self, function: Callable[[Block], Statistics], pool: ThreadPoolExecutor | None = None) -> Statistics:
         result: Statistics = total(rows.sum(function, pool) for rows in self._parts())

@@ -29,7 +29,7 @@ def test_blocks_cover_every_row_once() -> None:
 
 def test_the_size_of_a_block_depends_on_the_working_set_alone() -> None:
     X = np.zeros((10, 3))
-    assert Rows(X, row_bytes=560).block_size == 1856
+    assert Rows(X, row_bytes=560).block_size == 7488
     assert Rows(X, row_bytes=10**9).block_size == 256
     assert Rows(X, row_bytes=1).block_size == 8192
 

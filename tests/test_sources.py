@@ -277,7 +277,10 @@ def test_a_cluster_gathers_no_rows_and_survives_a_kill() -> None:
         # Weights in memory are sent once: what each pass sends holds none.
         weight = rng.uniform(0.5, 2.0, size=len(X))
         source = FactorAnalysis()._reader(lambda n_features: 1).read(FactorAnalysis(), rows, weight, reset=True)
-        assert len(distributed.protocol.pickle.dumps([part.apply(len).dask for part in source._parts])) < weight.nbytes / 4
+        assert (
+            len(distributed.protocol.pickle.dumps([part.apply(source._reader, len).dask for part in source._parts]))
+            < weight.nbytes / 4
+        )
         lazy, eager = (
             PPCA(2).fit(data, sample_weight=weight) for data in (rows.map_blocks(np.nan_to_num), np.nan_to_num(X))
         )
