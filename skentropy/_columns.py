@@ -22,8 +22,7 @@ def has_nan(X: Matrix) -> bool:
 class ColumnSurvey:
     """Column by column: weight of the observed entries, their mean and scatter, zeros and the smallest positive value.
 
-    And of all columns together the number of missing entries, and of rows without any other. Means and scatters are merged
-    as in Chan, Golub and LeVeque (1983), so that large means cost no digits.
+    Means and scatters are merged as in Chan, Golub and LeVeque (1983), so that large means cost no digits.
     """
 
     weight: FloatArray
@@ -31,7 +30,6 @@ class ColumnSurvey:
     scatter: FloatArray
     smallest_positive: FloatArray
     n_zeros: Array
-    n_missing: int
     n_empty_rows: int
 
     def __add__(self, other: ColumnSurvey) -> ColumnSurvey:
@@ -46,7 +44,6 @@ class ColumnSurvey:
             scatter,
             np.minimum(self.smallest_positive, other.smallest_positive),
             self.n_zeros + other.n_zeros,
-            self.n_missing + other.n_missing,
             self.n_empty_rows + other.n_empty_rows,
         )
 
@@ -75,7 +72,6 @@ def survey_columns(block: Block) -> ColumnSurvey:
         scatter=scatter,
         smallest_positive=np.where(X > 0, X, np.inf).min(axis=0),
         n_zeros=(X == 0).sum(axis=0),
-        n_missing=int(missing.sum()),
         n_empty_rows=int(missing.all(axis=1).sum()),
     )
 
@@ -105,6 +101,5 @@ def _survey_sparse(block: Block) -> ColumnSurvey:
         scatter=column_sums(w * (filled - mean[X.indices]) ** 2) + unstored * mean**2,
         smallest_positive=smallest,
         n_zeros=np.zeros(n_features, dtype=int),
-        n_missing=int(missing.sum()),
         n_empty_rows=0,
     )

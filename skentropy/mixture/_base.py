@@ -256,7 +256,6 @@ class BaseMixture(LatentVariableModel):
             family,
             units=Units.of_moments(family, columns.mean, columns.variance, keep_zero=rows.is_sparse),
             substitutes=substitutes,
-            complete=columns.n_missing == 0,
             prior_counts=float(self.prior_counts),
         )
         size = max(int(np.clip(_SAMPLE_ENTRIES // rows.n_features, *_SAMPLE_ROWS)), 32 * self.n_components)

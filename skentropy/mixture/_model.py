@@ -153,8 +153,6 @@ class MixtureModel:
         None where the family has no units to choose.
     substitutes : ndarray of shape (D,) or None
         What stands for a zero, for families of positive values.
-    complete : bool
-        Whether the data are known to have no missing entry; if not, each block is searched for one.
     mean_log_base_measure : float
         A constant of the data, not of the parameters; per sample.
     prior_counts : float
@@ -166,7 +164,6 @@ class MixtureModel:
     family: ExponentialFamily
     units: Units | None = None
     substitutes: FloatArray | None = None
-    complete: bool = False
     mean_log_base_measure: float = 0.0
     prior_counts: float = 0.0
     pooled: FloatArray = field(default_factory=lambda: np.zeros((1, 1)))
@@ -206,7 +203,7 @@ class MixtureModel:
         if self.units is not None:
             X = self.units.apply(X)
         statistics = self.family.sufficient_statistics(X)
-        if self.complete or not has_nan(X):
+        if not has_nan(X):
             return Observations(statistics, block.exposure, None)
         missing = np.isnan(X.data if sparse.issparse(X) else X)
         if sparse.issparse(X):
