@@ -1,23 +1,15 @@
-"""Sigmoid belief nets: speed of the E-step, default fits, bars, and digits beside mixtures and restricted Boltzmann machines.
-
-Run ``python docs/benchmarks/bench_belief_net.py`` (about 25 minutes on one core); it prints the tables and writes
-results_belief_net.md beside itself. BLAS is held to one thread.
-"""
+"""Sigmoid belief nets with exact posteriors: speed of the E-step, default fits, bars, and digits beside mixtures and RBMs."""
 
 from __future__ import annotations
 
-import platform
-import time
-import warnings
-from pathlib import Path
+from collections.abc import Iterator
 
 import numpy as np
-import sklearn
+from common import clock, setting, table
 from scipy.special import logsumexp
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.neural_network import BernoulliRBM
-from threadpoolctl import threadpool_limits
 
 from skentropy import ExponentialFamilyMixture, SigmoidBeliefNet
 from skentropy._blocks import Rows
@@ -26,11 +18,16 @@ from skentropy.neural_network._layers import BeliefNet, Layer, enumerate_states,
 from skentropy.neural_network._model import Parameters
 from skentropy.neural_network._rows import merge_duplicates
 
+TITLE = "Sigmoid belief nets with exact posteriors"
+NOTES = """\
+None of the packages that the other pages compare fits sigmoid belief nets. scikit-learn's `BernoulliRBM` is another model of the same data
+and stands beside them in likelihood alone; so do mixtures. Digits: scikit-learn's, 1 where a pixel is at least 8.
+Log-likelihoods are exact, nats per image.
+"""
 DIGITS = (load_digits().data >= 8).astype(float)
 # Of a prototype in NumPy: exact training log-likelihood of all digits; and train / test of a 1437 / 360 split, ridge 1.
 PROTOTYPE = {4: -20.5757, 8: -18.9401, 10: -18.4135, 12: -18.1329}
 PROTOTYPE_SPLIT = {4: (-20.68, -20.87), 8: (-19.09, -19.56), 10: (-18.64, -19.08)}
-PROTOTYPE_TRUNCATED = {30: -16.285, 60: -15.290, 100: -14.5}
 RBM_SETTINGS = [(rate, batch) for rate in (0.01, 0.03, 0.1) for batch in (10, 50)]
 
 
@@ -50,68 +47,45 @@ def n_found(components, images) -> int:
     return int((np.abs(correlation) > 0.85).any(axis=0).sum())
 
 
-def fastest(function, most: int = 20) -> float:
-    best = np.inf
-    for _ in range(most):
-        start = time.perf_counter()
-        function()
-        best = min(best, time.perf_counter() - start)
-    return best
-
-
-def timed(function):
-    start = time.perf_counter()
-    result = function()
-    return result, time.perf_counter() - start
-
-
-def e_step_table():
-    yield "## One exact E-step beside its two matrix products (digits, all 1,797 rows)\n"
-    yield "| H | products ms | E-step ms | ratio |"
-    yield "| --- | --- | --- | --- |"
-    for h in (4, 8, 10, 12):
+def e_steps(sizes: list[int]) -> Iterator[list[str]]:
+    for h in sizes:
         rng = np.random.default_rng(0)
         rows = merge_duplicates(Rows(DIGITS, None, row_bytes=8 * (2**h + 128)), None)
         net = BeliefNet(np.zeros(h), (Layer(rng.normal(size=(64, h)), np.zeros(64)),))
         X, logits, q = rows.X.astype(float), rng.normal(size=(2**h, 64)), rng.random((rows.n_rows, 2**h))
-        products = fastest(lambda X=X, L=logits, q=q: (X @ L.T, q.T @ X))
-        step = fastest(lambda rows=rows, net=net: expect(rows, Parameters(net), None, None))
-        yield f"| {h} | {1e3 * products:.2f} | {1e3 * step:.2f} | {step / products:.2f} |"
+        products = clock(lambda X=X, L=logits, q=q: (X @ L.T, q.T @ X), at_most=20)[1]
+        step = clock(lambda rows=rows, net=net: expect(rows, Parameters(net), None, None), at_most=20)[1]
+        yield [str(h), f"{1e3 * products:.2f}", f"{1e3 * step:.2f}", f"{step / products:.2f}"]
 
 
-def default_table():
-    yield "\n## Fits of all digits, default settings (alpha = 0.01) or without a ridge\n"
-    yield "| H | alpha | seeds | s, mean | log-likelihood: best | mean | worst | prototype (no ridge) | largest gap |"
-    yield "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
-    for h, alpha, seeds in ((4, 0.01, 5), (4, 0.0, 5), (8, 0.01, 10), (10, 0.01, 5), (12, 0.01, 2)):
+def default_fits(sizes: list[tuple[int, float, int]]) -> Iterator[list[str]]:
+    for h, alpha, seeds in sizes:
         net = SigmoidBeliefNet(h, alpha=alpha)
-        runs = (timed(lambda net=net, s=seed: clone(net).set_params(random_state=s).fit(DIGITS)) for seed in range(seeds))
-        fits, seconds = zip(*runs, strict=True)
-        values = [fit.lower_bound_ for fit in fits]
-        gap = max(abs(fit.stationarity_gap_) for fit in fits)
-        numbers = f"{max(values):.4f} | {np.mean(values):.4f} | {min(values):.4f} | {PROTOTYPE[h]} | {gap:.0e}"
-        yield f"| {h} | {alpha:g} | {seeds} | {np.mean(seconds):.2f} | {numbers} |"
+        runs = [
+            clock(lambda net=net, seed=seed: clone(net).set_params(random_state=seed).fit(DIGITS), at_most=1)
+            for seed in range(seeds)
+        ]
+        values = [fit.lower_bound_ for fit, _, _ in runs]
+        gap = max(abs(fit.stationarity_gap_) for fit, _, _ in runs)
+        seconds = [f"{np.mean([run[i] for run in runs]):.2f}" for i in (1, 2)]
+        bounds = [f"{value:.4f}" for value in (max(values), np.mean(values), min(values))]
+        yield [str(h), f"{alpha:g}", str(seeds), *seconds, *bounds, str(PROTOTYPE.get(h, "")), f"{gap:.0e}"]
 
 
-def bars_table():
-    yield "\n## Bars: 4 x 4 images, 8 bars; ten data sets\n"
-    yield "| n | n_init | data sets with all 8 | seconds a fit | log-likelihood less that of the generating parameters |"
-    yield "| --- | --- | --- | --- | --- |"
-    for n in (1000, 5000):
-        for n_init in (1, 10):
-            found, seconds, excess = [], [], []
-            for seed in range(10):
-                X, images = bars(n, seed, 4)
-                fit, took = timed(lambda X=X, k=n_init, s=seed: SigmoidBeliefNet(8, n_init=k, random_state=s).fit(X))
-                truth = SigmoidBeliefNet(8, random_state=0, max_iter=1).fit(X)
-                truth.prior_, truth.components_, truth.intercept_ = np.full(8, 0.25), 6.0 * images, np.full(16, -3.0)
-                found.append(n_found(fit.components_, images) == 8)
-                seconds.append(took)
-                excess.append(fit.score(X) - truth.score(X))
-            yield f"| {n} | {n_init} | {sum(found)} of 10 | {np.mean(seconds):.2f} | {min(excess):+.4f} to {max(excess):+.4f} |"
-    X, images = bars(2000, 0, 8)
-    fit, took = timed(lambda: SigmoidBeliefNet(16, posterior="truncated", random_state=0).fit(X))
-    yield f"\n8 x 8 images, 16 bars, n = 2,000, truncated: {n_found(fit.components_, images)} of 16 found, {took:.1f} s."
+def bars_found(sizes: list[tuple[int, int]], n_sets: int) -> Iterator[list[str]]:
+    for n, n_init in sizes:
+        found, seconds, excess = [], [], []
+        for seed in range(n_sets):
+            X, images = bars(n, seed, 4)
+            net = SigmoidBeliefNet(8, n_init=n_init, random_state=seed)
+            fit, wall, _ = clock(lambda X=X, net=net: net.fit(X), at_most=1)
+            truth = SigmoidBeliefNet(8, random_state=0, max_iter=1).fit(X)
+            truth.prior_, truth.components_, truth.intercept_ = np.full(8, 0.25), 6.0 * images, np.full(16, -3.0)
+            found.append(n_found(fit.components_, images) == 8)
+            seconds.append(wall)
+            excess.append(fit.score(X) - truth.score(X))
+        span = f"{min(excess):+.4f} to {max(excess):+.4f}"
+        yield [f"{n:,}", str(n_init), f"{sum(found)} of {n_sets}", f"{np.mean(seconds):.2f}", span]
 
 
 def rbm_score(rbm: BernoulliRBM, X: np.ndarray) -> float:
@@ -124,68 +98,53 @@ def rbm_score(rbm: BernoulliRBM, X: np.ndarray) -> float:
     return float(free.mean() - log_z)
 
 
-def best_rbm(h: int, train: np.ndarray) -> BernoulliRBM:
+def best_rbm(h: int, train: np.ndarray, n_iter: int) -> BernoulliRBM:
     """The best of several settings, by the exact likelihood of the training data."""
     fits = (
-        BernoulliRBM(h, learning_rate=rate, batch_size=batch, n_iter=200, random_state=0).fit(train)
+        BernoulliRBM(h, learning_rate=rate, batch_size=batch, n_iter=n_iter, random_state=0).fit(train)
         for rate, batch in RBM_SETTINGS
     )
     return max(fits, key=lambda rbm: rbm_score(rbm, train))
 
 
-def split_table():
+def split(sizes: list[int], n_init: int, n_iter: int) -> Iterator[list[str]]:
     order = np.random.RandomState(0).permutation(len(DIGITS))
     train, test = DIGITS[order[:1437]], DIGITS[order[1437:]]
-    yield "\n## 1437 / 360 split of the digits, train / test, nats per image; best of five starts by the training objective\n"
-    columns = "Bernoulli mixture of as many parameters | scikit-learn BernoulliRBM, best of six settings"
-    yield f"| H (parameters) | SigmoidBeliefNet, alpha = 1 | {columns} | prototype SBN (its own split) |"
-    yield "| --- | --- | --- | --- | --- |"
-    for h in (4, 8, 10):
-        net = SigmoidBeliefNet(h, alpha=1.0, n_init=5, random_state=0).fit(train)
+    for h in sizes:
+        net = SigmoidBeliefNet(h, alpha=1.0, n_init=n_init, random_state=0).fit(train)
         k = round((net.n_parameters_ + 1) / 65)
-        mixture = ExponentialFamilyMixture("bernoulli", k, prior_counts=1.0, n_init=5, random_state=0).fit(train)
-        ours = f"{net.score(train):.2f} / {net.score(test):.2f}"
-        theirs = f"{mixture.score(train):.2f} / {mixture.score(test):.2f} (K = {k})"
-        prototype = "{} / {}".format(*PROTOTYPE_SPLIT[h])
-        rbm = best_rbm(h, train)
-        machine = f"{rbm_score(rbm, train):.2f} / {rbm_score(rbm, test):.2f}"
-        yield f"| {h} ({net.n_parameters_}) | {ours} | {theirs} | {machine} | {prototype} |"
+        mixture = ExponentialFamilyMixture("bernoulli", k, prior_counts=1.0, n_init=n_init, random_state=0).fit(train)
+        rbm = best_rbm(h, train, n_iter)
+        yield [
+            f"{h} ({net.n_parameters_})",
+            f"{net.score(train):.2f} / {net.score(test):.2f}",
+            f"{mixture.score(train):.2f} / {mixture.score(test):.2f} (K = {k})",
+            f"{rbm_score(rbm, train):.2f} / {rbm_score(rbm, test):.2f}",
+            "{} / {}".format(*PROTOTYPE_SPLIT.get(h, ("", ""))),
+        ]
 
 
-def truncated_table():
-    yield "\n## Truncated posteriors, all digits\n"
-    columns = "s | EM steps | converged | ELBO after fit | gap | score by search | exact at these parameters | prototype (no ridge)"
-    yield f"| H | states | alpha | {columns} |"
-    yield "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
-    sizes = ((12, 20, 0.01, 1000), (30, 50, 0.01, 1000), (30, 50, 1e-4, 1000), (60, 20, 0.01, 200), (100, 15, 0.01, 200))
-    for h, k, alpha, steps in sizes:
-        net = SigmoidBeliefNet(h, posterior="truncated", n_states=k, alpha=alpha, max_iter=steps, random_state=0)
-        _, took = timed(lambda net=net: net.fit(DIGITS))
-        exact = ""
-        elbo, score = net.lower_bound_, net.score(DIGITS)
-        if h <= 12:
-            net.score_is_exact_ = True
-            exact = f"{net.score(DIGITS):.4f}"
-        prototype = PROTOTYPE_TRUNCATED.get(h, "")
-        end = f"{net.n_iter_} | {net.converged_} | {elbo:.4f} | {net.stationarity_gap_:.0e} | {score:.4f}"
-        yield f"| {h} | {k} | {alpha:g} | {took:.0f} | {end} | {exact} | {prototype} |"
-
-
-def main() -> None:
-    warnings.simplefilter("ignore")
-    lines = [
-        "# Sigmoid belief nets\n",
-        f"Python {platform.python_version()}, NumPy {np.__version__}, scikit-learn {sklearn.__version__}; one BLAS thread. Digits: "
-        "scikit-learn's, 1 where a pixel is at least 8. Log-likelihoods are exact unless said otherwise, nats per image.\n",
+def page(quick: bool) -> Iterator[str]:
+    yield setting("skentropy", "sklearn") + "\n"
+    yield NOTES
+    yield "## One exact E-step beside its two matrix products (digits, all 1,797 rows)\n"
+    yield from table(["H", "products ms", "E-step ms", "ratio"], e_steps([4] if quick else [4, 8, 10, 12]))
+    yield "## Fits of all digits, default settings (alpha = 0.01) or without a ridge\n"
+    columns = ["H", "alpha", "seeds", "wall s, mean", "CPU s, mean", "log-likelihood: best", "mean", "worst"]
+    sizes = [(2, 0.01, 1)] if quick else [(4, 0.01, 5), (4, 0.0, 5), (8, 0.01, 10), (10, 0.01, 5), (12, 0.01, 2)]
+    yield from table([*columns, "prototype (no ridge)", "largest gap"], default_fits(sizes))
+    starts = 1 if quick else 5
+    yield f"## 1437 / 360 split of the digits, train / test, nats per image; best of {starts} starts by the training objective\n"
+    columns = ["H (parameters)", "SigmoidBeliefNet, alpha = 1", "Bernoulli mixture of as many parameters"]
+    columns += ["scikit-learn BernoulliRBM, best of six settings", "prototype SBN (its own split)"]
+    yield from table(columns, split([2] if quick else [4, 8, 10], starts, 1 if quick else 200))
+    n_sets = 1 if quick else 10
+    yield f"## Bars: 4 x 4 images, 8 bars; {n_sets} data sets\n"
+    columns = [
+        "n",
+        "n_init",
+        "data sets with all 8",
+        "wall s a fit",
+        "log-likelihood less that of the generating parameters",
     ]
-    print("\n".join(lines))
-    with threadpool_limits(1):
-        for table in (e_step_table, default_table, split_table, bars_table, truncated_table):
-            for line in table():
-                print(line, flush=True)
-                lines.append(line)
-    (Path(__file__).parent / "results_belief_net.md").write_text("\n".join(lines) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+    yield from table(columns, bars_found([(200, 1)] if quick else [(1000, 1), (1000, 10), (5000, 1), (5000, 10)], n_sets))

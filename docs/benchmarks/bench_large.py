@@ -1,26 +1,19 @@
 """Data larger than memory: peak memory and time as rows grow, from a memory map and from a stream; and Dask beside threads.
 
-Run ``python docs/benchmarks/bench_large.py`` (about ten minutes; needs 3 GB of disk); it prints the tables and writes
-results_large.md beside itself. Memory is what a process holds of its own, without the pages of mapped files.
+Needs 3 GB of disk. Memory is what a process holds of its own, without the pages of mapped files.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import platform
-import subprocess
-import sys
 import tempfile
-import threading
 import time
-import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import sklearn
+from common import OwnMemory, clock, fresh, is_installed, left_out, setting, table
 
+TITLE = "Data larger than memory"
 SIZES = [10**5, 10**6, 10**7, int(10**7.5)]
 COLUMNS, COMPONENTS, STEPS, BLOCK = 20, 5, 10, 65536
 
@@ -36,61 +29,32 @@ def write(path: Path, n: int) -> None:
     table.flush()
 
 
-class OwnMemory(threading.Thread):
-    """The largest anonymous memory of this process while it runs, in bytes."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self.peak, self.running = 0, True
-
-    def run(self) -> None:
-        while self.running:
-            lines = Path("/proc/self/status").read_text().splitlines()
-            self.peak = max(self.peak, *(1024 * int(line.split()[1]) for line in lines if line.startswith("RssAnon")))
-            time.sleep(0.005)
-
-
 def fit_once(path: str, kind: str) -> dict[str, float]:
     """One fit of some steps: seconds, and what memory it took."""
     from skentropy import PoissonMixture, RowBlocks
 
-    warnings.simplefilter("ignore")
-    table = np.load(path, mmap_mode="r")
+    rows = np.load(path, mmap_mode="r")
 
     def read():
-        return (table[start : start + BLOCK] for start in range(0, len(table), BLOCK))
+        return (rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK))
 
-    X = table if kind == "memmap" else RowBlocks(read)
-    memory = OwnMemory()
-    memory.start()
+    X = rows if kind == "memmap" else RowBlocks(read)
     mixture = PoissonMixture(COMPONENTS, tol=0.0, max_iter=STEPS, accelerate=False, random_state=0)
-    start = time.perf_counter()
-    mixture.fit(X)
-    seconds = time.perf_counter() - start
-    memory.running = False
-    memory.join()
+    with OwnMemory() as memory:
+        _, seconds, _ = clock(lambda: mixture.fit(X), at_most=1)
     return {"seconds": seconds, "peak": memory.peak, "bound": mixture.lower_bound_}
 
 
-def in_process(path: Path, kind: str) -> dict[str, float]:
-    """``fit_once`` in a fresh process with one BLAS thread."""
-    command = [sys.executable, __file__, "--fit", str(path), kind]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return json.loads(subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout)
-
-
-def growth_table(folder: Path):
-    yield f"## PoissonMixture({COMPONENTS}), rows x {COLUMNS} in single precision, {STEPS} EM steps\n"
-    yield "| source | rows | file MB | peak memory MB | fit s | ns a row and step, starts included | lower bound |"
-    yield "| --- | --- | --- | --- | --- | --- | --- |"
-    for n in SIZES:
-        path = folder / f"{n}.npy"
-        write(path, n)
-        for kind in ("memmap", "stream"):
-            r = in_process(path, kind)
-            numbers = f"{path.stat().st_size / 1e6:.0f} | {r['peak'] / 1e6:.0f} | {r['seconds']:.2f} | {1e9 * r['seconds'] / n / STEPS:.0f}"
-            yield f"| {kind} | {n:,} | {numbers} | {r['bound']:.9f} |"
-        path.unlink()
+def growth(sizes: list[int]) -> Iterator[list[str]]:
+    for n in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "rows.npy"
+            write(path, n)
+            for kind in ("memmap", "stream"):
+                r = fresh(fit_once, str(path), kind)
+                megabytes = [f"{path.stat().st_size / 1e6:.0f}", f"{r['peak'] / 1e6:.0f}"]
+                seconds = [f"{r['seconds']:.2f}", f"{1e9 * r['seconds'] / n / STEPS:.0f}"]
+                yield [kind, f"{n:,}", *megabytes, *seconds, f"{r['bound']:.9f}"]
 
 
 def dask_table():
@@ -138,26 +102,11 @@ def dask_table():
         yield f"| {name} | {seconds:.3f} | {seconds / best[0][0]:.2f} | {bound:.10f} |"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--fit", nargs=2, help="run one fit and print its result as JSON")
-    arguments = parser.parse_args()
-    if arguments.fit:
-        print(json.dumps(fit_once(*arguments.fit)))
-        return
-    warnings.simplefilter("ignore")
-    lines = [
-        "# Data larger than memory\n",
-        f"Python {platform.python_version()}, NumPy {np.__version__}, scikit-learn {sklearn.__version__}; one BLAS thread.\n",
-    ]
-    print("\n".join(lines))
-    with tempfile.TemporaryDirectory() as folder:
-        for table in (growth_table(Path(folder)), dask_table()):
-            for line in table:
-                print(line, flush=True)
-                lines.append(line)
-    (Path(__file__).parent / "results_large.md").write_text("\n".join(lines) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+def page(quick: bool) -> Iterator[str]:
+    yield setting("skentropy", "dask", "distributed") + "\n"
+    yield from left_out(["distributed"])
+    yield f"## PoissonMixture({COMPONENTS}), rows x {COLUMNS} in single precision, {STEPS} EM steps\n"
+    columns = ["source", "rows", "file MB", "peak memory MB", "fit s", "ns a row and step, starts included", "lower bound"]
+    yield from table(columns, growth([1000] if quick else SIZES))
+    if is_installed("distributed") and not quick:
+        yield from dask_table()
