@@ -54,9 +54,10 @@ def find_reference(path: str) -> dict[str, Any]:
     return {"value": problem.grade(fit(0))[0], "steps": 0, "after_few": 0.0}
 
 
-def measure(path: str, index: int, reference: dict[str, Any], limit: float) -> dict[str, Any]:
+def measure(path: str, name: str, reference: dict[str, Any], limit: float) -> dict[str, Any]:
     """One program, in this process: see ``EXPLANATION``."""
-    problem, program, goal = Problem.load(path), PROGRAMS[index], Reference(**reference)
+    problem, goal = Problem.load(path), Reference(**reference)
+    program = next(own for own in PROGRAMS if own.name == name and own.does(problem))
     fit = program.prepare(problem)
     guess = goal.steps if program.steps == "EM" else 1
     with OwnMemory(0.001) as memory:
@@ -129,11 +130,11 @@ def compare(problem: Problem, limit: float) -> Iterator[str]:
 
 def _rows(problem: Problem, path: str, reference: dict[str, Any], limit: float) -> Iterator[list[str]]:
     base = None
-    for index, program in enumerate(PROGRAMS):
+    for program in PROGRAMS:
         if not (program.does(problem) and is_installed(program.package)):
             continue
         try:
-            outcome = fresh(measure, path, index, reference, limit, limit=5.0 * limit + 10.0)
+            outcome = fresh(measure, path, program.name, reference, limit, limit=5.0 * limit + 10.0)
         except RuntimeError as error:
             yield [program.name, *[""] * (len(COLUMNS) - 2), str(error)]
             continue

@@ -264,17 +264,15 @@ class Program:
     jobs: tuple[str, ...]
     steps: str | None = "EM"
     missing: bool = False
-    smallest: int = 0  # rows
 
     def does(self, problem: Problem) -> bool:
         has_missing = bool(np.isnan(problem.X).any())
-        return problem.family in self.jobs and (self.missing or not has_missing) and len(problem.X) >= self.smallest
+        return problem.family in self.jobs and (self.missing or not has_missing)
 
 
 MIXTURES = tuple(PARAMETERS)
 PROGRAMS = [
     Program("skentropy", "skentropy", skentropy_mixture, MIXTURES, "own", True),
-    Program("skentropy, n_jobs=2", "skentropy", partial(skentropy_mixture, n_jobs=2), MIXTURES, "own", True, 5000),
     Program("skentropy, accelerate=False", "skentropy", partial(skentropy_mixture, accelerate=False), MIXTURES, "EM", True),
     Program("scikit-learn", "sklearn", sklearn_mixture, ("gaussian",)),
     Program("pomegranate, float32", "pomegranate", pomegranate_mixture, MIXTURES),
