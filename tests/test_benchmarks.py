@@ -54,6 +54,16 @@ def test_parts_run_without_peers(part: str, load: Any, monkeypatch: pytest.Monke
     assert before == {path: path.stat().st_mtime_ns for path in BENCHMARKS.glob("results_*.md")}
 
 
+def test_exponents_and_their_picture(load: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    scaling = load("bench_scaling")
+    monkeypatch.setattr(scaling, "PICTURE", tmp_path / "scaling.png")
+    sizes = scaling.SIZES["n"]
+    assert scaling.exponent(sizes, [5.0, 5.0, *(1e-6 * n**1.5 for n in sizes[2:])]) == pytest.approx(1.5)
+    seconds = {axis: (own, [1e-6 * size**1.5 for size in own]) for axis, own in scaling.SIZES.items()}
+    scaling.draw({curve.label: seconds for curve in scaling.CURVES})
+    assert 20_000 < scaling.PICTURE.stat().st_size < 150_000
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("missing", [False, True])
 def test_mixture_is_graded_by_its_likelihood(family: str, missing: bool, load: Any) -> None:

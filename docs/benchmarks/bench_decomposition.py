@@ -12,7 +12,7 @@ from sklearn.datasets import load_breast_cancer, load_digits
 
 TITLE = "PPCA and FactorAnalysis beside other packages"
 PEERS = ("sklearn", "factor_analyzer", "statsmodels")
-LIMIT = 5.0
+LIMIT = 10.0
 NOTES = """\
 Factor analysis has no common start: each program begins as it does, and the reference is this package's own fit with `gtol=1e-9`; a
 negative gap would say that another went further. `FactorAnalysis` of this package runs until it stops by itself, at a gradient

@@ -48,7 +48,7 @@ CURVES = [
     Curve("pomegranate, Poisson mixture, step", "pomegranate, float32", "poisson", "pomegranate", "#56B4E9", "v"),
     Curve("skentropy, Gaussian mixture, step", "skentropy, accelerate=False", "gaussian", "skentropy", "#D55E00", "s"),
     Curve("scikit-learn, Gaussian mixture, step", "scikit-learn", "gaussian", "sklearn", "#E69F00", "^"),
-    Curve("stepmix, Gaussian mixture, step", "stepmix", "gaussian", "stepmix", "#F0E442", "D"),
+    Curve("stepmix, Gaussian mixture, step", "stepmix", "gaussian", "stepmix", "#CC79A7", "D"),
     Curve("skentropy, PPCA with 5% missing, step", "", "ppca", "skentropy", "#009E73", "P"),
     Curve("skentropy, FactorAnalysis, whole fit", "", "factors", "skentropy", "#000000", "X"),
 ]
@@ -114,7 +114,7 @@ def exponent(sizes: list[int], seconds: list[float]) -> float:
     return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0]) if len(seconds) == UPPER else np.nan
 
 
-def draw(results: dict[str, dict[str, tuple[list[int], list[float]]]], base: dict[str, int]) -> None:
+def draw(results: dict[str, dict[str, tuple[list[int], list[float]]]]) -> None:
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -128,15 +128,17 @@ def draw(results: dict[str, dict[str, tuple[list[int], list[float]]]], base: dic
                 panel.loglog(
                     sizes, 1e3 * np.array(seconds), color=curve.color, marker=curve.marker, label=curve.label, lw=1.5, ms=6
                 )
-        low, high = panel.get_xlim()
-        ends = np.array([low * (high / low) ** 0.45, low * (high / low) ** 0.75])
-        panel.plot(ends, 0.25 * ends / ends[0], color="0.4", ls="--", lw=1, label="in proportion")
-        others = ", ".join(f"{symbol} = {value:,}" for symbol, value in base.items() if symbol != axis)
-        panel.set(xlabel=f"{axis}, {name}", title=others)
-        panel.grid(True, which="major", color="0.85")
+        ends = np.array(SIZES[axis][-4:-2])
+        panel.plot(ends, 0.2 * ends / ends[0], color="0.4", ls="--", lw=1, label="in proportion to size")
+        panel.set_xticks(SIZES[axis], [f"{size // 1000}k" if size >= 1000 else str(size) for size in SIZES[axis]])
+        panel.minorticks_off()
+        others = ", ".join(f"{symbol} = {value:,}" for symbol, value in BASE.items() if symbol != axis)
+        panel.set(xlabel=f"{axis}, {name}", title=others + (f" (factors: {WIDE})" if axis == "K" else ""))
+        panel.grid(True, color="0.88")
     panels[0].set_ylabel("milliseconds")
+    panels[0].yaxis.set_major_formatter("{x:g}")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
-    figure.savefig(PICTURE, dpi=110)
+    figure.savefig(PICTURE, dpi=90, pil_kwargs={"optimize": True})
     plt.close(figure)
 
 
@@ -196,7 +198,7 @@ def page(quick: bool) -> Iterator[str]:
     columns = ["what", *(f"exponent in {axis}" for axis in AXES), *(f"ms at the largest {axis}" for axis in AXES)]
     yield from table(columns, rows_of_exponents(results, sizes, base, wide))
     if not quick:
-        draw(results, base)
+        draw(results)
         yield f"![Milliseconds over rows, columns and components, on logarithmic axes]({PICTURE.name})\n"
     shape = {"n": 2_000, "d": 10, "K": 3} if quick else {"n": 100_000, "d": 50, "K": 10}
     yield f"## A step beside the matrix products that it cannot do without: {shape['n']:,} x {shape['d']}, {shape['K']} components\n"

@@ -13,7 +13,7 @@ from skentropy import SigmoidBeliefNet
 TITLE = "Sigmoid belief nets with truncated posteriors"
 # Of a prototype in NumPy, without a ridge.
 PROTOTYPE = {30: -16.285, 60: -15.290, 100: -14.5}
-SIZES = [(12, 20, 0.01, 1000), (30, 50, 0.01, 1000), (100, 15, 0.01, 200)]
+SIZES = [(12, 20, 0.01, 1000), (30, 50, 0.01, 200), (100, 15, 0.01, 100)]
 NOTES = """\
 All digits of scikit-learn, 1 where a pixel is at least 8; nats per image. The ELBO after a fit is a lower bound of the log-likelihood;
 `score` searches the states of each image anew, and up to 12 hidden units the log-likelihood can be had exactly.

@@ -26,8 +26,8 @@ EXPLANATION = (
     "bisection to 1%, and a fit of so many steps is timed: the fastest of up to five, in a process of its own. Ratio: wall "
     "seconds by those of the first row that gets there. Log-likelihood (nats a sample), gap (how far below the reference) and "
     "gradient (largest entry, of the mean log-likelihood, in coordinates without units) of all programs are computed by one "
-    "function that uses NumPy and SciPy alone. Memory: the peak of a fit beyond what the process held before, data and imports "
-    "included."
+    "function that uses NumPy and SciPy alone. Of a program that does not get there the longest fit that was tried is shown. "
+    "Memory: the peak of a fit beyond what the process held before, data and imports included."
 )
 
 
@@ -102,7 +102,7 @@ def search(problem: Problem, fit: Any, goal: Reference, guess: int, limit: float
     while falls_short(high):
         last, spent = tries[high], sum(own["wall"] for own in tries.values())
         if not np.isfinite(last["value"]):
-            return {**last, "remark": "its parameters are not numbers"}
+            return {**last, "remark": "its parameters become NaN"}
         if high > goal.steps and low and last["value"] - tries[low]["value"] < 0.01 * (goal.target - last["value"]):
             return {**last, "remark": "ends elsewhere, below" if last["gradient"] < STATIONARY else "does not come nearer"}
         if spent + 2.0 * last["wall"] > 2.0 * limit:
@@ -134,7 +134,7 @@ def _rows(problem: Problem, path: str, reference: dict[str, Any], limit: float) 
         if not (program.does(problem) and is_installed(program.package)):
             continue
         try:
-            outcome = fresh(measure, path, program.name, reference, limit, limit=5.0 * limit + 10.0)
+            outcome = fresh(measure, path, program.name, reference, limit, limit=4.0 * limit + 10.0)
         except RuntimeError as error:
             yield [program.name, *[""] * (len(COLUMNS) - 2), str(error)]
             continue

@@ -112,6 +112,8 @@ def grade_mixture(family: str, X: np.ndarray, weights: np.ndarray, parameters: l
     """Mean log-likelihood, nats a sample, and the largest entry of its gradient."""
     weights = np.asarray(weights, dtype=float)
     parameters = [np.asarray(value, dtype=float) for value in parameters]
+    if family == "bernoulli":  # sums of roundings may exceed one
+        parameters = [np.clip(value, 0.0, 1.0) for value in parameters]
     log_likelihood, q = e_step(family, X, weights, parameters)
     gradients = [np.abs(q.mean(axis=0) - weights).max()]
     for c in range(len(weights)):
