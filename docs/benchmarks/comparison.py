@@ -103,7 +103,7 @@ def search(problem: Problem, fit: Any, goal: Reference, guess: int, limit: float
         last, spent = tries[high], sum(own["wall"] for own in tries.values())
         if not np.isfinite(last["value"]):
             return {**last, "remark": "its parameters become NaN"}
-        if high > goal.steps and low and last["value"] - tries[low]["value"] < 0.01 * (goal.target - last["value"]):
+        if high > goal.steps and low and last["value"] - tries[low]["value"] < 1e-3 * (goal.target - last["value"]):
             return {**last, "remark": "ends elsewhere, below" if last["gradient"] < STATIONARY else "does not come nearer"}
         if spent + 2.0 * last["wall"] > 2.0 * limit:
             return {**last, "remark": f"not there after {last['wall']:.0f} s"}
