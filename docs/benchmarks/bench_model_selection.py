@@ -46,11 +46,11 @@ def belief_net(n, rng):
 
 # name: data, estimator, candidates, truth, sizes, number of data sets of each size.
 PROBLEMS = {
-    "Poisson mixture": (poisson, PoissonMixture(random_state=0, prior_counts=0.01), range(1, 9), 3, (100, 300, 1000), 25),
-    "gamma mixture": (gamma, GammaMixture(random_state=0), range(1, 6), 2, (100, 300, 1000), 25),
+    "Poisson mixture": (poisson, PoissonMixture(random_state=0, prior_counts=0.01), range(1, 9), 3, (100, 300, 1000), 50),
+    "gamma mixture": (gamma, GammaMixture(random_state=0), range(1, 6), 2, (100, 300, 1000), 50),
     "PPCA": (ppca, PPCA(), range(1, 10), 4, (50, 200, 1000), 50),
     "factor analysis": (factors, FactorAnalysis(), range(1, 7), 3, (50, 200, 1000), 50),
-    "sigmoid belief net": (belief_net, SigmoidBeliefNet(random_state=0, alpha=0.1), range(1, 7), 4, (500, 1000, 2000), 10),
+    "sigmoid belief net": (belief_net, SigmoidBeliefNet(random_state=0, alpha=0.1), range(1, 7), 4, (500, 1000, 2000), 50),
 }
 QUICK_PROBLEMS = {"PPCA": (ppca, PPCA(), range(1, 6), 4, (50,), 2)}
 
