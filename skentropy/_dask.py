@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import pickle
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -33,6 +35,7 @@ class DaskRows(Source):
         self, reader: Reader, parts: list[_Part], lengths: list[float], n_features: int, dtype: Any, *, is_sparse: bool
     ) -> None:
         self._reader, self._parts, self._lengths = reader, parts, lengths
+        self._tree_sum = _TreeSum()
         self.n_features, self.dtype, self.is_sparse = n_features, result_dtype(dtype), is_sparse
 
     @classmethod
@@ -61,7 +64,7 @@ class DaskRows(Source):
         return cls(reader, parts, lengths, n_features, dtype, is_sparse=sparse.issparse(meta))
 
     def sum(self, function: Callable[[Block], Statistics], pool: ThreadPoolExecutor | None = None) -> Statistics:
-        result = _tree_sum(self._of_parts(_sum_rows, _shared(function)))
+        result = self._tree_sum.of(self._of_parts(self._parts, partial(_sum_rows, function)))
         self._reader = self._reader.after_a_pass()
         return result
 
@@ -69,51 +72,60 @@ class DaskRows(Source):
         """As a lazy Dask array with the chunks of X."""
         with np.errstate(all="ignore"):
             example = function(Block(np.full((1, self.n_features), np.nan), None, None, start=0))
-        shape = example.shape[1:]
-        blocks = self._of_parts(_map_rows, _shared(function), shape, example.dtype)
+        shape, dtype = example.shape[1:], example.dtype
+        blocks = self._of_parts(self._parts, partial(_map_rows, function, shape, dtype))
         return da.concatenate(
-            [
-                da.from_delayed(block, (length, *shape), example.dtype)
-                for block, length in zip(blocks, self._lengths, strict=True)
-            ],
+            [da.from_delayed(block, (length, *shape), dtype) for block, length in zip(blocks, self._lengths, strict=True)],
             allow_unknown_chunksizes=True,
         )
 
     def take(self, index: Array, weight: FloatArray) -> Block:
         numbers = part_of(index)
         order = [np.flatnonzero(numbers == number) for number in np.unique(numbers)]
-        taken = [
-            self._parts[numbers[chosen[0]]].apply(self._reader, Rows.take, index[chosen], weight[chosen]) for chosen in order
-        ]
+        taken: list[Delayed] = []
+        for chosen in order:
+            part = self._parts[numbers[chosen[0]]]
+            taken += self._of_parts([part], partial(_take_rows, index[chosen], weight[chosen]))
         return join_blocks(list(dask.compute(*taken)), np.concatenate(order))
 
     def prepare(self, function: Callable[[Rows], Any]) -> Prepared:
-        return DaskPrepared(list(dask.persist(*self._of_parts(_prepare_rows, _shared(function)))))
+        return DaskPrepared(list(dask.persist(*self._of_parts(self._parts, partial(_prepare_rows, function)))))
 
-    def _of_parts(self, function: Callable[..., Any], *arguments: Any) -> list[Delayed]:
-        return [part.apply(self._reader, function, *arguments) for part in self._parts]
+    def _of_parts(self, parts: list[_Part], function: Callable[[Rows | None], Any]) -> list[Delayed]:
+        """function(rows) of each part, None for rows where there are none, by one task a part."""
+        packed = _pack(partial(_of_part, self._reader, function))
+        return [delayed(_call)(packed, part.number, part.X, part.weight, part.exposure) for part in parts]
 
 
 @dataclass(frozen=True)
 class _Part:
-    """One partition, to be read where it is, whenever it is used."""
+    """One partition: what is stored, to be read where it is, whenever it is used."""
 
     number: int
     X: Any
     weight: Any
     exposure: Any
 
-    def apply(self, reader: Reader, function: Callable[..., Any], *arguments: Any) -> Delayed:
-        """function(rows, *arguments); rows is None where there are none."""
-        # One task, since each costs about a millisecond, however small it is.
-        read_and_apply = partial(_read_and_apply, reader, self.number, function)
-        return delayed(read_and_apply)(self.X, self.weight, self.exposure, *arguments)
 
+class _TreeSum:
+    """The sum of all parts, where they are, always in the same order.
 
-def _read_and_apply(
-    reader: Reader, number: int, function: Callable[..., Any], X: Any, weight: Any, exposure: Any, *arguments: Any
-) -> Any:
-    return function(reader.read_part(X, weight, exposure, number), *arguments)
+    The future of a sum is let go when the next one is on its way: a message that lets it go just before would hold that up,
+    since a client's messages are ten milliseconds apart.
+    """
+
+    def __init__(self) -> None:
+        self._held: Any = None
+
+    def of(self, parts: list[Delayed]) -> Any:
+        while len(parts) > 1:
+            parts = [delayed(_add)(*parts[start : start + _FAN_IN]) for start in range(0, len(parts), _FAN_IN)]
+        (self._held,) = dask.persist(parts[0])
+        futures = sys.modules["distributed"].futures_of(self._held) if "distributed" in sys.modules else []
+        result = futures[0].result() if futures else self._held.compute()
+        if result is None:
+            raise ValueError("X has no rows.")
+        return result
 
 
 @dataclass(frozen=True)
@@ -121,10 +133,11 @@ class DaskPrepared:
     """What was made of the partitions, each on its worker."""
 
     parts: list[Delayed]
+    _tree_sum: _TreeSum = field(default_factory=_TreeSum)
 
     def sum(self, function: Callable[[Any], Statistics]) -> Statistics:
-        shared = _shared(function)
-        return _tree_sum([delayed(_apply)(part, shared) for part in self.parts])
+        packed = _pack(partial(_apply, function))
+        return self._tree_sum.of([delayed(_call)(packed, part) for part in self.parts])
 
 
 def _beside(values: Any, lengths: list[float], name: str) -> list[Any]:
@@ -143,30 +156,47 @@ def _beside(values: Any, lengths: list[float], name: str) -> list[Any]:
     return parts
 
 
-def _shared(function: Callable[..., Any]) -> Any:
-    """What many tasks are to call: part of each, or where it is large sent to each worker once, at the price of a task."""
-    return function if len(cloudpickle.dumps(function)) <= _SMALL else delayed(function, traverse=False)
+def _pack(function: Callable[..., Any]) -> Any:
+    """What many tasks are to call, as bytes, which the scheduler need not understand.
+
+    They are part of each task, or where they are many sent to each worker once, at the price of a task.
+    """
+    packed = cloudpickle.dumps(function)
+    return packed if len(packed) <= _SMALL else delayed(packed)
 
 
-def _sum_rows(rows: Rows | None, function: Callable[[Block], Any]) -> Any:
+def _call(packed: bytes, *arguments: Any) -> Any:
+    return pickle.loads(packed)(*arguments)
+
+
+def _of_part(reader: Reader, function: Callable[[Rows | None], Any], number: int, X: Any, weight: Any, exposure: Any) -> Any:
+    return function(reader.read_part(X, weight, exposure, number))
+
+
+def _sum_rows(function: Callable[[Block], Any], rows: Rows | None) -> Any:
     if rows is None:
         return None
     with SingleThreadedBLAS():
         return rows.sum(function)
 
 
-def _map_rows(rows: Rows | None, function: Callable[[Block], Array], shape: tuple[int, ...], dtype: Any) -> Array:
+def _map_rows(function: Callable[[Block], Array], shape: tuple[int, ...], dtype: Any, rows: Rows | None) -> Array:
     if rows is None:
         return np.empty((0, *shape), dtype)
     with SingleThreadedBLAS():
         return rows.map(function)
 
 
-def _prepare_rows(rows: Rows | None, function: Callable[[Rows], Any]) -> Any:
+def _take_rows(index: Array, weight: FloatArray, rows: Rows | None) -> Block:
+    assert rows is not None
+    return rows.take(index, weight)
+
+
+def _prepare_rows(function: Callable[[Rows], Any], rows: Rows | None) -> Any:
     return None if rows is None else function(rows)
 
 
-def _apply(value: Any, function: Callable[[Any], Any]) -> Any:
+def _apply(function: Callable[[Any], Any], value: Any) -> Any:
     if value is None:
         return None
     with SingleThreadedBLAS():
@@ -177,13 +207,3 @@ def _add(*terms: Any) -> Any:
     """The sum of some parts, from left to right; an empty one is None."""
     terms = tuple(term for term in terms if term is not None)
     return total(terms) if terms else None
-
-
-def _tree_sum(parts: list[Delayed]) -> Any:
-    """The sum of all parts, where they are, always in the same order."""
-    while len(parts) > 1:
-        parts = [delayed(_add)(*parts[start : start + _FAN_IN]) for start in range(0, len(parts), _FAN_IN)]
-    result = parts[0].compute()
-    if result is None:
-        raise ValueError("X has no rows.")
-    return result

@@ -200,7 +200,7 @@ class TestDask:
 
         X = ESTIMATORS["PPCA"].X
         model = PPCA().fit(X)
-        monkeypatch.setattr(dask_rows, "_tree_sum", None)
+        monkeypatch.setattr(dask_rows._TreeSum, "of", None)
         assert model.transform(da.from_array(X, chunks=(60, -1))).shape == (len(X), 2)
 
     def test_exposures(self) -> None:
@@ -278,7 +278,7 @@ def test_a_cluster_gathers_no_rows_and_survives_a_kill() -> None:
         weight = rng.uniform(0.5, 2.0, size=len(X))
         source = FactorAnalysis()._reader(lambda n_features: 1).read(FactorAnalysis(), rows, weight, reset=True)
         assert (
-            len(distributed.protocol.pickle.dumps([part.apply(source._reader, len).dask for part in source._parts]))
+            len(distributed.protocol.pickle.dumps([task.dask for task in source._of_parts(source._parts, len)]))
             < weight.nbytes / 4
         )
         lazy, eager = (
@@ -299,19 +299,17 @@ def test_a_cluster_gathers_no_rows_and_survives_a_kill() -> None:
         interrupted = PoissonMixture(2, random_state=0)
         import skentropy._dask as dask_rows
 
-        tree_sum, calls = dask_rows._tree_sum, []
+        sum_of, calls = dask_rows._TreeSum.of, []
 
-        def killing(parts: Any) -> Any:
+        def killing(tree_sum: Any, parts: Any) -> Any:
             calls.append(1)
             if len(calls) == 6:
                 kill_a_worker()
-            return tree_sum(parts)
+            return sum_of(tree_sum, parts)
 
-        dask_rows._tree_sum = killing
-        try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(dask_rows._TreeSum, "of", killing)
             interrupted.fit(rows)
-        finally:
-            dask_rows._tree_sum = tree_sum
         assert killed
         np.testing.assert_allclose(interrupted.rates_, undisturbed.rates_, rtol=1e-12)
         np.testing.assert_allclose(interrupted.lower_bounds_, undisturbed.lower_bounds_, rtol=1e-12)
