@@ -22,21 +22,26 @@ def _digamma_difference(a: Array, b: Array) -> Array:
     return log_minus_digamma(a + b) - log_minus_digamma(a) - np.log1p(b / a)
 
 
+def _start(mean_log: Array, mean_log1m: Array) -> tuple[Array, Array]:
+    """Approximate shapes, exact where both are small and where both are large."""
+    # digamma(a) = -1/a for small a; for large a and b exp(E[log x]) + exp(E[log(1 - x)]) = 1 - 1 / (2 (a + b)).
+    g, g1m = np.sqrt(-mean_log), np.sqrt(-mean_log1m)
+    deficit = -np.expm1(mean_log) - np.exp(mean_log1m)
+    concentration = 0.5 / np.maximum(deficit, 0.5 / LARGEST_CONCENTRATION) - 0.5
+    a = np.maximum(concentration * special.expit(mean_log - mean_log1m), 1.0 / (g * (g + g1m)))
+    b = np.maximum(concentration * special.expit(mean_log1m - mean_log), 1.0 / (g1m * (g + g1m)))
+    return a, b
+
+
 def _parameters_of_means(mean_log: Array, mean_log1m: Array) -> tuple[Array, Array]:
     r"""Solve :math:`\psi(a) - \psi(a + b) = E[\log x]` and :math:`\psi(b) - \psi(a + b) = E[\log(1 - x)]`, elementwise.
 
     Newton's method with multiplicative steps, whose Hessian is a diagonal plus a rank-one matrix (Minka 2000,
-    "Estimating a Dirichlet distribution"); about ten steps from everywhere.
+    "Estimating a Dirichlet distribution"); about ten steps for shapes above 1e-4, and more for still smaller ones.
     """
     # No x below 1 has a logarithm closer to zero.
     mean_log, mean_log1m = np.minimum(mean_log, -1e-16), np.minimum(mean_log1m, -1e-16)
-    # The start is exact in the two limits: digamma(a) = -1/a where a and b are small, and where they are large
-    # exp(E[log x]) + exp(E[log(1 - x)]) = 1 - 1 / (2 (a + b)).
-    g, g1m = np.sqrt(-mean_log), np.sqrt(-mean_log1m)
-    deficit = -np.expm1(mean_log) - np.exp(mean_log1m)
-    concentration = 0.5 / np.maximum(deficit, 0.5 / LARGEST_CONCENTRATION)
-    a = np.maximum(concentration * special.expit(mean_log - mean_log1m), 1.0 / (g * (g + g1m)))
-    b = np.maximum(concentration * special.expit(mean_log1m - mean_log), 1.0 / (g1m * (g + g1m)))
+    a, b = _start(mean_log, mean_log1m)
     for _ in range(25):
         residual_a = (mean_log - _digamma_difference(a, b)) / trigamma(a)
         residual_b = (mean_log1m - _digamma_difference(b, a)) / trigamma(b)
