@@ -64,6 +64,27 @@ def test_log_prob_and_entropy_agree_with_scipy(name: str, values: tuple[float, f
     np.testing.assert_allclose(family.moments(eta), peer.stats("mv"), rtol=1e-9)
 
 
+@pytest.mark.parametrize("values", PARAMETERS[:2])
+@pytest.mark.parametrize("name", NAMED)
+def test_draws_have_the_distribution_of_scipy(name: str, values: tuple[float, float]) -> None:
+    """So many draws that a parameter one percent off is seen."""
+    family, n = get_family(name), 1_000_000
+    parameters = values[: len(family.parameter_names)]
+    peer = PEERS[name][0](*parameters)
+    eta = np.broadcast_to(family.from_standard(*parameters)[:, np.newaxis], (family.n_statistics, n))
+    draws = np.sort(family.sample(eta, np.random.RandomState(0)))
+    if family.discrete:
+        cells = np.unique(draws)
+        cells = cells[n * peer.pmf(cells) > 20]
+        share = np.array([np.mean(draws == cell) for cell in cells])
+        z = (share - peer.pmf(cells)) / np.sqrt(peer.pmf(cells) * (1 - peer.pmf(cells)) / n)
+        assert np.abs(z).max() < 4
+    else:
+        # The distance of Kolmogorov and Smirnov, which is larger once in ten thousand times.
+        expected = peer.cdf(draws)
+        assert np.abs(expected - (np.arange(n) + 0.5) / n).max() < 2.23 / np.sqrt(n)
+
+
 def test_categorical_is_a_table_of_probabilities() -> None:
     p = np.array([0.1, 0.2, 0.7])
     family = Categorical(3)

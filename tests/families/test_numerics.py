@@ -34,7 +34,7 @@ from skentropy.families import (
     _gamma,
     get_family,
 )
-from skentropy.families._special import log_minus_digamma
+from skentropy.families._special import log1mexp, log_minus_digamma, log_odds, scaled_exp1, trigamma
 
 EPS = np.finfo(np.float64).eps
 INSTANCES = [*(get_family(name) for name in FAMILIES), Binomial(n_trials=7), NegativeBinomial(r=2.5), Categorical(4)]
@@ -44,6 +44,71 @@ CANDIDATES = np.array([-1e6, -3.0, 0.0, 1e-300, 1e-12, 0.25, 0.5, 1 - 2.0**-53, 
 def values_of(family: ExponentialFamily) -> np.ndarray:
     inside = CANDIDATES[family.in_support(CANDIDATES)]
     return inside[inside == np.floor(inside)] if family.discrete else inside
+
+
+# The widest bound of rounding is where the series takes over, at 20.
+@pytest.mark.parametrize(
+    ("function", "values", "units"),
+    [
+        (log_minus_digamma, {1e-3: 993.6678166528282, 0.5: 1.2703628454614782, 19.5: 0.025860122144105817}, 25),
+        (log_minus_digamma, {20.0: 0.025208281311841944, 25.0: 0.02013331201622674, 1e12: 5.000000000000833e-13}, 4),
+        (log1mexp, {-1e-300: -690.7755278982137, -0.5: -0.9327521295671886, -0.6931: -0.6931943633460008}, 4),
+        (log1mexp, {-0.6932: -0.6930943639096365, -1.0: -0.4586751453870819, -700.0: -9.85967654375977e-305}, 4),
+        (scaled_exp1, {1e-8: 17.843465267485485, 10.0: 0.09156333393978808, 49.0: 0.02000770628218984}, 4),
+        (scaled_exp1, {50.0: 0.01961510993011487, 60.0: 0.016397713708046525, 1e10: 9.999999999e-11}, 4),
+        (trigamma, {0.5: np.pi**2 / 2, 1.0: np.pi**2 / 6}, 4),
+        (log_odds, {0.25: -np.log(3.0), 0.75: np.log(3.0), 1e-300: np.log(1e-300)}, 4),
+    ],
+)
+def test_special_functions_against_mpmath(function: Callable[..., Any], values: dict[float, float], units: int) -> None:
+    with np.errstate(all="raise", under="ignore"):
+        actual = function(np.array(list(values)))
+    np.testing.assert_allclose(actual, list(values.values()), rtol=units * EPS)
+
+
+# Natural parameters just inside and just outside the space in which the density can be normalised.
+@pytest.mark.parametrize(
+    ("family", "inside", "outside"),
+    [
+        (Beta(), (-0.999, 5.0), (-1.001, 5.0)),
+        (Beta(), (5.0, -0.999), (5.0, -1.001)),
+        (Exponential(), (-0.001,), (0.001,)),
+        (Gamma(), (-0.999, -2.0), (-1.001, -2.0)),
+        (Gamma(), (3.0, -0.001), (3.0, 0.001)),
+        (Gaussian(), (3.0, -0.001), (3.0, 0.001)),
+        (Geometric(), (-0.001,), (0.001,)),
+        (InverseGaussian(), (-0.001, -2.0), (0.001, -2.0)),
+        (InverseGaussian(), (-2.0, -0.001), (-2.0, 0.001)),
+        (LogNormal(), (3.0, -0.001), (3.0, 0.001)),
+        (NegativeBinomial(r=2.5), (-0.001,), (0.001,)),
+        (Poisson(), (699.0,), (701.0,)),
+    ],
+    ids=repr,
+)
+def test_domain(family: ExponentialFamily, inside: tuple[float, ...], outside: tuple[float, ...]) -> None:
+    assert family.in_domain(np.array(inside))
+    assert not family.in_domain(np.array(outside))
+    assert not family.in_domain(np.array([inside, outside]).T)
+
+
+@pytest.mark.parametrize(
+    ("family", "parameters"),
+    [
+        (Beta(), lambda share: (0.25e8 * share, 0.75e8 * share)),
+        (Exponential(), lambda share: (1e10 * share,)),
+        (Gamma(), lambda share: (1e8 * share, 2.0)),
+        (Gaussian(), lambda share: (3.0, 1e-10 / share)),
+        (InverseGaussian(), lambda share: (2.0, 2e8 * share)),
+        (LogNormal(), lambda share: (3.0, 1e-10 / share)),
+    ],
+    ids=repr,
+)
+def test_bounds_are_those_of_the_documentation(family: ExponentialFamily, parameters: Callable[..., Any]) -> None:
+    near, on = (family.from_standard(*parameters(share)) for share in (1 - 1e-5, 1 - 1e-7))
+    assert not family.at_bound(near)
+    assert family.in_domain(near)
+    assert family.at_bound(on)
+    assert not family.in_domain(on)
 
 
 # Mean parameters, and the standard parameters that have exactly these.
@@ -212,6 +277,8 @@ def test_a_single_value_has_a_finite_answer(family: ExponentialFamily) -> None:
         held = family.at_bound(eta) | family.at_zero(eta) | (family.name in {"poisson", "geometric", "negative_binomial"})
         held |= (family.name == "exponential") & (value > 0.0) | (family == Binomial(n_trials=7)) & (0 < value < 7)
         assert held.all(), value
+        if value >= {"beta": 1e-20, "exponential": 1e-9}.get(family.name, 0.0):
+            np.testing.assert_allclose(family.moments(eta)[0], value, rtol=1e-9, atol=1e-300)
 
 
 @pytest.mark.parametrize(
