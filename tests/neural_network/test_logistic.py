@@ -1,0 +1,124 @@
+"""The Newton method of the M-step, part by part: a wrong part costs steps, and might change no result."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from skentropy.neural_network import _logistic
+from skentropy.neural_network._layers import Layer, enumerate_states
+from skentropy.neural_network._logistic import Regression, _Ascent, _Hessians, _states_that_matter, maximize
+
+RIDGE = 0.3
+
+
+def regression(*, gaps: bool = False, n_features: int = 5) -> Regression:
+    """Every unit is on in a third of the weight, which lies on a few of the states for the most part."""
+    rng = np.random.RandomState(0)
+    states = enumerate_states(4)
+    counts = rng.gamma(0.3, 20.0, size=(16, n_features if gaps else 1))
+    return Regression(states, counts, counts * rng.uniform(0.1, 0.9, size=(16, n_features)))
+
+
+def start(n_features: int = 5) -> Layer:
+    rng = np.random.RandomState(1)
+    return Layer(rng.normal(size=(n_features, 4)), rng.normal(size=n_features))
+
+
+def objective(of: Regression, V: Any) -> Any:
+    return of.log_likelihood(Layer.split(V)) - 0.5 * RIDGE * (V**2).sum()
+
+
+def differences(function: Any, V: Any, step: float) -> Any:
+    """Derivatives of a function in V by differences, the entries of V on the last axis."""
+    columns = []
+    for index in np.ndindex(V.shape):
+        moved = np.zeros_like(V)
+        moved[index] = step
+        columns.append((function(V + moved) - function(V - moved)) / (2 * step))
+    return np.stack(columns, axis=-1)
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+@pytest.mark.parametrize("route", ["pairs are kept", "pairs in chunks", "one by one"])
+def test_hessians_and_gradients_against_differences(monkeypatch: Any, gaps: bool, route: str) -> None:
+    if route != "pairs are kept":
+        monkeypatch.setattr(_logistic, "_CHUNK", 40)
+        monkeypatch.setattr(_logistic, "_FEW", 16 if route == "one by one" else 0)
+    of, V = regression(gaps=gaps), start().joined
+    ascent, columns = _Ascent(of, start(), RIDGE), np.arange(5)
+    p = 1.0 / (1.0 + np.exp(-ascent._logits))
+    gradient = ascent._gradient(p, columns)
+    np.testing.assert_allclose(gradient.ravel(), differences(lambda V: objective(of, V), V, 1e-5), rtol=1e-6, atol=1e-6)
+    of_gradient = differences(lambda V: of.gradient(Layer.split(V)) - RIDGE * V, V, 1e-5).reshape(5, 5, 5, 5)
+    hessians = _Hessians(ascent._design, of.counts, RIDGE, slice(None))
+    expected = -np.einsum("dhdi->dhi", of_gradient)
+    np.testing.assert_allclose(hessians.at(p, columns), expected, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(hessians.at(p[:, [3, 1]], columns[[3, 1]]), expected[[3, 1]], rtol=1e-6, atol=1e-6)
+    step, gain = ascent.newton(columns, hessians)
+    np.testing.assert_allclose(np.einsum("dhi,di->dh", expected, step), gradient, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(gain, (gradient * step).sum(axis=1), rtol=1e-12)
+
+
+def test_hessians_of_some_states_have_the_curvature_of_all() -> None:
+    of = regression()
+    ascent, columns = _Ascent(of, start(), RIDGE), np.arange(5)
+    p = 1.0 / (1.0 + np.exp(-ascent._logits))
+    kept = np.array([2, 3, 7, 8, 11])
+    rough = _Hessians(ascent._design, of.counts, 0.0, kept).at(p, columns)
+    curvature = of.counts * p * (1.0 - p)
+    for d in range(5):
+        part = ascent._design[kept].T @ (curvature[kept, d, np.newaxis] * ascent._design[kept])
+        np.testing.assert_allclose(rough[d], part * curvature[:, d].sum() / curvature[kept, d].sum(), rtol=1e-6, atol=1e-8)
+
+
+def test_states_that_matter_have_most_of_every_unit() -> None:
+    """By a plain loop: a state's share of all, and of what any unit has of the weight on and off, whichever is largest."""
+    states, rng = enumerate_states(6), np.random.RandomState(0)
+    for concentration in (0.02, 0.05, 0.1, 0.2, 1.0):
+        weight = 7.0 * rng.dirichlet(np.full(64, concentration))
+        kept = _states_that_matter(Regression(states, weight[:, np.newaxis], weight[:, np.newaxis] * np.ones((64, 2))))
+        share = weight / weight.sum()
+        for s in range(64):
+            for unit in range(6):
+                same = states[:, unit] == states[s, unit]
+                share[s] = max(share[s], weight[s] / weight[same].sum())
+        order = np.argsort(-share)
+        largest = next(n for n in range(1, 65) if share[order[:n]].sum() >= 0.999 * share.sum())
+        if 2 * largest < 64:
+            np.testing.assert_array_equal(kept, np.sort(order[:largest]))
+        else:
+            assert kept == slice(None)
+
+
+def test_steps_are_cut_where_logits_would_run_away() -> None:
+    ascent = _Ascent(regression(), start(), RIDGE)
+    step = np.zeros((5, 5))
+    columns = np.arange(5)
+    gradient = ascent._gradient(1.0 / (1.0 + np.exp(-ascent._logits)), columns)
+    step[0], step[1] = 1e-4 * gradient[0], 100.0 * gradient[1] / np.abs(gradient[1]).max()
+    step[2] = -gradient[2] / np.abs(gradient[2]).max()
+    before, logits, values = ascent.V.copy(), ascent._logits.copy(), ascent._objective.copy()
+    moved = ascent.move(columns, step)
+    np.testing.assert_array_equal(moved, [True, True, False, True, True])
+    np.testing.assert_allclose(ascent.V[0], before[0] + step[0], rtol=1e-12)
+    np.testing.assert_array_equal(ascent.V[2], before[2])
+    # The second is cut to the longest step, and halved from there as long as it loses.
+    shares = np.log2(8.0 / np.abs(ascent._logits - logits).max(axis=0)[1])
+    assert shares >= -1e-9
+    assert abs(shares - round(shares)) < 1e-9
+    np.testing.assert_allclose(ascent._logits, ascent._design @ ascent.V.T, atol=1e-12)
+    assert (ascent._objective >= values).all()
+    for d in range(5):
+        expected = ascent._objective_of(ascent.V[[d]], ascent._logits[:, [d]], columns[[d]])
+        np.testing.assert_allclose(ascent._objective[[d]], expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+def test_the_maximum_is_reached_within_few_steps(gaps: bool) -> None:
+    of = regression(gaps=gaps)
+    for steps in (12, 100):
+        layer = maximize(of, start(), RIDGE, steps)
+        np.testing.assert_allclose(of.gradient(layer), RIDGE * layer.joined, atol=1e-6)
