@@ -1,0 +1,165 @@
+"""What fits are put together from, by plain matrices: a wrong part may cost digits or steps, and change no result."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from skentropy.decomposition import _em_model
+from skentropy.decomposition._em_model import GaussianModel, Table
+from skentropy.decomposition._gaussian import LinearGaussian
+from skentropy.decomposition._moments import Moments
+from skentropy.decomposition._profile import Profile, _Scaled, starting_uniquenesses
+from skentropy.decomposition._spectrum import MatrixCovariance, RowsCovariance, SparseCovariance
+
+
+def table(n, d, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, 3)) @ rng.normal(size=(3, d)) * 3.0 + rng.normal(size=(n, d)) * np.linspace(0.5, 2.0, d) + 1.0
+    return X, rng.uniform(0.2, 2.0, n)
+
+
+def covariances(X, weight):
+    """Every kind of covariance of the same rows, each scaled by 1, 2, ..."""
+    mean = weight @ X / weight.sum()
+    S = (X - mean).T @ (weight[:, np.newaxis] * (X - mean)) / weight.sum()
+    scale = np.arange(1.0, X.shape[1] + 1.0)
+    kinds = {
+        "matrix": MatrixCovariance(mean, S).scaled(scale),
+        "rows": RowsCovariance.of(X, weight).scaled(scale),
+        "sparse": SparseCovariance.of(sp.csr_array(X), weight).scaled(scale),
+        "lazily scaled": _Scaled(_Scaled(MatrixCovariance(mean, S), np.ones(len(S))), scale).scaled(np.ones(len(S))),
+    }
+    return mean * scale, S * scale * scale[:, np.newaxis], kinds
+
+
+@pytest.mark.parametrize("kind", ["matrix", "rows", "sparse", "lazily scaled"])
+@pytest.mark.parametrize("shape", [(40, 12), (12, 40), (300, 280), (280, 300)], ids=str)
+def test_covariances_are_those_of_the_rows(shape, kind):
+    X, weight = table(*shape)
+    mean, S, kinds = covariances(X, weight)
+    covariance = kinds[kind]
+    size = np.abs(S).max()
+    np.testing.assert_allclose(covariance.mean, mean, rtol=1e-12)
+    np.testing.assert_allclose(covariance.variances, np.diag(S), rtol=1e-11)
+    V = np.random.default_rng(1).normal(size=(shape[1], 2))
+    np.testing.assert_allclose(covariance.product(V), S @ V, atol=1e-11 * size)
+    values = np.linalg.eigvalsh(S)[::-1]
+    found = {k: covariance.leading(k) for k in (0, 1, 2, 11)}
+    found[3] = covariance.randomized(3, np.random.RandomState(0))
+    for k, spectrum in found.items():
+        np.testing.assert_allclose(spectrum.values, values[:k], rtol=1e-9)
+        assert spectrum.rest == pytest.approx(values[k:].sum(), rel=1e-9, abs=1e-12 * size)
+        np.testing.assert_allclose(spectrum.tails(), [values[h:].sum() for h in range(k + 1)], rtol=1e-9, atol=1e-12 * size)
+        np.testing.assert_allclose(S @ spectrum.vectors, spectrum.vectors * spectrum.values, atol=1e-5 * values[0])
+        np.testing.assert_allclose(spectrum.vectors.T @ spectrum.vectors, np.eye(k), atol=1e-9)
+    spectrum = covariance.decompose()
+    n = len(spectrum.values)
+    assert n >= min(shape) - 1
+    np.testing.assert_allclose(spectrum.values, values[:n], atol=1e-12 * values[0])
+    np.testing.assert_allclose(spectrum.vectors * spectrum.values @ spectrum.vectors.T, S, atol=1e-11 * size)
+
+
+@pytest.mark.parametrize("offset", [0.0, 3.0, 1e4])
+def test_moments_about_any_point(offset):
+    X, weight = table(150, 6)
+    X = X + offset * np.array([1.0, -1.0, 0.5, 0.0, 2.0, 1.0])
+    mean = weight @ X / weight.sum()
+    whole = Moments.of(X, weight)
+    parts = Moments.of(X[:50], weight[:50]) + Moments.of(X[50:], weight[50:])
+    for moments in (whole, parts):
+        assert moments.weight == pytest.approx(weight.sum(), rel=1e-14)
+        np.testing.assert_allclose(moments.mean, mean, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(moments.scatter, (X - mean).T @ (weight[:, np.newaxis] * (X - mean)), atol=1e-8)
+    half = whole.discounted(0.5)
+    assert half.weight == 0.5 * whole.weight
+    np.testing.assert_allclose(half.covariance, whole.covariance, rtol=1e-14)
+    scale = np.arange(1.0, 7.0)
+    expected = Moments.of((X - 2.0) / scale, weight)
+    found = whole.standardised(np.full(6, 2.0), scale)
+    np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-11, atol=1e-11)
+    np.testing.assert_allclose(found.scatter, expected.scatter, atol=1e-8)
+
+
+def test_few_rows_stand_for_many_with_the_same_moments():
+    X, weight = table(60, 4)
+    X[30:, 2] = np.nan
+    small = Table.of(X, weight)
+    assert len(small.values) == 2 * 4 + 2 * 3
+    np.testing.assert_array_equal(sorted(np.diff(small.starts)), [6, 8])
+    for pattern, start, stop in zip(small.patterns, small.starts[:-1], small.starts[1:], strict=True):
+        seen = pattern.astype(bool)
+        rows = slice(0, 30) if seen.all() else slice(30, 60)
+        expected = Moments.of(X[rows][:, seen], weight[rows])
+        found = Moments.of(small.values[start:stop][:, seen], small.weight[start:stop])
+        np.testing.assert_allclose(found.weight, expected.weight)
+        np.testing.assert_allclose(found.mean, expected.mean)
+        np.testing.assert_allclose(found.scatter, expected.scatter, atol=1e-10)
+
+
+def test_many_patterns_are_worked_on_in_chunks(monkeypatch):
+    rng = np.random.default_rng(0)
+    X, weight = table(500, 9)
+    X[rng.random(X.shape) < 0.4] = np.nan
+    patterns = Table.of(X, weight)
+    p = LinearGaussian.of(rng.normal(size=9), rng.normal(size=(9, 2)), rng.uniform(0.5, 1.5, 9))
+    model = GaussianModel(patterns, isotropic=False, floor=np.zeros(9), log_scale=np.zeros(9))
+    whole = model.expect(p)
+    monkeypatch.setattr(_em_model, "_CHUNK_BYTES", 2**13)
+    chunks = patterns.chunks(8 * 9)
+    assert [first for first, _ in chunks[1:]] == [last for _, last in chunks[:-1]]
+    assert (chunks[0][0], chunks[-1][1]) == (0, len(patterns.patterns))
+    assert len(chunks) > 2
+    most = 2**13 // (8 * 9)
+    assert max(patterns.starts[last] - patterns.starts[first] for first, last in chunks) <= most
+    for name in ("log_likelihood", "posterior_entropy", "second", "cross", "latent"):
+        np.testing.assert_allclose(getattr(model.expect(p), name), getattr(whole, name), rtol=1e-11)
+
+
+def test_magnitude_of_terms(incomplete):
+    """The sum of what the entropy sum adds up, with nothing cancelled."""
+    X, weight = incomplete
+    log_scale = np.array([1.0, -2.0, 0.0, 0.5, 3.0, -1.0])
+    noise = np.array([0.1, 3.0, 1.0, 0.5, 2.0, 0.7])
+    model = GaussianModel(Table.of(X, weight), isotropic=False, floor=np.zeros(6), log_scale=log_scale)
+    p = LinearGaussian.of(np.zeros(6), np.eye(6)[:, :2], noise)
+    statistics = model.expect(p)
+    terms = model.entropy_sum(p, statistics)
+    seen = weight @ ~np.isnan(X) / weight.sum()
+    one_by_one = [
+        0.5 * seen[d] * part
+        for d in range(6)
+        for part in (abs(np.log(noise[d])), np.log(2 * np.pi * np.e), 2 * abs(log_scale[d]))
+    ]
+    expected = abs(terms.posterior) + terms.prior + sum(one_by_one)
+    assert model.magnitude(p, statistics) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("k", [1, 2, 4])
+def test_start_of_factor_analysis(load, k):
+    R = np.corrcoef(load("wine").T)
+    multiple = 1.0 - 1.0 / np.diag(np.linalg.inv(R))
+    start = starting_uniquenesses(MatrixCovariance(np.zeros(13), R), k, 1e-8)
+    np.testing.assert_allclose(start, (1.0 - multiple) * (1.0 - k / 26), rtol=1e-10)
+    twice = np.block([[R, R], [R, R]])
+    start = starting_uniquenesses(MatrixCovariance(np.zeros(26), twice), k, 1e-8)
+    values, vectors = np.linalg.eigh(twice)
+    noise = values[:-k].sum() / (26 - k)
+    W = vectors[:, -k:] * np.sqrt(values[-k:] - noise)
+    np.testing.assert_allclose(start, np.clip(1.0 - (W**2).sum(axis=1), 1e-2, 1.0), rtol=1e-8)
+
+
+@pytest.mark.parametrize("singular", [False, True])
+def test_newtons_method_ends_in_few_steps(load, singular):
+    """Each step from near the maximum squares the distance from it."""
+    R = np.corrcoef(load("wine").T)
+    if singular:
+        R = R[np.ix_([*range(13), 0], [*range(13), 0])]
+    profile = Profile(MatrixCovariance(np.zeros(len(R)), R), 2, 1e-3)
+    fit = profile.maximize(np.full(len(R), 0.5), gtol=1e-9, max_iter=1000)
+    assert fit.converged
+    profile.history.clear()
+    free = fit.noise > 2e-3
+    near = np.where(free, np.clip(fit.noise * np.where(np.arange(len(R)) % 2, 1.05, 0.95), 0.0, 1.0), fit.noise)
+    x = profile._newton(np.log(near), 1e-9, 100)
+    np.testing.assert_allclose(np.exp(x), fit.noise, rtol=1e-6)
+    assert len(profile.history) <= 5
