@@ -13,12 +13,12 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skentropy import SigmoidBeliefNet
 from skentropy._blocks import Block
-from skentropy._em import run_em
+from skentropy._em import State, run_em
 from skentropy.neural_network._exact import Enumeration, observe
 from skentropy.neural_network._layers import BeliefNet, Layer, enumerate_states
 from skentropy.neural_network._logistic import Regression, maximize
 from skentropy.neural_network._model import BeliefNetModel, Parameters
-from skentropy.neural_network._polish import polished
+from skentropy.neural_network._polish import _scaled, polished
 from skentropy.neural_network._truncated import first_sets, improved, search, statistics
 
 SIZES = [(3,), (3, 2)]
@@ -197,6 +197,34 @@ def test_gradient_against_finite_differences(sizes: tuple[int, ...], gaps: bool)
         assert gradient[index] == pytest.approx(difference, abs=1e-9)
 
 
+@pytest.mark.parametrize("gaps", [False, True])
+def test_magnitude_is_the_sum_of_absolute_terms(gaps: bool) -> None:
+    X, weight = data(gaps)
+    net = random_net((3, 2), 5, np.random.RandomState(3))
+    found = e_step(net, X, weight)
+    expected = weight.sum()
+    for regression, layer in zip(found.regressions, net.layers, strict=True):
+        counts = np.broadcast_to(regression.counts, regression.successes.shape)
+        for s, state in enumerate(regression.states):
+            for d in range(len(layer.offsets)):
+                logit = float(layer.weights[d] @ state + layer.offsets[d])
+                expected += regression.successes[s, d] * abs(logit) - counts[s, d] * log_bernoulli(0, logit)
+    assert BeliefNetModel(0.0).magnitude(Parameters(net), found) == pytest.approx(expected / weight.sum(), rel=1e-12)
+
+
+def test_parameters_as_a_vector_and_back() -> None:
+    model, net = BeliefNetModel(0.0), random_net((3, 2), 5, np.random.RandomState(3))
+    vector = model.pack(Parameters(net))
+    again = model.unpack(2.0 * vector, Parameters(net))
+    assert again is not None
+    np.testing.assert_array_equal(again.net.prior_logits, 2.0 * net.prior_logits)
+    for one, other in zip(again.net.layers, net.layers, strict=True):
+        np.testing.assert_array_equal(one.joined, 2.0 * other.joined)
+    assert net.square == pytest.approx(sum((layer.joined**2).sum() for layer in net.layers))
+    vector[0] = np.inf
+    assert model.unpack(vector, Parameters(net)) is None
+
+
 def test_gradient_vanishes_at_the_fit() -> None:
     X = (load_digits().data[:400] >= 8).astype(float)
     net = SigmoidBeliefNet(3, alpha=1.0, tol=1e-9, binarize=None, random_state=0).fit(X)
@@ -217,6 +245,38 @@ def test_polish_never_loses() -> None:
     better = polished(model, expect, run.state)
     assert better.objective > run.state.objective
     assert model.entropy_sum(better.parameters, better.statistics).value == pytest.approx(better.elbo, abs=1e-8)
+
+
+def test_two_scales_are_polished_by_newtons_method() -> None:
+    """From one percent off each step squares the slopes in the two scales."""
+    X, weight = data(False, n=200)
+    model = BeliefNetModel(0.1)
+    n_evaluations = 0
+
+    def evaluate(vector: Any) -> State:
+        nonlocal n_evaluations
+        n_evaluations += 1
+        found = e_step(random_net((3,), 5, np.random.RandomState(0)).unpack(vector), X, weight)
+        elbo = model.elbo(found)
+        return State(Parameters(found.at), found, elbo, elbo + model.log_prior(Parameters(found.at), found))
+
+    def slopes(state: State) -> Any:
+        vector, gradient = state.parameters.net.pack(), model.gradient(state.statistics)
+        return np.array([vector[:3] @ gradient[:3], vector[3:] @ gradient[3:]])
+
+    start = random_net((3,), 5, np.random.RandomState(0))
+    run = run_em(model, lambda p: e_step(p.net, X, weight), Parameters(start), tol=1e-10, max_iter=2000)
+    vector = run.state.parameters.net.pack() * np.r_[np.full(3, 1.01), np.full(20, 0.99)]
+    off = evaluate(vector)
+    n_evaluations = 0
+    better = _scaled(model, evaluate, off)
+    assert np.abs(slopes(off)).max() > 1e-4
+    assert np.abs(slopes(better)).max() < 1e-9
+    assert n_evaluations <= 9
+    # It is the scales alone that have changed.
+    ratio = better.parameters.net.pack() / vector
+    assert np.ptp(ratio[:3]) < 1e-12
+    assert np.ptp(ratio[3:]) < 1e-12
 
 
 # Truncated posteriors.

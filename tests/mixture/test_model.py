@@ -1,0 +1,117 @@
+"""What mixtures are fitted with, part by part: a wrong part may cost digits or steps, and change no result."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from skentropy._blocks import Block
+from skentropy.families import get_family
+from skentropy.mixture._model import MixtureModel, MixtureParameters, MixtureStatistics, Units
+from tests.common.cases import CASES
+
+
+def fitted(name: str) -> tuple[MixtureModel, MixtureParameters, MixtureStatistics]:
+    """Parameters of some posteriors, and what the next E-step leaves."""
+    family, rng = CASES[name].family, np.random.RandomState(0)
+    X = CASES[name].draw(60, 3, rng, None)
+    model = MixtureModel(family)
+    q = rng.dirichlet([1.0, 1.0], 60)
+    mean = np.stack([q.T @ T / q.sum(axis=0)[:, np.newaxis] for T in family.sufficient_statistics(X)])
+    parameters = model.parameters(np.log([0.3, 0.7]), family.natural(mean))
+    return model, parameters, model.expect(parameters, Block(X, None, None, 0))
+
+
+@pytest.mark.parametrize("name", list(CASES))
+def test_parameters_as_a_vector_and_back(name: str) -> None:
+    model, parameters, _ = fitted(name)
+    vector = model.pack(parameters)
+    again = model.unpack(vector, parameters)
+    assert again is not None
+    for field in ("log_weights", "eta", "log_partition"):
+        np.testing.assert_allclose(getattr(again, field), getattr(parameters, field), rtol=1e-14)
+    # Extrapolated weights are made to sum to one, those that vanish are held; nothing leaves the domain.
+    for shift in (5.0, -5.0):
+        vector[:2] = parameters.log_weights + shift
+        normalised = model.unpack(vector, parameters)
+        assert normalised is not None
+        np.testing.assert_allclose(normalised.log_weights, parameters.log_weights, rtol=1e-13)
+    vector[:2] = 0.0, -1e5
+    vanishing = model.unpack(vector, parameters)
+    assert vanishing is not None
+    np.testing.assert_allclose(vanishing.log_weights, [0.0, -744.44], atol=0.01)
+    vector[2:] = 1e9
+    outside = model.unpack(vector, parameters)
+    if name in {"bernoulli", "binomial", "categorical"}:
+        assert outside is not None
+        np.testing.assert_allclose(outside.eta, 744.44, atol=0.01)
+    else:
+        assert outside is None
+
+
+@pytest.mark.parametrize("name", list(CASES))
+def test_magnitude_is_the_sum_of_absolute_terms(name: str) -> None:
+    model, parameters, statistics = fitted(name)
+    model = MixtureModel(model.family, mean_log_base_measure=-1.5)
+    expected = 1.5 + 1.0
+    for k in range(2):
+        for d in range(3):
+            for eta, total in zip(parameters.eta[:, k, d], statistics.sums[:, k, d], strict=True):
+                expected += abs(eta * total) / 60
+            expected += abs(statistics.counts[k] * parameters.log_partition[k, d]) / 60
+    assert model.magnitude(parameters, statistics) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["gaussian", "gamma", "exponential", "log_normal", "inverse_gaussian", "poisson"])
+def test_units_are_those_of_the_whole_mixture(name: str) -> None:
+    family, weights = get_family(name), np.array([0.3, 0.7])
+    means = np.array([[2.0, 5.0], [7.0, 1.0]])
+    standard: dict[str, Any] = {
+        "gaussian": (means, means**2),
+        "gamma": (np.full((2, 2), 3.0), 3.0 / means),
+        "exponential": (1.0 / means,),
+        "log_normal": (np.log(means) - 0.25, np.full((2, 2), 0.5)),
+        "inverse_gaussian": (means, means),
+        "poisson": (means,),
+    }[name]
+    units = Units.of_mixture(family, weights, standard)
+    if name == "poisson":
+        assert units is None
+        return
+    assert units is not None
+    mean = weights @ means
+    if name != "gaussian":
+        np.testing.assert_array_equal(units.location, 0.0)
+        np.testing.assert_allclose(units.scale, mean, rtol=1e-12)
+        return
+    # E[x^2] - E[x]^2 with E[x^2] = 2 mean^2 for each component.
+    scale = np.sqrt(weights @ (2.0 * means**2) - mean**2)
+    np.testing.assert_allclose(units.location, mean, rtol=1e-12)
+    np.testing.assert_allclose(units.scale, scale, rtol=1e-12)
+    X = np.arange(6.0).reshape(3, 2)
+    np.testing.assert_allclose(units.apply(X), (X - mean) / scale, rtol=1e-12)
+    kept = Units.of_mixture(family, weights, standard, keep_zero=True)
+    assert kept is not None
+    np.testing.assert_array_equal(kept.location, 0.0)
+    np.testing.assert_allclose(kept.scale, scale, rtol=1e-12)
+
+
+def test_what_falls_to_zero_is_put_there() -> None:
+    family = get_family("poisson")
+    model = MixtureModel(family, pooled=np.array([[2.0, 2.0]]))
+
+    def parameters(rates: Any) -> MixtureParameters:
+        return model.parameters(np.log([0.5, 0.5]), np.log(np.array([rates])))
+
+    before = parameters([[1e-4, 1.0], [1e-2, 5e-324]])
+    # Falling and nearly there; falling and far from it; nearly there and rising; there.
+    after = parameters([[1e-5, 0.5], [1.1e-2, 5e-324]])
+    limit = model.to_limit(before, after, 1e-2)
+    assert limit is not None
+    np.testing.assert_allclose(family.mean(limit.eta)[0], [[0.0, 0.5], [1.1e-2, 0.0]], atol=1e-300, rtol=1e-12)
+    assert model.to_limit(before, after, 1e-6) is None
+    # What counts as near is a share of the pooled mean.
+    assert model.to_limit(before, after, 6e-6) is not None
+    assert model.to_limit(before, after, 4e-6) is None
