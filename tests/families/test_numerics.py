@@ -149,6 +149,20 @@ def test_beta_starts_at_the_limits(a: float, b: float) -> None:
     np.testing.assert_allclose(_beta._start(*Beta().mean(Beta().from_standard(a, b))), (a, b), rtol=1e-4)
 
 
+@pytest.mark.parametrize("family", INSTANCES, ids=repr)
+def test_many_at_once_are_each_by_itself(family: ExponentialFamily) -> None:
+    """Also where some need more steps than others."""
+    if family.name == "categorical":
+        eta = family.from_standard(np.random.RandomState(0).dirichlet(np.ones(family.n_statistics), size=9))
+    else:
+        values = [1e-7, 0.1, 0.5, 0.9] if "probability" in family.parameter_names else [1e-7, 0.5, 2.0, 1e6]
+        grid = np.meshgrid(*[values] * len(family.parameter_names))
+        eta = family.from_standard(*(axis.ravel() for axis in grid))
+    mean = family.mean(eta)
+    for i in range(mean.shape[1]):
+        np.testing.assert_allclose(family.natural(mean)[:, i], family.natural(mean[:, i]), rtol=1e-11)
+
+
 @pytest.mark.parametrize("mean", [(-40.0, 0.0), (0.0, -40.0)])
 def test_beta_means_rounded_onto_the_edge(mean: tuple[float, float]) -> None:
     family = Beta()
