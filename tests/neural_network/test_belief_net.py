@@ -14,12 +14,13 @@ from sklearn.exceptions import ConvergenceWarning
 from skentropy import SigmoidBeliefNet
 from skentropy._blocks import Block
 from skentropy._em import State, run_em
+from skentropy.neural_network import _truncated
 from skentropy.neural_network._exact import Enumeration, observe
 from skentropy.neural_network._layers import BeliefNet, Layer, enumerate_states
 from skentropy.neural_network._logistic import Regression, maximize
 from skentropy.neural_network._model import BeliefNetModel, Parameters
 from skentropy.neural_network._polish import _scaled, polished
-from skentropy.neural_network._truncated import first_sets, improved, search, statistics
+from skentropy.neural_network._truncated import draw_states, first_sets, improved, log_joint, search, statistics
 
 SIZES = [(3,), (3, 2)]
 
@@ -298,6 +299,30 @@ def test_all_states_kept_are_the_exact_posterior(sizes: tuple[int, ...], gaps: b
     enumerable = SigmoidBeliefNet(3, posterior="truncated", n_states=8, random_state=0).fit(X)
     assert enumerable.score_is_exact_
     assert enumerable.lower_bound_ == exact.lower_bound_
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+def test_draws_of_states_have_the_distribution_of_the_net(sizes: tuple[int, ...]) -> None:
+    net, n = random_net(sizes, 5, np.random.RandomState(4)), 100_000
+    draws = draw_states(net, n, np.random.RandomState(0))
+    states = np.array(all_states(net))
+    code = 2 ** np.arange(states.shape[1])
+    share = np.array([(draws @ code == state @ code).mean() for state in states])
+    nothing = np.full(5, np.nan)
+    p = np.exp([naive_log_joint(net, nothing, state) for state in states])
+    assert np.abs((share - p) / np.sqrt(p * (1 - p) / n)).max() < 4
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+def test_rows_in_chunks_are_rows_at_once(monkeypatch: Any, gaps: bool) -> None:
+    X, _ = data(gaps, n=50)
+    net, rng = random_net((3, 2), 5, np.random.RandomState(4)), np.random.RandomState(0)
+    states = rng.randint(2, size=(50, 4, 5)).astype(np.uint8)
+    observations = observe(Block(X, None, None, 0), None)
+    whole = log_joint(net, states, observations)
+    assert whole[3, 2] == pytest.approx(naive_log_joint(net, X[3], states[3, 2]), rel=1e-12)
+    monkeypatch.setattr(_truncated, "_CHUNK_BYTES", 7 * 8 * 4 * 10)
+    np.testing.assert_array_equal(log_joint(net, states, observations), whole)
 
 
 def test_search_looks_around_as_many_states_as_it_keeps() -> None:
