@@ -82,6 +82,10 @@ def test_pca_is_corrected(data: Any, h: int, solver: str) -> None:
     assert not has_discrete_latents(pca)
 
 
+def test_pca_without_components() -> None:
+    assert entropy_sum(PCA(0).fit(X)).value == pytest.approx(PPCA(0).fit(X).entropy_sum_score(), rel=1e-12)
+
+
 def test_pca_with_nothing_left_for_the_noise() -> None:
     few = np.random.RandomState(0).normal(size=(10, 20))
     with pytest.warns(ConvergenceWarning, match="explains the data completely"):
