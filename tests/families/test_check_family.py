@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from skentropy.families import (
+    FAMILIES,
     Beta,
     Binomial,
     Categorical,
@@ -22,7 +23,9 @@ from skentropy.families import (
     NegativeBinomial,
     Poisson,
     check_family,
+    get_family,
 )
+from skentropy.families._nodes import _end, _upper_limit, nodes
 
 
 @pytest.mark.parametrize(
@@ -293,3 +296,62 @@ check_family(Broken())
 """
     result = subprocess.run([sys.executable, "-O", "-c", script], capture_output=True, text=True, check=False)
     assert "AssertionError: Broken() at rate" in result.stderr
+
+
+# Sums and integrals over the support.
+
+
+@pytest.mark.parametrize("family", [get_family(name) for name in FAMILIES if name != "categorical"], ids=repr)
+@pytest.mark.parametrize("parameters", [(0.8, 0.7), (0.05, 0.4), (0.95, 0.5)])
+def test_nodes_hold_all_of_the_probability(family: Any, parameters: tuple[float, float]) -> None:
+    eta = family.from_standard(*parameters[: len(family.parameter_names)])
+    many = np.broadcast_to(eta[:, np.newaxis], (len(eta), 1000))
+    draws = family.sample(many, np.random.RandomState(0)).astype(float)
+    x, counts, lost = nodes(family, eta, draws)
+    assert family.in_support(x).all()
+    log_p = family.log_prob(x, eta[:, np.newaxis])
+    p = counts * np.exp(log_p)
+    assert p.sum() + lost == pytest.approx(1.0, abs=1e-9 + 0.5 * lost)
+    mean, variance = family.moments(eta)
+    assert p @ x == pytest.approx(mean, rel=1e-6 + 2.0 * lost)
+    assert p @ (x - mean) ** 2 == pytest.approx(variance, rel=1e-6 + 10.0 * lost)
+    # Nothing of weight is beyond the ends, unless the support ends there or doubles do.
+    if np.isinf(family.lower_limit):
+        assert log_p[0] < log_p.max() - 90
+    if not family.in_support(np.array([x[-1] + 1.0])).all():
+        return
+    assert log_p[-1] < log_p.max() - 90
+
+
+def test_end_of_a_density_is_where_it_is_negligible() -> None:
+    def log_normal(t: Any) -> Any:
+        return -0.5 * t**2
+
+    def exponential(t: Any) -> Any:
+        return np.where(t < 0, -np.inf, -2.0 * t)
+
+    for step in (0.5, -0.5):
+        end, lost = _end(log_normal, 3.0 * step, step, 0.001, -50.0)
+        assert lost == 0.0
+        assert 10.0 <= abs(end) <= 10.5
+    # Where it stops before: the tail at the last place, on the assumption that it decays as it did so far.
+    end, lost = _end(exponential, 1.0, -0.25, 0.001, -50.0)
+    assert 0.0 <= end <= 0.25 * 2**-8
+    assert lost > 0.0
+
+    def cut(t: Any) -> Any:
+        return np.where(t > 1.0, -np.inf, -2.0 * t)
+
+    end, lost = _end(cut, 0.0, 0.25, 1e-6, -50.0)
+    assert end == pytest.approx(1.0, abs=1e-5)
+    assert lost == pytest.approx(np.exp(-2.0) / 2.0, rel=1e-4)
+
+
+@pytest.mark.parametrize(("limit", "largest"), [(1.0, 0.9), (7.0, 6.5), (1000.0, 3.0)])
+def test_upper_limit_is_found(limit: float, largest: float) -> None:
+    class Bounded(type(get_family("beta"))):  # type: ignore[misc]
+        def in_support(self, X: Any, exposure: Any = 1.0) -> Any:
+            return (X > 0) & (limit > X)
+
+    assert _upper_limit(Bounded(), np.array([0.1, largest])) == limit
+    assert _upper_limit(get_family("gamma"), np.array([0.1, largest])) == np.inf
