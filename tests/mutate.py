@@ -1,10 +1,9 @@
 """Does the test suite notice a wrong formula? Not part of the suite: run ``python tests/mutate.py``.
 
 A formula is what ends up in a number that users see: every arithmetic operator, sign, decimal constant, whole number that
-is an operand, logarithm, exponential, minimum and maximum of the modules below. Each is made wrong, one at a time, in a copy
-of the project, and of the tests that are about its module those that run its line are run. Left alone are default values,
-which are arguments and not formulas, and decimal constants below a thousandth or above a thousand, which are tolerances and
-limits.
+is an operand, logarithm, exponential, minimum and maximum of the modules below. Each is made wrong, one at a time, and of
+the tests that are about its module those that run its line are run. Left alone are default values, which are arguments and
+not formulas, and decimal constants below a thousandth or above a thousand, which are tolerances and limits.
 
 A mutant that no test notices must be explained in ``survivors.toml``. Exits with 1 if one is not, if one that is explained
 there is noticed, or if fewer than 95% are noticed. A whole run writes ``docs/benchmarks/results_mutation.md``.
@@ -15,21 +14,20 @@ from __future__ import annotations
 import argparse
 import ast
 import hashlib
-import importlib
 import json
 import os
 import random
-import shutil
 import signal
 import sys
 import tempfile
 import tomllib
 import traceback
+import types
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 SURVIVORS = ROOT / "tests/survivors.toml"
@@ -37,12 +35,11 @@ RESULTS = ROOT / "docs/benchmarks/results_mutation.md"
 ENOUGH = 0.95
 # What a test may take at most.
 CPU_SECONDS = 60.0
-PYTEST = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:faulthandler", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
-FAMILIES = ["skentropy/families", "tests/families", "tests/mixture/test_identity.py", "tests/mixture/test_reference.py"]
-MIXTURES = ["skentropy/mixture", "tests/mixture", "tests/test_estimators.py"]
-GAUSSIAN = ["skentropy/decomposition", "tests/decomposition", "tests/test_estimators.py"]
-NETS = ["skentropy/neural_network", "tests/neural_network", "tests/test_estimators.py"]
-SELECTION = ["skentropy/model_selection", "tests/model_selection"]
+FAMILIES = ["tests/families", "tests/mixture/test_identity.py", "tests/mixture/test_reference.py"]
+MIXTURES = ["tests/mixture", "tests/test_estimators.py"]
+GAUSSIAN = ["tests/decomposition", "tests/test_estimators.py"]
+NETS = ["tests/neural_network", "tests/test_estimators.py"]
+SELECTION = ["tests/model_selection"]
 # Modules with formulas, and the tests that should notice. Modules that check, sample, read or draw have none.
 TARGETS = {
     **{
@@ -70,7 +67,7 @@ TARGETS = {
 
 @dataclass(frozen=True)
 class Mutant:
-    """A module with one formula made wrong; the lines are those that a test must run to notice."""
+    """A module with one formula made wrong; the lines are those that a test must run to notice, none on import."""
 
     path: str
     name: str
@@ -91,16 +88,21 @@ def mutants(path: str) -> Iterator[Mutant]:
     """Every mutant of a module."""
     source = (ROOT / path).read_text()
     seen: Counter[str] = Counter()
-    for index, (node, function) in enumerate(_nodes(ast.parse(source))):
+    tree = ast.parse(source)
+    in_functions = {
+        id(n) for f in ast.walk(tree) if isinstance(f, ast.FunctionDef) for part in f.body for n in ast.walk(part)
+    }
+    for index, (node, function) in enumerate(_nodes(tree)):
         for way in _ways(node):
-            tree = ast.parse(source)
+            lines = range(node.lineno, node.end_lineno + 1) if id(node) in in_functions else range(0)
+            copy = ast.parse(source)
             before = ast.unparse(node)
-            changed = _nodes(tree)[index][0]
+            changed = _nodes(copy)[index][0]
             way(changed)
             name = f"{function}: {before}  ->  {ast.unparse(changed)}"
             seen[name] += 1
             name += f"  ({seen[name]})" if seen[name] > 1 else ""
-            yield Mutant(path, name, range(node.lineno, node.end_lineno + 1), ast.unparse(tree), source)
+            yield Mutant(path, name, lines, ast.unparse(copy), source)
 
 
 def _nodes(tree: ast.AST, function: str = "") -> list[tuple[Any, str]]:
@@ -153,160 +155,146 @@ def _joins_text(node: Any) -> bool:
     )
 
 
-class Watch:
-    """A pytest plugin: which tests are run, in which order, how much CPU time each may take, and which of them fails."""
-
-    TIME_OUT = 99
-
-    def __init__(self, chosen: list[str]) -> None:
-        self.rank = {test: rank for rank, test in enumerate(chosen)}
-        self.test = self.failed = ""
-
-    def limit(self, test: str = "") -> None:
-        self.test = test
-        signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
-
-    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
-        items[:] = sorted((item for item in items if item.nodeid in self.rank), key=lambda item: self.rank[item.nodeid])
-
-    def pytest_runtest_logstart(self, nodeid: str) -> None:
-        self.limit(nodeid)
-
-    def pytest_runtest_logreport(self, report: Any) -> None:
-        if report.failed:
-            self.failed = report.nodeid
-
-
-class Survey:
-    """A pytest plugin: how long each test takes, and which lines of the modules it runs."""
-
-    def __init__(self, coverage: Any) -> None:
-        self.coverage = coverage
-        self.seconds: dict[str, float] = defaultdict(float)
-        self.shared: list[str] = []
-
-    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
-        # What a fixture of several tests has run is known of the first of them alone.
-        for item in items:
-            fixtures = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {}).values()
-            if any(fixture.scope != "function" for definitions in fixtures for fixture in definitions):
-                self.shared.append(item.nodeid)
-
-    def pytest_runtest_logstart(self, nodeid: str) -> None:
-        self.coverage.switch_context(nodeid)
-
-    def pytest_runtest_logreport(self, report: Any) -> None:
-        self.seconds[report.nodeid] += report.duration
-
-
-def enter(folder: Path) -> None:
-    """Make this process one that runs the tests of a copy of the project."""
-    os.chdir(folder)
-    os.environ["PYTHONPATH"] = sys.path[0] = str(folder)
-    output = os.open(folder / "output", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-
-
-def survey(folder: Path, tests: list[str]) -> None:
-    """Run tests with the formulas as they are."""
-    import coverage
-    import pytest
-
-    enter(folder)
-    tracer = coverage.Coverage(data_file=None, source=[str(folder / "skentropy")], config_file=False)
-    plugin = Survey(tracer)
-    tracer.start()
-    status = int(pytest.main([*PYTEST, *tests], plugins=[plugin]))
-    tracer.stop()
-    data = tracer.get_data()
-    lines = {path: data.contexts_by_lineno(str(folder / path)) for path in TARGETS}
-    (folder / "result").write_text(json.dumps([status, plugin.seconds, plugin.shared, lines]))
-
-
-def try_mutant(folder: Path, rooms: list[str], first: list[str], chosen: list[str]) -> None:
-    """Run the first tests alone, which spares the others being collected, and then all."""
-    import pytest
-
-    enter(folder)
-    # The byte code of two mutants written within a second is taken for the same.
-    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
-    sys.dont_write_bytecode = True
-    watch = Watch([*first, *chosen])
-
-    def leave(status: int) -> NoReturn:
-        (folder / "result").write_text(json.dumps([status, watch.failed or watch.test]))
-        os._exit(0)
-
-    # CPU time does not go on while the process is stopped.
-    signal.signal(signal.SIGPROF, lambda *_: leave(Watch.TIME_OUT))
-    watch.limit()
-    status = int(pytest.main([*PYTEST, *first], plugins=[watch])) if first else 0
-    watch.rank = {test: rank for test, rank in watch.rank.items() if test not in first}
-    leave(status or int(pytest.main([*PYTEST, *rooms], plugins=[watch])))
-
-
-def start(task: Any, folder: Path, *arguments: Any) -> int:
-    """Id of a process that does a task. It is forked, so that what was imported here need not be imported again."""
-    (folder / "result").unlink(missing_ok=True)
-    process = os.fork()
-    if not process:
-        try:
-            task(folder, *arguments)
-        except BaseException:
-            (folder / "output").write_text(traceback.format_exc())
-        os._exit(0)
-    return process
-
-
-def check(work: list[Mutant], scratch: Path, jobs: int) -> Iterator[tuple[Mutant, str]]:
-    """What becomes of every mutant: the test that noticed, "time-out: " and the test that hung, or "" if it survived."""
-    clean = scratch / "clean"
-    for name in ("skentropy", "tests", "docs", "examples"):
-        shutil.copytree(ROOT / name, clean / name)
-    for name in ("pyproject.toml", "setup.cfg", "README.md", "CHANGELOG.md"):
-        shutil.copy2(ROOT / name, clean / name)
-    os.waitpid(start(survey, clean, sorted({room for mutant in work for room in TARGETS[mutant.path]})), 0)
-    if not (clean / "result").exists():
-        sys.exit((clean / "output").read_text())
-    status, seconds, shared, lines = json.loads((clean / "result").read_text())
-    if status:
-        sys.exit(f"With the formulas as they are, tests fail:\n{(clean / 'output').read_text()}")
-    free = [scratch / str(job) for job in range(jobs)]
-    for folder in free:
-        shutil.copytree(clean, folder)
-    print(f"{len(seconds)} tests, {sum(seconds.values()):.0f} s", flush=True)
-
-    def choose(mutant: Mutant) -> list[str]:
-        """The tests of a mutant, the quickest first."""
-        chosen = {test for line in mutant.lines for test in lines[mutant.path].get(str(line), [])}
-        chosen = set(seconds) if "" in chosen else chosen | set(shared)  # "": what is run on import
-        return sorted(
-            (test for test in chosen if any(test.startswith(room) for room in TARGETS[mutant.path])), key=seconds.__getitem__
-        )
-
-    noticed_last: dict[str, list[str]] = defaultdict(list)
-    running: dict[int, tuple[Path, Mutant]] = {}
-    work = list(reversed(work))
-    while work or running:
-        if work and free:
-            mutant, folder = work.pop(), free.pop()
-            (folder / mutant.path).write_text(mutant.source)
-            chosen = choose(mutant)
-            first = [test for test in noticed_last[mutant.path] if test in chosen][:6]
-            running[start(try_mutant, folder, TARGETS[mutant.path], first, chosen)] = folder, mutant
+def replace(mutant: Mutant) -> None:
+    """Put a mutant in the place of its module, whose functions and constants others have imported by now."""
+    name = mutant.path.removesuffix(".py").replace("/", ".")
+    module = sys.modules[name]
+    wrong = {**vars(module)}
+    exec(compile(mutant.source, module.__file__ or name, "exec"), wrong)
+    for key, value in list(vars(module).items()):
+        if key.startswith("__") or value is wrong[key]:
             continue
-        process, _ = os.wait()
-        folder, mutant = running.pop(process)
-        if not (folder / "result").exists():
-            sys.exit(f"{mutant}: {(folder / 'output').read_text()}")
-        status, test = json.loads((folder / "result").read_text())
-        if status == 1:
-            noticed_last[mutant.path] = [test, *(other for other in noticed_last[mutant.path] if other != test)]
-        # 5: no test was left to run. Others: the module cannot be imported, or tests cannot be collected from it.
-        yield mutant, {0: "", 5: "", 1: test, Watch.TIME_OUT: f"time-out: {test}"}.get(status, "import")
-        shutil.copy2(clean / mutant.path, folder / mutant.path)
-        free.append(folder)
+        if not _replace_code(value, wrong[key], name):
+            for other in [other for path, other in sys.modules.items() if path.startswith("skentropy")]:
+                if vars(other).get(key) is value:
+                    setattr(other, key, wrong[key])
+
+
+def _replace_code(old: Any, new: Any, module: str) -> bool:
+    """Whether it was code that could be replaced, of a function, or of all that is in a class."""
+    if isinstance(old, types.FunctionType):
+        old.__code__ = new.__code__
+        return True
+    for inside in ("__func__", "fget", "func"):  # class methods, properties and cached properties
+        if isinstance(getattr(old, inside, None), types.FunctionType):
+            return _replace_code(getattr(old, inside), getattr(new, inside), module)
+    if isinstance(old, type) and old.__module__ == module:
+        for key, value in list(vars(old).items()):
+            changed = vars(new).get(key, value)
+            if not _replace_code(value, changed, module) and isinstance(value, int | float):
+                setattr(old, key, changed)
+        return True
+    return False
+
+
+class Mutation:
+    """A pytest plugin: once the tests are collected they are run in a process of their own for every mutant.
+
+    The processes are forked, so that nothing is imported or collected twice.
+    """
+
+    def __init__(self, work: list[Mutant], jobs: int, done: Callable[[Mutant, str], None]) -> None:
+        self.work, self.jobs, self.done = list(reversed(work)), jobs, done
+        self.reports: list[Any] = []
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        self.reports.append(report)
+
+    def pytest_runtestloop(self, session: Any) -> bool:
+        items = {item.nodeid: item for item in session.items}
+        with tempfile.TemporaryDirectory() as scratch:
+            os.waitpid(self.start(self.survey, Path(scratch) / "survey", items), 0)
+            failed, seconds, lines = json.loads((Path(scratch) / "survey").read_text())
+            if failed:
+                sys.exit(f"With the formulas as they are, these tests fail: {failed}")
+            print(f"{len(items)} tests, {sum(seconds.values()):.0f} s", flush=True)
+            self.run(items, seconds, lines, Path(scratch))
+        return True
+
+    def start(self, task: Any, result: Path, items: dict[str, Any], *arguments: Any) -> int:
+        """Id of a process that does a task and writes its result to a file."""
+        process = os.fork()
+        if process:
+            return process
+        try:
+            output = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(output, 1)
+            result.write_text(json.dumps(task(items, *arguments)))
+        except BaseException:
+            traceback.print_exc()
+        os._exit(0)
+
+    def survey(self, items: dict[str, Any]) -> tuple[list[str], dict[str, float], dict[str, dict[int, list[str]]]]:
+        """Failed tests, how long each takes, and which of them run each line of the modules."""
+        import coverage
+
+        tracer = coverage.Coverage(data_file=None, source=[str(ROOT / "skentropy")], config_file=False)
+        tracer.start()
+        for item, after in zip(items.values(), [*list(items.values())[1:], None], strict=True):
+            tracer.switch_context(item.nodeid)
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
+        tracer.stop()
+        data = tracer.get_data()
+        lines = {path: data.contexts_by_lineno(str(ROOT / path)) for path in TARGETS}
+        seconds: dict[str, float] = defaultdict(float)
+        for report in self.reports:
+            seconds[report.nodeid] += report.duration
+        return [report.nodeid for report in self.reports if report.failed], seconds, lines
+
+    def run(self, items: dict[str, Any], seconds: dict[str, float], lines: Any, scratch: Path) -> None:
+        # What a fixture of several tests has run is known of the first of them alone.
+        shared = {test for test, item in items.items() if _has_shared_fixture(item)}
+        noticed_last: dict[str, list[str]] = defaultdict(list)
+        running: dict[int, Mutant] = {}
+        while self.work or running:
+            if self.work and len(running) < self.jobs:
+                mutant = self.work.pop()
+                chosen = {test for line in mutant.lines for test in lines[mutant.path].get(str(line), [])} | shared
+                chosen &= set(items)
+                tests = sorted(chosen if mutant.lines else items, key=seconds.__getitem__)
+                tests = [test for test in tests if any(test.startswith(room) for room in TARGETS[mutant.path])]
+                tests.sort(key=lambda test: test not in noticed_last[mutant.path][:6])
+                running[self.start(self.judge, scratch / mutant.key, items, mutant, tests)] = mutant
+                continue
+            process, _ = os.wait()
+            mutant = running.pop(process)
+            verdict, test = json.loads((scratch / mutant.key).read_text())
+            if verdict == "failed":
+                noticed_last[mutant.path] = [test, *(other for other in noticed_last[mutant.path] if other != test)]
+            self.done(mutant, {"survived": "", "failed": test}.get(verdict, f"{verdict}: {test}"))
+
+    def judge(self, items: dict[str, Any], mutant: Mutant, tests: list[str]) -> tuple[str, str]:
+        """What becomes of a mutant, and in which test."""
+
+        def stop(*_: Any) -> None:
+            raise CPUTimeExceeded
+
+        signal.signal(signal.SIGPROF, stop)
+        test = ""
+        try:
+            signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
+            try:
+                replace(mutant)
+            except Exception:
+                return "import", ""
+            for test, after in zip(tests, [*tests[1:], None], strict=True):
+                # CPU time does not go on while the process is stopped.
+                signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
+                items[test].config.hook.pytest_runtest_protocol(item=items[test], nextitem=items.get(after))
+                if any(report.failed for report in self.reports):
+                    return "failed", test
+        except CPUTimeExceeded:
+            return "time-out", test
+        return "survived", ""
+
+
+class CPUTimeExceeded(BaseException):
+    """A test takes far longer than it should; no error that a test may expect."""
+
+
+def _has_shared_fixture(item: Any) -> bool:
+    fixtures = item._fixtureinfo.name2fixturedefs.values()
+    return any(fixture.scope != "function" for definitions in fixtures for fixture in definitions)
 
 
 def explanations() -> dict[str, str]:
@@ -372,22 +360,28 @@ def main() -> None:
         print(*work, sep="\n")
         return
 
-    # What tests import besides the package, once for all mutants.
-    os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    for name in ("hypothesis", "pandas", "scipy.optimize", "scipy.stats", "sklearn.datasets", "sklearn.mixture"):
-        importlib.import_module(name)
-    importlib.import_module("sklearn.utils.estimator_checks")
     outcome = {}
     if arguments.resume and arguments.resume.exists():
         known = dict(json.loads(line) for line in arguments.resume.read_text().splitlines())
         outcome = {mutant: known[mutant.key] for mutant in work if known.get(mutant.key)}
-    with tempfile.TemporaryDirectory() as scratch:
-        for mutant, noticed in check([m for m in work if m not in outcome], Path(scratch), arguments.jobs):
-            outcome[mutant] = noticed
-            print(f"{len(outcome):5d}  {noticed or 'SURVIVED':60.60s}  {mutant}", flush=True)
-            if arguments.resume:
-                with arguments.resume.open("a") as file:
-                    print(json.dumps([mutant.key, noticed]), file=file)
+
+    def done(mutant: Mutant, noticed: str) -> None:
+        outcome[mutant] = noticed
+        print(f"{len(outcome):5d}  {noticed or 'SURVIVED':60.60s}  {mutant}", flush=True)
+        if arguments.resume:
+            with arguments.resume.open("a") as file:
+                print(json.dumps([mutant.key, noticed]), file=file)
+
+    os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    os.chdir(ROOT)
+    sys.path.insert(0, str(ROOT))
+    import pytest
+
+    left = [mutant for mutant in work if mutant not in outcome]
+    rooms = sorted({room for mutant in left for room in TARGETS[mutant.path]})
+    pytest.main(["-q", "-s", "-p", "no:cacheprovider", *rooms], plugins=[Mutation(left, arguments.jobs, done)])
+    if len(outcome) < len(work):
+        sys.exit("The tests could not be run.")
 
     survivors = {str(mutant) for mutant, noticed in outcome.items() if not noticed}
     wrong = {
