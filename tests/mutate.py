@@ -277,7 +277,7 @@ class Mutation:
                 replace(mutant)
             except Exception:
                 return "import", ""
-            for test, after in zip(tests, [*tests[1:], None], strict=True):
+            for test, after in zip(tests, [*tests[1:], None], strict=False):
                 # CPU time does not go on while the process is stopped.
                 signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
                 items[test].config.hook.pytest_runtest_protocol(item=items[test], nextitem=items.get(after))

@@ -276,6 +276,24 @@ def test_trials_under_exposure_must_be_whole() -> None:
     assert family.in_support(np.array([6.0]), 2.0).all()
     with pytest.raises(ValueError, match=r"whole; got 2\.5"):
         family.sample(family.from_standard([0.5, 0.5]), np.random.RandomState(0), np.array([2.0, 0.5]))
+    with pytest.raises(ValueError, match=r"whole; got 1\.001"):
+        family.sample(family.from_standard([0.5]), np.random.RandomState(0), np.array([0.2002]))
+
+
+def test_draws_of_tiny_values_are_normal_numbers() -> None:
+    tiny = np.finfo(np.float64).tiny
+    assert LogNormal().sample(LogNormal().from_standard(-1e4, 1.0), np.random.RandomState(0)) >= tiny
+    assert Gamma().sample(Gamma().from_standard(1e-6, 1.0), np.random.RandomState(0)) >= tiny
+
+
+@pytest.mark.parametrize("ratio", [1e-3, 1.0, 1e3])
+def test_inverse_gaussian_draws_solve_for_chi_squared(ratio: float) -> None:
+    """Michael, Schucany and Haas: (x - mean)^2 shape / (mean^2 x) is the square of a standard normal number."""
+    mean, shape, n = 3.0, 3.0 * ratio, 1000
+    eta = np.broadcast_to(InverseGaussian().from_standard(mean, shape)[:, np.newaxis], (2, n))
+    x = InverseGaussian().sample(eta, np.random.RandomState(0))
+    squares = np.random.RandomState(0).standard_normal(n) ** 2
+    np.testing.assert_allclose(shape * (x - mean) ** 2 / (mean**2 * x), squares, rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize("family", INSTANCES, ids=repr)
@@ -338,6 +356,9 @@ def test_categorical_takes_weights() -> None:
     family = Categorical(n_categories=3)
     (probability,) = family.to_standard(family.from_standard([1.0, 2.0, 5.0]))
     np.testing.assert_allclose(probability, [0.125, 0.25, 0.625], rtol=1e-15)
+    (probability,) = family.to_standard(family.from_standard([1e-30, 2e-30, 5e-30]))
+    np.testing.assert_allclose(probability, [0.125, 0.25, 0.625], rtol=1e-14)
+    assert family.support == "codes from 0 to 2 (n_categories=3)"
     assert (family.n_statistics, family.n_parameters) == (3, 2)
 
 
