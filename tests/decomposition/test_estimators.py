@@ -192,7 +192,7 @@ def test_large_dense_products_agree_with_full_decomposition():
 
 
 @pytest.mark.parametrize("model", [PPCA(3), FactorAnalysis(3), FactorAnalysis(3, rotation="geomin")], ids=str)
-def test_posteriors(X, model):
+def test_posteriors(X, model, log_likelihood):
     X = (X - X.mean(axis=0)) / X.std(axis=0)
     model = clone(model).fit(X)
     phi = getattr(model, "factor_correlation_", np.eye(3))
@@ -210,10 +210,19 @@ def test_posteriors(X, model):
     gain = phi @ W[seen].T @ np.linalg.inv(covariance[np.ix_(seen, seen)])
     np.testing.assert_allclose(model.transform(gaps)[0], gain @ (X[0] - model.mean_)[seen], atol=1e-10)
     np.testing.assert_allclose(model.transform(gaps)[1], model.transform(X)[1], atol=1e-12)
+    for rows in (X[:9], gaps[:9]):
+        expected = [log_likelihood(row[np.newaxis], model.mean_, covariance) for row in rows]
+        np.testing.assert_allclose(model.score_samples(rows), expected, rtol=1e-10)
     conditional = model.mean_[4] + covariance[4, seen] @ np.linalg.solve(
         covariance[np.ix_(seen, seen)], (X[0] - model.mean_)[seen]
     )
     assert model.inverse_transform(model.transform(gaps))[0, 4] == pytest.approx(conditional)
+
+
+def test_without_factors_features_are_independent(X):
+    model = PPCA(0).fit(X)
+    np.testing.assert_allclose(model.get_covariance(), X.var(axis=0).mean() * np.eye(13), rtol=1e-12)
+    np.testing.assert_allclose(model.get_precision() @ model.get_covariance(), np.eye(13), rtol=1e-12)
 
 
 @pytest.mark.parametrize("model", [PPCA(2), FactorAnalysis(2), FactorAnalysis(2, rotation="promax")], ids=str)
