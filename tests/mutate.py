@@ -112,7 +112,10 @@ def _nodes(tree: ast.AST, function: str = "") -> list[tuple[Any, str]]:
         return []
     if isinstance(tree, ast.FunctionDef | ast.ClassDef):
         function = f"{function}.{tree.name}".lstrip(".")
-    return [(tree, function), *(pair for child in ast.iter_child_nodes(tree) for pair in _nodes(child, function))]
+    children = list(ast.iter_child_nodes(tree))
+    if isinstance(tree, ast.ClassDef):  # the defaults of a dataclass are arguments too
+        children = [child for child in children if not isinstance(child, ast.AnnAssign)]
+    return [(tree, function), *(pair for child in children for pair in _nodes(child, function))]
 
 
 OPERATORS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult}
