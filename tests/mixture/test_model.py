@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,21 @@ def test_magnitude_is_the_sum_of_absolute_terms(name: str) -> None:
                 expected += abs(eta * total) / 60
             expected += abs(statistics.counts[k] * parameters.log_partition[k, d]) / 60
     assert model.magnitude(parameters, statistics) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", list(CASES))
+def test_a_component_that_has_seen_nothing_is_like_all(name: str) -> None:
+    model, _, statistics = fitted(name)
+    seen = np.array([0.0, 1.0])[:, np.newaxis]
+    of_one = replace(statistics, exposures=statistics.exposures * seen, sums=statistics.sums * seen)
+    mean = model.mean_parameters(of_one)
+    np.testing.assert_array_equal(mean[:, 1], model.mean_parameters(statistics)[:, 1])
+    np.testing.assert_allclose(mean[:, 0], mean[:, 1], rtol=1e-14)
+    pooled = statistics.sums.sum(axis=1) / 60.0
+    smooth = MixtureModel(model.family, prior_counts=5.0, pooled=pooled).mean_parameters(statistics)
+    for k in range(2):
+        expected = (statistics.sums[:, k] + 5.0 * pooled) / (statistics.counts[k] + 5.0)
+        np.testing.assert_allclose(smooth[:, k], expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["gaussian", "gamma", "exponential", "log_normal", "inverse_gaussian", "poisson"])
