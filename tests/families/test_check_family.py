@@ -323,6 +323,45 @@ def test_nodes_hold_all_of_the_probability(family: Any, parameters: tuple[float,
     assert log_p[-1] < log_p.max() - 90
 
 
+@pytest.mark.parametrize(("low", "high"), [(2.0, 7.0), (-3.0, -2.5), (-1.0, 4.0)])
+def test_nodes_of_supports_that_begin_elsewhere(low: float, high: float) -> None:
+    class Moved(Beta):
+        lower_limit = low
+
+        def sufficient_statistics(self, X: Any) -> Any:
+            return super().sufficient_statistics((X - low) / (high - low))
+
+        def log_base_measure(self, X: Any, exposure: Any = 1.0) -> Any:
+            return np.full(np.shape(X), -np.log(high - low))
+
+        def in_support(self, X: Any, exposure: Any = 1.0) -> Any:
+            return (low < X) & (high > X)
+
+    family = Moved()
+    eta = family.from_standard(2.0, 3.0)
+    draws = low + (high - low) * np.random.RandomState(0).beta(2.0, 3.0, 1000)
+    x, counts, lost = nodes(family, eta, draws)
+    p = counts * np.exp(family.log_prob(x, eta[:, np.newaxis]))
+    assert len(x) > 1000
+    assert p.sum() == pytest.approx(1.0, abs=1e-12)
+    assert lost < 1e-12
+    assert p @ x == pytest.approx(low + 0.4 * (high - low), rel=1e-12)
+
+    class Later(Exponential):
+        lower_limit = low
+
+        def sufficient_statistics(self, X: Any) -> Any:
+            return super().sufficient_statistics(X - low)
+
+        def in_support(self, X: Any, exposure: Any = 1.0) -> Any:
+            return (low < X) & (np.inf > X)
+
+    x, counts, lost = nodes(Later(), np.array([-0.5]), low + np.random.RandomState(0).exponential(2.0, 1000))
+    p = counts * np.exp(Later().log_prob(x, np.array([[-0.5]])))
+    assert p.sum() + lost == pytest.approx(1.0, abs=1e-9)
+    assert p @ x == pytest.approx(low + 2.0, abs=1e-9)
+
+
 def test_end_of_a_density_is_where_it_is_negligible() -> None:
     def log_normal(t: Any) -> Any:
         return -0.5 * t**2

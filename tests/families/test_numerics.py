@@ -380,6 +380,9 @@ def test_base_measure_of_large_and_fractional_counts() -> None:
     x = np.array([5000.0, 0.5, 4096.0])
     for dtype in (np.float64, np.float32):
         np.testing.assert_allclose(Poisson().log_base_measure(x.astype(dtype)), -special.gammaln(x + 1), rtol=1e-14)
+        for one in (4095.0, 4096.0, 4097.0):
+            found = Poisson().log_base_measure(np.array([one], dtype=dtype))
+            np.testing.assert_allclose(found, -special.gammaln(one + 1), rtol=1e-14)
 
 
 @pytest.mark.parametrize("family", [f for f in INSTANCES if f.zero_statistics], ids=repr)
