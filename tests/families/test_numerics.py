@@ -34,7 +34,7 @@ from skentropy.families import (
     _gamma,
     get_family,
 )
-from skentropy.families._special import log1mexp, log_minus_digamma, log_odds, scaled_exp1, trigamma
+from skentropy.families._special import log1mexp, log_factorial, log_minus_digamma, log_odds, scaled_exp1, trigamma
 
 EPS = np.finfo(np.float64).eps
 INSTANCES = [*(get_family(name) for name in FAMILIES), Binomial(n_trials=7), NegativeBinomial(r=2.5), Categorical(4)]
@@ -57,6 +57,8 @@ def values_of(family: ExponentialFamily) -> np.ndarray:
         (scaled_exp1, {1e-8: 17.843465267485485, 10.0: 0.09156333393978808, 49.0: 0.02000770628218984}, 4),
         (scaled_exp1, {50.0: 0.01961510993011487, 60.0: 0.016397713708046525, 1e10: 9.999999999e-11}, 4),
         (trigamma, {0.5: np.pi**2 / 2, 1.0: np.pi**2 / 6}, 4),
+        (log1mexp, {-7.0: -0.0009122979828390684}, 4),
+        (log_factorial, {-1.0: np.inf, 3.0: np.log(6.0)}, 4),
         (log_odds, {0.25: -np.log(3.0), 0.75: np.log(3.0), 1e-300: np.log(1e-300)}, 4),
     ],
 )
