@@ -66,6 +66,19 @@ def test_magnitude_is_the_sum_of_absolute_terms(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", list(CASES))
+def test_density_of_the_conjugate_prior(name: str) -> None:
+    model, parameters, statistics = fitted(name)
+    assert model.log_prior(parameters, statistics) == 0.0
+    pooled = statistics.sums.sum(axis=1) / 60.0
+    found = MixtureModel(model.family, prior_counts=5.0, pooled=pooled).log_prior(parameters, statistics)
+    expected = 0.0
+    for k in range(2):
+        for d in range(3):
+            expected += 5.0 * (parameters.eta[:, k, d] @ pooled[:, d] - parameters.log_partition[k, d]) / 60.0
+    assert found == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", list(CASES))
 def test_a_component_that_has_seen_nothing_is_like_all(name: str) -> None:
     model, _, statistics = fitted(name)
     seen = np.array([0.0, 1.0])[:, np.newaxis]
