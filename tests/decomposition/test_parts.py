@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from skentropy._blocks import Rows
 from skentropy.decomposition import _em_model
 from skentropy.decomposition._em_model import GaussianModel, Table
 from skentropy.decomposition._gaussian import LinearGaussian
@@ -94,6 +95,15 @@ def test_few_rows_stand_for_many_with_the_same_moments():
         np.testing.assert_allclose(found.weight, expected.weight)
         np.testing.assert_allclose(found.mean, expected.mean)
         np.testing.assert_allclose(found.scatter, expected.scatter, atol=1e-10)
+
+
+def test_rows_without_any_weight_have_no_table():
+    X, weight = table(20, 3)
+    X[3, 1] = np.nan
+    assert Table.of_rows(Rows(X, np.zeros(20)), np.zeros(3), np.ones(3)) is None
+    made = Table.of_rows(Rows(X, weight), np.full(3, 2.0), np.arange(1.0, 4.0))
+    direct = Table.of((X - 2.0) / np.arange(1.0, 4.0), weight)
+    np.testing.assert_array_equal(made.values, direct.values)
 
 
 def test_many_patterns_are_worked_on_in_chunks(monkeypatch):
