@@ -1,12 +1,14 @@
 """What fits are put together from, by plain matrices: a wrong part may cost digits or steps, and change no result."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
 from skentropy._blocks import Rows
 from skentropy.decomposition import _em_model
-from skentropy.decomposition._em_model import GaussianModel, Table
+from skentropy.decomposition._em_model import GaussianModel, PosteriorSums, Table, TableTotals
 from skentropy.decomposition._gaussian import LinearGaussian
 from skentropy.decomposition._moments import Moments
 from skentropy.decomposition._profile import Profile, _Scaled, starting_uniquenesses
@@ -123,6 +125,18 @@ def test_many_patterns_are_worked_on_in_chunks(monkeypatch):
     assert max(patterns.starts[last] - patterns.starts[first] for first, last in chunks) <= most
     for name in ("log_likelihood", "posterior_entropy", "second", "cross", "latent"):
         np.testing.assert_allclose(getattr(model.expect(p), name), getattr(whole, name), rtol=1e-11)
+
+
+def test_parts_of_the_data_add_up(incomplete):
+    X, weight = incomplete
+    rng = np.random.default_rng(0)
+    p = LinearGaussian.of(rng.normal(size=6), rng.normal(size=(6, 2)), rng.uniform(0.5, 1.5, 6))
+    whole, first, second = (Table.of(X[rows], weight[rows]) for rows in (slice(None), slice(0, 50), slice(50, None)))
+    totals = TableTotals.of(first) + TableTotals.of(second)
+    sums = PosteriorSums.of(first, p) + PosteriorSums.of(second, p)
+    for found, expected in ((totals, TableTotals.of(whole)), (sums, PosteriorSums.of(whole, p))):
+        for field in fields(expected):
+            np.testing.assert_allclose(getattr(found, field.name), getattr(expected, field.name), rtol=1e-10, atol=1e-10)
 
 
 def test_magnitude_of_terms(incomplete):
