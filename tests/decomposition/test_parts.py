@@ -156,6 +156,7 @@ def test_magnitude_of_terms(incomplete):
     ]
     expected = abs(terms.posterior) + terms.prior + sum(one_by_one)
     assert model.magnitude(p, statistics) == pytest.approx(expected, rel=1e-12)
+    assert model.log_prior(p, statistics) == 0.0
 
 
 @pytest.mark.parametrize("k", [1, 2, 4])
