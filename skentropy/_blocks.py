@@ -66,7 +66,7 @@ class Block:
 
 
 class Scratch(threading.local):
-    """Arrays that a thread fills anew for every block, in memory that stays its own.
+    """Arrays that a thread fills anew for every block, in memory that stays its own, unless they are larger than blocks are.
 
     Fresh arrays would be fresh pages where ``free`` hands memory back at once, as in the workers of Dask.
     """
@@ -77,6 +77,8 @@ class Scratch(threading.local):
     def array(self, name: str, shape: tuple[int, ...]) -> FloatArray:
         """An array with arbitrary values, good until the next one of this name."""
         size = math.prod(shape)
+        if 8 * size > _WORKING_SET_BYTES:
+            return np.empty(shape)
         if name not in self._buffers or self._buffers[name].size < size:
             self._buffers[name] = np.empty(size)
         return self._buffers[name][:size].reshape(shape)

@@ -14,6 +14,8 @@ from ._typing import Array, FloatArray, Matrix
 def has_nan(X: Matrix) -> bool:
     """Whether any value of X, dense or stored, is NaN; without a mask as large as X."""
     values = X.data if sparse.issparse(X) else X
+    if values.dtype.kind != "f":
+        return False
     with np.errstate(invalid="ignore"):
         return bool(np.isnan(values.min(initial=np.inf)))
 

@@ -7,7 +7,7 @@ import pickle
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -65,7 +65,8 @@ class DaskRows(Source):
 
     def sum(self, function: Callable[[Block], Statistics], pool: ThreadPoolExecutor | None = None) -> Statistics:
         result = self._tree_sum.of(self._of_parts(self._parts, partial(_sum_rows, function)))
-        self._reader = self._reader.after_a_pass()
+        # A partition is the same whenever it is computed: once is enough to look for infinities.
+        self._reader = replace(self._reader, checked=True)
         return result
 
     def map(self, function: Callable[[Block], Array], pool: ThreadPoolExecutor | None = None) -> Any:
@@ -161,12 +162,16 @@ def _pack(function: Callable[..., Any]) -> Any:
 
     They are part of each task, or where they are many sent to each worker once, at the price of a task.
     """
-    packed = cloudpickle.dumps(function)
+    try:
+        packed = cloudpickle.dumps(function)
+    except (TypeError, AttributeError, pickle.PicklingError):  # which is for the scheduler to say if it wants to send it
+        return delayed(function, traverse=False)
     return packed if len(packed) <= _SMALL else delayed(packed)
 
 
-def _call(packed: bytes, *arguments: Any) -> Any:
-    return pickle.loads(packed)(*arguments)
+def _call(packed: Any, *arguments: Any) -> Any:
+    function = pickle.loads(packed) if isinstance(packed, bytes) else packed
+    return function(*arguments)
 
 
 def _of_part(reader: Reader, function: Callable[[Rows | None], Any], number: int, X: Any, weight: Any, exposure: Any) -> Any:

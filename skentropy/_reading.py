@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,7 @@ class Reader:
     exposure : bool
         Whether rows may have an exposure.
     checked : bool
-        Whether the rows have been read before, and no infinity was found.
+        Whether the rows are known to hold no infinity.
     """
 
     sparse: str
@@ -47,10 +47,6 @@ class Reader:
         accept_sparse = False if self.sparse == "no" else "csr"
         finite = False if self.checked else "allow-nan"
         return {"accept_sparse": accept_sparse, "dtype": self.dtype, "ensure_all_finite": finite}
-
-    def after_a_pass(self) -> Reader:
-        """For the passes after one in which all rows were checked."""
-        return replace(self, checked=True)
 
     def read(
         self,
@@ -203,7 +199,6 @@ class StreamedRows(Source):
             )
         if not found:
             raise ValueError("X has no rows.")
-        self._reader = self._reader.after_a_pass()
 
     def sum(self, function: Callable[[Block], Statistics], pool: ThreadPoolExecutor | None = None) -> Statistics:
         result: Statistics = total(rows.sum(function, pool) for rows in self._parts())

@@ -10,7 +10,8 @@ import pytest
 from scipy import sparse
 from threadpoolctl import threadpool_info
 
-from skentropy._blocks import Block, Rows, thread_pool
+from skentropy._blocks import _WORKING_SET_BYTES, Block, Rows, Scratch, thread_pool
+from skentropy._columns import has_nan
 
 
 def rows(n: int = 20_000, **options: Any) -> Rows:
@@ -77,6 +78,28 @@ def test_blocks_are_aligned_and_leave_the_table_alone() -> None:
         assert rows.sum(lambda block: float(block.X.flags.aligned)) == 1.0
         np.testing.assert_array_equal(rows.map(lambda block: block.X + 1.0), before + 1.0)
         np.testing.assert_array_equal(X, before)
+
+
+def test_scratch_keeps_no_more_than_a_block() -> None:
+    scratch = Scratch()
+    small = scratch.array("a", (10, 20))
+    assert np.shares_memory(small, scratch.array("a", (5, 20)))
+    assert not np.shares_memory(small, scratch.array("b", (10, 20)))
+    large = (_WORKING_SET_BYTES // 8, 2)
+    assert not np.shares_memory(scratch.array("c", large), scratch.array("c", large))
+    assert sum(buffer.nbytes for buffer in scratch._buffers.values()) == 2 * small.nbytes
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "uint8", "bool"])
+def test_has_nan(dtype: str) -> None:
+    X = np.array([[0, 1], [1, 0]]).astype(dtype)
+    for table in (X, X[:0], sparse.csr_matrix(X), sparse.csr_matrix(np.zeros_like(X))):
+        assert not has_nan(table)
+    if X.dtype.kind == "f":
+        X[0, 1] = np.nan
+        assert has_nan(X)
+        assert has_nan(sparse.csr_matrix(X))
+        assert has_nan(np.append(X, [[np.inf, -np.inf]], axis=0))
 
 
 def blas_threads() -> set[int]:

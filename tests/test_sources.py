@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from skentropy import (
     entropy_sum_scorer,
     rank_models,
 )
+from skentropy.families import Poisson
 
 from .common.estimators import ESTIMATORS, EstimatorCase
 
@@ -110,6 +112,17 @@ def test_streams_that_are_none() -> None:
         model.score(RowBlocks(lambda: [X[:, 1:]]))
 
 
+def test_infinities_of_a_later_pass_are_refused() -> None:
+    X, passes = ESTIMATORS["PoissonMixture"].X, []
+
+    def read() -> Any:
+        passes.append(1)
+        return [X if len(passes) < 6 else X + np.inf]
+
+    with pytest.raises(ValueError, match="infinity"):
+        PoissonMixture(random_state=0, tol=0.0).fit(RowBlocks(read))
+
+
 def test_memory_of_streams_stays_flat() -> None:
     import tracemalloc
 
@@ -177,6 +190,17 @@ class TestDask:
         lazy, eager = (PoissonMixture(random_state=0).fit(X) for X in (dd.from_pandas(frame, npartitions=3), frame))
         np.testing.assert_allclose(lazy.lower_bound_, eager.lower_bound_, rtol=1e-10)
         assert lazy.rates_.dtype == np.float64
+
+    def test_families_that_cannot_be_sent(self) -> None:
+        da = pytest.importorskip("dask.array")
+
+        class Locked(Poisson):
+            def __init__(self) -> None:
+                self.lock = threading.Lock()
+
+        X = ESTIMATORS["PoissonMixture"].X
+        model = ExponentialFamilyMixture(Locked(), accelerate=False, random_state=0).fit(da.from_array(X, chunks=(100, -1)))
+        assert_same(model, PoissonMixture(accelerate=False, random_state=0).fit(X), X)
 
     def test_model_selection(self) -> None:
         da = pytest.importorskip("dask.array")

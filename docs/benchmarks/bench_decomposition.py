@@ -22,6 +22,12 @@ model: there are no steps to count, only ways to the eigenvectors.
 """
 
 
+def factor_rows(n: int, d: int, K: int) -> np.ndarray:
+    """Rows that K factors explain but for noise, of a different size in each column."""
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(n, K)) @ rng.normal(size=(K, d)) + rng.normal(size=(n, d)) * rng.uniform(0.5, 2.0, size=d)
+
+
 def load(data: str) -> np.ndarray:
     if data == "digits":
         X = load_digits().data
@@ -29,9 +35,7 @@ def load(data: str) -> np.ndarray:
     if data == "breast cancer":
         return load_breast_cancer().data
     n, d = (int(size.replace(",", "")) for size in data.split(" x "))
-    rng = np.random.default_rng(0)
-    k = 5 if d <= 50 else 10
-    return rng.normal(size=(n, k)) @ rng.normal(size=(k, d)) + rng.normal(size=(n, d)) * rng.uniform(0.5, 2.0, d)
+    return factor_rows(n, d, 5 if d <= 50 else 10)
 
 
 def problems(quick: bool) -> Iterator[tuple[str, str, str, int]]:
