@@ -151,6 +151,16 @@ def test_ppca_without_noise_warns(X):
         model.standard_errors(X[:4])
 
 
+def test_noise_floor_of_ppca_is_a_share_of_the_mean_variance(X):
+    flat = np.column_stack([X[:, :2] @ np.array([[1.0, 2.0, 0.0, -1.0], [0.5, 0.0, 1.0, 1.0]]), np.full(len(X), 7.0)])
+    with pytest.warns(ConvergenceWarning, match="explains the data completely"):
+        model = PPCA(2).fit(flat)
+    assert model.noise_variance_ == pytest.approx(1e-12 * flat.var(axis=0).mean(), rel=1e-6)
+    with pytest.warns(ConvergenceWarning):
+        nothing = PPCA(1).fit(np.full((10, 3), 2.0))
+    assert nothing.noise_variance_ == 1e-12
+
+
 def test_duplicated_column_keeps_ppca_proper(X):
     model = PPCA(2).fit(np.c_[X, X[:, 0]])
     assert model.stationarity_gap_ == pytest.approx(0.0, abs=1e-12)

@@ -219,6 +219,15 @@ def test_posteriors(X, model, log_likelihood):
     assert model.inverse_transform(model.transform(gaps))[0, 4] == pytest.approx(conditional)
 
 
+@pytest.mark.parametrize("solver", ["covariance_eigh", "arpack", "em"])
+def test_explained_variances_are_eigenvalues(X, solver):
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    model = PPCA(3, solver=solver, tol=1e-13, random_state=0).fit(X)
+    values = np.linalg.eigvalsh(np.corrcoef(X.T))[::-1]
+    np.testing.assert_allclose(model.explained_variance_, values[:3], rtol=1e-5)
+    assert model.noise_variance_ == pytest.approx(values[3:].mean(), rel=1e-5)
+
+
 def test_without_factors_features_are_independent(X):
     model = PPCA(0).fit(X)
     np.testing.assert_allclose(model.get_covariance(), X.var(axis=0).mean() * np.eye(13), rtol=1e-12)
