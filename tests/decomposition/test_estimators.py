@@ -263,6 +263,9 @@ def test_choice_of_dimension(load):
 def test_number_of_parameters_and_criteria(X):
     a, b = PPCA(3).fit(X), FactorAnalysis(3).fit(X)
     assert a.n_parameters_ == 13 * 3 - 3 + 1 + 13
+    # 12 components and the noise are any covariance.
+    assert PPCA(11).fit(X).n_parameters_ == 13 * 14 // 2 + 13 - 2
+    assert PPCA(12).fit(X).n_parameters_ == PPCA(13).fit(X).n_parameters_ == 13 * 14 // 2 + 13
     assert b.n_parameters_ == 13 * 3 - 3 + 13 + 13
     assert b.aic(X) == pytest.approx(-2 * 178 * b.score(X) + 2 * b.n_parameters_)
 

@@ -173,6 +173,31 @@ def test_start_of_factor_analysis(load, k):
     np.testing.assert_allclose(start, np.clip(1.0 - (W**2).sum(axis=1), 1e-2, 1.0), rtol=1e-8)
 
 
+@pytest.mark.parametrize("third", [None, 1.005, 0.995])
+def test_profile_leaves_out_factors_that_explain_nothing(third):
+    """Eigenvalues of psi^-1/2 R psi^-1/2 below one are no factors'; from the leading eigenpairs and from all."""
+    X, _ = table(9, 13)
+    R = np.corrcoef(X.T)
+    x = np.log(np.random.default_rng(0).uniform(0.6, 0.9, 13))
+    if third is not None:
+        x = np.full(13, np.log(np.linalg.eigvalsh(R)[-3] / third))
+    theta = np.linalg.eigvalsh(R / np.exp(0.5 * x) / np.exp(0.5 * x)[:, np.newaxis])[::-1][:8]
+    assert theta[0] > 1.0 > theta[7]
+    factors = theta[theta > 1.0]
+    expected = 13 * np.log(2 * np.pi) + (x + np.exp(-x)).sum() + (np.log(factors) + 1.0 - factors).sum()
+    profile = Profile(MatrixCovariance(np.zeros(13), R), 8, 1e-8)
+    assert profile._inverse is None
+    value, gradient = profile.value_and_gradient(x)
+    assert value == pytest.approx(expected, rel=1e-11)
+    by_all = profile.hessian(x)
+    assert by_all[0] == pytest.approx(expected, rel=1e-11)
+    np.testing.assert_allclose(by_all[1], gradient, atol=1e-10)
+    for d, step in enumerate(1e-6 * np.eye(13)):
+        up, down = profile.value_and_gradient(x + step), profile.value_and_gradient(x - step)
+        assert gradient[d] == pytest.approx((up[0] - down[0]) / 2e-6, abs=1e-6)
+        np.testing.assert_allclose(by_all[2][d], (up[1] - down[1]) / 2e-6, atol=1e-5)
+
+
 @pytest.mark.parametrize("singular", [False, True])
 def test_newtons_method_ends_in_few_steps(load, singular):
     """Each step from near the maximum squares the distance from it."""
