@@ -173,6 +173,14 @@ def test_start_of_factor_analysis(load, k):
     np.testing.assert_allclose(start, np.clip(1.0 - (W**2).sum(axis=1), 1e-2, 1.0), rtol=1e-8)
 
 
+def test_projected_gradient_is_that_of_the_mean_log_likelihood_in_the_box():
+    profile = Profile(MatrixCovariance(np.zeros(6), np.eye(6)), 1, 0.01)
+    low = np.log(0.01)
+    x = np.array([-1.0, -1.0, low, low, 0.0, 0.0])
+    found = profile.projected(x, np.array([3.0, -3.0, 3.0, -3.0, 3.0, -3.0]))
+    np.testing.assert_array_equal(found, [1.5, -1.5, 0.0, -1.5, 1.5, 0.0])
+
+
 @pytest.mark.parametrize("third", [None, 1.005, 0.995])
 def test_profile_leaves_out_factors_that_explain_nothing(third):
     """Eigenvalues of psi^-1/2 R psi^-1/2 below one are no factors'; from the leading eigenpairs and from all."""
