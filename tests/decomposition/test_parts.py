@@ -181,6 +181,34 @@ def test_projected_gradient_is_that_of_the_mean_log_likelihood_in_the_box():
     np.testing.assert_array_equal(found, [1.5, -1.5, 0.0, -1.5, 1.5, 0.0])
 
 
+@pytest.mark.parametrize("rows", [False, True])
+def test_how_a_search_has_ended(load, rows):
+    Z = load("wine")
+    Z = (Z - Z.mean(axis=0)) / Z.std(axis=0)
+    covariance = RowsCovariance.of(Z, None) if rows else MatrixCovariance(np.zeros(13), np.corrcoef(Z.T))
+    for max_iter in (0, 3, 1000):
+        profile = Profile(covariance, 2, 1e-8)
+        fit = profile.maximize(np.full(13, 0.5), gtol=1e-6, max_iter=max_iter)
+        value, gradient = profile.value_and_gradient(np.log(fit.noise))
+        assert fit.log_likelihood == pytest.approx(-0.5 * value, rel=1e-12)
+        assert fit.history[-1] == pytest.approx(fit.log_likelihood, rel=1e-12)
+        assert len(fit.history) <= max(max_iter, 1)
+        assert (np.diff(fit.history) >= 0.0).all()
+        steepest = np.abs(profile.projected(np.log(fit.noise), gradient)).max()
+        assert fit.gradient == pytest.approx(steepest, rel=1e-6, abs=1e-9)
+        assert fit.converged == (max_iter == 1000)
+    assert len(fit.history) > 4
+    assert fit.history[0] < fit.history[-1]
+
+
+def test_no_search_takes_more_steps_than_it_may(load):
+    X = load("iris")
+    covariance = RowsCovariance.of((X - X.mean(axis=0)) / X.std(axis=0), None)
+    for max_iter in (1, 4, 8, 12, 16, 20, 24, 30):
+        fit = Profile(covariance, 1, 1e-8).maximize(np.full(4, 0.5), gtol=1e-9, max_iter=max_iter)
+        assert len(fit.history) <= max_iter
+
+
 @pytest.mark.parametrize("third", [None, 1.005, 0.995])
 def test_profile_leaves_out_factors_that_explain_nothing(third):
     """Eigenvalues of psi^-1/2 R psi^-1/2 below one are no factors'; from the leading eigenpairs and from all."""
