@@ -41,6 +41,8 @@ class DaskRows(Source):
     @classmethod
     def of(cls, reader: Reader, estimator: Any, X: Any, sample_weight: Any, exposure: Any, *, reset: bool) -> DaskRows:
         """Validated partitions; each is checked where it is, whenever it is used."""
+        if X.ndim != 2:
+            raise ValueError(f"Expected a Dask collection of two dimensions, but got {X.ndim}.")
         is_frame = hasattr(X, "to_dask_array")
         if is_frame:
             reader.check_names(estimator, X._meta, reset=reset)
@@ -50,8 +52,6 @@ class DaskRows(Source):
             are_numbers = [isinstance(dtype, np.dtype) and dtype.kind in "fiub" for dtype in X.dtypes]
             dtype = np.result_type(*X.dtypes) if all(are_numbers) else np.dtype(np.float64)
         else:
-            if X.ndim != 2:
-                raise ValueError(f"Expected a Dask array of two dimensions, but got {X.ndim}.")
             if len(X.chunks[1]) > 1:
                 X = X.rechunk({1: -1})
             n_features, dtype, meta = int(X.shape[1]), X.dtype, X._meta

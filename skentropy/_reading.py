@@ -104,6 +104,8 @@ class Reader:
                 )
         weight = check_weights(sample_weight, X, all_zero=part is not None)
         if exposure is not None:
+            if not self.exposure:
+                raise ValueError("X has blocks with an exposure, which is not defined for this model; leave it out.")
             exposure = check_exposure(exposure, X)
         return Rows(X, weight, exposure, row_bytes=self.row_bytes(X.shape[1]), part=part or 0)
 
@@ -171,7 +173,7 @@ class StreamedRows(Source):
     """``RowBlocks`` as a source."""
 
     def __init__(self, reader: Reader, estimator: Any, blocks: RowBlocks, *, reset: bool) -> None:
-        self._reader, self._blocks = reader, blocks
+        self._reader, self._estimator, self._blocks = reader, estimator, blocks
         first = next(iter(blocks), None)
         if first is None:
             raise ValueError("X has no blocks of rows; the function that RowBlocks was given returned an empty iterator.")
@@ -179,7 +181,8 @@ class StreamedRows(Source):
         reader.check_names(estimator, X, reset=reset)
         self.n_features = int(_num_features(X))
         self.is_sparse = sparse.issparse(X)
-        self.dtype = result_dtype(getattr(X, "dtype", None))
+        rows = reader.read_part(*first)
+        self.dtype = result_dtype(getattr(X, "dtype", None)) if rows is None else rows.dtype
 
     def _parts(self) -> Iterator[Rows]:
         part, found = -1, False
@@ -188,6 +191,7 @@ class StreamedRows(Source):
                 raise ValueError(
                     f"X has {_num_features(X)} features in block {part}, but {self.n_features} features in the first one."
                 )
+            self._reader.check_names(self._estimator, X, reset=False)
             rows = self._reader.read_part(X, weight, exposure, part)
             if rows is not None:
                 found = True

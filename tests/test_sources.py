@@ -112,6 +112,23 @@ def test_streams_that_are_none() -> None:
         model.score(RowBlocks(lambda: [X[:, 1:]]))
 
 
+@pytest.mark.parametrize("name", sorted(set(ESTIMATORS) - {"PoissonMixture"}))
+def test_blocks_with_an_exposure_that_has_no_meaning_are_refused(name: str) -> None:
+    case = ESTIMATORS[name]
+    with pytest.raises(ValueError, match="exposure, which is not defined"):
+        case.make().fit(RowBlocks(lambda: [(case.X, None, np.ones(len(case.X)))]))
+
+
+def test_blocks_of_frames() -> None:
+    X = pd.DataFrame(ESTIMATORS["PoissonMixture"].X.astype(np.float32)).add_prefix("x")
+    model = PoissonMixture(random_state=0).fit(RowBlocks(lambda: [X[:60], X[60:]]))
+    assert model.rates_.dtype == np.float32
+    other = RowBlocks(lambda: [X[:60], X.iloc[60:, ::-1]])
+    for use in (PoissonMixture(random_state=0).fit, model.score):
+        with pytest.raises(ValueError, match="feature names"):
+            use(other)
+
+
 def test_infinities_of_a_later_pass_are_refused() -> None:
     X, passes = ESTIMATORS["PoissonMixture"].X, []
 
@@ -252,6 +269,8 @@ class TestDask:
             PPCA(solver="arpack").fit(rows)
         with pytest.raises(ValueError, match="two dimensions"):
             PPCA().fit(rows[:, 0])
+        with pytest.raises(ValueError, match="two dimensions"):
+            PPCA().fit(pytest.importorskip("dask.dataframe").from_pandas(pd.Series(X[:, 0]), npartitions=2))
         with pytest.raises(ValueError, match="Negative values in data"):
             PoissonMixture().fit(rows - 3.0)
         model = PPCA().fit(rows)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -221,11 +222,12 @@ def factor_analyzer_factors(problem: Problem) -> Fit:
 def statsmodels_factors(problem: Problem) -> Fit:
     from statsmodels.multivariate.factor import Factor
 
+    seed = {"rng": 0} if "rng" in signature(Factor.fit).parameters else {}  # of version 0.15
     scale = problem.X.std(axis=0)
 
     def fit(steps: int) -> tuple[np.ndarray, ...]:
         model = Factor(problem.X, n_factor=problem.n_components, method="ml")
-        fitted = model.fit(opt={"maxiter": steps, "gtol": 0.0}, rng=0)
+        fitted = model.fit(opt={"maxiter": steps, "gtol": 0.0}, **seed)
         return fitted.loadings * scale[:, np.newaxis], fitted.uniqueness * scale**2
 
     return fit
