@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,17 @@ def test_parameters_as_a_vector_and_back(name: str) -> None:
         np.testing.assert_allclose(outside.eta, 744.44, atol=0.01)
     else:
         assert outside is None
+
+
+@pytest.mark.parametrize("name", list(CASES))
+def test_blocks_add_up(name: str) -> None:
+    model, parameters, _ = fitted(name)
+    X, weight = CASES[name].draw(50, 3, np.random.RandomState(1), None), np.random.RandomState(2).exponential(size=50)
+    whole = model.expect(parameters, Block(X, weight, None, 0))
+    parts = [model.expect(parameters, Block(X[rows], weight[rows], None, 0)) for rows in (slice(0, 20), slice(20, 50))]
+    for field in fields(whole):
+        total = getattr(parts[0] + parts[1], field.name)
+        np.testing.assert_allclose(total, getattr(whole, field.name), rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", list(CASES))
