@@ -21,6 +21,7 @@ from skentropy import (
     FactorAnalysis,
     PoissonMixture,
     RowBlocks,
+    SigmoidBeliefNet,
     entropy_sum_scorer,
     rank_models,
 )
@@ -127,6 +128,15 @@ def test_blocks_of_frames() -> None:
     for use in (PoissonMixture(random_state=0).fit, model.score):
         with pytest.raises(ValueError, match="feature names"):
             use(other)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_nets_start_from_the_same_binary_rows() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(163, 1)) + rng.normal(size=(163, 5))  # few rows are distinct when made binary
+    steps = {"binarize": 0.5, "max_iter": 1, "random_state": 0}
+    in_memory, streamed = (SigmoidBeliefNet(2, **steps).fit(data) for data in (X, blocks_of(X)))
+    np.testing.assert_allclose(streamed.lower_bound_, in_memory.lower_bound_, rtol=1e-12)
 
 
 def test_infinities_of_a_later_pass_are_refused() -> None:

@@ -47,7 +47,7 @@ class Fitting:
         self._estimator, self._model, self._exact = estimator, model, exact
         self._rows, self._threshold = rows, threshold
         if exact:
-            sample = rows.sum(partial(sample_rows, salt=salt))
+            sample = rows.sum(partial(sample_rows, salt=salt, threshold=threshold))
             block = rows.take(sample.index, sample.weight)
             states = 2 ** estimator._sizes()[0]
             self._sample_rows = Rows(block.X, block.weight, row_bytes=row_bytes(states, rows.n_features))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -33,10 +34,12 @@ def survey(block: Block, threshold: float | None) -> Array:
     return np.stack([weight @ seen, weight @ ones, invalid.sum(axis=0), empty])
 
 
-def sample_rows(block: Block, salt: int) -> RowSample:
-    """Rows that starts are made of."""
+def sample_rows(block: Block, salt: int, threshold: float | None) -> RowSample:
+    """Rows that starts are made of, drawn by what they are when made binary."""
     weight = np.ones(block.n_rows) if block.weight is None else block.weight
-    return RowSample.of_block(block, weight, _SAMPLE_ROWS, salt)
+    binary = observe(block, threshold)
+    X = binary.X if binary.observed is None else np.where(binary.observed > 0, binary.X, np.nan)
+    return RowSample.of_block(replace(block, X=X), weight, _SAMPLE_ROWS, salt)
 
 
 def weights_of(rows: Rows) -> FloatArray:
