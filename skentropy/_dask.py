@@ -40,7 +40,7 @@ class DaskRows(Source):
 
     @classmethod
     def of(cls, reader: Reader, estimator: Any, X: Any, sample_weight: Any, exposure: Any, *, reset: bool) -> DaskRows:
-        """Validated partitions; each is checked where it is, whenever it is used."""
+        """The partitions; each is checked where it is, in the first pass over all."""
         if X.ndim != 2:
             raise ValueError(f"Expected a Dask collection of two dimensions, but got {X.ndim}.")
         is_frame = hasattr(X, "to_dask_array")

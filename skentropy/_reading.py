@@ -59,8 +59,6 @@ class Reader:
         min_samples: int = 1,
     ) -> Source:
         """Validated rows; ``reset`` takes the names and number of the features from X, otherwise they must agree."""
-        if exposure is not None and not self.exposure:
-            raise ValueError(f"exposure is not defined for {estimator}; leave it out.")
         if is_dask(X):
             from ._dask import DaskRows
 
@@ -133,8 +131,8 @@ def is_dask(X: Any) -> bool:
 class RowBlocks:
     """Rows that are read block by block, anew for each pass: from files, a database, a generator.
 
-    Every estimator's ``fit`` and ``score``, and the other methods that take X, accept it in the place of an array. Memory
-    holds one block at a time. For the initialisation of mixtures a bounded number of rows is kept.
+    ``fit`` and ``score`` of every estimator but ``GaussianMixture``, and the other methods that take X, accept it in the
+    place of an array. Memory holds one block at a time. For the initialisation of mixtures a bounded number of rows is kept.
 
     Parameters
     ----------
