@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import pickle
 import sys
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 import cloudpickle  # type: ignore[import-untyped]
 import dask
@@ -22,8 +24,12 @@ from ._blocks import Block, Prepared, Rows, SingleThreadedBLAS, Source, Statisti
 from ._reading import Reader, is_dask, join_blocks
 from ._typing import Array, FloatArray
 
-# Sums that one task adds: a deep tree waits for the scheduler at every level.
+# Sums that are added at once: a deep tree waits for the scheduler at every level.
 _FAN_IN = 8
+# Features up to which the last of these are added here, since no sum holds much more than their products.
+_NARROW = 256
+# Bytes of up to eight partitions that may be left to one task, which needs them in memory at once.
+_TOGETHER = 2**29
 # Bytes that may be sent with each task.
 _SMALL = 20_000
 
@@ -32,11 +38,11 @@ class DaskRows(Source):
     """The partitions of a Dask array or frame."""
 
     def __init__(
-        self, reader: Reader, parts: list[_Part], lengths: list[float], n_features: int, dtype: Any, *, is_sparse: bool
+        self, reader: Reader, X: Any, parts: list[_Part], lengths: list[float], n_features: int, dtype: Any, is_sparse: bool
     ) -> None:
         self._reader, self._parts, self._lengths = reader, parts, lengths
-        self._tree_sum = _TreeSum()
         self.n_features, self.dtype, self.is_sparse = n_features, result_dtype(dtype), is_sparse
+        self._tree_sum = _TreeSum(parts, X, n_features)
 
     @classmethod
     def of(cls, reader: Reader, estimator: Any, X: Any, sample_weight: Any, exposure: Any, *, reset: bool) -> DaskRows:
@@ -60,11 +66,11 @@ class DaskRows(Source):
         weights, exposures = (
             _beside(values, lengths, name) for values, name in ((sample_weight, "sample_weight"), (exposure, "exposure"))
         )
-        parts = [_Part(number, *columns) for number, columns in enumerate(zip(blocks, weights, exposures, strict=True))]
-        return cls(reader, parts, lengths, n_features, dtype, is_sparse=sparse.issparse(meta))
+        parts = [_Part(*part) for part in zip(blocks, range(len(lengths)), weights, exposures, strict=True)]
+        return cls(reader, X, parts, lengths, n_features, dtype, is_sparse=sparse.issparse(meta))
 
     def sum(self, function: Callable[[Block], Statistics], pool: ThreadPoolExecutor | None = None) -> Statistics:
-        result = self._tree_sum.of(self._of_parts(self._parts, partial(_sum_rows, function)))
+        result = self._tree_sum.of(partial(_of_part, self._reader, partial(_sum_rows, function)))
         # A partition is the same whenever it is computed: once is enough to look for infinities.
         self._reader = replace(self._reader, checked=True)
         return result
@@ -90,55 +96,101 @@ class DaskRows(Source):
         return join_blocks(list(dask.compute(*taken)), np.concatenate(order))
 
     def prepare(self, function: Callable[[Rows], Any]) -> Prepared:
-        return DaskPrepared(list(dask.persist(*self._of_parts(self._parts, partial(_prepare_rows, function)))))
+        return DaskPrepared(dask.persist(*self._of_parts(self._parts, partial(_prepare_rows, function))), self.n_features)
 
     def _of_parts(self, parts: list[_Part], function: Callable[[Rows | None], Any]) -> list[Delayed]:
         """function(rows) of each part, None for rows where there are none, by one task a part."""
         packed = _pack(partial(_of_part, self._reader, function))
-        return [delayed(_call)(packed, part.number, part.X, part.weight, part.exposure) for part in parts]
+        return [delayed(_call)(packed, *part) for part in parts]
 
 
-@dataclass(frozen=True)
-class _Part:
+class _Part(NamedTuple):
     """One partition: what is stored, to be read where it is, whenever it is used."""
 
-    number: int
     X: Any
+    number: int
     weight: Any
     exposure: Any
 
 
-class _TreeSum:
-    """The sum of all parts, where they are, always in the same order.
-
-    The future of a sum is let go when the next one is on its way: a message that lets it go just before would hold that up,
-    since a client's messages are ten milliseconds apart.
-    """
-
-    def __init__(self) -> None:
-        self._held: Any = None
-
-    def of(self, parts: list[Delayed]) -> Any:
-        while len(parts) > 1:
-            parts = [delayed(_add)(*parts[start : start + _FAN_IN]) for start in range(0, len(parts), _FAN_IN)]
-        (self._held,) = dask.persist(parts[0])
-        futures = sys.modules["distributed"].futures_of(self._held) if "distributed" in sys.modules else []
-        result = futures[0].result() if futures else self._held.compute()
-        if result is None:
-            raise ValueError("X has no rows.")
-        return result
-
-
-@dataclass(frozen=True)
 class DaskPrepared:
     """What was made of the partitions, each on its worker."""
 
-    parts: list[Delayed]
-    _tree_sum: _TreeSum = field(default_factory=_TreeSum)
+    def __init__(self, parts: tuple[Delayed, ...], n_features: int) -> None:
+        self._tree_sum = _TreeSum([(part,) for part in parts], parts, n_features)
 
     def sum(self, function: Callable[[Any], Statistics]) -> Statistics:
-        packed = _pack(partial(_apply, function))
-        return self._tree_sum.of([delayed(_call)(packed, part) for part in self.parts])
+        return self._tree_sum.of(partial(_apply, function))
+
+
+class _TreeSum:
+    """Sums over all parts, where they are, always in the same order, wherever that is.
+
+    Parameters
+    ----------
+    parts : list of tuples
+        The arguments that stand for each part, first the part itself.
+    stored : Dask collection or tuple of them
+        What the parts are of, which may be stored on workers.
+    n_features : int
+    """
+
+    def __init__(self, parts: Sequence[tuple[Any, ...]], stored: Any, n_features: int) -> None:
+        self._parts, self._stored, self._is_narrow = parts, stored, n_features <= _NARROW
+        self._n_sums = 0
+        # The futures of a sum are let go when the next one is on its way: a message that lets them go just before would
+        # hold that up, since a client's messages are ten milliseconds apart.
+        self._held: Any = None
+
+    def of(self, function: Callable[..., Any]) -> Any:
+        """The sum of function(*part) over the parts for which it is not None."""
+        if self._n_sums < 2:  # after the first sum, what is to be stored is where it stays
+            self._bundles = _bundles([part[0].key for part in self._parts], self._stored if self._n_sums else ())
+        self._n_sums += 1
+        packed = _pack(partial(_of_each, function))
+        nodes = [
+            [delayed(_call)(packed, bundle, *chain(*(self._parts[number] for number in bundle))) for bundle in eight]
+            for eight in self._bundles
+        ]
+        while len(nodes) > 1:
+            nodes = list(_by_eight([delayed(_add)(*terms) for terms in nodes]))
+        self._held = dask.persist(*(nodes[0] if self._is_narrow else [delayed(_add)(*nodes[0])]))
+        futures = _futures_of(self._held)
+        result = _add(*(futures[0].client.gather(futures) if futures else dask.compute(*self._held)))
+        if not result:
+            raise ValueError("X has no rows.")
+        return next(iter(result.values()))
+
+
+def _bundles(keys: list[Any], stored: Any) -> list[list[list[int]]]:
+    """Numbers of parts, by eights; of each eight, what is on one worker and small is together, to be summed by one task.
+
+    A worker of one thread would otherwise wait after every part for its next task.
+    """
+    places: dict[Any, str] = {}
+    sizes: dict[Any, int] = {}
+    if futures := _futures_of(stored):
+        client = futures[0].client
+        sizes = client.nbytes([future.key for future in futures], summary=False)
+        threads = client.nthreads()
+        places = {key: on[0] for key, on in client.who_has(futures).items() if on and threads.get(on[0]) == 1}
+    result = []
+    for eight in _by_eight(range(len(keys))):
+        together: dict[Any, list[int]] = defaultdict(list)
+        for number in eight:
+            together[places.get(keys[number], number)].append(number)
+        apart = [[number] for number in eight]
+        result.append([*together.values()] if sum(sizes.get(keys[number], 0) for number in eight) <= _TOGETHER else apart)
+    return result
+
+
+def _by_eight(items: Sequence[Any]) -> Iterator[Any]:
+    return (items[start : start + _FAN_IN] for start in range(0, len(items), _FAN_IN))
+
+
+def _futures_of(collections: Any) -> list[Any]:
+    """What of Dask collections is stored, or being computed, on workers."""
+    return list(sys.modules["distributed"].futures_of(collections)) if "distributed" in sys.modules else []
 
 
 def _beside(values: Any, lengths: list[float], name: str) -> list[Any]:
@@ -174,8 +226,15 @@ def _call(packed: Any, *arguments: Any) -> Any:
     return function(*arguments)
 
 
-def _of_part(reader: Reader, function: Callable[[Rows | None], Any], number: int, X: Any, weight: Any, exposure: Any) -> Any:
+def _of_part(reader: Reader, function: Callable[[Rows | None], Any], X: Any, number: int, weight: Any, exposure: Any) -> Any:
     return function(reader.read_part(X, weight, exposure, number))
+
+
+def _of_each(function: Callable[..., Any], numbers: list[int], *arguments: Any) -> dict[int, Any]:
+    """function of each of some parts, but of those without rows, by its number."""
+    width = len(arguments) // len(numbers)
+    values = (function(*arguments[start : start + width]) for start in range(0, len(arguments), width))
+    return {number: value for number, value in zip(numbers, values, strict=True) if value is not None}
 
 
 def _sum_rows(function: Callable[[Block], Any], rows: Rows | None) -> Any:
@@ -208,7 +267,7 @@ def _apply(function: Callable[[Any], Any], value: Any) -> Any:
         return function(value)
 
 
-def _add(*terms: Any) -> Any:
-    """The sum of some parts, from left to right; an empty one is None."""
-    terms = tuple(term for term in terms if term is not None)
-    return total(terms) if terms else None
+def _add(*sums: dict[int, Any]) -> dict[int, Any]:
+    """The sum of sums of parts, by the number of the first, in the order of their numbers."""
+    terms = dict(sorted(chain(*(part.items() for part in sums))))
+    return {next(iter(terms)): total(terms.values())} if terms else {}

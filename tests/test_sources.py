@@ -25,6 +25,7 @@ from skentropy import (
     entropy_sum_scorer,
     rank_models,
 )
+from skentropy._blocks import RowTotals
 from skentropy.families import Poisson
 
 from .common.estimators import ESTIMATORS, EstimatorCase
@@ -325,7 +326,19 @@ def test_a_cluster_gathers_no_rows_and_survives_a_kill() -> None:
             lazy = model.fit(rows)
             reference = type(model)(**model.get_params()).fit(X)
             assert_same(lazy, reference, X[:1000])
-        assert 0 < largest < X[:7_500].nbytes / 2  # seeds are chosen from a bounded sample
+        assert 0 < largest < X[:7_500].nbytes  # seeds are chosen from a bounded sample, of the sums over all partitions
+
+        # The same sums to the last bit, whether the rows are stored, and the tasks of a pass one a worker, or are not.
+        lazy, stored = (PoissonMixture(2, random_state=0).fit(data) for data in (da.from_array(X, chunks=(7_500, -1)), rows))
+        np.testing.assert_array_equal(lazy.rates_, stored.rates_)
+        source = FactorAnalysis()._reader(lambda n_features: 1).read(FactorAnalysis(), rows, reset=True)
+        for _ in range(2):
+            assert source.sum(RowTotals.of_block).n_rows == len(X)
+        (bundles,) = source._tree_sum._bundles
+        keys = [part.X.key for part in source._parts]
+        assert sorted(bundles) == sorted(
+            [number for number, key in enumerate(keys) if key in held] for held in client.has_what().values()
+        )
 
         # Weights in memory are sent once: what each pass sends holds none.
         weight = rng.uniform(0.5, 2.0, size=len(X))
