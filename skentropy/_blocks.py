@@ -243,7 +243,7 @@ def total(terms: Any) -> Any:
 
 def result_dtype(dtype: Any) -> np.dtype[Any]:
     """The type of results: that of the data where it is float32, else float64."""
-    return np.dtype(np.float32 if dtype == np.float32 else np.float64)
+    return np.dtype(np.float32 if np.dtype(dtype).newbyteorder("=") == np.float32 else np.float64)
 
 
 def part_of(index: Array) -> Array:

@@ -68,6 +68,7 @@ class Reader:
                 raise ValueError("RowBlocks carry weights and exposures themselves: blocks (X, sample_weight, exposure).")
             source = StreamedRows(self, estimator, X, reset=reset)
         else:
+            _check_no_mask(X)
             X = validate_data(estimator, X, reset=reset, ensure_min_samples=min_samples, **self._options)
             return self._rows(X, sample_weight, exposure)
         if reset and source.totals.n_rows < min_samples:
@@ -89,7 +90,11 @@ class Reader:
         """Validated rows of one part; None if there are none."""
         if X.shape[0] == 0:
             return None
-        return self._rows(check_array(X, **self._options), sample_weight, exposure, part=part)
+        try:
+            _check_no_mask(X)
+            return self._rows(check_array(X, **self._options), sample_weight, exposure, part=part)
+        except ValueError as error:
+            raise ValueError(f"Block {part} of X, counted from 0: {error}") from error
 
     def _rows(self, X: Matrix, sample_weight: Any, exposure: Any, part: int | None = None) -> Rows:
         if sparse.issparse(X):
@@ -106,6 +111,11 @@ class Reader:
                 raise ValueError("X has blocks with an exposure, which is not defined for this model; leave it out.")
             exposure = check_exposure(exposure, X)
         return Rows(X, weight, exposure, row_bytes=self.row_bytes(X.shape[1]), part=part or 0)
+
+
+def _check_no_mask(X: Any) -> None:
+    if np.ma.is_masked(X):
+        raise ValueError("X is a masked array, whose mask would be lost; fill what is missing with NaN: X.filled(np.nan).")
 
 
 def check_exposure(exposure: ArrayLike, X: Matrix) -> FloatArray:
@@ -162,7 +172,13 @@ class RowBlocks:
         self._read = read
 
     def __iter__(self) -> Iterator[tuple[Any, Any, Any]]:
-        for block in self._read():
+        blocks = self._read()
+        if hasattr(blocks, "shape"):
+            raise TypeError(
+                "The function that RowBlocks was given must return an iterator over blocks of rows, but returned a single "
+                f"{type(blocks).__name__}."
+            )
+        for block in blocks:
             X, weight, exposure = (*block, None, None)[:3] if isinstance(block, tuple) else (block, None, None)
             yield X, weight, exposure
 
@@ -180,10 +196,11 @@ class StreamedRows(Source):
         self.n_features = int(_num_features(X))
         self.is_sparse = sparse.issparse(X)
         rows = reader.read_part(*first)
+        self._n_rows: int | None = None
         self.dtype = result_dtype(getattr(X, "dtype", None)) if rows is None else rows.dtype
 
     def _parts(self) -> Iterator[Rows]:
-        part, found = -1, False
+        part, n_rows = -1, 0
         for part, (X, weight, exposure) in enumerate(self._blocks):
             if _num_features(X) != self.n_features:
                 raise ValueError(
@@ -192,15 +209,21 @@ class StreamedRows(Source):
             self._reader.check_names(self._estimator, X, reset=False)
             rows = self._reader.read_part(X, weight, exposure, part)
             if rows is not None:
-                found = True
+                n_rows += rows.n_rows
                 yield rows
         if part < 0:
             raise ValueError(
                 "The function that RowBlocks was given returned an exhausted iterator in a later pass over the rows; it "
                 "must return a new one each time."
             )
-        if not found:
+        if n_rows == 0:
             raise ValueError("X has no rows.")
+        if self._n_rows not in (None, n_rows):
+            raise ValueError(
+                f"The function that RowBlocks was given returned {n_rows} rows in this pass over them, but "
+                f"{self._n_rows} in the one before; it must return the same blocks each time."
+            )
+        self._n_rows = n_rows
 
     def sum(self, function: Callable[[Block], Statistics], pool: ThreadPoolExecutor | None = None) -> Statistics:
         result: Statistics = total(rows.sum(function, pool) for rows in self._parts())

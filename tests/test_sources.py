@@ -19,6 +19,7 @@ from skentropy import (
     EntropySumSearch,
     ExponentialFamilyMixture,
     FactorAnalysis,
+    GaussianMixture,
     PoissonMixture,
     RowBlocks,
     SigmoidBeliefNet,
@@ -108,6 +109,15 @@ def test_streams_that_are_none() -> None:
         PPCA(solver="arpack").fit(RowBlocks(lambda: [X]))
     with pytest.raises(ValueError, match="infinity"):
         FactorAnalysis().fit(RowBlocks(lambda: [X, X + np.inf]))
+    with pytest.raises(ValueError, match=r"Block 1 of X, counted from 0: .*masked array"):
+        PPCA().fit(RowBlocks(lambda: [X, np.ma.masked_greater(X, 3.0)]))
+    with pytest.raises(TypeError, match="returned a single ndarray"):
+        PPCA().fit(RowBlocks(lambda: X))
+    passes = iter(range(1, 100))
+    with pytest.raises(ValueError, match=r"returned 1\d\d rows in this pass over them, but 1\d\d in the one before"):
+        PoissonMixture().fit(RowBlocks(lambda: [X[: 100 + next(passes)]]))
+    with pytest.raises(TypeError, match="takes arrays in memory, but got a skentropy RowBlocks"):
+        GaussianMixture().fit(RowBlocks(lambda: [X]))
     model = PPCA().fit(RowBlocks(lambda: [X[:50], X[50:]]))
     with pytest.raises(ValueError, match="features"):
         model.score(RowBlocks(lambda: [X[:, 1:]]))
@@ -118,6 +128,20 @@ def test_blocks_with_an_exposure_that_has_no_meaning_are_refused(name: str) -> N
     case = ESTIMATORS[name]
     with pytest.raises(ValueError, match="exposure, which is not defined"):
         case.make().fit(RowBlocks(lambda: [(case.X, None, np.ones(len(case.X)))]))
+
+
+@pytest.mark.parametrize("dtype", [">f4", "<f4", "float32"])
+def test_results_of_single_precision_stay_so(dtype: str) -> None:
+    X = ESTIMATORS["PoissonMixture"].X.astype(dtype)
+    assert PoissonMixture(random_state=0).fit(X).predict_proba(X).dtype == np.float32
+
+
+@pytest.mark.parametrize("model", [PPCA(), PoissonMixture(), SigmoidBeliefNet(binarize=1.0)])
+def test_masks_are_not_lost(model: Any) -> None:
+    X = np.ma.masked_equal(ESTIMATORS["PoissonMixture"].X, 2.0)
+    with pytest.raises(ValueError, match=r"X.filled\(np.nan\)"):
+        model.fit(X)
+    model.fit(X.filled(np.nan))
 
 
 def test_blocks_of_frames() -> None:
@@ -276,8 +300,12 @@ class TestDask:
             PPCA().fit(unknown, sample_weight=np.ones(len(X)))
         with pytest.raises(ValueError, match="3 partitions of rows, but sample_weight has 1"):
             PPCA().fit(rows, sample_weight=da.ones(len(X), chunks=-1))
+        with pytest.raises(ValueError, match=r"Block [12] of X, counted from 0: .*60"):
+            PPCA().fit(rows[:180], sample_weight=da.ones(180, chunks=((60, 59, 61),)))
         with pytest.raises(ValueError, match="infinity"):
             PPCA().fit(da.where(rows > 1, np.inf, rows))
+        with pytest.raises(TypeError, match="takes arrays in memory, but got a dask Array"):
+            GaussianMixture().fit(rows)
         with pytest.raises(ValueError, match="solver='arpack' needs X in memory"):
             PPCA(solver="arpack").fit(rows)
         with pytest.raises(ValueError, match="two dimensions"):

@@ -8,7 +8,8 @@ import numpy as np
 from sklearn import mixture
 from sklearn.utils.validation import _num_samples
 
-from .._typing import ArrayLike
+from .._reading import RowBlocks, is_dask
+from .._typing import Array, ArrayLike
 from ..entropy import EntropySum, entropy_sum
 
 
@@ -40,6 +41,30 @@ class GaussianMixture(mixture.GaussianMixture):
     >>> print(round(mixture.entropy_sum_score(X), 5), round(mixture.score(X), 5))
     -1.20124 -1.20124
     """
+
+    def fit_predict(self, X: ArrayLike, y: Any = None) -> Array:
+        """Fit, and return the component of each row; ``fit`` is the same.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : Ignored
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+
+        Raises
+        ------
+        TypeError
+            If X is a Dask collection, which would be gathered, or ``RowBlocks``.
+        """
+        if is_dask(X) or isinstance(X, RowBlocks):
+            raise TypeError(
+                f"GaussianMixture takes arrays in memory, but got a {type(X).__module__.split('.')[0]} {type(X).__name__}; "
+                'ExponentialFamilyMixture("gaussian"), of diagonal covariances, takes it where it is.'
+            )
+        return np.asarray(super().fit_predict(X))
 
     @property
     def n_parameters_(self) -> int:
