@@ -300,8 +300,8 @@ class TestDask:
             PPCA().fit(unknown, sample_weight=np.ones(len(X)))
         with pytest.raises(ValueError, match="3 partitions of rows, but sample_weight has 1"):
             PPCA().fit(rows, sample_weight=da.ones(len(X), chunks=-1))
-        with pytest.raises(ValueError, match=r"Block [12] of X, counted from 0: .*60"):
-            PPCA().fit(rows[:180], sample_weight=da.ones(180, chunks=((60, 59, 61),)))
+        with pytest.raises(ValueError, match=r"Block [01] of X, counted from 0: .*sample_weight.*60"):
+            PPCA().fit(rows[:120], sample_weight=da.ones(120, chunks=((59, 61),)))
         with pytest.raises(ValueError, match="infinity"):
             PPCA().fit(da.where(rows > 1, np.inf, rows))
         with pytest.raises(TypeError, match="takes arrays in memory, but got a dask Array"):
