@@ -32,7 +32,7 @@ from ._information import StandardErrors, standard_errors
 from ._moments import Moments
 from ._moments import row_bytes as moments_row_bytes
 from ._rows import with_weight
-from ._spectrum import Covariance, MatrixCovariance, RowsCovariance
+from ._spectrum import Covariance, MatrixCovariance, RowsCovariance, without_rounding
 
 _FLOATS = (np.float64, np.float32)
 # Products of variances beyond these, and in float32 noise variances on their floor, over- or underflow.
@@ -357,8 +357,7 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         self, location: FloatArray, variances: FloatArray, tables: Callable[[FloatArray, FloatArray], Prepared]
     ) -> tuple[GaussianModel, FloatArray, FloatArray]:
         """The model for data centred and scaled, and the centre and scale, from which ``tables`` makes the data."""
-        rounding = 64.0 * (np.finfo(np.float64).eps * location) ** 2
-        variances = np.where(variances <= rounding, 0.0, variances)
+        variances = without_rounding(variances, location)
         typical = float(variances[variances > 0].mean()) if variances.any() else 1.0
         if self._isotropic:
             scale = np.full(len(location), np.sqrt(typical))

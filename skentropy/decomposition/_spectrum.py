@@ -17,12 +17,13 @@ from ._rows import centre_full_columns, with_weight
 # Up to this many features (or rows) a full decomposition of a small matrix is faster than products with it.
 _SMALL = 250
 _OVERSAMPLES = 10
+_POWER_ITERATIONS = 7
 # What is left of a variance by subtraction has nearly all its digits if it is at least this share.
-_LARGE_SHARE = 0.05
+_LARGE_SHARE = 1e-4
 # Variances within this factor count as of one order.
 _LEVEL = 1e3
-# Rounding errors of a variance, relative to the squared mean, in units of machine epsilon squared.
-_CONSTANT_UNITS = 64.0
+# Rounding errors of a variance, relative to the squared mean.
+_ROUNDING = 3e-30
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,9 @@ class Covariance(ABC):
     def product(self, V: FloatArray) -> FloatArray:
         """The covariance times V, (d, m)."""
 
-    @abstractmethod
     def decompose(self) -> Spectrum:
         """All eigenpairs that are not zero for want of rows."""
+        return MatrixCovariance(self.mean, self.product(np.eye(self.n_features))).decompose()
 
     @abstractmethod
     def scaled(self, scale: FloatArray) -> Covariance:
@@ -62,29 +63,29 @@ class Covariance(ABC):
 
     def constant(self) -> Array:
         """Which features do not vary."""
-        rounding = _CONSTANT_UNITS * (np.finfo(np.float64).eps * self.mean) ** 2
-        return self.variances <= np.maximum(rounding, np.finfo(np.float64).tiny)
+        return without_rounding(self.variances, self.mean) == 0.0
 
     def leading(self, k: int, start: FloatArray | None = None) -> Spectrum:
-        """The k leading eigenpairs, by Lanczos iteration to machine precision."""
-        d = self.n_features
-        if k >= d - 1:
-            spectrum = self.decompose()
-            return Spectrum(
-                spectrum.values[:k], spectrum.vectors[:, :k], float(spectrum.tails()[min(k, len(spectrum.values))])
-            )
+        """The k leading eigenpairs to machine precision; ``start`` is what an iteration may start from."""
         if k == 0 or not self.variances.any():
-            return Spectrum(np.zeros(k), np.eye(d, k), float(self.variances.sum()))
+            return Spectrum(np.zeros(k), np.eye(self.n_features, k), float(self.variances.sum()))
+        return self._leading(k, start)
+
+    def _leading(self, k: int, start: FloatArray | None) -> Spectrum:
+        """By Lanczos iteration."""
+        d = self.n_features
+        if k == d:  # of which Lanczos iteration finds all but one
+            return Covariance.decompose(self)
         operator = LinearOperator((d, d), matvec=self.product, matmat=self.product, dtype=np.float64)
-        v0 = np.random.RandomState(0).uniform(-1.0, 1.0, d) if start is None else start
-        values, vectors = eigsh(operator, k=k, v0=self.product(v0), ncv=min(d, max(2 * k + 1, 20)))
+        v0 = np.random.RandomState(0).normal(size=d) if start is None else start
+        values, vectors = eigsh(operator, k=k, v0=self.product(v0))
         return self._refined(values[::-1], vectors[:, ::-1])
 
     def randomized(self, k: int, random_state: np.random.RandomState) -> Spectrum:
         """The k leading eigenpairs, by randomized subspace iteration (Halko, Martinsson and Tropp 2011)."""
         d = self.n_features
         Q = random_state.normal(size=(d, min(k + _OVERSAMPLES, d)))
-        for _ in range(7 if k < 0.1 * d else 4):
+        for _ in range(_POWER_ITERATIONS):
             Q, _ = linalg.lu(self.product(Q), permute_l=True, check_finite=False)
         Q, _ = linalg.qr(self.product(Q), mode="economic", check_finite=False)
         values, rotation = linalg.eigh(Q.T @ self.product(Q))
@@ -121,8 +122,7 @@ class MatrixCovariance(Covariance):
             return Spectrum(np.maximum(values, 0.0)[::-1], vectors[:, ::-1], 0.0)
         # An eigenvalue's error is relative to the largest one; that of a Rayleigh quotient by a factor of the matrix,
         # whose entries are accurate relative to their own columns, is not.
-        values = (self.factor() @ vectors) ** 2
-        return _sorted(values.sum(axis=0), vectors)
+        return _along(self.factor(), vectors)
 
     def _is_level(self) -> bool:
         """Whether all variances are of one order, so that entries are as accurate as eigenvalues."""
@@ -132,25 +132,18 @@ class MatrixCovariance(Covariance):
     def factor(self) -> FloatArray:
         """R with R'R = S, by Cholesky decomposition of the correlation matrix with pivoting."""
         d, scale = self.n_features, np.sqrt(self.variances)
-        safe = np.where(scale > 0, scale, 1.0)
-        factor, pivots, rank, _ = linalg.lapack.dpstrf(self.matrix / safe / safe[:, np.newaxis], tol=d * 2.3e-16)
+        inverse = np.divide(1.0, scale, out=np.zeros(d), where=scale > 0)
+        factor, pivots, rank, _ = linalg.lapack.dpstrf(self.matrix * inverse * inverse[:, np.newaxis], tol=d * 2.3e-16)
         upper = np.triu(factor)
         upper[rank:] = 0.0
         R = np.empty((d, d))
         R[:, pivots - 1] = upper
         return R * scale
 
-    def leading(self, k: int, start: FloatArray | None = None) -> Spectrum:
-        d = self.n_features
-        if d > _SMALL and k < d // 10:
-            return super().leading(k, start)
-        if k == 0:
-            return Spectrum(np.zeros(0), np.zeros((d, 0)), float(self.variances.sum()))
-        if 2 * k < d:
-            values, vectors = linalg.eigh(self.matrix, subset_by_index=(d - k, d - 1), check_finite=False, driver="evr")
-        else:
-            values, vectors = np.linalg.eigh(self.matrix)
-        return self._refined(values[::-1][:k], vectors[:, ::-1][:, :k])
+    def _leading(self, k: int, start: FloatArray | None) -> Spectrum:
+        if self.n_features > _SMALL and are_few(k, self.n_features):
+            return super()._leading(k, start)
+        return self._refined(*_leading_pairs(self.matrix, k))
 
 
 class RowsCovariance(Covariance):
@@ -177,34 +170,31 @@ class RowsCovariance(Covariance):
         return RowsCovariance(self.mean * scale, self.A * scale)
 
     def decompose(self) -> Spectrum:
-        n = len(self.A)
-        if n > self.n_features:
-            return MatrixCovariance(self.mean, self.A.T @ self.A).decompose()
-        _, left = np.linalg.eigh(self.A @ self.A.T)
-        vectors, _ = linalg.qr(self.A.T @ left[:, ::-1], mode="economic", check_finite=False)
-        return _sorted(((self.A @ vectors) ** 2).sum(axis=0), vectors)
+        if len(self.A) > self.n_features:
+            return super().decompose()
+        return _along(self.A, _orthonormal(self._from_gram(len(self.A))))
 
-    def leading(self, k: int, start: FloatArray | None = None) -> Spectrum:
+    def _leading(self, k: int, start: FloatArray | None) -> Spectrum:
         n = len(self.A)
-        if k == 0 or not self.variances.any() or n > self.n_features or k >= n - 1:
-            return super().leading(k, start)
-        if n <= _SMALL:
-            _, left = linalg.eigh(self.A @ self.A.T, subset_by_index=(n - k, n - 1), check_finite=False, driver="evr")
-        else:
-            gram = LinearOperator((n, n), matvec=lambda v: self.A @ (self.A.T @ v), dtype=np.float64)
-            v0 = np.random.RandomState(0).uniform(-1.0, 1.0, n) if start is None else self.A @ start
-            _, left = eigsh(gram, k=k, v0=v0, ncv=min(n, max(2 * k + 1, 20)))
-        return self._refined(np.zeros(0), self.A.T @ left[:, ::-1])
+        if n > self.n_features or (n > _SMALL and are_few(k, n)):
+            return super()._leading(k, start)
+        return self._refined(np.zeros(k), self._from_gram(k))
+
+    def _from_gram(self, k: int) -> FloatArray:
+        """Multiples of the leading eigenvectors, from those of AA'; zero where k exceeds the rows."""
+        n = len(self.A)
+        vectors = np.zeros((self.n_features, k))
+        vectors[:, :n] = self.A.T @ _leading_pairs(self.A @ self.A.T, min(k, n))[1]
+        return vectors
 
     def _refined(self, values: FloatArray, vectors: FloatArray) -> Spectrum:
         # Variances of the rows along and off the vectors are accurate relative to themselves, not to the largest one.
-        vectors, _ = linalg.qr(vectors, mode="economic", check_finite=False)
-        along = self.A @ vectors
-        spectrum = _sorted((along**2).sum(axis=0), vectors)
+        vectors = _orthonormal(vectors)
+        spectrum = _along(self.A, vectors)
         total = float(self.variances.sum())
         rest = total - float(spectrum.values.sum())
         if rest < _LARGE_SHARE * total:
-            off = self.A - along @ vectors.T
+            off = self.A - (self.A @ vectors) @ vectors.T
             rest = float(np.vdot(off, off))
         return Spectrum(spectrum.values, spectrum.vectors, rest)
 
@@ -229,17 +219,15 @@ class SparseCovariance(Covariance):
     def product(self, V: FloatArray) -> FloatArray:
         V = (self.scale * V.T).T
         centred = self.X @ V - self.centre @ V
-        weighted = (self.weight * centred.T).T
-        product = self.X.T @ weighted - np.multiply.outer(self.centre, weighted.sum(axis=0))
+        product = self.X.T @ (self.weight * centred.T).T
         return np.asarray((self.scale * product.T).T)
 
     def scaled(self, scale: FloatArray) -> Covariance:
         return SparseCovariance(self.mean * scale, self.X, self.centre, self.weight, self.scale * scale)
 
     def decompose(self) -> Spectrum:
-        d, n = self.n_features, self.X.shape[0]
-        if n >= d:
-            return MatrixCovariance(self.mean, self.product(np.eye(d))).decompose()
+        if self.X.shape[0] >= self.n_features:
+            return super().decompose()
         rows = np.sqrt(self.weight)[:, np.newaxis] * (self.X.toarray() - self.centre) * self.scale
         return RowsCovariance(self.mean, rows).decompose()
 
@@ -250,6 +238,33 @@ def covariance_of_rows(rows: Rows) -> Covariance:
     return kind.of(*with_weight(rows.X, rows.sample_weight))
 
 
-def _sorted(values: FloatArray, vectors: FloatArray) -> Spectrum:
+def without_rounding(variances: FloatArray, mean: FloatArray) -> FloatArray:
+    """Variances, zero where they are no more than the rounding errors of values that all equal their mean."""
+    return np.where(variances <= np.maximum(_ROUNDING * mean**2, np.finfo(np.float64).tiny), 0.0, variances)
+
+
+def are_few(k: int, n: int) -> bool:
+    """Whether k of n eigenpairs take less time than all."""
+    return k < n // 10
+
+
+def _leading_pairs(matrix: FloatArray, k: int) -> tuple[FloatArray, FloatArray]:
+    """The k leading eigenpairs of a symmetric matrix, by its decomposition."""
+    n = len(matrix)
+    if are_few(k, n):
+        values, vectors = linalg.eigh(matrix, subset_by_index=(n - k, n - 1), check_finite=False, driver="evr")
+    else:
+        values, vectors = np.linalg.eigh(matrix)
+    return values[::-1][:k], vectors[:, ::-1][:, :k]
+
+
+def _orthonormal(vectors: FloatArray) -> FloatArray:
+    """Orthonormal vectors of the same span, or a larger one where they depend on each other."""
+    return np.asarray(linalg.qr(vectors, mode="economic", check_finite=False)[0])
+
+
+def _along(R: FloatArray, vectors: FloatArray) -> Spectrum:
+    """The spectrum of R'R with orthonormal vectors for its eigenvectors."""
+    values = ((R @ vectors) ** 2).sum(axis=0)
     order: Any = np.argsort(-values, kind="stable")
     return Spectrum(values[order], vectors[:, order], 0.0)
