@@ -90,7 +90,7 @@ def identification(p: LinearGaussian, rotation: str | None, *, kaiser: bool) -> 
     L = p.loadings / np.sqrt(((p.loadings @ p.correlation) * p.loadings).sum(axis=1) + p.noise)[:, np.newaxis]
     if kaiser:
         length = np.sqrt(((L @ p.correlation) * L).sum(axis=1, keepdims=True))
-        L = L / np.where(length > 0, length, 1.0)
+        L = L / np.maximum(length, np.finfo(np.float64).tiny)
     stationary = L.T @ CRITERIA[rotation](L)[1]
     if rotation in OBLIQUE:
         stationary = stationary @ p.prior_precision
@@ -111,16 +111,15 @@ def standard_errors(
     information = 0.5 * (information + information.T)
     constraints = _jacobian(lambda v: identification(at.unpack(v), rotation, kaiser=kaiser), vector, free)
     # Columns of comparable length: the bordered matrix is otherwise badly scaled.
-    scale = 1.0 / np.sqrt(np.maximum(np.diag(information), 1e-300))
-    constraints = constraints * scale
-    length = np.linalg.norm(constraints, axis=1, keepdims=True)
-    constraints = constraints / np.where(length > 0, length, 1.0)
+    scale = np.sqrt(np.maximum(np.diag(information), 1e-300))
+    constraints = constraints / scale
+    constraints = constraints / np.maximum(np.linalg.norm(constraints, axis=1, keepdims=True), np.finfo(np.float64).tiny)
     size = len(information)
     bordered = np.zeros((size + len(constraints), size + len(constraints)))
-    bordered[:size, :size] = information * scale * scale[:, np.newaxis]
+    bordered[:size, :size] = information / scale / scale[:, np.newaxis]
     bordered[size:, :size] = constraints
     bordered[:size, size:] = constraints.T
-    variances = np.diag(np.linalg.pinv(bordered, hermitian=True))[:size] * scale**2
+    variances = np.diag(np.linalg.pinv(bordered, hermitian=True))[:size] / scale**2
     errors = np.full(len(vector), np.nan)
     errors[free] = np.sqrt(np.where(variances >= 0, variances, np.nan))
     loadings, mean, log_noise, pairs = np.split(errors, at.sizes)
