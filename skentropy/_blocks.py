@@ -25,7 +25,7 @@ Statistics = TypeVar("Statistics")
 
 # What one block touches should stay in the cache; and small blocks are all overhead, above all with threads, which wait
 # for the interpreter at every operation.
-_WORKING_SET_BYTES = 2**22
+WORKING_SET_BYTES = 2**22
 _BLOCK_SIZES = (256, 8192)
 # Rows that a thread takes at a time, in blocks. Part of the order of summation, hence independent of n_jobs.
 _BLOCKS_PER_CHUNK = 2
@@ -77,7 +77,7 @@ class Scratch(threading.local):
     def array(self, name: str, shape: tuple[int, ...]) -> FloatArray:
         """An array with arbitrary values, good until the next one of this name."""
         size = math.prod(shape)
-        if 8 * size > _WORKING_SET_BYTES:
+        if 8 * size > WORKING_SET_BYTES:
             return np.empty(shape)
         if name not in self._buffers or self._buffers[name].size < size:
             self._buffers[name] = np.empty(size)
@@ -171,7 +171,7 @@ class Rows(Source):
         self.n_features = int(X.shape[1])
         self.dtype = result_dtype(X.dtype)
         self.is_sparse = sparse.issparse(X)
-        self.block_size = int(np.clip(_WORKING_SET_BYTES // max(row_bytes, 1) // 64 * 64, *_BLOCK_SIZES))
+        self.block_size = int(np.clip(WORKING_SET_BYTES // max(row_bytes, 1) // 64 * 64, *_BLOCK_SIZES))
         self._first = part << _PART_BITS
 
     @property

@@ -10,7 +10,7 @@ import pytest
 from scipy import sparse
 from threadpoolctl import threadpool_info
 
-from skentropy._blocks import _WORKING_SET_BYTES, Block, Rows, Scratch, thread_pool
+from skentropy._blocks import WORKING_SET_BYTES, Block, Rows, Scratch, thread_pool
 from skentropy._columns import has_nan
 
 
@@ -85,7 +85,7 @@ def test_scratch_keeps_no_more_than_a_block() -> None:
     small = scratch.array("a", (10, 20))
     assert np.shares_memory(small, scratch.array("a", (5, 20)))
     assert not np.shares_memory(small, scratch.array("b", (10, 20)))
-    large = (_WORKING_SET_BYTES // 8, 2)
+    large = (WORKING_SET_BYTES // 8, 2)
     assert not np.shares_memory(scratch.array("c", large), scratch.array("c", large))
     assert sum(buffer.nbytes for buffer in scratch._buffers.values()) == 2 * small.nbytes
 

@@ -16,8 +16,8 @@ from ._gaussian import LOG_2PI, LinearGaussian, invert, unique_rows
 from ._moments import Moments
 from ._rows import with_weight
 
-# Rows that one step of the E-step takes at a time: what they touch should stay in the cache.
-_CHUNK_BYTES = 2**21
+# Numbers that one step of the E-step takes and makes at a time: they should stay in the cache, with copies of them.
+_CHUNK_SIZE = 2**17
 # A noise variance below this share that still falls is tried on the floor.
 _LOW = 0.02
 # What is on the floor is no higher than this many times the floor.
@@ -80,7 +80,7 @@ class Table:
         variances, axes = np.linalg.eigh(moments.covariance)
         d = len(variances)
         offsets = (np.sqrt(d * np.maximum(variances, 0.0)) * axes).T
-        values = moments.mean + np.concatenate([offsets, -offsets])
+        values = np.concatenate([moments.mean + offsets, moments.mean - offsets])
         return cls(values, np.full(2 * d, moments.weight / (2 * d)), np.ones((1, d)), np.array([0, 2 * d]))
 
     @cached_property
@@ -92,9 +92,9 @@ class Table:
         """A table is the whole of the data, or a part of it that is summed over elsewhere."""
         return function(self)
 
-    def chunks(self, row_bytes: int) -> list[tuple[int, int]]:
-        """Ranges of patterns that are worked on together."""
-        most = max(_CHUNK_BYTES // row_bytes, 64)
+    def chunks(self, row_size: int) -> list[tuple[int, int]]:
+        """Ranges of patterns that are worked on together, for so many numbers a row."""
+        most = max(_CHUNK_SIZE // row_size, 64)
         ranges, first = [], 0
         for p in range(1, len(self.starts)):
             if p == len(self.starts) - 1 or self.starts[p + 1] - self.starts[first] > most:
@@ -188,7 +188,7 @@ class PosteriorSums:
         latent_scatter, latent_spread = np.zeros(len(upper[0])), np.zeros(len(upper[0]))
         log_det = 0.0
         pattern_weight = table.pattern_weight
-        for first, last in table.chunks(8 * (d + 2 * k * k + 4 * k)):
+        for first, last in table.chunks(d + len(upper[0])):
             start, stop = table.starts[first], table.starts[last]
             patterns, mass = table.patterns[first:last], pattern_weight[first:last]
             values, weight = table.values[start:stop], table.weight[start:stop]
@@ -199,13 +199,12 @@ class PosteriorSums:
             projected = values @ scaled - (patterns @ offset)[index]
             u = np.empty((stop - start, k + 1))
             u[:, k] = 1.0
-            if last - first == 1:
+            if len(patterns) == 1:
                 u[:, :k] = projected @ covariance[0]
             else:
                 u[:, :k] = np.matmul(covariance[index], projected[:, :, np.newaxis])[:, :, 0]
             weighted = weight[:, np.newaxis] * u
-            covariances = np.zeros((last - first, k + 1, k + 1))
-            covariances[:, :k, :k] = covariance * mass[:, np.newaxis, np.newaxis]
+            covariances = np.pad(covariance * mass[:, np.newaxis, np.newaxis], ((0, 0), (0, 1), (0, 1)))
             spreads = covariances[:, upper[0], upper[1]]
             pairs = weighted[:, upper[0]] * u[:, upper[1]]
             pairs = np.add.reduceat(pairs, table.starts[first:last] - start)
@@ -270,7 +269,7 @@ class GaussianModel:
         k = statistics.cross.shape[1] - 1
         second = self._square(statistics.second, k)
         # Where the posteriors have shrunk to points this matrix is singular but for rounding errors.
-        second[:, np.arange(k), np.arange(k)] *= 1.0 + 4.0 * np.finfo(np.float64).eps
+        second[:, np.arange(k), np.arange(k)] *= 1.0 + 1e-15
         return np.asarray(np.linalg.solve(second, statistics.cross[:, :, np.newaxis])[:, :, 0])
 
     def _residual_variance(self, regression: FloatArray, statistics: GaussianStatistics) -> FloatArray:
@@ -374,7 +373,7 @@ class GaussianModel:
     def unpack(self, vector: FloatArray, like: LinearGaussian) -> LinearGaussian | None:
         d, k = like.shape
         mean, loadings, log_noise = np.split(vector, [d, d + d * k])
-        if not np.isfinite(vector).all() or log_noise.max(initial=-np.inf) > 50.0:
+        if not np.isfinite(vector).all() or log_noise.max() > 50.0:
             return None
         noise = np.maximum(np.broadcast_to(np.exp(log_noise), d), self.floor)
         return LinearGaussian.of(mean, loadings.reshape(d, k), noise)

@@ -233,7 +233,7 @@ class FactorAnalysis(LinearGaussianEstimator):
         fits = []
         for init in range(self.n_init):
             if init == 0:
-                start = starting_uniquenesses(correlation, k, self.noise_floor)
+                start = starting_uniquenesses(correlation, k)
             else:
                 start = np.exp(random_state.uniform(*np.log(_RANDOM_UNIQUENESSES), size=d))
             profile = Profile(correlation, k, self.noise_floor)
@@ -247,7 +247,7 @@ class FactorAnalysis(LinearGaussianEstimator):
             return LinearGaussian.of(np.zeros(d), random_state.normal(size=(d, k)) / np.sqrt(k + 1), np.full(d, 0.5))
         scale = np.sqrt(np.where(covariance.constant(), 1.0, covariance.variances))
         correlation = covariance.scaled(1.0 / scale)
-        start = starting_uniquenesses(correlation, k, _START_FLOOR)
+        start = starting_uniquenesses(correlation, k)
         fit = Profile(correlation, k, _START_FLOOR).maximize(start, gtol=_START_GTOL, max_iter=self.max_iter)
         return LinearGaussian.of(np.zeros(d), fit.loadings, fit.noise).rescaled(covariance.mean, scale)
 

@@ -239,7 +239,7 @@ def fix_signs(loadings: FloatArray) -> FloatArray:
     if not loadings.size:
         return loadings
     largest = np.abs(loadings).argmax(axis=0)
-    return loadings * np.where(loadings[largest, np.arange(loadings.shape[1])] < 0, -1.0, 1.0)
+    return np.where(loadings[largest, np.arange(loadings.shape[1])] < 0, -loadings, loadings)
 
 
 def unique_rows(observed: Array) -> tuple[Array, Array]:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from .._blocks import Block, Rows, Source, blas_threads, thread_pool
+from .._blocks import WORKING_SET_BYTES, Block, Rows, Source, blas_threads, thread_pool
 from .._typing import FloatArray, Matrix
 from ._rows import centre_full_columns, with_weight
 
 # Blocks of fewer rows than this many times the features spend their time on merging scatters.
-_ROWS_PER_FEATURE = 4
+_ROWS_PER_FEATURE = 16
 # Up to this many features a scatter matrix is small, however few the rows.
 _SMALL = 500
 # Rows whose mean is close enough to that of all for scatters about the one to lose no digits when moved to the other.
@@ -36,15 +36,14 @@ class Moments:
         start = X[:_ORIGIN_ROWS]
         origin = start.mean(axis=0)
         # Rows that lie about zero anyway need no copy.
-        about_zero = bool((origin**2 <= start.var(axis=0)).all())
+        about_zero = bool((np.abs(origin) <= start.std(axis=0)).all())
         centred = X if about_zero else X - origin
         if about_zero:
             origin = np.zeros_like(origin)
         mean = (np.ones(len(X)) if weight is None else weight) @ centred / total
         scatter = _gram(centred, weight)
-        if (np.diag(scatter) >= 2.0 * total * mean**2).all():
-            scatter -= total * np.outer(mean, mean)
-        else:
+        scatter -= total * np.outer(mean, mean)
+        if (np.diag(scatter) < total * mean**2).any():  # too little is left to have kept its digits
             scatter = _gram(centred - mean, weight)
         return cls(total, origin + mean, scatter)
 
@@ -52,8 +51,8 @@ class Moments:
     def of_block(cls, block: Block) -> Moments:
         """Moments of a block of rows."""
         total, d = block.total_weight, block.X.shape[1]
-        if total == 0.0:
-            return cls(0.0, np.zeros(d), np.zeros((d, d)))
+        if not total:
+            return cls(total, np.zeros(d), np.zeros((d, d)))
         X, weight = with_weight(block.X, block.weight)
         if not sparse.issparse(X):
             return cls.of(X, weight)
@@ -79,8 +78,8 @@ class Moments:
 
     def __add__(self, other: Moments) -> Moments:
         """Moments of both together, by the update of Chan, Golub and LeVeque (1983)."""
-        if self.weight == 0.0 or other.weight == 0.0:
-            return other if self.weight == 0.0 else self
+        if not (self.weight and other.weight):
+            return self if self.weight else other
         weight = self.weight + other.weight
         step = other.mean - self.mean
         scatter = np.outer(step * (self.weight * other.weight / weight), step)
@@ -104,7 +103,7 @@ class Moments:
 
 def row_bytes(n_features: int) -> int:
     """Bytes of a row, counted so that blocks have several rows a feature."""
-    return max(min(8 * n_features, 2**20 // (_ROWS_PER_FEATURE * n_features)), 1)
+    return min(8 * n_features, WORKING_SET_BYTES // (_ROWS_PER_FEATURE * n_features))
 
 
 def form_moments(rows: Source) -> bool:

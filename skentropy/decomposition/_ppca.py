@@ -26,6 +26,8 @@ from ._spectrum import Covariance, MatrixCovariance, Spectrum, covariance_of_row
 _NOISE_FLOOR = 1e-12
 # In EM the posterior precision's condition number is the inverse of this.
 _EM_FLOOR = 1e-9
+# EM starts no closer to its floor.
+_START_FLOOR = 1e-2
 # Beyond this size a full decomposition is slower than a few leading eigenpairs.
 _FULL = 1000
 
@@ -284,7 +286,7 @@ class PPCA(LinearGaussianEstimator):
     ) -> LinearGaussian:
         if covariance is None or not imputed:
             return LinearGaussian.of(np.zeros(d), random_state.normal(size=(d, k)) / np.sqrt(k + 1), np.ones(d))
-        return closed_form(covariance.leading(k), covariance.mean, k, 1e-2)
+        return closed_form(covariance.leading(k), covariance.mean, k, _START_FLOOR)
 
     def _em_floor(self, variances: FloatArray) -> FloatArray:
         return np.full(len(variances), _EM_FLOOR / _NOISE_FLOOR * noise_floor(variances))

@@ -20,8 +20,10 @@ _LOW = 0.05
 # What is this near to the floor, in log psi, is tried there whatever its curvature, of which little is known so far
 # down.
 _NEAR = 7.0
-# Rounding errors of the gradient, in units of machine epsilon times the largest eigenvalue.
-_ROUNDING_UNITS = 64.0
+# Rounding errors of the gradient, relative to the largest eigenvalue.
+_ROUNDING = 1.5e-14
+# No search starts lower: from a correlation matrix, or from one that is singular.
+_LEAST_START, _LEAST_START_SINGULAR = 1e-3, 1e-2
 # A correlation matrix whose Cholesky pivots are below this is treated as singular.
 _LEAST_PIVOT = 1e-9
 
@@ -124,7 +126,7 @@ class Profile:
         head, tail = U[:, :k], U[:, k:]
         hessian = np.diag(ratio) - (head @ head.T) * ((head * theta[:k]) @ head.T)
         for j in range(k):
-            coefficients = excess[j] * (theta[j] + theta[k:]) / np.maximum(theta[j] - theta[k:], 1e-12 * theta[j])
+            coefficients = excess[j] * (theta[j] + theta[k:]) / np.maximum(theta[j] - theta[k:], 1e-12)
             hessian -= np.outer(head[:, j], head[:, j]) * ((tail * coefficients) @ tail.T)
         return value, gradient, hessian
 
@@ -135,7 +137,7 @@ class Profile:
 
     def maximize(self, psi: FloatArray, *, gtol: float, max_iter: int) -> ProfileFit:
         """Maximise from starting uniquenesses, as shares of the variances, in at most so many steps of any kind."""
-        x = np.clip(np.log(psi), self.lower, 0.0)
+        x = np.maximum(np.log(psi), self.lower)
         newton = isinstance(self.correlation, MatrixCovariance) and len(x) <= _NEWTON_FEATURES
         x = self._quasi_newton(x, max(gtol, 1e-4) if newton else gtol, max_iter)
         x = self._newton(x, gtol, max_iter) if newton else self._try_floor(x, gtol, max_iter)
@@ -149,13 +151,13 @@ class Profile:
             theta, U = spectrum.values, spectrum.vectors
         loadings = np.exp(0.5 * x)[:, np.newaxis] * U * np.sqrt(np.maximum(theta, 1.0) - 1.0)
         steepest = float(np.abs(self.projected(x, gradient)).max())
-        largest = 1.0 if newton or not theta.size else float(theta[0])
+        rounding = _ROUNDING if newton or not theta.size else _ROUNDING * float(theta[0])
         return ProfileFit(
             np.exp(x),
             loadings,
             -0.5 * value,
             steepest,
-            steepest <= max(gtol, _ROUNDING_UNITS * np.finfo(np.float64).eps * largest),
+            steepest <= max(gtol, rounding),
             tuple(np.maximum.accumulate(self.history or [-0.5 * value])),
         )
 
@@ -192,7 +194,7 @@ class Profile:
         value, gradient, hessian = self.hessian(x)
         while len(self.history) < max_iter:
             projected = self.projected(x, gradient)
-            free = ((x > self.lower) & (x < 0.0)) | (projected != 0.0)
+            free = (x > self.lower) | (projected != 0.0)
             step = np.zeros_like(x)
             if free.any():
                 curvature, directions = np.linalg.eigh(hessian[np.ix_(free, free)])
@@ -205,7 +207,7 @@ class Profile:
             for trial in trials:
                 trial = np.clip(trial, self.lower, 0.0)
                 new = self.hessian(trial)
-                if new[0] <= value + 1e-14 * abs(value):
+                if new[0] <= value + 1e-12:
                     break
             else:
                 return x
@@ -238,23 +240,23 @@ class _Scaled(Covariance):
 
 
 def inverse_and_log_det(matrix: FloatArray) -> tuple[FloatArray | None, float]:
-    """Inverse and log determinant of a correlation matrix; None where it is singular."""
+    """Inverse and log determinant of a correlation matrix; None and minus infinity where it is singular."""
     factor, info = linalg.lapack.dpotrf(matrix, lower=1)
     pivots = np.diag(factor) ** 2
     if info != 0 or pivots.min() < _LEAST_PIVOT:
-        return None, 0.0
+        return None, -np.inf
     inverse, _ = linalg.lapack.dpotri(factor, lower=1)
     return np.tril(inverse) + np.tril(inverse, -1).T, float(np.log(pivots).sum())
 
 
-def starting_uniquenesses(correlation: Covariance, k: int, floor: float) -> FloatArray:
+def starting_uniquenesses(correlation: Covariance, k: int) -> FloatArray:
     """One less the squared multiple correlations; from PPCA where the matrix is singular."""
     if isinstance(correlation, MatrixCovariance):
         precision, _ = inverse_and_log_det(correlation.matrix)
         if precision is not None:
             # Jöreskog (1963): of the unexplained variance, the factors leave out a share that falls with their number.
-            return np.clip((1.0 - 0.5 * k / correlation.n_features) / np.diag(precision), max(floor, 1e-3), 1.0)
+            return np.maximum((1.0 - 0.5 * k / correlation.n_features) / np.diag(precision), _LEAST_START)
     spectrum = correlation.leading(k)
     noise = spectrum.rest / max(correlation.n_features - k, 1)
-    communalities = spectrum.vectors**2 @ np.maximum(spectrum.values - noise, 0.0)
-    return np.clip(correlation.variances - communalities, max(floor, 1e-2), 1.0)
+    communalities = spectrum.vectors**2 @ (spectrum.values - noise)
+    return np.maximum(correlation.variances - communalities, _LEAST_START_SINGULAR)

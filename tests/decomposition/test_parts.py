@@ -4,62 +4,20 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
-import scipy.sparse as sp
 
-from skentropy._blocks import Rows
-from skentropy.decomposition import _em_model
+from skentropy._blocks import WORKING_SET_BYTES, Block, Rows
+from skentropy.decomposition import PPCA, FactorAnalysis, _em_model
 from skentropy.decomposition._em_model import GaussianModel, PosteriorSums, Table, TableTotals
 from skentropy.decomposition._gaussian import LinearGaussian
-from skentropy.decomposition._moments import Moments
-from skentropy.decomposition._profile import Profile, _Scaled, starting_uniquenesses
-from skentropy.decomposition._spectrum import MatrixCovariance, RowsCovariance, SparseCovariance
+from skentropy.decomposition._moments import Moments, row_bytes
+from skentropy.decomposition._profile import Profile, inverse_and_log_det, starting_uniquenesses
+from skentropy.decomposition._spectrum import MatrixCovariance, RowsCovariance, Spectrum
 
 
 def table(n, d, seed=0):
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(n, 3)) @ rng.normal(size=(3, d)) * 3.0 + rng.normal(size=(n, d)) * np.linspace(0.5, 2.0, d) + 1.0
     return X, rng.uniform(0.2, 2.0, n)
-
-
-def covariances(X, weight):
-    """Every kind of covariance of the same rows, each scaled by 1, 2, ..."""
-    mean = weight @ X / weight.sum()
-    S = (X - mean).T @ (weight[:, np.newaxis] * (X - mean)) / weight.sum()
-    scale = np.arange(1.0, X.shape[1] + 1.0)
-    kinds = {
-        "matrix": MatrixCovariance(mean, S).scaled(scale),
-        "rows": RowsCovariance.of(X, weight).scaled(scale),
-        "sparse": SparseCovariance.of(sp.csr_array(X), weight).scaled(scale),
-        "lazily scaled": _Scaled(_Scaled(MatrixCovariance(mean, S), np.ones(len(S))), scale).scaled(np.ones(len(S))),
-    }
-    return mean * scale, S * scale * scale[:, np.newaxis], kinds
-
-
-@pytest.mark.parametrize("kind", ["matrix", "rows", "sparse", "lazily scaled"])
-@pytest.mark.parametrize("shape", [(40, 12), (12, 40), (300, 280), (280, 300)], ids=str)
-def test_covariances_are_those_of_the_rows(shape, kind):
-    X, weight = table(*shape)
-    mean, S, kinds = covariances(X, weight)
-    covariance = kinds[kind]
-    size = np.abs(S).max()
-    np.testing.assert_allclose(covariance.mean, mean, rtol=1e-12)
-    np.testing.assert_allclose(covariance.variances, np.diag(S), rtol=1e-11)
-    V = np.random.default_rng(1).normal(size=(shape[1], 2))
-    np.testing.assert_allclose(covariance.product(V), S @ V, atol=1e-11 * size)
-    values = np.linalg.eigvalsh(S)[::-1]
-    found = {k: covariance.leading(k) for k in (0, 1, 2, 11)}
-    found[3] = covariance.randomized(3, np.random.RandomState(0))
-    for k, spectrum in found.items():
-        np.testing.assert_allclose(spectrum.values, values[:k], rtol=1e-9)
-        assert spectrum.rest == pytest.approx(values[k:].sum(), rel=1e-9, abs=1e-12 * size)
-        np.testing.assert_allclose(spectrum.tails(), [values[h:].sum() for h in range(k + 1)], rtol=1e-9, atol=1e-12 * size)
-        np.testing.assert_allclose(S @ spectrum.vectors, spectrum.vectors * spectrum.values, atol=1e-5 * values[0])
-        np.testing.assert_allclose(spectrum.vectors.T @ spectrum.vectors, np.eye(k), atol=1e-9)
-    spectrum = covariance.decompose()
-    n = len(spectrum.values)
-    assert n >= min(shape) - 1
-    np.testing.assert_allclose(spectrum.values, values[:n], atol=1e-12 * values[0])
-    np.testing.assert_allclose(spectrum.vectors * spectrum.values @ spectrum.vectors.T, S, atol=1e-11 * size)
 
 
 @pytest.mark.parametrize("offset", [0.0, 3.0, 1e4])
@@ -83,6 +41,35 @@ def test_moments_about_any_point(offset):
     np.testing.assert_allclose(found.scatter, expected.scatter, atol=1e-8)
 
 
+def test_moments_where_the_first_rows_are_not_typical():
+    """Scatters about the mean of rows without much weight keep their digits: about the mean of all they are summed anew."""
+    X, weight = table(300, 3)
+    X[:70] += 1e7
+    weight[:70] *= 1e-20
+    moments = Moments.of(X, weight)
+    mean = weight @ X / weight.sum()
+    np.testing.assert_allclose(moments.mean, mean, rtol=1e-7)
+    np.testing.assert_allclose(moments.scatter, (X - mean).T @ (weight[:, np.newaxis] * (X - mean)), rtol=1e-7)
+
+
+def test_rows_of_no_weight_add_nothing_to_moments():
+    X, weight = table(20, 3)
+    some, none = Moments.of(X, weight), Moments.of_block(Block(X, np.zeros(20), None, start=0))
+    assert none.weight == 0.0
+    assert (none.mean.shape, none.scatter.shape) == ((3,), (3, 3))
+    for both in (some + none, none + some):
+        for field in fields(Moments):
+            np.testing.assert_array_equal(getattr(both, field.name), getattr(some, field.name))
+    assert (none + none).weight == 0.0
+
+
+@pytest.mark.parametrize("d", [1, 20, 100, 300, 500, 3000])
+def test_blocks_for_moments_fill_the_cache_and_have_several_rows_a_feature(d):
+    rows = Rows(np.zeros((2, d)), row_bytes=row_bytes(d)).block_size
+    in_cache = WORKING_SET_BYTES // (8 * d)
+    assert max(in_cache, 16 * d) - 64 < rows <= max(in_cache, 16 * d) or rows == 8192 <= max(in_cache, 16 * d)
+
+
 def test_few_rows_stand_for_many_with_the_same_moments():
     X, weight = table(60, 4)
     X[30:, 2] = np.nan
@@ -97,6 +84,16 @@ def test_few_rows_stand_for_many_with_the_same_moments():
         np.testing.assert_allclose(found.weight, expected.weight)
         np.testing.assert_allclose(found.mean, expected.mean)
         np.testing.assert_allclose(found.scatter, expected.scatter, atol=1e-10)
+
+
+@pytest.mark.parametrize(("complete", "gaps"), [(8, 6), (9, 6), (8, 7), (30, 40)])
+def test_rows_are_replaced_where_that_makes_them_fewer(complete, gaps):
+    X, weight = table(complete + gaps, 4)
+    X[complete:, 2] = np.nan
+    small = Table.of(X, weight)
+    assert len(small.values) == min(complete, 2 * 4) + min(gaps, 2 * 3)
+    kept = {tuple(row) for row in small.values} & {tuple(row) for row in np.nan_to_num(X)}
+    assert len(kept) == complete * (complete <= 8) + gaps * (gaps <= 6)
 
 
 def test_rows_without_any_weight_have_no_table():
@@ -116,13 +113,17 @@ def test_many_patterns_are_worked_on_in_chunks(monkeypatch):
     p = LinearGaussian.of(rng.normal(size=9), rng.normal(size=(9, 2)), rng.uniform(0.5, 1.5, 9))
     model = GaussianModel(patterns, isotropic=False, floor=np.zeros(9), log_scale=np.zeros(9))
     whole = model.expect(p)
-    monkeypatch.setattr(_em_model, "_CHUNK_BYTES", 2**13)
-    chunks = patterns.chunks(8 * 9)
+    assert patterns.chunks(9) == [(0, len(patterns.patterns))]
+    monkeypatch.setattr(_em_model, "_CHUNK_SIZE", 2**10)
+    chunks = patterns.chunks(9)
     assert [first for first, _ in chunks[1:]] == [last for _, last in chunks[:-1]]
     assert (chunks[0][0], chunks[-1][1]) == (0, len(patterns.patterns))
     assert len(chunks) > 2
-    most = 2**13 // (8 * 9)
-    assert max(patterns.starts[last] - patterns.starts[first] for first, last in chunks) <= most
+    # As many patterns as fit; and 64 rows, however long.
+    for rows, ranges in ((2**10 // 9, chunks), (64, patterns.chunks(2**20))):
+        for first, last in ranges[:-1]:
+            start, stop, after = patterns.starts[[first, last, last + 1]]
+            assert stop - start <= rows < after - start
     for name in ("log_likelihood", "posterior_entropy", "second", "cross", "latent"):
         np.testing.assert_allclose(getattr(model.expect(p), name), getattr(whole, name), rtol=1e-11)
 
@@ -159,18 +160,183 @@ def test_magnitude_of_terms(incomplete):
     assert model.log_prior(p, statistics) == 0.0
 
 
+@pytest.mark.parametrize(
+    ("noise", "floor", "tried"),
+    [(0.0199, 1e-8, True), (0.0201, 1e-8, False), (0.01 * 1.005, 0.01, True), (0.01 * (1.0 + 1e-7), 0.01, False)],
+)
+def test_low_noise_that_falls_is_tried_on_the_floor(noise, floor, tried):
+    """From two hundredths of the variance down to the floor itself."""
+    true = LinearGaussian.of(np.zeros(4), np.full((4, 1), 0.8), np.array([1e-6, 0.5, 0.5, 0.5]))
+    tables = Table.with_moments(Moments(100.0, np.zeros(4), 100.0 * true.covariance()))
+    model = GaussianModel(tables, isotropic=False, floor=np.full(4, floor), log_scale=np.zeros(4))
+    p = LinearGaussian.of(true.mean, true.loadings, np.array([noise, 0.5, 0.5, 0.5]))
+    found = model.on_floor(p, model.expect(p))
+    assert (found is not None) == tried
+    if found is not None:
+        np.testing.assert_array_equal(found.noise, [floor, 0.5, 0.5, 0.5])
+
+
+def test_extrapolated_parameters_that_are_no_model_are_refused(incomplete):
+    X, weight = incomplete
+    model = GaussianModel(Table.of(X, weight), isotropic=False, floor=np.full(6, 1e-3), log_scale=np.zeros(6))
+    p = LinearGaussian.of(np.arange(6.0), np.ones((6, 2)), np.full(6, 0.5))
+    vector = model.pack(p)
+    np.testing.assert_allclose(model.unpack(vector, p).noise, p.noise)
+    for log_noise, expected in ((-800.0, 1e-3), (49.9, np.exp(49.9)), (50.1, None), (800.0, None), (np.nan, None)):
+        vector[-1] = log_noise
+        unpacked = model.unpack(vector, p)
+        assert (unpacked is None) == (expected is None)
+        if unpacked is not None:
+            assert unpacked.noise[-1] == pytest.approx(expected, rel=1e-12)
+
+
+def test_em_starts_from_factors_that_explain_nearly_all_or_nothing_much():
+    model, k = PPCA(3), 3
+    for estimator, noise in ((model, 1.0), (FactorAnalysis(3), 0.5)):
+        start = estimator._em_start(None, 20_000, k, np.random.RandomState(0), imputed=True)
+        assert (start.loadings**2).sum(axis=1).mean() == pytest.approx(k / (k + 1), rel=0.02)
+        np.testing.assert_array_equal(start.noise, noise)
+    # Imputed data that have no noise left are given some.
+    X, _ = table(30, 3)
+    flat = np.column_stack([X, X])
+    covariance = MatrixCovariance(flat.mean(axis=0), np.cov(flat.T, bias=True))
+    start = model._em_start(covariance, 6, k, np.random.RandomState(0), imputed=True)
+    np.testing.assert_array_equal(start.noise, 0.01)
+
+
+@pytest.mark.parametrize(
+    ("k", "shape", "solver"),
+    [
+        (99, (1000, 1000), "covariance_eigh"),
+        (99, (1001, 1001), "arpack"),
+        (109, (2000, 1100), "arpack"),
+        (109, (1100, 2000), "arpack"),
+        (111, (1100, 1100), "covariance_eigh"),
+        ("bic", (2000, 2000), "covariance_eigh"),
+    ],
+)
+def test_few_components_of_large_data_are_found_by_products(k, shape, solver):
+    assert PPCA(k)._choose_solver(Rows(np.broadcast_to(0.0, shape))) == solver
+    assert PPCA(k, solver="em")._choose_solver(Rows(np.broadcast_to(0.0, shape))) == "em"
+
+
+@pytest.mark.parametrize(("times", "h"), [(1005.0, 5), (995.0, 0)])
+def test_bic_chooses_among_models_that_leave_some_noise(times, h):
+    """A thousand times the floor."""
+    floor = 1e-12
+    spectrum = Spectrum(np.repeat([1.0, times * floor], 5), np.eye(10), 0.0)
+    bic = np.array([9.0, 9.1, 9.2, 9.3, 9.4, 0.0, 9.5, 9.6, 9.7, 9.8])
+    proper = np.array([0, 1, 2, 3, 4] + [5] * (times > 1000.0))
+    assert PPCA("bic")._choose_n_components(spectrum, bic, floor, 10) == proper[bic[proper].argmin()] == h
+
+
 @pytest.mark.parametrize("k", [1, 2, 4])
 def test_start_of_factor_analysis(load, k):
     R = np.corrcoef(load("wine").T)
     multiple = 1.0 - 1.0 / np.diag(np.linalg.inv(R))
-    start = starting_uniquenesses(MatrixCovariance(np.zeros(13), R), k, 1e-8)
+    start = starting_uniquenesses(MatrixCovariance(np.zeros(13), R), k)
     np.testing.assert_allclose(start, (1.0 - multiple) * (1.0 - k / 26), rtol=1e-10)
     twice = np.block([[R, R], [R, R]])
-    start = starting_uniquenesses(MatrixCovariance(np.zeros(26), twice), k, 1e-8)
+    start = starting_uniquenesses(MatrixCovariance(np.zeros(26), twice), k)
     values, vectors = np.linalg.eigh(twice)
     noise = values[:-k].sum() / (26 - k)
     W = vectors[:, -k:] * np.sqrt(values[-k:] - noise)
     np.testing.assert_allclose(start, np.clip(1.0 - (W**2).sum(axis=1), 1e-2, 1.0), rtol=1e-8)
+
+
+def test_start_of_factor_analysis_is_no_closer_to_zero():
+    nearly, equal = (np.full((4, 4), share) + (1.0 - share) * np.eye(4) for share in (0.9999, 1.0))
+    for R, least in ((nearly, 1e-3), (equal, 1e-2)):
+        np.testing.assert_array_equal(starting_uniquenesses(MatrixCovariance(np.zeros(4), R), 1), least)
+
+
+def test_inverse_and_log_determinant(load):
+    R = np.corrcoef(load("wine").T)
+    inverse, log_det = inverse_and_log_det(R)
+    np.testing.assert_allclose(inverse, np.linalg.inv(R), rtol=1e-10)
+    assert log_det == pytest.approx(np.linalg.slogdet(R)[1], rel=1e-12)
+    # The pivot of the second of two features is 1 - r^2.
+    for pivot, singular in ((2e-9, False), (5e-10, True), (0.0, True), (-1e-9, True)):
+        r = np.sqrt(1.0 - pivot)
+        inverse, log_det = inverse_and_log_det(np.array([[1.0, r], [r, 1.0]]))
+        assert (inverse is None) == singular
+        assert log_det == (-np.inf if singular else pytest.approx(np.log(pivot), rel=1e-6))
+
+
+@pytest.mark.parametrize("rows", [False, True])
+def test_searches_stay_in_the_box(monkeypatch, rows):
+    """Uniquenesses between the floor and one, also of features that have nothing in common."""
+    X = np.random.default_rng(0).normal(size=(200, 8))
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    covariance = RowsCovariance.of(X, None) if rows else MatrixCovariance(np.zeros(8), np.corrcoef(X.T))
+    seen = []
+
+    class Recorded(Profile):
+        def value_and_gradient(self, x):
+            seen.append(x.copy())
+            return super().value_and_gradient(x)
+
+        def hessian(self, x):
+            seen.append(x.copy())
+            return super().hessian(x)
+
+    for start in (0.01, 0.5, 0.99):
+        assert Recorded(covariance, 2, 1e-3).maximize(np.full(8, start), gtol=1e-6, max_iter=1000).converged
+    for seed in range(10):  # from where Newton's steps are too long
+        x = np.log(np.random.default_rng(seed).uniform(0.1, 1.0, 8))
+        Recorded(MatrixCovariance(np.zeros(8), np.corrcoef(X.T)), 2, 1e-3)._newton(x, 1e-6, 50)
+    assert np.min(seen) >= np.log(1e-3)
+    assert np.max(seen) == 0.0
+
+
+@pytest.mark.parametrize("data", ["iris", 2, 44, 59])
+def test_newtons_method_takes_few_steps_where_uniquenesses_fall_to_zero(load, monkeypatch, data):
+    if data == "iris":
+        X, k = load(data), 1
+    else:
+        rng = np.random.default_rng(data)
+        d = int(rng.integers(4, 30))
+        k, n = int(rng.integers(1, max(2, d // 2))), int(rng.integers(d // 2 + 2, 6 * d))
+        X = rng.normal(size=(n, 2)) @ rng.normal(size=(2, d)) + rng.normal(size=(n, d)) * rng.uniform(0.05, 2.0, d)
+    R = np.corrcoef(X.T)
+    seen = []
+    monkeypatch.setattr(Profile, "hessian", lambda self, x, hessian=Profile.hessian: (seen.append(x), hessian(self, x))[1])
+    covariance = MatrixCovariance(np.zeros(len(R)), R)
+    fit = Profile(covariance, k, 1e-8).maximize(starting_uniquenesses(covariance, k), gtol=1e-6, max_iter=1000)
+    assert fit.converged
+    assert fit.noise.min() == pytest.approx(1e-8)
+    assert 1 < len(seen) < 100
+
+
+def test_what_falls_without_newtons_method_is_tried_on_the_floor(load):
+    X = load("iris")
+    profile = Profile(RowsCovariance.of((X - X.mean(axis=0)) / X.std(axis=0), None), 1, 1e-8)
+    x = np.log(profile.maximize(np.full(4, 0.5), gtol=1e-6, max_iter=1000).noise)
+    low = np.where(np.arange(4) == 2, np.log(1e-4), x)
+    assert 0.0 < profile.value_and_gradient(low)[1][2] < 1e-3
+    found = profile._try_floor(low, 1e-6, 1000)
+    assert found[2] < np.log(1e-7)
+    np.testing.assert_allclose(found[[0, 1, 3]], x[[0, 1, 3]], atol=1e-4)
+
+
+def test_nothing_is_tried_on_the_floor_where_nothing_is_low():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(100, 1)) + rng.normal(size=(100, 6))
+    profile = Profile(RowsCovariance.of((X - X.mean(axis=0)) / X.std(axis=0), None), 1, 1e-8)
+    x = np.log(profile.maximize(np.full(6, 0.5), gtol=1e-6, max_iter=1000).noise)
+    assert np.exp(x).min() > 0.1
+    assert (profile.value_and_gradient(x)[1] > 0.0).any()  # it is never quite zero
+    steps = len(profile.history)
+    assert profile._try_floor(x, 1e-6, 1000) is x
+    assert len(profile.history) == steps
+
+
+@pytest.mark.parametrize(("least", "by_factor"), [(0.0502, False), (0.0498, True)])
+def test_twice_the_digits_are_computed_where_a_uniqueness_is_low(least, by_factor):
+    X, _ = table(9, 13)
+    profile = Profile(MatrixCovariance(np.zeros(13), np.corrcoef(X.T)), 2, 1e-8)
+    profile.hessian(np.log(np.linspace(least, 0.9, 13)))
+    assert ("_factor" in vars(profile)) == by_factor
 
 
 def test_projected_gradient_is_that_of_the_mean_log_likelihood_in_the_box():
@@ -189,6 +355,7 @@ def test_how_a_search_has_ended(load, rows):
     for max_iter in (0, 3, 1000):
         profile = Profile(covariance, 2, 1e-8)
         fit = profile.maximize(np.full(13, 0.5), gtol=1e-6, max_iter=max_iter)
+        assert (fit.noise == pytest.approx(0.5, rel=1e-12)) == (max_iter == 0)
         value, gradient = profile.value_and_gradient(np.log(fit.noise))
         assert fit.log_likelihood == pytest.approx(-0.5 * value, rel=1e-12)
         assert fit.history[-1] == pytest.approx(fit.log_likelihood, rel=1e-12)
