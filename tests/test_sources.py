@@ -192,6 +192,19 @@ def test_memory_of_streams_stays_flat() -> None:
     assert peak(40) < 1.2 * peak(8)
 
 
+@pytest.mark.parametrize("model", [PPCA(2), FactorAnalysis(2), PoissonMixture(2, max_iter=2)])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_integers_are_not_copied(model: Any) -> None:
+    import tracemalloc
+
+    X = np.random.RandomState(0).poisson(3.0, size=(100_000, 12)).astype(np.int32)
+    tracemalloc.start()
+    model.fit(X)
+    top = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert top < 2 * X.nbytes  # as a copy in double precision takes
+
+
 class TestDask:
     """With whatever scheduler is there, here threads."""
 

@@ -204,7 +204,7 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         return self
 
     def _reader(self, row_bytes: Callable[[int], int]) -> Reader:
-        return Reader(sparse="complete", dtype=_FLOATS, row_bytes=row_bytes)
+        return Reader(sparse="complete", dtype="numeric", row_bytes=row_bytes)
 
     def _check_n_components(self, largest: int, what: str) -> None:
         if isinstance(self.n_components, Integral) and int(self.n_components) > largest:

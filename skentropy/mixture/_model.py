@@ -380,4 +380,6 @@ def _transposed_product(weights: FloatArray, T: Matrix) -> FloatArray:
     """(K, n_rows) times (n_rows, D)."""
     if sparse.issparse(T):
         return (T.T @ weights.T).T
+    if not T.flags.c_contiguous:
+        return np.matmul(weights, T)  # of which dot would take a copy
     return np.dot(weights, T)  # unlike matmul it lets other threads run however small the result is
