@@ -165,7 +165,7 @@ class _Ascent:
         columns, least = np.arange(len(self.V)), self._objective - self.noise
         self._logits = self._design @ self.V.T
         gradient = self._gradient(expit(self._logits), columns)
-        enough = _CLOSE * self._regression.counts.sum(axis=0).max()
+        enough = _CLOSE * self._regression.counts.sum(axis=0)
         for hessians in (self.rough, self.exact, self.exact):
             open_ = np.flatnonzero(np.abs(gradient * self.V).sum(axis=1) > enough)
             if not open_.size:
@@ -175,7 +175,7 @@ class _Ascent:
             self.V[open_] = before + self._solve(open_, gradient[open_])[0]
             logits = self._design @ self.V[open_].T
             closer = self._gradient(expit(logits), open_)
-            better = (closer**2).sum(axis=1) < (gradient[open_] ** 2).sum(axis=1)
+            better = np.linalg.norm(closer, axis=1) < np.linalg.norm(gradient[open_], axis=1)
             better &= self._objective_of(self.V[open_], logits, open_) >= least[open_]
             self.V[open_[~better]] = before[~better]
             gradient[open_[better]], self._logits[:, open_[better]] = closer[better], logits[:, better]
@@ -187,10 +187,9 @@ def _states_that_matter(regression: Regression) -> Array | slice:
     A state matters as much as its largest share in what any one unit has of the weight.
     """
     weight, states = regression.counts.sum(axis=1), regression.states
-    on, off = weight @ states, weight @ (1.0 - states)
     share = weight / weight.sum()
-    for shares in (states / np.maximum(on, 1e-300), (1.0 - states) / np.maximum(off, 1e-300)):
-        share = np.maximum(share, weight * shares.max(axis=1))
+    for there in (states == 1, states == 0):
+        share = np.maximum(share, weight * (there / np.maximum(weight @ there, 1e-300)).max(axis=1))
     order = np.argsort(-share)
     n_heavy = int(np.searchsorted(np.cumsum(share[order]), _HEAVY * share.sum())) + 1
     return np.sort(order[:n_heavy]) if 2 * n_heavy < len(weight) else slice(None)

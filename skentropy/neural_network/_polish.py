@@ -53,12 +53,10 @@ def _scaled(model: BeliefNetModel, evaluate: Callable[[FloatArray], State], stat
         moved = [directions @ model.gradient(evaluate(vector + _STEP * direction).statistics) for direction in directions]
         hessian = (np.array(moved) - slope) / _STEP
         step = np.linalg.lstsq(hessian, -slope, rcond=1e-8)[0]
-        if np.abs(step).max() > 0.1:
-            break
         trial = evaluate(vector + step @ directions)
         new_slope = directions @ model.gradient(trial.statistics)
-        worse = trial.objective < state.objective - 1e-12 * abs(state.objective)
-        if worse or np.abs(new_slope).sum() >= np.abs(slope).sum():
+        as_good = trial.objective >= state.objective - 1e-12 * abs(state.objective)
+        if not (as_good and np.abs(new_slope).sum() < np.abs(slope).sum()):
             break
         state, vector = trial, trial.parameters.net.pack()
     return state

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 from scipy import sparse
-from scipy.special import logsumexp
+from scipy.special import entr, logsumexp
 
 from .._typing import Array, FloatArray
 from ._exact import Observations
@@ -20,8 +20,8 @@ from ._layers import BeliefNet, softplus
 from ._logistic import Regression
 from ._model import NetStatistics
 
-# Bytes of logits that are worked on at a time.
-_CHUNK_BYTES = 2**24
+# Numbers of logits that are worked on at a time.
+_CHUNK = 2**21
 # Rounds of a search for each state that is kept, and the fewest.
 _ROUNDS, _LEAST_ROUNDS = 2, 40
 # States with less than e^-12 of the best one's probability are not worth looking around.
@@ -68,7 +68,7 @@ def log_joint(net: BeliefNet, states: Array, observations: Observations) -> Floa
     """log p(x_n, s) of the states (n, C, B) of each row; (n, C)."""
     n, n_states = states.shape[:2]
     values = np.empty((n, n_states))
-    step = max(_CHUNK_BYTES // (8 * n_states * (net.n_features + sum(net.sizes))), 1)
+    step = max(_CHUNK // (n_states * (net.n_features + sum(net.sizes))), 1)
     for start in range(0, n, step):
         rows = slice(start, start + step)
         layers = net.split_states(states[rows].astype(np.float64))
@@ -132,19 +132,11 @@ def flips(states: Array) -> Array:
 def first_sets(net: BeliefNet, observations: Observations, n_states: int) -> StateSets:
     """The best of the states with none or one of the variables on, judged."""
     n_latents = sum(net.sizes)
-    simple = np.concatenate([np.zeros((1, n_latents), np.uint8), np.eye(n_latents, dtype=np.uint8)])
+    # One of them on, then none. That none is repeated makes room: repeated states are no states.
+    simple = np.eye(n_latents + n_states, n_latents, dtype=np.uint8)
     states = np.broadcast_to(simple, (len(observations.X), *simple.shape))
     values = log_joint(net, states, observations)
-    nothing = StateSets(states[:, :0], values[:, :0])
-    sets = merged(nothing, states, values, n_states)
-    short = n_states - sets.states.shape[1]
-    if short <= 0:
-        return sets
-    n = len(observations.X)
-    return StateSets(
-        np.concatenate([sets.states, np.zeros((n, short, n_latents), np.uint8)], axis=1),
-        np.concatenate([sets.log_joint, np.full((n, short), -np.inf)], axis=1),
-    )
+    return merged(StateSets(states[:, :0], values[:, :0]), states, values, n_states)
 
 
 def search(net: BeliefNet, observations: Observations, n_states: int) -> StateSets:
@@ -186,7 +178,7 @@ def improved(sets: StateSets, net: BeliefNet, observations: Observations, random
     sets = judged(sets, net, observations)
     n, n_states, n_latents = sets.states.shape
     rows = np.arange(n)
-    base = (random_state.uniform(size=(n, 1)) > np.cumsum(sets.posterior, axis=1)).sum(axis=1).clip(max=n_states - 1)
+    base = (random_state.uniform(size=(n, 1)) > np.cumsum(sets.posterior, axis=1)[:, :-1]).sum(axis=1)
     around = flips(sets.states[rows, base])
     others = random_state.randint(n, size=(n, _BORROWED))
     borrowed = sets.states[others, 0]
@@ -232,13 +224,11 @@ def statistics(net: BeliefNet, sets: StateSets, observations: Observations) -> N
     ]
     for below, above in pairwise(layers):
         regressions.append(Regression(above, counts, counts * below))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        entropy = -np.where(q > 0, q * np.log(q), 0.0).sum(axis=1)
     return NetStatistics(
         net,
         float(weight.sum()),
         float(weight @ evidence),
-        float(weight @ entropy),
+        float(weight @ entr(q).sum(axis=1)),
         counts[:, 0] @ layers[-1],
         tuple(regressions),
         sets,

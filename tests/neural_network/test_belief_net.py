@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from itertools import product
 from typing import Any
 
@@ -20,7 +21,15 @@ from skentropy.neural_network._layers import BeliefNet, Layer, enumerate_states
 from skentropy.neural_network._logistic import Regression, maximize
 from skentropy.neural_network._model import BeliefNetModel, Parameters
 from skentropy.neural_network._polish import _scaled, polished
-from skentropy.neural_network._truncated import draw_states, first_sets, improved, log_joint, search, statistics
+from skentropy.neural_network._truncated import (
+    draw_states,
+    first_sets,
+    improved,
+    log_joint,
+    search,
+    state_keys,
+    statistics,
+)
 
 SIZES = [(3,), (3, 2)]
 
@@ -180,6 +189,26 @@ def test_m_step_where_a_unit_is_nearly_always_on() -> None:
         assert abs(slope) < 1e-9 * 1000.0
 
 
+@pytest.mark.parametrize("n_gaps", [0, 7, 20])
+def test_blocks_add_up(n_gaps: int) -> None:
+    """Also where only the first rows, and so one block alone, have gaps."""
+    X, weight = data(False, n=20)
+    X[np.arange(n_gaps), np.arange(n_gaps) % 5] = np.nan
+    enumeration = Enumeration(random_net((3,), 5, np.random.RandomState(4)))
+    whole, *parts = (
+        enumeration.expect(observe(Block(X[rows], weight[rows], None, 0), None))
+        for rows in (slice(0, 20), slice(0, 7), slice(7, 16), slice(16, 20))
+    )
+    for total in (parts[0] + parts[1] + parts[2], parts[1] + parts[2] + parts[0]):
+        for field in fields(whole):
+            expected = getattr(whole, field.name)
+            if expected is None:
+                assert getattr(total, field.name) is None
+            else:
+                found = np.broadcast_to(getattr(total, field.name), np.shape(expected))
+                np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
 @pytest.mark.parametrize("sizes", SIZES)
 @pytest.mark.parametrize("gaps", [False, True])
 def test_gradient_against_finite_differences(sizes: tuple[int, ...], gaps: bool) -> None:
@@ -222,8 +251,12 @@ def test_parameters_as_a_vector_and_back() -> None:
     for one, other in zip(again.net.layers, net.layers, strict=True):
         np.testing.assert_array_equal(one.joined, 2.0 * other.joined)
     assert net.square == pytest.approx(sum((layer.joined**2).sum() for layer in net.layers))
-    vector[0] = np.inf
-    assert model.unpack(vector, Parameters(net)) is None
+    # What an extrapolation has thrown far away is not followed, be it a single number.
+    for far in (1.01e4, -1.01e4, np.inf, np.nan):
+        vector[7] = far
+        assert model.unpack(vector, Parameters(net)) is None
+    vector[7] = 0.99e4
+    assert model.unpack(vector, Parameters(net)) is not None
 
 
 def test_gradient_vanishes_at_the_fit() -> None:
@@ -280,7 +313,67 @@ def test_two_scales_are_polished_by_newtons_method() -> None:
     assert np.ptp(ratio[3:]) < 1e-12
 
 
+def test_a_polish_that_ends_lower_is_not_taken() -> None:
+    X, weight = data(False, n=60)
+    model = BeliefNetModel(0.1)
+
+    def expect(parameters: Parameters) -> Any:
+        return e_step(parameters.net, X, weight)
+
+    run = run_em(model, expect, Parameters(random_net((3,), 5, np.random.RandomState(0))), tol=0.0, max_iter=5)
+    out_of_reach = replace(run.state, objective=run.state.objective + 1.0)
+    assert polished(model, expect, out_of_reach) is out_of_reach
+
+
+@pytest.mark.parametrize(("loss", "taken"), [(0.0, True), (0.9e-6, True), (1.1e-6, False), (np.nan, False)])
+def test_a_step_in_the_scales_may_lose_what_is_rounding(loss: float, taken: bool) -> None:
+    """A share of 1e-12 of the objective, here of a million."""
+    net = BeliefNet(np.array([1.0]), (Layer(np.array([[2.0]]), np.array([3.0])),))
+    end = np.array([1.5, 2.2, 3.3])
+
+    class Parabola(BeliefNetModel):
+        def gradient(self, statistics: Any) -> Any:
+            return end - statistics
+
+    def evaluate(vector: Any) -> State:
+        objective = -1e6 - loss * (vector[0] > 1.25)
+        return State(Parameters(net.unpack(vector)), vector, objective, objective)
+
+    better = _scaled(Parabola(0.0), evaluate, evaluate(net.pack()))
+    np.testing.assert_allclose(better.parameters.net.pack(), end if taken else net.pack(), rtol=1e-12)
+
+
 # Truncated posteriors.
+
+
+@pytest.mark.parametrize("n_latents", [1, 8, 9, 63, 64, 65, 70, 128, 130])
+def test_states_have_keys_of_their_own(n_latents: int) -> None:
+    simple = np.concatenate([np.zeros((1, n_latents), np.uint8), np.eye(n_latents, dtype=np.uint8)])
+    assert len(np.unique(state_keys(simple))) == n_latents + 1
+    np.testing.assert_array_equal(state_keys(simple[:, np.newaxis])[:, 0], state_keys(simple))
+
+
+@pytest.mark.parametrize("n_states", [1, 3, 4, 6])
+@pytest.mark.parametrize("sizes", [(3,), (2, 1)])
+def test_first_sets_are_the_best_with_at_most_one_on(sizes: tuple[int, ...], n_states: int) -> None:
+    X, _ = data(True)
+    net = random_net(sizes, 5, np.random.RandomState(4))
+    sets = first_sets(net, observe(Block(X, None, None, 0), None), n_states)
+    assert sets.states.shape == (len(X), n_states, 3)
+    simple = [state for state in all_states(net) if sum(state) <= 1]
+    for x, states, values in zip(X, sets.states, sets.log_joint, strict=True):
+        best = sorted((naive_log_joint(net, x, state) for state in simple), reverse=True)[:n_states]
+        np.testing.assert_allclose(values, best + [-np.inf] * (n_states - len(best)), rtol=1e-12)
+        np.testing.assert_allclose([naive_log_joint(net, x, s) for s in states[: len(best)]], best, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("logit", "found"), [(-11.95, True), (-12.05, False)])
+def test_search_looks_around_what_is_not_negligible(logit: float, found: bool) -> None:
+    """Two variables are on at once only next to a state with one, which counts for nothing below e^-12."""
+    net = BeliefNet(np.full(3, logit), (Layer(np.zeros((2, 3)), np.zeros(2)),))
+    sets = search(net, observe(Block(np.ones((1, 2)), None, None, 0), None), 5)
+    assert sets.states[0, :4].sum(axis=1).tolist() == [0, 1, 1, 1]
+    assert (sets.log_joint[0, 4] > -np.inf) == found
 
 
 @pytest.mark.parametrize("gaps", [False, True])
@@ -321,8 +414,9 @@ def test_rows_in_chunks_are_rows_at_once(monkeypatch: Any, gaps: bool) -> None:
     observations = observe(Block(X, None, None, 0), None)
     whole = log_joint(net, states, observations)
     assert whole[3, 2] == pytest.approx(naive_log_joint(net, X[3], states[3, 2]), rel=1e-12)
-    monkeypatch.setattr(_truncated, "_CHUNK_BYTES", 7 * 8 * 4 * 10)
-    np.testing.assert_array_equal(log_joint(net, states, observations), whole)
+    for n_rows in (7.0, 0.5):  # a row that is larger than a chunk is one
+        monkeypatch.setattr(_truncated, "_CHUNK", int(n_rows * 4 * 10))
+        np.testing.assert_array_equal(log_joint(net, states, observations), whole)
 
 
 def test_search_looks_around_as_many_states_as_it_keeps() -> None:

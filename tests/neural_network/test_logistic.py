@@ -42,11 +42,12 @@ def differences(function: Any, V: Any, step: float) -> Any:
 
 
 @pytest.mark.parametrize("gaps", [False, True])
-@pytest.mark.parametrize("route", ["pairs are kept", "pairs in chunks", "one by one"])
+@pytest.mark.parametrize("route", ["pairs are kept", "pairs in chunks", "pairs of a state at a time", "one by one"])
 def test_hessians_and_gradients_against_differences(monkeypatch: Any, gaps: bool, route: str) -> None:
-    if route != "pairs are kept":
-        monkeypatch.setattr(_logistic, "_CHUNK", 40)
-        monkeypatch.setattr(_logistic, "_FEW", 16 if route == "one by one" else 0)
+    # There are 15 pairs of columns, and 16 states.
+    chunk = {"pairs are kept": 240, "pairs of a state at a time": 14}.get(route, 40)
+    monkeypatch.setattr(_logistic, "_CHUNK", chunk)
+    monkeypatch.setattr(_logistic, "_FEW", 16 if route == "one by one" else 0)
     of, V = regression(gaps=gaps), start().joined
     ascent, columns = _Ascent(of, start(), RIDGE), np.arange(5)
     p = 1.0 / (1.0 + np.exp(-ascent._logits))
@@ -54,6 +55,7 @@ def test_hessians_and_gradients_against_differences(monkeypatch: Any, gaps: bool
     np.testing.assert_allclose(gradient.ravel(), differences(lambda V: objective(of, V), V, 1e-5), rtol=1e-6, atol=1e-6)
     of_gradient = differences(lambda V: of.gradient(Layer.split(V)) - RIDGE * V, V, 1e-5).reshape(5, 5, 5, 5)
     hessians = _Hessians(ascent._design, of.counts, RIDGE, slice(None))
+    assert (hessians._pairs is not None) == (route == "pairs are kept")
     expected = -np.einsum("dhdi->dhi", of_gradient)
     np.testing.assert_allclose(hessians.at(p, columns), expected, rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(hessians.at(p[:, [3, 1]], columns[[3, 1]]), expected[[3, 1]], rtol=1e-6, atol=1e-6)
@@ -122,3 +124,62 @@ def test_the_maximum_is_reached_within_few_steps(gaps: bool) -> None:
     for steps in (12, 100):
         layer = maximize(of, start(), RIDGE, steps)
         np.testing.assert_allclose(of.gradient(layer), RIDGE * layer.joined, atol=1e-6)
+
+
+@pytest.mark.parametrize(("share", "formed"), [(0.0498, False), (0.0502, True)])
+def test_hessians_are_formed_anew_where_steps_promise_much(monkeypatch: Any, share: float, formed: bool) -> None:
+    """More than a twentieth of what the step before did."""
+    ascent, columns = _Ascent(regression(), start(), RIDGE), np.arange(5)
+    _, gain = ascent.newton(columns, ascent.exact)
+    ascent._last_gain[:] = gain / share
+    ascent._last_gain[2] = gain[2] / 0.01
+    chosen = []
+    at = _Hessians.at
+
+    def recorded(self: Any, p: Any, columns: Any) -> Any:
+        chosen.extend(columns)
+        return at(self, p, columns)
+
+    monkeypatch.setattr(_Hessians, "at", recorded)
+    again = ascent.newton(columns, ascent.exact)[1]
+    np.testing.assert_allclose(again, gain, rtol=1e-12)
+    assert chosen == ([0, 1, 3, 4] if formed else [])
+
+
+@pytest.mark.parametrize("logit", [50.0, -300.0])
+def test_steps_go_uphill_where_nothing_bends(logit: float) -> None:
+    """Where probabilities are nearly one or zero the curvature is less than rounding errors."""
+    of = regression()
+    flat = Layer(np.zeros((5, 4)), np.full(5, logit))
+    _, gain = _Ascent(of, flat, 0.0).newton(np.arange(5), _Ascent(of, flat, 0.0).exact)
+    assert (gain > 0.0).all()
+    layer = maximize(of, flat, 0.0, 99)
+    np.testing.assert_allclose(of.gradient(layer), 0.0, atol=1e-6 * of.counts.sum())
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+@pytest.mark.parametrize("unit", [1.0, 1e-8, 1e8])
+def test_the_last_steps_are_those_of_any_unit_of_weight(gaps: bool, unit: float) -> None:
+    """They close a gradient that the log-likelihood no longer shows, to thirteen digits of the weight."""
+    of = regression(gaps=gaps)
+    best = maximize(of, start(), RIDGE).joined
+    of = Regression(of.states, unit * of.counts, unit * of.successes)
+    near = best * (1.0 + 1e-9)
+    ascent = _Ascent(of, Layer.split(near), unit * RIDGE)
+    ascent.close()
+    weight = of.counts.sum(axis=0)
+    for V, small in ((near, False), (ascent.V, True)):
+        slope = np.abs(V * (of.gradient(Layer.split(V)) - unit * RIDGE * V)).sum(axis=1) / weight
+        assert (slope < 1e-13).all() == small
+
+
+def test_the_last_steps_are_not_taken_where_they_lead_away() -> None:
+    """From far off Newton's method overshoots."""
+    of, far = regression(), Layer(np.full((5, 4), 3.0), np.full(5, 5.0))
+    ascent = _Ascent(of, far, RIDGE)
+    before = np.linalg.norm(of.gradient(far) - RIDGE * ascent.V, axis=1)
+    values = ascent._objective.copy()
+    ascent.close()
+    after = np.linalg.norm(of.gradient(Layer.split(ascent.V)) - RIDGE * ascent.V, axis=1)
+    assert (after <= before).all()
+    assert (ascent._objective_of(ascent.V, ascent._design @ ascent.V.T, np.arange(5)) >= values - ascent.noise).all()
