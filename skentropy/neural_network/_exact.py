@@ -26,10 +26,14 @@ class Observations:
 
 
 def observe(block: Block, threshold: float | None) -> Observations:
-    """Rows made binary: 1 above the threshold; None if they are zeros and ones already."""
+    """Rows made binary: 1 above the threshold; without one they must be zeros and ones already."""
     X = block.X if isinstance(block.X, np.ndarray) else block.X.toarray()
     missing = np.isnan(X)
-    X = ((0.5 if threshold is None else threshold) < X).astype(np.float64)
+    if threshold is None:
+        if not (missing | (X == 0) | (X == 1)).all():
+            raise ValueError("With binarize=None X must hold zeros and ones only (and NaN where missing).")
+        threshold = 0
+    X = (threshold < X).astype(np.float64)
     return Observations(X, (~missing).astype(np.float64) if missing.any() else None, block.weight)
 
 

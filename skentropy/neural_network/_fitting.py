@@ -39,7 +39,7 @@ class Fitting:
         estimator: Any,
         model: BeliefNetModel,
         rows: Source,
-        threshold: float | None,
+        threshold: float,
         means: FloatArray,
         exact: bool,
         salt: int,

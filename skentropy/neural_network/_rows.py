@@ -23,7 +23,7 @@ def row_bytes(n_states: int, n_features: int) -> int:
     return 8 * (n_states + 2 * n_features)
 
 
-def survey(block: Block, threshold: float | None) -> Array:
+def survey(block: Block, threshold: float) -> Array:
     """Of each column the weight observed, that of the ones, values neither 0 nor 1; and of all, empty rows; (4, D)."""
     X = block.X if isinstance(block.X, np.ndarray) else block.X.toarray()
     seen = ~np.isnan(X)
@@ -34,7 +34,7 @@ def survey(block: Block, threshold: float | None) -> Array:
     return np.stack([weight @ seen, weight @ ones, invalid.sum(axis=0), empty])
 
 
-def sample_rows(block: Block, salt: int, threshold: float | None) -> RowSample:
+def sample_rows(block: Block, salt: int, threshold: float) -> RowSample:
     """Rows that starts are made of, drawn by what they are when made binary."""
     weight = np.ones(block.n_rows) if block.weight is None else block.weight
     binary = observe(block, threshold)
@@ -47,7 +47,7 @@ def weights_of(rows: Rows) -> FloatArray:
     return np.ones(rows.n_rows) if rows.sample_weight is None else rows.sample_weight
 
 
-def merge_duplicates(rows: Rows, threshold: float | None) -> Rows:
+def merge_duplicates(rows: Rows, threshold: float) -> Rows:
     """The distinct rows of a table, made binary, with their weights."""
     packed = np.ascontiguousarray(rows.map(partial(_bits, threshold=threshold)))
     keys = packed.view(np.dtype((np.void, packed.shape[1]))).ravel()
@@ -56,10 +56,9 @@ def merge_duplicates(rows: Rows, threshold: float | None) -> Rows:
     kept = weight > 0
     first, weight = first[kept], weight[kept]
     X: Any
-    if sparse.issparse(rows.X) and (threshold is None or threshold >= 0):
+    if sparse.issparse(rows.X) and threshold >= 0:
         X = rows.X[first]
-        ones = (0.5 if threshold is None else threshold) < X.data
-        X.data = np.where(np.isnan(X.data), np.nan, ones).astype(np.float32)
+        X.data = np.where(np.isnan(X.data), np.nan, threshold < X.data).astype(np.float32)
         X.eliminate_zeros()
     else:
         ones, missing = (np.unpackbits(half, axis=1, count=rows.n_features) for half in np.split(packed[first], 2, axis=1))
@@ -70,7 +69,7 @@ def merge_duplicates(rows: Rows, threshold: float | None) -> Rows:
     return merged
 
 
-def _bits(block: Block, threshold: float | None) -> Array:
+def _bits(block: Block, threshold: float) -> Array:
     """What is 1 and what is missing, eight entries a byte."""
     observations = observe(block, threshold)
     ones = np.packbits(observations.X > 0, axis=1)

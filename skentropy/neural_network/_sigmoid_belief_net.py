@@ -239,10 +239,10 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         sizes = self._sizes()
         rows = self._read(sizes, X, sample_weight, reset=True)
         exact = self._is_exact(sizes, rows)
-        means = self._check_columns(rows)
-        threshold = self.binarize
+        threshold = 0.0 if self.binarize is None else self.binarize
+        means = self._check_columns(rows, threshold)
         if isinstance(rows, Rows):
-            rows, threshold = merge_duplicates(rows, threshold), None
+            rows, threshold = merge_duplicates(rows, threshold), 0.0
         elif not exact:
             raise ValueError("posterior='truncated' keeps states of each row and needs X in memory; use fewer components.")
         salt, *seeds = check_random_state(self.random_state).randint(np.iinfo(np.int32).max, size=1 + self.n_init)
@@ -302,9 +302,9 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         reader = Reader(sparse="missing", dtype="numeric", row_bytes=partial(row_bytes, states))
         return reader.read(self, X, sample_weight, reset=reset, min_samples=2 if reset else 1)
 
-    def _check_columns(self, rows: Source) -> FloatArray:
+    def _check_columns(self, rows: Source, threshold: float) -> FloatArray:
         """Means of the binary columns, if these are as they should be."""
-        weight, ones, invalid, empty = rows.sum(partial(survey, threshold=self.binarize))
+        weight, ones, invalid, empty = rows.sum(partial(survey, threshold=threshold))
         self._binarizes = bool(invalid.any())
         if self.binarize is None and self._binarizes:
             raise ValueError(

@@ -610,6 +610,12 @@ def test_bad_input() -> None:
     X, _ = bars(50, 0)
     with pytest.raises(ValueError, match=r"zeros and ones only.*column 3.*set binarize"):
         SigmoidBeliefNet(binarize=None).fit(np.where(np.arange(16) == 3, 2.0, X))
+    for posterior in ("exact", "truncated"):
+        net = SigmoidBeliefNet(2, binarize=None, posterior=posterior, n_states=3, random_state=0).fit(X)
+        for method in (net.transform, net.score_samples, net.score, net.entropy_sum):
+            for other in (0.3, 0.7, 2.0):
+                with pytest.raises(ValueError, match="zeros and ones only"):
+                    method(np.where(np.arange(16) == 3, other, X))
     with pytest.raises(ValueError, match=r"1\.1e\+12 states for each row, 1\.3e\+05 GiB.*posterior='truncated'"):
         SigmoidBeliefNet(40, posterior="exact").fit(X)
     with pytest.raises(ValueError, match=r"1e\+03 states for each row and 1\.3e\+08 joint states.*, 1 GiB"):
