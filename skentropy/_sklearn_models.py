@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import entr
 from sklearn.decomposition import PCA, FactorAnalysis
 from sklearn.mixture import GaussianMixture
 from sklearn.utils.validation import check_is_fitted
 
-from ._typing import Array, ArrayLike, FloatArray
+from ._typing import ArrayLike, FloatArray
 from .decomposition._factor_analysis import n_factor_parameters
 from .decomposition._gaussian import LOG_2PI, LinearGaussian
 from .decomposition._ppca import count_parameters, noise_floor
@@ -24,24 +25,19 @@ def _(model: GaussianMixture, X: ArrayLike | None = None, sample_weight: ArrayLi
     share = np.average(q, axis=0, weights=sample_weight)
     root: FloatArray = model.precisions_cholesky_
     d = model.means_.shape[1]
-    if model.covariance_type == "full":
+    if model.covariance_type in ("full", "tied"):
+        root = np.broadcast_to(root, (len(share), d, d))
         log_det, trace = -2.0 * np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1), (root**2).sum(axis=(1, 2))
-    elif model.covariance_type == "tied":
-        log_det, trace = -2.0 * np.log(np.diag(root)).sum() * np.ones(len(share)), (root**2).sum() * np.ones(len(share))
     else:
         width = 1 if model.covariance_type == "diag" else d
         per_feature = root.reshape(len(share), -1)
         log_det, trace = -2.0 * width * np.log(per_feature).sum(axis=1), width * (per_feature**2).sum(axis=1)
     return EntropySum(
-        posterior=float(np.average(_entropies(q), weights=sample_weight)),
-        prior=float(_entropies(model.weights_[np.newaxis])[0]),
+        posterior=float(np.average(entr(q).sum(axis=1), weights=sample_weight)),
+        prior=float(entr(model.weights_).sum()),
         observable=float(share @ (0.5 * (d * (LOG_2PI + 1.0) + log_det))),
         penalty=float(0.5 * model.reg_covar * share @ trace),
     )
-
-
-def _entropies(q: Array) -> FloatArray:
-    return np.asarray(-(q * np.log(np.where(q > 0, q, 1.0))).sum(axis=1))
 
 
 @n_parameters.register

@@ -208,7 +208,7 @@ class ModelRanking(Sequence[RankedModel]):
             cells.append(
                 [
                     row.name,
-                    *(f"{round(number, 4) + 0.0:.4f}" for number in numbers),
+                    *(f"{number:z.4f}" for number in numbers),  # z: zero has no sign
                     f"{row.gap:.1e}",
                     str(row.n_parameters),
                     f"{row.fit_time:.2f}",
