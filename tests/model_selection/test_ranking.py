@@ -235,7 +235,7 @@ def test_flags_and_order() -> None:
     # A tenth of the difference to the nearest is allowed, but never more than 0.01 nats.
     assert ranking.flags_ == ["", "", "", "gap", "not converged", "no likelihood", "failed"]
     assert ModelRanking([row("b", 1.0025), row("a", 1.0045, gap=-2.01e-4)], "elbo").flags_ == ["gap", ""]
-    # Of two neighbours the nearer one counts, on either side; others, however near, are further.
+    # Of two neighbours the nearer one counts, on either side.
     for elbos, middle in ([1.2, 1.1995, 1.0], "gap"), ([1.2, 1.0005, 1.0], "gap"), ([1.2, 1.1, 1.0], ""):
         ranking = ModelRanking([row(str(elbo), elbo, gap=1e-4 * (elbo == elbos[1])) for elbo in elbos], "elbo")
         assert ranking.flags_ == ["", middle, ""]
@@ -245,17 +245,19 @@ def test_flags_and_order() -> None:
 def test_the_table_as_it_is_printed() -> None:
     rows = [
         RankedModel("first", None, EntropySum(0.25, 0.0, -1234.5), 1234.25, 3, 100.0, fit_time=12.3, converged=True),
-        RankedModel("the second", None, EntropySum(0.125, 0.0, 1e-7, base_measure=-1e-7), -0.1251, 12345, 100.0),
+        RankedModel(
+            "the next", None, EntropySum(0.125, 0.0, 1e-7, base_measure=-1e-7), -0.1251, 12345, 100.0, converged=True
+        ),
         RankedModel("third", None, None, error="for a reason\nand details"),
     ]
-    title, *lines, last = str(ModelRanking(rows, "elbo")).splitlines()
-    assert title == "3 models by elbo, nats per sample"
+    *lines, last = str(ModelRanking(rows, "elbo")).splitlines()
     assert lines == [
-        "model            elbo  posterior  observable  base measure  log-likelihood      gap  parameters  seconds  flag",
-        "first       1234.7500     0.2500  -1234.5000        0.0000       1234.2500  5.0e-01           3    12.30  gap",
-        "the second     0.1250     0.1250      0.0000        0.0000         -0.1251  2.5e-01       12345     0.00  not converged",
+        "3 models by elbo, nats per sample",
+        "model          elbo  posterior  observable  base measure  log-likelihood      gap  parameters  seconds  flag",
+        "first     1234.7500     0.2500  -1234.5000        0.0000       1234.2500  5.0e-01           3    12.30  gap",
+        "the next     0.1250     0.1250      0.0000        0.0000         -0.1251  2.5e-01       12345     0.00  gap",
     ]
-    assert last == "third".ljust(lines[0].index("flag")) + "failed: for a reason"
+    assert last == "third".ljust(lines[1].index("flag")) + "failed: for a reason"
 
 
 def test_weights_of_models_that_score_without() -> None:
