@@ -22,44 +22,38 @@ def _digamma_difference(a: Array, b: Array) -> Array:
     return log_minus_digamma(a + b) - log_minus_digamma(a) - np.log1p(b / a)
 
 
-def _start(mean_log: Array, mean_log1m: Array) -> tuple[Array, Array]:
+def _start(mean: Array) -> Array:
     """Approximate shapes, exact where both are small and where both are large."""
     # digamma(a) = -1/a for small a; for large a and b exp(E[log x]) + exp(E[log(1 - x)]) = 1 - 1 / (2 (a + b)).
-    g, g1m = np.sqrt(-mean_log), np.sqrt(-mean_log1m)
-    deficit = -np.expm1(mean_log) - np.exp(mean_log1m)
-    concentration = 0.5 / np.maximum(deficit, 0.5 / LARGEST_CONCENTRATION) - 0.5
-    a = np.maximum(concentration * special.expit(mean_log - mean_log1m), 1.0 / (g * (g + g1m)))
-    b = np.maximum(concentration * special.expit(mean_log1m - mean_log), 1.0 / (g1m * (g + g1m)))
-    return a, b
+    root = np.sqrt(-mean)
+    geometric = np.exp(mean)
+    deficit = -np.expm1(mean[0]) - geometric[1]
+    large = 0.5 * geometric / np.maximum(deficit, 0.5 / LARGEST_CONCENTRATION)
+    return np.maximum(large, 1.0 / (root * root.sum(axis=0)))
 
 
-def _parameters_of_means(mean_log: Array, mean_log1m: Array) -> tuple[Array, Array]:
+def _shapes_of_means(mean: Array) -> Array:
     r"""Solve :math:`\psi(a) - \psi(a + b) = E[\log x]` and :math:`\psi(b) - \psi(a + b) = E[\log(1 - x)]`, elementwise.
 
     Newton's method with multiplicative steps, whose Hessian is a diagonal plus a rank-one matrix (Minka 2000,
     "Estimating a Dirichlet distribution"); about ten steps for shapes above 1e-4, and more for still smaller ones.
     """
     # No x below 1 has a logarithm closer to zero.
-    mean_log, mean_log1m = np.minimum(mean_log, -1e-16), np.minimum(mean_log1m, -1e-16)
-    a, b = _start(mean_log, mean_log1m)
+    mean = np.minimum(mean, -1e-16)
+    shapes = _start(mean)
     for _ in range(25):
-        residual_a = (mean_log - _digamma_difference(a, b)) / trigamma(a)
-        residual_b = (mean_log1m - _digamma_difference(b, a)) / trigamma(b)
-        slope = trigamma(a + b)
-        remainder = 1.0 - slope * (1.0 / trigamma(a) + 1.0 / trigamma(b))  # positive, 0.5 / (a + b) for large shapes
-        common = slope * (residual_a + residual_b) / np.maximum(remainder, 1e-16)
-        step_a = (residual_a + common / trigamma(a)) / a
-        step_b = (residual_b + common / trigamma(b)) / b
-        a, b = a * np.exp(np.clip(step_a, -2.0, 2.0)), b * np.exp(np.clip(step_b, -2.0, 2.0))
-        shrink = np.minimum(1.0, LARGEST_CONCENTRATION / (a + b))
-        a, b = np.maximum(a * shrink, SMALLEST_SHAPE), np.maximum(b * shrink, SMALLEST_SHAPE)
-        if max(np.max(np.abs(step_a)), np.max(np.abs(step_b))) < 1e-13:
+        curvature = trigamma(shapes)
+        residual = (mean - _digamma_difference(shapes, shapes[::-1])) / curvature
+        slope = trigamma(shapes.sum(axis=0))
+        remainder = 1.0 - slope * (1.0 / curvature).sum(axis=0)  # positive, 0.5 / (a + b) for large shapes
+        common = slope * residual.sum(axis=0) / np.maximum(remainder, 1e-16)
+        step = (residual + common / curvature) / shapes
+        shapes = np.maximum(shapes * np.exp(np.clip(step, -2, 2)), SMALLEST_SHAPE)
+        if np.abs(step).max() < 1e-13:
             break
-    at_bound = a + b >= LARGEST_CONCENTRATION * (1.0 - 1e-6)
-    odds = mean_log - mean_log1m
-    a = np.where(at_bound, LARGEST_CONCENTRATION * special.expit(odds), a)
-    b = np.where(at_bound, LARGEST_CONCENTRATION * special.expit(-odds), b)
-    return np.maximum(a, SMALLEST_SHAPE), np.maximum(b, SMALLEST_SHAPE)
+    at_bound = shapes.sum(axis=0) >= LARGEST_CONCENTRATION * (1.0 - 1e-6)
+    shapes = np.where(at_bound, LARGEST_CONCENTRATION * special.expit(mean - mean[::-1]), shapes)
+    return np.maximum(shapes, SMALLEST_SHAPE)
 
 
 class Beta(ExponentialFamily):
@@ -96,7 +90,7 @@ class Beta(ExponentialFamily):
         return np.stack([_digamma_difference(a, b), _digamma_difference(b, a)])
 
     def natural(self, mean: Array) -> Array:
-        return np.stack(_parameters_of_means(*mean)) - 1.0
+        return _shapes_of_means(mean) - 1.0
 
     def to_standard(self, eta: Array) -> tuple[Array, ...]:
         return eta[0] + 1.0, eta[1] + 1.0
@@ -122,4 +116,5 @@ class Beta(ExponentialFamily):
         return super().in_domain(eta) and bool(((eta > -1.0).all(axis=0) & ~self.at_bound(eta)).all())
 
     def at_bound(self, eta: Array) -> Array:
-        return eta[0] + eta[1] + 2.0 >= LARGEST_CONCENTRATION * (1.0 - 1e-6)
+        a, b = self.to_standard(eta)
+        return a + b >= LARGEST_CONCENTRATION * (1.0 - 1e-6)

@@ -104,7 +104,8 @@ class Gamma(ExponentialFamily):
         return super().in_domain(eta) and bool(inside.all())
 
     def at_bound(self, eta: Array) -> Array:
-        return eta[0] + 1.0 >= LARGEST_SHAPE * (1.0 - 1e-6)
+        shape, _ = self.to_standard(eta)
+        return shape >= LARGEST_SHAPE * (1.0 - 1e-6)
 
     def rescale(self, parameters: tuple[Array, ...], location: Array, scale: Array) -> tuple[Array, ...]:
         shape, rate = parameters

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .._typing import Array, Matrix
-from ._base import TINY, ExponentialFamily, safe_log
+from ._base import TINY, ExponentialFamily
 from ._checks import check_probability
 from ._negative_binomial import NegativeBinomial
 from ._special import log1mexp
@@ -55,7 +55,8 @@ class Geometric(ExponentialFamily):
     def from_standard(self, *parameters: Array) -> Array:
         (probability,) = parameters
         p = check_probability(probability, open_low=True)
-        return np.where(p < 0.5, np.log1p(-np.minimum(p, 0.5)), safe_log(1.0 - p))[np.newaxis]
+        with np.errstate(divide="ignore"):
+            return np.maximum(np.log1p(-p), np.log(TINY))[np.newaxis]
 
     def moments(self, eta: Array) -> tuple[Array, Array]:
         return _NEGATIVE_BINOMIAL.moments(eta)

@@ -11,7 +11,7 @@ from .._typing import Array
 from ._base import ExponentialFamily
 
 # Densities of exp(-100) of the largest count for nothing, also in the second moment.
-_NEGLIGIBLE = 100.0
+_NEGLIGIBLE = 100
 _N_NODES = 8000
 
 Function = Callable[[Array], Array]
@@ -37,14 +37,14 @@ def nodes(family: ExponentialFamily, eta: Array, draws: Array, exposure: float =
     low, high = float(line.min()), float(line.max())
     step = max(0.25 * (high - low), 1e-12)
     if family.discrete:
-        low, high, step = np.floor(low), np.ceil(high), np.ceil(step + 4.0)
+        low, high, step = np.floor(low), np.ceil(high), np.ceil(step)
+    tolerance = step if family.discrete else 0  # counts go on in whole steps
     negligible = float(log_density(line[:1000]).max()) - _NEGLIGIBLE
-    # Counts go on in whole steps; where they end within one, the last of them are in it.
-    smallest = step if family.discrete else 1e-3 * step
-    low, lost_low = _end(log_density, low, -step, smallest, negligible)
-    high, lost_high = _end(log_density, high, step, smallest, negligible)
+    low, lost_low = _end(log_density, low, -step, tolerance, negligible)
+    high, lost_high = _end(log_density, high, step, tolerance, negligible)
     if family.discrete:
-        t, spacing, lost = np.arange(low - step, high + step + 1.0), 1.0, 0.0
+        # Where they end within one, the last of them are in it.
+        t, spacing, lost = np.arange(low - step, high + step), 1.0, 0.0
     else:
         t, spacing = np.linspace(low, high, _N_NODES, retstep=True)
         lost = lost_low + lost_high
@@ -53,21 +53,34 @@ def nodes(family: ExponentialFamily, eta: Array, draws: Array, exposure: float =
     return x[inside], spacing * slope(t[inside]), lost
 
 
-def _end(log_density: Function, end: float, step: float, smallest: float, negligible: float) -> tuple[float, float]:
+def _end(log_density: Function, end: float, step: float, tolerance: float, negligible: float) -> tuple[float, float]:
     """Go outwards while the density is not negligible; where it ends before, say how much its tail would hold."""
-    inwards = -step
+
+    def at(t: float) -> float:
+        return float(log_density(np.array([t]))[0])
+
     for _ in range(1000):
-        inner, here, beyond = log_density(np.array([end + inwards, end, end + step]))
-        if not here > negligible:
+        if not at(end) > negligible:
             break
-        if beyond > -np.inf:
+        if at(end + step) > -np.inf:
             end += step
-        elif abs(step) > smallest:
-            step *= 0.5
-        else:
-            decay = max((inner - here) / abs(inwards), 1e-3)
-            return end, float(np.exp(here) / decay)
+            continue
+        end, beyond = _edge(lambda t: at(t) > negligible, end, end + step, tolerance)
+        if at(beyond) > -np.inf:
+            break
+        decay = (at(end - step) - at(end)) / abs(step)
+        return end, float(np.exp(at(end)) / decay) if decay > 0 else np.inf
     return end, 0.0
+
+
+def _edge(inside: Callable[[float], bool], here: float, beyond: float, tolerance: float) -> tuple[float, float]:
+    """The last place inside and the first beyond, as near to each other as the tolerance, or doubles, allow."""
+    for _ in range(500):
+        middle = 0.5 * (here + beyond)
+        if abs(beyond - here) <= tolerance or middle in (here, beyond):
+            break
+        here, beyond = (middle, beyond) if inside(middle) else (here, middle)
+    return here, beyond
 
 
 def _coordinates(family: ExponentialFamily, draws: Array) -> tuple[Function, Function, Function]:
@@ -87,14 +100,10 @@ def _coordinates(family: ExponentialFamily, draws: Array) -> tuple[Function, Fun
 
 
 def _upper_limit(family: ExponentialFamily, draws: Array) -> float:
-    """Where the support ends, by doubling and bisection."""
-    inside = float(draws.max())
-    outside = inside + 1.0 + abs(inside)
-    while family.in_support(np.array([outside])).all():
-        if outside > 1e100:
-            return np.inf
-        inside, outside = outside, 2.0 * outside + 1.0
-    for _ in range(100):
-        middle = 0.5 * (inside + outside)
-        inside, outside = (middle, outside) if family.in_support(np.array([middle])).all() else (inside, middle)
-    return round(outside, 12)
+    """Where the support ends."""
+
+    def inside(x: float) -> bool:
+        return bool(family.in_support(np.array([x])).all())
+
+    largest = 1e100
+    return np.inf if inside(largest) else round(_edge(inside, float(draws[0]), largest, tolerance=0)[1], 12)

@@ -10,14 +10,14 @@ from scipy import special
 from .._typing import Array
 from ._base import safe_log
 
-_LARGEST_TABULATED = 4096
-_LOG_FACTORIALS = special.gammaln(np.arange(_LARGEST_TABULATED + 1) + 1.0)
+_N_TABULATED = 4096
+_LOG_FACTORIALS = special.gammaln(np.arange(_N_TABULATED) + 1.0)
 
 
 def log_factorial(X: Array | float) -> Array:
     """log x!, through Gamma(x + 1) for fractional x; small integers are looked up, which is ten times faster."""
     X = np.asarray(X)
-    if X.size and X.min() >= 0 and X.max() <= _LARGEST_TABULATED:
+    if X.size and X.min() >= 0 and X.max() < _N_TABULATED:
         index = X.astype(np.intp)
         if np.array_equal(index, X):
             return _LOG_FACTORIALS[index]
@@ -31,16 +31,16 @@ def log_odds(p: Array) -> Array:
 
 def log1mexp(x: Array) -> Array:
     """log(1 - exp(x)) for x < 0, without loss of digits at either end."""
-    cut = -np.log(2.0)
-    return np.where(x > cut, np.log(-np.expm1(np.maximum(x, cut))), np.log1p(-np.exp(np.minimum(x, cut))))
+    return np.where(x > -1, np.log(-np.expm1(np.maximum(x, -1))), np.log1p(-np.exp(np.minimum(x, -1))))
 
 
 def log_minus_digamma(x: Array) -> Array:
     """log x - digamma(x), by its asymptotic series where the difference would cancel."""
-    near, far = np.minimum(x, 20.0), np.maximum(x, 20.0)
+    limit = 20.0
+    near, far = np.minimum(x, limit), np.maximum(x, limit)
     z = far**-2.0
     series = 0.5 / far + z * (1 / 12 - z * (1 / 120 - z * (1 / 252 - z * (1 / 240 - z / 132))))
-    return np.where(x < 20.0, np.log(near) - special.digamma(near), series)
+    return np.where(x < limit, np.log(near) - special.digamma(near), series)
 
 
 def trigamma(x: Array) -> Array:
@@ -50,14 +50,16 @@ def trigamma(x: Array) -> Array:
 
 def scaled_exp1(x: Array) -> Array:
     r""":math:`e^x E_1(x)`, by its asymptotic series where the first factor would overflow."""
-    near, far = np.minimum(x, 50.0), np.maximum(x, 50.0)
+    limit = 50
+    near, far = np.minimum(x, limit), np.maximum(x, limit)
     terms = np.cumprod([-k / far for k in range(1, 20)], axis=0)
-    return np.where(x < 50.0, np.exp(near) * special.exp1(near), (1.0 + terms.sum(axis=0)) / far)
+    return np.where(x < limit, np.exp(near) * special.exp1(near), (1.0 + terms.sum(axis=0)) / far)
 
 
-# The rule's error is that of exp(-pi^2 / step), 1e-17; below the least node the integrand is less than rounding error.
+# The rule's error is that of exp(-pi^2 / step), 1e-17; beyond these nodes the integrand is less than rounding error.
 _STEP = 0.25
-_LEAST_NODE = -70.0
+_LEAST_LOG_NODE = -70
+_LARGEST_NODE = 37
 
 
 def expected_log_gamma(log_generating: Callable[[float], Array], mean: Array, start: float = 1.0) -> Array:
@@ -81,7 +83,7 @@ def expected_log_gamma(log_generating: Callable[[float], Array], mean: Array, st
     start : float, default=1.0
     """
     total = np.zeros(np.shape(mean))
-    for log_t in np.arange(_LEAST_NODE, np.log(37.0 / min(start, 1.0)), _STEP):
+    for log_t in np.arange(_LEAST_LOG_NODE, np.log(_LARGEST_NODE / min(start, 1)), _STEP):
         t = np.exp(log_t)
         w = -np.expm1(-t)
         total += mean * np.exp(-t) + np.exp(-start * t) / w * np.expm1(log_generating(w))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from skentropy.families import (
     FAMILIES,
@@ -25,7 +26,7 @@ from skentropy.families import (
     check_family,
     get_family,
 )
-from skentropy.families._nodes import _end, _upper_limit, nodes
+from skentropy.families._nodes import _coordinates, _edge, _end, _upper_limit, nodes
 
 
 @pytest.mark.parametrize(
@@ -376,7 +377,7 @@ def test_end_of_a_density_is_where_it_is_negligible() -> None:
     # Where it stops before: the tail at the last place, on the assumption that it decays as it did so far.
     end, lost = _end(exponential, 1.0, -0.25, 0.001, -50.0)
     assert 0.0 <= end <= 0.25 * 2**-8
-    assert lost > 0.0
+    assert lost == np.inf  # it does not decay
 
     def cut(t: Any) -> Any:
         return np.where(t > 1.0, -np.inf, -2.0 * t)
@@ -384,6 +385,68 @@ def test_end_of_a_density_is_where_it_is_negligible() -> None:
     end, lost = _end(cut, 0.0, 0.25, 1e-6, -50.0)
     assert end == pytest.approx(1.0, abs=1e-5)
     assert lost == pytest.approx(np.exp(-2.0) / 2.0, rel=1e-4)
+
+
+@pytest.mark.parametrize(("reach", "end"), [(14.1, 1.5 * 14.1), (14.18, 14.18), (15.0, 15.0)])
+def test_nodes_go_on_from_the_draws_while_the_density_is_not_negligible(reach: float, end: float) -> None:
+    """By a quarter of the range of the draws, as long as it is more than e^-100 of its largest value at a draw."""
+    family = Gaussian()
+    x, counts, lost = nodes(family, family.from_standard(0.0, 1.0), np.array([-reach, 0.0, 2.0, reach]))
+    np.testing.assert_allclose(x, np.linspace(-end, end, 8000), rtol=1e-12)
+    np.testing.assert_allclose(counts, 2.0 * end / 7999, rtol=1e-12)
+    assert lost == 0.0
+
+
+@pytest.mark.parametrize("draws", [[0], [3, 3], [5, 6], [2, 9], [0, 4, 9]])
+def test_nodes_of_counts_are_whole_and_all_there_are(draws: list[int]) -> None:
+    line = np.array(draws, dtype=float)
+    for family, eta in (
+        (Categorical(10), np.full(10, -np.log(10.0))),
+        (Binomial(9), np.array([0.3])),
+        (Poisson(), np.array([0.5])),
+    ):
+        x, counts, lost = nodes(family, eta, line)
+        np.testing.assert_array_equal(x, np.arange(len(x)))
+        np.testing.assert_array_equal(counts, 1.0)
+        assert lost == 0.0
+        if family != Poisson():
+            assert len(x) == 10
+        else:
+            assert family.log_prob(x[-1:], eta)[0] < family.log_prob(line, eta).max() - 100.0
+
+
+@pytest.mark.parametrize("b", [0.3, 0.5, 0.9])
+def test_nodes_reach_the_last_number_of_the_support(b: float) -> None:
+    """That of 1 / (1 + exp(-t)); what lies beyond, within half a unit of one, is known roughly."""
+    family = Beta()
+    x, _, lost = nodes(family, family.from_standard(0.8, b), np.random.RandomState(0).beta(0.8, b, 1000))
+    assert x[-1] == 1.0 - 2.0**-52
+    assert lost == pytest.approx(stats.beta(b, 0.8).cdf(2.0**-53), rel=0.5)
+
+
+@pytest.mark.parametrize(
+    ("family", "x"),
+    [
+        (Gaussian(), [-3.0, 0.5]),
+        (Gamma(), [1e-9, 7.0]),
+        (Pareto(), [1.5, 9.0]),
+        (Beta(), [1e-9, 0.7]),
+        (Poisson(), [0.0, 7.0]),
+    ],
+    ids=repr,
+)
+def test_supports_are_mapped_to_the_line_and_back(family: ExponentialFamily, x: list[float]) -> None:
+    to_line, from_line, slope = _coordinates(family, np.array(x))
+    t = to_line(np.array(x))
+    np.testing.assert_allclose(from_line(t), x, rtol=1e-12)
+    np.testing.assert_allclose(slope(t), (from_line(t + 1e-5) - from_line(t - 1e-5)) / 2e-5, rtol=1e-6)
+
+
+def test_edges_are_found_to_the_tolerance() -> None:
+    assert _edge(lambda x: x < 1.0, 0.0, 3.0, 0.5) == (0.75, 1.125)
+    assert _edge(lambda x: x > -1.0, 0.0, -3.0, 0.5) == (-0.75, -1.125)
+    assert _edge(lambda x: x < 1.0, -3.0, 3.0, 6.0) == (-3.0, 3.0)
+    assert _edge(lambda x: x < 1.0, 0.0, 1e100, 0.0) == (np.nextafter(1.0, 0.0), 1.0)
 
 
 @pytest.mark.parametrize(("limit", "largest"), [(1.0, 0.9), (7.0, 6.5), (1000.0, 3.0)])
