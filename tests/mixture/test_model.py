@@ -97,6 +97,16 @@ def test_a_component_that_has_seen_nothing_is_like_all(name: str) -> None:
     mean = model.mean_parameters(of_one)
     np.testing.assert_array_equal(mean[:, 1], model.mean_parameters(statistics)[:, 1])
     np.testing.assert_allclose(mean[:, 0], mean[:, 1], rtol=1e-14)
+    # Nothing is less than a share of 1e-100 of all, however much or little that is.
+    for weight in (1e-50, 1.0, 1e50):
+        for share, like_all in ((1e-90, False), (1e-110, True)):
+            shares = weight * np.array([share, 1.0])[:, np.newaxis]
+            little = replace(
+                statistics, weight=60.0 * weight, exposures=statistics.exposures * shares, sums=statistics.sums * shares
+            )
+            other = 1 if like_all else 0
+            expected = model.mean_parameters(statistics)[:, other]
+            np.testing.assert_allclose(model.mean_parameters(little)[:, 0], expected, rtol=1e-9)
     pooled = statistics.sums.sum(axis=1) / 60.0
     smooth = MixtureModel(model.family, prior_counts=5.0, pooled=pooled).mean_parameters(statistics)
     for k in range(2):
@@ -136,6 +146,15 @@ def test_units_are_those_of_the_whole_mixture(name: str) -> None:
     assert kept is not None
     np.testing.assert_array_equal(kept.location, 0.0)
     np.testing.assert_allclose(kept.scale, scale, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["gaussian", "gamma"])
+def test_columns_without_a_scale_keep_their_unit(name: str) -> None:
+    mean, variance = np.array([3.0, 0.0, 3.0, np.inf]), np.array([4.0, 0.0, 0.0, np.inf])
+    units = Units.of_moments(get_family(name), mean, variance)
+    assert units is not None
+    scale = {"gaussian": [2.0, 1.0, 1.0, 1.0], "gamma": [3.0, 1.0, 3.0, 1.0]}[name]
+    np.testing.assert_array_equal(units.scale, scale)
 
 
 def test_what_falls_to_zero_is_put_there() -> None:
