@@ -51,8 +51,8 @@ def _shapes_of_means(mean: Array) -> Array:
         shapes = np.maximum(shapes * np.exp(np.clip(step, -2, 2)), SMALLEST_SHAPE)
         if np.abs(step).max() < 1e-13:
             break
-    at_bound = shapes.sum(axis=0) >= LARGEST_CONCENTRATION * (1.0 - 1e-6)
-    shapes = np.where(at_bound, LARGEST_CONCENTRATION * special.expit(mean - mean[::-1]), shapes)
+    beyond = shapes.sum(axis=0) > LARGEST_CONCENTRATION
+    shapes = np.where(beyond, LARGEST_CONCENTRATION * special.expit(mean - mean[::-1]), shapes)
     return np.maximum(shapes, SMALLEST_SHAPE)
 
 

@@ -36,7 +36,7 @@ def log1mexp(x: Array) -> Array:
 
 def log_minus_digamma(x: Array) -> Array:
     """log x - digamma(x), by its asymptotic series where the difference would cancel."""
-    limit = 20.0
+    limit = 20
     near, far = np.minimum(x, limit), np.maximum(x, limit)
     z = far**-2.0
     series = 0.5 / far + z * (1 / 12 - z * (1 / 120 - z * (1 / 252 - z * (1 / 240 - z / 132))))

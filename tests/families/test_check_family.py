@@ -385,6 +385,10 @@ def test_end_of_a_density_is_where_it_is_negligible() -> None:
     end, lost = _end(cut, 0.0, 0.25, 1e-6, -50.0)
     assert end == pytest.approx(1.0, abs=1e-5)
     assert lost == pytest.approx(np.exp(-2.0) / 2.0, rel=1e-4)
+    # Where it is negligible before it ends, within one step, nothing is lost.
+    end, lost = _end(lambda t: np.where(t > 20.0, -np.inf, log_normal(t)), 0.0, 30.0, 1e-6, -50.0)
+    assert end == pytest.approx(10.0, abs=1e-5)
+    assert lost == 0.0
 
 
 @pytest.mark.parametrize(("reach", "end"), [(14.1, 1.5 * 14.1), (14.18, 14.18), (15.0, 15.0)])

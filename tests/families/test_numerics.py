@@ -151,6 +151,14 @@ def test_beta_starts_at_the_limits(a: float, b: float) -> None:
     np.testing.assert_allclose(_beta._start(Beta().mean(Beta().from_standard(a, b))), (a, b), rtol=1e-4)
 
 
+@pytest.mark.parametrize("x", [1e-3, 0.25, 0.9])
+def test_beta_of_a_single_value_starts_and_ends_at_the_bound(x: float) -> None:
+    mean = np.log([x, 1.0 - x])
+    shapes = np.array([1e8 * x, 1e8 * (1.0 - x)])
+    np.testing.assert_allclose(_beta._start(mean), shapes, rtol=1e-12)
+    np.testing.assert_allclose(_beta._shapes_of_means(mean), shapes, rtol=1e-12)
+
+
 @pytest.mark.parametrize("family", INSTANCES, ids=repr)
 def test_many_at_once_are_each_by_itself(family: ExponentialFamily) -> None:
     """Also where some need more steps than others."""

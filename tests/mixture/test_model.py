@@ -53,6 +53,20 @@ def test_parameters_as_a_vector_and_back(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", list(CASES))
+def test_densities_and_posteriors_of_rows(name: str) -> None:
+    model, parameters, _ = fitted(name)
+    family, eta = model.family, parameters.eta
+    X = CASES[name].draw(50, 3, np.random.RandomState(1), None)
+    log_evidence, log_q = model.posterior(parameters, model.observe(Block(X, None, None, 0)))
+    log_evidence = log_evidence + model.log_base_measure(Block(X, None, None, 0))
+    for n, x in enumerate(X):
+        log_p = [sum(family.log_prob(x[d], eta[:, k, d]) for d in range(3)) for k in range(2)]
+        joint = np.array([0.3, 0.7]) * np.exp(log_p)
+        assert log_evidence[n] == pytest.approx(np.log(joint.sum()), rel=1e-10, abs=1e-10)
+        np.testing.assert_allclose(np.exp(log_q[:, n]), joint / joint.sum(), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", list(CASES))
 def test_blocks_add_up(name: str) -> None:
     model, parameters, _ = fitted(name)
     X, weight = CASES[name].draw(50, 3, np.random.RandomState(1), None), np.random.RandomState(2).exponential(size=50)
