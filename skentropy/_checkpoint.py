@@ -24,9 +24,14 @@ class Checkpoint:
     path : str or path-like
         Where to save. With several runs (``n_init``) it is the model of the run that is ahead.
     interval : float, default=60.0
-        Seconds between two savings, at least.
+        Seconds between two savings, at least. A fit that takes less saves nothing.
     dump : callable, default=joblib.dump
         Called with a fitted estimator and a path. ``skops.io.dump`` makes files that are safe to load.
+
+    Raises
+    ------
+    FileNotFoundError
+        When a fit begins, if the folder of ``path`` does not exist.
 
     See Also
     --------
@@ -45,12 +50,15 @@ class Checkpoint:
     def __init__(
         self, path: str | os.PathLike[str], *, interval: float = 60.0, dump: Callable[[Any, str], Any] = joblib.dump
     ) -> None:
+        _check_arguments(interval, dump)
         self.path = Path(path)
         self.interval = interval
         self.dump = dump
 
     def setup(self, estimator: Any, context: Any) -> None:
         """The fit begins."""
+        if not self.path.parent.is_dir():
+            raise FileNotFoundError(f"Checkpoint cannot save in {str(self.path.parent)!r}: there is no such folder.")
         self._lock = threading.Lock()
         self._bounds: dict[Any, float] = {}
         self._ahead: Any = None
@@ -87,3 +95,10 @@ class Checkpoint:
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_lock"}
+
+
+def _check_arguments(interval: Any, dump: Any) -> None:
+    if not isinstance(interval, int | float) or not interval >= 0:
+        raise ValueError(f"interval must be a number of seconds, 0 or more, got {interval!r}.")
+    if not callable(dump):
+        raise TypeError(f"dump must be a function of a fitted estimator and a path, got {dump!r}.")

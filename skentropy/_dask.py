@@ -53,7 +53,7 @@ class DaskRows(Source):
         if is_frame:
             reader.check_names(estimator, X._meta, reset=reset)
             n_features, meta = len(X.columns), None
-            blocks, lengths = X.to_delayed(), [math.nan] * X.npartitions
+            lengths = [math.nan] * X.npartitions
             # As in check_array: what is no number of NumPy's, nullable or Arrow's, becomes double precision.
             are_numbers = [isinstance(dtype, np.dtype) and dtype.kind in "fiub" for dtype in X.dtypes]
             dtype = np.result_type(*X.dtypes) if all(are_numbers) else np.dtype(np.float64)
@@ -62,11 +62,11 @@ class DaskRows(Source):
                 X = X.rechunk({1: -1})
             n_features, dtype, meta = int(X.shape[1]), X.dtype, X._meta
             reader.check_names(estimator, np.empty((0, n_features), dtype), reset=reset)
-            blocks, lengths = X.to_delayed().ravel(), list(X.chunks[0])
+            lengths = list(X.chunks[0])
         weights, exposures = (
             _beside(values, lengths, name) for values, name in ((sample_weight, "sample_weight"), (exposure, "exposure"))
         )
-        parts = [_Part(*part) for part in zip(blocks, range(len(lengths)), weights, exposures, strict=True)]
+        parts = [_Part(*part) for part in zip(_blocks(X), range(len(lengths)), weights, exposures, strict=True)]
         return cls(reader, X, parts, lengths, n_features, dtype, is_sparse=sparse.issparse(meta))
 
     def sum(self, function: Callable[[Block], Statistics], pool: ThreadPoolExecutor | None = None) -> Statistics:
@@ -102,6 +102,18 @@ class DaskRows(Source):
         """function(rows) of each part, None for rows where there are none, by one task a part."""
         packed = _pack(partial(_of_part, self._reader, function))
         return [delayed(_call)(packed, *part) for part in parts]
+
+
+def map_array(function: Callable[[Any], Array], X: Any) -> Any:
+    """function of the partitions of a Dask array or frame, one row a row, as a lazy Dask array."""
+    X = X.to_dask_array() if hasattr(X, "to_dask_array") else X
+    X = X if len(X.chunks[1]) == 1 else X.rechunk({1: -1})
+    example = function(np.zeros((1, X.shape[1]), X.dtype))
+
+    def of_block(block: Any) -> Array:
+        return function(block) if len(block) else example[:0]
+
+    return X.map_blocks(of_block, dtype=example.dtype, chunks=(X.chunks[0], example.shape[1:]), meta=example[:0])
 
 
 class _Part(NamedTuple):
@@ -154,9 +166,10 @@ class _TreeSum:
         ]
         while len(nodes) > 1:
             nodes = list(_by_eight([delayed(_add)(*terms) for terms in nodes]))
-        self._held = dask.persist(*(nodes[0] if self._is_narrow else [delayed(_add)(*nodes[0])]))
-        futures = _futures_of(self._held)
-        result = _add(*(futures[0].client.gather(futures) if futures else dask.compute(*self._held)))
+        sums = dask.persist(*(nodes[0] if self._is_narrow else [delayed(_add)(*nodes[0])]))
+        self._held = sums
+        futures = _futures_of(sums)
+        result = _add(*(_gathered(futures) if futures else dask.compute(*sums)))
         if not result:
             raise ValueError("X has no rows.")
         return next(iter(result.values()))
@@ -193,6 +206,27 @@ def _futures_of(collections: Any) -> list[Any]:
     return list(sys.modules["distributed"].futures_of(collections)) if "distributed" in sys.modules else []
 
 
+def _gathered(futures: list[Any]) -> list[Any]:
+    """Results of futures; a task that waits for them leaves its thread to them meanwhile, as in ``Client.get``."""
+    from distributed import rejoin, secede
+    from distributed.worker import thread_state
+
+    in_task = bool(getattr(thread_state, "key", False))
+    if in_task:
+        secede()
+    try:
+        return list(futures[0].client.gather(futures))
+    finally:
+        if in_task:
+            rejoin()
+
+
+def _blocks(X: Any) -> list[Delayed]:
+    """The partitions of a collection."""
+    # Optimised graphs would name what is persisted without keeping it.
+    return list(np.ravel(X.to_delayed(optimize_graph=not _futures_of(X))))
+
+
 def _beside(values: Any, lengths: list[float], name: str) -> list[Any]:
     """One value a row, split as the rows are."""
     if values is None:
@@ -200,10 +234,11 @@ def _beside(values: Any, lengths: list[float], name: str) -> list[Any]:
     if not is_dask(values):
         if any(math.isnan(length) for length in lengths):
             raise ValueError(f"X has chunks of unknown size, so {name} must be a Dask array with the same partitions.")
+        if np.shape(values) != (sum(lengths),):
+            raise ValueError(f"{name} has shape {np.shape(values)}, but X has {sum(lengths)} rows.")
         # Sent once, to be where the rows are, not with every pass.
         values = da.from_array(np.asarray(values), chunks=(tuple(lengths),)).persist()
-    # Optimised graphs would name what is persisted without keeping it.
-    parts = list(np.ravel(values.to_delayed(optimize_graph=False)))
+    parts = _blocks(values)
     if len(parts) != len(lengths):
         raise ValueError(f"X has {len(lengths)} partitions of rows, but {name} has {len(parts)}; give both the same ones.")
     return parts

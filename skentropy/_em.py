@@ -201,9 +201,10 @@ def run_em(
     return run
 
 
-def best_of(run_once: Callable[[int], Run], n_init: int, n_jobs: int) -> Run:
-    """The run with the highest objective out of n_init, made in parallel."""
-    runs = Parallel(n_jobs=min(n_jobs, n_init), prefer="threads")(delayed(run_once)(init) for init in range(n_init))
+def best_of(run_once: Callable[[int], Run], n_init: int, n_jobs: int, require: str | None) -> Run:
+    """The run with the highest objective out of n_init, made in parallel; ``require`` as in ``joblib.Parallel``."""
+    parallel = Parallel(n_jobs=min(n_jobs, n_init), prefer="threads", require=require)
+    runs = parallel(delayed(run_once)(init) for init in range(n_init))
     return max(runs, key=lambda run: float(run.state.objective))
 
 

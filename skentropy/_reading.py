@@ -138,6 +138,11 @@ def is_dask(X: Any) -> bool:
     return "dask" in sys.modules and callable(getattr(X, "__dask_graph__", None))
 
 
+def required_backend(X: Any) -> str | None:
+    """What fits side by side require of joblib: to Dask collections they are threads here, and their work on its cluster."""
+    return "sharedmem" if is_dask(X) else None
+
+
 class RowBlocks:
     """Rows that are read block by block, anew for each pass: from files, a database, a generator.
 
@@ -148,7 +153,8 @@ class RowBlocks:
     ----------
     read : callable
         Without arguments; returns a new iterator over the blocks, always the same ones in the same order. A block is
-        anything that would do as X, or a tuple ``(X, sample_weight)`` or ``(X, sample_weight, exposure)``.
+        anything that would do as X, all dense or all sparse, or a tuple ``(X, sample_weight)`` or
+        ``(X, sample_weight, exposure)``; in blocks without weights every row counts 1.
 
     Examples
     --------
@@ -179,6 +185,10 @@ class RowBlocks:
                 f"{type(blocks).__name__}."
             )
         for block in blocks:
+            if isinstance(block, tuple) and not 1 <= len(block) <= 3:
+                raise TypeError(
+                    f"A block is X or (X, sample_weight, exposure), the last two optional, but got {len(block)} values."
+                )
             X, weight, exposure = (*block, None, None)[:3] if isinstance(block, tuple) else (block, None, None)
             yield X, weight, exposure
 
@@ -206,6 +216,9 @@ class StreamedRows(Source):
                 raise ValueError(
                     f"X has {_num_features(X)} features in block {part}, but {self.n_features} features in the first one."
                 )
+            if sparse.issparse(X) != self.is_sparse:
+                kinds = ("dense", "sparse") if self.is_sparse else ("sparse", "dense")
+                raise ValueError(f"Block {part} of X, counted from 0, is {kinds[0]}, but the first one is {kinds[1]}.")
             self._reader.check_names(self._estimator, X, reset=False)
             rows = self._reader.read_part(X, weight, exposure, part)
             if rows is not None:

@@ -73,6 +73,17 @@ def test_interval(tmp_path: Path) -> None:
     assert not (tmp_path / "model").exists()
 
 
+def test_what_is_refused(tmp_path: Path) -> None:
+    for interval in (-1.0, "1", np.nan):
+        with pytest.raises(ValueError, match="interval must be a number of seconds"):
+            Checkpoint(tmp_path / "model", interval=interval)
+    with pytest.raises(TypeError, match="dump must be a function"):
+        Checkpoint(tmp_path / "model", dump=3)  # type: ignore[arg-type]
+    case = ESTIMATORS["PoissonMixture"]
+    with pytest.raises(FileNotFoundError, match="there is no such folder"):
+        case.make().set_callbacks(Checkpoint(tmp_path / "none" / "model")).fit(case.X)
+
+
 @pytest.mark.parametrize("estimator", [PPCA(2, solver="em"), FactorAnalysis(2, solver="em")], ids=str)
 def test_all_that_a_fit_leaves_is_saved(estimator: Any, tmp_path: Path) -> None:
     X = ESTIMATORS["PPCA"].X

@@ -23,7 +23,7 @@ from .._blocks import Block, Prepared, Rows, SingleThreadedBLAS, Source, thread_
 from .._columns import has_nan, survey_columns
 from .._em import Run, Watcher, best_of, run_em
 from .._monitor import Monitor
-from .._reading import Reader
+from .._reading import Reader, is_dask, required_backend
 from .._typing import Array, ArrayLike, FloatArray
 from ..entropy import EntropySum
 from ._em_model import GaussianModel, Table
@@ -311,7 +311,7 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
                 steps.watcher.on_end(run)
                 return run
 
-        best = best_of(run_once, n_init, effective_n_jobs(self.n_jobs))
+        best = best_of(run_once, n_init, effective_n_jobs(self.n_jobs), required_backend(X))
         attributes = attributes_of(best)
         messages = attributes["messages"]
         if not best.converged:
@@ -444,6 +444,10 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         ndarray of shape (n_samples, n_features)
         """
         check_is_fitted(self, "components_")
+        if is_dask(X):
+            from .._dask import map_array
+
+            return map_array(self.inverse_transform, X)
         Z = check_array(X, dtype=_FLOATS, ensure_min_features=0, input_name="X")
         if Z.shape[1] != len(self.components_):
             raise ValueError(f"X has {Z.shape[1]} columns, but the model has {len(self.components_)} components.")

@@ -24,7 +24,7 @@ from .._blocks import Block, Source, thread_pool
 from .._columns import ColumnSurvey, survey_columns
 from .._em import Run, best_of, run_em
 from .._monitor import Monitor
-from .._reading import Reader
+from .._reading import Reader, required_backend
 from .._typing import Array, ArrayLike, FloatArray
 from ..families import ExponentialFamily
 from ..families._base import safe_log
@@ -38,6 +38,8 @@ _SAMPLE_ENTRIES = 2**16
 _SAMPLE_ROWS = (1024, 8192)
 # The rates or precisions of smaller values would overflow.
 _SMALLEST_MEAN = 1e-305
+# Larger doubles are even: counts of this size can no longer be told apart.
+_LARGEST_COUNT = 2.0**53
 _SMALLEST_VARIANCE = 1e-280
 
 
@@ -207,7 +209,7 @@ class BaseMixture(LatentVariableModel):
                     watcher=monitor.watch(init),
                 )
 
-        best = best_of(run_once, n_init, n_threads)
+        best = best_of(run_once, n_init, n_threads, required_backend(X))
         for name, value in attributes_of(best).items():
             setattr(self, name, value)
         monitor.close()
@@ -274,7 +276,14 @@ class BaseMixture(LatentVariableModel):
         too_large = np.flatnonzero(~np.isfinite(columns.mean * columns.weight))
         if too_large.size:
             raise ValueError(f"The sum of the values overflows in {list_columns(self, too_large)}; rescale the data.")
-        equivariance = self._get_family().equivariance
+        family = self._get_family()
+        equivariance = family.equivariance
+        too_large = np.flatnonzero(
+            (family.discrete & (columns.mean > _LARGEST_COUNT))
+            | ((equivariance != "scale") & ~np.isfinite(columns.variance))
+        )
+        if too_large.size:
+            raise ValueError(f"The values are too large in {list_columns(self, too_large)}; rescale the data.")
         too_small = {
             "none": np.zeros_like(columns.mean, dtype=bool),
             "scale": (columns.mean > 0) & (columns.mean < _SMALLEST_MEAN),

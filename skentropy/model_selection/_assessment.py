@@ -20,6 +20,7 @@ from sklearn.utils.validation import _num_samples, check_is_fitted, has_fit_para
 
 from .._base import Evaluation, LatentVariableModel
 from .._callbacks import subtask
+from .._reading import required_backend
 from .._typing import ArrayLike
 from ..decomposition import PPCA
 from ..entropy import check_has_entropy_sum, entropy_sum, has_discrete_latents, has_entropy_sum, n_parameters
@@ -192,7 +193,7 @@ def assess_all(
     fitted = {i: (model, 0.0) for i, (_, model) in enumerate(named) if is_fitted(model)}
     fitted |= _fit_paths(named, X, metadata, skip=fitted)
     contexts = [None if context is None else context.subcontext(task_name="candidate", task_id=i) for i in range(len(named))]
-    rows: list[RankedModel] = Parallel(n_jobs=n_jobs)(
+    rows: list[RankedModel] = Parallel(n_jobs=n_jobs, require=required_backend(X))(
         delayed(_assess)(
             name,
             *fitted.get(i, (model, None)),

@@ -22,7 +22,7 @@ from .._base import Evaluation, LatentVariableModel, list_columns
 from .._blocks import Block, Rows, Source, thread_pool
 from .._em import Run, best_of
 from .._monitor import Monitor
-from .._reading import Reader
+from .._reading import Reader, is_dask, required_backend
 from .._typing import ArrayLike, FloatArray
 from ..entropy import EntropySum
 from ._exact import Enumeration, Observations, expect, observe
@@ -261,7 +261,7 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
             with thread_pool(n_threads if n_init == 1 else 1) as pool:
                 return fitting.run(given, random_state, monitor.watch(init), pool)
 
-        best = best_of(run_once, n_init, n_threads)
+        best = best_of(run_once, n_init, n_threads, required_backend(X))
         for name in ("hidden_components_", "hidden_intercept_"):
             self.__dict__.pop(name, None)
         for name, value in attributes_of(best).items():
@@ -454,6 +454,10 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         ndarray of shape (n_samples, n_features)
         """
         net = self._net()
+        if is_dask(X):
+            from .._dask import map_array
+
+            return map_array(self.inverse_transform, X)
         Z = check_array(X, dtype=(np.float64, np.float32), input_name="X")
         if Z.shape[1] != sum(net.sizes):
             raise ValueError(f"X has {Z.shape[1]} columns, but the net has {sum(net.sizes)} hidden variables.")

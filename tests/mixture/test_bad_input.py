@@ -177,3 +177,12 @@ def test_any_data_give_a_finite_fit_or_a_clear_error(family: str, data: st.DataO
         if not prior_counts and not any("held at a bound" in str(warning.message) for warning in caught):
             rounding = 1e-10 * (1.0 + mixture.entropy_sum_.magnitude)
             assert (np.diff(mixture.lower_bounds_) >= -rounding).all()
+
+
+@pytest.mark.parametrize("model", [PoissonMixture(2), ExponentialFamilyMixture("gaussian", 2)], ids=str)
+@pytest.mark.parametrize("value", [1e160, 1e300])
+def test_values_whose_squares_or_units_are_lost_are_refused(model: Any, value: float) -> None:
+    X = np.ones((50, 3))
+    X[7, 1] = value
+    with pytest.raises(ValueError, match="too large in column 1; rescale"):
+        model.fit(X)
