@@ -192,6 +192,7 @@ def check_weights(sample_weight: ArrayLike | None, X: Matrix, *, all_zero: bool 
     """
     if sample_weight is None:
         return None
+    check_no_mask(sample_weight, "sample_weight")
     if not np.asarray(sample_weight).any():
         if not all_zero:
             raise ValueError("All of sample_weight is zero; at least one row must have a positive weight.")
@@ -205,6 +206,15 @@ def check_weights(sample_weight: ArrayLike | None, X: Matrix, *, all_zero: bool 
             f"{positive.min():g} to {positive.max():g}; rescale them, and leave out rows that weigh nothing."
         )
     return weight
+
+
+def check_no_mask(values: Any, name: str) -> None:
+    """Raise ValueError for a masked array, whose mask would be lost."""
+    if np.ma.is_masked(values):
+        raise ValueError(
+            f"{name} is a masked array, whose mask would be lost; fill it, in X with NaN for what is missing: "
+            "np.ma.filled(X.astype(float), np.nan)."
+        )
 
 
 def column_label(estimator: Any, column: int) -> str:

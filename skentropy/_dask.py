@@ -26,8 +26,8 @@ from ._typing import Array, FloatArray
 
 # Sums that are added at once: a deep tree waits for the scheduler at every level.
 _FAN_IN = 8
-# Features up to which the last of these are added here, since no sum holds much more than their products.
-_NARROW = 256
+# The last of these are added here if there are so few features, until one takes more bytes than that.
+_NARROW, _SMALL_SUM = 256, 100_000
 # Bytes of up to eight partitions that may be left to one task, which needs them in memory at once.
 _TOGETHER = 2**29
 # Bytes that may be sent with each task.
@@ -148,7 +148,7 @@ class _TreeSum:
     """
 
     def __init__(self, parts: Sequence[tuple[Any, ...]], stored: Any, n_features: int) -> None:
-        self._parts, self._stored, self._is_narrow = parts, stored, n_features <= _NARROW
+        self._parts, self._stored, self._is_small = parts, stored, n_features <= _NARROW
         self._n_sums = 0
         # The futures of a sum are let go when the next one is on its way: a message that lets them go just before would
         # hold that up, since a client's messages are ten milliseconds apart.
@@ -166,19 +166,21 @@ class _TreeSum:
         ]
         while len(nodes) > 1:
             nodes = list(_by_eight([delayed(_add)(*terms) for terms in nodes]))
-        sums = dask.persist(*(nodes[0] if self._is_narrow else [delayed(_add)(*nodes[0])]))
+        sums = dask.persist(*(nodes[0] if self._is_small else [delayed(_add)(*nodes[0])]))
         self._held = sums
         futures = _futures_of(sums)
         result = _add(*(_gathered(futures) if futures else dask.compute(*sums)))
         if not result:
             raise ValueError("X has no rows.")
+        self._is_small = self._is_small and len(pickle.dumps(result)) <= _SMALL_SUM
         return next(iter(result.values()))
 
 
 def _bundles(keys: list[Any], stored: Any) -> list[list[list[int]]]:
     """Numbers of parts, by eights; of each eight, what is on one worker and small is together, to be summed by one task.
 
-    A worker of one thread would otherwise wait after every part for its next task.
+    A worker of one thread would otherwise wait after every part for its next task. Partitions of frames stay apart: they
+    have other keys than what is stored.
     """
     places: dict[Any, str] = {}
     sizes: dict[Any, int] = {}

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import _num_features, check_array, check_consistent_length, column_or_1d, validate_data
 
-from ._base import check_weights
+from ._base import check_no_mask, check_weights
 from ._blocks import Block, Prepared, Rows, Source, Statistics, part_of, result_dtype, total
 from ._columns import has_nan
 from ._typing import Array, ArrayLike, FloatArray, Matrix
@@ -68,7 +68,7 @@ class Reader:
                 raise ValueError("RowBlocks carry weights and exposures themselves: blocks (X, sample_weight, exposure).")
             source = StreamedRows(self, estimator, X, reset=reset)
         else:
-            _check_no_mask(X)
+            check_no_mask(X, "X")
             X = validate_data(estimator, X, reset=reset, ensure_min_samples=min_samples, **self._options)
             return self._rows(X, sample_weight, exposure)
         if reset and source.totals.n_rows < min_samples:
@@ -91,7 +91,7 @@ class Reader:
         if X.shape[0] == 0:
             return None
         try:
-            _check_no_mask(X)
+            check_no_mask(X, "X")
             return self._rows(check_array(X, **self._options), sample_weight, exposure, part=part)
         except ValueError as error:
             raise ValueError(f"Block {part} of X, counted from 0: {error}") from error
@@ -113,11 +113,6 @@ class Reader:
         return Rows(X, weight, exposure, row_bytes=self.row_bytes(X.shape[1]), part=part or 0)
 
 
-def _check_no_mask(X: Any) -> None:
-    if np.ma.is_masked(X):
-        raise ValueError("X is a masked array, whose mask would be lost; fill what is missing with NaN: X.filled(np.nan).")
-
-
 def check_exposure(exposure: ArrayLike, X: Matrix) -> FloatArray:
     """Exposures as an array.
 
@@ -126,6 +121,7 @@ def check_exposure(exposure: ArrayLike, X: Matrix) -> FloatArray:
     ValueError
         If they are not one positive, finite number a row.
     """
+    check_no_mask(exposure, "exposure")
     exposure = column_or_1d(np.asarray(exposure, dtype=np.float64))
     check_consistent_length(X, exposure)
     if not (np.isfinite(exposure) & (exposure > 0)).all():

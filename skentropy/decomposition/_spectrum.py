@@ -19,7 +19,7 @@ _SMALL = 250
 _OVERSAMPLES = 10
 _POWER_ITERATIONS = 7
 # What is left of a variance by subtraction has nearly all its digits if it is at least this share.
-_LARGE_SHARE = 1e-4
+_LARGE_SHARE = 0.05
 # Variances within this factor count as of one order.
 _LEVEL = 1e3
 # Rounding errors of a variance, relative to the squared mean.
@@ -219,7 +219,9 @@ class SparseCovariance(Covariance):
     def product(self, V: FloatArray) -> FloatArray:
         V = (self.scale * V.T).T
         centred = self.X @ V - self.centre @ V
-        product = self.X.T @ (self.weight * centred.T).T
+        weighted = (self.weight * centred.T).T
+        # Its sum is zero but for rounding errors, which what X is far from zero would magnify.
+        product = self.X.T @ weighted - np.multiply.outer(self.centre, weighted.sum(axis=0))
         return np.asarray((self.scale * product.T).T)
 
     def scaled(self, scale: FloatArray) -> Covariance:

@@ -48,7 +48,7 @@ def _shapes_of_means(mean: Array) -> Array:
         remainder = 1.0 - slope * (1.0 / curvature).sum(axis=0)  # positive, 0.5 / (a + b) for large shapes
         common = slope * residual.sum(axis=0) / np.maximum(remainder, 1e-16)
         step = (residual + common / curvature) / shapes
-        shapes = np.maximum(shapes * np.exp(np.clip(step, -2, 2)), SMALLEST_SHAPE)
+        shapes = np.maximum(shapes * np.exp(np.clip(step, -2.0, 2.0)), SMALLEST_SHAPE)
         if np.abs(step).max() < 1e-13:
             break
     beyond = shapes.sum(axis=0) > LARGEST_CONCENTRATION

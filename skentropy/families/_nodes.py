@@ -11,7 +11,7 @@ from .._typing import Array
 from ._base import ExponentialFamily
 
 # Densities of exp(-100) of the largest count for nothing, also in the second moment.
-_NEGLIGIBLE = 100
+_NEGLIGIBLE = 100.0
 _N_NODES = 8000
 
 Function = Callable[[Array], Array]

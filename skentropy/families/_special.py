@@ -31,12 +31,13 @@ def log_odds(p: Array) -> Array:
 
 def log1mexp(x: Array) -> Array:
     """log(1 - exp(x)) for x < 0, without loss of digits at either end."""
-    return np.where(x > -1, np.log(-np.expm1(np.maximum(x, -1))), np.log1p(-np.exp(np.minimum(x, -1))))
+    cut = -np.log(2.0)
+    return np.where(x > cut, np.log(-np.expm1(np.maximum(x, cut))), np.log1p(-np.exp(np.minimum(x, cut))))
 
 
 def log_minus_digamma(x: Array) -> Array:
     """log x - digamma(x), by its asymptotic series where the difference would cancel."""
-    limit = 20
+    limit = 20.0
     near, far = np.minimum(x, limit), np.maximum(x, limit)
     z = far**-2.0
     series = 0.5 / far + z * (1 / 12 - z * (1 / 120 - z * (1 / 252 - z * (1 / 240 - z / 132))))
@@ -50,7 +51,7 @@ def trigamma(x: Array) -> Array:
 
 def scaled_exp1(x: Array) -> Array:
     r""":math:`e^x E_1(x)`, by its asymptotic series where the first factor would overflow."""
-    limit = 50
+    limit = 50.0
     near, far = np.minimum(x, limit), np.maximum(x, limit)
     terms = np.cumprod([-k / far for k in range(1, 20)], axis=0)
     return np.where(x < limit, np.exp(near) * special.exp1(near), (1.0 + terms.sum(axis=0)) / far)
@@ -58,8 +59,8 @@ def scaled_exp1(x: Array) -> Array:
 
 # The rule's error is that of exp(-pi^2 / step), 1e-17; beyond these nodes the integrand is less than rounding error.
 _STEP = 0.25
-_LEAST_LOG_NODE = -70
-_LARGEST_NODE = 37
+_LEAST_LOG_NODE = -70.0
+_LARGEST_NODE = 37.0
 
 
 def expected_log_gamma(log_generating: Callable[[float], Array], mean: Array, start: float = 1.0) -> Array:
@@ -83,7 +84,7 @@ def expected_log_gamma(log_generating: Callable[[float], Array], mean: Array, st
     start : float, default=1.0
     """
     total = np.zeros(np.shape(mean))
-    for log_t in np.arange(_LEAST_LOG_NODE, np.log(_LARGEST_NODE / min(start, 1)), _STEP):
+    for log_t in np.arange(_LEAST_LOG_NODE, np.log(_LARGEST_NODE / min(start, 1.0)), _STEP):
         t = np.exp(log_t)
         w = -np.expm1(-t)
         total += mean * np.exp(-t) + np.exp(-start * t) / w * np.expm1(log_generating(w))

@@ -132,10 +132,12 @@ def flips(states: Array) -> Array:
 def first_sets(net: BeliefNet, observations: Observations, n_states: int) -> StateSets:
     """The best of the states with none or one of the variables on, judged."""
     n_latents = sum(net.sizes)
-    # One of them on, then none. That none is repeated makes room: repeated states are no states.
-    simple = np.eye(n_latents + n_states, n_latents, dtype=np.uint8)
+    simple = np.eye(n_latents + 1, n_latents, dtype=np.uint8)
     states = np.broadcast_to(simple, (len(observations.X), *simple.shape))
     values = log_joint(net, states, observations)
+    # That none is repeated makes room: repeated states are no states.
+    room = ((0, 0), (0, n_states))
+    states, values = np.pad(states, (*room, (0, 0))), np.pad(values, room, mode="edge")
     return merged(StateSets(states[:, :0], values[:, :0]), states, values, n_states)
 
 
