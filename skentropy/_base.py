@@ -47,7 +47,7 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, Dask array or frame, RowBlocks} of shape (n_samples, n_features)
         y : Ignored
         sample_weight : array-like of shape (n_samples,), default=None
 
@@ -62,7 +62,7 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features), default=None
+        X : {array-like, sparse matrix, Dask array or frame, RowBlocks} of shape (n_samples, n_features), default=None
             None gives the entropy sum of the training data, from what ``fit`` kept. Otherwise posteriors are computed
             afresh on X; on other data than those the model was fitted to the entropy sum is *not* an ELBO.
         sample_weight : array-like of shape (n_samples,), default=None

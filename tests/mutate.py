@@ -3,8 +3,8 @@
 A formula is what ends up in a number that users see: every arithmetic operator, sign, decimal constant, whole number that
 is an operand, logarithm, exponential, minimum and maximum of the modules below. Each is made wrong, one at a time, and of
 the tests that are about its module those that run its line are run. Left alone are default values, which are arguments and
-not formulas, decimal constants below a thousandth or above a thousand, which are tolerances and limits, and powers of whole
-numbers, such as 2**20, which are sizes.
+not formulas, decimal constants below a thousandth or above a thousand, which are tolerances and limits, whole numbers that
+stand alone, and powers of whole numbers, such as 2**20, which are sizes.
 
 A mutant that no test notices must be explained in ``survivors.toml``. Exits with 1 if one is not, if one that is explained
 there is noticed, or if fewer than 95% are noticed. A whole run writes ``docs/benchmarks/results_mutation.md``.

@@ -119,7 +119,7 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, Dask array or frame, RowBlocks} of shape (n_samples, n_features)
             NaN means that an entry is missing; it is marginalised, by EM. Sparse matrices must be complete.
         y : Ignored
         sample_weight : array-like of shape (n_samples,), default=None
@@ -171,7 +171,7 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, Dask array or frame, RowBlocks} of shape (n_samples, n_features)
             Complete rows.
         y : Ignored
         sample_weight : array-like of shape (n_samples,), default=None
@@ -409,11 +409,11 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, Dask array or frame, RowBlocks} of shape (n_samples, n_features)
 
         Returns
         -------
-        ndarray of shape (n_samples,)
+        ndarray, or lazy Dask array, of shape (n_samples,)
         """
         return self._map_rows(partial(_log_likelihood, self._parameters()), X)
 
@@ -422,11 +422,11 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, Dask array or frame, RowBlocks} of shape (n_samples, n_features)
 
         Returns
         -------
-        ndarray of shape (n_samples, n_components)
+        ndarray, or lazy Dask array, of shape (n_samples, n_components)
         """
         return self._map_rows(partial(_posterior_means, self._parameters()), X)
 
@@ -437,11 +437,11 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_components)
+        X : {array-like, Dask array or frame} of shape (n_samples, n_components)
 
         Returns
         -------
-        ndarray of shape (n_samples, n_features)
+        ndarray, or lazy Dask array, of shape (n_samples, n_features)
         """
         check_is_fitted(self, "components_")
         if is_dask(X):

@@ -128,7 +128,7 @@ class BaseMixture(LatentVariableModel):
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, Dask array or frame, RowBlocks} of shape (n_samples, n_features)
             NaN means that an entry is missing; it is marginalised. Sparse matrices are never made dense.
         y : Ignored
         sample_weight : array-like of shape (n_samples,), default=None
@@ -417,7 +417,7 @@ class BaseMixture(LatentVariableModel):
 
         Returns
         -------
-        ndarray of shape (n_samples,)
+        ndarray, or lazy Dask array, of shape (n_samples,)
         """
 
         def log_likelihood(model: MixtureModel, parameters: MixtureParameters, block: Block) -> FloatArray:
@@ -436,7 +436,7 @@ class BaseMixture(LatentVariableModel):
 
         Returns
         -------
-        ndarray of shape (n_samples,)
+        ndarray, or lazy Dask array, of shape (n_samples,)
         """
 
         def most_probable(model: MixtureModel, parameters: MixtureParameters, block: Block) -> Array:
@@ -454,7 +454,7 @@ class BaseMixture(LatentVariableModel):
 
         Returns
         -------
-        ndarray of shape (n_samples, n_components)
+        ndarray, or lazy Dask array, of shape (n_samples, n_components)
         """
 
         def responsibilities(model: MixtureModel, parameters: MixtureParameters, block: Block) -> FloatArray:

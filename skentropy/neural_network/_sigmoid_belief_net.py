@@ -214,7 +214,7 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, Dask array or frame, RowBlocks} of shape (n_samples, n_features)
             NaN means that an entry is missing; it is marginalised.
         y : Ignored
         sample_weight : array-like of shape (n_samples,), default=None
@@ -398,7 +398,7 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, Dask array or frame, RowBlocks} of shape (n_samples, n_features)
         y : Ignored
         sample_weight : array-like of shape (n_samples,), default=None
 
@@ -414,11 +414,11 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, Dask array or frame, RowBlocks} of shape (n_samples, n_features)
 
         Returns
         -------
-        ndarray of shape (n_samples,)
+        ndarray, or lazy Dask array, of shape (n_samples,)
         """
         if self._exact():
             return self._map_rows(partial(_exact_evidence, Enumeration(self._net()), self.binarize), X)
@@ -429,11 +429,11 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix, Dask array or frame, RowBlocks} of shape (n_samples, n_features)
 
         Returns
         -------
-        ndarray of shape (n_samples, n_hidden)
+        ndarray, or lazy Dask array, of shape (n_samples, n_hidden)
         """
         if self._exact():
             return self._map_rows(partial(_exact_marginals, Enumeration(self._net()), self.binarize), X)
@@ -446,12 +446,12 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_hidden)
+        X : {array-like, Dask array or frame} of shape (n_samples, n_hidden)
             As from ``transform``; only the layer next to the data matters.
 
         Returns
         -------
-        ndarray of shape (n_samples, n_features)
+        ndarray, or lazy Dask array, of shape (n_samples, n_features)
         """
         net = self._net()
         if is_dask(X):
