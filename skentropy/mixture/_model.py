@@ -280,7 +280,7 @@ class MixtureModel:
         sums = statistics.sums + self.prior_counts * np.expand_dims(self.pooled, -2)
         pooled = statistics.sums.sum(axis=1, keepdims=True) / statistics.exposures.sum(axis=0)
         empty = exposures <= _EMPTY * statistics.weight
-        return np.divide(sums, exposures, out=np.array(np.broadcast_to(pooled, sums.shape)), where=~empty)
+        return np.divide(sums, exposures, out=np.where(empty, pooled, sums), where=~empty)
 
     def maximize(self, statistics: MixtureStatistics) -> MixtureParameters:
         """M-step: mean parameters equal the posteriors' weighted means of T, smoothed by the prior's pseudo-counts."""
