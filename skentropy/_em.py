@@ -201,7 +201,7 @@ def run_em(
     return run
 
 
-def best_of(run_once: Callable[[int], Run], n_init: int, n_jobs: int, require: str | None) -> Run:
+def best_of(run_once: Callable[[int], Run], n_init: int, n_jobs: int, require: str | None = None) -> Run:
     """The run with the highest objective out of n_init, made in parallel; ``require`` as in ``joblib.Parallel``."""
     parallel = Parallel(n_jobs=min(n_jobs, n_init), prefer="threads", require=require)
     runs = parallel(delayed(run_once)(init) for init in range(n_init))
