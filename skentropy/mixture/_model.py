@@ -380,6 +380,6 @@ def _transposed_product(weights: FloatArray, T: Matrix) -> FloatArray:
     """(K, n_rows) times (n_rows, D)."""
     if sparse.issparse(T):
         return (T.T @ weights.T).T
-    if not T.flags.c_contiguous:
-        return np.matmul(weights, T)  # of which dot would take a copy
+    if T.strides[0] == T.itemsize:
+        return np.matmul(weights, T)  # of columns dot would take a copy; of what has gaps in both directions it must
     return np.dot(weights, T)  # unlike matmul it lets other threads run however small the result is
