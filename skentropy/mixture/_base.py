@@ -38,9 +38,9 @@ _SAMPLE_ENTRIES = 2**16
 _SAMPLE_ROWS = (1024, 8192)
 # The rates or precisions of smaller values would overflow.
 _SMALLEST_MEAN = 1e-305
+_SMALLEST_VARIANCE = 1e-280
 # Larger doubles are even: counts of this size can no longer be told apart.
 _LARGEST_COUNT = 2.0**53
-_SMALLEST_VARIANCE = 1e-280
 
 
 class BaseMixture(LatentVariableModel):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
-from itertools import product
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -14,88 +13,26 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skentropy import SigmoidBeliefNet
 from skentropy._blocks import Block
-from skentropy._em import State, run_em
-from skentropy.neural_network import _truncated
 from skentropy.neural_network._exact import Enumeration, observe
 from skentropy.neural_network._layers import BeliefNet, Layer, enumerate_states
 from skentropy.neural_network._logistic import Regression, maximize
 from skentropy.neural_network._model import BeliefNetModel, Parameters
-from skentropy.neural_network._polish import _scaled, polished
 from skentropy.neural_network._truncated import (
-    draw_states,
     first_sets,
     improved,
-    log_joint,
-    search,
-    state_keys,
     statistics,
 )
-
-SIZES = [(3,), (3, 2)]
-
-
-def sigmoid(a: float) -> float:
-    return 1.0 / (1.0 + float(np.exp(-a)))
-
-
-def log_bernoulli(x: float, a: float) -> float:
-    return float(np.log(sigmoid(a) if x == 1 else 1.0 - sigmoid(a)))
-
-
-def naive_log_joint(net: BeliefNet, x: Any, state: Any) -> float:
-    """log p(x, z) or log p(x, y, z), variable by variable; NaN is left out."""
-    layers = [np.asarray(s) for s in np.split(np.asarray(state), np.cumsum(net.sizes)[:-1])]
-    total = sum(log_bernoulli(z, a) for z, a in zip(layers[-1], net.prior_logits, strict=True))
-    for layer, below, above in zip(net.layers, [np.asarray(x), *layers[:-1]], layers, strict=True):
-        for d, value in enumerate(below):
-            if not np.isnan(value):
-                total += log_bernoulli(value, float(layer.weights[d] @ above + layer.offsets[d]))
-    return total
-
-
-def all_states(net: BeliefNet) -> list[tuple[int, ...]]:
-    return list(product([0, 1], repeat=sum(net.sizes)))
-
-
-def naive_posterior(net: BeliefNet, x: Any) -> tuple[float, dict[tuple[int, ...], float]]:
-    joint = {state: np.exp(naive_log_joint(net, x, state)) for state in all_states(net)}
-    evidence = sum(joint.values())
-    return float(np.log(evidence)), {state: value / evidence for state, value in joint.items()}
-
-
-def random_net(sizes: tuple[int, ...], n_features: int, rng: np.random.RandomState) -> BeliefNet:
-    layers, below = [], n_features
-    for size in sizes:
-        layers.append(Layer(1.5 * rng.normal(size=(below, size)), rng.normal(size=below)))
-        below = size
-    return BeliefNet(rng.normal(size=sizes[-1]), tuple(layers))
-
-
-def data(gaps: bool, n: int = 12) -> tuple[Any, Any]:
-    rng = np.random.RandomState(5)
-    X = (rng.uniform(size=(n, 5)) < 0.4).astype(float)
-    if gaps:
-        X[rng.uniform(size=X.shape) < 0.2] = np.nan
-    return X, rng.uniform(0.5, 2.0, size=n)
-
-
-def e_step(net: BeliefNet, X: Any, weight: Any) -> Any:
-    enumeration = Enumeration(net)
-    return enumeration.statistics(enumeration.expect(observe(Block(X, weight, None, 0), None)))
-
-
-def set_net(net: BeliefNet, X: Any, *, exact: bool = True) -> SigmoidBeliefNet:
-    """A fitted estimator with given parameters."""
-    sizes = net.sizes if len(net.sizes) > 1 else net.sizes[0]
-    model = SigmoidBeliefNet(sizes, binarize=None, max_iter=1, tol=1e9, random_state=0, n_states=64)
-    model.posterior = "exact" if exact else "truncated"
-    with pytest.warns(ConvergenceWarning):
-        model.fit(X)
-    model.prior_ = 1.0 / (1.0 + np.exp(-net.prior_logits))
-    model.components_, model.intercept_ = net.layers[0].weights.T, net.layers[0].offsets
-    if len(net.sizes) == 2:
-        model.hidden_components_, model.hidden_intercept_ = net.layers[1].weights.T, net.layers[1].offsets
-    return model
+from tests.common.nets import (
+    SIZES,
+    all_states,
+    data,
+    e_step,
+    log_bernoulli,
+    naive_log_joint,
+    naive_posterior,
+    random_net,
+    set_net,
+)
 
 
 @pytest.mark.parametrize("sizes", SIZES)
@@ -266,217 +203,6 @@ def test_gradient_vanishes_at_the_fit() -> None:
     assert np.abs(BeliefNetModel(1.0).gradient(found)).max() < 1e-6
     assert abs(net.stationarity_gap_) < 1e-8
     assert abs(net.stationarity_gap(X)) < 1e-8
-
-
-def test_polish_never_loses() -> None:
-    X, weight = data(True, n=60)
-    model = BeliefNetModel(0.1)
-
-    def expect(parameters: Parameters) -> Any:
-        return e_step(parameters.net, X, weight)
-
-    run = run_em(model, expect, Parameters(random_net((3,), 5, np.random.RandomState(0))), tol=0.0, max_iter=5)
-    better = polished(model, expect, run.state)
-    assert better.objective > run.state.objective
-    assert model.entropy_sum(better.parameters, better.statistics).value == pytest.approx(better.elbo, abs=1e-8)
-
-
-def test_two_scales_are_polished_by_newtons_method() -> None:
-    """From one percent off each step squares the slopes in the two scales."""
-    X, weight = data(False, n=200)
-    model = BeliefNetModel(0.1)
-    n_evaluations = 0
-
-    def evaluate(vector: Any) -> State:
-        nonlocal n_evaluations
-        n_evaluations += 1
-        found = e_step(random_net((3,), 5, np.random.RandomState(0)).unpack(vector), X, weight)
-        elbo = model.elbo(found)
-        return State(Parameters(found.at), found, elbo, elbo + model.log_prior(Parameters(found.at), found))
-
-    def slopes(state: State) -> Any:
-        vector, gradient = state.parameters.net.pack(), model.gradient(state.statistics)
-        return np.array([vector[:3] @ gradient[:3], vector[3:] @ gradient[3:]])
-
-    start = random_net((3,), 5, np.random.RandomState(0))
-    run = run_em(model, lambda p: e_step(p.net, X, weight), Parameters(start), tol=1e-10, max_iter=2000)
-    vector = run.state.parameters.net.pack() * np.r_[np.full(3, 1.01), np.full(20, 0.99)]
-    off = evaluate(vector)
-    n_evaluations = 0
-    better = _scaled(model, evaluate, off)
-    assert np.abs(slopes(off)).max() > 1e-4
-    assert np.abs(slopes(better)).max() < 1e-9
-    assert n_evaluations <= 9
-    # It is the scales alone that have changed.
-    ratio = better.parameters.net.pack() / vector
-    assert np.ptp(ratio[:3]) < 1e-12
-    assert np.ptp(ratio[3:]) < 1e-12
-
-
-def test_a_polish_that_ends_lower_is_not_taken() -> None:
-    X, weight = data(False, n=60)
-    model = BeliefNetModel(0.1)
-
-    def expect(parameters: Parameters) -> Any:
-        return e_step(parameters.net, X, weight)
-
-    run = run_em(model, expect, Parameters(random_net((3,), 5, np.random.RandomState(0))), tol=0.0, max_iter=5)
-    out_of_reach = replace(run.state, objective=run.state.objective + 1.0)
-    assert polished(model, expect, out_of_reach) is out_of_reach
-
-
-@pytest.mark.parametrize(("loss", "taken"), [(0.0, True), (0.9e-6, True), (1.1e-6, False), (np.nan, False)])
-def test_a_step_in_the_scales_may_lose_what_is_rounding(loss: float, taken: bool) -> None:
-    """A share of 1e-12 of the objective, here of a million."""
-    net = BeliefNet(np.array([1.0]), (Layer(np.array([[2.0]]), np.array([3.0])),))
-    end = np.array([1.5, 2.2, 3.3])
-
-    class Parabola(BeliefNetModel):
-        def gradient(self, statistics: Any) -> Any:
-            return end - statistics
-
-    def evaluate(vector: Any) -> State:
-        objective = -1e6 - loss * (vector[0] > 1.25)
-        return State(Parameters(net.unpack(vector)), vector, objective, objective)
-
-    better = _scaled(Parabola(0.0), evaluate, evaluate(net.pack()))
-    np.testing.assert_allclose(better.parameters.net.pack(), end if taken else net.pack(), rtol=1e-12)
-
-
-# Truncated posteriors.
-
-
-@pytest.mark.parametrize("n_latents", [1, 8, 9, 63, 64, 65, 70, 128, 130])
-def test_states_have_keys_of_their_own(n_latents: int) -> None:
-    simple = np.concatenate([np.zeros((1, n_latents), np.uint8), np.eye(n_latents, dtype=np.uint8)])
-    assert len(np.unique(state_keys(simple))) == n_latents + 1
-    np.testing.assert_array_equal(state_keys(simple[:, np.newaxis])[:, 0], state_keys(simple))
-
-
-@pytest.mark.parametrize("n_states", [1, 3, 4, 6])
-@pytest.mark.parametrize("sizes", [(3,), (2, 1)])
-def test_first_sets_are_the_best_with_at_most_one_on(sizes: tuple[int, ...], n_states: int) -> None:
-    X, _ = data(True)
-    net = random_net(sizes, 5, np.random.RandomState(4))
-    sets = first_sets(net, observe(Block(X, None, None, 0), None), n_states)
-    assert sets.states.shape == (len(X), n_states, 3)
-    simple = [state for state in all_states(net) if sum(state) <= 1]
-    for x, states, values in zip(X, sets.states, sets.log_joint, strict=True):
-        best = sorted((naive_log_joint(net, x, state) for state in simple), reverse=True)[:n_states]
-        np.testing.assert_allclose(values, best + [-np.inf] * (n_states - len(best)), rtol=1e-12)
-        np.testing.assert_allclose([naive_log_joint(net, x, s) for s in states[: len(best)]], best, rtol=1e-12)
-
-
-@pytest.mark.parametrize(("logit", "found"), [(-11.95, True), (-12.05, False)])
-def test_search_looks_around_what_is_not_negligible(logit: float, found: bool) -> None:
-    """Two variables are on at once only next to a state with one, which counts for nothing below e^-12."""
-    net = BeliefNet(np.full(3, logit), (Layer(np.zeros((2, 3)), np.zeros(2)),))
-    sets = search(net, observe(Block(np.ones((1, 2)), None, None, 0), None), 5)
-    assert sets.states[0, :4].sum(axis=1).tolist() == [0, 1, 1, 1]
-    assert (sets.log_joint[0, 4] > -np.inf) == found
-
-
-@pytest.mark.parametrize("gaps", [False, True])
-@pytest.mark.parametrize("sizes", [(6,), (4, 2)])
-def test_all_states_kept_are_the_exact_posterior(sizes: tuple[int, ...], gaps: bool) -> None:
-    X, weight = data(gaps, n=60)
-    net = random_net(sizes, 5, np.random.RandomState(4))
-    observations = observe(Block(X, weight, None, 0), None)
-    log_likelihood, q = Enumeration(net).posterior(observations)
-    sets = search(net, observations, 64)
-    # The search does not look around states of less than e^-12 of the best one's probability.
-    np.testing.assert_allclose(sets.log_evidence, log_likelihood, atol=1e-4)
-    assert (sets.log_evidence <= log_likelihood + 1e-12).all()
-    np.testing.assert_allclose(sets.marginals()[:, : sizes[0]], Enumeration(net).marginals(q)[:, : sizes[0]], atol=1e-4)
-    exact = SigmoidBeliefNet(3, random_state=0).fit(X)
-    enumerable = SigmoidBeliefNet(3, posterior="truncated", n_states=8, random_state=0).fit(X)
-    assert enumerable.score_is_exact_
-    assert enumerable.lower_bound_ == exact.lower_bound_
-
-
-@pytest.mark.parametrize("sizes", SIZES)
-def test_draws_of_states_have_the_distribution_of_the_net(sizes: tuple[int, ...]) -> None:
-    net, n = random_net(sizes, 5, np.random.RandomState(4)), 100_000
-    draws = draw_states(net, n, np.random.RandomState(0))
-    states = np.array(all_states(net))
-    code = 2 ** np.arange(states.shape[1])
-    share = np.array([(draws @ code == state @ code).mean() for state in states])
-    nothing = np.full(5, np.nan)
-    p = np.exp([naive_log_joint(net, nothing, state) for state in states])
-    assert np.abs((share - p) / np.sqrt(p * (1 - p) / n)).max() < 4
-
-
-@pytest.mark.parametrize("gaps", [False, True])
-def test_rows_in_chunks_are_rows_at_once(monkeypatch: Any, gaps: bool) -> None:
-    X, _ = data(gaps, n=50)
-    net, rng = random_net((3, 2), 5, np.random.RandomState(4)), np.random.RandomState(0)
-    states = rng.randint(2, size=(50, 4, 5)).astype(np.uint8)
-    observations = observe(Block(X, None, None, 0), None)
-    whole = log_joint(net, states, observations)
-    assert whole[3, 2] == pytest.approx(naive_log_joint(net, X[3], states[3, 2]), rel=1e-12)
-    for n_rows in (7.0, 0.5):  # a row that is larger than a chunk is one
-        monkeypatch.setattr(_truncated, "_CHUNK", int(n_rows * 4 * 10))
-        np.testing.assert_array_equal(log_joint(net, states, observations), whole)
-
-
-def test_search_looks_around_as_many_states_as_it_keeps() -> None:
-    X = (load_digits().data[:40] >= 8).astype(float)
-    observations = observe(Block(X, None, None, 0), None)
-    net = SigmoidBeliefNet(9, random_state=0, tol=1e-2).fit(X)._net()
-    log_likelihood, q = Enumeration(net).posterior(observations)
-    log_joint = np.sort(log_likelihood[:, np.newaxis] + np.log(q), axis=1)[:, ::-1]
-    sets = search(net, observations, 80)
-    near = log_joint[:, :80] > log_joint[:, :1] - 8.0
-    np.testing.assert_allclose(np.where(near, sets.log_joint, 0.0), np.where(near, log_joint[:, :80], 0.0), atol=1e-9)
-
-
-def test_truncated_search_is_a_bound_and_near() -> None:
-    X = (load_digits().data[:500] >= 8).astype(float)
-    net = SigmoidBeliefNet(7, posterior="truncated", n_states=8, random_state=0, tol=1e-3).fit(X)
-    log_likelihood = Enumeration(net._net()).posterior(observe(Block(X, None, None, 0), None))[0]
-    shortfall = log_likelihood - net.score_samples(X)
-    assert shortfall.min() > -1e-10
-    assert shortfall.mean() < 0.05
-    few, many = (search(net._net(), observe(Block(X, None, None, 0), None), k) for k in (2, 30))
-    assert (many.log_evidence >= few.log_evidence - 1e-12).all()
-
-
-def test_truncated_rows_are_alone_and_bounds_rise() -> None:
-    X = (load_digits().data[:200] >= 8).astype(float)
-    X[::7, 20:30] = np.nan
-    net = SigmoidBeliefNet((6, 3), posterior="truncated", n_states=6, random_state=0, tol=1e-3).fit(X)
-    whole = net.transform(X)
-    np.testing.assert_allclose(net.transform(X[::-1])[::-1], whole, atol=1e-10)
-    np.testing.assert_allclose(np.concatenate([net.transform(x[np.newaxis]) for x in X[:20]]), whole[:20], atol=1e-10)
-    np.testing.assert_array_equal(net.score_samples(X), net.score_samples(X))
-    plain = SigmoidBeliefNet(6, posterior="truncated", n_states=6, alpha=1e-6, random_state=0, tol=1e-3).fit(X)
-    assert np.diff(plain.lower_bounds_).min() > -1e-9
-
-
-def test_a_hundred_variables() -> None:
-    X = (load_digits().data[:60, 16:48] >= 8).astype(float)
-    net = SigmoidBeliefNet(100, alpha=1.0, n_states=3, max_iter=2, random_state=0)
-    with pytest.warns(ConvergenceWarning, match="max_iter=2"):
-        net.fit(X)
-    assert not net.score_is_exact_
-    assert net.transform(X).shape == (60, 100)
-    assert np.isfinite(net.score(X))
-
-
-def test_truncated_fits_end_stationary_for_the_states_they_keep() -> None:
-    X = (load_digits().data[:150] >= 8).astype(float)
-    net = SigmoidBeliefNet(7, posterior="truncated", n_states=10, random_state=0).fit(X)
-    assert net.converged_
-    assert abs(net.stationarity_gap_) < 1e-8
-
-
-def test_truncated_fits_go_on_from_where_they_were() -> None:
-    X = (load_digits().data[:150] >= 8).astype(float)
-    net = SigmoidBeliefNet(8, posterior="truncated", n_states=10, random_state=0).fit(X)
-    before = net.lower_bound_
-    net.set_params(warm_start=True).fit(X)
-    assert net.lower_bounds_[0] > before - 1e-2
-    assert net.lower_bound_ > before - 1e-6
 
 
 @pytest.mark.parametrize("n_samples", [400, 800])

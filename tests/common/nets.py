@@ -1,0 +1,81 @@
+"""Sigmoid belief nets with given parameters, and their likelihoods by plain loops over all states."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+
+from skentropy import SigmoidBeliefNet
+from skentropy._blocks import Block
+from skentropy.neural_network._exact import Enumeration, observe
+from skentropy.neural_network._layers import BeliefNet, Layer
+
+SIZES = [(3,), (3, 2)]
+
+
+def sigmoid(a: float) -> float:
+    return 1.0 / (1.0 + float(np.exp(-a)))
+
+
+def log_bernoulli(x: float, a: float) -> float:
+    return float(np.log(sigmoid(a) if x == 1 else 1.0 - sigmoid(a)))
+
+
+def naive_log_joint(net: BeliefNet, x: Any, state: Any) -> float:
+    """log p(x, z) or log p(x, y, z), variable by variable; NaN is left out."""
+    layers = [np.asarray(s) for s in np.split(np.asarray(state), np.cumsum(net.sizes)[:-1])]
+    total = sum(log_bernoulli(z, a) for z, a in zip(layers[-1], net.prior_logits, strict=True))
+    for layer, below, above in zip(net.layers, [np.asarray(x), *layers[:-1]], layers, strict=True):
+        for d, value in enumerate(below):
+            if not np.isnan(value):
+                total += log_bernoulli(value, float(layer.weights[d] @ above + layer.offsets[d]))
+    return total
+
+
+def all_states(net: BeliefNet) -> list[tuple[int, ...]]:
+    return list(product([0, 1], repeat=sum(net.sizes)))
+
+
+def naive_posterior(net: BeliefNet, x: Any) -> tuple[float, dict[tuple[int, ...], float]]:
+    joint = {state: np.exp(naive_log_joint(net, x, state)) for state in all_states(net)}
+    evidence = sum(joint.values())
+    return float(np.log(evidence)), {state: value / evidence for state, value in joint.items()}
+
+
+def random_net(sizes: tuple[int, ...], n_features: int, rng: np.random.RandomState) -> BeliefNet:
+    layers, below = [], n_features
+    for size in sizes:
+        layers.append(Layer(1.5 * rng.normal(size=(below, size)), rng.normal(size=below)))
+        below = size
+    return BeliefNet(rng.normal(size=sizes[-1]), tuple(layers))
+
+
+def data(gaps: bool, n: int = 12) -> tuple[Any, Any]:
+    rng = np.random.RandomState(5)
+    X = (rng.uniform(size=(n, 5)) < 0.4).astype(float)
+    if gaps:
+        X[rng.uniform(size=X.shape) < 0.2] = np.nan
+    return X, rng.uniform(0.5, 2.0, size=n)
+
+
+def e_step(net: BeliefNet, X: Any, weight: Any) -> Any:
+    enumeration = Enumeration(net)
+    return enumeration.statistics(enumeration.expect(observe(Block(X, weight, None, 0), None)))
+
+
+def set_net(net: BeliefNet, X: Any, *, exact: bool = True) -> SigmoidBeliefNet:
+    """A fitted estimator with given parameters."""
+    sizes = net.sizes if len(net.sizes) > 1 else net.sizes[0]
+    model = SigmoidBeliefNet(sizes, binarize=None, max_iter=1, tol=1e9, random_state=0, n_states=64)
+    model.posterior = "exact" if exact else "truncated"
+    with pytest.warns(ConvergenceWarning):
+        model.fit(X)
+    model.prior_ = 1.0 / (1.0 + np.exp(-net.prior_logits))
+    model.components_, model.intercept_ = net.layers[0].weights.T, net.layers[0].offsets
+    if len(net.sizes) == 2:
+        model.hidden_components_, model.hidden_intercept_ = net.layers[1].weights.T, net.layers[1].offsets
+    return model

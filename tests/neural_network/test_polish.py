@@ -1,0 +1,91 @@
+"""The last steps of a fit, where EM has become slow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from skentropy._em import State, run_em
+from skentropy.neural_network._layers import BeliefNet, Layer
+from skentropy.neural_network._model import BeliefNetModel, Parameters
+from skentropy.neural_network._polish import _scaled, polished
+from tests.common.nets import data, e_step, random_net
+
+
+def five_steps(gaps: bool) -> tuple[BeliefNetModel, Callable[[Parameters], Any], State]:
+    """A model, its E-step, and where EM is after five steps."""
+    X, weight = data(gaps, n=60)
+    model = BeliefNetModel(0.1)
+
+    def expect(parameters: Parameters) -> Any:
+        return e_step(parameters.net, X, weight)
+
+    start = Parameters(random_net((3,), 5, np.random.RandomState(0)))
+    return model, expect, run_em(model, expect, start, tol=0.0, max_iter=5).state
+
+
+def test_polish_never_loses() -> None:
+    model, expect, state = five_steps(True)
+    better = polished(model, expect, state)
+    assert better.objective > state.objective
+    assert model.entropy_sum(better.parameters, better.statistics).value == pytest.approx(better.elbo, abs=1e-8)
+
+
+def test_two_scales_are_polished_by_newtons_method() -> None:
+    """From one percent off each step squares the slopes in the two scales."""
+    X, weight = data(False, n=200)
+    model = BeliefNetModel(0.1)
+    n_evaluations = 0
+
+    def evaluate(vector: Any) -> State:
+        nonlocal n_evaluations
+        n_evaluations += 1
+        found = e_step(random_net((3,), 5, np.random.RandomState(0)).unpack(vector), X, weight)
+        elbo = model.elbo(found)
+        return State(Parameters(found.at), found, elbo, elbo + model.log_prior(Parameters(found.at), found))
+
+    def slopes(state: State) -> Any:
+        vector, gradient = state.parameters.net.pack(), model.gradient(state.statistics)
+        return np.array([vector[:3] @ gradient[:3], vector[3:] @ gradient[3:]])
+
+    start = random_net((3,), 5, np.random.RandomState(0))
+    run = run_em(model, lambda p: e_step(p.net, X, weight), Parameters(start), tol=1e-10, max_iter=2000)
+    vector = run.state.parameters.net.pack() * np.r_[np.full(3, 1.01), np.full(20, 0.99)]
+    off = evaluate(vector)
+    n_evaluations = 0
+    better = _scaled(model, evaluate, off)
+    assert np.abs(slopes(off)).max() > 1e-4
+    assert np.abs(slopes(better)).max() < 1e-9
+    assert n_evaluations <= 9
+    # It is the scales alone that have changed.
+    ratio = better.parameters.net.pack() / vector
+    assert np.ptp(ratio[:3]) < 1e-12
+    assert np.ptp(ratio[3:]) < 1e-12
+
+
+def test_a_polish_that_ends_lower_is_not_taken() -> None:
+    model, expect, state = five_steps(False)
+    out_of_reach = replace(state, objective=state.objective + 1.0)
+    assert polished(model, expect, out_of_reach) is out_of_reach
+
+
+@pytest.mark.parametrize(("loss", "taken"), [(0.0, True), (0.9e-6, True), (1.1e-6, False), (np.nan, False)])
+def test_a_step_in_the_scales_may_lose_what_is_rounding(loss: float, taken: bool) -> None:
+    """A share of 1e-12 of the objective, here of a million."""
+    net = BeliefNet(np.array([1.0]), (Layer(np.array([[2.0]]), np.array([3.0])),))
+    end = np.array([1.5, 2.2, 3.3])
+
+    class Parabola(BeliefNetModel):
+        def gradient(self, statistics: Any) -> Any:
+            return end - statistics
+
+    def evaluate(vector: Any) -> State:
+        objective = -1e6 - loss * (vector[0] > 1.25)
+        return State(Parameters(net.unpack(vector)), vector, objective, objective)
+
+    better = _scaled(Parabola(0.0), evaluate, evaluate(net.pack()))
+    np.testing.assert_allclose(better.parameters.net.pack(), end if taken else net.pack(), rtol=1e-12)
