@@ -9,20 +9,25 @@ import numpy as np
 
 from .._typing import Array, Matrix
 
-# The smallest positive double, 2^-1074. A probability or a rate of exactly zero is held as this value, so that its
-# logarithm is finite and 0 * log(0) is 0, the limit that the entropies need.
+# The smallest positive double, 2^-1074. A probability or a rate of zero is held as this value, so that its logarithm is
+# finite and 0 * log(0) is 0, the limit that the entropies need.
 TINY = 5e-324
+# Doubles below this, 2^-1022, have fewer digits: a probability or a rate that has become so small counts as zero.
+_SMALLEST_NORMAL = float(np.finfo(np.float64).tiny)
+# The largest logarithm of what counts as zero.
+LOG_ZERO = float(np.log(_SMALLEST_NORMAL))
 
 
 def safe_log(x: Array) -> Array:
-    """Logarithm, in double precision, whose value at 0 is that of the smallest positive double, -744.44."""
-    return np.log(np.maximum(x, np.float64(TINY)))
+    """Logarithm, in double precision, whose value at 0, and at subnormal numbers, is log(5e-324) = -744.44."""
+    x = np.asarray(x, dtype=np.float64)
+    return np.log(np.where(x < _SMALLEST_NORMAL, TINY, x))
 
 
 def safe_exp(x: Array) -> Array:
     """Exponential, the inverse of ``safe_log``: exactly 0 where that one took the logarithm of 0."""
     value = np.exp(x)
-    return np.where(value <= TINY, 0.0, value)
+    return np.where(value < _SMALLEST_NORMAL, 0.0, value)
 
 
 class ExponentialFamily(ABC):
@@ -98,6 +103,13 @@ class ExponentialFamily(ABC):
         """Mean parameters m = E[T(x)] = grad A(eta), shaped like eta."""
 
     @abstractmethod
+    def covariance(self, eta: Array) -> Array:
+        """Covariance of T(x), the curvature of A: its second derivatives, shape ``(n_statistics, *eta.shape)``.
+
+        It is the Fisher information of the natural parameters, of which standard errors and Newton steps are made.
+        """
+
+    @abstractmethod
     def natural(self, mean: Array) -> Array:
         """Natural parameters with the given mean parameters, the inverse of ``mean``: the M-step.
 
@@ -153,6 +165,17 @@ class ExponentialFamily(ABC):
     def at_bound(self, eta: Array) -> Array:
         """Where a parameter is held by a numerical bound (a variance's floor): no stationary point, no identity."""
         return np.zeros(eta.shape[1:], dtype=bool)
+
+    def coordinates(self, eta: Array) -> Array:
+        """Coordinates of the shape of eta in which EM is extrapolated; the natural parameters unless overridden.
+
+        A family that has limits puts them at a finite distance here.
+        """
+        return eta
+
+    def from_coordinates(self, coordinates: Array, origin: Array) -> Array:
+        """Natural parameters of extrapolated coordinates, no nearer to a limit than half as near as the origin's."""
+        return coordinates
 
     def rescale(self, parameters: tuple[Array, ...], location: Array, scale: Array) -> tuple[Array, ...]:
         """Standard parameters of ``location + scale * x`` where x has the given ones (see ``equivariance``)."""

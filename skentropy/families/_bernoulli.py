@@ -6,12 +6,13 @@ import numpy as np
 from scipy import special
 
 from .._typing import Array, Matrix
-from ._base import TINY, ExponentialFamily
+from ._base import LOG_ZERO
 from ._checks import check_probability
+from ._roots import AngleCoordinates
 from ._special import log_odds
 
 
-class Bernoulli(ExponentialFamily):
+class Bernoulli(AngleCoordinates):
     r"""Zeros and ones with the probability p of a one.
 
     .. math::  p(x) = p^x (1 - p)^{1 - x}
@@ -43,12 +44,15 @@ class Bernoulli(ExponentialFamily):
     def mean(self, eta: Array) -> Array:
         return special.expit(eta)
 
+    def covariance(self, eta: Array) -> Array:
+        return (special.expit(eta) * special.expit(-eta))[np.newaxis]
+
     def natural(self, mean: Array) -> Array:
         return log_odds(mean)
 
     def to_standard(self, eta: Array) -> tuple[Array, ...]:
         probability = special.expit(eta[0])
-        return (np.where(probability <= TINY, 0.0, probability),)
+        return (np.where(eta[0] <= LOG_ZERO, 0.0, probability),)
 
     def from_standard(self, *parameters: Array) -> Array:
         (probability,) = parameters
@@ -64,4 +68,4 @@ class Bernoulli(ExponentialFamily):
         return (X == 0) | (X == 1)
 
     def at_zero(self, eta: Array) -> Array:
-        return np.abs(eta[0]) >= -np.log(TINY)
+        return np.abs(eta[0]) >= -LOG_ZERO

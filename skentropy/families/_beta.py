@@ -89,6 +89,11 @@ class Beta(ExponentialFamily):
         a, b = self.to_standard(eta)
         return np.stack([_digamma_difference(a, b), _digamma_difference(b, a)])
 
+    def covariance(self, eta: Array) -> Array:
+        a, b = self.to_standard(eta)
+        mixed = -trigamma(a + b)
+        return np.stack([np.stack([trigamma(a) + mixed, mixed]), np.stack([mixed, trigamma(b) + mixed])])
+
     def natural(self, mean: Array) -> Array:
         return _shapes_of_means(mean) - 1.0
 

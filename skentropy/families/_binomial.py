@@ -8,12 +8,13 @@ import numpy as np
 from scipy import special
 
 from .._typing import Array, Matrix
-from ._base import TINY, ExponentialFamily
+from ._base import LOG_ZERO
 from ._checks import check_probability, is_number
+from ._roots import AngleCoordinates
 from ._special import expected_log_gamma, log_factorial, log_odds
 
 
-class Binomial(ExponentialFamily):
+class Binomial(AngleCoordinates):
     r"""Counts of successes in n trials, each with probability p.
 
     .. math::  p(x) = \binom{n}{x} p^x (1 - p)^{n - x}
@@ -62,12 +63,15 @@ class Binomial(ExponentialFamily):
     def mean(self, eta: Array) -> Array:
         return self.n_trials * special.expit(eta)
 
+    def covariance(self, eta: Array) -> Array:
+        return (self.n_trials * special.expit(eta) * special.expit(-eta))[np.newaxis]
+
     def natural(self, mean: Array) -> Array:
         return log_odds(mean / self.n_trials)
 
     def to_standard(self, eta: Array) -> tuple[Array, ...]:
         probability = special.expit(eta[0])
-        return (np.where(probability <= TINY, 0.0, probability),)
+        return (np.where(eta[0] <= LOG_ZERO, 0.0, probability),)
 
     def from_standard(self, *parameters: Array) -> Array:
         (probability,) = parameters
@@ -99,4 +103,4 @@ class Binomial(ExponentialFamily):
         return log_factorial(self.n_trials) - expected_log_factorial(successes) - expected_log_factorial(failures)
 
     def at_zero(self, eta: Array) -> Array:
-        return np.abs(eta[0]) >= -np.log(TINY)
+        return np.abs(eta[0]) >= -LOG_ZERO

@@ -8,11 +8,15 @@ import numpy as np
 from scipy import special
 
 from .._typing import Array, Matrix
-from ._base import TINY, ExponentialFamily, safe_log
+from ._base import LOG_ZERO, safe_log
 from ._checks import check_parameter, is_number
+from ._roots import RootCoordinates
+
+# Probabilities up to this are held to be zero.
+_ZERO = float(np.exp(LOG_ZERO))
 
 
-class Categorical(ExponentialFamily):
+class Categorical(RootCoordinates):
     r"""Codes x = 0, ..., K - 1 of categories with probabilities :math:`p_0, \ldots, p_{K-1}`.
 
     .. math::  p(x) = p_x
@@ -71,13 +75,18 @@ class Categorical(ExponentialFamily):
     def mean(self, eta: Array) -> Array:
         return special.softmax(eta, axis=0)
 
+    def covariance(self, eta: Array) -> Array:
+        probability = self.mean(eta)
+        diagonal = np.eye(len(eta)).reshape(len(eta), len(eta), *(1,) * (eta.ndim - 1))
+        return probability * diagonal - probability * probability[:, np.newaxis]
+
     def natural(self, mean: Array) -> Array:
         return safe_log(mean)
 
     def to_standard(self, eta: Array) -> tuple[Array, ...]:
         """The probabilities, with the categories on the last axis."""
         probability = np.moveaxis(self.mean(eta), 0, -1)
-        return (np.where(probability <= TINY, 0.0, probability),)
+        return (np.where(probability <= _ZERO, 0.0, probability),)
 
     def from_standard(self, *parameters: Array) -> Array:
         """Natural parameters of probabilities with the categories on the last axis; they need not sum to one."""

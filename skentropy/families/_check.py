@@ -155,6 +155,7 @@ def _check_shapes(family: ExponentialFamily, eta: Array, n_points: int) -> None:
         return {
             "log_partition": (family.log_partition(eta),),
             "mean": tuple(mean),
+            "covariance": tuple(value for row in family.covariance(eta) for value in row),
             "natural": tuple(family.natural(mean)),
             "to_standard": family.to_standard(eta),
             "moments": family.moments(eta),
@@ -192,6 +193,9 @@ def _check_formulas(point: _Point) -> None:
     gradient, uncertainty = _gradient(family.log_partition, eta, 0.02 * length)
     rounding = float(np.max(uncertainty / deviation))
     compare("mean as the gradient of log_partition", m, gradient, deviation, rounding)
+    scatter = (p * centred) @ centred.T
+    unit = deviation * deviation[:, np.newaxis]
+    compare("covariance as that of T", family.covariance(eta)[..., 0], scatter, unit, noise)
     compare("natural(mean(eta)), by its means", family.mean(family.natural(family.mean(eta)))[:, 0], m, deviation)
     again = family.from_standard(*(np.asarray(parameter)[np.newaxis] for parameter in point.theta))
     compare("from_standard(*to_standard(eta)), by its means", family.mean(again)[:, 0], m, deviation)

@@ -45,6 +45,9 @@ class Exponential(ExponentialFamily):
     def mean(self, eta: Array) -> Array:
         return -1.0 / eta
 
+    def covariance(self, eta: Array) -> Array:
+        return (1.0 / eta**2)[np.newaxis]
+
     def natural(self, mean: Array) -> Array:
         return -1.0 / np.maximum(mean, 1.0 / LARGEST_RATE)
 

@@ -74,6 +74,10 @@ class Gamma(ExponentialFamily):
         mean_x = shape / rate
         return np.stack([np.log(mean_x) - log_minus_digamma(shape), mean_x])
 
+    def covariance(self, eta: Array) -> Array:
+        shape, rate = self.to_standard(eta)
+        return np.stack([np.stack([trigamma(shape), 1.0 / rate]), np.stack([1.0 / rate, shape / rate / rate])])
+
     def natural(self, mean: Array) -> Array:
         mean_log, mean_x = mean
         shape = shape_from_log_ratio(np.log(mean_x) - mean_log)

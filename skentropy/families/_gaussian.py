@@ -49,6 +49,12 @@ class Gaussian(ExponentialFamily):
         mean, variance = self.to_standard(eta)
         return np.stack([mean, mean**2 + variance])
 
+    def covariance(self, eta: Array) -> Array:
+        variance = -0.5 / eta[1]
+        mean = eta[0] * variance
+        mixed = 2.0 * mean * variance
+        return np.stack([np.stack([variance, mixed]), np.stack([mixed, 2.0 * mean * mixed + 2.0 * variance**2])])
+
     def natural(self, mean: Array) -> Array:
         mean_x, mean_square = mean
         variance = np.maximum(mean_square - mean_x**2, SMALLEST_VARIANCE)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from .._typing import Array, Matrix
-from ._base import TINY, ExponentialFamily
+from ._base import LOG_ZERO, TINY
 from ._checks import check_probability
 from ._negative_binomial import NegativeBinomial
+from ._roots import RootCoordinates
 from ._special import log1mexp
 
 # The negative binomial family with r = 1, whose "probability" is that of going on.
 _NEGATIVE_BINOMIAL = NegativeBinomial(r=1.0)
 
 
-class Geometric(ExponentialFamily):
+class Geometric(RootCoordinates):
     r"""Counts x = 0, 1, 2, ... of failures before the first success, which has probability p.
 
     .. math::  p(x) = p (1 - p)^x
@@ -46,6 +47,9 @@ class Geometric(ExponentialFamily):
     def mean(self, eta: Array) -> Array:
         return _NEGATIVE_BINOMIAL.mean(eta)
 
+    def covariance(self, eta: Array) -> Array:
+        return _NEGATIVE_BINOMIAL.covariance(eta)
+
     def natural(self, mean: Array) -> Array:
         return _NEGATIVE_BINOMIAL.natural(mean)
 
@@ -71,4 +75,4 @@ class Geometric(ExponentialFamily):
         return _NEGATIVE_BINOMIAL.in_domain(eta)
 
     def at_zero(self, eta: Array) -> Array:
-        return eta[0] <= np.log(TINY)
+        return eta[0] <= LOG_ZERO

@@ -52,6 +52,12 @@ class InverseGaussian(ExponentialFamily):
         mean, shape = self.to_standard(eta)
         return np.stack([mean, 1.0 / mean + 1.0 / shape])
 
+    def covariance(self, eta: Array) -> Array:
+        mean, shape = self.to_standard(eta)
+        cubed = mean**3 / shape
+        second = 1.0 / (mean * shape) + 2.0 / shape**2
+        return np.stack([np.stack([cubed, -mean / shape]), np.stack([-mean / shape, second])])
+
     def natural(self, mean: Array) -> Array:
         mean_x, mean_inverse = mean
         inverse_ratio = np.maximum(mean_x * mean_inverse - 1.0, 1.0 / LARGEST_RATIO)

@@ -51,6 +51,9 @@ class LogNormal(ExponentialFamily):
     def mean(self, eta: Array) -> Array:
         return _GAUSSIAN.mean(_of_logarithm(eta))
 
+    def covariance(self, eta: Array) -> Array:
+        return _GAUSSIAN.covariance(_of_logarithm(eta))
+
     def natural(self, mean: Array) -> Array:
         of_logarithm = _GAUSSIAN.natural(mean)
         return np.stack([of_logarithm[0] - 1.0, of_logarithm[1]])

@@ -8,12 +8,13 @@ import numpy as np
 from scipy import special
 
 from .._typing import Array, Matrix
-from ._base import TINY, ExponentialFamily, safe_exp, safe_log
+from ._base import LOG_ZERO, TINY, safe_exp, safe_log
 from ._checks import check_probability, is_number
+from ._roots import RootCoordinates
 from ._special import expected_log_gamma, log1mexp, log_factorial
 
 
-class NegativeBinomial(ExponentialFamily):
+class NegativeBinomial(RootCoordinates):
     r"""Counts x = 0, 1, 2, ... of successes, each with probability p, before the r-th failure.
 
     .. math::  p(x) = \binom{x + r - 1}{x} p^x (1 - p)^r
@@ -60,6 +61,10 @@ class NegativeBinomial(ExponentialFamily):
     def mean(self, eta: Array) -> Array:
         return self.r * np.exp(eta) / -np.expm1(eta)
 
+    def covariance(self, eta: Array) -> Array:
+        mean = self.mean(eta)
+        return (mean + mean**2 / self.r)[np.newaxis]
+
     def natural(self, mean: Array) -> Array:
         # The second form where p is close to one, and log p would lose its digits.
         return np.where(mean < self.r, safe_log(mean / (mean + self.r)), -np.log1p(self.r / np.maximum(mean, self.r)))
@@ -98,4 +103,4 @@ class NegativeBinomial(ExponentialFamily):
         return super().in_domain(eta) and bool((eta < 0.0).all())
 
     def at_zero(self, eta: Array) -> Array:
-        return eta[0] <= np.log(TINY)
+        return eta[0] <= LOG_ZERO

@@ -5,15 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from .._typing import Array, Matrix
-from ._base import TINY, ExponentialFamily, safe_exp, safe_log
+from ._base import LOG_ZERO, safe_exp, safe_log
 from ._checks import check_parameter
+from ._roots import RootCoordinates
 from ._special import expected_log_gamma, log_factorial
 
 # exp(710) overflows; an extrapolation may try.
 _LARGEST_LOG_RATE = 700.0
 
 
-class Poisson(ExponentialFamily):
+class Poisson(RootCoordinates):
     r"""Counts x = 0, 1, 2, ... with rate :math:`\lambda`.
 
     .. math::  p(x) = \frac{\lambda^x e^{-\lambda}}{x!}
@@ -52,6 +53,9 @@ class Poisson(ExponentialFamily):
     def mean(self, eta: Array) -> Array:
         return np.exp(eta)
 
+    def covariance(self, eta: Array) -> Array:
+        return np.exp(eta)[np.newaxis]
+
     def natural(self, mean: Array) -> Array:
         return safe_log(mean)
 
@@ -83,4 +87,4 @@ class Poisson(ExponentialFamily):
         return super().in_domain(eta) and bool((eta < _LARGEST_LOG_RATE).all())
 
     def at_zero(self, eta: Array) -> Array:
-        return eta[0] <= np.log(TINY)
+        return eta[0] <= LOG_ZERO

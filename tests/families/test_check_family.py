@@ -72,6 +72,9 @@ class Rayleigh(ExponentialFamily):
     def mean(self, eta: Any) -> Any:
         return -1 / eta
 
+    def covariance(self, eta: Any) -> Any:
+        return (1 / eta**2)[np.newaxis]
+
     def natural(self, mean: Any) -> Any:
         return -1 / mean
 
@@ -117,6 +120,9 @@ class Pareto(Rayleigh):
 
     def mean(self, eta: Any) -> Any:
         return -1 / (eta + 1)
+
+    def covariance(self, eta: Any) -> Any:
+        return (1 / (eta + 1) ** 2)[np.newaxis]
 
     def natural(self, mean: Any) -> Any:
         return -1 - 1 / np.maximum(mean, 1e-10)
@@ -168,6 +174,7 @@ def _method(name: str, wrong: Any) -> ExponentialFamily:
         ("log_partition", lambda A, eta: A + np.arange(A.size).reshape(A.shape), "log_partition is not elementwise"),
         ("log_base_measure", lambda h, X, s=1.0: 1.01 * h, "total probability"),
         ("mean", lambda m, eta: 1.01 * m, r"mean as E\[T\]"),
+        ("covariance", lambda covariance, eta: 1.01 * covariance, "covariance as that of T"),
         ("natural", lambda eta, m: 1.01 * eta, "natural"),
         ("natural", lambda eta, m: np.where(m < 1e-2, np.nan, eta), "single value"),
         ("to_standard", lambda theta, eta: (1.01 * theta[0],), "to_standard"),

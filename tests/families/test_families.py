@@ -183,6 +183,9 @@ class Rayleigh(ExponentialFamily):
     def mean(self, eta):  # type: ignore[no-untyped-def]
         return -1 / eta
 
+    def covariance(self, eta):  # type: ignore[no-untyped-def]
+        return (1 / eta**2)[np.newaxis]
+
     def natural(self, mean):  # type: ignore[no-untyped-def]
         return -1 / mean
 
