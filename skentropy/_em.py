@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import cycle
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,14 +13,16 @@ from ._typing import Array
 from .entropy import EntropySum
 
 # Rounding errors of a bound, relative to the sum of the absolute values of its terms.
-_ROUNDING = 16 * float(np.finfo(np.float64).eps)
+ROUNDING = 16 * float(np.finfo(np.float64).eps)
 # Steps that an extrapolation learns from.
 _MEMORY = 5
 # An extrapolation that is refused shortens the next ones by this factor, one that is kept lengthens them again.
 _DAMPING = 4.0
-# Steps between attempts to put parameters on the limit that they approach, and how near they must be, by turns.
-_LIMIT_INTERVAL = 15
-_NEARNESS = (1e-2, 1e-4, 1e-8)
+# Nats per sample that a plain step must gain less than before anything else is tried: the basin is plain EM's choice.
+_EXTRAPOLATION_GATE = 3e-4
+_NEWTON_GATE = 3e-5
+# Times that a converged run may go on from where it was moved to.
+_LARGEST_MOVES = 10
 # Consecutive steps that must agree that the rest is below tol, and steps whose slowest rate is remembered.
 _PATIENCE = 2
 _RATE_MEMORY = 6
@@ -53,9 +54,6 @@ class Model(Protocol):
 
     def unpack(self, vector: Array, like: Any) -> Any | None:
         """The inverse of ``pack`` for parameters shaped like the given; None where the vector is outside the domain."""
-
-    def to_limit(self, before: Any, after: Any, nearness: float) -> Any | None:
-        """``after`` with what is near the limit of its family, and went towards it from ``before``, put there; or None."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +88,7 @@ class Run:
     lower_bounds: list[float] = field(default_factory=list)
     entropy_sums: list[EntropySum] = field(default_factory=list)
     converged: bool = False
+    saddle: bool = False
 
     @property
     def n_iter(self) -> int:
@@ -103,6 +102,22 @@ class Run:
         self.state = state
         self.lower_bounds.append(state.elbo if state.objective >= step.bound else step.elbo)
         self.entropy_sums.append(step.terms)
+
+
+class Newton(Protocol):
+    """Steps that know the curvature of the objective, in the place of extrapolations."""
+
+    def pays(self, n_steps: int) -> bool:
+        """Whether it is worth its cost in a run that has taken so many EM steps."""
+
+    def propose(self, state: State) -> tuple[Any | None, float]:
+        """Parameters for the next step, None if there are none, and what is estimated to be missing, nats per sample."""
+
+    def keep(self) -> None:
+        """Take note that the last proposal was kept."""
+
+    def refuse(self) -> None:
+        """Take note that the last proposal fell behind an EM step."""
 
 
 class Watcher(Protocol):
@@ -124,6 +139,7 @@ def run_em(
     max_iter: int,
     accelerate: bool = True,
     watcher: Watcher | None = None,
+    newton: Newton | None = None,
     refine: Callable[[State], tuple[State, bool]] | None = None,
 ) -> Run:
     """Maximise a model's objective by accelerated EM; the objective never falls by more than rounding.
@@ -140,12 +156,14 @@ def run_em(
     max_iter : int
         Largest number of EM steps.
     accelerate : bool
-        Extrapolate from the last steps (Anderson acceleration, of which SQUAREM is the case with one step of memory). An
-        extrapolation is judged when the step after it is known: it is kept if the ELBO there with the posteriors held, the
-        entropy sum, which needs no pass over the data, is no less than that of the plain step. The objective therefore
-        never falls.
+        Once a step gains less than 3e-4 nats per sample, extrapolate from the last steps (Anderson acceleration, of which
+        SQUAREM is the case with one step of memory). An extrapolation is judged when the step after it is known: it is kept
+        if the ELBO there with the posteriors held, the entropy sum, which needs no pass over the data, is no less than that
+        of the plain step. The objective therefore never falls.
     watcher : Watcher or None
         Told of each step; may end the run.
+    newton : Newton or None
+        Takes over from the extrapolations where that pays; its proposals are judged as theirs are.
     refine : callable or None
         What is done to a state that EM has converged to: it returns one no worse, and whether EM is to go on from there.
     """
@@ -156,7 +174,8 @@ def run_em(
         return State(parameters, statistics, elbo, elbo + model.log_prior(parameters, statistics))
 
     run = Run(evaluate(parameters))
-    path, tail, nearness = _Path(model), _Tail(tol), cycle(_NEARNESS)
+    path, tail = _Path(model), _Tail(tol)
+    finishing, moves, caution = False, 0, 1.0
     trial: _Trial | None = None
     while run.n_iter < max_iter:
         start = run.state
@@ -164,34 +183,46 @@ def run_em(
         terms = model.entropy_sum(plain, start.statistics)
         elbo = model.elbo_of_step(plain, start.statistics)
         bound = elbo + model.log_prior(plain, start.statistics)
-        noise = _ROUNDING * model.magnitude(plain, start.statistics)
+        noise = ROUNDING * model.magnitude(plain, start.statistics)
         if trial is not None and not bound >= trial.bound - noise:
-            path.refuse()
+            if finishing and newton is not None:
+                newton.refuse()
+            else:
+                path.refuse()
             run.record(evaluate(trial.plain), trial)
             trial = None
         else:
-            path.extend(start.parameters, plain, kept=trial is not None)
+            kept, gain = trial is not None, bound - start.objective
             trial = _Trial(plain, terms, elbo, bound)
-            converged = tail.ends(bound - start.objective, path.stretch, noise)
-            extrapolated = None
-            if converged or run.n_iter % _LIMIT_INTERVAL == _LIMIT_INTERVAL - 1:
-                extrapolated = model.to_limit(start.parameters, plain, next(nearness))
-                run.converged = converged and extrapolated is None
-            if extrapolated is None and accelerate and not run.converged:
-                extrapolated = path.extrapolate(plain)
-            run.record(evaluate(plain if extrapolated is None else extrapolated), trial)
-            if extrapolated is None:
+            if accelerate and newton is not None and not finishing:
+                finishing = gain < _NEWTON_GATE and newton.pays(run.n_iter)
+            if finishing and newton is not None:
+                if kept:
+                    newton.keep()
+                proposal, missing = newton.propose(start)
+                run.converged = missing <= max(tol, noise) or (gain <= noise and not kept)
+            else:
+                path.extend(start.parameters, plain, kept=kept)
+                run.converged = tail.ends(gain, path.stretch, noise)
+                proposal = path.extrapolate(plain) if accelerate and gain < _EXTRAPOLATION_GATE else None
+            if proposal is None or run.converged:
+                run.record(evaluate(plain), trial)
                 trial = None
+            else:
+                run.record(evaluate(proposal), trial)
         if watcher is not None and watcher.on_step(run):
             break
         if run.converged:
-            again = False
-            if refine is not None:
-                run.state, again = refine(run.state)
+            again, before = False, run.state
+            if refine is not None and moves < _LARGEST_MOVES:
+                run.state, again = refine(before)
+                moves += 1
             if not again:
                 break
-            run.converged = False
-            path, tail = _Path(model), _Tail(tol)
+            if run.state is before:  # the estimate was wrong
+                caution *= 0.1
+            run.converged = finishing = False
+            path, tail = _Path(model), _Tail(caution * tol)
     if trial is not None and not run.state.objective >= trial.bound:
         run.state = evaluate(trial.plain)
     if run.lower_bounds:
@@ -221,6 +252,7 @@ class _Path:
         self._steps: list[Array] = []
         self._share = 1.0
         self._correction: Array | None = None
+        self._grows = False
 
     def extend(self, start: Any, plain: Any, *, kept: bool) -> None:
         """Add the EM step from ``start`` to ``plain``; ``kept`` says that an extrapolation led to ``start``."""
@@ -229,14 +261,21 @@ class _Path:
         point = self._model.pack(start)
         self._points = [*self._points[-_MEMORY:], point]
         self._steps = [*self._steps[-_MEMORY:], self._model.pack(plain) - point]
-        self._correction = None if len(self._points) < 2 else self._secant_correction()
+        if len(self._points) < 2:
+            self._correction = None
+            return
+        moves, differences = np.diff(self._points, axis=0).T, np.diff(self._steps, axis=0).T
+        self._correction = self._secant_correction(moves, differences)
+        # The EM map's Jacobian takes moves to moves + differences. Where it lengthens one a saddle point is being left, and
+        # an extrapolation would lead back to it.
+        jacobian = np.linalg.lstsq(moves, moves + differences, rcond=1e-6)[0]
+        self._grows = bool(np.linalg.eigvals(jacobian).real.max() > 1.0)
 
-    def _secant_correction(self) -> Array:
-        differences = np.diff(self._steps, axis=0).T
+    def _secant_correction(self, moves: Array, differences: Array) -> Array:
         length = np.linalg.norm(differences, axis=0)
         length[length == 0] = 1.0
         shares = np.linalg.lstsq(differences / length, self._steps[-1], rcond=1e-10)[0] / length
-        return -(np.diff(self._points, axis=0).T + differences) @ shares
+        return -(moves + differences) @ shares
 
     @property
     def stretch(self) -> float | None:
@@ -247,7 +286,9 @@ class _Path:
         return float(np.linalg.norm(self._steps[-1] + self._correction) / step) if step > 0 else 1.0
 
     def extrapolate(self, plain: Any) -> Any | None:
-        """Parameters towards the estimated end, inside the domain; None if there is no estimate yet."""
+        """Parameters towards the estimated end, inside the domain; None if there is no estimate yet, or no end."""
+        if self._grows:
+            return None
         share = self._share
         while self._correction is not None and share > 1e-3:
             target = self._points[-1] + self._steps[-1] + share * self._correction

@@ -46,9 +46,6 @@ class KnownDensities:
     def unpack(self, vector: Any, like: float) -> float | None:
         return float(vector[0]) if abs(vector[0]) < 30 else None
 
-    def to_limit(self, before: float, after: float, nearness: float) -> None:
-        return None
-
 
 def expect(parameters: float) -> dict[str, Any]:
     joint = np.array([special.expit(-parameters) * np.ones_like(RATIOS), special.expit(parameters) * RATIOS])

@@ -377,6 +377,3 @@ class GaussianModel:
             return None
         noise = np.maximum(np.broadcast_to(np.exp(log_noise), d), self.floor)
         return LinearGaussian.of(mean, loadings.reshape(d, k), noise)
-
-    def to_limit(self, before: LinearGaussian, after: LinearGaussian, nearness: float) -> LinearGaussian | None:
-        return None

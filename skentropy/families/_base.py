@@ -61,6 +61,8 @@ class ExponentialFamily(ABC):
     support: ClassVar[str]
     # No value is below this.
     lower_limit: ClassVar[float]
+    # No mean parameter is above this. Where it is finite the natural parameter is the log-odds of a share of it.
+    upper_limit: float = np.inf
     # Whether the distribution lives on integers (probability mass) or on reals (density).
     discrete: ClassVar[bool]
     # h(x) = 1: the pseudo entropy is the entropy.

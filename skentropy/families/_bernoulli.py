@@ -32,6 +32,7 @@ class Bernoulli(AngleCoordinates):
     parameter_names = ("probability",)
     support = "zeros and ones"
     lower_limit = 0.0
+    upper_limit = 1.0
     discrete = True
     zero_statistics = True
 

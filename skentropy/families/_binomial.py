@@ -51,6 +51,10 @@ class Binomial(AngleCoordinates):
         self.n_trials = n_trials
 
     @property
+    def upper_limit(self) -> float:  # type: ignore[override]
+        return float(self.n_trials)
+
+    @property
     def support(self) -> str:  # type: ignore[override]
         return f"values from 0 to the number of trials (n_trials={self.n_trials})"
 

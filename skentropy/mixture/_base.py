@@ -20,15 +20,18 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from .._base import Evaluation, LatentVariableModel, list_columns
-from .._blocks import Block, Source, thread_pool
+from .._blocks import Block, Rows, Source, thread_pool
 from .._columns import ColumnSurvey, survey_columns
 from .._em import Run, best_of, run_em
 from .._monitor import Monitor
 from .._reading import Reader, required_backend
 from .._typing import Array, ArrayLike, FloatArray
 from ..families import ExponentialFamily
-from ..families._base import safe_log
-from ._model import MixtureModel, MixtureParameters, Units
+from ..families._base import safe_exp, safe_log
+from ._information import missing_information
+from ._maximum import Maximum
+from ._model import MixtureModel, MixtureParameters, MixtureStatistics, Units
+from ._newton import NewtonSteps
 from ._report import failures
 from ._seeding import initial_parameters
 from ._survey import count_outside_support, summarize
@@ -183,7 +186,13 @@ class BaseMixture(LatentVariableModel):
         n_threads = effective_n_jobs(self.n_jobs)
         salt, *seeds = check_random_state(self.random_state).randint(np.iinfo(np.int32).max, size=1 + self.n_init)
         with thread_pool(n_threads) as pool:
-            model, sample = self._prepare(rows, int(salt), pool)
+            model, sample, complete = self._prepare(rows, int(salt), pool)
+        data = rows
+        if complete and model.family.discrete and 2 * sample.n_rows <= rows.totals.n_rows:
+            # Rows that repeat are fitted once, with their weights.
+            data = Rows(sample.X, sample.weight, sample.exposure, row_bytes=self._row_bytes(rows.n_features))
+        # Copies of rows count once, so that a fit takes the course of one with weights.
+        n_distinct = sample.n_rows if complete else rows.totals.n_rows
         given = self._given_start(model, rows.n_features)
         if given is None and sample.n_rows < self.n_components:
             raise ValueError(
@@ -199,15 +208,28 @@ class BaseMixture(LatentVariableModel):
             if start is None:
                 start = self._seeded_start(model, sample, np.random.RandomState(seeds[init]))
             with thread_pool(n_threads if n_init == 1 else 1) as pool:
-                return run_em(
+
+                def expect(parameters: MixtureParameters) -> MixtureStatistics:
+                    return data.sum(partial(model.expect, parameters), pool)
+
+                def missing(parameters: MixtureParameters) -> FloatArray:
+                    return data.sum(partial(missing_information, model, parameters), pool)
+
+                newton = NewtonSteps(model, missing, n_distinct, self.n_components, rows.n_features)
+                maximum = Maximum(model, expect, newton, self.tol)
+                run = run_em(
                     model,
-                    lambda parameters: rows.sum(partial(model.expect, parameters), pool),
+                    expect,
                     start,
                     tol=self.tol,
                     max_iter=self.max_iter,
                     accelerate=self.accelerate,
                     watcher=monitor.watch(init),
+                    newton=newton,
+                    refine=maximum,
                 )
+                run.saddle = maximum.saddle
+                return run
 
         best = best_of(run_once, n_init, n_threads, required_backend(X))
         for name, value in attributes_of(best).items():
@@ -231,10 +253,14 @@ class BaseMixture(LatentVariableModel):
         reader = Reader(
             sparse="missing" if family.zero_statistics else "no",
             dtype="numeric",
-            row_bytes=partial(_row_bytes, family.n_statistics, self.n_components),
+            row_bytes=self._row_bytes,
             exposure=family.additive,
         )
         return reader.read(self, X, sample_weight, exposure, reset=reset, min_samples=2 if reset else 1)
+
+    def _row_bytes(self, n_features: int) -> int:
+        """Bytes that an E-step touches for one row."""
+        return 8 * (self._get_family().n_statistics * n_features + 3 * self.n_components)
 
     def _check_support(self, rows: Source, *, zeros_allowed: bool, pool: ThreadPoolExecutor | None = None) -> None:
         family = self._get_family()
@@ -247,8 +273,8 @@ class BaseMixture(LatentVariableModel):
                 f"{list_columns(self, np.flatnonzero(n_outside))}."
             )
 
-    def _prepare(self, rows: Source, salt: int, pool: ThreadPoolExecutor | None) -> tuple[MixtureModel, Block]:
-        """The model for these data, and a sample of distinct rows to choose seeds from."""
+    def _prepare(self, rows: Source, salt: int, pool: ThreadPoolExecutor | None) -> tuple[MixtureModel, Block, bool]:
+        """The model for these data, a sample of distinct rows to choose seeds from, and whether it holds them all."""
         family = self._get_family()
         columns = rows.sum(survey_columns, pool)
         self._check_columns(columns)
@@ -267,7 +293,8 @@ class BaseMixture(LatentVariableModel):
             pooled=summary.sums / summary.exposures,
             mean_log_base_measure=summary.log_base_measure / rows.totals.weight,
         )
-        return model, rows.take(summary.sample.index, summary.sample.weight)
+        sample = rows.take(summary.sample.index, summary.sample.weight)
+        return model, sample, sample.n_rows < size
 
     def _check_columns(self, columns: ColumnSurvey) -> None:
         unobserved = np.flatnonzero(columns.weight == 0)
@@ -336,7 +363,7 @@ class BaseMixture(LatentVariableModel):
         names = (name + "_" for name in model.family.attribute_names)
         standard = (value.astype(dtype) for value in model.standard(state.parameters.eta))
         return {
-            "weights_": np.exp(state.parameters.log_weights).astype(dtype),
+            "weights_": safe_exp(state.parameters.log_weights).astype(dtype),
             **dict(zip(names, standard, strict=True)),
             "n_parameters_": count_parameters(model.family, *state.parameters.log_partition.shape),
             "lower_bound_": state.elbo,
@@ -520,11 +547,6 @@ class BaseMixture(LatentVariableModel):
         # scikit-learn's checks read these of everything that has predict_proba.
         tags.classifier_tags = ClassifierTags(multi_class=False)
         return tags
-
-
-def _row_bytes(n_statistics: int, n_components: int, n_features: int) -> int:
-    """Bytes that an E-step touches for one row."""
-    return 8 * (n_statistics * n_features + 3 * n_components)
 
 
 def count_parameters(family: ExponentialFamily, n_components: int, n_features: int) -> int:

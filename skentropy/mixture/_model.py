@@ -340,28 +340,25 @@ class MixtureModel:
         return self.prior_counts * float((inner - parameters.log_partition).sum()) / statistics.weight
 
     def pack(self, parameters: MixtureParameters) -> FloatArray:
-        return np.concatenate([parameters.log_weights, parameters.eta.ravel()])
+        return np.concatenate([parameters.log_weights, self.family.coordinates(parameters.eta).ravel()])
 
     def unpack(self, vector: FloatArray, like: MixtureParameters) -> MixtureParameters | None:
-        log_weights, eta = np.split(vector, [like.log_weights.size])
-        eta = eta.reshape(like.eta.shape)
+        log_weights, coordinates = np.split(vector, [like.log_weights.size])
+        eta = self.family.from_coordinates(coordinates.reshape(like.eta.shape), like.eta)
+        return self.at(log_weights, eta)
+
+    def at(self, logits: FloatArray, eta: FloatArray) -> MixtureParameters | None:
+        """Parameters with weights of these logits; None where the natural parameters lie outside the domain."""
         if self.family.discrete:
             # Beyond where probabilities are zero there is nothing but rounding errors.
             eta = np.clip(eta, LOG_TINY, -LOG_TINY)
         if not self.family.in_domain(eta):
             return None
-        return self.parameters(np.maximum(log_weights - logsumexp(log_weights), LOG_TINY), eta)
+        return self.normalised(logits, eta)
 
-    def to_limit(self, before: MixtureParameters, after: MixtureParameters, nearness: float) -> MixtureParameters | None:
-        """Put to zero the probabilities and rates that fall, and are already this much smaller than the pooled ones."""
-        if not self.family.discrete:
-            return None
-        mean = self.family.mean(after.eta)
-        falls = (mean < nearness * self.pooled[:, np.newaxis]) & (mean < self.family.mean(before.eta))
-        falls &= ~self.family.at_zero(after.eta)
-        if not falls.any():
-            return None
-        return self.parameters(after.log_weights, self.family.natural(np.where(falls, 0.0, mean)))
+    def normalised(self, logits: FloatArray, eta: FloatArray) -> MixtureParameters:
+        """Parameters with weights of these logits, held where weights are zero."""
+        return self.parameters(np.maximum(logits - logsumexp(logits), LOG_TINY), eta)
 
 
 def with_data(X: Matrix, data: FloatArray) -> Matrix:

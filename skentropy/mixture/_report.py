@@ -28,6 +28,11 @@ def failures(estimator: Any, model: MixtureModel, run: Run) -> Iterator[str]:
             f"{name} did not converge within max_iter={estimator.max_iter} steps; increase max_iter, or tol if "
             f"{estimator.tol:g} nats per sample is more than you need."
         )
+    if run.saddle:
+        yield (
+            f"{name} ended at a saddle point of the likelihood, which it found no way to leave; a higher maximum may be "
+            "near. Try another random_state, or n_init > 1."
+        )
     empty = np.flatnonzero(run.state.statistics.counts < _EMPTY_ROWS)
     if empty.size:
         yield f"{name}: {_named(empty)} empty: no row has any probability of it. Fewer components would do."

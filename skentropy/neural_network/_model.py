@@ -121,6 +121,3 @@ class BeliefNetModel:
         if not np.isfinite(vector).all() or np.abs(vector).max() > _FAR:
             return None
         return replace(like, net=like.net.unpack(vector))
-
-    def to_limit(self, before: Parameters, after: Parameters, nearness: float) -> Parameters | None:
-        return None

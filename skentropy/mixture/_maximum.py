@@ -1,0 +1,117 @@
+"""What is asked of the end of a fit: are its zeros zero, and is it a maximum or a saddle point."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from .._curvature import largest_eigenpair
+from .._em import ROUNDING, State
+from .._typing import FloatArray
+from ._information import Metric, score, split
+from ._model import MixtureModel, MixtureParameters, MixtureStatistics
+from ._newton import NewtonSteps
+from ._zeros import settle_zeros
+
+# Where an EM step gains more nats per sample there is no end whose curvature could be asked for.
+_STATIONARY = 1e-4
+# Eigenvalues of the EM map: above the first a direction is tried, above the second the end is called a saddle point.
+_TRIED = 1.0 + 1e-4
+_SADDLE = 1.0 + 1e-3
+# Lanczos steps, the length of their differences and of steps away from a saddle point, in roots of the total weight.
+_LANCZOS_STEPS = 8
+_DIFFERENCE = 1e-5
+_LEAVES = (0.03, 0.1, 0.3, 1.0)
+# What a step away from a saddle point gains at least, as a share of tol.
+_PAYS = 1e-3
+
+
+class Maximum:
+    """Refines a state that EM has converged to; what it finds is no worse.
+
+    Parameters
+    ----------
+    model : MixtureModel
+    expect : callable
+        E-step over all data.
+    newton : NewtonSteps
+        Knows the curvature where that is cheap; elsewhere Lanczos steps on differences of the score tell it.
+    tol : float
+    """
+
+    def __init__(
+        self, model: MixtureModel, expect: Callable[[MixtureParameters], MixtureStatistics], newton: NewtonSteps, tol: float
+    ) -> None:
+        self._model, self._expect, self._newton, self._tol = model, expect, newton, tol
+        self.saddle = False
+
+    def __call__(self, state: State) -> tuple[State, bool]:
+        """The state, or a better one, and whether EM is to go on from there."""
+        self.saddle = False
+        settled, raised = settle_zeros(self._model, self._evaluate, state)
+        if raised or settled.objective > state.objective + self._tol:
+            return settled, True
+        return self._leave_saddle(settled)
+
+    def _evaluate(self, parameters: MixtureParameters) -> State:
+        statistics = self._expect(parameters)
+        elbo = self._model.elbo(statistics)
+        return State(parameters, statistics, elbo, elbo + self._model.log_prior(parameters, statistics))
+
+    def _leave_saddle(self, state: State) -> tuple[State, bool]:
+        metric = Metric.at(self._model, state.parameters, state.statistics)
+        gradient = metric.gradient(score(self._model, state.parameters, state.statistics))
+        if not float((gradient**2).sum()) <= 2.0 * _STATIONARY * state.statistics.weight:
+            return state, False
+        if self._newton.look_pays:
+            curvature = self._newton.curvature(state)
+            if curvature is None:
+                return state, False
+            largest, direction = 1.0 - curvature.values[-1], curvature.direction(curvature.vectors[:, -1])
+            more_to_come = curvature.missing_nats > self._tol
+        else:
+            largest, direction = self._differences(state, metric)
+            more_to_come = False
+        if largest < _TRIED:
+            return state, more_to_come
+        noise = ROUNDING * self._model.magnitude(state.parameters, state.statistics)
+        best = max(self._away(state, direction), key=lambda other: other.objective, default=state)
+        if best.objective > state.objective + max(_PAYS * self._tol, noise):
+            return best, True
+        self.saddle = largest > _SADDLE
+        return state, False
+
+    def _away(self, state: State, direction: tuple[FloatArray, FloatArray]) -> list[State]:
+        """States to both sides along a direction."""
+        logits, eta = direction
+        states = []
+        for length in np.sqrt(state.statistics.weight) * np.outer(_LEAVES, [1.0, -1.0]).ravel():
+            parameters = state.parameters
+            moved = self._model.at(parameters.log_weights + length * logits, parameters.eta + length * eta)
+            if moved is not None:
+                states.append(self._evaluate(moved))
+        return states
+
+    def _differences(self, state: State, metric: Metric) -> tuple[float, tuple[FloatArray, FloatArray]]:
+        """The largest eigenvalue of the EM map that a few Lanczos steps see, and its direction; 0 if they see none."""
+        model, parameters = self._model, state.parameters
+        shape = parameters.eta.shape
+        here = metric.gradient(score(model, parameters, state.statistics))
+        length = _DIFFERENCE * np.sqrt(state.statistics.weight)
+
+        def em_map(z: FloatArray) -> FloatArray:
+            # The score's derivative is minus the observed information, and the complete data's is one.
+            logits, eta = split(metric.directions(length * z.reshape(here.shape)), shape)
+            moved = model.at(parameters.log_weights + logits, parameters.eta + eta)
+            if moved is None:
+                return np.zeros_like(z)
+            there = metric.gradient(score(model, moved, self._expect(moved)))
+            return z + ((there - here) / length).ravel()
+
+        start = np.random.RandomState(0).normal(size=here.shape)
+        start = np.where(metric.gradient(start) == 0.0, 0.0, start)
+        if not start.any():
+            return 0.0, split(start, shape)
+        largest, vector = largest_eigenpair(em_map, start.ravel(), _LANCZOS_STEPS)
+        return largest, split(metric.directions(vector.reshape(here.shape)), shape)

@@ -1,0 +1,148 @@
+"""Saddle-free Newton steps on a mixture's likelihood, and whether they are worth their cost (Dauphin et al. 2014)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._em import State
+from .._typing import FloatArray
+from ._information import Metric, score, split
+from ._model import MixtureModel, MixtureParameters
+
+# Damping, in units in which the complete data's information is one: at first, at least, and its factor.
+_DAMPING = 1e-2
+_LEAST_DAMPING = 1e-10
+_DAMPING_FACTOR = 10.0
+# No step moves a logit further.
+_LONGEST_STEP = 5.0
+_HALVINGS = 8
+# Newton steps that a finish is expected to take, and EM steps that the curvature may cost once.
+_EXPECTED_STEPS = 10
+_DEAREST_LOOK = 20.0
+
+
+@dataclass(frozen=True)
+class Curvature:
+    """The observed information at some parameters, in coordinates in which the complete data's is the unit matrix.
+
+    Attributes
+    ----------
+    metric : Metric
+    shape : tuple of int
+        That of the natural parameters, (S, K, D).
+    gradient : ndarray of shape (M,)
+    values, vectors : ndarray of shape (M,), (M, M)
+        Eigenvalues of the observed information, at most one and falling. EM shrinks the distance to a maximum along the
+        vectors by one minus the value a step; a negative value is upward curvature.
+    total : float
+        Total weight of the rows.
+    """
+
+    metric: Metric
+    shape: tuple[int, ...]
+    gradient: FloatArray
+    values: FloatArray
+    vectors: FloatArray
+    total: float
+
+    @classmethod
+    def at(
+        cls, model: MixtureModel, missing_information: Callable[[MixtureParameters], FloatArray], state: State
+    ) -> Curvature | None:
+        """The curvature at a state; None where the information is not finite."""
+        metric = Metric.at(model, state.parameters, state.statistics)
+        W = metric.matrix()
+        missing = W.T @ missing_information(state.parameters) @ W
+        gradient = metric.gradient(score(model, state.parameters, state.statistics)).ravel()
+        if not (np.isfinite(missing).all() and np.isfinite(gradient).all()):
+            return None
+        shares, vectors = np.linalg.eigh(missing)
+        return cls(metric, state.parameters.eta.shape, gradient, 1.0 - shares, vectors, state.statistics.weight)
+
+    @property
+    def missing_nats(self) -> float:
+        """What the objective lacks of its maximum if it is quadratic, per sample: half the Newton decrement."""
+        along = self.vectors.T @ self.gradient
+        return 0.5 * float((along**2 / np.maximum(np.abs(self.values), _LEAST_DAMPING)).sum()) / self.total
+
+    def step(self, damping: float) -> tuple[FloatArray, FloatArray]:
+        """Saddle-free Newton step of the weights' logits and the natural parameters."""
+        along = self.vectors.T @ self.gradient
+        return self.direction(self.vectors @ (along / (np.abs(self.values) + damping)))
+
+    def direction(self, z: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Changes of the weights' logits and the natural parameters along a vector z."""
+        return split(self.metric.directions(z.reshape(self.shape[1], -1)), self.shape)
+
+
+class NewtonSteps:
+    """Proposals for the engine; ``missing_information`` is a pass over the data.
+
+    Parameters
+    ----------
+    model : MixtureModel
+    missing_information : callable
+        Parameters -> square matrix, over all data.
+    n_rows : int
+    n_components, n_features : int
+    """
+
+    def __init__(
+        self,
+        model: MixtureModel,
+        missing_information: Callable[[MixtureParameters], FloatArray],
+        n_rows: int,
+        n_components: int,
+        n_features: int,
+    ) -> None:
+        self._model = model
+        self._missing_information = missing_information
+        self._cost = _relative_cost(n_rows, n_components, model.family.n_statistics * n_features)
+        self._damping = _DAMPING
+
+    @property
+    def look_pays(self) -> bool:
+        """Whether the curvature at one point is cheap beside what a fit costs anyway."""
+        return self._cost <= _DEAREST_LOOK
+
+    def pays(self, n_steps: int) -> bool:
+        # Whoever rents until the rent paid is the price never pays more than twice the least possible.
+        return n_steps >= _EXPECTED_STEPS * self._cost
+
+    def curvature(self, state: State) -> Curvature | None:
+        return Curvature.at(self._model, self._missing_information, state)
+
+    def propose(self, state: State) -> tuple[MixtureParameters | None, float]:
+        curvature = self.curvature(state)
+        if curvature is None:
+            return None, np.inf
+        logits, eta = curvature.step(self._damping)
+        parameters = state.parameters
+        longest = np.abs(logits).max(initial=0.0)
+        if self._model.family.discrete:
+            longest = max(longest, np.abs(eta).max(initial=0.0))
+        share = min(1.0, _LONGEST_STEP / longest) if longest > 0.0 else 1.0
+        for _ in range(_HALVINGS):
+            moved = self._model.at(parameters.log_weights + share * logits, parameters.eta + share * eta)
+            if moved is not None:
+                return moved, curvature.missing_nats
+            share /= 2.0
+        return None, curvature.missing_nats
+
+    def keep(self) -> None:
+        self._damping = max(self._damping / _DAMPING_FACTOR, _LEAST_DAMPING)
+
+    def refuse(self) -> None:
+        self._damping *= _DAMPING_FACTOR
+
+
+def _relative_cost(n_rows: int, n_components: int, n_entries: int) -> float:
+    """Time of one Newton step in EM steps, each as measured in nanoseconds: calls, passes over the rows, eigenvalues."""
+    n_parameters = n_components * (1 + n_entries)
+    em = 8e4 + n_rows * n_components * (0.17 * n_entries + 5.0)
+    information = 1.5e5 + n_rows * n_parameters * (10.0 + 0.022 * n_parameters)
+    eigenvalues = n_parameters**2 * (50.0 + 0.22 * n_parameters)
+    return (information + eigenvalues) / em

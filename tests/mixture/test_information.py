@@ -1,0 +1,124 @@
+"""Score and information of mixtures against differences of the likelihood and of the score."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from skentropy._blocks import Rows
+from skentropy.mixture._information import Metric, missing_information, score, split
+from skentropy.mixture._model import MixtureModel, MixtureParameters
+from tests.common.cases import CASES
+
+N, D = 80, 3
+
+
+def problem(name: str, *, as_sparse: bool = False) -> tuple[MixtureModel, MixtureParameters, Rows]:
+    """Two components, rows with weights, gaps and exposures, and a prior."""
+    case, rng = CASES[name], np.random.RandomState(0)
+    exposure = rng.randint(1, 4, size=N).astype(float) if case.family.additive else None
+    X = case.draw(N, D, rng, exposure)
+    X[rng.uniform(size=X.shape) < 0.2] = np.nan
+    rows = Rows(sparse.csr_matrix(X) if as_sparse else X, rng.exponential(size=N), exposure)
+    standard = [
+        np.stack(
+            [np.broadcast_to(np.asarray(component[i], float), (D, *np.shape(component[i]))) for component in case.components]
+        )
+        for i in range(len(case.components[0]))
+    ]
+    eta = case.family.from_standard(*standard)
+    pooled = case.family.mean(eta).mean(axis=1)
+    model = MixtureModel(case.family, prior_counts=1.5, pooled=pooled)
+    return model, model.parameters(np.log([0.3, 0.7]), eta), rows
+
+
+def along(model: MixtureModel, parameters: MixtureParameters, direction: Any, h: float) -> MixtureParameters:
+    logits, eta = split(direction, parameters.eta.shape)
+    return model.normalised(parameters.log_weights + h * logits, parameters.eta + h * eta)
+
+
+def difference(function: Any, h: float) -> Any:
+    return (8 * (function(h) - function(-h)) - (function(2 * h) - function(-2 * h))) / (12 * h)
+
+
+def directions(parameters: MixtureParameters) -> Any:
+    n_components = len(parameters.log_weights)
+    size = n_components * (1 + parameters.eta[:, 0].size)
+    return np.eye(size).reshape(size, n_components, -1)
+
+
+@pytest.mark.parametrize("name", list(CASES))
+def test_score_is_the_gradient_of_the_objective(name: str) -> None:
+    model, parameters, rows = problem(name)
+
+    def objective(moved: MixtureParameters) -> float:
+        statistics = rows.sum(partial(model.expect, moved))
+        return (model.elbo(statistics) + model.log_prior(moved, statistics)) * statistics.weight
+
+    found = score(model, parameters, rows.sum(partial(model.expect, parameters)))
+    expected = [difference(lambda h, e=e: objective(along(model, parameters, e, h)), 1e-4) for e in directions(parameters)]
+    np.testing.assert_allclose(found.ravel(), expected, rtol=1e-7, atol=1e-7 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("name", list(CASES))
+def test_observed_information_is_the_derivative_of_the_score(name: str) -> None:
+    model, parameters, rows = problem(name)
+    statistics = rows.sum(partial(model.expect, parameters))
+
+    def score_at(h: float, direction: Any) -> Any:
+        moved = along(model, parameters, direction, h)
+        return score(model, moved, rows.sum(partial(model.expect, moved))).ravel()
+
+    observed = np.stack([-difference(partial(score_at, direction=e), 1e-5) for e in directions(parameters)], axis=1)
+    missing = rows.sum(partial(missing_information, model, parameters))
+    metric = Metric.at(model, parameters, statistics)
+    W = metric.matrix()
+    free = np.diag(W.T @ W) > 0
+    # In coordinates in which the complete data's information is one, the observed is what is not missing.
+    np.testing.assert_allclose(W.T @ (observed + missing) @ W, np.diag(free.astype(float)), atol=1e-8)
+    for _ in range(3):
+        z = np.random.RandomState(1).normal(size=(2, len(W) // 2))
+        np.testing.assert_allclose(metric.directions(z).ravel(), W @ z.ravel(), rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(metric.gradient(z).ravel(), W.T @ z.ravel(), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if CASES[name].family.zero_statistics])
+def test_sparse_rows_miss_the_same_information(name: str) -> None:
+    model, parameters, rows = problem(name)
+    _, _, stored = problem(name, as_sparse=True)
+    dense = rows.sum(partial(missing_information, model, parameters))
+    np.testing.assert_allclose(
+        stored.sum(partial(missing_information, model, parameters)), dense, rtol=1e-10, atol=1e-10 * np.abs(dense).max()
+    )
+
+
+def test_information_is_a_sum_over_blocks() -> None:
+    model, parameters, rows = problem("poisson")
+    whole = rows.sum(partial(missing_information, model, parameters))
+    assert rows.sample_weight is not None
+    assert rows.exposure is not None
+    parts = [
+        Rows(rows.X[part], rows.sample_weight[part], rows.exposure[part]).sum(
+            partial(missing_information, model, parameters)
+        )
+        for part in (slice(0, 30), slice(30, N))
+    ]
+    np.testing.assert_allclose(parts[0] + parts[1], whole, rtol=1e-12, atol=1e-12)
+
+
+def test_what_has_no_slope_is_held() -> None:
+    """A probability of zero has none in log-odds, nor has anything of a component that is empty."""
+    family = CASES["bernoulli"].family
+    model = MixtureModel(family)
+    eta = family.from_standard(np.array([[0.0, 0.4], [0.5, 0.5], [0.3, 0.3]]))
+    parameters = model.parameters(np.log([0.5, 0.5, 5e-324]), eta)
+    rows = Rows(np.array([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]))
+    metric = Metric.at(model, parameters, rows.sum(partial(model.expect, parameters)))
+    changes = metric.directions(np.ones((3, 3)))
+    assert changes[0, 1] == 0.0
+    assert (changes[2] == 0.0).all()
+    assert changes[0, 2] != 0.0
