@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any
@@ -16,15 +17,21 @@ from .entropy import EntropySum
 
 # Positive weights lie between these, so that no sum of weighted statistics leaves double precision.
 _WEIGHTS = (1e-100, 1e100)
+# Fitted attributes that validation sets before a fit starts.
+_OF_COLUMNS = {"n_features_in_", "feature_names_in_"}
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A fitted model on some data: its ELBO and its entropy sum with fresh posteriors, and the data's total weight."""
+    """A fitted model on some data: its ELBO and its entropy sum with fresh posteriors, and the data's total weight.
+
+    ``classification`` is the mean of -log q(c) at each row's most probable component c, for mixtures; else NaN.
+    """
 
     elbo: float
     entropy_sum: EntropySum
     weight: float
+    classification: float = np.nan
 
 
 class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
@@ -36,11 +43,24 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
 
     n_parameters_: int
     entropy_sum_: EntropySum
+    lower_bound_: float
     stationarity_gap_: float
+
+    def _replace_fitted(self, attributes: dict[str, Any]) -> None:
+        """Set fitted attributes, and leave nothing of an earlier fit but what was learnt of the columns of X."""
+        for name in [name for name in vars(self) if name.endswith("_") and name not in _OF_COLUMNS | attributes.keys()]:
+            delattr(self, name)
+        for name, value in attributes.items():
+            setattr(self, name, value)
 
     @abstractmethod
     def _evaluate(self, X: ArrayLike, sample_weight: ArrayLike | None, **row_data: Any) -> Evaluation:
         """Evaluate the fitted model on X."""
+
+    @property
+    def _fitted_penalty(self) -> float:
+        """The penalty per sample of the training data, on whichever data the entropy sum is asked for."""
+        return self.entropy_sum_.penalty if hasattr(self, "entropy_sum_") else 0.0
 
     def score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """Weighted mean log-likelihood of X, nats per sample, the base measure included.
@@ -121,16 +141,17 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
         -------
         float
         """
+        if X is None:
+            terms = self.entropy_sum(X, sample_weight, **row_data)
+            return terms.value - self.lower_bound_
         check_is_fitted(self)
-        if X is None and hasattr(self, "stationarity_gap_"):
-            return self.stationarity_gap_
         evaluation = self._evaluate(X, sample_weight, **row_data)
         return evaluation.entropy_sum.value - evaluation.elbo
 
     def bic(self, X: ArrayLike, sample_weight: ArrayLike | None = None, **row_data: Any) -> float:
         """Bayesian information criterion of X, in nats; the lower the better.
 
-        With sample weights their sum is the number of samples.
+        Sample weights are counts: their sum is the number of samples, and a warning says if it is one at most.
 
         Parameters
         ----------
@@ -141,6 +162,7 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
         -------
         float
         """
+        check_counts(sample_weight)
         evaluation = self._evaluate(X, sample_weight, **row_data)
         return self._bic(evaluation)
 
@@ -160,10 +182,10 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
         return -2.0 * evaluation.weight * evaluation.elbo + 2.0 * self.n_parameters_
 
     def icl(self, X: ArrayLike, sample_weight: ArrayLike | None = None, **row_data: Any) -> float:
-        """Integrated completed likelihood of X (Biernacki et al. 2000), in nats; the lower the better.
+        """Bayesian information criterion of X plus twice the posteriors' entropy, in nats; the lower the better.
 
-        The Bayesian information criterion plus twice the posteriors' entropy, which is one of the terms of the entropy
-        sum. It is meant for discrete latent variables; the entropy of continuous ones depends on their units.
+        The entropy is one of the terms of the entropy sum. It is meant for discrete latent variables; that of continuous
+        ones depends on their units.
 
         Parameters
         ----------
@@ -174,11 +196,23 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
         -------
         float
         """
+        check_counts(sample_weight)
         evaluation = self._evaluate(X, sample_weight, **row_data)
         return self._bic(evaluation) + 2.0 * evaluation.weight * evaluation.entropy_sum.posterior
 
     def _bic(self, evaluation: Evaluation) -> float:
         return -2.0 * evaluation.weight * evaluation.elbo + float(np.log(evaluation.weight)) * self.n_parameters_
+
+
+def check_counts(sample_weight: ArrayLike | None) -> None:
+    """Warn if weights are normalised: the logarithm of their sum is what criteria punish each parameter with."""
+    if sample_weight is not None and np.sum(sample_weight) <= 1.0:
+        warnings.warn(
+            f"sample_weight sums to {np.sum(sample_weight):g}. Weights are counts, and their sum is the number of samples: "
+            "with one sample or less the Bayesian information criterion does not punish parameters. Do not normalise them.",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def check_weights(sample_weight: ArrayLike | None, X: Matrix, *, all_zero: bool = False) -> FloatArray | None:

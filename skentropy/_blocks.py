@@ -16,6 +16,7 @@ from itertools import islice
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
+import threadpoolctl
 from scipy import sparse
 from threadpoolctl import ThreadpoolController
 
@@ -292,7 +293,8 @@ class SingleThreadedBLAS:
         cls = type(self)
         with cls._lock:
             if cls._inside == 0:
-                cls._limiter = _threadpool_controller().limit(limits=1, user_api="blas")
+                with _control_of_blas():
+                    cls._limiter = _threadpool_controller().limit(limits=1, user_api="blas")
             cls._inside += 1
 
     def __exit__(self, *exception: object) -> None:
@@ -300,7 +302,18 @@ class SingleThreadedBLAS:
         with cls._lock:
             cls._inside -= 1
             if cls._inside == 0:
-                cls._limiter.restore_original_limits()
+                with _control_of_blas():
+                    cls._limiter.restore_original_limits()
+
+
+@contextmanager
+def _control_of_blas() -> Iterator[None]:
+    """Let this thread set the limit of BLAS: some versions of threadpoolctl listen to the first thread that did alone."""
+    openblas = getattr(threadpoolctl, "OpenBLASController", None)
+    release = getattr(openblas, "clear_controlling_thread", lambda force: None)
+    release(force=True)
+    yield
+    release(force=True)
 
 
 @lru_cache(maxsize=1)

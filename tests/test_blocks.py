@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import sparse
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
-from skentropy._blocks import WORKING_SET_BYTES, Block, Rows, Scratch, thread_pool
+from skentropy._blocks import WORKING_SET_BYTES, Block, Rows, Scratch, SingleThreadedBLAS, thread_pool
 from skentropy._columns import has_nan
 
 
@@ -113,3 +113,58 @@ def test_blas_is_held_to_one_thread_until_the_last_fit_is_out() -> None:
             assert blas_threads() == {1}
         assert blas_threads() == {1}
     assert blas_threads() == before
+
+
+class TestSingleThreadedBLAS:
+    """Real threads: whichever thread comes first or last, BLAS is limited inside and as before outside."""
+
+    def test_a_fit_in_another_thread_is_limited_after_one_in_this(self) -> None:
+        with threadpool_limits(2, user_api="blas"):
+            before = blas_threads()
+            with SingleThreadedBLAS():
+                assert blas_threads() == {1}
+            assert blas_threads() == before
+            seen: list[set[int]] = []
+
+            def fit() -> None:
+                with SingleThreadedBLAS():
+                    seen.append(blas_threads())
+
+            thread = threading.Thread(target=fit)
+            thread.start()
+            thread.join()
+            assert seen == [{1}]
+            assert blas_threads() == before
+
+    def test_the_last_one_out_lifts_the_limit_also_in_another_thread(self) -> None:
+        with threadpool_limits(2, user_api="blas"):
+            before = blas_threads()
+            first_inside, first_may_go = threading.Event(), threading.Event()
+            second_inside, second_may_go = threading.Event(), threading.Event()
+
+            def fit(inside: threading.Event, may_go: threading.Event) -> None:
+                with SingleThreadedBLAS():
+                    inside.set()
+                    may_go.wait(10.0)
+
+            first = threading.Thread(target=fit, args=(first_inside, first_may_go))
+            second = threading.Thread(target=fit, args=(second_inside, second_may_go))
+            first.start()
+            first_inside.wait(10.0)
+            second.start()
+            second_inside.wait(10.0)
+            first_may_go.set()
+            first.join()
+            assert blas_threads() == {1}
+            second_may_go.set()
+            second.join()
+            assert blas_threads() == before
+
+    def test_the_users_own_limit_works_afterwards(self) -> None:
+        thread = threading.Thread(target=SingleThreadedBLAS().__enter__)
+        thread.start()
+        thread.join()
+        SingleThreadedBLAS().__exit__()
+        for limit in (1, 2):
+            with threadpool_limits(limit, user_api="blas"):
+                assert blas_threads() == {limit}

@@ -107,7 +107,43 @@ def test_scores_and_entropy_sums_agree(case: EstimatorCase, gaps: bool) -> None:
     np.testing.assert_allclose(model.aic(X, sample_weight=weight), -2 * loglik + 2 * k, rtol=1e-9)
     np.testing.assert_allclose(model.bic(X, sample_weight=weight), -2 * loglik + k * np.log(n), rtol=1e-9)
     icl = model.bic(X, sample_weight=weight) + 2 * n * model.entropy_sum(X, sample_weight=weight).posterior
+    if not hasattr(model, "predict_proba"):
+        np.testing.assert_allclose(model.icl(X, sample_weight=weight), icl, rtol=1e-9)
+        return
+    np.testing.assert_allclose(model.icl(X, sample_weight=weight, classification="posterior"), icl, rtol=1e-9)
+    at_most_probable = weight @ np.log(model.predict_proba(X).max(axis=1))
+    icl = model.bic(X, sample_weight=weight) - 2 * at_most_probable
     np.testing.assert_allclose(model.icl(X, sample_weight=weight), icl, rtol=1e-9)
+    with pytest.raises(ValueError, match="classification must be 'map' or 'posterior'"):
+        model.icl(X, classification="soft")
+
+
+@every
+def test_the_penalty_is_that_of_the_training_data_on_any_data(case: EstimatorCase) -> None:
+    model = case.make().fit(case.X)
+    assert model.entropy_sum(case.X[:30]).penalty == pytest.approx(model.entropy_sum_.penalty, rel=1e-9)
+    if "prior_counts" in model.get_params():
+        smooth = case.make(prior_counts=2.0).fit(case.X)
+        assert smooth.entropy_sum_.penalty != 0.0
+        assert smooth.entropy_sum(case.X[:30]).penalty == smooth.entropy_sum_.penalty
+
+
+@every
+def test_a_second_fit_leaves_nothing_of_the_first(case: EstimatorCase) -> None:
+    model = case.make().fit(case.X)
+    first = set(vars(model))
+    model.stale_ = 1.0
+    model.fit(case.X)
+    assert set(vars(model)) == first
+
+
+@every
+def test_weights_that_are_normalised_are_no_counts(case: EstimatorCase) -> None:
+    model = case.make().fit(case.X)
+    share = np.full(len(case.X), 0.999 / len(case.X))
+    for criterion in (model.bic, model.icl):
+        with pytest.warns(UserWarning, match="Weights are counts"):
+            criterion(case.X, sample_weight=share)
 
 
 @every

@@ -226,8 +226,7 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
 
     def _finish(self, attributes: dict[str, Any], monitor: Monitor | None = None) -> None:
         messages = attributes.pop("messages", [])
-        for name, value in attributes.items():
-            setattr(self, name, value)
+        self._replace_fitted(attributes)
         if monitor is not None:
             monitor.close()
         for message in messages:

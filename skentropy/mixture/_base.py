@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from joblib import effective_n_jobs
@@ -19,7 +19,7 @@ from sklearn.utils import ClassifierTags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from .._base import Evaluation, LatentVariableModel, list_columns
+from .._base import Evaluation, LatentVariableModel, check_counts, list_columns
 from .._blocks import Block, Rows, Source, thread_pool
 from .._columns import ColumnSurvey, survey_columns
 from .._em import Run, best_of, run_em
@@ -67,8 +67,6 @@ class BaseMixture(LatentVariableModel):
 
     weights_: FloatArray
     _discrete_latents: ClassVar[bool] = True
-    # The penalty's term of the entropy sum times the total weight of the training data.
-    _total_penalty: float = 0.0
 
     def __init__(
         self,
@@ -232,8 +230,7 @@ class BaseMixture(LatentVariableModel):
                 return run
 
         best = best_of(run_once, n_init, n_threads, required_backend(X))
-        for name, value in attributes_of(best).items():
-            setattr(self, name, value)
+        self._replace_fitted(attributes_of(best))
         monitor.close()
         for message in failures(self, model, best):
             warnings.warn(message, ConvergenceWarning, stacklevel=4)
@@ -345,6 +342,7 @@ class BaseMixture(LatentVariableModel):
                     f"{name}{suffix} should have the shape (n_components, n_features) = "
                     f"{(self.n_components, n_features)}, but got {value.shape}."
                 )
+        check_standard(self._get_family(), standard, suffix)
         return model.parameters(safe_log(weights), model.natural(standard))
 
     def _initial_weights(self) -> FloatArray:
@@ -371,7 +369,6 @@ class BaseMixture(LatentVariableModel):
             "entropy_sum_": entropy_sum,
             "entropy_sums_": list(run.entropy_sums),
             "stationarity_gap_": entropy_sum.value - state.elbo,
-            "_total_penalty": entropy_sum.penalty * state.statistics.weight,
             "n_iter_": run.n_iter,
             "converged_": run.converged,
             **({} if model.substitutes is None else {"zero_substitutes_": model.substitutes}),
@@ -410,8 +407,9 @@ class BaseMixture(LatentVariableModel):
             log_base_measure = rows.sum(model.total_log_base_measure, pool)
         model = replace(model, mean_log_base_measure=log_base_measure / statistics.weight)
         terms = model.entropy_sum(parameters, statistics)
-        terms = replace(terms, penalty=self._total_penalty / statistics.weight)
-        return Evaluation(model.elbo(statistics), terms, statistics.weight)
+        terms = replace(terms, penalty=self._fitted_penalty)
+        classification = statistics.classification / statistics.weight
+        return Evaluation(model.elbo(statistics), terms, statistics.weight, classification)
 
     def score(
         self,
@@ -433,6 +431,37 @@ class BaseMixture(LatentVariableModel):
         float
         """
         return self._evaluate(X, sample_weight, exposure).elbo
+
+    def icl(
+        self,
+        X: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        classification: Literal["map", "posterior"] = "map",
+        **row_data: Any,
+    ) -> float:
+        r"""Integrated completed likelihood of X, in nats; the lower the better.
+
+        .. math::  \mathrm{BIC} - 2 \sum_n w_n \log q_n(\hat c_n)
+
+        with the most probable component :math:`\hat c_n` of each row, as Biernacki et al. (2000) and mclust have it (whose
+        sign is the opposite); or in the place of the sum with the posteriors' entropy, a term of the entropy sum.
+
+        Parameters
+        ----------
+        X, sample_weight, **row_data
+            As in ``entropy_sum``.
+        classification : {"map", "posterior"}, default="map"
+
+        Returns
+        -------
+        float
+        """
+        if classification not in ("map", "posterior"):
+            raise ValueError(f"classification must be 'map' or 'posterior', got {classification!r}.")
+        check_counts(sample_weight)
+        evaluation = self._evaluate(X, sample_weight, **row_data)
+        uncertainty = evaluation.classification if classification == "map" else evaluation.entropy_sum.posterior
+        return self._bic(evaluation) + 2.0 * evaluation.weight * uncertainty
 
     def score_samples(self, X: ArrayLike, exposure: ArrayLike | None = None) -> FloatArray:
         """Log-likelihood of each row, in nats, the base measure included.
@@ -524,17 +553,24 @@ class BaseMixture(LatentVariableModel):
     def _from_parameters(cls, mixture: Self, weights: ArrayLike, parameters: dict[str, ArrayLike]) -> Self:
         """Give an unfitted mixture its parameters."""
         family = mixture._get_family()
+        names = family.attribute_names
+        if set(parameters) != set(names):
+            given, wanted = ", ".join(parameters) or "none", ", ".join(names)
+            raise ValueError(f"Parameters of the {family.name} family are {wanted}; got {given}.")
         mixture.weights_ = check_mixing_weights(weights, "weights", mixture.n_components)
-        for name in family.attribute_names:
-            value = np.array(parameters[name], dtype=np.float64)
-            if value.ndim < 2 or len(value) != mixture.n_components:
+        values = {name: np.array(parameters[name], dtype=np.float64) for name in names}
+        n_features = next(iter(values.values())).shape[1:2]
+        for name, value in values.items():
+            if value.ndim < 2 or value.shape[:2] != (mixture.n_components, *n_features):
                 raise ValueError(
                     f"{name} should have the shape (n_components, n_features) with n_components = "
-                    f"{mixture.n_components}, as in weights, but got {value.shape}."
+                    f"{mixture.n_components}, as in weights, and as many columns as {names[0]}, but got {value.shape}."
                 )
+        standard = tuple(values.values())
+        check_standard(family, standard)
+        for name, value in values.items():
             setattr(mixture, name + "_", value)
-        family.from_standard(*mixture._standard_parameters())
-        mixture.n_features_in_ = value.shape[1]
+        mixture.n_features_in_ = n_features[0]
         mixture.n_parameters_ = count_parameters(family, mixture.n_components, mixture.n_features_in_)
         return mixture
 
@@ -552,6 +588,17 @@ class BaseMixture(LatentVariableModel):
 def count_parameters(family: ExponentialFamily, n_components: int, n_features: int) -> int:
     """Number of free parameters of a mixture."""
     return n_components - 1 + n_components * n_features * family.n_parameters
+
+
+def check_standard(family: ExponentialFamily, standard: tuple[FloatArray, ...], suffix: str = "") -> None:
+    """Raise ValueError for standard parameters outside their range, or with an axis that does not sum to one."""
+    eta = family.from_standard(*standard)
+    for name, given, kept in zip(family.attribute_names, standard, family.to_standard(eta), strict=True):
+        if given.ndim > 2 and not np.allclose(kept, given, rtol=0.0, atol=1e-6):
+            raise ValueError(
+                f"{name}{suffix} must sum to one over the last axis; got sums from "
+                f"{given.sum(axis=-1).min():g} to {given.sum(axis=-1).max():g}."
+            )
 
 
 def check_mixing_weights(weights: ArrayLike, name: str, n_components: int) -> FloatArray:

@@ -39,6 +39,7 @@ class MixtureStatistics:
     weight : sum of w
     log_likelihood : sum of w log p(x), the base measure left out
     posterior_entropy : sum of w H[q]
+    classification : sum of -w log max_c q(c)
     counts : sum of w q, shape (K,)
     exposures : sum of w q s m, s the exposures and m which entries are observed; (K, D), or (K, 1) where all columns agree
     sums : sum of w q m T(x), shape (S, K, D)
@@ -47,6 +48,7 @@ class MixtureStatistics:
     weight: float
     log_likelihood: float
     posterior_entropy: float
+    classification: float
     counts: FloatArray
     exposures: FloatArray
     sums: FloatArray
@@ -56,6 +58,7 @@ class MixtureStatistics:
             self.weight + other.weight,
             self.log_likelihood + other.log_likelihood,
             self.posterior_entropy + other.posterior_entropy,
+            self.classification + other.classification,
             self.counts + other.counts,
             self.exposures + other.exposures,
             self.sums + other.sums,
@@ -269,6 +272,7 @@ class MixtureModel:
             log_likelihood=total_log_normaliser + block.weighted_sum(largest),
             # log q = log_joint - log_normaliser
             posterior_entropy=total_log_normaliser - float(np.vdot(q, log_joint)),
+            classification=total_log_normaliser,  # the largest of each row's log_joint is 0
             counts=q.sum(axis=1),
             exposures=observations.column_sums(q),
             sums=np.stack([_transposed_product(q, T) for T in observations.statistics]),

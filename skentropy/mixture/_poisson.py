@@ -99,8 +99,8 @@ class PoissonMixture(BaseMixture):
     [1.256 2.663]
     >>> print(f"{1096 * mixture.score(notices, sample_weight=days):.6f}")
     -1989.945860
-    >>> print(f"{1096 * mixture.entropy_sum_score():.4f}")
-    -1989.9459
+    >>> print(f"{1096 * mixture.entropy_sum_score():.3f}")
+    -1989.946
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {

@@ -167,6 +167,7 @@ def _of_hard_clusters(
             weight=float(weight.sum()),
             log_likelihood=0.0,
             posterior_entropy=0.0,
+            classification=0.0,
             counts=q.sum(axis=1),
             exposures=exposures + prior,
             sums=sums + prior * model.pooled[:, np.newaxis],

@@ -69,7 +69,10 @@ class _Limits:
         return _Places(self._below(parameters, _NEAR) & (self._pooled > 0.0), empty)
 
     def lost(self, parameters: MixtureParameters) -> _Places:
-        return _Places(self._below(parameters, _LOST), parameters.log_weights <= LOG_ZERO)
+        weights = parameters.log_weights <= LOG_ZERO
+        if not self._family.discrete:
+            return _Places(np.zeros(self._shape, dtype=bool), weights)
+        return _Places(self._below(parameters, _LOST), weights)
 
     def _below(self, parameters: MixtureParameters, share: float) -> Array:
         with np.errstate(divide="ignore"):
@@ -94,8 +97,10 @@ class _Limits:
 
     def growing(self, before: MixtureParameters, after: MixtureParameters, faster_than: float) -> _Places:
         """What a step moves away from its limit by more than a factor, given its logarithm."""
-        growth = self._log_distance(after) - self._log_distance(before)
-        return _Places(growth > faster_than, after.log_weights - before.log_weights > faster_than)
+        weights = after.log_weights - before.log_weights > faster_than
+        if not self._family.discrete:
+            return _Places(np.zeros(self._shape, dtype=bool), weights)
+        return _Places(self._log_distance(after) - self._log_distance(before) > faster_than, weights)
 
 
 def settle_zeros(model: MixtureModel, evaluate: Callable[[MixtureParameters], State], state: State) -> tuple[State, bool]:

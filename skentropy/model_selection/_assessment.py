@@ -290,6 +290,7 @@ def _row(name: str, model: Any, X: Any, data: Metadata, seconds: float, *, corre
         n_samples=evaluation.weight,
         log_jacobian=jacobian,
         discrete=has_discrete_latents(last),
+        classification=evaluation.classification,
         fit_time=seconds,
         converged=_has_converged(last),
     )

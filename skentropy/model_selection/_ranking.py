@@ -40,6 +40,8 @@ class RankedModel:
         Already added to the log-likelihood and the value of the entropy sum.
     discrete : bool
         Whether the latent variables are discrete.
+    classification : float
+        Mean of -log q(c) at the most probable component c of each row, for this package's mixtures; else NaN.
     fit_time : float
         Seconds; zero for models that came fitted.
     converged : bool
@@ -55,6 +57,7 @@ class RankedModel:
     n_samples: float = np.nan
     log_jacobian: float = 0.0
     discrete: bool = False
+    classification: float = np.nan
     fit_time: float = 0.0
     converged: bool = False
     error: str = ""
@@ -87,8 +90,13 @@ class RankedModel:
 
     @property
     def icl(self) -> float:
-        """``bic`` less the entropy of the posteriors, which is one of the terms; NaN unless the latents are discrete."""
-        return self.bic - self.entropy_sum.posterior if self.discrete and self.entropy_sum is not None else np.nan
+        """``bic`` less the uncertainty of the classification; NaN unless the latents are discrete.
+
+        For mixtures of this package that of the most probable components, as in their ``icl``; else the posteriors' entropy.
+        """
+        if not self.discrete or self.entropy_sum is None:
+            return np.nan
+        return self.bic - (self.entropy_sum.posterior if np.isnan(self.classification) else self.classification)
 
     def criterion(self, criterion: Criterion) -> float:
         """The value of a criterion; higher is better."""

@@ -160,9 +160,9 @@ class Enumeration:
     def marginals(self, q: Array) -> FloatArray:
         """Posterior means of all latent variables, from the layer next to the data upward."""
         means = q @ self.states
-        if len(self.net.layers) == 1:
-            return np.asarray(means)
-        return np.column_stack([means, q @ (self.posterior_above @ self.top_states)])
+        if len(self.net.layers) == 2:
+            means = np.column_stack([means, q @ (self.posterior_above @ self.top_states)])
+        return np.minimum(means, 1.0)
 
 
 def expect(rows: Source, parameters: Parameters, threshold: float | None, pool: ThreadPoolExecutor | None) -> NetStatistics:

@@ -262,10 +262,7 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
                 return fitting.run(given, random_state, monitor.watch(init), pool)
 
         best = best_of(run_once, n_init, n_threads, required_backend(X))
-        for name in ("hidden_components_", "hidden_intercept_"):
-            self.__dict__.pop(name, None)
-        for name, value in attributes_of(best).items():
-            setattr(self, name, value)
+        self._replace_fitted(attributes_of(best))
         monitor.close()
         for message in self._complaints(best):
             warnings.warn(message, ConvergenceWarning, stacklevel=3)
@@ -391,7 +388,7 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
                 elbo, posterior, hidden, observable = (value / weight for value in sums)
                 prior = BeliefNetModel(0.0).prior_entropy(net)
                 terms = EntropySum(posterior, prior, observable, hidden=hidden)
-        return Evaluation(elbo, replace(terms, penalty=self.entropy_sum_.penalty), weight)
+        return Evaluation(elbo, replace(terms, penalty=self._fitted_penalty), weight)
 
     def score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """Weighted mean of ``score_samples``: the log-likelihood where states are enumerated, else the ELBO.

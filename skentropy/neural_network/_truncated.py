@@ -57,7 +57,7 @@ class StateSets:
 
     def marginals(self) -> FloatArray:
         """Posterior means of all latent variables, (n, B)."""
-        return np.einsum("nk,nkb->nb", self.posterior, self.states)
+        return np.minimum(np.einsum("nk,nkb->nb", self.posterior, self.states), 1.0)
 
     def rows(self, chosen: Array | slice) -> StateSets:
         """The sets of some rows."""

@@ -18,6 +18,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 from skentropy import ExponentialFamilyMixture, GammaMixture, PoissonMixture
+from skentropy.families import Categorical
 
 ALL = [PoissonMixture(), GammaMixture(), ExponentialFamilyMixture()]
 COUNTS = load_digits().data[:300, 18:30]
@@ -194,3 +195,53 @@ def test_an_interrupt_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch, n_j
         mixture.fit(counts())
     assert not hasattr(mixture, "weights_")
     assert threading.active_count() == before
+
+
+def test_zeros_substitutes_of_an_earlier_fit_are_forgotten() -> None:
+    X = np.random.RandomState(0).gamma(2.0, size=(60, 2))
+    X[0, 0] = 0.0
+    mixture = GammaMixture(random_state=0)
+    with pytest.warns(UserWarning, match="replaced by half"):
+        mixture.fit(X)
+    mixture.set_params(zeros="error").fit(X + 1)
+    with pytest.raises(ValueError, match="positive values"):
+        mixture.score(X)
+
+
+def test_parameters_of_another_family_are_forgotten() -> None:
+    X = np.random.RandomState(0).poisson(3.0, size=(60, 2)).astype(float)
+    mixture = ExponentialFamilyMixture("poisson", random_state=0).fit(X)
+    mixture.set_params(family="gaussian").fit(X)
+    assert not hasattr(mixture, "rates_")
+    assert hasattr(mixture, "variances_")
+
+
+@pytest.mark.parametrize(
+    ("family", "parameters", "message"),
+    [
+        ("gaussian", {"means": [[0.0, 1.0]], "variances": [[1.0]]}, "variances should have the shape"),
+        ("gaussian", {"means": [[0.0]]}, "are means, variances; got means"),
+        ("gaussian", {"means": [[0.0]], "variance": [[1.0]]}, "are means, variances; got means, variance"),
+        ("gaussian", {"means": [[0.0]], "variances": [[1.0]], "rates": [[1.0]]}, "got means, variances, rates"),
+        ("gaussian", {"means": [[0.0]], "variances": [[-1.0]]}, "variance"),
+        ("poisson", {"rates": [1.0]}, "rates should have the shape"),
+        ("poisson", {"rates": [[1.0], [2.0]]}, "rates should have the shape"),
+        (Categorical(2), {"probabilities": [[[0.5, 0.4]]]}, "probabilities must sum to one"),
+    ],
+)
+def test_from_parameters_refuses_what_is_not_right_by_name(family: Any, parameters: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ExponentialFamilyMixture.from_parameters(family, [1.0], **parameters)
+
+
+def test_probabilities_to_start_from_must_sum_to_one() -> None:
+    with pytest.raises(ValueError, match="probabilities_init must sum to one"):
+        ExponentialFamilyMixture(Categorical(2), 1, parameters_init={"probabilities": [[[0.5, 0.4]]]}).fit([[0.0], [1.0]])
+
+
+def test_what_was_made_from_parameters_has_no_stationarity_gap_of_its_own() -> None:
+    mixture = PoissonMixture.from_parameters([1.0], [[2.0]])
+    for method in (mixture.stationarity_gap, mixture.entropy_sum):
+        with pytest.raises(ValueError, match="was made from parameters, not fitted to data; pass X"):
+            method()
+    assert mixture.stationarity_gap([[1.0], [3.0]]) == pytest.approx(0.0, abs=1e-12)
