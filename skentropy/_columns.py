@@ -22,7 +22,7 @@ def has_nan(X: Matrix) -> bool:
 
 @dataclass(frozen=True)
 class ColumnSurvey:
-    """Column by column: weight of the observed entries, their mean and scatter, zeros and the smallest positive value.
+    """Column by column: weight of the observed entries, their mean and scatter, zeros and extreme values.
 
     Means and scatters are merged as in Chan, Golub and LeVeque (1983), so that large means cost no digits.
     """
@@ -31,6 +31,8 @@ class ColumnSurvey:
     mean: FloatArray
     scatter: FloatArray
     smallest_positive: FloatArray
+    smallest: FloatArray
+    largest: FloatArray
     n_zeros: Array
     n_empty_rows: int
 
@@ -45,9 +47,16 @@ class ColumnSurvey:
             self.mean + share * step,
             scatter,
             np.minimum(self.smallest_positive, other.smallest_positive),
+            np.minimum(self.smallest, other.smallest),
+            np.maximum(self.largest, other.largest),
             self.n_zeros + other.n_zeros,
             self.n_empty_rows + other.n_empty_rows,
         )
+
+    @property
+    def constant(self) -> Array:
+        """Columns of a single value, told by comparing values: a computed variance has rounding errors."""
+        return np.asarray(self.smallest == self.largest)
 
     @property
     def variance(self) -> FloatArray:
@@ -72,7 +81,9 @@ def survey_columns(block: Block) -> ColumnSurvey:
         weight=weight,
         mean=mean,
         scatter=scatter,
-        smallest_positive=np.where(X > 0, X, np.inf).min(axis=0),
+        smallest_positive=np.where(w * (X > 0) > 0, X, np.inf).min(axis=0, initial=np.inf),
+        smallest=np.where(w > 0, X, np.inf).min(axis=0, initial=np.inf),
+        largest=np.where(w > 0, X, -np.inf).max(axis=0, initial=-np.inf),
         n_zeros=(X == 0).sum(axis=0),
         n_empty_rows=int(missing.all(axis=1).sum()),
     )
@@ -94,14 +105,21 @@ def _survey_sparse(block: Block) -> ColumnSurvey:
     weight = row_weight.sum() - column_sums(np.where(missing, row_weight[rows], 0.0))
     mean = np.divide(column_sums(w * filled), weight, out=np.zeros_like(weight), where=weight > 0)
     unstored = weight - column_sums(w)
-    smallest = np.full(n_features, np.inf)
-    positive = filled > 0
-    np.minimum.at(smallest, X.indices[positive], filled[positive])
+    counted = w > 0
+    # A column has unstored zeros unless all of its rows that weigh something are stored.
+    has_zeros = np.bincount(X.indices[row_weight[rows] > 0], minlength=n_features) < np.count_nonzero(row_weight)
+    positive, smallest = np.full(n_features, np.inf), np.where(has_zeros, 0.0, np.inf)
+    largest = np.where(has_zeros, 0.0, -np.inf)
+    np.minimum.at(positive, X.indices[counted & (filled > 0)], filled[counted & (filled > 0)])
+    np.minimum.at(smallest, X.indices[counted], filled[counted])
+    np.maximum.at(largest, X.indices[counted], filled[counted])
     return ColumnSurvey(
         weight=weight,
         mean=mean,
         scatter=column_sums(w * (filled - mean[X.indices]) ** 2) + unstored * mean**2,
-        smallest_positive=smallest,
+        smallest_positive=positive,
+        smallest=smallest,
+        largest=largest,
         n_zeros=np.zeros(n_features, dtype=int),
         n_empty_rows=0,
     )

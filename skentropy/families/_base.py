@@ -87,6 +87,14 @@ class ExponentialFamily(ABC):
         """Number of free parameters of one feature."""
         return self.n_statistics
 
+    def for_columns(self, largest: Array) -> ExponentialFamily:
+        """The family for data with these largest values of the columns; itself, unless it is to learn from them."""
+        return self
+
+    def count_parameters(self, occurs: Array) -> int:
+        """Number of free parameters of several features; ``occurs``, (S, D), says whose statistics are ever positive."""
+        return occurs.shape[1] * self.n_parameters
+
     @property
     def attribute_names(self) -> tuple[str, ...]:
         """Plurals of ``parameter_names``, under which mixtures keep their fitted values: rate -> rates."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from numbers import Integral
+from typing import Literal
 
 import numpy as np
 from scipy import special
@@ -27,8 +29,11 @@ class Categorical(RootCoordinates):
 
     Parameters
     ----------
-    n_categories : int, default=2
-        The number of categories K, at least 2.
+    n_categories : int, sequence of int or "auto", default=2
+        The number of categories K, at least 1: the same for all columns, or one for each; "auto" takes it from the data of
+        a fit, as the largest code of each column plus one. Where columns differ, the arrays have room for the largest, and
+        probabilities of categories that a column does not have are zero. No probability is a parameter whose category does
+        not occur in the data.
 
     Examples
     --------
@@ -47,22 +52,47 @@ class Categorical(RootCoordinates):
     lower_limit = 0.0
     discrete = True
 
-    def __init__(self, n_categories: int = 2) -> None:
-        if not is_number(n_categories, Integral, low=2):
-            raise ValueError(f"n_categories must be an integer of at least 2; got {n_categories!r}.")
+    def __init__(self, n_categories: int | Sequence[int] | Literal["auto"] = 2) -> None:
+        if isinstance(n_categories, (Sequence, np.ndarray)) and not isinstance(n_categories, str):
+            n_categories = tuple(n_categories)
+            valid = len(n_categories) > 0 and all(is_number(number, Integral, low=1) for number in n_categories)
+        else:
+            valid = n_categories == "auto" or is_number(n_categories, Integral, low=2)
+        if not valid:
+            raise ValueError(
+                "n_categories must be an integer of at least 2, a sequence with a positive integer for each column, or "
+                f"'auto'; got {n_categories!r}."
+            )
         self.n_categories = n_categories
 
     @property
     def support(self) -> str:  # type: ignore[override]
-        return f"codes from 0 to {self.n_categories - 1} (n_categories={self.n_categories})"
+        if self.n_categories == "auto":
+            return "codes 0, 1, 2, ..."
+        if isinstance(self.n_categories, tuple):
+            return f"codes from 0 to one less than the column's number of categories (n_categories={self.n_categories})"
+        return f"codes from 0 to {self.n_statistics - 1} (n_categories={self.n_categories})"
 
     @property
     def n_statistics(self) -> int:
-        return int(self.n_categories)
+        """The largest number of categories; 2 as long as the data are to say."""
+        if self.n_categories == "auto":
+            return 2
+        return int(np.max(self.n_categories))
 
     @property
     def n_parameters(self) -> int:
         return self.n_statistics - 1
+
+    def for_columns(self, largest: Array) -> Categorical:
+        if self.n_categories == "auto":
+            return Categorical(tuple(max(int(code), 0) + 1 for code in largest))
+        if isinstance(self.n_categories, tuple) and len(self.n_categories) != len(largest):
+            raise ValueError(f"n_categories has {len(self.n_categories)} entries, but X has {len(largest)} columns.")
+        return self
+
+    def count_parameters(self, occurs: Array) -> int:
+        return int(np.maximum(occurs.sum(axis=0) - 1, 0).sum())
 
     def sufficient_statistics(self, X: Matrix) -> tuple[Matrix, ...]:
         X = np.asarray(X)
@@ -92,9 +122,9 @@ class Categorical(RootCoordinates):
         """Natural parameters of probabilities with the categories on the last axis; they need not sum to one."""
         (probability,) = parameters
         probability = check_parameter(probability, "probability", low=0.0)
-        if probability.shape[-1:] != (self.n_categories,):
+        if self.n_categories != "auto" and probability.shape[-1:] != (self.n_statistics,):
             raise ValueError(
-                f"The last axis of probability must hold {self.n_categories} categories; got shape {probability.shape}."
+                f"The last axis of probability must hold {self.n_statistics} categories; got shape {probability.shape}."
             )
         if not (probability > 0.0).any(axis=-1).all():
             raise ValueError("At least one probability of each distribution must be positive.")
@@ -103,7 +133,7 @@ class Categorical(RootCoordinates):
     def moments(self, eta: Array) -> tuple[Array, Array]:
         """Mean and variance of the codes."""
         (probability,) = self.to_standard(eta)
-        codes = np.arange(self.n_statistics)
+        codes = np.arange(len(eta))
         mean = probability @ codes
         return mean, (probability * (codes - mean[..., np.newaxis]) ** 2).sum(axis=-1)
 
@@ -114,7 +144,8 @@ class Categorical(RootCoordinates):
         return (uniform >= cumulative / cumulative[..., -1:]).sum(axis=-1)
 
     def in_support(self, X: Array, exposure: Array | float = 1.0) -> Array:
-        return (X >= 0) & (self.n_categories > X) & (np.floor(X) == X)
+        n_categories = np.inf if self.n_categories == "auto" else np.asarray(self.n_categories)
+        return (X >= 0) & (n_categories > X) & (np.floor(X) == X)
 
     def at_zero(self, eta: Array) -> Array:
         return (self.to_standard(eta)[0] == 0.0).any(axis=-1)

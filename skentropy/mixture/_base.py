@@ -42,6 +42,8 @@ _SAMPLE_ROWS = (1024, 8192)
 # The rates or precisions of smaller values would overflow.
 _SMALLEST_MEAN = 1e-305
 _SMALLEST_VARIANCE = 1e-280
+# Probabilities of categories that do not occur are less than this.
+_NEVER = 1e-300
 # Larger doubles are even: counts of this size can no longer be told apart.
 _LARGEST_COUNT = 2.0**53
 
@@ -102,6 +104,10 @@ class BaseMixture(LatentVariableModel):
     @abstractmethod
     def _get_family(self) -> ExponentialFamily:
         """The family of the observable distribution."""
+
+    def _fitted_family(self) -> ExponentialFamily:
+        """The family with what it has learnt from the data."""
+        return self._get_family()
 
     @abstractmethod
     def _get_parameters_init(self) -> dict[str, ArrayLike | None]:
@@ -259,8 +265,9 @@ class BaseMixture(LatentVariableModel):
         """Bytes that an E-step touches for one row."""
         return 8 * (self._get_family().n_statistics * n_features + 3 * self.n_components)
 
-    def _check_support(self, rows: Source, *, zeros_allowed: bool, pool: ThreadPoolExecutor | None = None) -> None:
-        family = self._get_family()
+    def _check_support(
+        self, rows: Source, family: ExponentialFamily, *, zeros_allowed: bool, pool: ThreadPoolExecutor | None = None
+    ) -> None:
         count = partial(count_outside_support, family=family, zeros_allowed=zeros_allowed)
         n_outside, n_too_low = rows.sum(count, pool)
         if n_outside.any():
@@ -272,11 +279,11 @@ class BaseMixture(LatentVariableModel):
 
     def _prepare(self, rows: Source, salt: int, pool: ThreadPoolExecutor | None) -> tuple[MixtureModel, Block, bool]:
         """The model for these data, a sample of distinct rows to choose seeds from, and whether it holds them all."""
-        family = self._get_family()
         columns = rows.sum(survey_columns, pool)
         self._check_columns(columns)
         substitutes = self._choose_substitutes(columns)
-        self._check_support(rows, zeros_allowed=substitutes is not None, pool=pool)
+        family = self._get_family().for_columns(columns.largest)
+        self._check_support(rows, family, zeros_allowed=substitutes is not None, pool=pool)
         model = MixtureModel(
             family,
             units=Units.of_moments(family, columns.mean, columns.variance, keep_zero=rows.is_sparse),
@@ -342,7 +349,7 @@ class BaseMixture(LatentVariableModel):
                     f"{name}{suffix} should have the shape (n_components, n_features) = "
                     f"{(self.n_components, n_features)}, but got {value.shape}."
                 )
-        check_standard(self._get_family(), standard, suffix)
+        check_standard(model.family, standard, suffix)
         return model.parameters(safe_log(weights), model.natural(standard))
 
     def _initial_weights(self) -> FloatArray:
@@ -363,7 +370,7 @@ class BaseMixture(LatentVariableModel):
         return {
             "weights_": safe_exp(state.parameters.log_weights).astype(dtype),
             **dict(zip(names, standard, strict=True)),
-            "n_parameters_": count_parameters(model.family, *state.parameters.log_partition.shape),
+            "n_parameters_": count_parameters(model.family, model.pooled > 0.0, len(state.parameters.log_weights)),
             "lower_bound_": state.elbo,
             "lower_bounds_": list(run.lower_bounds),
             "entropy_sum_": entropy_sum,
@@ -377,12 +384,12 @@ class BaseMixture(LatentVariableModel):
     # The fitted mixture.
 
     def _standard_parameters(self) -> tuple[FloatArray, ...]:
-        names = self._get_family().attribute_names
+        names = self._fitted_family().attribute_names
         return tuple(np.asarray(getattr(self, name + "_"), dtype=np.float64) for name in names)
 
     def _fitted_model(self, rows: Source) -> tuple[MixtureModel, MixtureParameters]:
         """The model that the fitted attributes describe, in units that they alone decide."""
-        family, standard = self._get_family(), self._standard_parameters()
+        family, standard = self._fitted_family(), self._standard_parameters()
         weights = np.asarray(self.weights_, dtype=np.float64)
         units = Units.of_mixture(family, weights, standard, keep_zero=rows.is_sparse)
         model = MixtureModel(family, units=units, substitutes=self._fitted_substitutes())
@@ -392,7 +399,7 @@ class BaseMixture(LatentVariableModel):
         """Validated data for a fitted mixture."""
         check_is_fitted(self, "weights_")
         rows = self._rows(X, sample_weight, exposure)
-        self._check_support(rows, zeros_allowed=self._fitted_substitutes() is not None)
+        self._check_support(rows, self._fitted_family(), zeros_allowed=self._fitted_substitutes() is not None)
         return rows
 
     def _evaluate(
@@ -543,7 +550,7 @@ class BaseMixture(LatentVariableModel):
         if n_samples < 1:
             raise ValueError(f"n_samples must be at least 1, got {n_samples}.")
         random_state = check_random_state(random_state)
-        family = self._get_family()
+        family = self._fitted_family()
         weights = np.asarray(self.weights_, dtype=np.float64)
         labels = random_state.choice(len(weights), size=n_samples, p=weights / weights.sum())
         eta = family.from_standard(*self._standard_parameters())
@@ -571,7 +578,8 @@ class BaseMixture(LatentVariableModel):
         for name, value in values.items():
             setattr(mixture, name + "_", value)
         mixture.n_features_in_ = n_features[0]
-        mixture.n_parameters_ = count_parameters(family, mixture.n_components, mixture.n_features_in_)
+        occurs = family.mean(family.from_standard(*standard)) > _NEVER
+        mixture.n_parameters_ = count_parameters(family, np.asarray(occurs.any(axis=1)), mixture.n_components)
         return mixture
 
     def __sklearn_tags__(self) -> Any:
@@ -585,9 +593,9 @@ class BaseMixture(LatentVariableModel):
         return tags
 
 
-def count_parameters(family: ExponentialFamily, n_components: int, n_features: int) -> int:
-    """Number of free parameters of a mixture."""
-    return n_components - 1 + n_components * n_features * family.n_parameters
+def count_parameters(family: ExponentialFamily, occurs: Array, n_components: int) -> int:
+    """Number of free parameters of a mixture; ``occurs`` as the family's method of this name takes it."""
+    return n_components - 1 + n_components * family.count_parameters(occurs)
 
 
 def check_standard(family: ExponentialFamily, standard: tuple[FloatArray, ...], suffix: str = "") -> None:

@@ -8,9 +8,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.utils._param_validation import StrOptions
 
+from .._em import Run
 from .._typing import ArrayLike
 from ..families import FAMILIES, ExponentialFamily, get_family
 from ._base import BaseMixture
+from ._model import MixtureModel
 
 
 class ExponentialFamilyMixture(BaseMixture):
@@ -65,6 +67,8 @@ class ExponentialFamilyMixture(BaseMixture):
     ----------
     weights_ : ndarray of shape (n_components,)
         Mixing weights.
+    family_ : ExponentialFamily
+        The family, with what it took from the data, such as the numbers of categories.
     <parameters>_ : ndarray of shape (n_components, n_features)
         The family's standard parameters in the plural: ``rates_`` (Poisson), ``shapes_`` and ``rates_`` (gamma),
         ``means_`` and ``variances_`` (Gaussian), ``probabilities_`` (Bernoulli; one more axis for categories), ...
@@ -153,6 +157,13 @@ class ExponentialFamilyMixture(BaseMixture):
 
     def _get_family(self) -> ExponentialFamily:
         return get_family(self.family)
+
+    def _fitted_family(self) -> ExponentialFamily:
+        family: ExponentialFamily = getattr(self, "family_", None) or self._get_family()
+        return family
+
+    def _fitted_attributes(self, model: MixtureModel, dtype: np.dtype[Any], run: Run) -> dict[str, Any]:
+        return {**super()._fitted_attributes(model, dtype, run), "family_": model.family}
 
     def _get_parameters_init(self) -> dict[str, ArrayLike | None]:
         names = self._get_family().attribute_names

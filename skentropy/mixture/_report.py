@@ -53,8 +53,10 @@ def failures(estimator: Any, model: MixtureModel, run: Run) -> Iterator[str]:
             f"{name}: {_places(estimator, at_bound)} collapsed onto (nearly) a single value; its parameters are held at a "
             "bound, where the entropy sum is not the ELBO. Use fewer components, or prior_counts > 0."
         )
-    # A column that is zero throughout leaves no other choice.
-    at_zero = model.family.at_zero(parameters.eta) & ~model.family.at_zero(model.family.natural(model.pooled))
+    # A column that is zero throughout, or a category that does not occur, leaves no other choice.
+    possible = model.pooled > 0.0
+    at_zero = model.family.at_zero(np.where(np.expand_dims(possible, -2), parameters.eta, 0.0))
+    at_zero &= ~model.family.at_zero(np.where(possible, model.family.natural(model.pooled), 0.0))
     if at_zero.any():
         yield (
             f"{name}: {_places(estimator, at_zero)} at the limit where some values have probability zero "

@@ -245,3 +245,56 @@ def test_what_was_made_from_parameters_has_no_stationarity_gap_of_its_own() -> N
         with pytest.raises(ValueError, match="was made from parameters, not fitted to data; pass X"):
             method()
     assert mixture.stationarity_gap([[1.0], [3.0]]) == pytest.approx(0.0, abs=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+class TestCategories:
+    """Columns with different numbers of categories: no parameter of a category that does not occur."""
+
+    X = np.random.RandomState(0).randint([2, 5, 3], size=(240, 3)).astype(float)
+
+    @pytest.mark.parametrize("n_categories", [5, (2, 5, 3), "auto"])
+    def test_only_probabilities_of_categories_that_occur_are_parameters(self, n_categories: Any) -> None:
+        mixture = ExponentialFamilyMixture(Categorical(n_categories), 2, random_state=0).fit(self.X)
+        assert mixture.n_parameters_ == 1 + 2 * (1 + 4 + 2)
+        bic = -2 * len(self.X) * mixture.score(self.X) + mixture.n_parameters_ * np.log(len(self.X))
+        assert mixture.bic(self.X) == pytest.approx(bic, rel=1e-12)
+        assert mixture.probabilities_.shape == (2, 3, 5)
+        assert (mixture.probabilities_[:, 0, 2:] == 0.0).all()
+        drawn, _ = mixture.sample(2000, random_state=0)
+        np.testing.assert_array_equal(drawn.max(axis=0), [1, 4, 2])
+        again = ExponentialFamilyMixture.from_parameters(
+            mixture.family_, mixture.weights_, probabilities=mixture.probabilities_
+        )
+        assert again.n_parameters_ == mixture.n_parameters_
+        np.testing.assert_allclose(again.score(self.X), mixture.score(self.X), rtol=1e-12)
+
+    def test_the_likelihood_is_the_same_however_the_numbers_are_given(self) -> None:
+        fits = [ExponentialFamilyMixture(Categorical(n), 2, random_state=0).fit(self.X) for n in (5, (2, 5, 3), "auto")]
+        np.testing.assert_allclose([fit.lower_bound_ for fit in fits], fits[0].lower_bound_, rtol=1e-12)
+        assert [fit.family_ for fit in fits] == [Categorical(5), Categorical((2, 5, 3)), Categorical((2, 5, 3))]
+
+    def test_priors_put_nothing_on_categories_that_do_not_occur(self) -> None:
+        mixture = ExponentialFamilyMixture(Categorical(5), 2, prior_counts=2.0, random_state=0).fit(self.X)
+        assert mixture.n_parameters_ == 1 + 2 * (1 + 4 + 2)
+        assert (mixture.probabilities_[:, 0, 2:] == 0.0).all()
+
+    def test_a_code_that_a_column_does_not_have_is_refused_by_name(self) -> None:
+        mixture = ExponentialFamilyMixture(Categorical("auto"), 2, random_state=0).fit(self.X)
+        with pytest.raises(ValueError, match=r"holds 1 other values, in column 0"):
+            mixture.predict([[2.0, 0.0, 0.0]])
+        with pytest.raises(ValueError, match="n_categories has 2 entries, but X has 3 columns"):
+            ExponentialFamilyMixture(Categorical((2, 5)), 2).fit(self.X)
+        with pytest.raises(ValueError, match="in column 2"):
+            ExponentialFamilyMixture(Categorical((2, 5, 2)), 2).fit(self.X)
+        with pytest.raises(ValueError, match="other values"):
+            ExponentialFamilyMixture(Categorical("auto"), 2).fit(self.X - 0.5)
+        for wrong in ("many", (2, 0), 1, ()):
+            with pytest.raises(ValueError, match="n_categories must be"):
+                Categorical(wrong)
+
+    def test_zeros_are_reported_beside_columns_with_fewer_categories(self) -> None:
+        z = np.random.RandomState(0).randint(2, size=300)
+        X = np.column_stack([z, z + np.arange(300) % 2, np.arange(300) % 2, z]).astype(float)
+        with pytest.warns(UserWarning, match="in column 1"):
+            ExponentialFamilyMixture(Categorical((2, 3, 2, 2)), 2, random_state=0).fit(X)
