@@ -7,7 +7,7 @@ from .decomposition import PPCA, FactorAnalysis
 from .entropy import EntropySum, entropy_sum
 from .mixture import ExponentialFamilyMixture, GammaMixture, GaussianMixture, PoissonMixture
 from .model_selection import EntropySumSearch, ModelRanking, entropy_sum_scorer, rank_models
-from .neural_network import SigmoidBeliefNet
+from .neural_network import GaussianVAE, SigmoidBeliefNet
 
 __version__ = "0.1.0"
 
@@ -20,6 +20,7 @@ __all__ = [
     "FactorAnalysis",
     "GammaMixture",
     "GaussianMixture",
+    "GaussianVAE",
     "ModelRanking",
     "PoissonMixture",
     "RowBlocks",

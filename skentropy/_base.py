@@ -62,6 +62,9 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
         """The penalty per sample of the training data, on whichever data the entropy sum is asked for."""
         return self.entropy_sum_.penalty if hasattr(self, "entropy_sum_") else 0.0
 
+    def _check_criteria(self) -> None:
+        """Refuse information criteria where the free parameters cannot be counted."""
+
     def score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """Weighted mean log-likelihood of X, nats per sample, the base measure included.
 
@@ -162,6 +165,7 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
         -------
         float
         """
+        self._check_criteria()
         check_counts(sample_weight)
         evaluation = self._evaluate(X, sample_weight, **row_data)
         return self._bic(evaluation)
@@ -178,6 +182,7 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
         -------
         float
         """
+        self._check_criteria()
         evaluation = self._evaluate(X, sample_weight, **row_data)
         return -2.0 * evaluation.weight * evaluation.elbo + 2.0 * self.n_parameters_
 
@@ -196,6 +201,7 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
         -------
         float
         """
+        self._check_criteria()
         check_counts(sample_weight)
         evaluation = self._evaluate(X, sample_weight, **row_data)
         return self._bic(evaluation) + 2.0 * evaluation.weight * evaluation.entropy_sum.posterior

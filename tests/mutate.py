@@ -60,7 +60,10 @@ TARGETS = {
     },
     **{
         f"skentropy/neural_network/_{name}.py": NETS
-        for name in ["layers", "exact", "model", "logistic", "truncated", "polish"]
+        for name in [
+            *("layers", "exact", "model", "logistic", "truncated", "polish"),
+            *("perceptron", "autoencoder", "vae_training", "vae_start"),
+        ]
     },
     "skentropy/_sklearn_models.py": SELECTION,
     "skentropy/model_selection/_ranking.py": SELECTION,

@@ -57,7 +57,7 @@ def assert_same(model: Any, reference: Any, X: Any) -> None:
 
 def plainly(case: EstimatorCase) -> Any:
     """Without acceleration, which amplifies rounding errors, and not for so long that they decide when to stop."""
-    return case.make(accelerate=False, tol=1e-5)
+    return case.make(accelerate=False, tol=1e-5) if case.by_em else case.make()
 
 
 @every
@@ -71,7 +71,8 @@ def test_streams(case: EstimatorCase, gaps: bool) -> None:
     for name in ("score_samples", case.output):
         np.testing.assert_allclose(getattr(plain, name)(blocks_of(X)), getattr(plain, name)(X), rtol=1e-12, atol=1e-14)
     np.testing.assert_allclose(weighted.score(blocks_of(X, weight)), weighted.score(X, sample_weight=weight), rtol=1e-12)
-    np.testing.assert_allclose(plain.bic(blocks_of(X)), plain.bic(X), rtol=1e-12)
+    if case.by_em:
+        np.testing.assert_allclose(plain.bic(blocks_of(X)), plain.bic(X), rtol=1e-12)
     np.testing.assert_allclose(plain.entropy_sum(blocks_of(X)).value, plain.entropy_sum(X).value, rtol=1e-12)
 
 

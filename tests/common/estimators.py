@@ -14,6 +14,7 @@ from skentropy import (
     ExponentialFamilyMixture,
     FactorAnalysis,
     GammaMixture,
+    GaussianVAE,
     PoissonMixture,
     SigmoidBeliefNet,
 )
@@ -37,12 +38,15 @@ class EstimatorCase:
         The method whose result stands for what the model says of rows, besides ``score_samples``.
     sparse : bool
         Whether CSR matrices are taken.
+    by_em : bool
+        Whether it is fitted by steps of EM, by several runs and to a tolerance, and its parameters count.
     """
 
     make: Callable[..., Any]
     X: Any
     output: str
     sparse: bool = True
+    by_em: bool = True
 
     @property
     def gaps(self) -> Any:
@@ -72,5 +76,21 @@ ESTIMATORS = {
     "SigmoidBeliefNet": EstimatorCase(
         _maker(SigmoidBeliefNet, n_components=3, binarize=None, alpha=0.1, tol=1e-7), ANSWERS, "transform"
     ),
+    "GaussianVAE": EstimatorCase(
+        _maker(GaussianVAE, n_components=2, hidden_layer_sizes=(16,), max_iter=15),
+        WINE,
+        "transform",
+        sparse=False,
+        by_em=False,
+    ),
 }
-DEFAULTS = [PoissonMixture(), GammaMixture(), ExponentialFamilyMixture(), PPCA(), FactorAnalysis(), SigmoidBeliefNet()]
+BY_EM = {name: case for name, case in ESTIMATORS.items() if case.by_em}
+DEFAULTS = [
+    PoissonMixture(),
+    GammaMixture(),
+    ExponentialFamilyMixture(),
+    PPCA(),
+    FactorAnalysis(),
+    SigmoidBeliefNet(),
+    GaussianVAE(),
+]

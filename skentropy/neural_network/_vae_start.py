@@ -1,0 +1,41 @@
+"""Where an autoencoder starts: at the maximum of the linear model, with nets that add nothing yet."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from .._typing import FloatArray
+from ..decomposition import PPCA, FactorAnalysis
+from ..decomposition._gaussian import LinearGaussian
+from ._vae_training import NOISE_FLOOR, Nets
+
+
+def fit_linear(X: FloatArray, weight: FloatArray, n_components: int, *, tied: bool) -> LinearGaussian:
+    """Maximum-likelihood PPCA, or factor analysis, of rows, its latents independent under the posterior of complete rows."""
+    model = PPCA(n_components) if tied else FactorAnalysis(n_components, random_state=0)
+    # Few distinct rows are still data: each may stand for several.
+    copies = -(-max(n_components, 2) // len(X))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(np.tile(X, (copies, 1)), sample_weight=np.tile(weight / copies, copies))
+    return model._parameters(orthogonal=True).canonical()
+
+
+def start_linear(nets: Nets, linear: LinearGaussian) -> FloatArray:
+    """Set the linear paths in place to a linear model and its posterior; returns the noise variances.
+
+    The posterior is N((W' psi^-1 (x - m)) / l, 1 / l) with l = diag(W' psi^-1 W + I): W(28), where W is in the principal
+    axes of psi^-1/2 W.
+    """
+    h, noise = nets.n_latents, np.maximum(linear.noise, NOISE_FLOOR)
+    scaled = linear.loadings / noise[:, np.newaxis]
+    precision = 1.0 + (linear.loadings * scaled).sum(axis=0)
+    nets.decoder.linear[:] = linear.loadings.T
+    nets.decoder.intercepts[-1][:] = linear.mean
+    nets.encoder.linear[:] = scaled / precision
+    nets.encoder.intercepts[-1][:h] = -linear.mean @ nets.encoder.linear
+    nets.encoder.intercepts[-1][h:] = -np.log(precision)
+    return noise

@@ -1,0 +1,260 @@
+"""Training of Gaussian autoencoders: one draw a row, gradients by hand, Adam, noise variances in closed form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .._typing import FloatArray
+from ._autoencoder import LOG_VARIANCES, Autoencoder, Observations, Sums
+from ._perceptron import Perceptron
+
+# Adam (Kingma and Ba 2015): how long it remembers gradients and their squares.
+_MOMENTUM, _SQUARES, _EPSILON = 0.9, 0.999, 1e-8
+# Share of all steps over which the learning rate rises; after that it falls as a cosine does.
+_WARM_UP = 0.02
+# The noise variances follow the batches at least this fast, and are never less than this, in units of the data's scale.
+_FORGETTING = 0.9
+NOISE_FLOOR = 1e-10
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows in the precision of the nets: what the likelihood and what the encoder sees of them, and their weights.
+
+    The weights are relative: those of a batch add up to 1 on average over the batches of an epoch.
+    """
+
+    x: FloatArray
+    observed: FloatArray | None
+    filled: FloatArray
+    weight: FloatArray
+
+    @classmethod
+    def of(cls, observations: Observations, weight: FloatArray, dtype: Any) -> Batch:
+        """All rows as one batch."""
+        x = observations.x.astype(dtype)
+        if observations.observed is None:
+            return cls(x, None, x, weight.astype(dtype))
+        return cls(x, observations.observed.astype(dtype), observations.filled.astype(dtype), weight.astype(dtype))
+
+    def take(self, index: Any) -> Batch:
+        """Some of the rows."""
+        x, weight = self.x[index], self.weight[index]
+        if self.observed is None:
+            return Batch(x, None, x, weight)
+        return Batch(x, self.observed[index], self.filled[index], weight)
+
+    def split(self, size: int, rng: np.random.Generator | None) -> Iterator[Batch]:
+        """Batches of about equal size, of shuffled rows if there is a generator."""
+        n = len(self.x)
+        order = np.arange(n) if rng is None else rng.permutation(n)
+        for index in np.array_split(order, -(-n // size)):
+            yield self.take(index)
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What training maximises: mean ELBO, its divergence times beta, less decay / 2 |V|^2 for the nets' weights V.
+
+    Intercepts and linear paths do not decay, so that a strong decay leaves the linear model.
+
+    Attributes
+    ----------
+    beta : float
+    decay : float
+        Per unit of weight of the data.
+    tied : bool
+        Whether all features have one noise variance.
+    ridge : float
+        Added to the noise variances.
+    """
+
+    beta: float
+    decay: float
+    tied: bool
+    ridge: float
+
+    def gradient(self, nets: Nets, noise: FloatArray, batch: Batch, draws: FloatArray, gradient: Nets) -> Sums:
+        """Set the gradient for one draw from each posterior, and return the sums of the rows."""
+        encoder, decoder, h = nets.encoder, nets.decoder, nets.n_latents
+        outputs, encoded = encoder.trace(batch.filled)
+        m, log_variance = outputs[:, :h], np.clip(outputs[:, h:], *LOG_VARIANCES)
+        tau = np.exp(0.5 * log_variance)
+        z = m + tau * draws
+        y, decoded = decoder.trace(z)
+        y -= batch.x
+        if batch.observed is not None:
+            y *= batch.observed
+        mask = np.ones_like(y) if batch.observed is None else batch.observed
+        second = m * m + tau * tau
+        sums = Sums(
+            float(batch.weight.sum()),
+            *(batch.weight @ values for values in (mask, y * y, m, second, log_variance)),
+        )
+        share = batch.weight[:, np.newaxis]
+        y *= share
+        y /= -noise.astype(y.dtype)
+        through = decoder.input_derivative(decoder.backward(decoded, y, gradient.decoder), y)
+        divergence = y.dtype.type(self.beta) * share
+        derivative = np.empty_like(outputs)
+        derivative[:, :h] = through - divergence * m
+        derivative[:, h:] = 0.5 * (through * draws * tau - divergence * (tau * tau - 1))
+        clipped = (outputs[:, h:] < LOG_VARIANCES[0]) | (outputs[:, h:] > LOG_VARIANCES[1])
+        derivative[:, h:][clipped] = 0
+        encoder.backward(encoded, derivative, gradient.encoder)
+        if self.decay:
+            gradient.vector[:] -= nets.decaying * (y.dtype.type(self.decay) * nets.vector)
+        return sums
+
+
+@dataclass(frozen=True)
+class Nets:
+    """Encoder and decoder, whose parameters are views of one vector."""
+
+    vector: FloatArray
+    encoder: Perceptron
+    decoder: Perceptron
+    decaying: FloatArray
+
+    @classmethod
+    def of_sizes(
+        cls, encoder_sizes: Sequence[int], decoder_sizes: Sequence[int], activation: str, dtype: Any = np.float64
+    ) -> Nets:
+        """Nets of zeros."""
+        linear = (decoder_sizes[0], decoder_sizes[-1])
+        shapes = [Perceptron.shapes(sizes, n) for sizes, n in zip((encoder_sizes, decoder_sizes), linear, strict=True)]
+        n_encoder, n_decoder = (sum(int(np.prod(shape)) for shape in of_net) for of_net in shapes)
+        decaying = [
+            np.full(int(np.prod(shape)), float(len(shape) == 2 and place < len(of_net) - 1))
+            for of_net in shapes
+            for place, shape in enumerate(of_net)
+        ]
+        vector = np.zeros(n_encoder + n_decoder, dtype)
+        return cls(
+            vector,
+            Perceptron.of_vector(vector[:n_encoder], encoder_sizes, linear[0], activation),
+            Perceptron.of_vector(vector[n_encoder:], decoder_sizes, linear[1], activation),
+            np.concatenate(decaying).astype(dtype),
+        )
+
+    @property
+    def n_latents(self) -> int:
+        return len(self.decoder.coefs[0])
+
+    def zeros(self) -> Nets:
+        """Nets of the same sizes, all zero."""
+        return Nets.of_sizes(self.encoder.sizes, self.decoder.sizes, self.encoder.activation, self.vector.dtype)
+
+    def astype(self, dtype: Any) -> Nets:
+        """A copy in another precision."""
+        new = Nets.of_sizes(self.encoder.sizes, self.decoder.sizes, self.encoder.activation, dtype)
+        new.vector[:] = self.vector
+        return new
+
+
+class Adam:
+    """Ascent by Adam over a given number of steps, the learning rate rising first and then falling to zero."""
+
+    def __init__(self, vector: FloatArray, learning_rate: float, n_steps: int) -> None:
+        self._vector, self._rate, self._n_steps = vector, learning_rate, n_steps
+        self._mean, self._square = np.zeros_like(vector), np.zeros_like(vector)
+        self._step = 0
+
+    def step(self, gradient: FloatArray) -> None:
+        """Move the vector along a gradient, which is overwritten; one that is not finite is passed over."""
+        if not np.isfinite(gradient @ gradient):
+            return
+        self._step += 1
+        t, whole = self._step, self._n_steps
+        rate = self._rate * 0.5 * (1.0 + np.cos(np.pi * min(t / whole, 1.0))) * min(1.0, t / (_WARM_UP * whole + 1.0))
+        self._mean *= _MOMENTUM
+        self._mean += (1.0 - _MOMENTUM) * gradient
+        gradient *= gradient
+        self._square *= _SQUARES
+        self._square += (1.0 - _SQUARES) * gradient
+        root = np.sqrt(self._square / (1.0 - _SQUARES**t))
+        root += _EPSILON
+        self._vector += (rate / (1.0 - _MOMENTUM**t)) * self._mean / root
+
+
+@dataclass
+class Training:
+    """Where training is: nets, and running noise variances (d,)."""
+
+    nets: Nets
+    noise: FloatArray
+
+    @property
+    def model(self) -> Autoencoder:
+        """The model as it is now."""
+        return Autoencoder.trained(self.nets.encoder, self.nets.decoder, self.noise)
+
+
+def train(
+    training: Training,
+    objective: Objective,
+    batches: Callable[[], Iterable[Batch]],
+    *,
+    n_batches: int,
+    n_epochs: int,
+    learning_rate: float,
+    rng: np.random.Generator,
+    on_epoch: Callable[[Sums], bool],
+) -> bool:
+    """Train in place; returns whether all epochs were run.
+
+    Parameters
+    ----------
+    training : Training
+    objective : Objective
+    batches : callable
+        Returns the batches of an epoch.
+    n_batches : int
+        Their number.
+    n_epochs : int
+    learning_rate : float
+    rng : Generator
+        For the draws from the posteriors.
+    on_epoch : callable
+        Called after each epoch with the sums of its rows, each as its batch saw it; true ends training.
+    """
+    nets, gradient = training.nets, training.nets.zeros()
+    adam = Adam(nets.vector, learning_rate, n_epochs * n_batches)
+    keep = max(1.0 - 1.0 / n_batches, _FORGETTING)
+    squares = observed = None
+    for _ in range(n_epochs):
+        epoch: Sums | None = None
+        for batch in batches():
+            draws = rng.standard_normal((len(batch.x), nets.n_latents), dtype=np.float32).astype(
+                nets.vector.dtype, copy=False
+            )
+            sums = objective.gradient(nets, training.noise, batch, draws, gradient)
+            adam.step(gradient.vector)
+            if sums.is_finite:
+                if squares is None or observed is None:
+                    squares, observed = sums.squares.astype(np.float64), sums.observed.astype(np.float64)
+                else:
+                    squares = keep * squares + (1.0 - keep) * sums.squares
+                    observed = keep * observed + (1.0 - keep) * sums.observed
+                training.noise = _noise(squares, observed, objective)
+                epoch = sums if epoch is None else epoch + sums
+        if epoch is None:
+            return False
+        if on_epoch(epoch):
+            return False
+    return True
+
+
+def _noise(squares: FloatArray, observed: FloatArray, objective: Objective) -> FloatArray:
+    """Noise variances for running sums, in which a column may not have been observed yet."""
+    seen = observed > 0
+    noise = np.ones(len(squares))
+    part = Sums(1.0, observed[seen], squares[seen], *(np.empty(0),) * 3)
+    noise[seen] = part.noise(tied=objective.tied, ridge=objective.ridge)
+    if objective.tied:
+        noise[:] = noise[seen][0]
+    return np.maximum(noise, NOISE_FLOOR)

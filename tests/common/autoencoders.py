@@ -1,0 +1,49 @@
+"""Autoencoders with random parameters, data for them, and their ELBO by its definition."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from skentropy.neural_network._autoencoder import Autoencoder, Observations
+from skentropy.neural_network._vae_training import Nets
+
+N, D, H = 9, 4, 2
+
+
+def random_nets(activation: str = "silu", dtype: Any = np.float64, seed: int = 0) -> Nets:
+    nets = Nets.of_sizes((D, 5, 2 * H), (H, 6, 3, D), activation, dtype)
+    nets.vector[:] = 0.5 * np.random.default_rng(seed).normal(size=nets.vector.size)
+    return nets
+
+
+def random_model(activation: str = "silu", seed: int = 0) -> Autoencoder:
+    nets = random_nets(activation, seed=seed)
+    noise = np.random.default_rng(seed + 1).uniform(0.2, 2.0, size=D)
+    return Autoencoder.trained(nets.encoder, nets.decoder, noise)
+
+
+def observations(gaps: bool, n: int = N, seed: int = 3) -> tuple[Observations, Any]:
+    rng = np.random.default_rng(seed)
+    x, weight = rng.normal(size=(n, D)), rng.uniform(0.5, 2.0, size=n)
+    if not gaps:
+        return Observations(x, None, x), weight
+    observed = (rng.uniform(size=x.shape) < 0.7).astype(float)
+    observed[0] = 1.0
+    return Observations(x * observed, observed, x), weight
+
+
+def naive_elbo(model: Autoencoder, rows: Observations, means: Any, variances: Any, draws: Any, shares: Any) -> Any:
+    """ELBO of each row, in plain loops: draws (s, h) from a standard normal with shares (s,), the same for all rows."""
+    values = []
+    for n in range(len(rows.x)):
+        total = 0.0
+        for draw, share in zip(draws, shares, strict=True):
+            z = means[n] + np.sqrt(variances[n]) * draw
+            y = model.decoder(z[np.newaxis])[0]
+            log_p = -0.5 * (np.log(2 * np.pi * model.noise) + (rows.x[n] - y) ** 2 / model.noise)
+            total += share * float(log_p @ rows.mask[n])
+        divergence = 0.5 * (means[n] ** 2 + variances[n] - 1.0 - np.log(variances[n]))
+        values.append(total - divergence.sum())
+    return np.array(values)

@@ -1,0 +1,170 @@
+"""Autoencoders with any parameters: posteriors, ELBO, entropy sum, the gap between them, and the polish that closes it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from skentropy.decomposition._gaussian import LinearGaussian
+from skentropy.neural_network._autoencoder import Autoencoder, Observations, Sums, Units, polished
+from skentropy.neural_network._perceptron import ACTIVATIONS
+from skentropy.neural_network._vae_start import start_linear
+from skentropy.neural_network._vae_training import Nets
+from tests.common.autoencoders import D, H, naive_elbo, observations, random_model
+
+with_gaps = pytest.mark.parametrize("gaps", [False, True])
+
+
+def nodes(h: int) -> tuple[Any, Any]:
+    """Nodes and weights of the rule that expectations are taken by."""
+    axes = np.sqrt(h + 2.0) * np.eye(h)
+    return np.vstack([np.zeros(h), axes, -axes]), np.array([2.0, *([0.5] * (2 * h))]) / (h + 2.0)
+
+
+@with_gaps
+@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
+def test_elbos_are_those_of_the_definition(gaps: bool, activation: str) -> None:
+    model, (rows, weight) = random_model(activation), observations(gaps)
+    posteriors = model.posteriors(rows)
+    expected = naive_elbo(model, rows, posteriors.means, posteriors.variances, *nodes(H))
+    np.testing.assert_allclose(model.elbo_of_rows(rows), expected, rtol=1e-12)
+    assert model.sums(rows, weight).elbo(model.noise) == pytest.approx(np.average(expected, weights=weight), rel=1e-12)
+
+
+@with_gaps
+def test_the_gap_has_a_closed_form_at_any_parameters(gaps: bool) -> None:
+    for seed in range(5):
+        model, (rows, weight) = random_model(seed=seed), observations(gaps, seed=seed)
+        sums = model.sums(rows, weight)
+        observed = sums.observed / sums.weight
+        second, residual = sums.second / sums.weight, sums.squares / sums.observed
+        gap = 0.5 * (second - 1.0).sum() + 0.5 * (observed * (residual / model.noise - 1.0)).sum()
+        found = sums.entropy_sum(model.noise, ridge=0.0).value - sums.elbo(model.noise)
+        assert found == pytest.approx(gap, abs=1e-12)
+        assert abs(gap) > 0.01
+
+
+@with_gaps
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("ridge", [0.0, 0.1])
+def test_the_polish_closes_the_gap_and_leaves_what_the_decoder_says(gaps: bool, tied: bool, ridge: float) -> None:
+    model, (rows, weight) = random_model(), observations(gaps)
+    before, said = model.sums(rows, weight), model.posteriors(rows)
+    best, sums = polished(model, before, tied=tied, ridge=ridge, floor=1e-10)
+    fresh, again = best.sums(rows, weight), best.posteriors(rows)
+    np.testing.assert_allclose(again.expected, said.expected, rtol=1e-10)
+    np.testing.assert_allclose(again.squares, said.squares, rtol=1e-10)
+    np.testing.assert_allclose(fresh.first / fresh.weight, 0.0, atol=1e-12)
+    np.testing.assert_allclose(fresh.second / fresh.weight, 1.0, rtol=1e-12)
+    for one in (sums, fresh):
+        terms = one.entropy_sum(best.noise, ridge=ridge)
+        assert terms.value == pytest.approx(one.elbo(best.noise), abs=1e-11)
+    np.testing.assert_allclose(fresh.log_variance, sums.log_variance, rtol=1e-10)
+    assert (np.diff(sums.log_variance) >= 0).all()
+    # It is the best that offsets, scales and noise can do.
+    value = sums.elbo(best.noise) - sums.penalty(best.noise, ridge)
+    given = np.full(D, model.noise.mean()) if tied else model.noise
+    assert value > before.elbo(given) - before.penalty(given, ridge)
+    for factor in (0.99, 1.01):
+        noise = best.noise * factor
+        assert sums.elbo(noise) - sums.penalty(noise, ridge) < value
+
+
+def test_other_latents_are_the_same_model() -> None:
+    model, (rows, _) = random_model(), observations(True)
+    c, a, order = np.array([0.3, -1.0]), np.array([2.0, 0.7]), np.array([1, 0])
+    other = model.in_latents(c, a, order)
+    one, two = model.posteriors(rows), other.posteriors(rows)
+    np.testing.assert_allclose((two.means * a[order] + c[order])[:, order], one.means, rtol=1e-9)
+    np.testing.assert_allclose((two.variances * a[order] ** 2)[:, order], one.variances, rtol=1e-9)
+    np.testing.assert_allclose(two.expected, one.expected, rtol=1e-9)
+
+
+@with_gaps
+def test_steps_of_posteriors_never_lose(gaps: bool) -> None:
+    for seed in range(10):
+        model, (rows, _) = random_model(seed=seed), observations(gaps, n=40, seed=seed)
+        means, variances = model.encode(rows)
+        encoded = naive_elbo(model, rows, means, variances, *nodes(H))
+        some = rows.mask.any(axis=1)
+        gains = (model.elbo_of_rows(rows) - encoded)[some]
+        assert (gains >= -1e-9).all()
+        assert np.median(gains) > 1e-3
+
+
+@with_gaps
+def test_posteriors_of_linear_decoders_are_exact(gaps: bool) -> None:
+    rng = np.random.default_rng(0)
+    linear = LinearGaussian.of(rng.normal(size=D), rng.normal(size=(D, H)), rng.uniform(0.5, 2.0, size=D)).canonical()
+    nets = Nets.of_sizes((D, 2 * H), (H, D), "silu")
+    model = Autoencoder.trained(nets.encoder, nets.decoder, start_linear(nets, linear))
+    nets = nets.astype(np.float64)
+    model = replace(model, encoder=nets.encoder, decoder=nets.decoder)
+    rows, _ = observations(gaps)
+    X = np.where(rows.mask > 0, rows.x, np.nan)
+    rows = Units(np.zeros(D), 1.0, (linear.mean, linear.loadings, linear.noise)).observe(X)
+    posteriors = model.posteriors(rows)
+    np.testing.assert_allclose(posteriors.means, linear.posterior_means(X), atol=1e-10)
+    for n, mask in enumerate(rows.mask):
+        precision = np.eye(H) + (linear.loadings.T * mask / linear.noise) @ linear.loadings
+        np.testing.assert_allclose(posteriors.variances[n], 1.0 / np.diag(precision), rtol=1e-9)
+    if not gaps:  # W(28): independent, so that the ELBO is the log-likelihood
+        np.testing.assert_allclose(model.elbo_of_rows(rows), linear.log_likelihood(X), rtol=1e-10)
+
+
+def test_rows_without_anything_observed_have_the_prior() -> None:
+    model, (rows, weight) = random_model(), observations(False)
+    mask = np.ones_like(rows.x)
+    mask[2] = 0.0
+    hollow = Observations(rows.x * mask, mask, rows.x)
+    posteriors = model.posteriors(hollow)
+    np.testing.assert_array_equal(posteriors.means[2], 0.0)
+    np.testing.assert_array_equal(posteriors.variances[2], 1.0)
+    assert model.elbo_of_rows(hollow)[2] == 0.0
+    some = mask.any(axis=1)
+    without = Observations(rows.x[some], mask[some], rows.x[some])
+    sums = model.sums(without, weight[some]).with_empty_rows(weight[2])
+    for name, value in vars(model.sums(hollow, weight)).items():
+        np.testing.assert_allclose(getattr(sums, name), value, atol=1e-12)
+
+
+@with_gaps
+def test_nodes_come_near_to_quadrature(gaps: bool) -> None:
+    model, (rows, _) = random_model(), observations(gaps)
+    posteriors = model.posteriors(rows)
+    x, w = np.polynomial.hermite_e.hermegauss(20)
+    grid = np.stack(np.meshgrid(x, x), axis=-1).reshape(-1, 2)
+    shares = np.outer(w, w).ravel() / (2 * np.pi)
+    exact = naive_elbo(model, rows, posteriors.means, posteriors.variances, grid, shares)
+    assert abs(model.elbo_of_rows(rows) - exact).max() < 0.02
+
+
+def test_importance_weights_reach_the_likelihood() -> None:
+    model, (rows, _) = random_model(), observations(True, n=6)
+    bounds = [model.importance_weighted(rows, n, np.random.default_rng(0)).mean() for n in (1, 10, 1000)]
+    assert bounds[0] < bounds[1] < bounds[2]
+    assert model.elbo_of_rows(rows).mean() < bounds[2]
+    draws = np.random.default_rng(1).normal(size=(200_000, H))
+    y = model.decoder(draws)
+    for n in range(6):
+        log_p = -0.5 * ((np.log(2 * np.pi * model.noise) + (rows.x[n] - y) ** 2 / model.noise) @ rows.mask[n])
+        exact = np.log(np.exp(log_p).mean())
+        found = model.importance_weighted(rows, 5000, np.random.default_rng(2))[n]
+        assert found == pytest.approx(exact, abs=0.05)
+
+
+def test_sums_add_up() -> None:
+    model, (rows, weight) = random_model(), observations(True)
+    whole = model.sums(rows, weight)
+
+    def part(piece: slice) -> Sums:
+        assert rows.observed is not None
+        return model.sums(Observations(rows.x[piece], rows.observed[piece], rows.filled[piece]), weight[piece])
+
+    for name, value in vars(part(slice(0, 4)) + part(slice(4, None))).items():
+        np.testing.assert_allclose(getattr(whole, name), value, rtol=1e-12)
+    assert whole.is_finite
+    assert not replace(whole, first=np.array([np.nan, 0.0])).is_finite

@@ -1,0 +1,298 @@
+"""Gaussian autoencoders as users see them."""
+
+from __future__ import annotations
+
+import signal
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits, load_wine
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+
+from skentropy import PPCA, FactorAnalysis, GaussianVAE
+from tests.common.data import counts
+
+RAW = load_wine().data
+WINE = (RAW - RAW.mean(axis=0)) / RAW.std(axis=0)
+DIGITS = load_digits().data / 16
+SHORT: dict[str, Any] = {"hidden_layer_sizes": (16,), "max_iter": 10, "random_state": 0}
+
+
+def with_gaps(X: Any, share: float = 0.2) -> Any:
+    return np.where(np.random.RandomState(0).uniform(size=X.shape) < share, np.nan, X)
+
+
+@pytest.mark.parametrize("h", [1, 2, 5, 10])
+@pytest.mark.parametrize("X", [WINE, DIGITS], ids=["wine", "digits"])
+def test_without_hidden_layers_it_is_ppca(X: Any, h: int) -> None:
+    vae, ppca = GaussianVAE(h, hidden_layer_sizes=(), reg_covar=0.0).fit(X), PPCA(h).fit(X)
+    assert vae.is_linear_
+    assert vae.entropy_sum_score() == pytest.approx(ppca.score(X), abs=1e-9)
+    assert vae.score(X) == pytest.approx(ppca.score(X), abs=1e-9)
+    np.testing.assert_allclose(vae.score_samples(X), ppca.score_samples(X), atol=1e-8)
+    assert vae.noise_variance_ == pytest.approx(ppca.noise_variance_, rel=1e-9)
+    # A latent's information is that of a Gaussian channel.
+    np.testing.assert_allclose(vae.information_, -0.5 * np.log(ppca.noise_variance_ / ppca.explained_variance_), atol=1e-9)
+
+
+@pytest.mark.parametrize("h", [1, 2, 3])
+def test_without_hidden_layers_and_diag_it_is_factor_analysis(h: int) -> None:
+    vae = GaussianVAE(h, covariance_type="diag", hidden_layer_sizes=(), reg_covar=0.0).fit(WINE)
+    analysis = FactorAnalysis(h).fit(WINE)
+    assert vae.score(WINE) == pytest.approx(analysis.score(WINE), abs=1e-7)
+    assert vae.entropy_sum_score() == pytest.approx(analysis.score(WINE), abs=1e-7)
+    np.testing.assert_allclose(vae.noise_variance_, analysis.noise_variance_, rtol=1e-6)
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("covariance_type", ["scalar", "diag"])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"alpha": 0.0, "beta": 0.3}, {"reg_covar": 0.0, "beta": 2.0}, {"hidden_layer_sizes": ()}],
+    ids=["defaults", "beta", "no ridge", "linear"],
+)
+def test_the_elbo_is_the_entropy_sum(gaps: bool, weighted: bool, covariance_type: str, options: dict[str, Any]) -> None:
+    X = with_gaps(RAW) if gaps else RAW
+    if gaps:
+        X[3] = np.nan
+    weight = np.random.RandomState(1).uniform(0.5, 2.0, size=len(X)) if weighted else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        model = GaussianVAE(2, covariance_type=covariance_type, **{**SHORT, **options}).fit(X, sample_weight=weight)
+    assert abs(model.stationarity_gap_) < 1e-10
+    terms = model.entropy_sum(X, sample_weight=weight)
+    elbo = np.average(model.score_samples(X), weights=weight)
+    assert terms.value == pytest.approx(elbo, abs=1e-9)
+    assert model.entropy_sum_.value == pytest.approx(elbo, abs=1e-9)
+    assert model.lower_bound_ == pytest.approx(elbo, abs=1e-9)
+    assert model.importance_weighted_score(X, 200, sample_weight=weight, random_state=0) > model.lower_bound_
+    information = terms.prior - terms.posterior
+    assert model.information_.sum() == pytest.approx(information, abs=1e-9)
+    assert (np.diff(model.information_) <= 0).all()
+
+
+@pytest.mark.parametrize("activation", ["silu", "tanh", "relu", "softplus"])
+@pytest.mark.parametrize("covariance_type", ["scalar", "diag"])
+def test_never_below_the_linear_start(activation: str, covariance_type: str) -> None:
+    def objective(model: GaussianVAE) -> float:
+        return model.lower_bound_ - model.entropy_sum_.penalty
+
+    linear = GaussianVAE(2, hidden_layer_sizes=()).fit(WINE)
+    for options in (
+        {},
+        {"learning_rate_init": 0.1, "alpha": 0.0},
+        {"beta": 50.0},
+        {"max_iter": 1, "learning_rate_init": 0.1},
+    ):
+        model = GaussianVAE(2, covariance_type=covariance_type, activation=activation, **{**SHORT, **options}).fit(WINE)
+        assert np.isfinite(model.lower_bound_)
+        assert objective(model) >= objective(linear) - 1e-9
+
+
+def test_what_training_spoils_is_not_returned() -> None:
+    model = GaussianVAE(2, hidden_layer_sizes=(8,), learning_rate_init=30.0, max_iter=3, random_state=0).fit(WINE)
+    assert model.is_linear_
+    linear = GaussianVAE(2, hidden_layer_sizes=()).fit(WINE)
+    np.testing.assert_allclose(model.score_samples(WINE), linear.score_samples(WINE), rtol=1e-9)
+    assert [coefs.shape for coefs in model.decoder_coefs_] == [(2, 8), (8, 13)]
+
+
+def test_digits() -> None:
+    train, test = train_test_split(DIGITS, test_size=0.25, random_state=0)
+    model = GaussianVAE(10, random_state=0).fit(train)
+    assert model.score(test) > 38.5  # PPCA 16.1
+    bound = model.importance_weighted_score(test, random_state=0)
+    assert bound > 39.0
+    assert model.information_.min() > 1.0
+    assert not model.collapsed_.any()
+    assert model.entropy_sums_[0].value < model.entropy_sums_[-1].value
+    assert abs(model.entropy_sums_[-2].value - model.lower_bound_) < 8.0
+
+
+def test_imputation() -> None:
+    train, test = train_test_split(DIGITS, test_size=0.25, random_state=0)
+    train_gaps, test_gaps = with_gaps(train, 0.3), with_gaps(test, 0.3)
+    missing = np.isnan(test_gaps)
+    model = GaussianVAE(10, random_state=0).fit(train_gaps)
+    filled = model.impute(test_gaps)
+    np.testing.assert_array_equal(filled[~missing], test[~missing])
+    assert np.sqrt(np.mean((filled - test)[missing] ** 2)) < 0.165  # PPCA .195
+
+
+def test_posterior_transform_and_back() -> None:
+    model = GaussianVAE(2, **SHORT).fit(RAW)
+    means, variances = model.posterior(RAW)
+    np.testing.assert_array_equal(means, model.transform(RAW))
+    np.testing.assert_allclose(means.mean(axis=0), 0.0, atol=1e-10)
+    np.testing.assert_allclose((means**2 + variances).mean(axis=0), 1.0, rtol=1e-10)
+    np.testing.assert_allclose(-0.5 * np.log(variances).mean(axis=0), model.information_, rtol=1e-9)
+    back = model.inverse_transform(means)
+    assert np.mean((back - RAW) ** 2) < RAW.var(axis=0).mean() / 2
+    # The public parameters are the model.
+    a = (RAW - model.mean_) / model.scale_
+    hidden = a @ model.encoder_coefs_[0] + model.encoder_intercepts_[0]
+    outputs = hidden / (1 + np.exp(-hidden)) @ model.encoder_coefs_[1] + model.encoder_intercepts_[1]
+    encoded = outputs[:, :2] + a @ model.encoder_linear_
+    assert np.corrcoef(encoded[:, 0], means[:, 0])[0, 1] > 0.9
+    hidden = means @ model.decoder_coefs_[0] + model.decoder_intercepts_[0]
+    decoded = hidden / (1 + np.exp(-hidden)) @ model.decoder_coefs_[1] + model.decoder_intercepts_[1]
+    decoded += means @ model.decoder_linear_
+    np.testing.assert_allclose(decoded * model.scale_ + model.mean_, back, rtol=1e-9)
+
+
+def test_the_same_seed_gives_the_same_bits_whatever_order_or_copies() -> None:
+    X = counts(150)
+    weight = np.random.RandomState(0).randint(0, 3, size=150)
+    order = np.random.RandomState(1).permutation(150)
+    model = GaussianVAE(2, **SHORT).fit(X, sample_weight=weight)
+    for other in (
+        GaussianVAE(2, **SHORT).fit(X[order], sample_weight=weight[order]),
+        GaussianVAE(2, **SHORT).fit(np.repeat(X, weight, axis=0)),
+    ):
+        np.testing.assert_array_equal(other.score_samples(X), model.score_samples(X))
+    different = GaussianVAE(2, **{**SHORT, "random_state": 1}).fit(X, sample_weight=weight)
+    assert (different.score_samples(X) != model.score_samples(X)).any()
+
+
+@pytest.mark.parametrize(("factor", "tolerance"), [(2.0**20, 1e-9), (2.0**-13, 1e-9), (1e6, 1e-2)])
+def test_units_change_densities_by_their_jacobian(factor: float, tolerance: float) -> None:
+    model, other = (GaussianVAE(2, max_iter=30, random_state=0).fit(X) for X in (RAW, RAW * factor))
+    jacobian = RAW.shape[1] * np.log(factor)
+    assert other.lower_bound_ + jacobian == pytest.approx(model.lower_bound_, abs=tolerance)
+    assert other.entropy_sum_.value + jacobian == pytest.approx(model.entropy_sum_.value, abs=tolerance)
+    np.testing.assert_allclose(other.score_samples(RAW * factor) + jacobian, model.score_samples(RAW), atol=100 * tolerance)
+
+
+def test_warm_start_goes_on() -> None:
+    model = GaussianVAE(2, warm_start=True, **SHORT).fit(WINE)
+    first = model.lower_bound_ - model.entropy_sum_.penalty
+    model.set_params(learning_rate_init=0.005).fit(WINE)
+    second = model.lower_bound_ - model.entropy_sum_.penalty
+    assert second > first
+    assert model.set_params(learning_rate_init=1e-12).fit(WINE).lower_bound_ == pytest.approx(model.lower_bound_, abs=0.5)
+    assert model.lower_bound_ - model.entropy_sum_.penalty >= second - 1e-9
+    model.set_params(n_components=3).fit(WINE)
+    assert model.transform(WINE).shape == (178, 3)
+
+
+def test_ctrl_c_leaves_a_polished_model(monkeypatch: Any) -> None:
+    from skentropy.neural_network import _vae_training
+
+    epochs = []
+    step = _vae_training.Adam.step
+
+    def interrupted(self: Any, gradient: Any) -> None:
+        epochs.append(1)
+        if len(epochs) == 7:
+            signal.raise_signal(signal.SIGINT)
+        step(self, gradient)
+
+    monkeypatch.setattr(_vae_training.Adam, "step", interrupted)
+    with pytest.warns(ConvergenceWarning, match="interrupted after 3 epochs"):
+        model = GaussianVAE(2, **SHORT).fit(WINE)
+    assert not model.converged_
+    assert model.n_iter_ == 3
+    assert abs(model.stationarity_gap(WINE)) < 1e-9
+    assert len(model.lower_bounds_) == len(model.entropy_sums_) == 3
+
+
+def test_verbose(capsys: pytest.CaptureFixture[str]) -> None:
+    GaussianVAE(2, verbose=2, verbose_interval=5, **SHORT).fit(WINE)
+    printed = capsys.readouterr().out
+    assert printed.count("Iteration") == 2
+    assert "Initialization 0 converged" in printed
+
+
+def test_callbacks() -> None:
+    callback = pytest.importorskip("sklearn.callback", reason="scikit-learn has callbacks from version 1.9")
+
+    class Recorder:
+        models: list[Any]
+
+        def setup(self, estimator: Any, context: Any) -> None:
+            self.models = []
+
+        def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
+            pass
+
+        def on_fit_task_end(self, estimator: Any, context: Any, *, fitted_estimator: Any = None) -> bool:
+            if context.task_name == "iteration":
+                self.models.append((fitted_estimator.score(WINE), fitted_estimator.entropy_sum(WINE).value))
+            return len(self.models) == 4
+
+        def teardown(self, estimator: Any, context: Any) -> None:
+            pass
+
+    recorder = Recorder()
+    model = GaussianVAE(2, **SHORT).set_callbacks(recorder, callback.ProgressBar()).fit(WINE)
+    assert model.n_iter_ == len(recorder.models) == 4
+    assert not model.converged_
+    for score, terms in recorder.models:
+        assert score == pytest.approx(terms, abs=1e-9)
+    assert recorder.models[-1][0] == pytest.approx(model.lower_bound_, abs=1e-9)
+
+
+# Degenerate data and bad input.
+
+TABLES = {
+    "three rows": WINE[:3],
+    "fewer rows than columns": WINE[:6],
+    "duplicated rows": np.repeat(WINE[:4], 20, axis=0),
+    "one row, again and again": np.repeat(WINE[:1], 20, axis=0),
+    "constant columns": np.where(np.arange(13) < 5, 7.0, WINE),
+    "as many latents as columns": WINE[:, :2],
+    "far away": WINE + 1e8,
+}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("covariance_type", ["scalar", "diag"])
+@pytest.mark.parametrize("reg_covar", [0.0, 1e-3])
+def test_degenerate_tables(name: str, covariance_type: str, reg_covar: float) -> None:
+    X = TABLES[name]
+    for options in ({}, {"learning_rate_init": 0.1}, {"hidden_layer_sizes": ()}):
+        model = GaussianVAE(2, covariance_type=covariance_type, reg_covar=reg_covar, **{**SHORT, **options}).fit(X)
+        assert np.isfinite(model.lower_bound_)
+        assert np.isfinite(model.score_samples(X)).all()
+        assert np.isfinite(model.score_samples(WINE[:, : X.shape[1]] * 3.0)).all()
+        if reg_covar:
+            assert abs(model.stationarity_gap_) < 1e-6
+
+
+def test_what_is_explained_completely_is_named() -> None:
+    X = np.where(np.arange(13) == 4, 7.0, WINE)
+    with pytest.warns(ConvergenceWarning, match="explains column 4 completely"):
+        GaussianVAE(2, covariance_type="diag", reg_covar=0.0, **SHORT).fit(X)
+
+
+def test_bad_input() -> None:
+    with pytest.raises(ValueError, match=r"n_components=5 is too large: .*min\(n_samples, n_features\)=4"):
+        GaussianVAE(5).fit(WINE[:, :4])
+    for sizes in ((0,), (3, -1), ("a",), (2.5,)):
+        with pytest.raises(ValueError, match=r"hidden_layer_sizes=.*positive integers"):
+            GaussianVAE(hidden_layer_sizes=sizes).fit(WINE)
+    with pytest.raises(ValueError, match="encoder_hidden_layer_sizes"):
+        GaussianVAE(encoder_hidden_layer_sizes=(0,)).fit(WINE)
+    with pytest.raises(ValueError, match="too large for float64 in column 2"):
+        GaussianVAE().fit(np.where(np.arange(13) == 2, WINE * 1e160, WINE))
+    model = GaussianVAE(2, **SHORT).fit(WINE)
+    with pytest.raises(ValueError, match="n_samples"):
+        model.importance_weighted_score(WINE, 0)
+    with pytest.raises(ValueError, match="3 columns"):
+        model.inverse_transform(np.ones((2, 3)))
+    with pytest.raises(TypeError, match="exposure"):
+        model.entropy_sum(WINE, exposure=np.ones(len(WINE)))
+    with pytest.warns(UserWarning, match="without any observed value"):
+        GaussianVAE(2, **SHORT).fit(np.vstack([WINE, np.full((1, 13), np.nan)]))
+
+
+def test_layers_of_all_kinds() -> None:
+    for hidden, encoder in ((7, None), ([7, 5], (3,)), ((7,), ()), ((), (4,))):
+        model = GaussianVAE(2, **{**SHORT, "hidden_layer_sizes": hidden, "encoder_hidden_layer_sizes": encoder}).fit(WINE)
+        assert abs(model.stationarity_gap(WINE)) < 1e-9
+    assert GaussianVAE(2, shuffle=False, **SHORT).fit(WINE).lower_bound_ > PPCA(2).fit(WINE).score(WINE) - 0.1
