@@ -60,8 +60,9 @@ class ColumnSurvey:
 
     @property
     def variance(self) -> FloatArray:
-        """Variance of each column, with the denominator n."""
-        return np.divide(self.scatter, self.weight, out=np.zeros_like(self.scatter), where=self.weight > 0)
+        """Variance of each column, with the denominator n; exactly zero where all values are the same."""
+        varies = (self.weight > 0) & ~self.constant
+        return np.divide(self.scatter, self.weight, out=np.zeros_like(self.scatter), where=varies)
 
 
 def survey_columns(block: Block) -> ColumnSurvey:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -315,6 +316,14 @@ class FactorAnalysis(LinearGaussianEstimator):
         """
         if self.rotation == "promax":
             raise ValueError("There are no standard errors for promax, which optimises no single criterion; try oblimin.")
+        d, k = len(self.mean_), len(self.components_)
+        if d * k - k * (k - 1) // 2 + d > d * (d + 1) // 2:
+            warnings.warn(
+                f"{k} factors of {d} columns are not identified: loadings and uniquenesses are more parameters than a "
+                "covariance matrix has, and have no standard errors. Use fewer components.",
+                UserWarning,
+                stacklevel=2,
+            )
         return self._standard_errors(X, sample_weight, self.rotation, self.kaiser_normalization)
 
 

@@ -15,6 +15,8 @@ from ..entropy import EntropySum
 from ._rows import centre_full_columns
 
 LOG_2PI = float(np.log(2.0 * np.pi))
+# Where the noise is less than this share of a variance, its inverse is far larger than the precision.
+_CANCELS = 1e-3
 
 
 @dataclass(frozen=True)
@@ -85,9 +87,13 @@ class LinearGaussian:
         return self.loadings @ self.correlation @ self.loadings.T + np.diag(self.noise)
 
     def precision(self) -> FloatArray:
-        """Inverse covariance, (d, d), by the Woodbury identity."""
+        """Inverse covariance, (d, d), by the Woodbury identity, unless that would cancel."""
         if not self.shape[1]:
             return np.diag(1.0 / self.noise)
+        covariance = self.covariance()
+        if (self.noise < _CANCELS * np.diag(covariance)).any():
+            factor = linalg.cho_factor(covariance, lower=True)
+            return np.asarray(linalg.cho_solve(factor, np.eye(len(covariance))))
         half = linalg.solve_triangular(self._precision_factor, self.scaled.T, lower=True)
         return np.diag(1.0 / self.noise) - half.T @ half
 

@@ -10,10 +10,10 @@ import numpy as np
 from .._typing import Array, FloatArray
 from ._em_model import GaussianModel
 from ._gaussian import LinearGaussian
-from ._rotation import CRITERIA, OBLIQUE
+from ._rotation import CRITERIA, OBLIQUE, loadings_to_rotate
 
-# Central differences of the analytic gradient, in units of the features' standard deviations, and of log psi.
-_STEP = 1e-5
+# Central differences of fourth order of the analytic gradient, in units of the features' standard deviations, and of log psi.
+_STEP = 1e-4
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,7 @@ def identification(p: LinearGaussian, rotation: str | None, *, kaiser: bool) -> 
     if rotation is None:
         return np.asarray((p.loadings.T @ p.scaled)[lower])
     L = p.loadings / np.sqrt(((p.loadings @ p.correlation) * p.loadings).sum(axis=1) + p.noise)[:, np.newaxis]
-    if kaiser:
-        length = np.sqrt(((L @ p.correlation) * L).sum(axis=1, keepdims=True))
-        L = L / np.maximum(length, np.finfo(np.float64).tiny)
+    L = loadings_to_rotate(L, ((L @ p.correlation) * L).sum(axis=1), kaiser=kaiser)
     stationary = L.T @ CRITERIA[rotation](L)[1]
     if rotation in OBLIQUE:
         stationary = stationary @ p.prior_precision
@@ -101,15 +99,41 @@ def identification(p: LinearGaussian, rotation: str | None, *, kaiser: bool) -> 
 def standard_errors(
     model: GaussianModel, parameters: LinearGaussian, *, rotation: str | None, kaiser: bool, on_bound: Array
 ) -> StandardErrors:
-    """Standard errors of parameters that maximise the model's likelihood."""
+    """Standard errors of parameters that maximise the model's likelihood; of rotated ones by the delta method.
+
+    The information is inverted where the factors are unrotated: beside a uniqueness on its floor, of which the rotation
+    knows nothing, the constraints of a rotation would make that ill-conditioned.
+    """
     at = _Coordinates(parameters, isotropic=model.isotropic, oblique=rotation in OBLIQUE)
-    vector = at.pack(parameters)
+    if rotation is None:
+        covariance = _unrotated_covariance(model, parameters, on_bound)
+    else:
+        root = np.linalg.cholesky(parameters.correlation)
+        unrotated = LinearGaussian.of(parameters.mean, parameters.loadings @ root, parameters.noise).canonical()
+        jacobian = _rotation_jacobian(at, unrotated, parameters, rotation, kaiser=kaiser)
+        covariance = jacobian @ _unrotated_covariance(model, unrotated, on_bound) @ jacobian.T
+    variances = np.diag(covariance)
+    errors = np.sqrt(np.where(variances >= 0, variances, np.nan))
+    if not model.isotropic:
+        errors[at.sizes[1] : at.sizes[2]][on_bound] = np.nan
+    loadings, mean, log_noise, pairs = np.split(errors, at.sizes)
+    correlation = np.zeros((at.k, at.k))
+    correlation[at.pairs] = pairs
+    correlation[at.pairs[::-1]] = pairs
+    noise = log_noise * parameters.noise[: len(log_noise)]
+    return StandardErrors(loadings.reshape(at.d, at.k).T, noise, mean, correlation)
+
+
+def _unrotated_covariance(model: GaussianModel, p: LinearGaussian, on_bound: Array) -> FloatArray:
+    """Covariance of the estimates of unrotated loadings, mean and log psi; zero for what is on a bound."""
+    at = _Coordinates(p, isotropic=model.isotropic, oblique=False)
+    vector = at.pack(p)
     free = np.ones(len(vector), dtype=bool)
     if not model.isotropic:
         free[at.sizes[1] : at.sizes[2]] = ~on_bound
     information = -_jacobian(lambda v: at.gradient(model, v), vector, free)[free]
     information = 0.5 * (information + information.T)
-    constraints = _jacobian(lambda v: identification(at.unpack(v), rotation, kaiser=kaiser), vector, free)
+    constraints = _jacobian(lambda v: identification(at.unpack(v), None, kaiser=False), vector, free)
     # Columns of comparable length: the bordered matrix is otherwise badly scaled.
     scale = np.sqrt(np.maximum(np.diag(information), 1e-300))
     constraints = constraints / scale
@@ -119,15 +143,44 @@ def standard_errors(
     bordered[:size, :size] = information / scale / scale[:, np.newaxis]
     bordered[size:, :size] = constraints
     bordered[:size, size:] = constraints.T
-    variances = np.diag(np.linalg.pinv(bordered, hermitian=True))[:size] / scale**2
-    errors = np.full(len(vector), np.nan)
-    errors[free] = np.sqrt(np.where(variances >= 0, variances, np.nan))
-    loadings, mean, log_noise, pairs = np.split(errors, at.sizes)
-    correlation = np.zeros((at.k, at.k))
-    correlation[at.pairs] = pairs
-    correlation[at.pairs[::-1]] = pairs
-    noise = log_noise * parameters.noise[: len(log_noise)]
-    return StandardErrors(loadings.reshape(at.d, at.k).T, noise, mean, correlation)
+    covariance = np.zeros((len(vector), len(vector)))
+    covariance[np.ix_(free, free)] = np.linalg.pinv(bordered, hermitian=True)[:size, :size] / scale / scale[:, np.newaxis]
+    return covariance
+
+
+def _rotation_jacobian(
+    at: _Coordinates, unrotated: LinearGaussian, rotated: LinearGaussian, rotation: str, *, kaiser: bool
+) -> FloatArray:
+    r"""Derivatives of rotated loadings, mean, log psi and factor correlations by the unrotated ones.
+
+    The rotated loadings are :math:`L M`; they change by :math:`dL\, M + L M \Omega`, the correlations by
+    :math:`-(\Omega \Phi + \Phi \Omega^T)`, with that :math:`\Omega = M^{-1} dM` which leaves them at the criterion's
+    stationary point: antisymmetric where factors stay orthogonal, else with correlations that keep a unit diagonal.
+    """
+    d, k, n_pairs = at.d, at.k, len(at.pairs[0])
+    size = at.sizes[-1] + n_pairs
+    M = np.linalg.lstsq(unrotated.loadings, rotated.loadings, rcond=None)[0]
+    direct = np.zeros((size, at.sizes[-1]))
+    direct[: d * k, : d * k] = np.kron(np.eye(d), M.T)
+    direct[d * k : at.sizes[-1], d * k :] = np.eye(at.sizes[-1] - d * k)
+    units = np.eye(k * k).reshape(k * k, k, k)
+    if not n_pairs:
+        units = np.stack([unit - unit.T for unit in units[np.ravel_multi_index(np.tril_indices(k, -1), (k, k))]])
+    turned = np.zeros((size, len(units)))
+    diagonals = np.zeros((k if n_pairs else 0, len(units)))
+    for index, unit in enumerate(units):
+        turned[: d * k, index] = (rotated.loadings @ unit).ravel()
+        if n_pairs:
+            change = -(unit @ rotated.correlation + rotated.correlation @ unit.T)
+            turned[at.sizes[-1] :, index] = change[at.pairs]
+            diagonals[:, index] = np.diag(change)
+    vector = at.pack(rotated)
+    constraints = _jacobian(
+        lambda v: identification(at.unpack(v), rotation, kaiser=kaiser), vector, np.ones(size, dtype=bool)
+    )
+    left = np.concatenate([constraints @ turned, diagonals])
+    right = np.concatenate([constraints @ direct, np.zeros((len(diagonals), direct.shape[1]))])
+    return np.asarray(direct - turned @ np.linalg.lstsq(left, right, rcond=None)[0])
 
 
 def _jacobian(function: Callable[[FloatArray], FloatArray], vector: FloatArray, free: Array) -> FloatArray:
@@ -136,5 +189,7 @@ def _jacobian(function: Callable[[FloatArray], FloatArray], vector: FloatArray, 
     for index in np.flatnonzero(free):
         step = np.zeros_like(vector)
         step[index] = _STEP
-        columns.append((function(vector + step) - function(vector - step)) / (2.0 * _STEP))
+        near = function(vector + step) - function(vector - step)
+        far = function(vector + 2.0 * step) - function(vector - 2.0 * step)
+        columns.append((8.0 * near - far) / (12.0 * _STEP))
     return np.stack(columns, axis=1)

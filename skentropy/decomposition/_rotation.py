@@ -20,6 +20,9 @@ _PROMAX_POWER = 4
 
 Criterion = Callable[[FloatArray], tuple[float, FloatArray]]
 
+# A communality, on the scale of correlations, that is rounding error.
+_NOTHING = 1e-20
+
 
 def varimax(L: FloatArray) -> tuple[float, FloatArray]:
     """Minus a quarter of the columns' variances of squared loadings (Kaiser 1958), and its gradient."""
@@ -61,8 +64,7 @@ def rotation_matrix(loadings: FloatArray, method: str, *, kaiser: bool) -> Float
         Give every feature the same communality while rotating.
     """
     k = loadings.shape[1]
-    length = np.sqrt((loadings**2).sum(axis=1, keepdims=True))
-    A = loadings / np.where(length > 0, length, 1.0) if kaiser else loadings
+    A = loadings_to_rotate(loadings, (loadings**2).sum(axis=1), kaiser=kaiser)
     if np.linalg.matrix_rank(A) < k or k < 2:
         # Loadings that do not span k dimensions have no unique simple form.
         return np.eye(k)
@@ -71,6 +73,16 @@ def rotation_matrix(loadings: FloatArray, method: str, *, kaiser: bool) -> Float
     order = np.argsort(-(rotated**2).sum(axis=0), kind="stable")
     signs = np.where(rotated[np.abs(rotated).argmax(axis=0), np.arange(k)] < 0, -1.0, 1.0)
     return (M * signs)[:, order]
+
+
+def loadings_to_rotate(loadings: FloatArray, communalities: FloatArray, *, kaiser: bool) -> FloatArray:
+    """The features that a rotation looks at, with ``kaiser`` all with the same communality.
+
+    A feature that has nothing in common with the others, as a constant one, has no say: its loadings are rounding errors,
+    which Kaiser's normalisation would lengthen to one.
+    """
+    common = communalities > _NOTHING
+    return loadings[common] / np.sqrt(communalities[common])[:, np.newaxis] if kaiser else loadings[common]
 
 
 def _best(A: FloatArray, method: str) -> FloatArray:

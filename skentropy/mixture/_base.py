@@ -286,7 +286,12 @@ class BaseMixture(LatentVariableModel):
         self._check_support(rows, family, zeros_allowed=substitutes is not None, pool=pool)
         model = MixtureModel(
             family,
-            units=Units.of_moments(family, columns.mean, columns.variance, keep_zero=rows.is_sparse),
+            units=Units.of_moments(
+                family,
+                np.where(columns.constant, columns.smallest, columns.mean),
+                columns.variance,
+                keep_zero=rows.is_sparse,
+            ),
             substitutes=substitutes,
             prior_counts=float(self.prior_counts),
         )

@@ -1,5 +1,7 @@
 """Standard errors step by step, against the likelihood written with dense matrices."""
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy.linalg import null_space
@@ -109,3 +111,52 @@ def test_errors_of_constraints_that_say_nothing(estimator):
     errors = standard_errors(model, p, rotation=None, kaiser=True, on_bound=np.zeros(4, dtype=bool))
     np.testing.assert_allclose(errors.mean, np.sqrt(1 / 50), rtol=1e-6)
     np.testing.assert_allclose(errors.noise_variance, np.sqrt(2 / 50 / (4 if estimator is PPCA else 1)), rtol=1e-6)
+
+
+HEYWOOD = np.random.default_rng(0).normal(size=(20, 5))
+
+
+@pytest.mark.parametrize("rotation", ROTATIONS)
+def test_beside_a_uniqueness_on_its_floor(rotation):
+    """The mean's errors are those of the columns' means, and the rotation changes nothing of the uniquenesses' errors."""
+    with pytest.warns(UserWarning, match="Heywood"):
+        model = FactorAnalysis(2, rotation=rotation).fit(HEYWOOD)
+    with pytest.warns(UserWarning, match="Heywood"):
+        unrotated = FactorAnalysis(2).fit(HEYWOOD)
+    errors = model.standard_errors()
+    np.testing.assert_allclose(errors.mean, HEYWOOD.std(axis=0) / np.sqrt(20), rtol=2e-4)
+    assert np.isnan(errors.noise_variance).sum() == len(model.heywood_) == 1
+    np.testing.assert_allclose(errors.noise_variance, unrotated.standard_errors().noise_variance, rtol=1e-6)
+    assert np.isfinite(errors.components).all()
+
+
+def test_simulated_heywood_cases_under_every_rotation():
+    n_cases = 0
+    for seed in range(40):
+        X = np.random.default_rng(seed).normal(size=(25, 5))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            unrotated = FactorAnalysis(2).fit(X)
+            if not len(unrotated.heywood_):
+                continue
+            n_cases += 1
+            for rotation in ("varimax", "oblimin"):
+                errors = FactorAnalysis(2, rotation=rotation).fit(X).standard_errors()
+                np.testing.assert_allclose(errors.mean, X.std(axis=0) / 5.0, rtol=1e-3)
+                np.testing.assert_allclose(errors.noise_variance, unrotated.standard_errors().noise_variance, rtol=1e-3)
+    assert n_cases >= 10
+
+
+def test_a_model_that_is_not_identified_says_so():
+    model = FactorAnalysis(3).fit(HEYWOOD)
+    with pytest.warns(UserWarning, match="3 factors of 5 columns are not identified"):
+        model.standard_errors()
+
+
+def test_precision_beside_a_uniqueness_on_its_floor():
+    for seed in range(10):
+        X = np.random.default_rng(seed).normal(size=(20, 5))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model = FactorAnalysis(2).fit(X)
+        np.testing.assert_allclose(model.get_covariance() @ model.get_precision(), np.eye(5), atol=1e-13)
