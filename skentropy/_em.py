@@ -23,6 +23,9 @@ _EXTRAPOLATION_GATE = 3e-4
 _NEWTON_GATE = 3e-5
 # Times that a converged run may go on from where it was moved to.
 _LARGEST_MOVES = 10
+# Runs whose objectives differ by less are equal, whatever tol; and rounding errors of many steps, relative to an objective.
+_LARGEST_TIE = 1e-6
+_TIE_ROUNDING = 1e-12
 # Consecutive steps that must agree that the rest is below tol, and steps whose slowest rate is remembered.
 _PATIENCE = 2
 _RATE_MEMORY = 6
@@ -232,11 +235,20 @@ def run_em(
     return run
 
 
-def best_of(run_once: Callable[[int], Run], n_init: int, n_jobs: int, require: str | None = None) -> Run:
-    """The run with the highest objective out of n_init, made in parallel; ``require`` as in ``joblib.Parallel``."""
+def best_of(
+    run_once: Callable[[int], Run], n_init: int, n_jobs: int, require: str | None = None, *, tol: float = 0.0
+) -> Run:
+    """The run with the highest objective out of n_init, made in parallel; ``require`` as in ``joblib.Parallel``.
+
+    Runs that ``tol`` or rounding errors do not tell apart have found the same maximum, perhaps with its components in
+    another order: it is the first of those that converged.
+    """
     parallel = Parallel(n_jobs=min(n_jobs, n_init), prefer="threads", require=require)
     runs = parallel(delayed(run_once)(init) for init in range(n_init))
-    return max(runs, key=lambda run: float(run.state.objective))
+    best = max(runs, key=lambda run: float(run.state.objective))
+    tie = max(min(tol, _LARGEST_TIE), _TIE_ROUNDING * (1.0 + abs(best.state.objective)))
+    equals = (run for run in runs if run.state.objective >= best.state.objective - tie)
+    return min(equals, key=lambda run: not run.converged, default=best)
 
 
 class _Path:

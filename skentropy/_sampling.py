@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -11,13 +12,36 @@ from scipy import sparse
 from ._blocks import Block
 from ._typing import Array, FloatArray, Matrix
 
+# The upper bits of a key say where a row stands, and come from rounded values where there are units to be free of; the
+# lower ones tell rows apart that are equal when rounded.
+_LOWER_BITS = np.uint64(2**24 - 1)
+_ROUNDED_BITS = 20
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """Values (x - location) / scale, column by column, with few enough bits that they are the same in any units.
+
+    ``relative`` rounds to bits of each value, as positive values of all magnitudes need; otherwise to bits of the scale.
+    """
+
+    location: FloatArray
+    scale: FloatArray
+    relative: bool
+
+    def __call__(self, values: Array, columns: Any = slice(None)) -> Array:
+        with np.errstate(over="ignore", under="ignore"):
+            values = (values - self.location[columns]) / self.scale[columns]
+            return values.astype(np.float32) if self.relative else np.rint(np.ldexp(values, _ROUNDED_BITS))
+
 
 @dataclass(frozen=True)
 class RowSample:
     """The distinct rows with the smallest hash keys, their summed weights and one of their indices, in order of the keys.
 
     Which rows are drawn, and in which order, depends on their contents alone: neither on the order of the rows nor on
-    whether a row stands there twice or once with twice the weight. A bottom-k sketch, hence additive.
+    whether a row stands there twice or once with twice the weight, nor, with a rounding, on the units of the columns.
+    A bottom-k sketch, hence additive.
     """
 
     keys: Array
@@ -26,9 +50,16 @@ class RowSample:
     size: int
 
     @classmethod
-    def of_block(cls, block: Block, weight: FloatArray, size: int, salt: int) -> RowSample:
+    def of_block(cls, block: Block, weight: FloatArray, size: int, salt: int, rounding: Rounding | None = None) -> RowSample:
         keep = np.flatnonzero(weight > 0)
-        return cls._merge(hash_rows(block.X, block.exposure, salt)[keep], weight[keep], block.index[keep], size)
+        keys = hash_rows(block.X, block.exposure, salt, rounding)[keep]
+        if rounding is not None and len(keys):
+            upper = keys & ~_LOWER_BITS
+            low = upper <= np.unique(upper)[:size][-1]
+            keep = keep[low]
+            exposure = None if block.exposure is None else block.exposure[keep]
+            keys = upper[low] | (hash_rows(_mantissas(block.X[keep]), exposure, salt) & _LOWER_BITS)
+        return cls._merge(keys, weight[keep], block.index[keep], size)
 
     @classmethod
     def _merge(cls, keys: Array, weight: FloatArray, index: Array, size: int) -> RowSample:
@@ -52,20 +83,30 @@ class RowSample:
         return RowSample(self.keys[:n], self.weight[:n], self.index[:n], self.size)
 
 
-def hash_rows(X: Matrix, exposure: FloatArray | None, salt: int) -> Array:
+def hash_rows(X: Matrix, exposure: FloatArray | None, salt: int, rounding: Rounding | None = None) -> Array:
     """64-bit keys of the rows' contents, equal for dense and sparse rows and for float32 and float64 of equal value."""
     multipliers = np.random.Generator(np.random.PCG64(salt)).integers(2**63, size=X.shape[1] + 2, dtype=np.uint64)
     multipliers = multipliers * np.uint64(2) + np.uint64(1)
     with np.errstate(over="ignore"):
         if sparse.issparse(X):
-            mixed = _mix(_bits(X.data)) * multipliers[X.indices]
-            sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(mixed, dtype=np.uint64)])
-            keys = sums[X.indptr[1:]] - sums[X.indptr[:-1]]
+            # What is not stored is zero: keys are sums, from which the zeros of what is stored are taken off again.
+            zeros = np.zeros(X.shape[1])
+            zeros = _mix(_bits(zeros if rounding is None else rounding(zeros)))
+            mixed = _mix(_bits(X.data if rounding is None else rounding(X.data, X.indices))) - zeros[X.indices]
+            sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(mixed * multipliers[X.indices], dtype=np.uint64)])
+            keys = sums[X.indptr[1:]] - sums[X.indptr[:-1]] + (zeros * multipliers[:-2]).sum(dtype=np.uint64)
         else:
-            keys = (_mix(_bits(X)) * multipliers[:-2]).sum(axis=1, dtype=np.uint64)
+            keys = (_mix(_bits(X if rounding is None else rounding(X))) * multipliers[:-2]).sum(axis=1, dtype=np.uint64)
         if exposure is not None:
             keys = keys + _mix(_bits(exposure)) * multipliers[-2]
         return _mix(keys + multipliers[-1])
+
+
+def _mantissas(X: Matrix) -> Matrix:
+    """The values without their powers of two."""
+    if sparse.issparse(X):
+        return type(X)((np.frexp(X.data)[0], X.indices, X.indptr), shape=X.shape)
+    return np.frexp(X)[0]
 
 
 def _bits(X: Array) -> Array:

@@ -9,7 +9,7 @@ import pytest
 from scipy import optimize, special
 
 from skentropy import EntropySum
-from skentropy._em import Run, best_of, run_em
+from skentropy._em import Run, State, best_of, run_em
 
 RATIOS = np.exp(np.random.RandomState(0).normal(0.05, 0.6, size=500))  # p1(x) / p0(x)
 
@@ -118,3 +118,23 @@ def test_the_best_of_several_runs_is_kept() -> None:
     runs = {init: run_em(KnownDensities(), expect, float(init), tol=0.0, max_iter=init) for init in range(4)}
     best = best_of(lambda init: runs[init], 4, 1)
     assert best.state.objective == max(run.state.objective for run in runs.values())
+
+
+@pytest.mark.parametrize(
+    ("objectives", "tol", "chosen"),
+    [
+        ((-2.0, -1.0 - 1e-14, -1.0), 0.0, 1),
+        ((-2.0, -1.0 - 1e-8, -1.0), 1e-7, 1),
+        ((-2.0, -1.0 - 1e-8, -1.0), 0.0, 2),
+        ((-2.0, -1.0 - 1e-4, -1.0), 1e-2, 2),
+        ((-np.inf, -np.inf, np.nan), 0.0, 0),
+    ],
+)
+def test_ties_go_to_the_first_run(objectives: tuple[float, ...], tol: float, chosen: int) -> None:
+    runs = [Run(State(None, None, value, value), converged=True) for value in objectives]
+    assert best_of(lambda init: runs[init], len(runs), 1, tol=tol) is runs[chosen]
+
+
+def test_of_equals_the_first_that_converged_is_taken() -> None:
+    runs = [Run(State(None, None, -1.0, -1.0), converged=converged) for converged in (False, True, True)]
+    assert best_of(lambda init: runs[init], 3, 1) is runs[1]

@@ -310,7 +310,7 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
                 steps.watcher.on_end(run)
                 return run
 
-        best = best_of(run_once, n_init, effective_n_jobs(self.n_jobs), required_backend(X))
+        best = best_of(run_once, n_init, effective_n_jobs(self.n_jobs), required_backend(X), tol=self.tol)
         attributes = attributes_of(best)
         messages = attributes["messages"]
         if not best.converged:

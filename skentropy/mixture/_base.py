@@ -34,7 +34,7 @@ from ._model import MixtureModel, MixtureParameters, MixtureStatistics, Units
 from ._newton import NewtonSteps
 from ._report import failures
 from ._seeding import initial_parameters
-from ._survey import count_outside_support, summarize
+from ._survey import count_outside_support, rounding_of, summarize
 
 # Distinct rows that seeds are chosen from: as many as keep choosing cheaper than a few EM steps on large data.
 _SAMPLE_ENTRIES = 2**16
@@ -235,7 +235,7 @@ class BaseMixture(LatentVariableModel):
                 run.saddle = maximum.saddle
                 return run
 
-        best = best_of(run_once, n_init, n_threads, required_backend(X))
+        best = best_of(run_once, n_init, n_threads, required_backend(X), tol=self.tol)
         self._replace_fitted(attributes_of(best))
         monitor.close()
         for message in failures(self, model, best):
@@ -296,7 +296,8 @@ class BaseMixture(LatentVariableModel):
             prior_counts=float(self.prior_counts),
         )
         size = max(int(np.clip(_SAMPLE_ENTRIES // rows.n_features, *_SAMPLE_ROWS)), 32 * self.n_components)
-        summary = rows.sum(partial(summarize, model=model, sample_size=size, salt=salt), pool)
+        rounding = rounding_of(family, columns)
+        summary = rows.sum(partial(summarize, model=model, sample_size=size, salt=salt, rounding=rounding), pool)
         model = replace(
             model,
             pooled=summary.sums / summary.exposures,

@@ -16,6 +16,10 @@ _TOWARDS_POOLED = 0.25
 _CLUSTER_PRIOR = 0.05
 # Seedings that compete, and the EM steps that each is given on the sample before they are compared.
 _SEEDINGS = 8
+# What differs by less is equal but for rounding errors, which are not to choose: the first of equals is taken. Relative to
+# the largest terms of a divergence, and to an objective after a few steps.
+_EQUAL_DIVERGENCE = 1e-12
+_EQUAL_OBJECTIVE = 1e-9
 _SHORT_RUN = 4
 
 
@@ -31,6 +35,8 @@ class SmoothedRows:
         self._observations = observations
         self._pooled = pooled
         self._negative_entropy = self._row_negative_entropies()
+        # Rounding errors of each row's divergences.
+        self.rounding = _EQUAL_DIVERGENCE * (1.0 + np.abs(self._negative_entropy))
 
     def seed(self, row: int) -> FloatArray:
         """Natural parameters (S, D) of one row's distribution."""
@@ -50,13 +56,14 @@ class SmoothedRows:
         )
         for eta_s, T in zip(eta, self._observations.statistics, strict=True):
             cross = cross + (1.0 - _TOWARDS_POOLED) * (T @ eta_s.T).T
-        return np.maximum(self._negative_entropy - cross, 0.0)
+        divergences = self._negative_entropy - cross
+        return np.where(divergences > self.rounding, divergences, 0.0)
 
     def nearest(self, seeds: list[int]) -> Array:
         """Which seed is nearest to each row; a seed is nearest to itself."""
         divergences = self.divergences(np.stack([self.seed(row) for row in seeds], axis=1))
         divergences[np.arange(len(seeds)), seeds] = -1.0
-        return divergences.argmin(axis=0)
+        return _first_smallest(divergences, self.rounding)
 
     def _row_negative_entropies(self) -> FloatArray:
         """sum_d s m (eta . mu - A), the convex conjugate of A at every row's mean parameters."""
@@ -99,7 +106,7 @@ def kmeans_plusplus(
             potential = np.where(np.isin(np.arange(len(weight)), seeds), 0.0, weight)
         trials = _draw(potential, n_trials, random_state)
         candidates = np.minimum(nearest, rows.divergences(np.stack([rows.seed(trial) for trial in trials], axis=1)))
-        best = int(np.argmin(candidates @ weight))
+        best = int(_first_smallest(candidates @ weight, float(rows.rounding @ weight)))
         seeds.append(int(trials[best]))
         nearest = candidates[best]
     return seeds
@@ -148,7 +155,7 @@ def initial_parameters(
             parameters = model.maximize(model.expect(parameters, sample))
         statistics = model.expect(parameters, sample)
         objective = model.elbo(statistics) + model.log_prior(parameters, statistics)
-        if best is None or objective > highest:
+        if best is None or objective > highest + _EQUAL_OBJECTIVE * (1.0 + abs(highest)):
             best, highest = parameters, objective
     assert best is not None
     return best
@@ -173,6 +180,11 @@ def _of_hard_clusters(
             sums=sums + prior * model.pooled[:, np.newaxis],
         )
     )
+
+
+def _first_smallest(values: Array, rounding: FloatArray | float) -> Array:
+    """Index, along the first axis, of the first of those that are the smallest but for rounding errors."""
+    return (values <= values.min(axis=0) + rounding).argmax(axis=0)
 
 
 def _dense_row(T: Matrix, row: int) -> Array:

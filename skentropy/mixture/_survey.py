@@ -8,10 +8,11 @@ import numpy as np
 from scipy import sparse
 
 from .._blocks import Block
-from .._sampling import RowSample
+from .._columns import ColumnSurvey
+from .._sampling import Rounding, RowSample
 from .._typing import Array, FloatArray
 from ..families import ExponentialFamily
-from ._model import MixtureModel
+from ._model import MixtureModel, Units
 
 
 def count_outside_support(block: Block, family: ExponentialFamily, zeros_allowed: bool) -> Array:
@@ -60,7 +61,13 @@ class DataSummary:
         )
 
 
-def summarize(block: Block, model: MixtureModel, sample_size: int, salt: int) -> DataSummary:
+def rounding_of(family: ExponentialFamily, columns: ColumnSurvey) -> Rounding | None:
+    """Values as they are in any units; None where the family knows of no units."""
+    units = Units.of_moments(family, columns.mean, columns.variance)
+    return None if units is None else Rounding(units.location, units.scale, family.equivariance == "scale")
+
+
+def summarize(block: Block, model: MixtureModel, sample_size: int, salt: int, rounding: Rounding | None) -> DataSummary:
     """Summarise one block of rows."""
     observations = model.observe(block)
     weight = np.ones(block.n_rows) if block.weight is None else block.weight
@@ -69,5 +76,5 @@ def summarize(block: Block, model: MixtureModel, sample_size: int, salt: int) ->
         sums=np.stack(sums),
         exposures=observations.column_sums(weight[np.newaxis])[0],
         log_base_measure=model.total_log_base_measure(block),
-        sample=RowSample.of_block(block, weight, sample_size, salt),
+        sample=RowSample.of_block(block, weight, sample_size, salt, rounding),
     )

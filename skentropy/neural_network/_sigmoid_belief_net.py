@@ -261,7 +261,7 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
             with thread_pool(n_threads if n_init == 1 else 1) as pool:
                 return fitting.run(given, random_state, monitor.watch(init), pool)
 
-        best = best_of(run_once, n_init, n_threads, required_backend(X))
+        best = best_of(run_once, n_init, n_threads, required_backend(X), tol=self.tol)
         self._replace_fitted(attributes_of(best))
         monitor.close()
         for message in self._complaints(best):

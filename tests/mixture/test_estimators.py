@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn.compose import ColumnTransformer
-from sklearn.datasets import load_digits, load_wine
+from sklearn.datasets import load_digits, load_iris, load_wine
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -94,6 +94,28 @@ def test_gamma_is_equivariant_to_units(factor: float) -> None:
     np.testing.assert_allclose(scaled.lower_bound_, plain.lower_bound_ - 3 * np.log(factor), rtol=1e-11)
     np.testing.assert_allclose(scaled.score(AMOUNTS * factor), scaled.lower_bound_, rtol=1e-11)
     np.testing.assert_allclose(scaled.entropy_sum_.value, scaled.lower_bound_, rtol=1e-8)
+
+
+@pytest.mark.parametrize("family", ["gamma", "gaussian", "exponential", "log_normal", "inverse_gaussian"])
+@pytest.mark.parametrize("factor", [3600.0, 1024.0, 1 / 2.54])
+def test_fits_are_the_same_in_any_units(family: str, factor: float) -> None:
+    rng = np.random.RandomState(0)
+    X = rng.exponential(10.0 ** rng.uniform(-2.0, 2.0, size=(4, 6))[rng.randint(4, size=300)])
+    for random_state in range(2):
+        mixture = ExponentialFamilyMixture(family, 4, tol=1e-12, random_state=random_state)
+        plain = mixture.fit(X).predict_proba(X)
+        np.testing.assert_allclose(mixture.fit(X * factor).predict_proba(X * factor), plain, atol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:.*probability zero")
+def test_the_order_of_rows_does_not_permute_components() -> None:
+    X = load_iris().data
+    for random_state in range(4):
+        order = np.random.RandomState(random_state).permutation(len(X))
+        for make, data in ((GammaMixture, X), (PoissonMixture, COUNTS[: len(X)])):
+            mixture = make(3, n_init=5, random_state=random_state)
+            plain = mixture.fit(data).predict_proba(data)
+            np.testing.assert_allclose(mixture.fit(data[order]).predict_proba(data), plain, atol=1e-2)
 
 
 def test_gaussian_mixture_with_a_large_mean() -> None:
