@@ -138,6 +138,10 @@ class Source(ABC):
     def prepare(self, function: Callable[[Rows], Any]) -> Prepared:
         """Something made once of the rows of each part, to be summed over many times; None is left out."""
 
+    @abstractmethod
+    def parts(self) -> Iterator[Rows]:
+        """The rows part by part, each in this process when its turn comes."""
+
     @cached_property
     def totals(self) -> RowTotals:
         return self.sum(RowTotals.of_block)
@@ -209,6 +213,9 @@ class Rows(Source):
 
     def prepare(self, function: Callable[[Rows], Any]) -> Prepared:
         return _One(function(self))
+
+    def parts(self) -> Iterator[Rows]:
+        yield self
 
     def sum(self, function: Callable[[Block], Statistics], pool: ThreadPoolExecutor | None = None) -> Statistics:
         return total(self._by_chunk(lambda blocks: total(map(function, blocks)), pool))

@@ -16,8 +16,8 @@ class Checkpoint:
     """Callback that saves the model of a long fit every so often, for ``warm_start`` to go on from.
 
     The file is replaced as a whole: whenever the process is killed, a complete model is in it, no older than the interval
-    and a step. Needs scikit-learn 1.9 or later, and a fit that takes EM steps, which those
-    of ``PPCA`` and ``FactorAnalysis`` to complete data do not.
+    and a step. Needs scikit-learn 1.9 or later, and a fit that takes EM steps, or epochs,
+    which those of ``PPCA`` and ``FactorAnalysis`` to complete data do not.
 
     Parameters
     ----------

@@ -86,6 +86,12 @@ class DaskRows(Source):
             allow_unknown_chunksizes=True,
         )
 
+    def parts(self) -> Iterator[Rows]:
+        for part in self._parts:
+            (rows,) = dask.compute(*self._of_parts([part], _itself))
+            if rows is not None:
+                yield rows
+
     def take(self, index: Array, weight: FloatArray) -> Block:
         numbers = part_of(index)
         order = [np.flatnonzero(numbers == number) for number in np.unique(numbers)]
@@ -286,6 +292,10 @@ def _map_rows(function: Callable[[Block], Array], shape: tuple[int, ...], dtype:
         return np.empty((0, *shape), dtype)
     with SingleThreadedBLAS():
         return rows.map(function)
+
+
+def _itself(rows: Rows | None) -> Rows | None:
+    return rows
 
 
 def _take_rows(index: Array, weight: FloatArray, rows: Rows | None) -> Block:

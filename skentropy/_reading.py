@@ -205,7 +205,7 @@ class StreamedRows(Source):
         self._n_rows: int | None = None
         self.dtype = result_dtype(getattr(X, "dtype", None)) if rows is None else rows.dtype
 
-    def _parts(self) -> Iterator[Rows]:
+    def parts(self) -> Iterator[Rows]:
         part, n_rows = -1, 0
         for part, (X, weight, exposure) in enumerate(self._blocks):
             if _num_features(X) != self.n_features:
@@ -235,11 +235,11 @@ class StreamedRows(Source):
         self._n_rows = n_rows
 
     def sum(self, function: Callable[[Block], Statistics], pool: ThreadPoolExecutor | None = None) -> Statistics:
-        result: Statistics = total(rows.sum(function, pool) for rows in self._parts())
+        result: Statistics = total(rows.sum(function, pool) for rows in self.parts())
         return result
 
     def map(self, function: Callable[[Block], Array], pool: ThreadPoolExecutor | None = None) -> Array:
-        return np.concatenate([rows.map(function, pool) for rows in self._parts()])
+        return np.concatenate([rows.map(function, pool) for rows in self.parts()])
 
     def take(self, index: Array, weight: FloatArray) -> Block:
         numbers = part_of(index)
@@ -265,7 +265,7 @@ class _Afresh:
     function: Callable[[Rows], Any]
 
     def sum(self, function: Callable[[Any], Statistics]) -> Statistics:
-        made = (self.function(rows) for rows in self.source._parts())
+        made = (self.function(rows) for rows in self.source.parts())
         result: Statistics = total(function(value) for value in made if value is not None)
         return result
 

@@ -62,7 +62,7 @@ TARGETS = {
         f"skentropy/neural_network/_{name}.py": NETS
         for name in [
             *("layers", "exact", "model", "logistic", "truncated", "polish"),
-            *("perceptron", "autoencoder", "vae_training", "vae_start"),
+            *("perceptron", "autoencoder", "vae_training", "vae_start", "vae_data"),
         ]
     },
     "skentropy/_sklearn_models.py": SELECTION,

@@ -67,6 +67,21 @@ def test_every_estimator_that_takes_steps(name: str, n_init: int, tmp_path: Path
         assert len(saved) >= fitted.n_iter_ - 1
 
 
+def test_an_autoencoder_goes_on(tmp_path: Path) -> None:
+    case, saved = ESTIMATORS["GaussianVAE"], []
+    checkpoint = Checkpoint(
+        tmp_path / "model", interval=0.0, dump=lambda model, path: saved.append(joblib.dump(model, path))
+    )
+    fitted = case.make().set_callbacks(checkpoint).fit(case.gaps)
+    last = joblib.load(tmp_path / "model")
+    assert 1 < len(saved) <= fitted.n_iter_
+    assert vars(last).keys() == {name for name in vars(fitted) if "callback" not in name}
+    assert last.score(case.gaps) == pytest.approx(last.lower_bound_, abs=1e-9)
+    bound = last.lower_bound_ - last.entropy_sum_.penalty
+    last.set_params(warm_start=True).fit(case.gaps)
+    assert last.lower_bound_ - last.entropy_sum_.penalty >= bound - 1e-9
+
+
 def test_interval(tmp_path: Path) -> None:
     case = ESTIMATORS["PoissonMixture"]
     case.make().set_callbacks(Checkpoint(tmp_path / "model", interval=3600.0)).fit(case.X)

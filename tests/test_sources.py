@@ -88,6 +88,23 @@ def test_streams_of_other_containers(case: EstimatorCase) -> None:
         assert_same(plainly(case).fit(blocks_of(X)), plainly(case).fit(case.X), X)
 
 
+def test_parts_hold_the_rows() -> None:
+    da = pytest.importorskip("dask.array")
+    X = ESTIMATORS["PPCA"].X
+    weight = np.arange(1.0, 1.0 + len(X))
+    reader = PPCA()._reader(lambda n_features: 1)
+    lazy = da.from_array(X, chunks=(in_chunks(X), -1))
+    for source in (
+        reader.read(PPCA(), X, weight, reset=True),
+        reader.read(PPCA(), blocks_of(X, weight), reset=True),
+        reader.read(PPCA(), lazy, weight, reset=True),
+    ):
+        for _ in range(2):
+            parts = list(source.parts())
+            np.testing.assert_array_equal(np.concatenate([part.X for part in parts]), X)
+            np.testing.assert_array_equal(np.concatenate([part.sample_weight for part in parts]), weight)
+
+
 def test_streams_that_are_none() -> None:
     X = ESTIMATORS["PPCA"].X
     with pytest.raises(TypeError, match="a function that returns a new iterator"):

@@ -55,6 +55,8 @@ class EntropyDecompositionDisplay:
         The stationarity gap of the fitted model, for the title. That of a step, which is drawn, is between the entropy sum
         of its posteriors and the ELBO after it.
     name : str
+    step : str, default="EM step"
+        What a step is called.
 
     Attributes
     ----------
@@ -64,8 +66,17 @@ class EntropyDecompositionDisplay:
     figure_ : matplotlib figure
     """
 
-    def __init__(self, *, entropy_sums: list[EntropySum], lower_bounds: list[float], gap: float, name: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        entropy_sums: list[EntropySum],
+        lower_bounds: list[float],
+        gap: float,
+        name: str = "",
+        step: str = "EM step",
+    ) -> None:
         self.entropy_sums, self.lower_bounds, self.gap, self.name = entropy_sums, lower_bounds, gap, name
+        self.step = step
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, ax: Any = None) -> Self:
@@ -97,6 +108,7 @@ class EntropyDecompositionDisplay:
             lower_bounds=lower_bounds,
             gap=estimator.stationarity_gap_,
             name=type(estimator).__name__,
+            step=getattr(estimator, "_step_name", "EM step"),
         ).plot(ax)
 
     def plot(self, ax: Any = None) -> Self:
@@ -126,7 +138,7 @@ class EntropyDecompositionDisplay:
         self.ax_.plot(steps, self.lower_bounds, "k.:", linewidth=2.5, label="ELBO")
         self.ax_.axhline(0.0, color="0.5", linewidth=0.8)
         self.ax_.set(
-            xlabel="EM step" if len(steps) > 1 else "at the end",
+            xlabel=self.step if len(steps) > 1 else "at the end",
             ylabel="nats per sample",
             title=f"{self.name}: gap {self.gap:.1e}".lstrip(": "),
         )
@@ -299,6 +311,8 @@ def latent_information(estimator: Any, X: ArrayLike) -> Array:
         # Below the top layer the prior is the marginal one, for which the posteriors' mean stands.
         priors = np.concatenate([means.mean(axis=0)[: means.shape[1] - len(estimator.prior_)], estimator.prior_])
         return np.asarray(_binary(priors) - _binary(means).mean(axis=0))
+    if hasattr(estimator, "posterior"):
+        return np.asarray(-0.5 * np.log(estimator.posterior(X)[1]).mean(axis=0))
     if isinstance(estimator, LinearGaussianEstimator):
         log_variances = estimator._map_rows(partial(_log_posterior_variances, estimator._parameters()), X)
         return np.asarray(-0.5 * log_variances.mean(axis=0))

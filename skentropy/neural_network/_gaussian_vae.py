@@ -17,8 +17,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from .._base import Evaluation, LatentVariableModel, list_columns
-from .._blocks import Block, Rows, Source, thread_pool
-from .._columns import survey_columns
+from .._blocks import Block, Source, thread_pool
 from .._em import Run, State
 from .._monitor import Monitor
 from .._reading import Reader, is_dask
@@ -26,13 +25,12 @@ from .._typing import ArrayLike, FloatArray
 from . import _vae_rows as vae_rows
 from ._autoencoder import Autoencoder, Units
 from ._perceptron import ACTIVATIONS
-from ._vae_fitting import Fitted, Fitting, Table, in_nets
-from ._vae_start import fit_linear, start_linear
+from ._vae_data import location_and_scale, training_data
+from ._vae_fitting import Fitted, Fitting, in_nets
+from ._vae_start import start_linear
 from ._vae_training import NOISE_FLOOR, Nets, Objective, Training
 
 _FLOATS = (np.float64, np.float32)
-# Squares of values beyond these over- or underflow, in float32 those of noise variances.
-_SCALES = {np.float64: (1e-140, 1e140), np.float32: (1e-14, 1e18)}
 # A latent that tells less of the data than this, in nats, has collapsed to its prior.
 _COLLAPSED = 0.01
 
@@ -138,6 +136,9 @@ class GaussianVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVaria
 
     Notes
     -----
+    Up to 256 MiB of data are held in memory. Rows that repeat are merged, and neither their order nor their unit of
+    measurement matters. Larger ones, memory maps too, are read anew in each epoch and shuffled within 8,192 rows.
+
     Expectations under posteriors are taken by 2 H + 1 fixed nodes, exact for decoders of up to the third degree: scores know
     no randomness, and do not depend on other rows. From where the encoder puts it each posterior takes two steps towards
     the best one for the decoder's statistical linearisation [3]_, and never to a lower ELBO.
@@ -181,6 +182,7 @@ class GaussianVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVaria
         "verbose_interval": [Interval(Integral, 1, None, closed="left")],
     }
 
+    _step_name: ClassVar[str] = "epoch"
     # The model in double precision, as nothing but arrays.
     _autoencoder: dict[str, Any]
     _units: dict[str, Any]
@@ -267,22 +269,31 @@ class GaussianVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVaria
         decoder_sizes = [self.n_components, *hidden, rows.n_features]
         # One thread: batches are small, and the same seed gives the same bits.
         with thread_pool(1):
-            messages = self._fit_rows(rows, X, encoder_sizes, decoder_sizes)
+            messages = self._fit_rows(rows, X, sample_weight, encoder_sizes, decoder_sizes)
         for message in messages:
             warnings.warn(message, ConvergenceWarning, stacklevel=2)
         return self
 
-    def _fit_rows(self, rows: Source, X: ArrayLike, encoder_sizes: list[int], decoder_sizes: list[int]) -> list[str]:
+    def _fit_rows(
+        self,
+        rows: Source,
+        X: ArrayLike,
+        sample_weight: ArrayLike | None,
+        encoder_sizes: list[int],
+        decoder_sizes: list[int],
+    ) -> list[str]:
         """Set all fitted attributes, and return what is to be warned of."""
         tied, is_linear = self.covariance_type == "scalar", len(decoder_sizes) == 2
-        table, location, scale = self._table(rows)
+        data = training_data(rows, X, sample_weight, self._row_bytes(rows.n_features))
+        location, scale = location_and_scale(data, rows.dtype, partial(list_columns, self))
         given = self._given(encoder_sizes, decoder_sizes) if self.warm_start and not is_linear else None
         if given is not None:
             location, scale = given[1].location, given[1].scale
-        linear = fit_linear((table.rows.X - location) / scale, table.weight, self.n_components, tied=tied or not is_linear)
+        linear = data.fit_linear(location, scale, self.n_components, tied=tied or not is_linear)
         units = Units(location, scale, (linear.mean, linear.loadings, linear.noise)) if given is None else given[1]
-        objective = Objective(float(self.beta), float(self.alpha) / table.total_weight, tied, float(self.reg_covar))
-        fitting = Fitting(table, units, objective)
+        decay = float(self.alpha) / (data.weight + data.empty)
+        objective = Objective(float(self.beta), decay, tied, float(self.reg_covar))
+        fitting = Fitting(data, units, objective)
         attributes_of = partial(self._fitted_attributes, fitting, rows.dtype)
         monitor = Monitor(self, 1, lambda run: attributes_of(fitting.polish(run.state.parameters.model), run), {"X": X})
 
@@ -333,30 +344,6 @@ class GaussianVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVaria
     def _row_bytes(self, n_features: int) -> int:
         widest = max([0, *self._hidden_sizes("hidden_layer_sizes")])
         return vae_rows.row_bytes(self.n_components, widest, n_features)
-
-    def _table(self, rows: Source) -> tuple[Table, FloatArray, float]:
-        """The rows in memory, the means of their columns, and the root of the columns' mean variance."""
-        X, weight, empty = vae_rows.distinct_rows(rows)
-        columns = survey_columns(Block(X, weight, None, 0))
-        if not columns.weight.all():
-            unobserved = list_columns(self, np.flatnonzero(columns.weight == 0))
-            raise ValueError(f"X has no observed value in {unobserved}; leave such columns out.")
-        if empty:
-            message = "X has rows without any observed value; they carry no information."
-            warnings.warn(message, UserWarning, stacklevel=5)
-        least, largest = _SCALES[rows.dtype.type]
-        with np.errstate(over="ignore", invalid="ignore"):
-            size = np.sqrt(columns.scatter / columns.weight)
-            scale = float(np.sqrt(columns.scatter.sum() / columns.weight.sum()))
-        for word, is_so in (("large", ~(size <= largest)), ("small", (size > 0) & (size < least))):
-            if is_so.any():
-                names = list_columns(self, np.flatnonzero(is_so))
-                raise ValueError(f"The values are too {word} for {rows.dtype} in {names}; rescale the data.")
-        # What rounding made is no variance.
-        if not scale > 1e-14 * float(np.abs(columns.mean).max()):
-            scale = 1.0
-        table = Rows(X, weight, row_bytes=self._row_bytes(rows.n_features))
-        return Table(table, empty), columns.mean, scale
 
     def _given(self, encoder_sizes: list[int], decoder_sizes: list[int]) -> tuple[Autoencoder, Units] | None:
         """The last fit's model and its units, if it has these layers."""

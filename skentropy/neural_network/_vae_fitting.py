@@ -3,56 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from .._blocks import Block, Rows
 from .._em import Run, State, Watcher
 from .._typing import FloatArray
 from ..decomposition._gaussian import LinearGaussian
 from ..entropy import EntropySum
 from ._autoencoder import Autoencoder, Sums, Units, polished
+from ._vae_data import TrainingData
 from ._vae_start import start_linear
-from ._vae_training import NOISE_FLOOR, Batch, Nets, Objective, Training, train
-
-
-@dataclass(frozen=True)
-class Table:
-    """Training data in memory: rows that differ, their weights, and the weight of rows of which nothing is observed."""
-
-    rows: Rows
-    empty: float
-
-    @property
-    def weight(self) -> FloatArray:
-        assert self.rows.sample_weight is not None
-        return self.rows.sample_weight
-
-    @property
-    def total_weight(self) -> float:
-        return float(self.weight.sum()) + self.empty
-
-    def batches(
-        self, units: Units, size: int, dtype: Any
-    ) -> tuple[int, Callable[[np.random.Generator | None], Iterator[Batch]]]:
-        """Number of batches of an epoch, and what makes them."""
-        n_batches = -(-self.rows.n_rows // size)
-        everything = Batch.of(units.observe(self.rows.X), self.weight * (n_batches / self.weight.sum()), dtype)
-        return n_batches, lambda rng: everything.split(size, rng)
-
-    def sums(self, model: Autoencoder, units: Units) -> Sums:
-        """What ELBO and entropy sum need of all rows that have something observed."""
-
-        def of_block(block: Block) -> Sums:
-            assert block.weight is not None
-            return model.sums(units.observe(block.X), block.weight)
-
-        result: Sums = self.rows.sum(of_block)
-        return result
+from ._vae_training import NOISE_FLOOR, Nets, Objective, Training, train
 
 
 @dataclass(frozen=True)
@@ -69,20 +32,20 @@ class Fitting:
 
     Attributes
     ----------
-    table : Table
+    data : TrainingData
     units : Units
     objective : Objective
     """
 
-    table: Table
+    data: TrainingData
     units: Units
     objective: Objective
 
     def polish(self, model: Autoencoder) -> Fitted:
         """The model with the best noise variances, offsets and scales of the latents."""
         tied, ridge = self.objective.tied, self.objective.ridge
-        model, sums = polished(model, self.table.sums(model, self.units), tied=tied, ridge=ridge, floor=NOISE_FLOOR)
-        return Fitted(model, sums.with_empty_rows(self.table.empty))
+        model, sums = polished(model, self.data.sums(model, self.units), tied=tied, ridge=ridge, floor=NOISE_FLOOR)
+        return Fitted(model, sums.with_empty_rows(self.data.empty))
 
     def linear(self, linear: LinearGaussian, activation: str) -> Fitted:
         """The linear model as an autoencoder without hidden layers."""
@@ -118,7 +81,7 @@ class Fitting:
     ) -> Run:
         """Train in place, and return the course of it; after Ctrl-C what there is."""
         run = Run(State(training, None, -np.inf, -np.inf))
-        n_batches, batches = self.table.batches(self.units, batch_size, training.nets.vector.dtype)
+        n_batches, batches = self.data.batches(self.units, batch_size, training.nets.vector.dtype)
 
         def on_epoch(sums: Sums) -> bool:
             terms = self._of_epoch(sums)
@@ -148,7 +111,7 @@ class Fitting:
         """Entropy sum of the posteriors of an epoch, as a polish would leave it; the weights of the rows are relative."""
         noise = np.maximum(sums.noise(tied=self.objective.tied, ridge=self.objective.ridge), NOISE_FLOOR)
         polished_sums, _, _ = sums.standardised()
-        empty = self.table.empty / float(self.table.weight.sum())
+        empty = self.data.empty / self.data.weight
         return self.entropy_sum(polished_sums.with_empty_rows(empty * sums.weight), noise)
 
 

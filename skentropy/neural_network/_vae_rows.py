@@ -1,13 +1,11 @@
-"""Rows of an autoencoder's data: the distinct ones, in an order that is that of no container."""
+"""What a fitted autoencoder says of a block of rows in the data's units."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from .._blocks import Block, Source
-from .._typing import Array, FloatArray
+from .._blocks import Block
+from .._typing import FloatArray
 from ._autoencoder import Autoencoder, Sums, Units
 
 
@@ -16,39 +14,14 @@ def row_bytes(n_latents: int, widest: int, n_features: int) -> int:
     return 8 * (2 * n_latents + 1) * (2 * widest + 2 * n_features)
 
 
-def distinct_rows(source: Source) -> tuple[FloatArray, FloatArray, float]:
-    """Rows that differ and have something observed, in ascending order, and their weights; and the weight of the others.
-
-    The order is that of the values, which neither the order of the rows nor the unit of measurement changes.
-    """
-    joined: Any = source.map(_with_weight)
-    if hasattr(joined, "compute"):
-        joined = joined.compute()
-    joined = np.asarray(joined, dtype=np.float64)
-    joined = joined[joined[:, -1] > 0]
-    X, weight = joined[:, :-1] + 0.0, joined[:, -1]
-    empty = np.isnan(X).all(axis=1)
-    lost = float(weight[empty].sum())
-    X, weight = X[~empty], weight[~empty]
-    order = np.lexsort(X.T[::-1])
-    X, weight = X[order], weight[order]
-    if not len(X):
-        return X, weight, lost
-    differs = (X[1:] != X[:-1]) & ~(np.isnan(X[1:]) & np.isnan(X[:-1]))
-    first = np.flatnonzero(np.concatenate([[True], differs.any(axis=1)]))
-    return X[first], np.add.reduceat(weight, first), lost
-
-
-def _with_weight(block: Block) -> Array:
-    """Rows, and in a last column their weights."""
-    weight = np.ones(block.n_rows) if block.weight is None else block.weight
-    return np.column_stack([block.X, weight])
+def weight_of(block: Block) -> FloatArray:
+    """Weights, ones if there are none."""
+    return np.ones(block.n_rows) if block.weight is None else block.weight
 
 
 def sums(model: Autoencoder, units: Units, block: Block) -> Sums:
     """What ELBO and entropy sum need of a block of rows."""
-    weight = np.ones(block.n_rows) if block.weight is None else block.weight
-    return model.sums(units.observe(block.X), weight)
+    return model.sums(units.observe(block.X), weight_of(block))
 
 
 def elbos(model: Autoencoder, units: Units, block: Block) -> FloatArray:

@@ -7,20 +7,19 @@ import warnings
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from .._typing import FloatArray
+from .._typing import ArrayLike, FloatArray
 from ..decomposition import PPCA, FactorAnalysis
 from ..decomposition._gaussian import LinearGaussian
 from ._vae_training import NOISE_FLOOR, Nets
 
 
-def fit_linear(X: FloatArray, weight: FloatArray, n_components: int, *, tied: bool) -> LinearGaussian:
-    """Maximum-likelihood PPCA, or factor analysis, of rows, its latents independent under the posterior of complete rows."""
+def fit_linear(X: ArrayLike, weight: ArrayLike | None, n_components: int, *, tied: bool) -> LinearGaussian:
+    """Maximum-likelihood PPCA, or factor analysis, its latents independent under the posterior of complete rows."""
     model = PPCA(n_components) if tied else FactorAnalysis(n_components, random_state=0)
-    # Few distinct rows are still data: each may stand for several.
-    copies = -(-max(n_components, 2) // len(X))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(np.tile(X, (copies, 1)), sample_weight=np.tile(weight / copies, copies))
+        warnings.filterwarnings("ignore", "X has no observed value", UserWarning)
+        model.fit(X, sample_weight=weight)
     return model._parameters(orthogonal=True).canonical()
 
 

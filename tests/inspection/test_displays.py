@@ -14,7 +14,7 @@ from scipy import sparse
 from sklearn.datasets import load_digits, load_wine
 from sklearn.exceptions import NotFittedError
 
-from skentropy import PPCA, FactorAnalysis, GaussianMixture, PoissonMixture, SigmoidBeliefNet, rank_models
+from skentropy import PPCA, FactorAnalysis, GaussianMixture, GaussianVAE, PoissonMixture, SigmoidBeliefNet, rank_models
 from skentropy.inspection import EntropyDecompositionDisplay, LatentInformationDisplay, ModelRankingDisplay
 from skentropy.inspection._displays import latent_information
 
@@ -158,3 +158,12 @@ def test_missing_entries_tell_nothing() -> None:
 def test_matplotlib_is_imported_only_to_draw() -> None:
     code = "import sys, skentropy, skentropy.inspection; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=False).returncode == 0
+
+
+def test_autoencoders() -> None:
+    model = GaussianVAE(2, hidden_layer_sizes=(8,), max_iter=5, random_state=0).fit(WINE)
+    np.testing.assert_allclose(latent_information(model, WINE), model.information_, rtol=1e-9)
+    assert len(LatentInformationDisplay.from_estimator(model, WINE).ax_.patches) == 2
+    display = EntropyDecompositionDisplay.from_estimator(model)
+    assert display.ax_.get_xlabel() == "epoch"
+    assert display.gap_ax_ is None

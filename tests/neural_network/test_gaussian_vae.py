@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits, load_wine
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
-from skentropy import PPCA, FactorAnalysis, GaussianVAE
+from skentropy import PPCA, FactorAnalysis, GaussianVAE, RowBlocks
 from tests.common.data import counts
 
 RAW = load_wine().data
@@ -234,6 +234,68 @@ def test_callbacks() -> None:
     for score, terms in recorder.models:
         assert score == pytest.approx(terms, abs=1e-9)
     assert recorder.models[-1][0] == pytest.approx(model.lower_bound_, abs=1e-9)
+
+
+# Data that are too large for memory.
+
+
+class TestStreams:
+    @pytest.fixture(autouse=True)
+    def nothing_fits_into_memory(self, monkeypatch: Any) -> None:
+        from skentropy.neural_network import _vae_data
+
+        monkeypatch.setattr(_vae_data, "IN_MEMORY_BYTES", 0)
+        monkeypatch.setattr(_vae_data, "_SHUFFLED_ROWS", 60)
+
+    @pytest.mark.parametrize("covariance_type", ["scalar", "diag"])
+    @pytest.mark.parametrize("gaps", [False, True])
+    @pytest.mark.filterwarnings("ignore:X has rows without any observed value")
+    @pytest.mark.filterwarnings("ignore:X has no observed value")
+    def test_containers(self, covariance_type: str, gaps: bool, tmp_path: Any) -> None:
+        da = pytest.importorskip("dask.array")
+        X = with_gaps(WINE) if gaps else WINE + 3.0
+        if gaps:
+            X[50] = np.nan
+        weight = np.random.RandomState(0).randint(0, 4, size=len(X)).astype(float)
+        on_disk = np.memmap(tmp_path / "x", dtype=np.float64, mode="w+", shape=X.shape)
+        on_disk[:] = X
+        cuts = [slice(0, 70), slice(70, 70), slice(70, 178)]
+        fits = [
+            GaussianVAE(2, covariance_type=covariance_type, **{**SHORT, "max_iter": 30}).fit(data, sample_weight=w)
+            for data, w in (
+                (on_disk, weight),
+                (RowBlocks(lambda: ((X[cut], weight[cut]) for cut in cuts)), None),
+                (da.from_array(X, chunks=(70, -1)), weight),
+            )
+        ]
+        linear = GaussianVAE(2, covariance_type=covariance_type, hidden_layer_sizes=()).fit(X, sample_weight=weight)
+        for model in fits:
+            assert abs(model.stationarity_gap_) < 1e-9
+            assert abs(model.stationarity_gap(X, sample_weight=weight)) < 1e-9
+            assert model.score(X, sample_weight=weight) == pytest.approx(model.lower_bound_, abs=1e-9)
+            assert model.lower_bound_ > linear.lower_bound_
+            np.testing.assert_allclose(model.mean_, fits[0].mean_, atol=1e-9)
+            assert model.lower_bound_ == pytest.approx(fits[0].lower_bound_, abs=0.5)
+
+    def test_linear(self) -> None:
+        for kind, reference in (("scalar", PPCA(2)), ("diag", FactorAnalysis(2))):
+            model = GaussianVAE(2, covariance_type=kind, hidden_layer_sizes=(), reg_covar=0.0).fit(RAW)
+            assert model.lower_bound_ == pytest.approx(reference.fit(RAW).score(RAW), abs=1e-7)
+
+    def test_rows_are_shuffled_within_blocks(self) -> None:
+        from skentropy.neural_network._vae_data import training_data
+
+        model = GaussianVAE(2, hidden_layer_sizes=(8,)).fit(WINE)
+        data = training_data(model._read(RAW, np.arange(178.0)), RAW, np.arange(178.0), 1)
+        n_batches, make = data.batches(model._fitted()[1], 25, np.float64)
+        batches = list(make(np.random.default_rng(0)))
+        assert len(batches) == n_batches == 9
+        assert sum(float(batch.weight.sum()) for batch in batches) == pytest.approx(n_batches)
+        values = np.concatenate([batch.weight for batch in batches]) * data.weight / n_batches
+        np.testing.assert_allclose(np.sort(values), np.arange(1.0, 178.0))
+        assert (np.diff(values) < 0).any()
+        in_order = np.concatenate([batch.weight for batch in make(None)])
+        assert (np.diff(in_order) > 0).all()
 
 
 # Degenerate data and bad input.

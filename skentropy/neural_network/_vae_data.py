@@ -1,0 +1,211 @@
+"""Training data of autoencoders: in memory as rows that differ, or read block by block where they are too large for it."""
+
+from __future__ import annotations
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from .._blocks import Block, Rows, Source
+from .._columns import ColumnSurvey, survey_columns
+from .._typing import Array, ArrayLike, FloatArray
+from ..decomposition._gaussian import LinearGaussian
+from ._autoencoder import Autoencoder, Sums, Units
+from ._vae_rows import sums, weight_of
+from ._vae_start import fit_linear
+from ._vae_training import Batch
+
+# Data are held in memory up to this size in double precision; of others as many rows at a time as are shuffled together.
+IN_MEMORY_BYTES = 2**28
+_SHUFFLED_ROWS = 8192
+
+# Squares of values beyond these over- or underflow, in float32 those of noise variances.
+_SCALES = {np.float64: (1e-140, 1e140), np.float32: (1e-14, 1e18)}
+
+MakeBatches = Callable[[np.random.Generator | None], Iterator[Batch]]
+
+
+@dataclass(frozen=True)
+class TrainingData(ABC):
+    """Rows to train on.
+
+    Attributes
+    ----------
+    columns : ColumnSurvey
+    weight : float
+        Of the rows that have something observed.
+    empty : float
+        Of the others.
+    """
+
+    columns: ColumnSurvey
+    weight: float
+    empty: float
+
+    @abstractmethod
+    def fit_linear(self, location: FloatArray, scale: float, n_components: int, *, tied: bool) -> LinearGaussian:
+        """PPCA, or factor analysis, of (x - location) / scale."""
+
+    @abstractmethod
+    def batches(self, units: Units, size: int, dtype: Any) -> tuple[int, MakeBatches]:
+        """Number of batches of an epoch, and what makes them, shuffled if it is given a generator."""
+
+    @abstractmethod
+    def sums(self, model: Autoencoder, units: Units) -> Sums:
+        """What ELBO and entropy sum need of the rows that have something observed."""
+
+
+def training_data(source: Source, X: ArrayLike, sample_weight: ArrayLike | None, bytes_of_row: int) -> TrainingData:
+    """Data in memory where they are small enough; ``X`` and ``sample_weight`` are what the source was made of."""
+    n_rows = source.totals.n_rows
+    if 8 * n_rows * source.n_features <= IN_MEMORY_BYTES:
+        return Table.of(source, bytes_of_row)
+    return Stream.of(source, X, sample_weight)
+
+
+def location_and_scale(data: TrainingData, dtype: Any, names: Callable[[Array], str]) -> tuple[FloatArray, float]:
+    """The means of the columns, and the root of the columns' mean variance; ``names`` is how messages call columns."""
+    columns = data.columns
+    if not columns.weight.all():
+        unobserved = names(np.flatnonzero(columns.weight == 0))
+        raise ValueError(f"X has no observed value in {unobserved}; leave such columns out.")
+    if data.empty:
+        warnings.warn("X has rows without any observed value; they carry no information.", UserWarning, stacklevel=5)
+    least, largest = _SCALES[np.dtype(dtype).type]
+    with np.errstate(over="ignore", invalid="ignore"):
+        size = np.sqrt(columns.scatter / columns.weight)
+        scale = float(np.sqrt(columns.scatter.sum() / columns.weight.sum()))
+    for word, is_so in (("large", ~(size <= largest)), ("small", (size > 0) & (size < least))):
+        if is_so.any():
+            raise ValueError(
+                f"The values are too {word} for {np.dtype(dtype)} in {names(np.flatnonzero(is_so))}; rescale the data."
+            )
+    # What rounding made is no variance.
+    is_rounding = not scale > 1e-14 * float(np.abs(columns.mean).max())
+    return columns.mean, 1.0 if is_rounding else scale
+
+
+@dataclass(frozen=True)
+class Table(TrainingData):
+    """Rows that differ, in ascending order, and their weights.
+
+    The order is that of the values, which neither the order of the rows nor the unit of measurement changes.
+    """
+
+    rows: Rows
+
+    @classmethod
+    def of(cls, source: Source, bytes_of_row: int) -> Table:
+        """Read all rows."""
+        joined: Any = source.map(_with_weight)
+        if hasattr(joined, "compute"):
+            joined = joined.compute()
+        joined = np.asarray(joined, dtype=np.float64)
+        joined = joined[joined[:, -1] > 0]
+        X, weight = joined[:, :-1] + 0.0, joined[:, -1]
+        empty = np.isnan(X).all(axis=1)
+        lost = float(weight[empty].sum())
+        X, weight = X[~empty], weight[~empty]
+        order = np.lexsort(X.T[::-1])
+        X, weight = X[order], weight[order]
+        if len(X):
+            differs = (X[1:] != X[:-1]) & ~(np.isnan(X[1:]) & np.isnan(X[:-1]))
+            first = np.flatnonzero(np.concatenate([[True], differs.any(axis=1)]))
+            X, weight = X[first], np.add.reduceat(weight, first)
+        columns = survey_columns(Block(X, weight, None, start=0))
+        return cls(columns, float(weight.sum()), lost, Rows(X, weight, row_bytes=bytes_of_row))
+
+    def fit_linear(self, location: FloatArray, scale: float, n_components: int, *, tied: bool) -> LinearGaussian:
+        X, weight = (self.rows.X - location) / scale, self.rows.sample_weight
+        assert weight is not None
+        # Few distinct rows are still data: each may stand for several.
+        copies = -(-max(n_components, 2) // len(X))
+        return fit_linear(np.tile(X, (copies, 1)), np.tile(weight / copies, copies), n_components, tied=tied)
+
+    def batches(self, units: Units, size: int, dtype: Any) -> tuple[int, MakeBatches]:
+        assert self.rows.sample_weight is not None
+        n_batches = -(-self.rows.n_rows // size)
+        everything = Batch.of(units.observe(self.rows.X), self.rows.sample_weight * (n_batches / self.weight), dtype)
+        return n_batches, partial(everything.split, size)
+
+    def sums(self, model: Autoencoder, units: Units) -> Sums:
+        result: Sums = self.rows.sum(partial(sums, model, units))
+        return result
+
+
+@dataclass(frozen=True)
+class Stream(TrainingData):
+    """Rows where they are, read anew for each epoch; batches are shuffled within some thousand rows."""
+
+    source: Source
+    given: tuple[ArrayLike, ArrayLike | None]
+
+    @classmethod
+    def of(cls, source: Source, X: ArrayLike, sample_weight: ArrayLike | None) -> Stream:
+        """Survey all rows."""
+        weight, empty = source.sum(_weights).tolist()
+        return cls(source.sum(survey_columns), weight, empty, source, (X, sample_weight))
+
+    def fit_linear(self, location: FloatArray, scale: float, n_components: int, *, tied: bool) -> LinearGaussian:
+        X, sample_weight = self.given
+        return fit_linear(X, sample_weight, n_components, tied=tied).standardised(location, np.full(len(location), scale))
+
+    def batches(self, units: Units, size: int, dtype: Any) -> tuple[int, MakeBatches]:
+        n_batches = sum(-(-_n_seen(block) // size) for block in self._blocks(None))
+        share = n_batches / self.weight
+
+        def make(rng: np.random.Generator | None) -> Iterator[Batch]:
+            for block in self._blocks(rng):
+                seen = _seen(block)
+                if seen.n_rows:
+                    yield from Batch.of(units.observe(seen.X), weight_of(seen) * share, dtype).split(size, rng)
+
+        return n_batches, make
+
+    def sums(self, model: Autoencoder, units: Units) -> Sums:
+        result: Sums = self.source.sum(partial(_sums_of_seen, model, units))
+        return result
+
+    def _blocks(self, rng: np.random.Generator | None) -> Iterator[Block]:
+        """Some thousand rows at a time, of each part in any order if there is a generator."""
+        for rows in self.source.parts():
+            starts = np.arange(0, rows.n_rows, _SHUFFLED_ROWS)
+            for start in starts if rng is None else rng.permutation(starts):
+                index = np.arange(start, min(start + _SHUFFLED_ROWS, rows.n_rows))
+                weight = np.ones(len(index)) if rows.sample_weight is None else rows.sample_weight[index]
+                yield Block(rows.X[index[0] : index[-1] + 1].astype(np.float64), weight, None, start=0)
+
+
+def _with_weight(block: Block) -> Array:
+    """Rows, and in a last column their weights."""
+    return np.column_stack([block.X, weight_of(block)])
+
+
+def _is_seen(block: Block) -> Array:
+    """Which rows have weight and something observed."""
+    return np.asarray((weight_of(block) > 0) & ~np.isnan(block.X).all(axis=1))
+
+
+def _n_seen(block: Block) -> int:
+    return int(_is_seen(block).sum())
+
+
+def _seen(block: Block) -> Block:
+    """The rows that have weight and something observed."""
+    kept = _is_seen(block)
+    return replace(block, X=block.X[kept], weight=weight_of(block)[kept])
+
+
+def _weights(block: Block) -> FloatArray:
+    """Weight of the rows that have something observed, and of the others."""
+    weight, empty = weight_of(block), np.isnan(block.X).all(axis=1)
+    return np.array([weight[~empty].sum(), weight[empty].sum()])
+
+
+def _sums_of_seen(model: Autoencoder, units: Units, block: Block) -> Sums:
+    return sums(model, units, _seen(block))
