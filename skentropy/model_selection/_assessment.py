@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from numbers import Integral
 from typing import Any
 
@@ -26,6 +27,7 @@ from ..decomposition import PPCA
 from ..entropy import check_has_entropy_sum, entropy_sum, has_discrete_latents, has_entropy_sum, n_parameters
 from ._jacobian import log_jacobian
 from ._ranking import Criterion, RankedModel
+from ._validation import HeldOut
 
 Named = Sequence[tuple[str, Any]]
 Metadata = Mapping[str, Any]
@@ -95,6 +97,11 @@ def check_models(named: Named, criterion: Criterion, change_of_variables: str) -
             raise ValueError(
                 f"The integrated completed likelihood is for models with discrete latent variables, and {name} has "
                 "continuous ones; rank by 'bic'."
+            )
+        if criterion in ("bic", "aic", "aicc", "icl") and np.isnan(_count(steps_of(model)[-1], unfitted=True)):
+            raise ValueError(
+                f"The parameters of {name} count by no agreed rule, so that {criterion!r} is not defined; rank by "
+                "'validation', the likelihood of rows that are held out."
             )
     if change_of_variables == "refuse":
         _check_same_transformation(named)
@@ -185,8 +192,9 @@ def assess_all(
     raise_error: bool = False,
     caller: Any = None,
     context: Any = None,
+    held_out: HeldOut | None = None,
 ) -> list[RankedModel]:
-    """Fit the models that are not fitted yet, in place, and evaluate all.
+    """Fit the models that are not fitted yet, in place, and evaluate all, also on the rows that are held out.
 
     ``context`` is the callback context of ``caller``'s fit, whose subtasks the fits are.
     """
@@ -203,6 +211,7 @@ def assess_all(
             raise_error=raise_error,
             caller=caller,
             context=contexts[i],
+            held_out=held_out,
         )
         for i, (name, model) in enumerate(named)
     )
@@ -258,6 +267,7 @@ def _assess(
     raise_error: bool,
     caller: Any,
     context: Any,
+    held_out: HeldOut | None,
 ) -> RankedModel:
     """The row of one model, which is fitted first unless that took some seconds already."""
     try:
@@ -266,7 +276,11 @@ def _assess(
                 start = time.perf_counter()
                 model.fit(X, **metadata)
                 seconds = time.perf_counter() - start
-        return _row(name, model, X, row_data(model, metadata), seconds, correct=correct)
+        row = _row(name, model, X, row_data(model, metadata), seconds, correct=correct)
+        if held_out is None:
+            return row
+        data = row_data(model, fit_metadata(model, held_out.metadata))
+        return replace(row, validation=_evaluate_steps(model, held_out.X, data, correct=correct)[0].elbo)
     except Exception as error:
         if raise_error:
             raise
@@ -275,18 +289,14 @@ def _assess(
 
 def _row(name: str, model: Any, X: Any, data: Metadata, seconds: float, *, correct: bool) -> RankedModel:
     """What a fitted model says of the data that it was fitted to."""
-    *transformers, last = steps_of(model)
-    jacobian = 0.0
-    for transformer in transformers:
-        jacobian += log_jacobian(transformer, X, data.get("sample_weight")) if correct else 0.0
-        X = transformer.transform(X)
-    evaluation = evaluate(last, X, **data)
+    last = steps_of(model)[-1]
+    evaluation, jacobian = _evaluate_steps(model, X, data, correct=correct)
     return RankedModel(
         name=name,
         model=model,
         entropy_sum=evaluation.entropy_sum,
-        log_likelihood=evaluation.elbo + jacobian,
-        n_parameters=n_parameters(last),
+        log_likelihood=evaluation.elbo,
+        n_parameters=_count(last),
         n_samples=evaluation.weight,
         log_jacobian=jacobian,
         discrete=has_discrete_latents(last),
@@ -294,6 +304,27 @@ def _row(name: str, model: Any, X: Any, data: Metadata, seconds: float, *, corre
         fit_time=seconds,
         converged=_has_converged(last),
     )
+
+
+def _evaluate_steps(model: Any, X: Any, data: Metadata, *, correct: bool) -> tuple[Evaluation, float]:
+    """What the last step says of data, its log-likelihood that of untransformed ones; and the log-Jacobian in it."""
+    *transformers, last = steps_of(model)
+    jacobian = 0.0
+    for transformer in transformers:
+        jacobian += log_jacobian(transformer, X, data.get("sample_weight")) if correct else 0.0
+        X = transformer.transform(X)
+    evaluation = evaluate(last, X, **data)
+    return replace(evaluation, elbo=evaluation.elbo + jacobian), jacobian
+
+
+def _count(model: Any, *, unfitted: bool = False) -> float:
+    """The number of parameters of a model, NaN if they count by no agreed rule."""
+    if isinstance(model, LatentVariableModel):
+        try:
+            model._check_criteria()
+        except NotImplementedError:
+            return np.nan
+    return 0 if unfitted else n_parameters(model)
 
 
 def evaluate(model: Any, X: ArrayLike, sample_weight: ArrayLike | None = None, **data: Any) -> Evaluation:

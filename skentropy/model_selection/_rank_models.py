@@ -10,6 +10,7 @@ from sklearn.base import clone
 from .._typing import ArrayLike
 from ._assessment import assess_all, check_models, check_same_data, check_same_features, is_fitted, short_name, unique_names
 from ._ranking import CRITERIA, Criterion, ModelRanking
+from ._validation import hold_out
 
 
 def rank_models(
@@ -20,6 +21,8 @@ def rank_models(
     sample_weight: ArrayLike | None = None,
     n_jobs: int | None = None,
     change_of_variables: str = "refuse",
+    validation_fraction: float = 0.25,
+    random_state: Any = None,
 ) -> ModelRanking:
     r"""Rank models of any class by the closed form of their ELBO, each fitted once on all of X.
 
@@ -33,10 +36,11 @@ def rank_models(
         several numbers of components, outside of pipelines, from one eigendecomposition. A search is ranked by the best
         model that it finds.
     X : array-like of shape (n_samples, n_features)
-    criterion : {"elbo", "bic", "aic", "aicc", "icl"} or callable, default="bic"
+    criterion : {"elbo", "bic", "aic", "aicc", "icl", "validation"} or callable, default="bic"
         With k parameters, n samples and entropy sum E: "elbo" is E, "bic" :math:`E - k \log n / 2n`, "aic"
         :math:`E - k / n`, "aicc" :math:`E - k / (n - k - 1)`, "icl" the BIC less the entropy of the posteriors, for models
-        with discrete latent variables. A callable takes a ``RankedModel``.
+        with discrete latent variables. "validation" is the mean log-likelihood, or ELBO, of rows that are held out: for
+        models whose parameters count by no agreed rule, such as ``GaussianVAE``. A callable takes a ``RankedModel``.
     sample_weight : array-like of shape (n_samples,), default=None
     n_jobs : int or None, default=None
         Models that are fitted at a time, by joblib.
@@ -44,6 +48,10 @@ def rank_models(
         Densities of differently transformed data are not comparable. "refuse" raises an error if pipelines transform the
         data differently; "correct" adds the log-Jacobian of the transformers (see ``log_jacobian``), so that all are
         densities of X.
+    validation_fraction : float, default=0.25
+        For "validation": the share of the rows that is held out. The models are fitted to the others.
+    random_state : int, RandomState instance or None, default=None
+        For "validation": which rows they are.
 
     Returns
     -------
@@ -91,7 +99,13 @@ def rank_models(
         if name in came_fitted:
             check_same_features(name, model, X)
     named = [(name, model if name in came_fitted else clone(model)) for name, model in named]
-    rows = assess_all(named, X, {"sample_weight": sample_weight}, n_jobs=n_jobs, correct=change_of_variables == "correct")
+    data, metadata, held_out = X, {"sample_weight": sample_weight}, None
+    if criterion == "validation":
+        if came_fitted:
+            raise ValueError(f"criterion='validation' holds rows out of the fits, but {min(came_fitted)} has been fitted.")
+        data, metadata, held_out = hold_out(X, metadata, validation_fraction, random_state)
+    correct = change_of_variables == "correct"
+    rows = assess_all(named, data, metadata, n_jobs=n_jobs, correct=correct, held_out=held_out)
     for row in rows:
         if row.name in came_fitted and not row.error:
             check_same_data(row, X, sample_weight)

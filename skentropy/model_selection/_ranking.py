@@ -34,10 +34,13 @@ class RankedModel:
     log_likelihood : float
         Mean log-likelihood (ELBO where it is intractable), by the model itself; NaN if it has no ``score_samples``.
     n_parameters : int
+        NaN where they count by no agreed rule, as those of an autoencoder.
     n_samples : float
         Total weight of the rows.
     log_jacobian : float
         Already added to the log-likelihood and the value of the entropy sum.
+    validation : float
+        Mean log-likelihood, or ELBO, of rows that were held out; NaN if none were.
     discrete : bool
         Whether the latent variables are discrete.
     classification : float
@@ -53,9 +56,10 @@ class RankedModel:
     model: Any
     entropy_sum: EntropySum | None
     log_likelihood: float = np.nan
-    n_parameters: int = 0
+    n_parameters: float = 0
     n_samples: float = np.nan
     log_jacobian: float = 0.0
+    validation: float = np.nan
     discrete: bool = False
     classification: float = np.nan
     fit_time: float = 0.0
@@ -105,7 +109,7 @@ class RankedModel:
         return float(criterion(self) if callable(criterion) else getattr(self, criterion))
 
 
-CRITERIA = ("elbo", "bic", "aic", "aicc", "icl")
+CRITERIA = ("elbo", "bic", "aic", "aicc", "icl", "validation")
 
 
 class ModelRanking(Sequence[RankedModel]):
@@ -185,7 +189,18 @@ class ModelRanking(Sequence[RankedModel]):
         columns: dict[str, list[Any]] = {"model": [row.name for row in self._rows], self.criterion_name: self.values_}
         for name in EntropySum.SIGNS:
             columns[name] = [np.nan if row.entropy_sum is None else getattr(row.entropy_sum, name) for row in self._rows]
-        for name in ("log_jacobian", "elbo", "log_likelihood", "gap", "n_parameters", "bic", "aic", "aicc", "icl"):
+        for name in (
+            "log_jacobian",
+            "elbo",
+            "log_likelihood",
+            "validation",
+            "gap",
+            "n_parameters",
+            "bic",
+            "aic",
+            "aicc",
+            "icl",
+        ):
             columns.setdefault(name, [getattr(row, name) for row in self._rows])
         for name in ("fit_time", "converged", "error"):
             columns[name] = [getattr(row, name) for row in self._rows]
@@ -218,7 +233,7 @@ class ModelRanking(Sequence[RankedModel]):
                     row.name,
                     *(f"{number:z.4f}" for number in numbers),  # z: zero has no sign
                     f"{row.gap:.1e}",
-                    str(row.n_parameters),
+                    f"{row.n_parameters:.0f}",
                     f"{row.fit_time:.2f}",
                     flag,
                 ]

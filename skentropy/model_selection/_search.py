@@ -13,7 +13,7 @@ from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, clone
 from sklearn.model_selection import ParameterGrid
 from sklearn.utils import get_tags
-from sklearn.utils._param_validation import HasMethods, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
@@ -21,8 +21,9 @@ from sklearn.utils.validation import check_is_fitted
 from .._callbacks import CallbackSupportMixin
 from .._typing import ArrayLike
 from ..entropy import EntropySum
-from ._assessment import assess_all, check_models, short_name
+from ._assessment import assess_all, check_models, fit_metadata, short_name
 from ._ranking import CRITERIA, Criterion, ModelRanking, RankedModel
+from ._validation import hold_out
 
 
 def _best_has(method: str) -> Any:
@@ -46,8 +47,9 @@ class EntropySumSearch(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         Of a model with an entropy sum.
     param_grid : dict or list of dicts
         As for ``GridSearchCV``; it may replace steps of a pipeline, such as the model itself.
-    criterion : {"elbo", "bic", "aic", "aicc", "icl"} or callable, default="bic"
-        As for ``rank_models``.
+    criterion : {"elbo", "bic", "aic", "aicc", "icl", "validation"} or callable, default="bic"
+        As for ``rank_models``. For "validation" the candidates are fitted to a share of the rows and compared by the
+        others, and the best one is then fitted to all.
     n_jobs : int or None, default=None
         Candidates that are fitted at a time, by joblib.
     refit : bool, default=True
@@ -57,6 +59,10 @@ class EntropySumSearch(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         The ``score`` in ``results_`` of a candidate that cannot be fitted; it ranks last in any case.
     change_of_variables : {"refuse", "correct"}, default="refuse"
         As for ``rank_models``: what to do about candidates that transform the data differently.
+    validation_fraction : float, default=0.25
+        For "validation": the share of the rows that is held out.
+    random_state : int, RandomState instance or None, default=None
+        For "validation": which rows they are.
 
     Attributes
     ----------
@@ -94,6 +100,8 @@ class EntropySumSearch(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         "refit": ["boolean"],
         "error_score": [StrOptions({"raise"}), Real],
         "change_of_variables": [StrOptions({"refuse", "correct"})],
+        "validation_fraction": [Interval(Real, 0.0, 1.0, closed="neither")],
+        "random_state": ["random_state"],
     }
 
     def __init__(
@@ -106,6 +114,8 @@ class EntropySumSearch(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         refit: bool = True,
         error_score: str | float = np.nan,
         change_of_variables: str = "refuse",
+        validation_fraction: float = 0.25,
+        random_state: Any = None,
     ) -> None:
         self.estimator = estimator
         self.param_grid = param_grid
@@ -114,6 +124,8 @@ class EntropySumSearch(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         self.refit = refit
         self.error_score = error_score
         self.change_of_variables = change_of_variables
+        self.validation_fraction = validation_fraction
+        self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: ArrayLike, y: Any = None, **params: Any) -> Self:
@@ -155,15 +167,19 @@ class EntropySumSearch(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         context = self._init_callback_context(max_subtasks=len(models), sequential_subtasks=False)
         if context is not None:
             context.call_on_fit_task_begin(estimator=self, X=X, y=y)
+        data, metadata, held_out = X, params, None
+        if self.criterion == "validation":
+            data, metadata, held_out = hold_out(X, params, self.validation_fraction, self.random_state)
         rows = assess_all(
             named,
-            X,
-            params,
+            data,
+            metadata,
             n_jobs=self.n_jobs,
             correct=self.change_of_variables == "correct",
             raise_error=self.error_score == "raise",
             caller=self,
             context=context,
+            held_out=held_out,
         )
         best = ModelRanking(rows, self.criterion).best_row
         self.best_index_ = next(index for index, row in enumerate(rows) if row is best)
@@ -175,6 +191,8 @@ class EntropySumSearch(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
                 setattr(self, name, getattr(best.model, name))
         if self.refit:
             self.best_estimator_ = best.model
+            if held_out is not None:
+                self.best_estimator_ = clone(best.model).fit(X, **fit_metadata(best.model, params))
         else:
             rows = [replace(row, model=None) for row in rows]
         self.ranking_ = ModelRanking(rows, self.criterion)
@@ -329,7 +347,7 @@ def _results(
     values = np.array([row.criterion(criterion) for row in rows])
     results["score"] = np.array([error_score if row.error else value for row, value in zip(rows, values, strict=True)])
     results["rank_score"] = np.array([len(rows) if np.isnan(value) else 1 + int((values > value).sum()) for value in values])
-    for name in ("fit_time", "elbo", "log_likelihood", "gap", "n_parameters", "converged", "error"):
+    for name in ("fit_time", "elbo", "log_likelihood", "validation", "gap", "n_parameters", "converged", "error"):
         results[name] = np.array([getattr(row, name) for row in rows])
     for name in EntropySum.SIGNS:
         results[name] = np.array([np.nan if row.entropy_sum is None else getattr(row.entropy_sum, name) for row in rows])
