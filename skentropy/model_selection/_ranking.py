@@ -233,7 +233,7 @@ class ModelRanking(Sequence[RankedModel]):
                     row.name,
                     *(f"{number:z.4f}" for number in numbers),  # z: zero has no sign
                     f"{row.gap:.1e}",
-                    f"{row.n_parameters:.0f}",
+                    "" if np.isnan(row.n_parameters) else f"{row.n_parameters:.0f}",
                     f"{row.fit_time:.2f}",
                     flag,
                 ]

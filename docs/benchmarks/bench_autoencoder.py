@@ -1,0 +1,141 @@
+"""Gaussian autoencoders: held-out likelihood beside linear models and mixtures, the variance of estimates, growth with rows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from common import clock, setting, table
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
+from sklearn.mixture import GaussianMixture
+from sklearn.model_selection import KFold, train_test_split
+
+from skentropy import PPCA, FactorAnalysis, GaussianVAE
+from skentropy.neural_network._autoencoder import Autoencoder, Observations
+
+TITLE = "Gaussian autoencoders"
+NOTES = """\
+Digits: scikit-learn's, pixels divided by 16, 1,347 images to fit and 450 held out; nats per image. `score` is the ELBO, a lower bound
+of the log-likelihood; the importance-weighted bound has 100 draws. PPCA, factor analysis and mixtures have exact likelihoods.
+"""
+TABLES = [(load_iris, 2), (load_wine, 3), (load_breast_cancer, 5), (load_diabetes, 3)]
+KINDS = {"scalar": PPCA, "diag": FactorAnalysis}
+
+
+def digits(n_seeds: int, options: dict[str, Any]) -> Iterator[list[str]]:
+    train, test = train_test_split(load_digits().data / 16, test_size=0.25, random_state=0)
+    for kind in KINDS:
+        model, fits = GaussianVAE(10, covariance_type=kind, **options), []
+        for seed in range(n_seeds):
+            fit, wall, _ = clock(lambda model=model, seed=seed: model.set_params(random_state=seed).fit(train), at_most=1)
+            bound = fit.importance_weighted_score(test, random_state=0)
+            fits.append((wall, fit.score(test), bound, fit.information_.min(), abs(fit.stationarity_gap(train))))
+        wall, score, bound, information, gap = np.transpose(fits)
+        name = f'`GaussianVAE(10, covariance_type="{kind}")`, {n_seeds} seeds'
+        values = [f"{score.mean():.2f} ({score.min():.2f})", f"{bound.mean():.2f}", f"{information.min():.2f}"]
+        yield [name, *values, f"{gap.max():.0e}", f"{wall.mean():.2f}"]
+    peers = [
+        ("`PPCA(10)`", PPCA(10)),
+        ("`FactorAnalysis(10)`, constant columns noisy", FactorAnalysis(10)),
+        ('scikit-learn\'s `GaussianMixture(10, "diag")`', GaussianMixture(10, covariance_type="diag", reg_covar=1e-3)),
+        ('scikit-learn\'s `GaussianMixture(4, "full")`', GaussianMixture(4, covariance_type="full", reg_covar=1e-3)),
+    ]
+    rng = np.random.default_rng(0)
+    for name, model in peers:
+        X, Y = train, test
+        if isinstance(model, FactorAnalysis):  # without a ridge of its own it needs noise of the ridge's size
+            X, Y = (Z + np.sqrt(1e-3 * train.var(axis=0).mean()) * rng.normal(size=Z.shape) for Z in (train, test))
+        _, wall, _ = clock(lambda model=model, X=X: model.set_params(**seed_of(model)).fit(X), at_most=1)
+        yield [name, f"{model.score(Y):.2f}", "", "", "", f"{wall:.2f}"]
+
+
+def seed_of(model: Any) -> dict[str, int]:
+    return {"random_state": 0} if "random_state" in model.get_params() else {}
+
+
+def five_fold(n_shuffles: int, options: dict[str, Any]) -> Iterator[list[str]]:
+    for load, h in TABLES:
+        X = load().data / load().data.std(axis=0)
+        scores = []
+        for seed in range(n_shuffles):
+            for train, test in KFold(5, shuffle=True, random_state=seed).split(X):
+                vae = GaussianVAE(h, random_state=seed, **options).fit(X[train])
+                scores.append((PPCA(h).fit(X[train]).score(X[test]), vae.score(X[test])))
+        linear, bent = np.transpose(scores)
+        values = [f"{linear.mean():.3f}", f"{bent.mean():.3f}", f"{(bent - linear).mean():+.3f}"]
+        yield [load.__name__.removeprefix("load_"), str(h), *values, f"{(bent - linear).min():+.3f}"]
+
+
+def sampled_elbo(model: Autoencoder, rows: Observations, posteriors: Any, rng: np.random.Generator, n_draws: int) -> float:
+    """ELBO with the expectation of the residuals by so many draws a row."""
+    m, v, total = posteriors.means, posteriors.variances, 0.0
+    for _ in range(n_draws):
+        y = model.decoder(m + np.sqrt(v) * rng.standard_normal(m.shape))
+        total += float((((rows.x - y) ** 2) @ (1.0 / model.noise)).mean())
+    logs = float(np.log(2.0 * np.pi * model.noise).sum())
+    return -0.5 * (logs + total / n_draws + float((m * m + v - 1.0 - np.log(v)).sum(axis=1).mean()))
+
+
+def estimates(n: int, options: dict[str, Any]) -> Iterator[list[str]]:
+    X = load_digits().data / 16
+    fitted = GaussianVAE(10, random_state=0, **options).fit(X)
+    model, units = fitted._fitted()
+    rng, rows = np.random.default_rng(0), units.observe(X)
+    posteriors = model.posteriors(rows)
+    batches = [rng.choice(len(X), 100, replace=False) for _ in range(n)]
+    for name, draws in (("one draw", 1), ("ten draws", 10), ("entropy sum, encoder alone", 0)):
+        values, parts = [], []
+
+        def estimate(index: Any = slice(None), draws: int = draws) -> float:
+            some = type(rows)(rows.x[index], None, rows.filled[index])
+            if draws:
+                chosen = type(posteriors)(posteriors.means[index], posteriors.variances[index], None, None)
+                return sampled_elbo(model, some, chosen, rng, draws)
+            return 0.5 * float(np.log(model.encode(some)[1]).sum(axis=1).mean())
+
+        for index in batches:
+            values.append(estimate())
+            parts.append(estimate(index))
+        seconds = clock(estimate, at_most=20)[1]
+        yield [name, f"{np.std(values):.1e}", f"{np.std(parts):.3f}", f"{1e3 * seconds:.1f}"]
+
+
+def growth(sizes: list[int], options: dict[str, Any]) -> Iterator[list[str]]:
+    rng = np.random.default_rng(0)
+    loadings = rng.normal(size=(10, 200)) / 3.0
+    for n in sizes:
+        X = 1.5 * np.tanh(rng.normal(size=(n, 10)) @ loadings) + 0.3 * rng.normal(size=(n, 200))
+        started = time.perf_counter()
+        vae = GaussianVAE(10, random_state=0, **options).fit(X)
+        fit, started = time.perf_counter() - started, time.perf_counter()
+        vae.transform(X)
+        transform = time.perf_counter() - started
+        yield [
+            f"{n:,} x 200",
+            f"{fit:.1f}",
+            f"{transform:.1f}",
+            f"{PPCA(10).fit(X).lower_bound_:.2f}",
+            f"{vae.lower_bound_:.2f}",
+        ]
+
+
+def page(quick: bool) -> Iterator[str]:
+    options = {"max_iter": 2, "hidden_layer_sizes": (16,)} if quick else {}
+    yield setting("skentropy", "sklearn") + "\n"
+    yield NOTES
+    columns = ["model", "held-out score (worst)", "importance-weighted", "least information", "gap", "seconds"]
+    yield from table(columns, digits(1 if quick else 5, options))
+    yield "Five-fold held-out score, columns divided by their standard deviations; the gain of the worst fold on the right:\n"
+    yield from table(["table", "H", "`PPCA`", "`GaussianVAE`", "gain", "worst fold"], five_fold(1 if quick else 5, options))
+    yield (
+        "One number for a model of digits with H = 10, estimated again and again from all 1,797 images and from minibatches of 100: "
+        "the standard deviation of the estimate.\n"
+    )
+    yield from table(["estimate", "all rows", "minibatches", "ms, all rows"], estimates(5 if quick else 200, options))
+    yield "Time as rows grow, 10 epochs:\n"
+    columns = ["rows", "fit s", "transform s", "`PPCA(10)`", "`GaussianVAE(10)`"]
+    yield from table(
+        columns, growth([200] if quick else [5_000, 10_000, 20_000], {**options, "max_iter": 2 if quick else 10})
+    )

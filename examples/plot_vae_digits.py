@@ -1,0 +1,61 @@
+"""
+Handwritten digits by a variational autoencoder
+===============================================
+
+`GaussianVAE` starts where `PPCA` ends and bends from there: two latent variables as a map of the digits, ten to fill in missing
+pixels. Its ELBO is a sum of entropies after every epoch.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+
+from skentropy import PPCA, GaussianVAE
+from skentropy.inspection import EntropyDecompositionDisplay
+
+X, y = load_digits(return_X_y=True)
+X = X / 16
+train, test, _, labels = train_test_split(X, y, test_size=0.25, random_state=0)
+
+for h in (2, 10):
+    linear, bent = PPCA(h).fit(train), GaussianVAE(h, random_state=0).fit(train)
+    print(f"H = {h}: held-out PPCA {linear.score(test):.1f}, GaussianVAE {bent.score(test):.1f} nats an image")
+
+# %%
+# Two latent variables: where the held-out digits lie, in PPCA's plane and in the autoencoder's.
+
+figure, axes = plt.subplots(1, 2, figsize=(10, 4.5), layout="constrained")
+for ax, model in zip(axes, (PPCA(2), GaussianVAE(2, random_state=0)), strict=True):
+    z = model.fit(train).transform(test)
+    dots = ax.scatter(*z.T, c=labels, cmap="tab10", vmin=-0.5, vmax=9.5, s=10)
+    ax.set(xlabel="latent 0", ylabel="latent 1", title=f"{type(model).__name__}: {model.score(test):.1f} nats an image")
+figure.colorbar(dots, ax=axes, ticks=range(10), label="digit")
+
+# %%
+# Three tenths of all pixels are missing, in the training data as well. `impute` fills them in.
+
+rng = np.random.default_rng(0)
+gaps_train, gaps_test = (np.where(rng.random(Z.shape) < 0.3, np.nan, Z) for Z in (train, test))
+missing = np.isnan(gaps_test)
+bent, linear = GaussianVAE(10, random_state=0).fit(gaps_train), PPCA(10).fit(gaps_train)
+fillings = {
+    "PPCA": np.where(missing, linear.inverse_transform(linear.transform(gaps_test)), gaps_test),
+    "GaussianVAE": bent.impute(gaps_test),
+}
+for name, filled in fillings.items():
+    print(f"{name}: root mean squared error {np.sqrt(np.mean((filled - test)[missing] ** 2)):.3f} of the missing pixels")
+
+figure, panels = plt.subplots(4, 8, figsize=(8, 4.3), layout="constrained")
+rows = {"image": test, "seen": gaps_test, **fillings}
+for line, (name, images) in zip(panels, rows.items(), strict=True):
+    line[0].set_ylabel(name)
+    for ax, image in zip(line, images, strict=False):
+        ax.imshow(image.reshape(8, 8), cmap="gray_r", vmin=0, vmax=1)
+        ax.set(xticks=[], yticks=[], facecolor="tab:orange")
+
+# %%
+# The entropies over the epochs: noise falls, so that the entropy of the pixels does, and what the posteriors know grows.
+
+EntropyDecompositionDisplay.from_estimator(bent)
+plt.show()
