@@ -257,6 +257,14 @@ def check_no_mask(values: Any, name: str) -> None:
         )
 
 
+def saddle_message(estimator: Any) -> str:
+    """What is said of a fit that ended at a saddle point all the same."""
+    return (
+        f"{type(estimator).__name__} ended at a saddle point of the likelihood, which it found no way to leave; a higher "
+        "maximum may be near. Try another random_state, or n_init > 1."
+    )
+
+
 def column_label(estimator: Any, column: int) -> str:
     """How messages name a column: by its name where it has one."""
     names = getattr(estimator, "feature_names_in_", None)

@@ -144,6 +144,7 @@ def run_em(
     watcher: Watcher | None = None,
     newton: Newton | None = None,
     refine: Callable[[State], tuple[State, bool]] | None = None,
+    hand_over: int | None = None,
 ) -> Run:
     """Maximise a model's objective by accelerated EM; the objective never falls by more than rounding.
 
@@ -169,6 +170,8 @@ def run_em(
         Takes over from the extrapolations where that pays; its proposals are judged as theirs are.
     refine : callable or None
         What is done to a state that EM has converged to: it returns one no worse, and whether EM is to go on from there.
+    hand_over : int or None
+        Number of steps after which ``refine`` takes over in any case.
     """
 
     def evaluate(parameters: Any) -> State:
@@ -213,14 +216,18 @@ def run_em(
                 trial = None
             else:
                 run.record(evaluate(proposal), trial)
+        run.converged |= run.n_iter == hand_over
         if watcher is not None and watcher.on_step(run):
             break
         if run.converged:
             again, before = False, run.state
-            if refine is not None and moves < _LARGEST_MOVES:
+            if refine is not None:
                 run.state, again = refine(before)
                 moves += 1
             if not again:
+                break
+            if moves > _LARGEST_MOVES:
+                run.converged = False
                 break
             if run.state is before:  # the estimate was wrong
                 caution *= 0.1

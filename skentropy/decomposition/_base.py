@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -18,15 +17,16 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from .._base import Evaluation, LatentVariableModel, list_columns
+from .._base import Evaluation, LatentVariableModel, list_columns, saddle_message
 from .._blocks import Block, Prepared, Rows, SingleThreadedBLAS, Source, thread_pool
 from .._columns import has_nan, survey_columns
-from .._em import Run, Watcher, best_of, run_em
+from .._em import Run, best_of, run_em
 from .._monitor import Monitor
 from .._reading import Reader, is_dask, required_backend
 from .._typing import Array, ArrayLike, FloatArray
 from ..entropy import EntropySum
 from ._em_model import GaussianModel, Table
+from ._finish import LEFT_OVER, MOST_STEPS, Finish
 from ._gaussian import LinearGaussian
 from ._information import StandardErrors, standard_errors
 from ._moments import Moments
@@ -295,19 +295,19 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
                     start = self._parameters(orthogonal=True).standardised(location, scale)
                 else:
                     start = self._em_start(covariance if init == 0 else None, d, k, random_state, imputed=imputed)
-                options: dict[str, Any] = {"tol": self.tol, "accelerate": self.accelerate}
-                steps = _Steps(monitor.watch(init))
-                run = run_em(model, model.expect, start, max_iter=self.max_iter, watcher=steps, **options)
-                while run.converged and run.n_iter < self.max_iter and not steps.stopped:
-                    floored = model.on_floor(run.state.parameters, run.state.statistics)
-                    if floored is None:
-                        break
-                    steps.before, remaining = run, self.max_iter - run.n_iter
-                    trial = run_em(model, model.expect, floored, max_iter=remaining, watcher=steps, **options)
-                    if not trial.state.objective > run.state.objective:
-                        break
-                    run = _joined(run, trial)
-                steps.watcher.on_end(run)
+                finish = Finish(model, self.tol, accelerate=self.accelerate)
+                run = run_em(
+                    model,
+                    model.expect,
+                    start,
+                    tol=max(self.tol, LEFT_OVER) if self.accelerate else self.tol,
+                    max_iter=self.max_iter,
+                    accelerate=self.accelerate,
+                    watcher=monitor.watch(init),
+                    refine=finish,
+                    hand_over=MOST_STEPS if self.accelerate else None,
+                )
+                run.saddle = finish.saddle
                 return run
 
         best = best_of(run_once, n_init, effective_n_jobs(self.n_jobs), required_backend(X), tol=self.tol)
@@ -318,6 +318,8 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
                 f"{type(self).__name__} did not converge within max_iter={self.max_iter} steps; increase max_iter, or "
                 f"tol if {self.tol:g} nats per sample is more than you need."
             )
+        if best.saddle:
+            messages.append(saddle_message(self))
         return attributes, monitor
 
     def _em_components(self) -> int:
@@ -532,28 +534,6 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-@dataclass
-class _Steps:
-    """Shows a watcher the steps of several runs as those of one."""
-
-    watcher: Watcher
-    before: Run | None = None
-    stopped: bool = False
-
-    def on_step(self, run: Run) -> bool:
-        self.stopped = self.watcher.on_step(run if self.before is None else _joined(self.before, run))
-        return self.stopped
-
-    def on_end(self, run: Run) -> None:
-        """There may be another run."""
-
-
-def _joined(run: Run, after: Run) -> Run:
-    """Two runs as one. The second began lower than the first ended: until it is higher, the first's end counts."""
-    bounds = [max(bound, run.lower_bounds[-1]) for bound in after.lower_bounds]
-    return Run(after.state, run.lower_bounds + bounds, run.entropy_sums + after.entropy_sums, after.converged)
 
 
 def _is_incomplete(rows: Source) -> bool:

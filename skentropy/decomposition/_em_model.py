@@ -19,7 +19,6 @@ from ._rows import with_weight
 # Numbers that one step of the E-step takes and makes at a time: they should stay in the cache, with copies of them.
 _CHUNK_SIZE = 2**17
 # A noise variance below this share that still falls is tried on the floor.
-_LOW = 0.02
 # What is on the floor is no higher than this many times the floor.
 ON_FLOOR = 1.0 + 1e-6
 
@@ -164,6 +163,7 @@ class PosteriorSums:
     cross : (d, k + 1), x E[u']
     latent_scatter, latent_spread : (q,), the former over all rows
     log_det : float, of the posterior precisions
+    residual : (d,), squares of what the posterior means leave of x
     """
 
     scatter: FloatArray
@@ -172,6 +172,7 @@ class PosteriorSums:
     latent_scatter: FloatArray
     latent_spread: FloatArray
     log_det: float
+    residual: FloatArray
 
     def __add__(self, other: PosteriorSums) -> PosteriorSums:
         return PosteriorSums(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
@@ -186,7 +187,8 @@ class PosteriorSums:
         offset = (scaled.T * parameters.mean).T
         scatter, spread, cross = np.zeros((d, len(upper[0]))), np.zeros((d, len(upper[0]))), np.zeros((d, k + 1))
         latent_scatter, latent_spread = np.zeros(len(upper[0])), np.zeros(len(upper[0]))
-        log_det = 0.0
+        log_det, residual = 0.0, np.zeros(d)
+        coefficients = np.column_stack([parameters.loadings, parameters.mean])
         pattern_weight = table.pattern_weight
         for first, last in table.chunks(d + len(upper[0])):
             start, stop = table.starts[first], table.starts[last]
@@ -213,7 +215,11 @@ class PosteriorSums:
             latent_scatter += pairs.sum(axis=0)
             latent_spread += spreads.sum(axis=0)
             cross += values.T @ weighted
-        return cls(scatter, spread, cross, latent_scatter, latent_spread, log_det)
+            left = values - u @ coefficients.T
+            left *= patterns[0] if len(patterns) == 1 else patterns[index]
+            left *= left
+            residual += weight @ left
+        return cls(scatter, spread, cross, latent_scatter, latent_spread, log_det, residual)
 
 
 class GaussianModel:
@@ -241,12 +247,9 @@ class GaussianModel:
         upper = np.triu_indices(k + 1)
         sums = self.tables.sum(partial(PosteriorSums.of, parameters=parameters))
         # The Mahalanobis distance as the least squares that the posterior means attain, which an error in them
-        # changes little.
-        coefficients = np.column_stack([parameters.loadings, parameters.mean])
-        products = coefficients[:, upper[0]] * coefficients[:, upper[1]] * np.where(upper[0] == upper[1], 1.0, 2.0)
-        residual = self.squares - 2.0 * (coefficients * sums.cross).sum(axis=1) + (products * sums.scatter).sum(axis=1)
+        # changes little; its residuals row by row, since what is left of the squares may be far smaller than they are.
         squared_means = sums.latent_scatter[upper[0] == upper[1]][:k].sum()
-        distance = residual @ (1.0 / parameters.noise) + squared_means
+        distance = sums.residual @ (1.0 / parameters.noise) + squared_means
         log_noise = self.feature_weight @ (np.log(parameters.noise) + LOG_2PI + 2.0 * self.log_scale)
         return GaussianStatistics(
             log_likelihood=-0.5 * (float(distance) + sums.log_det + float(log_noise)),
@@ -256,7 +259,7 @@ class GaussianModel:
             latent=sums.latent_scatter + sums.latent_spread,
         )
 
-    def _square(self, packed: FloatArray, k: int) -> FloatArray:
+    def square(self, packed: FloatArray, k: int) -> FloatArray:
         """Symmetric matrices from their upper triangles."""
         upper = np.triu_indices(k + 1)
         full = np.empty((*packed.shape[:-1], k + 1, k + 1))
@@ -267,7 +270,7 @@ class GaussianModel:
     def _regression(self, statistics: GaussianStatistics) -> FloatArray:
         """Coefficients of each feature's regression on u, (d, k + 1)."""
         k = statistics.cross.shape[1] - 1
-        second = self._square(statistics.second, k)
+        second = self.square(statistics.second, k)
         # Where the posteriors have shrunk to points this matrix is singular but for rounding errors.
         second[:, np.arange(k), np.arange(k)] *= 1.0 + 1e-15
         return np.asarray(np.linalg.solve(second, statistics.cross[:, :, np.newaxis])[:, :, 0])
@@ -282,7 +285,7 @@ class GaussianModel:
     def _latent_moments(self, statistics: GaussianStatistics) -> tuple[FloatArray, FloatArray]:
         """Mean and covariance of the aggregate posterior: the expanded prior's, W(4) freed."""
         k = statistics.cross.shape[1] - 1
-        moments = self._square(statistics.latent, k) / self.total_weight
+        moments = self.square(statistics.latent, k) / self.total_weight
         mean = moments[:k, k]
         return mean, moments[:k, :k] - np.outer(mean, mean)
 
@@ -328,27 +331,13 @@ class GaussianModel:
     def gradient(self, parameters: LinearGaussian, statistics: GaussianStatistics) -> tuple[FloatArray, FloatArray]:
         """Gradient of the total log-likelihood, by Fisher's identity: in (W, m), shape (d, k + 1), and in psi, (d,)."""
         k = parameters.shape[1]
-        second = self._square(statistics.second, k)
+        second = self.square(statistics.second, k)
         coefficients = np.column_stack([parameters.loadings, parameters.mean])
         fitted = np.matmul(second, coefficients[:, :, np.newaxis])[:, :, 0]
         in_loadings = (statistics.cross - fitted) / parameters.noise[:, np.newaxis]
         residual = self.squares - (coefficients * (2.0 * statistics.cross - fitted)).sum(axis=1)
         in_noise = 0.5 * (residual / parameters.noise - self.feature_weight) / parameters.noise
         return in_loadings, in_noise
-
-    def on_floor(self, parameters: LinearGaussian, statistics: GaussianStatistics) -> LinearGaussian | None:
-        """The parameters with one low noise variance that still falls put on the floor; None if there is none.
-
-        EM approaches zero at less than a geometric rate. The one taken is that with most to gain.
-        """
-        gain = -parameters.noise * self.gradient(parameters, statistics)[1]
-        falling = (parameters.noise > ON_FLOOR * self.floor) & (parameters.noise < _LOW) & (gain > 0)
-        if self.isotropic or not falling.any():
-            return None
-        noise = parameters.noise.copy()
-        most = np.where(falling, gain, 0.0).argmax()
-        noise[most] = self.floor[most]
-        return replace(parameters, noise=noise)
 
     def elbo(self, statistics: GaussianStatistics) -> float:
         """Mean log-likelihood: exact posteriors leave no gap."""

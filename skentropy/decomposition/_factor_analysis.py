@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from .._base import list_columns
+from .._base import list_columns, saddle_message
 from .._blocks import Rows, SingleThreadedBLAS, Source
 from .._typing import Array, ArrayLike, FloatArray
 from ._base import LinearGaussianEstimator
@@ -27,6 +27,8 @@ from ._spectrum import Covariance, MatrixCovariance, covariance_of_rows
 _START_GTOL = 1e-3
 _START_FLOOR = 1e-3
 _RANDOM_UNIQUENESSES = (0.02, 0.95)
+# A uniqueness below this share of the variance is on its way to the floor, which EM and what follows it reach slowly.
+_NEXT_TO_NOTHING = 3e-7
 
 
 class FactorAnalysis(LinearGaussianEstimator):
@@ -99,8 +101,8 @@ class FactorAnalysis(LinearGaussianEstimator):
     rotation_matrix_ : ndarray of shape (n_components, n_components)
         What the unrotated loadings were multiplied by.
     heywood_ : ndarray
-        Features whose noise variance is on its floor (names where X had them, else column numbers). There the
-        likelihood has no interior maximum, and the entropy sum is not exactly the ELBO.
+        Features whose noise variance is on its floor, or less than 3e-7 of their variance (names where X had them, else
+        column numbers). There the likelihood has no interior maximum, and the entropy sum is not exactly the ELBO.
     gradient_ : float
         Largest entry of the projected gradient at the end; NaN for "em".
     posterior_covariance_ : ndarray of shape (n_components, n_components)
@@ -221,6 +223,8 @@ class FactorAnalysis(LinearGaussianEstimator):
         attributes["lower_bounds_"][-1] = attributes["lower_bound_"]
         attributes["gradient_"] = fit.gradient
         messages = attributes["messages"]
+        if fit.saddle:
+            messages.append(saddle_message(self))
         if not attributes["converged_"]:
             messages.append(
                 f"FactorAnalysis stopped after {attributes['n_iter_']} steps with a projected gradient of "
@@ -265,7 +269,8 @@ class FactorAnalysis(LinearGaussianEstimator):
             rotation = rotation_matrix(parameters.loadings / scale, self.rotation, kaiser=self.kaiser_normalization)
             if self.rotation in OBLIQUE:
                 correlation = factor_correlation(rotation)
-        on_floor = np.flatnonzero(parameters.noise <= ON_FLOOR * floor)
+        variances = (parameters.loadings**2).sum(axis=1) + parameters.noise
+        on_floor = np.flatnonzero(parameters.noise <= np.maximum(ON_FLOOR * floor, _NEXT_TO_NOTHING * variances))
         names = getattr(self, "feature_names_in_", None)
         messages = []
         if on_floor.size:

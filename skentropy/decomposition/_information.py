@@ -12,7 +12,7 @@ from ._em_model import GaussianModel
 from ._gaussian import LinearGaussian
 from ._rotation import CRITERIA, OBLIQUE, loadings_to_rotate
 
-# Central differences of fourth order of the analytic gradient, in units of the features' standard deviations, and of log psi.
+# Fourth-order differences of the analytic gradient, in units of the features' standard deviations, and of log psi.
 _STEP = 1e-4
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import linalg
 from scipy.optimize import OptimizeResult, minimize
 
+from .._curvature import largest_eigenpair
 from .._typing import FloatArray
 from ._gaussian import LOG_2PI
 from ._spectrum import Covariance, MatrixCovariance, Spectrum
@@ -20,6 +21,13 @@ _LOW = 0.05
 # What is this near to the floor, in log psi, is tried there whatever its curvature, of which little is known so far
 # down.
 _NEAR = 7.0
+# Where the gradient is larger there is no end whose curvature could be asked for; curvature, of F in log psi, from which on
+# an end is a saddle point; and the length of differences and of steps away from it.
+_STATIONARY = 1e-4
+_UPWARD = 1e-6
+_DIFFERENCE = 1e-5
+_LEAVES = (0.03, 0.1, 0.3, 1.0)
+_MOST_SADDLES = 5
 # Rounding errors of the gradient, relative to the largest eigenvalue.
 _ROUNDING = 1.5e-14
 # No search starts lower: from a correlation matrix, or from one that is singular.
@@ -42,6 +50,7 @@ class ProfileFit:
     gradient: float
     converged: bool
     history: tuple[float, ...]
+    saddle: bool = False
 
 
 class Profile:
@@ -56,6 +65,7 @@ class Profile:
         self.correlation, self.k = correlation, k
         self.lower = float(np.log(floor))
         self.history: list[float] = []
+        self.saddle = False
         self._start: FloatArray | None = None
         self._inverse: FloatArray | None = None
         if isinstance(correlation, MatrixCovariance) and correlation.n_features <= _NEWTON_FEATURES:
@@ -141,6 +151,11 @@ class Profile:
         newton = isinstance(self.correlation, MatrixCovariance) and len(x) <= _NEWTON_FEATURES
         x = self._quasi_newton(x, max(gtol, 1e-4) if newton else gtol, max_iter)
         x = self._newton(x, gtol, max_iter) if newton else self._try_floor(x, gtol, max_iter)
+        for _ in range(_MOST_SADDLES):
+            away = self._leave_saddle(x, exact=newton)
+            if away is None or len(self.history) >= max_iter:
+                break
+            x = self._newton(away, gtol, max_iter) if newton else self._quasi_newton(away, gtol, max_iter)
         if newton:
             theta, U = self._decompose(x)
             value, gradient = self._from_all(theta, U, x)
@@ -159,6 +174,7 @@ class Profile:
             steepest,
             steepest <= max(gtol, rounding),
             tuple(np.maximum.accumulate(self.history or [-0.5 * value])),
+            self.saddle,
         )
 
     def _quasi_newton(self, x: FloatArray, gtol: float, max_iter: int) -> FloatArray:
@@ -219,6 +235,34 @@ class Profile:
             if np.abs(self.projected(x, gradient)).max() <= 1e-3 * gtol:
                 return x
         return x
+
+    def _leave_saddle(self, x: FloatArray, *, exact: bool) -> FloatArray | None:
+        """The best of a few points along the direction in which F curves downwards most; None if it does in none."""
+        value, gradient = self.value_and_gradient(x)
+        free = (x > self.lower) & (x < 0.0)
+        if not free.any() or np.abs(self.projected(x, gradient)).max() > _STATIONARY:
+            return None
+        if exact:
+            values, vectors = np.linalg.eigh(self.hessian(x)[2][np.ix_(free, free)])
+            upward, direction = -values[0], vectors[:, 0]
+        else:
+
+            def minus_hessian(v: FloatArray) -> FloatArray:
+                step = np.zeros_like(x)
+                step[free] = _DIFFERENCE * v
+                return (gradient - self.value_and_gradient(x + step)[1])[free] / _DIFFERENCE
+
+            start = np.random.RandomState(0).normal(size=int(free.sum()))
+            upward, direction = largest_eigenpair(minus_hessian, start)
+        if upward < _UPWARD:
+            return None
+        along = np.zeros_like(x)
+        along[free] = direction / np.abs(direction).max()
+        trials = [np.clip(x + length * along, self.lower, 0.0) for length in np.outer(_LEAVES, [1.0, -1.0]).ravel()]
+        found = [self.value_and_gradient(trial)[0] for trial in trials]
+        best = int(np.argmin(found))
+        self.saddle = found[best] >= value - 1e-12
+        return None if self.saddle else trials[best]
 
 
 class _Scaled(Covariance):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .._base import column_label, list_columns
+from .._base import column_label, list_columns, saddle_message
 from .._em import Run
 from .._typing import Array
 from ._model import MixtureModel, MixtureParameters
@@ -29,10 +29,7 @@ def failures(estimator: Any, model: MixtureModel, run: Run) -> Iterator[str]:
             f"{estimator.tol:g} nats per sample is more than you need."
         )
     if run.saddle:
-        yield (
-            f"{name} ended at a saddle point of the likelihood, which it found no way to leave; a higher maximum may be "
-            "near. Try another random_state, or n_init > 1."
-        )
+        yield saddle_message(estimator)
     empty = np.flatnonzero(run.state.statistics.counts < _EMPTY_ROWS)
     if empty.size:
         yield f"{name}: {_named(empty)} empty: no row has any probability of it. Fewer components would do."

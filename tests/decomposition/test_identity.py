@@ -145,7 +145,7 @@ def test_identity_with_the_multiplier_of_a_floor(incomplete, log_likelihood, iso
 @pytest.mark.parametrize("estimator", [PPCA, FactorAnalysis])
 def test_bounds_interleave_with_entropy_sums(incomplete, estimator):
     X, weight = incomplete
-    model = estimator(2, accelerate=False, tol=1e-12).fit(X, sample_weight=weight)
+    model = estimator(2, accelerate=False, tol=1e-9, max_iter=5000).fit(X, sample_weight=weight)
     bounds, sums = model.lower_bounds_, [terms.value for terms in model.entropy_sums_]
     assert len(bounds) == len(sums) == model.n_iter_
     assert all(low <= value + 1e-12 for low, value in zip(bounds, sums[1:], strict=False))

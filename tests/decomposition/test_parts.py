@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from skentropy._blocks import WORKING_SET_BYTES, Block, Rows
+from skentropy._em import State
 from skentropy.decomposition import PPCA, FactorAnalysis, _em_model
 from skentropy.decomposition._em_model import GaussianModel, PosteriorSums, Table, TableTotals
+from skentropy.decomposition._finish import Finish
 from skentropy.decomposition._gaussian import LinearGaussian
 from skentropy.decomposition._moments import Moments, row_bytes
 from skentropy.decomposition._profile import Profile, inverse_and_log_det, starting_uniquenesses
@@ -162,18 +164,21 @@ def test_magnitude_of_terms(incomplete):
 
 @pytest.mark.parametrize(
     ("noise", "floor", "tried"),
-    [(0.0199, 1e-8, True), (0.0201, 1e-8, False), (0.01 * 1.005, 0.01, True), (0.01 * (1.0 + 1e-7), 0.01, False)],
+    [(0.0199, 1e-8, True), (0.0201, 1e-8, False), (0.01 * 1.005, 0.01, True), (0.01, 0.01, False)],
 )
 def test_low_noise_that_falls_is_tried_on_the_floor(noise, floor, tried):
     """From two hundredths of the variance down to the floor itself."""
-    true = LinearGaussian.of(np.zeros(4), np.full((4, 1), 0.8), np.array([1e-6, 0.5, 0.5, 0.5]))
+    true = LinearGaussian.of(np.zeros(4), np.full((4, 1), 0.8), np.array([1e-9, 0.5, 0.5, 0.5]))
     tables = Table.with_moments(Moments(100.0, np.zeros(4), 100.0 * true.covariance()))
     model = GaussianModel(tables, isotropic=False, floor=np.full(4, floor), log_scale=np.zeros(4))
     p = LinearGaussian.of(true.mean, true.loadings, np.array([noise, 0.5, 0.5, 0.5]))
-    found = model.on_floor(p, model.expect(p))
+    statistics = model.expect(p)
+    state = State(p, statistics, model.elbo(statistics), model.elbo(statistics))
+    found = Finish(model, 1e-9, accelerate=True)._on_floor(state)
     assert (found is not None) == tried
     if found is not None:
-        np.testing.assert_array_equal(found.noise, [floor, 0.5, 0.5, 0.5])
+        assert found.parameters.noise[0] == pytest.approx(floor, rel=1e-6)
+        assert found.objective > state.objective
 
 
 def test_extrapolated_parameters_that_are_no_model_are_refused(incomplete):

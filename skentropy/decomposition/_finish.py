@@ -1,0 +1,226 @@
+"""The end of a fit by EM: a quasi-Newton method on the observed likelihood, and a look at its curvature."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.optimize import minimize
+
+from .._curvature import largest_eigenpair
+from .._em import ROUNDING, State, run_em
+from .._typing import Array, FloatArray
+from ._em_model import ON_FLOOR, GaussianModel, GaussianStatistics
+from ._gaussian import LinearGaussian
+
+_MAX_ITERATIONS = 500
+_CORRECTIONS = 20
+# What EM leaves to the quasi-Newton method, in nats per sample, and the steps after which it does so in any case.
+LEFT_OVER = 1e-5
+MOST_STEPS = 200
+_MOST_CLIMBS = 4
+# A noise variance below this share that still falls is tried on the floor.
+_LOW = 0.02
+# Lanczos steps, the length of their differences and of the steps away from a saddle point, in units in which the complete
+# data's information of one row is one.
+_LANCZOS_STEPS = 8
+_DIFFERENCE = 1e-4
+_LEAVES = (0.03, 0.1, 0.3, 1.0)
+# Eigenvalues of the EM map: above the first a direction is tried, above the second the end is called a saddle point.
+_TRIED = 1.0 + 1e-5
+_SADDLE = 1.0 + 1e-3
+
+
+class Finish:
+    """Refines a state that EM has converged to; what it finds is no worse.
+
+    Parameters
+    ----------
+    model : GaussianModel
+    tol : float
+    accelerate : bool
+        Whether the quasi-Newton method may move the fit; else it only says whether EM has more to come.
+    """
+
+    def __init__(self, model: GaussianModel, tol: float, *, accelerate: bool) -> None:
+        self._model, self._tol, self._accelerate = model, tol, accelerate
+        self.saddle = False
+
+    def __call__(self, state: State) -> tuple[State, bool]:
+        """The state, or a better one, and whether EM is to go on from there."""
+        self.saddle = False
+        best, at_end = self._climb(state)
+        floored = self._on_floor(best)
+        best = floored if floored is not None and floored.objective > best.objective else best
+        noise = ROUNDING * self._model.magnitude(state.parameters, state.statistics)
+        if not self._accelerate and best.objective > state.objective + max(self._tol, noise):
+            return state, True
+        end = best if self._accelerate else state
+        left = self._leave_saddle(end) if at_end else None
+        return (end, not at_end) if left is None else (left, True)
+
+    def _evaluate(self, parameters: LinearGaussian) -> State:
+        statistics = self._model.expect(parameters)
+        elbo = self._model.elbo(statistics)
+        return State(parameters, statistics, elbo, elbo)
+
+    def _climb(self, state: State) -> tuple[State, bool]:
+        """L-BFGS from a state, each time in coordinates that suit where it starts, until that gains less than tol."""
+        for _ in range(_MOST_CLIMBS):
+            higher = self._climb_once(state)
+            gained = higher.objective - state.objective
+            if gained > 0.0:
+                state = higher
+            if gained < max(self._tol, ROUNDING * self._model.magnitude(state.parameters, state.statistics)):
+                return state, True
+        return state, False
+
+    def _climb_once(self, state: State) -> State:
+        """L-BFGS in mean, loadings and log noise where the complete data's information is one, with floors as bounds."""
+        coordinates = _Vector(self._model, state.parameters)
+        metric = _Metric.at(self._model, coordinates, state)
+        origin = coordinates.pack(state.parameters)
+
+        def loss(z: FloatArray) -> tuple[float, FloatArray]:
+            at = self._evaluate(coordinates.unpack(origin + metric.direction(z)))
+            return -at.objective, -metric.whitened(coordinates.gradient(at)) / self._model.total_weight
+
+        low = (coordinates.log_floor - origin[coordinates.split :]) / metric.of_log_noise
+        bounds = [(None, None)] * coordinates.split + [(min(bound, 0.0), None) for bound in low]
+        result = minimize(
+            loss,
+            np.zeros(len(origin)),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=bounds,
+            options={"maxiter": _MAX_ITERATIONS, "maxcor": _CORRECTIONS, "gtol": 1e-10, "ftol": 0.0},
+        )
+        return self._evaluate(coordinates.unpack(origin + metric.direction(result.x)))
+
+    def _on_floor(self, state: State) -> State | None:
+        """Where EM leads from the state with low noise that still falls on its floor; None if there is none.
+
+        In log noise the last of the way is flat.
+        """
+        p = state.parameters
+        falling = (self._model.gradient(p, state.statistics)[1] < 0.0) & (p.noise < _LOW) & (p.noise > self._model.floor)
+        if self._model.isotropic or not falling.any():
+            return None
+        floored = replace(p, noise=np.where(falling, self._model.floor, p.noise))
+        return run_em(self._model, self._model.expect, floored, tol=self._tol, max_iter=MOST_STEPS).state
+
+    def _leave_saddle(self, state: State) -> State | None:
+        """The best of a few states along the direction of upward curvature, if there is one; None at a maximum."""
+        coordinates = _Vector(self._model, state.parameters)
+        metric = _Metric.at(self._model, coordinates, state)
+        origin = coordinates.pack(state.parameters)
+
+        def gradient(z: FloatArray) -> FloatArray:
+            moved = self._evaluate(coordinates.unpack(origin + metric.direction(z)))
+            return metric.whitened(coordinates.gradient(moved)) / self._model.total_weight
+
+        def em_map(z: FloatArray) -> FloatArray:
+            # The gradient's derivative is minus the observed information, and the complete data's is one.
+            z = metric.without_rotations(z)
+            change = gradient(_DIFFERENCE * z) - gradient(-_DIFFERENCE * z)
+            return metric.without_rotations(z + change / (2.0 * _DIFFERENCE))
+
+        start = metric.without_rotations(np.random.RandomState(0).normal(size=len(origin)))
+        if not start.any():
+            return None
+        largest, z = largest_eigenpair(em_map, start, _LANCZOS_STEPS)
+        if largest < _TRIED:
+            return None
+        along = metric.direction(metric.without_rotations(z))
+        noise = ROUNDING * self._model.magnitude(state.parameters, state.statistics)
+        best = state
+        for share in np.outer(_LEAVES, [1.0, -1.0]).ravel():
+            trial = self._evaluate(coordinates.unpack(origin + share * along))
+            best = trial if trial.objective > best.objective + noise else best
+        self.saddle = best is state and largest > _SADDLE
+        return None if best is state else best
+
+
+class _Vector:
+    """Loadings and mean, (d, k + 1), and log noise as one vector, and the gradient of the total log-likelihood in it."""
+
+    def __init__(self, model: GaussianModel, like: LinearGaussian) -> None:
+        self._model, self._like = model, like
+        self.d, self.k = like.shape
+        self.split = self.d * (self.k + 1)
+        self.log_floor = np.log(model.floor[:1] if model.isotropic else model.floor)
+
+    def pack(self, p: LinearGaussian) -> FloatArray:
+        noise = p.noise[:1] if self._model.isotropic else p.noise
+        return np.concatenate([np.column_stack([p.loadings, p.mean]).ravel(), np.log(noise)])
+
+    def unpack(self, vector: FloatArray) -> LinearGaussian:
+        coefficients = vector[: self.split].reshape(self.d, self.k + 1)
+        noise = np.maximum(np.broadcast_to(np.exp(vector[self.split :]), self.d), self._model.floor)
+        return replace(self._like, loadings=coefficients[:, : self.k], mean=coefficients[:, self.k], noise=noise)
+
+    def gradient(self, state: State) -> FloatArray:
+        in_coefficients, in_noise = self._model.gradient(state.parameters, state.statistics)
+        in_log_noise = in_noise * state.parameters.noise
+        if self._model.isotropic:
+            in_log_noise = in_log_noise.sum(keepdims=True)
+        return np.concatenate([in_coefficients.ravel(), in_log_noise])
+
+
+@dataclass(frozen=True)
+class _Metric:
+    """The complete data's information, per sample, and coordinates z in which it is the unit matrix.
+
+    Attributes
+    ----------
+    of_coefficients : ndarray of shape (d, k + 1, k + 1)
+        W with W' A W = 1 for the information A of each feature's coefficients.
+    of_log_noise : ndarray of shape (d,) or (1,)
+    free : ndarray of shape (d,) or (1,)
+        Which noise is above its floor.
+    rotations : ndarray of shape (k (k - 1) / 2, size)
+        Orthonormal directions of rotations, along which the likelihood does not change.
+    """
+
+    of_coefficients: FloatArray
+    of_log_noise: FloatArray
+    free: Array
+    rotations: FloatArray
+
+    @classmethod
+    def at(cls, model: GaussianModel, coordinates: _Vector, state: State) -> _Metric:
+        statistics: GaussianStatistics = state.statistics
+        p, k = state.parameters, coordinates.k
+        information = model.square(statistics.second, k) / model.total_weight / p.noise[:, np.newaxis, np.newaxis]
+        root = np.linalg.cholesky(information)
+        inverse = np.swapaxes(np.linalg.inv(root), 1, 2)
+        weight = (model.feature_weight.sum(keepdims=True) if model.isotropic else model.feature_weight) / model.total_weight
+        noise, floor = (p.noise[:1], model.floor[:1]) if model.isotropic else (p.noise, model.floor)
+        of_log_noise = np.sqrt(2.0 / weight)
+        turns = []
+        for i in range(k):
+            for j in range(i):
+                turned = np.zeros((coordinates.d, k + 1))
+                turned[:, i], turned[:, j] = p.loadings[:, j], -p.loadings[:, i]
+                # z = W^-1 delta = root' delta
+                turned = np.einsum("dts,dt->ds", root, turned)
+                turns.append(np.concatenate([turned.ravel(), np.zeros(len(of_log_noise))]))
+        basis = np.zeros((0, coordinates.split + len(of_log_noise)))
+        if turns:
+            _, singular, right = np.linalg.svd(np.stack(turns), full_matrices=False)
+            basis = right[singular > 1e-10 * max(singular[0], 1e-300)]
+        return cls(inverse, of_log_noise, noise > ON_FLOOR * floor, basis)
+
+    def direction(self, z: FloatArray) -> FloatArray:
+        d, size, _ = self.of_coefficients.shape
+        changed = np.einsum("dst,dt->ds", self.of_coefficients, z[: d * size].reshape(d, size))
+        return np.concatenate([changed.ravel(), self.of_log_noise * z[d * size :]])
+
+    def whitened(self, gradient: FloatArray) -> FloatArray:
+        d, size, _ = self.of_coefficients.shape
+        changed = np.einsum("dts,dt->ds", self.of_coefficients, gradient[: d * size].reshape(d, size))
+        return np.concatenate([changed.ravel(), self.of_log_noise * gradient[d * size :]])
+
+    def without_rotations(self, z: FloatArray) -> FloatArray:
+        z = np.concatenate([z[: -len(self.free)], np.where(self.free, z[-len(self.free) :], 0.0)])
+        return z - self.rotations.T @ (self.rotations @ z)
