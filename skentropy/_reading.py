@@ -15,6 +15,7 @@ from sklearn.utils.validation import _num_features, check_array, check_consisten
 from ._base import check_no_mask, check_weights
 from ._blocks import Block, Prepared, Rows, Source, Statistics, part_of, result_dtype, total
 from ._columns import has_nan
+from ._containers import as_numbers
 from ._typing import Array, ArrayLike, FloatArray, Matrix
 
 
@@ -69,8 +70,14 @@ class Reader:
             source = StreamedRows(self, estimator, X, reset=reset)
         else:
             check_no_mask(X, "X")
-            X = validate_data(estimator, X, reset=reset, ensure_min_samples=min_samples, **self._options)
-            return self._rows(X, sample_weight, exposure)
+            options = {"ensure_min_samples": min_samples, **self._options}
+            numbers = as_numbers(X)
+            if numbers is X:
+                numbers = validate_data(estimator, X, reset=reset, **options)
+            else:
+                self.check_names(estimator, X, reset=reset)
+                numbers = check_array(numbers, estimator=estimator, input_name="X", **options)
+            return self._rows(numbers, sample_weight, exposure)
         if reset and source.totals.n_rows < min_samples:
             raise ValueError(
                 f"Found {source.totals.n_rows} sample(s) while a minimum of {min_samples} is required by "
@@ -92,9 +99,10 @@ class Reader:
             return None
         try:
             check_no_mask(X, "X")
-            return self._rows(check_array(X, **self._options), sample_weight, exposure, part=part)
-        except ValueError as error:
-            raise ValueError(f"Block {part} of X, counted from 0: {error}") from error
+            return self._rows(check_array(as_numbers(X), **self._options), sample_weight, exposure, part=part)
+        except (TypeError, ValueError) as error:
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"Block {part} of X, counted from 0: {error}") from error
 
     def _rows(self, X: Matrix, sample_weight: Any, exposure: Any, part: int | None = None) -> Rows:
         if sparse.issparse(X):
@@ -186,7 +194,7 @@ class RowBlocks:
                     f"A block is X or (X, sample_weight, exposure), the last two optional, but got {len(block)} values."
                 )
             X, weight, exposure = (*block, None, None)[:3] if isinstance(block, tuple) else (block, None, None)
-            yield X, weight, exposure
+            yield (np.asarray(X, dtype=object) if isinstance(X, list) else X), weight, exposure
 
 
 class StreamedRows(Source):

@@ -72,7 +72,8 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
     n_states : int, default=20
         For "truncated": states of each row. Where there are no more states than that they are enumerated.
     binarize : float or None, default=0.0
-        Values above it are 1, others 0. None takes zeros and ones only. NaN is a missing entry and is marginalised.
+        Values above it are 1, others 0. None takes zeros and ones only. NaN is a missing entry and is marginalised. A
+        threshold that is below all values of a column, or above all values, is warned of.
     alpha : float, default=0.01
         Strength of the ridge ``alpha / 2 |V|^2`` against the total log-likelihood. It keeps the weights of separable columns
         finite; 1 is a good value for generalisation. Zero is allowed, and reports such columns.
@@ -316,7 +317,19 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         if empty[0]:
             message = f"X has no observed value in {empty[0]:.0f} of its rows; they carry no information."
             warnings.warn(message, UserWarning, stacklevel=4)
-        return np.asarray(ones / weight)
+        means = np.asarray(ones / weight)
+        # Columns of pictures that hold no ink are no fault; a threshold below all values is.
+        useless = np.flatnonzero((invalid > 0) & (means > 1.0 - 1e-12))
+        if self.binarize is not None and useless.size:
+            message = (
+                f"binarize={self.binarize:g} makes 1 of every value in {list_columns(self, useless)}, which tells nothing "
+                "then; set binarize to a threshold among the values."
+            )
+            warnings.warn(message, UserWarning, stacklevel=4)
+        elif self.binarize is not None and not means.any():
+            message = f"binarize={self.binarize:g} makes 0 of every value of X; set it to a threshold among the values."
+            warnings.warn(message, UserWarning, stacklevel=4)
+        return means
 
     def _fitted_attributes(self, model: BeliefNetModel, dtype: Any, exact: bool, run: Run) -> dict[str, Any]:
         """What fit leaves, for a run that is over or as if it were."""

@@ -307,7 +307,8 @@ def test_binarize_and_containers() -> None:
     from_csr = SigmoidBeliefNet(2, binarize=7.5, random_state=0).fit(sparse.csr_matrix(X))
     assert from_csr.lower_bound_ == net.lower_bound_
     np.testing.assert_allclose(from_csr.score_samples(sparse.csr_matrix(X)), net.score_samples(X), rtol=1e-12)
-    below = SigmoidBeliefNet(2, binarize=-1.0, random_state=0).fit(sparse.csr_matrix(X))
+    with pytest.warns(UserWarning, match="makes 1 of every value"):
+        below = SigmoidBeliefNet(2, binarize=-1.0, random_state=0).fit(sparse.csr_matrix(X))
     assert below.sample(50, 0).mean() > 0.99
 
 

@@ -1,0 +1,92 @@
+"""Tables of any container as arrays of numbers: nulls become NaN, and what cannot be a number is refused by column."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from ._typing import Array
+
+# Columns that a message names.
+_MOST_NAMED = 3
+
+
+def as_numbers(X: Any) -> Any:
+    """X itself where it is an array, a frame or a sparse matrix of plain numbers; otherwise an array of its numbers.
+
+    Raises
+    ------
+    ValueError or TypeError
+        If a value can be no number: text, a date, a category that is text. The message names the columns.
+    """
+    if _is_frame(X):
+        if hasattr(X, "iloc") and (hasattr(X, "sparse") or all(_is_plain(dtype) for dtype in X.dtypes)):
+            return X
+        return _stack([np.asarray(column.to_numpy()) for column in _columns(X)], [f"column {name!r}" for name in _names(X)])
+    if sparse.issparse(X):
+        return X if _is_plain(X.dtype) else X.astype(np.float64)
+    table = X
+    if isinstance(X, (list, tuple)):
+        try:
+            table = np.asarray(X)
+        except ValueError:  # ragged, which validation says
+            return X
+        if table.dtype.kind in "US":  # numbers have become text, beside text
+            table = np.array(X, dtype=object)
+    if not isinstance(table, np.ndarray) or table.ndim != 2 or _is_plain(table.dtype):
+        return X
+    if table.dtype.kind == "f":
+        return table.astype(np.float64)
+    return _stack(list(table.T), [f"column {column}" for column in range(table.shape[1])])
+
+
+def _is_plain(dtype: Any) -> bool:
+    """Whether linear algebra knows numbers of this type, which it does not know longdouble to be."""
+    return isinstance(dtype, np.dtype) and (dtype.kind in "biuc" or (dtype.kind == "f" and dtype.itemsize <= 8))
+
+
+def _is_frame(X: Any) -> bool:
+    """Whether X is a pandas or polars frame or an Arrow table; none of them is imported for the question."""
+    kinds = {"pandas": "DataFrame", "polars": "DataFrame", "pyarrow": "Table"}
+    return any(name in sys.modules and isinstance(X, getattr(sys.modules[name], kind)) for name, kind in kinds.items())
+
+
+def _columns(frame: Any) -> list[Any]:
+    if hasattr(frame, "iloc"):
+        return [frame.iloc[:, column] for column in range(frame.shape[1])]
+    return list(frame.get_columns() if hasattr(frame, "get_columns") else frame.columns)
+
+
+def _names(frame: Any) -> list[Any]:
+    return list(frame.column_names if hasattr(frame, "column_names") else frame.columns)
+
+
+def _stack(columns: list[Array], labels: list[str]) -> Array:
+    """The numbers of all columns side by side."""
+    numbers: list[Array] = []
+    errors: dict[str, Exception] = {}
+    for label, values in zip(labels, columns, strict=True):
+        try:
+            numbers.append(values if _is_plain(values.dtype) else _numbers(values))
+        except (TypeError, ValueError) as error:
+            errors[label] = error
+    if not errors:
+        return np.column_stack(numbers)
+    first, named = next(iter(errors.values())), ", ".join([*errors][:_MOST_NAMED])
+    more = f" and {len(errors) - _MOST_NAMED} more" if len(errors) > _MOST_NAMED else ""
+    kind = TypeError if isinstance(first, TypeError) else ValueError
+    raise kind(f"X must hold numbers, but {named}{more} cannot be made numbers: {first}") from first
+
+
+def _numbers(values: Array) -> Array:
+    """One column in double precision."""
+    if values.dtype.kind in "mM" or {np.datetime64, np.timedelta64} & set(map(type, values)):
+        raise TypeError(f"its values are dates or durations, such as {values[0]}.")
+    try:
+        return values.astype(np.float64)
+    except TypeError:
+        null = getattr(sys.modules.get("pandas"), "NA", None)
+        return np.array([np.nan if value is null else value for value in values], dtype=np.float64)
