@@ -21,7 +21,7 @@ from dask.delayed import Delayed, delayed
 from scipy import sparse
 
 from ._blocks import Block, Prepared, Rows, SingleThreadedBLAS, Source, Statistics, part_of, result_dtype, total
-from ._reading import Reader, is_dask, join_blocks
+from ._reading import Reader, check_columns, is_dask, join_blocks
 from ._typing import Array, FloatArray
 
 # Sums that are added at once: a deep tree waits for the scheduler at every level.
@@ -52,6 +52,7 @@ class DaskRows(Source):
         is_frame = hasattr(X, "to_dask_array")
         if is_frame:
             reader.check_names(estimator, X._meta, reset=reset)
+            reader = replace(reader, columns=tuple(X.columns))
             n_features, meta = len(X.columns), None
             lengths = [math.nan] * X.npartitions
             # As in check_array: what is no number of NumPy's, nullable or Arrow's, becomes double precision.
@@ -112,7 +113,8 @@ class DaskRows(Source):
 
 def map_array(function: Callable[[Any], Array], X: Any) -> Any:
     """function of the partitions of a Dask array or frame, one row a row, as a lazy Dask array."""
-    X = X.to_dask_array() if hasattr(X, "to_dask_array") else X
+    if hasattr(X, "to_dask_array"):
+        X = X.map_partitions(_with_columns, tuple(X.columns), meta=X._meta).to_dask_array()
     X = X if len(X.chunks[1]) == 1 else X.rechunk({1: -1})
     example = function(np.zeros((1, X.shape[1]), X.dtype))
 
@@ -120,6 +122,11 @@ def map_array(function: Callable[[Any], Array], X: Any) -> Any:
         return function(block) if len(block) else example[:0]
 
     return X.map_blocks(of_block, dtype=example.dtype, chunks=(X.chunks[0], example.shape[1:]), meta=example[:0])
+
+
+def _with_columns(part: Any, columns: tuple[Any, ...]) -> Any:
+    check_columns(part.columns, columns)
+    return part
 
 
 class _Part(NamedTuple):

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
+from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _num_features, check_array, check_consistent_length, column_or_1d, validate_data
 
 from ._base import check_no_mask, check_weights
@@ -35,6 +36,8 @@ class Reader:
         Whether rows may have an exposure.
     checked : bool
         Whether the rows are known to hold no infinity.
+    columns : tuple or None
+        Names that the columns of every part must have, in this order.
     """
 
     sparse: str
@@ -42,6 +45,7 @@ class Reader:
     row_bytes: Callable[[int], int]
     exposure: bool = False
     checked: bool = False
+    columns: tuple[Any, ...] | None = None
 
     @property
     def _options(self) -> dict[str, Any]:
@@ -98,6 +102,8 @@ class Reader:
         if X.shape[0] == 0:
             return None
         try:
+            if self.columns is not None:
+                check_columns(X.columns, self.columns)
             check_no_mask(X, "X")
             return self._rows(check_array(as_numbers(X), **self._options), sample_weight, exposure, part=part)
         except (TypeError, ValueError) as error:
@@ -135,6 +141,31 @@ def check_exposure(exposure: ArrayLike, X: Matrix) -> FloatArray:
     if not (np.isfinite(exposure) & (exposure > 0)).all():
         raise ValueError("exposure must be positive and finite in every row.")
     return np.asarray(exposure)
+
+
+def check_columns(columns: Any, expected: tuple[Any, ...]) -> None:
+    """Raise ValueError if a part of a frame has other columns than the frame, or has them in another order."""
+    given = tuple(columns)
+    if given == expected:
+        return
+    unexpected = ", ".join(repr(name) for name in given if name not in expected)
+    missing = ", ".join(repr(name) for name in expected if name not in given)
+    differences = [f"unexpected: {unexpected}"] * bool(unexpected) + [f"missing: {missing}"] * bool(missing)
+    raise ValueError(
+        "its feature names should be those of the whole frame, in the same order; "
+        + ("; ".join(differences) or f"it has {', '.join(map(repr, given))} for {', '.join(map(repr, expected))}")
+        + "."
+    )
+
+
+def check_output_stays_lazy(estimator: Any, X: Any) -> None:
+    """Raise ValueError if ``set_output`` asks for a frame of something that is not in memory."""
+    container = _get_output_config("transform", estimator)["dense"]
+    if is_dask(X) and container != "default":
+        raise ValueError(
+            f"A {container} frame is in memory, where the rows of a Dask collection need not fit; what transform returns of "
+            "it is lazy with set_output(transform='default')."
+        )
 
 
 def is_dask(X: Any) -> bool:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import joblib
@@ -287,6 +288,47 @@ class TestDask:
         lazy, eager = (PoissonMixture(random_state=0).fit(X) for X in (dd.from_pandas(frame, npartitions=3), frame))
         np.testing.assert_allclose(lazy.lower_bound_, eager.lower_bound_, rtol=1e-10)
         assert lazy.rates_.dtype == np.float64
+
+    @every
+    def test_partitions_with_other_columns_are_refused_by_name(self, case: EstimatorCase, tmp_path: Path) -> None:
+        dd = pytest.importorskip("dask.dataframe")
+        table = pd.DataFrame(case.X).add_prefix("v")
+        others = {
+            "it has 'v": table.iloc[80:, ::-1],
+            "missing: 'v1'": table.iloc[80:].drop(columns="v1"),
+            "unexpected: 'w'": table.iloc[80:].assign(w=1.0),
+            "unexpected: 'w'; missing: 'v1'": table.iloc[80:].rename(columns={"v1": "w"}),
+        }
+        model = plainly(case).fit(table)
+        table[:80].to_csv(tmp_path / "0.csv", index=False)
+        for difference, other in others.items():
+            other.to_csv(tmp_path / "1.csv", index=False)
+            lazy = dd.read_csv(str(tmp_path / "*.csv"))
+            message = f"Block 1 of X, counted from 0: its feature names should be those of the whole frame.*{difference}"
+            for use in (plainly(case).fit, model.score, lambda X: getattr(model, case.output)(X).compute()):
+                with pytest.raises(ValueError, match=message):
+                    use(lazy)
+
+    def test_latents_whose_partitions_have_other_columns_are_refused(self, tmp_path: Path) -> None:
+        dd = pytest.importorskip("dask.dataframe")
+        model = PPCA(2).fit(ESTIMATORS["PPCA"].X)
+        latents = pd.DataFrame(model.transform(ESTIMATORS["PPCA"].X), columns=["z0", "z1"])
+        latents[:80].to_csv(tmp_path / "0.csv", index=False)
+        latents.iloc[80:, ::-1].to_csv(tmp_path / "1.csv", index=False)
+        with pytest.raises(ValueError, match="it has 'z1', 'z0' for 'z0', 'z1'"):
+            model.inverse_transform(dd.read_csv(str(tmp_path / "*.csv"))).compute()
+
+    @pytest.mark.parametrize("name", [name for name, case in ESTIMATORS.items() if case.output == "transform"])
+    def test_frames_that_set_output_asks_for_are_refused(self, name: str) -> None:
+        da = pytest.importorskip("dask.array")
+        case = ESTIMATORS[name]
+        model, lazy = plainly(case).fit(case.X), da.from_array(case.X, chunks=(60, -1))
+        for container in ("pandas", "polars"):
+            model.set_output(transform=container)
+            with pytest.raises(ValueError, match=f"A {container} frame is in memory.*set_output.transform='default'"):
+                model.transform(lazy)
+            assert type(model.transform(case.X)).__module__.split(".")[0] == container
+        assert isinstance(model.set_output(transform="default").transform(lazy), da.Array)
 
     def test_families_that_cannot_be_sent(self) -> None:
         da = pytest.importorskip("dask.array")

@@ -22,7 +22,7 @@ from .._blocks import Block, Prepared, Rows, SingleThreadedBLAS, Source, thread_
 from .._columns import has_nan, survey_columns
 from .._em import Run, best_of, run_em
 from .._monitor import Monitor
-from .._reading import Reader, is_dask, required_backend
+from .._reading import Reader, check_output_stays_lazy, is_dask, required_backend
 from .._typing import Array, ArrayLike, FloatArray
 from ..entropy import EntropySum
 from ._em_model import GaussianModel, Table
@@ -429,6 +429,7 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         -------
         ndarray, or lazy Dask array, of shape (n_samples, n_components)
         """
+        check_output_stays_lazy(self, X)
         return self._map_rows(partial(_posterior_means, self._parameters()), X)
 
     def inverse_transform(self, X: ArrayLike) -> FloatArray:

@@ -20,7 +20,7 @@ from .._base import Evaluation, LatentVariableModel, list_columns
 from .._blocks import Block, Source, thread_pool
 from .._em import Run, State
 from .._monitor import Monitor
-from .._reading import Reader, is_dask
+from .._reading import Reader, check_output_stays_lazy, is_dask
 from .._typing import ArrayLike, FloatArray
 from . import _vae_rows as vae_rows
 from ._autoencoder import Autoencoder, Units
@@ -488,6 +488,7 @@ class GaussianVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVaria
         -------
         ndarray, or lazy Dask array, of shape (n_samples, n_components)
         """
+        check_output_stays_lazy(self, X)
         return self._map_rows(vae_rows.means, X)
 
     def inverse_transform(self, X: ArrayLike) -> FloatArray:

@@ -22,7 +22,7 @@ from .._base import Evaluation, LatentVariableModel, list_columns
 from .._blocks import Block, Rows, Source, thread_pool
 from .._em import Run, best_of
 from .._monitor import Monitor
-from .._reading import Reader, is_dask, required_backend
+from .._reading import Reader, check_output_stays_lazy, is_dask, required_backend
 from .._typing import ArrayLike, FloatArray
 from ..entropy import EntropySum
 from ._exact import Enumeration, Observations, expect, observe
@@ -445,6 +445,7 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         -------
         ndarray, or lazy Dask array, of shape (n_samples, n_hidden)
         """
+        check_output_stays_lazy(self, X)
         if self._exact():
             return self._map_rows(partial(_exact_marginals, Enumeration(self._net()), self.binarize), X)
         return self._map_rows(partial(_truncated_marginals, self._net(), self.n_states, self.binarize), X)
