@@ -248,6 +248,12 @@ def check_weights(sample_weight: ArrayLike | None, X: Matrix, *, all_zero: bool 
     return weight
 
 
+def check_total_weight(weight: float) -> None:
+    """Raise ValueError if all rows together weigh nothing, which a stream tells at its end."""
+    if weight == 0.0:
+        raise ValueError("All of sample_weight is zero; at least one row must have a positive weight.")
+
+
 def check_no_mask(values: Any, name: str) -> None:
     """Raise ValueError for a masked array, whose mask would be lost."""
     if np.ma.is_masked(values):

@@ -13,7 +13,7 @@ from scipy import sparse
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _num_features, check_array, check_consistent_length, column_or_1d, validate_data
 
-from ._base import check_no_mask, check_weights
+from ._base import check_no_mask, check_total_weight, check_weights
 from ._blocks import Block, Prepared, Rows, Source, Statistics, part_of, result_dtype, total
 from ._columns import has_nan
 from ._containers import as_numbers
@@ -63,7 +63,11 @@ class Reader:
         reset: bool = False,
         min_samples: int = 1,
     ) -> Source:
-        """Validated rows; ``reset`` takes the names and number of the features from X, otherwise they must agree."""
+        """Validated rows; ``reset`` takes the names and number of the features from X, otherwise they must agree.
+
+        Without ``reset`` what is no table in memory is not passed over: that its weights are not all zero is left to the
+        caller, as ``check_total_weight``.
+        """
         if is_dask(X):
             from ._dask import DaskRows
 
@@ -82,15 +86,13 @@ class Reader:
                 self.check_names(estimator, X, reset=reset)
                 numbers = check_array(numbers, estimator=estimator, input_name="X", **options)
             return self._rows(numbers, sample_weight, exposure)
-        if reset and source.totals.n_rows < min_samples:
-            raise ValueError(
-                f"Found {source.totals.n_rows} sample(s) while a minimum of {min_samples} is required by "
-                f"{type(estimator).__name__}."
-            )
-        # Without weights there is no pass over the rows for their sum.
-        is_weighted = sample_weight is not None or isinstance(X, RowBlocks)
-        if is_weighted and source.totals.weight == 0.0:
-            raise ValueError("All of sample_weight is zero; at least one row must have a positive weight.")
+        if reset:
+            if source.totals.n_rows < min_samples:
+                raise ValueError(
+                    f"Found {source.totals.n_rows} sample(s) while a minimum of {min_samples} is required by "
+                    f"{type(estimator).__name__}."
+                )
+            check_total_weight(source.totals.weight)
         return source
 
     def check_names(self, estimator: Any, X: Any, *, reset: bool) -> None:
@@ -233,9 +235,12 @@ class StreamedRows(Source):
 
     def __init__(self, reader: Reader, estimator: Any, blocks: RowBlocks, *, reset: bool) -> None:
         self._reader, self._estimator, self._blocks = reader, estimator, blocks
-        first = next(iter(blocks), None)
+        others = iter(blocks)
+        first = next(others, None)
         if first is None:
             raise ValueError("X has no blocks of rows; the function that RowBlocks was given returned an empty iterator.")
+        # The first pass over the rows goes on from here, so that one pass reads them once.
+        self._begun: Any = first, others
         X: Any = first[0]
         reader.check_names(estimator, X, reset=reset)
         self.n_features = int(_num_features(X))
@@ -244,9 +249,20 @@ class StreamedRows(Source):
         self._n_rows: int | None = None
         self.dtype = result_dtype(getattr(X, "dtype", None)) if rows is None else rows.dtype
 
+    def _pass(self) -> Iterator[tuple[Any, Any, Any]]:
+        begun, self._begun = self._begun, None
+        if begun is None:
+            yield from self._blocks
+            return
+        first, others = begun
+        del begun
+        yield first
+        del first
+        yield from others
+
     def parts(self) -> Iterator[Rows]:
         part, n_rows = -1, 0
-        for part, (X, weight, exposure) in enumerate(self._blocks):
+        for part, (X, weight, exposure) in enumerate(self._pass()):
             if _num_features(X) != self.n_features:
                 raise ValueError(
                     f"X has {_num_features(X)} features in block {part}, but {self.n_features} features in the first one."

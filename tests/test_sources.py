@@ -78,6 +78,38 @@ def test_streams(case: EstimatorCase, gaps: bool) -> None:
 
 
 @every
+def test_a_score_reads_a_stream_once(case: EstimatorCase) -> None:
+    blocks = [(case.gaps[:80], np.ones(80)), (case.gaps[80:], 2.0 * np.ones(len(case.gaps) - 80))]
+    read = []
+
+    def once() -> Any:
+        for block in blocks:
+            read.append(1)
+            yield block
+
+    model = plainly(case).fit(case.gaps)
+    for method in ("score", "entropy_sum", "stationarity_gap"):
+        read.clear()
+        getattr(model, method)(RowBlocks(once))
+        assert len(read) == len(blocks)
+    nothing = RowBlocks(lambda: [(case.gaps, np.zeros(len(case.gaps)))])
+    with pytest.raises(ValueError, match="All of sample_weight is zero"):
+        model.score(nothing)
+
+
+@pytest.mark.parametrize("name", [name for name, case in ESTIMATORS.items() if case.output == "predict_proba"])
+def test_values_outside_the_support_are_counted_in_all_blocks(name: str) -> None:
+    case = ESTIMATORS[name]
+    model, X = plainly(case).fit(case.X), case.X.copy()
+    X[3, 0], X[-1, 1] = -1.0, -2.0
+    with pytest.raises(ValueError, match="X holds 2 other values, in column 0, column 1"):
+        model.score(RowBlocks(lambda: [X[:10], X[10:20], X[20:]]))
+    if case.sparse:
+        with pytest.raises(ValueError, match="X holds 2 other values, in column 0, column 1"):
+            model.score(sparse.csr_matrix(X))
+
+
+@every
 def test_streams_of_other_containers(case: EstimatorCase) -> None:
     names = [f"column {j}" for j in range(case.X.shape[1])]
     frame = pd.DataFrame(case.X, columns=names)

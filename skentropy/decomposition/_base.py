@@ -17,7 +17,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from .._base import Evaluation, LatentVariableModel, list_columns, saddle_message
+from .._base import Evaluation, LatentVariableModel, check_total_weight, list_columns, saddle_message
 from .._blocks import Block, Prepared, Rows, SingleThreadedBLAS, Source, thread_pool
 from .._columns import has_nan, survey_columns
 from .._em import Run, best_of, run_em
@@ -190,6 +190,7 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         rows = self._reader(moments_row_bytes).read(self, X, sample_weight, reset=first)
         self._check_n_components(rows.n_features, "n_features")
         moments = Moments.of_rows(rows)
+        check_total_weight(moments.weight)
         if np.isnan(moments.mean).any():
             raise ValueError("partial_fit takes complete rows; X has missing values (NaN). Use fit, or leave such rows out.")
         if not first:
@@ -396,8 +397,10 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         parameters, rows = self._parameters(), self._rows(X, sample_weight)
         with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
             sums = rows.sum(partial(_weighted_terms, parameters), pool)
-        elbo, posterior, observable = (sums / rows.totals.weight).tolist()
-        return Evaluation(elbo, EntropySum(posterior, parameters.entropy_sum().prior, observable), rows.totals.weight)
+        weight = float(sums[0])
+        check_total_weight(weight)
+        elbo, posterior, observable = (sums[1:] / weight).tolist()
+        return Evaluation(elbo, EntropySum(posterior, parameters.entropy_sum().prior, observable), weight)
 
     def _map_rows(self, function: Callable[[Block], FloatArray], X: ArrayLike) -> FloatArray:
         """function of all blocks of rows, in the precision of the rows."""
@@ -569,6 +572,7 @@ def _posterior_means(parameters: LinearGaussian, block: Block) -> FloatArray:
 
 
 def _weighted_terms(parameters: LinearGaussian, block: Block) -> FloatArray:
-    """Sums over rows, with their weights, of log-likelihood, the posterior's entropy and that of what is observed."""
+    """Sums over rows, with their weights, of one, log-likelihood, the posterior's entropy and that of what is observed."""
     columns = parameters.evaluate(block.X)
-    return np.asarray(columns.sum(axis=0) if block.weight is None else block.weight @ columns)
+    sums = columns.sum(axis=0) if block.weight is None else block.weight @ columns
+    return np.concatenate([[block.total_weight], sums])

@@ -19,7 +19,7 @@ from sklearn.utils import ClassifierTags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from .._base import Evaluation, LatentVariableModel, check_counts, list_columns
+from .._base import Evaluation, LatentVariableModel, check_counts, check_total_weight, list_columns
 from .._blocks import Block, Rows, Source, thread_pool
 from .._columns import ColumnSurvey, survey_columns
 from .._em import Run, best_of, run_em
@@ -34,7 +34,7 @@ from ._model import MixtureModel, MixtureParameters, MixtureStatistics, Units
 from ._newton import NewtonSteps
 from ._report import failures
 from ._seeding import initial_parameters
-from ._survey import count_outside_support, rounding_of, summarize
+from ._survey import count_outside_support, evaluate, rounding_of, summarize
 
 # Distinct rows that seeds are chosen from: as many as keep choosing cheaper than a few EM steps on large data.
 _SAMPLE_ENTRIES = 2**16
@@ -269,7 +269,11 @@ class BaseMixture(LatentVariableModel):
         self, rows: Source, family: ExponentialFamily, *, zeros_allowed: bool, pool: ThreadPoolExecutor | None = None
     ) -> None:
         count = partial(count_outside_support, family=family, zeros_allowed=zeros_allowed)
-        n_outside, n_too_low = rows.sum(count, pool)
+        self._refuse_outside(family, rows.sum(count, pool))
+
+    def _refuse_outside(self, family: ExponentialFamily, counts: Array) -> None:
+        """Raise ValueError if there are values outside the support; counts as from ``count_outside_support``."""
+        n_outside, n_too_low = counts
         if n_outside.any():
             negative = "Negative values in data: " if n_too_low.any() and family.lower_limit == 0 else ""
             raise ValueError(
@@ -401,24 +405,20 @@ class BaseMixture(LatentVariableModel):
         model = MixtureModel(family, units=units, substitutes=self._fitted_substitutes())
         return model, model.parameters(safe_log(weights), model.natural(standard))
 
-    def _query(self, X: ArrayLike, sample_weight: Any = None, exposure: Any = None) -> Source:
-        """Validated data for a fitted mixture."""
-        check_is_fitted(self, "weights_")
-        rows = self._rows(X, sample_weight, exposure)
-        self._check_support(rows, self._fitted_family(), zeros_allowed=self._fitted_substitutes() is not None)
-        return rows
-
     def _evaluate(
         self, X: ArrayLike, sample_weight: ArrayLike | None, exposure: ArrayLike | None = None, **row_data: Any
     ) -> Evaluation:
         if row_data:
             raise TypeError(f"{type(self).__name__} takes no {', '.join(row_data)}.")
-        rows = self._query(X, sample_weight, exposure)
+        check_is_fitted(self, "weights_")
+        rows = self._rows(X, sample_weight, exposure)
         model, parameters = self._fitted_model(rows)
         with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
-            statistics = rows.sum(partial(model.expect, parameters), pool)
-            log_base_measure = rows.sum(model.total_log_base_measure, pool)
-        model = replace(model, mean_log_base_measure=log_base_measure / statistics.weight)
+            sums = rows.sum(partial(evaluate, model=model, parameters=parameters), pool)
+        self._refuse_outside(model.family, sums.outside)
+        statistics = sums.statistics
+        check_total_weight(statistics.weight)
+        model = replace(model, mean_log_base_measure=sums.log_base_measure / statistics.weight)
         terms = model.entropy_sum(parameters, statistics)
         terms = replace(terms, penalty=self._fitted_penalty)
         classification = statistics.classification / statistics.weight
@@ -532,7 +532,9 @@ class BaseMixture(LatentVariableModel):
         return self._map_rows(responsibilities, X, exposure)
 
     def _map_rows(self, function: Callable[..., Array], X: ArrayLike, exposure: ArrayLike | None) -> Array:
-        rows = self._query(X, exposure=exposure)
+        check_is_fitted(self, "weights_")
+        rows = self._rows(X, exposure=exposure)
+        self._check_support(rows, self._fitted_family(), zeros_allowed=self._fitted_substitutes() is not None)
         model, parameters = self._fitted_model(rows)
         with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
             values = rows.map(partial(function, model, parameters), pool)

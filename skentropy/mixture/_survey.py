@@ -12,7 +12,7 @@ from .._columns import ColumnSurvey
 from .._sampling import Rounding, RowSample
 from .._typing import Array, FloatArray
 from ..families import ExponentialFamily
-from ._model import MixtureModel, Units
+from ._model import MixtureModel, MixtureParameters, MixtureStatistics, Units
 
 
 def count_outside_support(block: Block, family: ExponentialFamily, zeros_allowed: bool) -> Array:
@@ -33,6 +33,38 @@ def count_outside_support(block: Block, family: ExponentialFamily, zeros_allowed
 def _is_outside(family: ExponentialFamily, values: Array, exposure: Array | float, zeros_allowed: bool) -> Array:
     inside = family.in_support(values, exposure) | np.isnan(values)
     return ~(inside | (values == 0)) if zeros_allowed else ~inside
+
+
+@dataclass(frozen=True)
+class QuerySums:
+    """What a fitted mixture says of rows.
+
+    Attributes
+    ----------
+    outside : as from ``count_outside_support``
+    statistics : MixtureStatistics, of the blocks that are inside
+    log_base_measure : sum of w log h(x) over these
+    """
+
+    outside: Array
+    statistics: MixtureStatistics
+    log_base_measure: float
+
+    def __add__(self, other: QuerySums) -> QuerySums:
+        return QuerySums(
+            self.outside + other.outside,
+            self.statistics + other.statistics,
+            self.log_base_measure + other.log_base_measure,
+        )
+
+
+def evaluate(block: Block, model: MixtureModel, parameters: MixtureParameters) -> QuerySums:
+    """Evaluate one block of rows, and count in the same pass the values that the model is not defined for."""
+    outside = count_outside_support(block, model.family, zeros_allowed=model.substitutes is not None)
+    if outside[0].any():  # the data will be refused, when all such values are counted
+        weight, exposure = (None if values is None else values[:0] for values in (block.weight, block.exposure))
+        block = Block(block.X[:0], weight, exposure, block.start)
+    return QuerySums(outside, model.expect(parameters, block), model.total_log_base_measure(block))
 
 
 @dataclass(frozen=True)

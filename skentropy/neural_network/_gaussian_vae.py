@@ -16,7 +16,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from .._base import Evaluation, LatentVariableModel, list_columns
+from .._base import Evaluation, LatentVariableModel, check_total_weight, list_columns
 from .._blocks import Block, Source, thread_pool
 from .._em import Run, State
 from .._monitor import Monitor
@@ -400,6 +400,7 @@ class GaussianVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVaria
         rows = self._read(X, sample_weight)
         with thread_pool(1):
             sums = rows.sum(partial(vae_rows.sums, model, units))
+        check_total_weight(sums.weight)
         log_scale = float(np.log(units.scale))
         elbo = sums.elbo(model.noise) - float(sums.observed.sum()) / sums.weight * log_scale
         terms = sums.entropy_sum(model.noise, ridge=0.0, log_scale=log_scale)
@@ -460,8 +461,9 @@ class GaussianVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVaria
         rows = self._read(X, sample_weight)
         seed = int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
         with thread_pool(1):
-            total: float = rows.sum(partial(vae_rows.importance_weighted, model, units, n_samples, seed))
-        return total / rows.totals.weight
+            weight, total = rows.sum(partial(vae_rows.importance_weighted, model, units, n_samples, seed)).tolist()
+        check_total_weight(weight)
+        return float(total / weight)
 
     def posterior(self, X: ArrayLike) -> tuple[FloatArray, FloatArray]:
         """Means and variances of the latents' posteriors, which are independent Gaussians.

@@ -18,7 +18,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from .._base import Evaluation, LatentVariableModel, list_columns
+from .._base import Evaluation, LatentVariableModel, check_total_weight, list_columns
 from .._blocks import Block, Rows, Source, thread_pool
 from .._em import Run, best_of
 from .._monitor import Monitor
@@ -394,10 +394,12 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
             if self.score_is_exact_:
                 found = expect(rows, Parameters(net), self.binarize, pool)
+                check_total_weight(found.weight)
                 terms = BeliefNetModel(0.0).entropy_sum(Parameters(net), found)
                 elbo, weight = found.elbo / found.weight, found.weight
             else:
                 weight, *sums = rows.sum(partial(_truncated_terms, net, self.n_states, self.binarize), pool).tolist()
+                check_total_weight(weight)
                 elbo, posterior, hidden, observable = (value / weight for value in sums)
                 prior = BeliefNetModel(0.0).prior_entropy(net)
                 terms = EntropySum(posterior, prior, observable, hidden=hidden)

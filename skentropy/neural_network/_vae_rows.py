@@ -30,11 +30,12 @@ def elbos(model: Autoencoder, units: Units, block: Block) -> FloatArray:
     return model.elbo_of_rows(observations) - observations.mask.sum(axis=1) * np.log(units.scale)
 
 
-def importance_weighted(model: Autoencoder, units: Units, n_samples: int, seed: int, block: Block) -> float:
-    """Weighted sum of the rows' bounds."""
+def importance_weighted(model: Autoencoder, units: Units, n_samples: int, seed: int, block: Block) -> FloatArray:
+    """Sums over the rows, with their weights, of one and of their bounds."""
     observations, rng = units.observe(block.X), np.random.default_rng([seed, block.start])
     bounds = model.importance_weighted(observations, n_samples, rng)
-    return block.weighted_sum(bounds - observations.mask.sum(axis=1) * np.log(units.scale))
+    bounds = bounds - observations.mask.sum(axis=1) * np.log(units.scale)
+    return np.array([block.total_weight, block.weighted_sum(bounds)])
 
 
 def means(model: Autoencoder, units: Units, block: Block) -> FloatArray:
