@@ -186,38 +186,24 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
         evaluation = self._evaluate(X, sample_weight, **row_data)
         return -2.0 * evaluation.weight * evaluation.elbo + 2.0 * self.n_parameters_
 
-    def icl(self, X: ArrayLike, sample_weight: ArrayLike | None = None, **row_data: Any) -> float:
-        """Bayesian information criterion of X plus twice the posteriors' entropy, in nats; the lower the better.
-
-        The entropy is one of the terms of the entropy sum. It is meant for discrete latent variables; that of continuous
-        ones depends on their units.
-
-        Parameters
-        ----------
-        X, sample_weight, **row_data
-            As in ``entropy_sum``.
-
-        Returns
-        -------
-        float
-        """
-        self._check_criteria()
-        check_counts(sample_weight)
-        evaluation = self._evaluate(X, sample_weight, **row_data)
-        return self._bic(evaluation) + 2.0 * evaluation.weight * evaluation.entropy_sum.posterior
-
     def _bic(self, evaluation: Evaluation) -> float:
         return -2.0 * evaluation.weight * evaluation.elbo + float(np.log(evaluation.weight)) * self.n_parameters_
 
 
 def check_counts(sample_weight: ArrayLike | None) -> None:
-    """Warn if weights are normalised: the logarithm of their sum is what criteria punish each parameter with."""
-    if sample_weight is not None and np.sum(sample_weight) <= 1.0:
+    """Warn of weights that are normalised, as ``warn_of_normalised`` does."""
+    if sample_weight is not None:
+        warn_of_normalised(float(np.sum(sample_weight)), stacklevel=4)
+
+
+def warn_of_normalised(total: float, stacklevel: int = 3) -> None:
+    """Warn if weights sum to one at most: the logarithm of their sum is what criteria punish each parameter with."""
+    if total <= 1.0 + 1e-6:  # a sum of shares is one but for rounding
         warnings.warn(
-            f"sample_weight sums to {np.sum(sample_weight):g}. Weights are counts, and their sum is the number of samples: "
+            f"sample_weight sums to {total:g}. Weights are counts, and their sum is the number of samples: "
             "with one sample or less the Bayesian information criterion does not punish parameters. Do not normalise them.",
             UserWarning,
-            stacklevel=3,
+            stacklevel=stacklevel,
         )
 
 

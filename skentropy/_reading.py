@@ -78,6 +78,7 @@ class Reader:
             source = StreamedRows(self, estimator, X, reset=reset)
         else:
             check_no_mask(X, "X")
+            check_distinct(X)
             options = {"ensure_min_samples": min_samples, **self._options}
             numbers = as_numbers(X)
             if numbers is X:
@@ -97,6 +98,7 @@ class Reader:
 
     def check_names(self, estimator: Any, X: Any, *, reset: bool) -> None:
         """Take or compare the names and number of the features of something like X that need not hold the data."""
+        check_distinct(X)
         validate_data(estimator, X, reset=reset, skip_check_array=True)
 
     def read_part(self, X: Any, sample_weight: Any = None, exposure: Any = None, part: int = 0) -> Rows | None:
@@ -143,6 +145,14 @@ def check_exposure(exposure: ArrayLike, X: Matrix) -> FloatArray:
     if not (np.isfinite(exposure) & (exposure > 0)).all():
         raise ValueError("exposure must be positive and finite in every row.")
     return np.asarray(exposure)
+
+
+def check_distinct(X: Any) -> None:
+    """Refuse frames in which several columns have one name."""
+    columns: Any = getattr(X, "columns", None)
+    if hasattr(columns, "duplicated") and columns.duplicated().any():  # those of pandas; other frames refuse it themselves
+        repeated = ", ".join(sorted({str(name) for name in columns[columns.duplicated()]}))
+        raise ValueError(f"Columns of X must have different names, but several are called {repeated}.")
 
 
 def check_columns(columns: Any, expected: tuple[Any, ...]) -> None:

@@ -67,7 +67,7 @@ def choices(name, problem) -> Iterator[list[str]]:
             seconds["closed"] += wall / n_sets
             right["bic"] += search.best_params_["n_components"] == truth
             if discrete:
-                icl = [row.icl for row in sorted(search.ranking_, key=lambda row: row.n_parameters)]
+                icl = [row.icl_score for row in sorted(search.ranking_, key=lambda row: row.n_parameters)]
                 right["icl"] += list(candidates)[int(np.argmax(icl))] == truth
             folds, wall, _ = clock(lambda X=X: GridSearchCV(estimator, grid, cv=5, scoring=None).fit(X), at_most=1)
             seconds["cv"] += wall / n_sets

@@ -17,6 +17,7 @@ from .._typing import Array, ArrayLike
 from ..decomposition._base import LinearGaussianEstimator
 from ..decomposition._gaussian import LinearGaussian, unique_rows
 from ..entropy import EntropySum
+from ..model_selection._assessment import evaluate, steps_of
 
 # Inches: of a character and a line of tick labels, and of axes that can be read. Longer labels take several lines.
 _CHARACTER, _LINE, _AXES = 0.085, 0.25, (4.5, 3.5)
@@ -79,13 +80,16 @@ class EntropyDecompositionDisplay:
         self.step = step
 
     @classmethod
-    def from_estimator(cls, estimator: Any, *, ax: Any = None) -> Self:
-        """Draw the history of a fitted estimator.
+    def from_estimator(cls, estimator: Any, X: ArrayLike | None = None, *, ax: Any = None) -> Self:
+        """Draw the history of a fitted estimator, or what it says of data.
 
         Parameters
         ----------
-        estimator : fitted estimator
-            With ``entropy_sums_``; one that took no EM steps is drawn as it is.
+        estimator : fitted estimator, pipeline or search
+            Without X one with ``entropy_sums_``; one that took no EM steps is drawn as it is.
+        X : array-like of shape (n_samples, n_features), default=None
+            To draw the entropy sum and the ELBO of X at the end, in the place of the history. Of a pipeline they are those
+            of the transformed X.
         ax : matplotlib axes, default=None
 
         Returns
@@ -95,11 +99,19 @@ class EntropyDecompositionDisplay:
         Raises
         ------
         TypeError
-            If the estimator keeps no entropy sum of its fit.
+            If the estimator keeps no entropy sum of its fit, and X is not given.
         """
         check_is_fitted(estimator)
+        *transformers, estimator = steps_of(estimator)
+        if X is not None:
+            for transformer in transformers:
+                X = transformer.transform(X)
+            evaluation = evaluate(estimator, X)
+            terms, elbo = evaluation.entropy_sum, evaluation.elbo
+            name = type(estimator).__name__
+            return cls(entropy_sums=[terms], lower_bounds=[elbo], gap=terms.value - elbo, name=name).plot(ax)
         if not hasattr(estimator, "entropy_sum_"):
-            raise TypeError(f"This {type(estimator).__name__} keeps no entropy sums of its fit; there is nothing to draw.")
+            raise TypeError(f"This {type(estimator).__name__} keeps no entropy sums of its fit; give X.")
         entropy_sums = list(estimator.entropy_sums_) or [estimator.entropy_sum_]
         # Steps of a search for the maximum that is no EM have no entropy sums but the last.
         lower_bounds = list(estimator.lower_bounds_)[-len(entropy_sums) :] or [estimator.lower_bound_]
@@ -242,6 +254,8 @@ class LatentInformationDisplay:
     information : ndarray of shape (n_units,)
         Nats per sample.
     names : list of str
+    name : str, default=""
+        Of the model, for the title.
 
     Attributes
     ----------
@@ -249,8 +263,8 @@ class LatentInformationDisplay:
     figure_ : matplotlib figure
     """
 
-    def __init__(self, *, information: Array, names: list[str]) -> None:
-        self.information, self.names = information, names
+    def __init__(self, *, information: Array, names: list[str], name: str = "") -> None:
+        self.information, self.names, self.name = information, names, name
 
     @classmethod
     def from_estimator(cls, estimator: Any, X: ArrayLike, *, ax: Any = None) -> Self:
@@ -258,7 +272,7 @@ class LatentInformationDisplay:
 
         Parameters
         ----------
-        estimator : fitted estimator
+        estimator : fitted estimator, pipeline or search
         X : array-like of shape (n_samples, n_features)
         ax : matplotlib axes, default=None
 
@@ -267,8 +281,10 @@ class LatentInformationDisplay:
         LatentInformationDisplay
         """
         information = latent_information(estimator, X)
-        unit = "component" if hasattr(estimator, "weights_") else "latent"
-        return cls(information=information, names=[f"{unit} {i}" for i in range(len(information))]).plot(ax)
+        model = steps_of(estimator)[-1]
+        unit = "component" if hasattr(model, "weights_") else "latent"
+        names = [f"{unit} {i}" for i in range(len(information))]
+        return cls(information=information, names=names, name=type(model).__name__).plot(ax)
 
     def plot(self, ax: Any = None) -> Self:
         """Draw.
@@ -286,7 +302,8 @@ class LatentInformationDisplay:
         self.ax_.barh(places, self.information)
         self.ax_.set_yticks(places, self.names)
         self.ax_.invert_yaxis()
-        self.ax_.set(xlabel="prior less posterior entropy, nats per sample", title="information in each latent variable")
+        title = "information in each latent variable" + (f", {self.name}" if self.name else "")
+        self.ax_.set(xlabel="prior less posterior entropy, nats per sample", title=title)
         return self
 
 
@@ -295,7 +312,7 @@ def latent_information(estimator: Any, X: ArrayLike) -> Array:
 
     Parameters
     ----------
-    estimator : fitted estimator
+    estimator : fitted estimator, pipeline or search
     X : array-like of shape (n_samples, n_features)
         Missing entries (NaN) tell nothing.
 
@@ -303,6 +320,9 @@ def latent_information(estimator: Any, X: ArrayLike) -> Array:
     -------
     ndarray of shape (n_units,)
     """
+    *transformers, estimator = steps_of(estimator)
+    for transformer in transformers:
+        X = transformer.transform(X)
     check_is_fitted(estimator)
     if hasattr(estimator, "predict_proba"):
         return np.asarray(_binary(estimator.weights_) - _binary(estimator.predict_proba(X)).mean(axis=0))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from sklearn import mixture
-from sklearn.utils.validation import _num_samples
 
 from .._reading import RowBlocks, is_dask
 from .._typing import Array, ArrayLike
@@ -117,18 +116,25 @@ class GaussianMixture(mixture.GaussianMixture):
         log_likelihood = float(np.average(self.score_samples(X), weights=sample_weight))
         return self.entropy_sum(X, sample_weight).value - log_likelihood
 
-    def icl(self, X: ArrayLike) -> float:
-        """Integrated completed likelihood of X (Biernacki et al. 2000), in nats; the lower the better.
+    def icl(self, X: ArrayLike, classification: Literal["map", "posterior"] = "map") -> float:
+        r"""Integrated completed likelihood of X, in nats; the lower the better.
 
-        The Bayesian information criterion plus twice the posteriors' entropy, which is one of the terms of the entropy
-        sum.
+        .. math::  \mathrm{BIC} - 2 \sum_n \log q_n(\hat c_n)
+
+        with the most probable component :math:`\hat c_n` of each row, as Biernacki et al. (2000) have it; or in the place
+        of the sum with the posteriors' entropy, a term of the entropy sum.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+        classification : {"map", "posterior"}, default="map"
 
         Returns
         -------
         float
         """
-        return float(self.bic(X)) + 2.0 * _num_samples(X) * self.entropy_sum(X).posterior
+        if classification not in ("map", "posterior"):
+            raise ValueError(f"classification must be 'map' or 'posterior', got {classification!r}.")
+        q = self.predict_proba(X)
+        uncertainty = -np.log(q.max(axis=1)).mean() if classification == "map" else self.entropy_sum(X).posterior
+        return float(self.bic(X)) + 2.0 * len(q) * float(uncertainty)

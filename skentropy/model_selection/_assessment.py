@@ -19,7 +19,7 @@ from sklearn.utils.metadata_routing import process_routing
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _num_samples, check_is_fitted, has_fit_parameter
 
-from .._base import Evaluation, LatentVariableModel
+from .._base import Evaluation, LatentVariableModel, warn_of_normalised
 from .._callbacks import subtask
 from .._reading import required_backend
 from .._typing import ArrayLike
@@ -187,12 +187,14 @@ def assess_all(
     X: ArrayLike,
     metadata: Metadata,
     *,
+    criterion: Criterion,
     n_jobs: int | None,
     correct: bool,
     raise_error: bool = False,
     caller: Any = None,
     context: Any = None,
     held_out: HeldOut | None = None,
+    verbose: int = 0,
 ) -> list[RankedModel]:
     """Fit the models that are not fitted yet, in place, and evaluate all, also on the rows that are held out.
 
@@ -212,6 +214,7 @@ def assess_all(
             caller=caller,
             context=contexts[i],
             held_out=held_out,
+            told=f"[{i + 1}/{len(named)}] " if verbose > 1 else "",
         )
         for i, (name, model) in enumerate(named)
     )
@@ -222,6 +225,8 @@ def assess_all(
     if not correct:  # once more, since searches may have changed transformers
         _check_same_transformation([(row.name, row.model) for row in ranked])
     _check_same_values(ranked)
+    if criterion in ("bic", "aicc", "icl") and ranked:
+        warn_of_normalised(min(row.n_samples for row in ranked), stacklevel=4)
     return rows
 
 
@@ -263,34 +268,51 @@ def _assess(
     X: ArrayLike,
     metadata: Metadata,
     *,
-    correct: bool,
     raise_error: bool,
+    told: str,
+    **options: Any,
+) -> RankedModel:
+    """The row of one model, with an error if it has none otherwise; ``told`` begins the line that is printed of it."""
+    try:
+        row = _fit_and_evaluate(name, model, seconds, X, metadata, **options)
+    except Exception as error:
+        if raise_error:
+            raise
+        row = RankedModel(name, None, None, error=f"{type(error).__name__}: {error}")
+    if told:
+        print(f"{told}{name}: {row.error or f'entropy sum {row.elbo:.6f}, {row.fit_time:.2f} s'}", flush=True)
+    return row
+
+
+def _fit_and_evaluate(
+    name: str,
+    model: Any,
+    seconds: float | None,
+    X: ArrayLike,
+    metadata: Metadata,
+    *,
+    correct: bool,
     caller: Any,
     context: Any,
     held_out: HeldOut | None,
 ) -> RankedModel:
     """The row of one model, which is fitted first unless that took some seconds already."""
-    try:
-        with subtask(context, caller, model, X):
-            if seconds is None:
-                start = time.perf_counter()
-                model.fit(X, **metadata)
-                seconds = time.perf_counter() - start
-        row = _row(name, model, X, row_data(model, metadata), seconds, correct=correct)
-        if held_out is None:
-            return row
-        data = row_data(model, fit_metadata(model, held_out.metadata))
-        return replace(row, validation=_evaluate_steps(model, held_out.X, data, correct=correct)[0].elbo)
-    except Exception as error:
-        if raise_error:
-            raise
-        return RankedModel(name, None, None, error=f"{type(error).__name__}: {error}")
+    with subtask(context, caller, model, X):
+        if seconds is None:
+            start = time.perf_counter()
+            model.fit(X, **metadata)
+            seconds = time.perf_counter() - start
+    row = _row(name, model, X, row_data(model, metadata), seconds, correct=correct)
+    if held_out is None:
+        return row
+    data = row_data(model, fit_metadata(model, held_out.metadata))
+    return replace(row, validation=evaluate_steps(model, held_out.X, data, correct=correct)[0].elbo)
 
 
 def _row(name: str, model: Any, X: Any, data: Metadata, seconds: float, *, correct: bool) -> RankedModel:
     """What a fitted model says of the data that it was fitted to."""
     last = steps_of(model)[-1]
-    evaluation, jacobian = _evaluate_steps(model, X, data, correct=correct)
+    evaluation, jacobian = evaluate_steps(model, X, data, correct=correct)
     return RankedModel(
         name=name,
         model=model,
@@ -306,7 +328,7 @@ def _row(name: str, model: Any, X: Any, data: Metadata, seconds: float, *, corre
     )
 
 
-def _evaluate_steps(model: Any, X: Any, data: Metadata, *, correct: bool) -> tuple[Evaluation, float]:
+def evaluate_steps(model: Any, X: Any, data: Metadata, *, correct: bool) -> tuple[Evaluation, float]:
     """What the last step says of data, its log-likelihood that of untransformed ones; and the log-Jacobian in it."""
     *transformers, last = steps_of(model)
     jacobian = 0.0
@@ -336,7 +358,10 @@ def evaluate(model: Any, X: ArrayLike, sample_weight: ArrayLike | None = None, *
     terms = entropy_sum(model, X, sample_weight)
     each = model.score_samples(X) if hasattr(model, "score_samples") else np.full(_num_samples(X), np.nan)
     n_samples = len(each) if sample_weight is None else np.sum(sample_weight)
-    return Evaluation(float(np.average(each, weights=sample_weight)), terms, float(n_samples))
+    classification = np.nan
+    if has_discrete_latents(model) and hasattr(model, "predict_proba"):
+        classification = float(np.average(-np.log(model.predict_proba(X).max(axis=1)), weights=sample_weight))
+    return Evaluation(float(np.average(each, weights=sample_weight)), terms, float(n_samples), classification)
 
 
 def _has_converged(model: Any) -> bool:
@@ -344,18 +369,3 @@ def _has_converged(model: Any) -> bool:
     if hasattr(model, "converged_"):
         return bool(model.converged_)
     return not (hasattr(model, "n_iter_") and model.n_iter_ >= getattr(model, "max_iter", np.inf))
-
-
-def short_name(model: Any) -> str:
-    """A representation on one line."""
-    return " ".join(repr(model).split())
-
-
-def unique_names(names: Sequence[str]) -> list[str]:
-    """Names with a number where they recur."""
-    counts: dict[str, int] = {}
-    unique = []
-    for name in names:
-        counts[name] = counts.get(name, 0) + 1
-        unique.append(name if counts[name] == 1 else f"{name} #{counts[name]}")
-    return unique

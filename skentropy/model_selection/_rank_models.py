@@ -8,7 +8,8 @@ from typing import Any
 from sklearn.base import clone
 
 from .._typing import ArrayLike
-from ._assessment import assess_all, check_models, check_same_data, check_same_features, is_fitted, short_name, unique_names
+from ._assessment import assess_all, check_models, check_same_data, check_same_features, is_fitted
+from ._names import model_names, short_name, unique_names
 from ._ranking import CRITERIA, Criterion, ModelRanking
 from ._validation import hold_out
 
@@ -32,15 +33,18 @@ def rank_models(
     Parameters
     ----------
     models : iterable of estimators or pipelines, or dict of them with names
+        Those without names are called by their classes, and the parameters in which those of one class differ.
         Fitted ones are taken as they are; they must have been fitted to X. Others are cloned and fitted; ``PPCA`` of
         several numbers of components, outside of pipelines, from one eigendecomposition. A search is ranked by the best
         model that it finds.
     X : array-like of shape (n_samples, n_features)
     criterion : {"elbo", "bic", "aic", "aicc", "icl", "validation"} or callable, default="bic"
         With k parameters, n samples and entropy sum E: "elbo" is E, "bic" :math:`E - k \log n / 2n`, "aic"
-        :math:`E - k / n`, "aicc" :math:`E - k / (n - k - 1)`, "icl" the BIC less the entropy of the posteriors, for models
-        with discrete latent variables. "validation" is the mean log-likelihood, or ELBO, of rows that are held out: for
-        models whose parameters count by no agreed rule, such as ``GaussianVAE``. A callable takes a ``RankedModel``.
+        :math:`E - k / n`, "aicc" :math:`E - k / (n - k - 1)`, "icl" the same as "bic" less the uncertainty of the
+        classification, for models with discrete latent variables. In tables these are ``bic_score`` and so on; the
+        methods ``bic``, ``aic`` and ``icl`` of models give them times -2n, in total, lower is better. "validation" is
+        the mean log-likelihood, or ELBO, of rows that are held out: for models whose parameters count by no agreed rule,
+        such as ``GaussianVAE``. A callable takes a ``RankedModel``.
     sample_weight : array-like of shape (n_samples,), default=None
     n_jobs : int or None, default=None
         Models that are fitted at a time, by joblib.
@@ -87,10 +91,10 @@ def rank_models(
     if not isinstance(models, Iterable):
         raise TypeError(f"models must be several estimators, in a list or a dict, but got {short_name(models)}.")
     if isinstance(models, Mapping):
-        named = list(models.items())
+        named = list(zip(unique_names([str(name) for name in models]), models.values(), strict=True))
     else:
         models = list(models)
-        named = list(zip(unique_names([short_name(model) for model in models]), models, strict=True))
+        named = list(zip(model_names(models), models, strict=True))
     if not named:
         raise ValueError("There are no models to rank.")
     check_models(named, criterion, change_of_variables)
@@ -105,7 +109,7 @@ def rank_models(
             raise ValueError(f"criterion='validation' holds rows out of the fits, but {min(came_fitted)} has been fitted.")
         data, metadata, held_out = hold_out(X, metadata, validation_fraction, random_state)
     correct = change_of_variables == "correct"
-    rows = assess_all(named, data, metadata, n_jobs=n_jobs, correct=correct, held_out=held_out)
+    rows = assess_all(named, data, metadata, criterion=criterion, n_jobs=n_jobs, correct=correct, held_out=held_out)
     for row in rows:
         if row.name in came_fitted and not row.error:
             check_same_data(row, X, sample_weight)

@@ -10,21 +10,25 @@ from typing import Any
 import numpy as np
 
 from ..entropy import EntropySum
+from ._names import shortened
 
 Criterion = str | Callable[["RankedModel"], float]
 # A gap of more than this share of the difference to the nearest model makes a rank uncertain,
 _GAP_SHARE = 0.1
 # one of as many nats per sample shows in any case that the fit is not at its end, or not to these data,
 _GAP = 0.01
-# models as near as this are tied, whatever their order,
-_TIE = 1e-6
+# models as near as this are tied, whatever their order: a tenth of it is more than the gap that fits by default leave,
+# which is of first order in what is left of their way where the likelihood is of second,
+_TIE = 1e-5
 # and one below this share of the terms is rounding.
 _ROUNDING = 1e-12
+# Characters of a printed table, and of the names in it at least.
+_WIDTH, _NAME = 100, 20
 
 
 @dataclass(frozen=True)
 class RankedModel:
-    """One model on the data: its entropy sum term by term, and what goes with it; all but counts in nats per sample.
+    """One model on the data: its entropy sum term by term, and what goes with it, in nats per sample unless it is said.
 
     Attributes
     ----------
@@ -44,7 +48,7 @@ class RankedModel:
     discrete : bool
         Whether the latent variables are discrete.
     classification : float
-        Mean of -log q(c) at the most probable component c of each row, for this package's mixtures; else NaN.
+        Mean of -log q(c) at the most probable component c of each row, for mixtures; else NaN.
     fit_time : float
         Seconds; zero for models that came fitted.
     converged : bool
@@ -77,39 +81,62 @@ class RankedModel:
         return self.elbo - self.log_likelihood
 
     @property
-    def bic(self) -> float:
-        """``elbo - k log(n) / 2n`` with k parameters and n samples."""
+    def bic_score(self) -> float:
+        """``elbo - k log(n) / 2n`` with k parameters and n samples; higher is better, as for all scores."""
         return self.elbo - 0.5 * self.n_parameters * float(np.log(self.n_samples)) / self.n_samples
 
     @property
-    def aic(self) -> float:
+    def aic_score(self) -> float:
         """``elbo - k / n``."""
         return self.elbo - self.n_parameters / self.n_samples
 
     @property
-    def aicc(self) -> float:
+    def aicc_score(self) -> float:
         """``elbo - k / (n - k - 1)``, for small samples; minus infinity unless n > k + 1."""
         rest = self.n_samples - self.n_parameters - 1.0
         return self.elbo - self.n_parameters / rest if rest > 0 else -np.inf
 
     @property
-    def icl(self) -> float:
-        """``bic`` less the uncertainty of the classification; NaN unless the latents are discrete.
+    def icl_score(self) -> float:
+        """``bic_score`` less the uncertainty of the classification; NaN unless the latents are discrete.
 
-        For mixtures of this package that of the most probable components, as in their ``icl``; else the posteriors' entropy.
+        For mixtures that of the most probable components, as in their ``icl``; else the posteriors' entropy.
         """
         if not self.discrete or self.entropy_sum is None:
             return np.nan
-        return self.bic - (self.entropy_sum.posterior if np.isnan(self.classification) else self.classification)
+        return self.bic_score - (self.entropy_sum.posterior if np.isnan(self.classification) else self.classification)
+
+    @property
+    def bic(self) -> float:
+        """Bayesian information criterion, in nats in total; the lower the better, as models have it."""
+        return -2.0 * self.n_samples * self.bic_score
+
+    @property
+    def aic(self) -> float:
+        """Akaike information criterion, in nats in total; the lower the better."""
+        return -2.0 * self.n_samples * self.aic_score
+
+    @property
+    def icl(self) -> float:
+        """Integrated completed likelihood, in nats in total; the lower the better."""
+        return -2.0 * self.n_samples * self.icl_score
 
     def criterion(self, criterion: Criterion) -> float:
         """The value of a criterion; higher is better."""
         if self.entropy_sum is None:
             return np.nan
-        return float(criterion(self) if callable(criterion) else getattr(self, criterion))
+        return float(criterion(self) if callable(criterion) else getattr(self, CRITERIA[criterion]))
 
 
-CRITERIA = ("elbo", "bic", "aic", "aicc", "icl", "validation")
+# What the criteria are called where they are printed and stored: scores are per sample, and higher is better.
+CRITERIA = {
+    "elbo": "elbo",
+    "bic": "bic_score",
+    "aic": "aic_score",
+    "aicc": "aicc_score",
+    "icl": "icl_score",
+    "validation": "validation",
+}
 
 
 class ModelRanking(Sequence[RankedModel]):
@@ -130,7 +157,7 @@ class ModelRanking(Sequence[RankedModel]):
     flags_ : list of str
         Why a rank is uncertain: "failed", "not converged", "no likelihood" where the model does not tell its own, or "gap"
         where the entropy sum is further from the log-likelihood than 0.01 nats per sample, or than a tenth of the
-        difference to the nearest model, at least 1e-6 (unless the gap is rounding). Empty where nothing is wrong.
+        difference to the nearest model, at least 1e-5 (unless the gap is rounding). Empty where nothing is wrong.
     """
 
     def __init__(self, rows: Sequence[RankedModel], criterion: Criterion = "bic") -> None:
@@ -181,25 +208,21 @@ class ModelRanking(Sequence[RankedModel]):
 
     @property
     def criterion_name(self) -> str:
-        """What the criterion is called."""
-        return getattr(self.criterion, "__name__", "criterion") if callable(self.criterion) else self.criterion
+        """What the criterion is called in the table."""
+        return getattr(self.criterion, "__name__", "criterion") if callable(self.criterion) else CRITERIA[self.criterion]
+
+    @property
+    def _head(self) -> str:
+        return f"{len(self)} models by {self.criterion_name}, nats per sample, higher is better"
 
     def to_dict(self) -> dict[str, list[Any]]:
-        """The table by columns."""
+        """The table by columns: ``bic``, ``aic`` and ``icl`` in nats in total, all other terms and scores per sample."""
         columns: dict[str, list[Any]] = {"model": [row.name for row in self._rows], self.criterion_name: self.values_}
         for name in EntropySum.SIGNS:
             columns[name] = [np.nan if row.entropy_sum is None else getattr(row.entropy_sum, name) for row in self._rows]
         for name in (
-            "log_jacobian",
-            "elbo",
-            "log_likelihood",
-            "validation",
-            "gap",
-            "n_parameters",
-            "bic",
-            "aic",
-            "aicc",
-            "icl",
+            *("log_jacobian", "elbo", "log_likelihood", "validation", "gap", "n_parameters"),
+            *("bic_score", "aic_score", "aicc_score", "icl_score", "bic", "aic", "icl"),
         ):
             columns.setdefault(name, [getattr(row, name) for row in self._rows])
         for name in ("fit_time", "converged", "error"):
@@ -242,14 +265,19 @@ class ModelRanking(Sequence[RankedModel]):
 
     def __str__(self) -> str:
         header, cells = self._cells()
-        widths = [max(len(line[i]) for line in [header, *cells]) for i in range(len(header) - 1)]
-
-        def line(values: list[str]) -> str:
-            first, *numbers = (value for value in values[:-1])
-            padded = [value.rjust(width) for value, width in zip(numbers, widths[1:], strict=True)]
-            return "  ".join([first.ljust(widths[0]), *padded, values[-1]]).rstrip()
-
-        return "\n".join([f"{len(self)} models by {self.criterion_name}, nats per sample", *map(line, [header, *cells])])
+        for row, line in zip(self._rows, cells, strict=True):
+            line[-1] = "failed" if row.error else line[-1]
+        one = _table(header, cells)
+        if max(map(len, one)) <= _WIDTH:
+            tables = [one]
+        else:  # the terms of the entropy sums go below
+            fitted = [line for row, line in zip(self._rows, cells, strict=True) if not row.error]
+            ranks, terms = [0, 1, *range(len(header) - 5, len(header))], [0, *range(2, len(header) - 5)]
+            tables = [_table(*_columns_of(ranks, header, cells))]
+            if fitted:
+                tables += [["", "terms of the entropy sums, nats per sample"], _table(*_columns_of(terms, header, fitted))]
+        errors = [f"{row.name}: {row.error.splitlines()[0]}" for row in self._rows if row.error]
+        return "\n".join([self._head, *(line for table in tables for line in table), *shortened(errors, _WIDTH)])
 
     def __repr__(self) -> str:
         return str(self)
@@ -258,7 +286,7 @@ class ModelRanking(Sequence[RankedModel]):
         header, cells = self._cells()
         head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
         body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in cells)
-        caption = f"<caption>{len(self)} models by {html.escape(self.criterion_name)}, nats per sample</caption>"
+        caption = f"<caption>{html.escape(self._head)}</caption>"
         return f"<table>{caption}<tr>{head}</tr>{body}</table>"
 
     def plot(self, ax: Any = None) -> Any:
@@ -275,3 +303,24 @@ class ModelRanking(Sequence[RankedModel]):
         from ..inspection import ModelRankingDisplay
 
         return ModelRankingDisplay.from_ranking(self, ax=ax)
+
+
+def _columns_of(index: list[int], header: list[str], cells: list[list[str]]) -> tuple[list[str], list[list[str]]]:
+    return [header[i] for i in index], [[line[i] for i in index] for line in cells]
+
+
+def _table(header: list[str], cells: list[list[str]]) -> list[str]:
+    """Lines of a table as wide as a page, as far as cutting the names in its first column does it."""
+    widths = [max(len(line[i]) for line in [header, *cells]) for i in range(len(header))]
+    rest = sum(2 + width for width in widths[1:])
+    names = shortened([line[0] for line in cells], max(_WIDTH - rest, _NAME))
+    width = max(map(len, [header[0], *names]))
+
+    def line(first: str, values: list[str]) -> str:
+        aligned = [
+            value.ljust(width) if name == "flag" else value.rjust(width)
+            for name, value, width in zip(header[1:], values, widths[1:], strict=True)
+        ]
+        return "  ".join([first.ljust(width), *aligned]).rstrip()
+
+    return [line(header[0], header[1:]), *(line(name, cell[1:]) for name, cell in zip(names, cells, strict=True))]

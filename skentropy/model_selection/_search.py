@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.ma import MaskedArray
 from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, clone
-from sklearn.model_selection import ParameterGrid
+from sklearn.model_selection import ParameterGrid, ParameterSampler
 from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
@@ -21,9 +22,13 @@ from sklearn.utils.validation import check_is_fitted
 from .._callbacks import CallbackSupportMixin
 from .._typing import ArrayLike
 from ..entropy import EntropySum
-from ._assessment import assess_all, check_models, fit_metadata, short_name
+from ._assessment import assess_all, check_models, fit_metadata, row_data, steps_of
+from ._names import candidate_names
 from ._ranking import CRITERIA, Criterion, ModelRanking, RankedModel
 from ._validation import hold_out
+
+# Methods whose metadata scikit-learn routes.
+_ROUTED = ("fit", "score", "predict", "predict_proba", "transform", "inverse_transform")
 
 
 def _best_has(method: str) -> Any:
@@ -45,16 +50,17 @@ class EntropySumSearch(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
     ----------
     estimator : estimator or pipeline
         Of a model with an entropy sum.
-    param_grid : dict or list of dicts
+    param_grid : dict, list of dicts, ParameterGrid or ParameterSampler
         As for ``GridSearchCV``; it may replace steps of a pipeline, such as the model itself.
     criterion : {"elbo", "bic", "aic", "aicc", "icl", "validation"} or callable, default="bic"
         As for ``rank_models``. For "validation" the candidates are fitted to a share of the rows and compared by the
         others, and the best one is then fitted to all.
     n_jobs : int or None, default=None
         Candidates that are fitted at a time, by joblib.
-    refit : bool, default=True
+    refit : bool or callable, default=True
         Keep the best model, as ``best_estimator_``, and the others in ``ranking_``; they have been fitted to all data
-        already. False keeps none.
+        already. False keeps none. A callable takes ``cv_results_`` and returns the index of the candidate that is to be
+        the best one.
     error_score : "raise" or float, default=nan
         The ``score`` in ``results_`` of a candidate that cannot be fitted; it ranks last in any case.
     change_of_variables : {"refuse", "correct"}, default="refuse"
@@ -63,12 +69,17 @@ class EntropySumSearch(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         For "validation": the share of the rows that is held out.
     random_state : int, RandomState instance or None, default=None
         For "validation": which rows they are.
+    verbose : int, default=0
+        1 prints how many candidates there are, and 2 each of them when it is done.
 
     Attributes
     ----------
     results_ : dict of arrays
-        In the layout of ``cv_results_``: ``params``, ``param_*``, ``score`` (the criterion), ``rank_score``, ``fit_time``,
-        the terms of the entropy sum, ``elbo``, ``log_likelihood``, ``gap``, ``n_parameters``, ``converged``, ``error``.
+        A column each: ``params``, ``param_*``, ``score`` (the criterion), ``rank_score``, ``fit_time``, the terms of the
+        entropy sum, ``elbo``, ``log_likelihood``, ``validation``, ``gap``, ``n_parameters``, ``converged``, ``error``.
+    cv_results_ : dict of arrays
+        The same with what tools for ``GridSearchCV`` look for: ``mean_test_score``, ``rank_test_score``, ``mean_fit_time``
+        and so on, as of one split.
     ranking_ : ModelRanking
     best_estimator_ : fitted estimator
     best_params_ : dict
@@ -94,28 +105,30 @@ class EntropySumSearch(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "estimator": [HasMethods("fit")],
-        "param_grid": [dict, list],
+        "param_grid": [dict, list, ParameterGrid, ParameterSampler],
         "criterion": [StrOptions(set(CRITERIA)), callable],
         "n_jobs": [None, Integral],
-        "refit": ["boolean"],
+        "refit": ["boolean", callable],
         "error_score": [StrOptions({"raise"}), Real],
         "change_of_variables": [StrOptions({"refuse", "correct"})],
         "validation_fraction": [Interval(Real, 0.0, 1.0, closed="neither")],
         "random_state": ["random_state"],
+        "verbose": ["verbose"],
     }
 
     def __init__(
         self,
         estimator: Any,
-        param_grid: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        param_grid: Mapping[str, Any] | Sequence[Mapping[str, Any]] | ParameterGrid | ParameterSampler,
         *,
         criterion: Any = "bic",
         n_jobs: int | None = None,
-        refit: bool = True,
+        refit: bool | Callable[[dict[str, Any]], int] = True,
         error_score: str | float = np.nan,
         change_of_variables: str = "refuse",
         validation_fraction: float = 0.25,
         random_state: Any = None,
+        verbose: int = 0,
     ) -> None:
         self.estimator = estimator
         self.param_grid = param_grid
@@ -126,6 +139,7 @@ class EntropySumSearch(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         self.change_of_variables = change_of_variables
         self.validation_fraction = validation_fraction
         self.random_state = random_state
+        self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: ArrayLike, y: Any = None, **params: Any) -> Self:
@@ -152,18 +166,19 @@ class EntropySumSearch(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         """
         for name in ("results_", "ranking_", "best_estimator_", "n_features_in_", "feature_names_in_"):
             self.__dict__.pop(name, None)
-        candidates = list(ParameterGrid(self.param_grid))
+        grid: Any = self.param_grid
+        candidates: list[dict[str, Any]] = list(
+            grid if isinstance(grid, ParameterGrid | ParameterSampler) else ParameterGrid(grid)
+        )
         if not candidates:
             raise ValueError("param_grid has no candidates.")
         if get_config()["enable_metadata_routing"]:
             params = process_routing(self, "fit", **params).estimator.fit
         models = [clone(self.estimator).set_params(**clone(candidate, safe=False)) for candidate in candidates]
-        names = [
-            ", ".join(f"{name}={short_name(value)}" for name, value in candidate.items()) or "default"
-            for candidate in candidates
-        ]
-        named = list(zip(names, models, strict=True))
+        named = list(zip(candidate_names(candidates), models, strict=True))
         check_models(named, self.criterion, self.change_of_variables)
+        if self.verbose:
+            print(f"{len(models)} candidates, each fitted once")
         context = self._init_callback_context(max_subtasks=len(models), sequential_subtasks=False)
         if context is not None:
             context.call_on_fit_task_begin(estimator=self, X=X, y=y)
@@ -174,18 +189,23 @@ class EntropySumSearch(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
             named,
             data,
             metadata,
+            criterion=self.criterion,
             n_jobs=self.n_jobs,
             correct=self.change_of_variables == "correct",
             raise_error=self.error_score == "raise",
             caller=self,
             context=context,
             held_out=held_out,
+            verbose=int(self.verbose),
         )
-        best = ModelRanking(rows, self.criterion).best_row
-        self.best_index_ = next(index for index, row in enumerate(rows) if row is best)
+        first = ModelRanking(rows, self.criterion).best_row
+        self.results_ = _results(candidates, rows, self.criterion, self.error_score)
+        self.best_index_ = next(index for index, row in enumerate(rows) if row is first)
+        if callable(self.refit):
+            self.best_index_ = _chosen(self.refit(self.cv_results_), rows)
+        best = rows[self.best_index_]
         self.best_params_ = candidates[self.best_index_]
         self.best_score_ = best.criterion(self.criterion)
-        self.results_ = _results(candidates, rows, self.criterion, self.error_score)
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(best.model, name):
                 setattr(self, name, getattr(best.model, name))
@@ -200,14 +220,32 @@ class EntropySumSearch(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
             context.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
 
+    @property
+    def cv_results_(self) -> dict[str, Any]:
+        """The table of candidates under the names of ``GridSearchCV`` too, with all data as the only split."""
+        if not hasattr(self, "results_"):
+            raise AttributeError(f"This {type(self).__name__} has not been fitted.")
+        score, seconds, rank = (self.results_[name] for name in ("score", "fit_time", "rank_score"))
+        return {
+            **self.results_,
+            "split0_test_score": score,
+            "mean_test_score": score,
+            "std_test_score": np.zeros(len(score)),
+            "rank_test_score": rank,
+            "mean_fit_time": seconds,
+            "std_fit_time": np.zeros(len(score)),
+        }
+
     def get_metadata_routing(self) -> MetadataRouter:
-        """How metadata are handed on: those of ``fit`` and ``score`` to the estimator's.
+        """How metadata are handed on: those of ``fit``, ``score`` and the predictions to the estimator's.
 
         Returns
         -------
         MetadataRouter
         """
-        mapping = MethodMapping().add(caller="fit", callee="fit").add(caller="score", callee="score")
+        mapping = MethodMapping()
+        for method in _ROUTED:
+            mapping.add(caller=method, callee=method)
         return MetadataRouter(owner=self).add(estimator=self.estimator, method_mapping=mapping)
 
     def _best(self) -> Any:
@@ -215,6 +253,12 @@ class EntropySumSearch(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         if not hasattr(self, "best_estimator_"):
             raise AttributeError(f"This {type(self).__name__} was made with refit=False and keeps no model.")
         return self.best_estimator_
+
+    def _of_best(self, method: str, X: ArrayLike, **params: Any) -> Any:
+        """What a method of the best model makes of X and of metadata."""
+        if get_config()["enable_metadata_routing"] and method in _ROUTED:
+            params = process_routing(self, method, **params).estimator[method]
+        return getattr(self._best(), method)(X, **params)
 
     @available_if(_best_has("score"))
     def score(self, X: ArrayLike, y: Any = None, **params: Any) -> float:
@@ -231,65 +275,94 @@ class EntropySumSearch(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         -------
         float
         """
-        if get_config()["enable_metadata_routing"]:
-            params = process_routing(self, "score", **params).estimator.score
-        return float(self._best().score(X, **params))
+        return float(self._of_best("score", X, **params))
 
     @available_if(_best_has("score_samples"))
-    def score_samples(self, X: ArrayLike) -> Any:
+    def score_samples(self, X: ArrayLike, **params: Any) -> Any:
         """``score_samples`` of the best model.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+        **params
+            Handed to the model's ``score_samples``.
 
         Returns
         -------
         ndarray of shape (n_samples,)
         """
-        return self._best().score_samples(X)
+        return self._of_best("score_samples", X, **params)
 
     @available_if(_best_has("predict"))
-    def predict(self, X: ArrayLike) -> Any:
+    def predict(self, X: ArrayLike, **params: Any) -> Any:
         """``predict`` of the best model.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+        **params
+            Handed to the model's ``predict``, such as ``exposure``.
 
         Returns
         -------
         ndarray of shape (n_samples,)
         """
-        return self._best().predict(X)
+        return self._of_best("predict", X, **params)
 
     @available_if(_best_has("predict_proba"))
-    def predict_proba(self, X: ArrayLike) -> Any:
+    def predict_proba(self, X: ArrayLike, **params: Any) -> Any:
         """``predict_proba`` of the best model.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+        **params
+            Handed to the model's ``predict_proba``, such as ``exposure``.
 
         Returns
         -------
         ndarray of shape (n_samples, n_components)
         """
-        return self._best().predict_proba(X)
+        return self._of_best("predict_proba", X, **params)
+
+    @available_if(_best_has("predict"))
+    def fit_predict(self, X: ArrayLike, y: Any = None, **params: Any) -> Any:
+        """``fit``, and ``predict`` of the same X by the best model.
+
+        Parameters
+        ----------
+        X, y, **params
+            As in ``fit``.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
+        best = self.fit(X, y, **params)._best()
+        if get_config()["enable_metadata_routing"]:
+            params = process_routing(self, "fit", **params).estimator.fit
+        given = row_data(best, fit_metadata(best, params))
+        *transformers, last = steps_of(best)
+        for transformer in transformers:
+            X = transformer.transform(X)
+        taken = inspect.signature(last.predict).parameters
+        return last.predict(X, **{name: value for name, value in given.items() if name in taken})
 
     @available_if(_best_has("transform"))
-    def transform(self, X: ArrayLike) -> Any:
+    def transform(self, X: ArrayLike, **params: Any) -> Any:
         """``transform`` of the best model.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
+        **params
+            Handed to the model's ``transform``.
 
         Returns
         -------
         ndarray of shape (n_samples, n_components)
         """
-        return self._best().transform(X)
+        return self._of_best("transform", X, **params)
 
     @available_if(_best_has("transform"))
     def fit_transform(self, X: ArrayLike, y: Any = None, **params: Any) -> Any:
@@ -307,18 +380,84 @@ class EntropySumSearch(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         return self.fit(X, y, **params).transform(X)
 
     @available_if(_best_has("inverse_transform"))
-    def inverse_transform(self, X: ArrayLike) -> Any:
+    def inverse_transform(self, X: ArrayLike, **params: Any) -> Any:
         """``inverse_transform`` of the best model.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_components)
+        **params
+            Handed to the model's ``inverse_transform``.
 
         Returns
         -------
         ndarray of shape (n_samples, n_features)
         """
-        return self._best().inverse_transform(X)
+        return self._of_best("inverse_transform", X, **params)
+
+    @available_if(_best_has("sample"))
+    def sample(self, n_samples: int = 1, **params: Any) -> Any:
+        """``sample`` of the best model.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+        **params
+            Handed to the model's ``sample``, such as ``random_state``.
+
+        Returns
+        -------
+        ndarray, or tuple of ndarrays, as the model has it
+        """
+        return self._best().sample(n_samples, **params)
+
+    @available_if(_best_has("bic"))
+    def bic(self, X: ArrayLike, **params: Any) -> float:
+        """Bayesian information criterion of X under the best model, in nats in total; the lower the better.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        **params
+            Handed to the model's ``bic``.
+
+        Returns
+        -------
+        float
+        """
+        return float(self._of_best("bic", X, **params))
+
+    @available_if(_best_has("aic"))
+    def aic(self, X: ArrayLike, **params: Any) -> float:
+        """Akaike information criterion of X under the best model, in nats in total; the lower the better.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        **params
+            Handed to the model's ``aic``.
+
+        Returns
+        -------
+        float
+        """
+        return float(self._of_best("aic", X, **params))
+
+    @available_if(_best_has("icl"))
+    def icl(self, X: ArrayLike, **params: Any) -> float:
+        """Integrated completed likelihood of X under the best model, in nats in total; the lower the better.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        **params
+            Handed to the model's ``icl``.
+
+        Returns
+        -------
+        float
+        """
+        return float(self._of_best("icl", X, **params))
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "results_")
@@ -331,6 +470,18 @@ class EntropySumSearch(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         tags.input_tags = inner.input_tags
         tags.transformer_tags = inner.transformer_tags
         return tags
+
+
+def _chosen(index: Any, rows: Sequence[RankedModel]) -> int:
+    """The index that a callable ``refit`` has returned, checked."""
+    if not isinstance(index, Integral):
+        raise TypeError(f"refit must return the index of a candidate, an integer, but returned {index!r}.")
+    chosen = int(index)
+    if not 0 <= chosen < len(rows):
+        raise IndexError(f"refit returned {chosen}, but there are {len(rows)} candidates.")
+    if rows[chosen].error:
+        raise ValueError(f"refit chose candidate {chosen}, which could not be fitted: {rows[chosen].error}")
+    return chosen
 
 
 def _results(

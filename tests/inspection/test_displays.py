@@ -13,8 +13,19 @@ import pytest
 from scipy import sparse
 from sklearn.datasets import load_digits, load_wine
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from skentropy import PPCA, FactorAnalysis, GaussianMixture, GaussianVAE, PoissonMixture, SigmoidBeliefNet, rank_models
+from skentropy import (
+    PPCA,
+    EntropySumSearch,
+    FactorAnalysis,
+    GaussianMixture,
+    GaussianVAE,
+    PoissonMixture,
+    SigmoidBeliefNet,
+    rank_models,
+)
 from skentropy.inspection import EntropyDecompositionDisplay, LatentInformationDisplay, ModelRankingDisplay
 from skentropy.inspection._displays import latent_information
 
@@ -73,8 +84,13 @@ def test_decomposition_of_fits_without_steps() -> None:
     display = EntropyDecompositionDisplay.from_estimator(model)
     assert display.lower_bounds == [model.lower_bound_]
     assert display.entropy_sums == [model.entropy_sum_]
-    with pytest.raises(TypeError, match="GaussianMixture keeps no entropy sums"):
-        EntropyDecompositionDisplay.from_estimator(GaussianMixture(2, random_state=0).fit(WINE))
+    mixture = GaussianMixture(2, random_state=0).fit(WINE)
+    with pytest.raises(TypeError, match=r"GaussianMixture keeps no entropy sums.*give X"):
+        EntropyDecompositionDisplay.from_estimator(mixture)
+    display = EntropyDecompositionDisplay.from_estimator(mixture, WINE[:50])
+    assert display.entropy_sums == [mixture.entropy_sum(WINE[:50])]
+    assert display.lower_bounds == [pytest.approx(mixture.score(WINE[:50]))]
+    assert display.gap == pytest.approx(mixture.stationarity_gap(WINE[:50]))
     with pytest.raises(NotFittedError):
         EntropyDecompositionDisplay.from_estimator(PoissonMixture())
 
@@ -84,6 +100,22 @@ def test_decomposition_of_a_search_that_is_no_em() -> None:
     display = EntropyDecompositionDisplay.from_estimator(model)
     assert len(model.lower_bounds_) > 1
     assert display.lower_bounds == [model.lower_bound_]
+
+
+def test_pipelines_and_searches() -> None:
+    pipeline = make_pipeline(StandardScaler(), PPCA()).fit(WINE)
+    search = EntropySumSearch(pipeline, {"ppca__n_components": [2]}).fit(WINE)
+    scaled = StandardScaler().fit_transform(WINE)
+    model = PPCA(2).fit(scaled)
+    np.testing.assert_allclose(latent_information(search, WINE), latent_information(model, scaled), rtol=1e-9)
+    display = LatentInformationDisplay.from_estimator(search, WINE)
+    assert "PPCA" in display.ax_.get_title()
+    assert EntropyDecompositionDisplay.from_estimator(search).lower_bounds == [pytest.approx(model.lower_bound_)]
+    display = EntropyDecompositionDisplay.from_estimator(search, WINE)
+    assert display.lower_bounds == [pytest.approx(model.lower_bound_)]
+    assert display.entropy_sums[0].value == pytest.approx(model.entropy_sum_.value)
+    with pytest.raises(NotFittedError):
+        latent_information(make_pipeline(StandardScaler(), PPCA()), WINE)
 
 
 def test_ranking() -> None:

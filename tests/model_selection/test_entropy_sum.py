@@ -55,7 +55,10 @@ def test_gaussian_mixtures(covariance_type: str, ridge: float) -> None:
     assert ours.stationarity_gap(X, np.arange(len(X))) == pytest.approx(
         ours.stationarity_gap(np.repeat(X, np.arange(len(X)), axis=0))
     )
-    assert ours.icl(X) == pytest.approx(ours.bic(X) + 2 * len(X) * terms.posterior)
+    assert ours.icl(X, "posterior") == pytest.approx(ours.bic(X) + 2 * len(X) * terms.posterior)
+    assert ours.icl(X) == pytest.approx(ours.bic(X) - 2 * np.log(q.max(axis=1)).sum())
+    with pytest.raises(ValueError, match="classification must be 'map' or 'posterior'"):
+        ours.icl(X, "soft")
     assert ours.n_parameters_ == n_parameters(model)
 
 

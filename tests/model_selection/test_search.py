@@ -12,7 +12,7 @@ from sklearn.cluster import KMeans
 from sklearn.datasets import load_wine
 from sklearn.exceptions import FitFailedWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, ParameterGrid, ParameterSampler
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
@@ -69,6 +69,96 @@ def test_search_has_the_interface_of_grid_search() -> None:
     assert bare.best_params_ == search.best_params_
 
 
+def test_results_under_the_names_of_grid_search() -> None:
+    X = WINE / WINE.std(axis=0)
+    search = EntropySumSearch(PPCA(), ParameterGrid({"n_components": [1, 3, 5]}))
+    assert not hasattr(search, "cv_results_")
+    results = search.fit(X).cv_results_
+    grid = GridSearchCV(PPCA(), {"n_components": [1, 3, 5]}, cv=2).fit(X)
+    missing = {name for name in grid.cv_results_ if name not in results and not name.startswith("split1")}
+    assert missing == {"mean_score_time", "std_score_time"}
+    np.testing.assert_array_equal(results["mean_test_score"], results["split0_test_score"])
+    np.testing.assert_array_equal(results["mean_test_score"], [row["score"] for row in _rows(search.results_)])
+    np.testing.assert_array_equal(results["rank_test_score"], search.results_["rank_score"])
+    np.testing.assert_array_equal(results["mean_fit_time"], search.results_["fit_time"])
+    assert not results["std_test_score"].any()
+    assert not results["std_fit_time"].any()
+    sampler = ParameterSampler({"n_components": range(1, 9)}, n_iter=3, random_state=0)
+    assert EntropySumSearch(PPCA(), sampler).fit(X).results_["params"] == list(sampler)
+
+
+def _rows(results: Any) -> list[dict[str, Any]]:
+    return [dict(zip(results, row, strict=True)) for row in zip(*results.values(), strict=True)]
+
+
+def test_a_callable_refit_chooses() -> None:
+    X, grid = counts(), {"n_components": [2, 500, 1]}
+    simplest = _simplest_within(10.0)
+    with pytest.warns(FitFailedWarning):
+        search = EntropySumSearch(PoissonMixture(random_state=0), grid, refit=simplest).fit(X)
+    assert search.best_index_ == 2
+    assert search.best_estimator_.n_components == 1
+    assert search.best_score_ == search.results_["score"][2] < search.results_["score"][0]
+    for chosen, error in (("a", TypeError), (3, IndexError), (1, ValueError)):
+        with pytest.warns(FitFailedWarning), pytest.raises(error, match="refit"):
+            clone(search).set_params(refit=lambda _, chosen=chosen: chosen).fit(X)
+    held = EntropySumSearch(PPCA(), {"n_components": [1, 2]}, refit=lambda _: 0, criterion="validation", random_state=0)
+    np.testing.assert_allclose(held.fit(X).best_estimator_.noise_variance_, PPCA(1).fit(X).noise_variance_)
+
+
+def _simplest_within(tolerance: float) -> Any:
+    def choose(results: Any) -> int:
+        scores = results["mean_test_score"]
+        near = np.flatnonzero(scores >= np.nanmax(scores) - tolerance)
+        return int(near[np.argmin(results["n_parameters"][near])])
+
+    return choose
+
+
+def test_the_best_model_is_asked_with_what_its_methods_take() -> None:
+    X, exposure = counts(), np.random.RandomState(0).uniform(0.2, 5.0, size=400)
+    search = EntropySumSearch(PoissonMixture(random_state=0), {"n_components": [2]})
+    labels = search.fit_predict(X, exposure=exposure)
+    best = search.best_estimator_
+    np.testing.assert_array_equal(labels, best.predict(X, exposure=exposure))
+    assert (labels != best.predict(X)).any()
+    for method in ("predict", "predict_proba", "score_samples"):
+        np.testing.assert_array_equal(
+            getattr(search, method)(X, exposure=exposure), getattr(best, method)(X, exposure=exposure)
+        )
+    for method in ("bic", "aic", "icl", "score"):
+        assert getattr(search, method)(X, exposure=exposure) == getattr(best, method)(X, exposure=exposure)
+    assert search.icl(X, classification="posterior") == best.icl(X, classification="posterior")
+    np.testing.assert_array_equal(search.sample(5, random_state=1)[0], best.sample(5, random_state=1)[0])
+    assert not hasattr(EntropySumSearch(PPCA(), {}), "icl")
+    pipeline = Pipeline([("same", FunctionTransformer(np.sqrt)), ("model", PoissonMixture(2, random_state=0))])
+    piped = EntropySumSearch(pipeline, {"model__tol": [1e-6]})
+    expected = clone(pipeline[-1]).set_params(tol=1e-6).fit(np.sqrt(X), exposure=exposure)
+    labels = piped.fit_predict(X, model__exposure=exposure)
+    np.testing.assert_array_equal(labels, expected.predict(np.sqrt(X), exposure=exposure))
+    np.testing.assert_array_equal(piped.predict(X, exposure=exposure), labels)
+    with sklearn.config_context(enable_metadata_routing=True):
+        model = PoissonMixture(random_state=0).set_fit_request(exposure=True).set_predict_request(exposure=True)
+        routed = EntropySumSearch(model, {"n_components": [2]})
+        labels = search.best_estimator_.predict(X, exposure=exposure)
+        np.testing.assert_array_equal(routed.fit_predict(X, exposure=exposure), labels)
+        np.testing.assert_array_equal(routed.predict(X, exposure=exposure), labels)
+        with pytest.raises(ValueError, match="exposure"):
+            search.predict(X, exposure=exposure)
+
+
+def test_verbose_tells_how_far_it_is(capsys: Any) -> None:
+    X = counts()
+    for verbose, n_lines in ((0, 0), (1, 1), (2, 3)):
+        with pytest.warns(FitFailedWarning):
+            EntropySumSearch(PoissonMixture(random_state=0), {"n_components": [1, 500]}, verbose=verbose).fit(X)
+        lines = capsys.readouterr().out.splitlines()
+        assert len(lines) == n_lines
+    assert lines[0] == "2 candidates, each fitted once"
+    assert lines[1].startswith("[1/2] n_components=1: entropy sum -")
+    assert lines[2].startswith("[2/2] n_components=500: ValueError")
+
+
 def test_search_over_models_pipelines_and_lists_of_grids() -> None:
     X = WINE / WINE.std(axis=0)
     pipeline = Pipeline([("scale", StandardScaler()), ("model", PPCA())])
@@ -82,7 +172,9 @@ def test_search_over_models_pipelines_and_lists_of_grids() -> None:
     assert search.transform(X).shape[1] == search.best_params_["model__n_components"]
     # One line a candidate, however long what is chosen from.
     longer = ExponentialFamilyMixture("gaussian", 2, tol=1e-6, max_iter=500, prior_counts=0.1, random_state=0)
-    assert len(str(EntropySumSearch(pipeline, {"model": [longer, PPCA()]}).fit(X).ranking_).splitlines()) == 4
+    ranks, _, terms = str(EntropySumSearch(pipeline, {"model": [longer, PPCA()]}).fit(X).ranking_).partition("\n\n")
+    assert len(ranks.splitlines()) == 4
+    assert len(terms.splitlines()) in (0, 4)
     outer = make_pipeline(StandardScaler(), EntropySumSearch(PPCA(), {"n_components": [1, 2, 3]}))
     assert outer.fit(X).transform(X).shape == (178, 3)
     scores = GridSearchCV(EntropySumSearch(PPCA(), {"n_components": [1, 2]}), {"criterion": ["bic", "aic"]}, cv=3).fit(X)
