@@ -196,8 +196,8 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         if not first:
             if self._moments is None:
                 raise ValueError(
-                    "The fit before this one kept no moments that partial_fit could add to, since it had missing values, "
-                    f"solver={self.solver!r} or fewer rows than columns; call partial_fit from the first batch on."
+                    "The fit before this one kept no moments that partial_fit could add to: X had missing values or more "
+                    "columns than rows, or its solver read the rows. Call partial_fit from the first batch on."
                 )
             moments = self._moments.discounted(self.forgetting_factor) + moments
         self._finish(self._fit_moments(moments, rows.dtype))
@@ -534,8 +534,9 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.sparse = True
+        # Gaps are for EM, which needs a number of components, and dense rows.
+        tags.input_tags.allow_nan = isinstance(self.n_components, Integral)
+        tags.input_tags.sparse = self.solver != "em"
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 

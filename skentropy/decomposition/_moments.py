@@ -41,6 +41,8 @@ class Moments:
         if about_zero:
             origin = np.zeros_like(origin)
         mean = (np.ones(len(X)) if weight is None else weight) @ centred / total
+        if np.isnan(mean).any():  # a scatter of rows with gaps would be of no use
+            return cls(total, origin + mean, np.full((X.shape[1],) * 2, np.nan))
         scatter = _gram(centred, weight)
         scatter -= total * np.outer(mean, mean)
         if (np.diag(scatter) < total * mean**2).any():  # too little is left to have kept its digits

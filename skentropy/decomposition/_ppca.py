@@ -251,6 +251,8 @@ class PPCA(LinearGaussianEstimator):
         """
         if self.solver not in ("auto", "covariance_eigh"):
             raise ValueError(f"All numbers of components at once need solver='covariance_eigh', not {self.solver!r}.")
+        if not len(n_components):
+            return []
         models = [clone(self).set_params(n_components=int(h), solver="covariance_eigh") for h in n_components]
         first = models[int(np.argmax(n_components))].fit(X, sample_weight=sample_weight)
         if first._moments is None:

@@ -13,8 +13,10 @@ OBLIQUE = ("promax", "oblimin", "geomin")
 
 _MAX_STEPS = 5000
 # Random starts show which minimum is the lowest long before they are at it.
-_ROUGH, _TOLERANCE = 1e-3, 1e-9
-_RANDOM_STARTS = 5
+_ROUGH, _ROUGH_STEPS, _FINE, _TOLERANCE = 1e-3, 100, 1e-5, 1e-9
+# Geomin has many minima, of which Mplus looks for the lowest from thirty starts as well.
+_RANDOM_STARTS, _GEOMIN_STARTS = 5, 29
+_MOST_REFINED = 4
 _GEOMIN_DELTA = 0.01
 _PROMAX_POWER = 4
 
@@ -89,20 +91,30 @@ def _best(A: FloatArray, method: str) -> FloatArray:
     """The lowest minimum from the identity and some random starts, always the same ones."""
     criterion, k = CRITERIA[method], A.shape[1]
     random_state = np.random.RandomState(0)
-    starts = [np.eye(k)] + [np.linalg.qr(random_state.normal(size=(k, k)))[0] for _ in range(_RANDOM_STARTS)]
+    n_random = _GEOMIN_STARTS if method == "geomin" else _RANDOM_STARTS
+    starts = [np.eye(k)] + [np.linalg.qr(random_state.normal(size=(k, k)))[0] for _ in range(n_random)]
     project = _orthogonal if method in ORTHOGONAL else _oblique
-    solutions = [project(A, criterion, start, _ROUGH) for start in starts]
-    lowest = min(value for value, _ in solutions)
+    refined: list[tuple[float, FloatArray]] = []
+    last = 0.0
+    for value, T in sorted(
+        (project(A, criterion, start, _ROUGH, _ROUGH_STEPS) for start in starts), key=lambda found: found[0]
+    ):
+        if not refined or (value > last + _ROUGH * abs(last) and len(refined) < _MOST_REFINED):
+            refined.append(project(A, criterion, T, _FINE))
+            last = value
     # The first of equals, so that rounding does not choose between them.
-    best = next(T for value, T in solutions if value <= lowest + 1e-3 * abs(lowest))
-    _, T = project(A, criterion, best, _TOLERANCE)
+    lowest = min(value for value, _ in refined)
+    T = next(T for value, T in refined if value <= lowest + 1e-6 * abs(lowest))
+    _, T = project(A, criterion, T, _TOLERANCE)
     return T if method in ORTHOGONAL else np.linalg.inv(T).T
 
 
-def _orthogonal(A: FloatArray, criterion: Criterion, T: FloatArray, tolerance: float) -> tuple[float, FloatArray]:
+def _orthogonal(
+    A: FloatArray, criterion: Criterion, T: FloatArray, tolerance: float, max_steps: int = _MAX_STEPS
+) -> tuple[float, FloatArray]:
     value, gradient = criterion(A @ T)
     step, last = 1.0, None
-    for _ in range(_MAX_STEPS):
+    for _ in range(max_steps):
         G = A.T @ gradient
         symmetric = T.T @ G
         direction = G - T @ (0.5 * (symmetric + symmetric.T))
@@ -124,13 +136,15 @@ def _orthogonal(A: FloatArray, criterion: Criterion, T: FloatArray, tolerance: f
     return value, T
 
 
-def _oblique(A: FloatArray, criterion: Criterion, T: FloatArray, tolerance: float) -> tuple[float, FloatArray]:
+def _oblique(
+    A: FloatArray, criterion: Criterion, T: FloatArray, tolerance: float, max_steps: int = _MAX_STEPS
+) -> tuple[float, FloatArray]:
     """Factors with unit columns of T as their axes: loadings A inv(T)', correlations T'T."""
     inverse = np.linalg.inv(T)
     L = A @ inverse.T
     value, gradient = criterion(L)
     step, last = 1.0, None
-    for _ in range(_MAX_STEPS):
+    for _ in range(max_steps):
         G = -(L.T @ gradient @ inverse).T
         direction = G - T * (T * G).sum(axis=0)
         slope = float((direction**2).sum())
