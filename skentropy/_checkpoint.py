@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import threading
 import time
+import warnings
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import joblib
+
+from ._base import LatentVariableModel
+
+# Seconds by which a file system's clock may be behind.
+_CLOCK_TICK = 0.1
 
 
 class Checkpoint:
     """Callback that saves the model of a long fit every so often, for ``warm_start`` to go on from.
 
     The file is replaced as a whole: whenever the process is killed, a complete model is in it, no older than the interval
-    and a step. Needs scikit-learn 1.9 or later, and a fit that takes EM steps, or epochs,
-    which those of ``PPCA`` and ``FactorAnalysis`` to complete data do not.
+    and a step. A save that fails is warned of and tried again after another interval; the fit goes on. What a killed process
+    leaves besides, ``PATH.PID.new``, the next fit removes. Needs scikit-learn 1.9 or later, and a fit that takes EM steps,
+    or epochs, which those of ``PPCA`` and ``FactorAnalysis`` to complete data do not.
+
+    It is registered on the model itself: in a pipeline on the step that is the model, in a search on its estimator. While a
+    search runs, the file holds the candidate that was saved last; when an ``EntropySumSearch`` is over, and a candidate took
+    long enough to be saved, it holds the best one.
 
     Parameters
     ----------
@@ -30,8 +44,10 @@ class Checkpoint:
 
     Raises
     ------
-    FileNotFoundError
-        When a fit begins, if the folder of ``path`` does not exist.
+    FileNotFoundError, IsADirectoryError
+        When a fit begins, if the folder of ``path`` does not exist, or ``path`` is a folder.
+    TypeError
+        When a fit begins that takes no steps of a model, as that of a pipeline or a search.
 
     See Also
     --------
@@ -54,15 +70,28 @@ class Checkpoint:
         self.path = Path(path)
         self.interval = interval
         self.dump = dump
+        self._forget()
+
+    def _forget(self) -> None:
+        self._lock = threading.Lock()
+        self._fits: dict[int, _Fit] = {}
 
     def setup(self, estimator: Any, context: Any) -> None:
         """The fit begins."""
+        if not isinstance(estimator, LatentVariableModel):
+            raise TypeError(
+                "Checkpoint saves a model from the steps that its fit takes, and those are none that "
+                f"{type(estimator).__name__} takes. Register it on the model: in a pipeline, "
+                "pipeline[-1].set_callbacks(...); in a search, search.estimator.set_callbacks(...)."
+            )
         if not self.path.parent.is_dir():
             raise FileNotFoundError(f"Checkpoint cannot save in {str(self.path.parent)!r}: there is no such folder.")
-        self._lock = threading.Lock()
-        self._bounds: dict[Any, float] = {}
-        self._ahead: Any = None
-        self._last = time.monotonic()
+        if self.path.is_dir():
+            raise IsADirectoryError(f"Checkpoint cannot save as {str(self.path)!r}: there is a folder of this name.")
+        with self._lock:
+            if not self._fits:
+                self._remove_leftovers()
+            self._fits[id(estimator)] = _Fit(time.monotonic())
 
     def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
         """A step begins."""
@@ -72,29 +101,83 @@ class Checkpoint:
         if context.task_name != "iteration" or fitted_estimator is None:
             return False
         with self._lock:
-            self._bounds[context.parent.task_id] = fitted_estimator.lower_bound_
-            if fitted_estimator.lower_bound_ >= max(self._bounds.values()):
-                self._ahead = fitted_estimator
-            if self._ahead is not None and time.monotonic() - self._last >= self.interval:
-                self._save(self._ahead)
-                self._ahead, self._last = None, time.monotonic()
+            fit = self._fits[id(estimator)]
+            fit.bounds[context.parent.task_id] = fitted_estimator.lower_bound_
+            if fitted_estimator.lower_bound_ >= max(fit.bounds.values()):
+                fit.ahead = fitted_estimator
+            if fit.ahead is not None and time.monotonic() - fit.last >= self.interval:
+                self._save(fit.ahead)
+                fit.ahead, fit.last = None, time.monotonic()
         return False
 
     def teardown(self, estimator: Any, context: Any) -> None:
         """The fit is over."""
+        with self._lock:
+            self._fits.pop(id(estimator), None)
+
+    def on_search_end(self, best: Any, began: float) -> None:
+        """A search is over: its best model takes the file if a candidate, in whatever process, has written it since."""
+        with self._lock:
+            if self.path.is_file() and self.path.stat().st_mtime >= began - _CLOCK_TICK:
+                self._save(best)
+
+    def _remove_leftovers(self) -> None:
+        """Remove what processes that are no more have left half written."""
+        for new in self.path.parent.glob(f"{glob.escape(self.path.name)}.*.new"):
+            pid = new.name.removeprefix(f"{self.path.name}.").removesuffix(".new")
+            if pid.isdigit() and not _is_running(int(pid)):
+                new.unlink(missing_ok=True)
 
     def _save(self, fitted: Any) -> None:
+        """Save a model; what goes wrong is a warning, since the fit need not end with it."""
+        new = self.path.with_name(f"{self.path.name}.{os.getpid()}.new")
+        try:
+            self._replace_file(fitted, new)
+        except Exception as error:
+            with suppress(OSError):
+                new.unlink(missing_ok=True)
+            warnings.warn(
+                f"Checkpoint could not save {str(self.path)!r}, and the fit goes on: {type(error).__name__}: {error}",
+                UserWarning,
+                stacklevel=2,
+            )
+
+    def _replace_file(self, fitted: Any, new: Path) -> None:
         model = type(fitted)(**fitted.get_params(deep=False))  # a clone would keep the callbacks
         fitted_attributes = vars(fitted).keys() - vars(model).keys()
         vars(model).update({name: vars(fitted)[name] for name in fitted_attributes if "callback" not in name})
-        new = self.path.with_name(f"{self.path.name}.{os.getpid()}.new")
         self.dump(model, str(new))
         with new.open("rb+") as file:
             os.fsync(file.fileno())
         new.replace(self.path)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_lock"}
+        return {"path": self.path, "interval": self.interval, "dump": self.dump}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._forget()
+
+
+@dataclass
+class _Fit:
+    """A fit that is under way: when it was saved last, the bound that each of its runs has reached, and the run ahead."""
+
+    last: float
+    bounds: dict[Any, float] = field(default_factory=dict)
+    ahead: Any = None
+
+
+def _is_running(pid: int) -> bool:
+    if os.name == "nt":  # where the question would end the process
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # someone else's
+        return True
+    return True
 
 
 def _check_arguments(interval: Any, dump: Any) -> None:

@@ -1,5 +1,6 @@
 """Checkpoints: what a killed fit leaves is complete, and going on from it ends where the fit would have ended."""
 
+import os
 import subprocess
 import sys
 import time
@@ -11,8 +12,11 @@ import joblib
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
-from skentropy import PPCA, Checkpoint, FactorAnalysis
+from skentropy import PPCA, Checkpoint, EntropySumSearch, FactorAnalysis, PoissonMixture
 from tests.common.estimators import BY_EM, ESTIMATORS
 
 pytest.importorskip("sklearn.callback", reason="scikit-learn has callbacks from version 1.9")
@@ -97,6 +101,90 @@ def test_what_is_refused(tmp_path: Path) -> None:
     case = ESTIMATORS["PoissonMixture"]
     with pytest.raises(FileNotFoundError, match="there is no such folder"):
         case.make().set_callbacks(Checkpoint(tmp_path / "none" / "model")).fit(case.X)
+    with pytest.raises(IsADirectoryError, match="there is a folder of this name"):
+        case.make().set_callbacks(Checkpoint(tmp_path)).fit(case.X)
+
+
+@pytest.mark.parametrize(
+    "fits_a_model",
+    [
+        lambda model: make_pipeline(FunctionTransformer(), model),
+        lambda model: EntropySumSearch(model, {"n_components": [1, 2]}),
+        lambda model: GridSearchCV(model, {"n_components": [1, 2]}),
+    ],
+)
+def test_what_takes_no_steps_itself_is_refused(fits_a_model: Any, tmp_path: Path) -> None:
+    case = ESTIMATORS["PoissonMixture"]
+    outer = fits_a_model(case.make()).set_callbacks(Checkpoint(tmp_path / "model", interval=0.0))
+    with pytest.raises(TypeError, match=f"that {type(outer).__name__} takes. Register it on the model"):
+        outer.fit(case.X)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("in_pipeline", [False, True])
+def test_a_search_leaves_its_best_model(n_jobs: int, in_pipeline: bool, tmp_path: Path) -> None:
+    X = np.random.default_rng(0).poisson([[2.0, 9.0, 4.0], [9.0, 4.0, 6.0]] * 100)
+    model: Any = PoissonMixture(prior_counts=1.0, random_state=0).set_callbacks(Checkpoint(tmp_path / "model", interval=0.0))
+    grid = {"n_components": [2, 3, 4]}
+    if in_pipeline:
+        model = make_pipeline(FunctionTransformer(), model)
+        grid = {"poissonmixture__n_components": [2, 3, 4]}
+    search = EntropySumSearch(model, grid, n_jobs=n_jobs, change_of_variables="correct").fit(X)
+    best = search.best_estimator_[-1] if in_pipeline else search.best_estimator_
+    assert best.n_components == 2
+    assert joblib.load(tmp_path / "model").lower_bound_ == best.lower_bound_
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_short_search_leaves_an_older_file_alone(tmp_path: Path) -> None:
+    path = tmp_path / "model"
+    path.write_text("older")
+    os.utime(path, (0.0, 0.0))
+    case = ESTIMATORS["PoissonMixture"]
+    EntropySumSearch(case.make().set_callbacks(Checkpoint(path)), {"n_components": [1, 2]}).fit(case.X)
+    assert path.read_text() == "older"
+
+
+def test_fits_side_by_side_do_not_mix(tmp_path: Path) -> None:
+    checkpoint = Checkpoint(tmp_path / "model", interval=0.0)
+    first, second = ESTIMATORS["PoissonMixture"].make(), ESTIMATORS["PoissonMixture"].make()
+    context = SimpleNamespace(task_name="iteration", parent=SimpleNamespace(task_id=0))
+    for estimator, bound in ((first, -1.0), (second, -2.0)):
+        checkpoint.setup(estimator, None)
+        step = ESTIMATORS["PoissonMixture"].make()
+        step.lower_bound_ = bound
+        checkpoint.on_fit_task_end(estimator, context, fitted_estimator=step)
+        assert joblib.load(tmp_path / "model").lower_bound_ == bound
+
+
+def test_a_save_that_fails_does_not_end_the_fit(tmp_path: Path) -> None:
+    case, failed = ESTIMATORS["PoissonMixture"], []
+
+    def dump(model: Any, path: str) -> None:
+        Path(path).write_text("half")
+        if len(failed) < 2:
+            failed.append(model)
+            raise OSError("No space left on device")
+        joblib.dump(model, path)
+
+    model = case.make().set_callbacks(Checkpoint(tmp_path / "model", interval=0.0, dump=dump))
+    with pytest.warns(UserWarning, match=r"could not save .*, and the fit goes on: OSError: No space left on device"):
+        model.fit(case.X)
+    assert len(failed) == 2
+    assert model.lower_bound_ == case.make().fit(case.X).lower_bound_
+    assert joblib.load(tmp_path / "model").score(case.X) == pytest.approx(model.lower_bound_, rel=1e-6)
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_what_a_killed_process_left_half_written_is_removed(tmp_path: Path) -> None:
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    dead, alive = tmp_path / f"model.{child.pid}.new", tmp_path / f"model.{os.getppid()}.new"
+    for path in (dead, alive, tmp_path / "model.old.new", tmp_path / f"other.{child.pid}.new"):
+        path.write_text("half")
+    case = ESTIMATORS["PoissonMixture"]
+    case.make().set_callbacks(Checkpoint(tmp_path / "model")).fit(case.X)
+    assert {path.name for path in tmp_path.iterdir()} == {alive.name, "model.old.new", f"other.{child.pid}.new"}
 
 
 @pytest.mark.parametrize("estimator", [PPCA(2, solver="em"), FactorAnalysis(2, solver="em")], ids=str)
@@ -112,10 +200,10 @@ def test_a_run_that_is_ahead_and_over_is_saved_while_others_go_on(tmp_path: Path
     checkpoint = Checkpoint(tmp_path / "model", interval=0.05)
     ahead, behind = ESTIMATORS["PoissonMixture"].make(), ESTIMATORS["PoissonMixture"].make()
     ahead.lower_bound_, behind.lower_bound_ = -1.0, -2.0
-    checkpoint.setup(None, None)
+    checkpoint.setup(ahead, None)
     for run, model in enumerate([ahead, behind]):
         context = SimpleNamespace(task_name="iteration", parent=SimpleNamespace(task_id=run))
-        checkpoint.on_fit_task_end(None, context, fitted_estimator=model)
+        checkpoint.on_fit_task_end(ahead, context, fitted_estimator=model)
         assert (tmp_path / "model").exists() == (run == 1)
         time.sleep(0.06)
     assert joblib.load(tmp_path / "model").lower_bound_ == -1.0

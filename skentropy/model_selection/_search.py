@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral, Real
@@ -20,6 +21,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from .._callbacks import CallbackSupportMixin
+from .._checkpoint import Checkpoint
 from .._typing import ArrayLike
 from ..entropy import EntropySum
 from ._assessment import assess_all, check_models, fit_metadata, row_data, steps_of
@@ -166,6 +168,7 @@ class EntropySumSearch(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         """
         for name in ("results_", "ranking_", "best_estimator_", "n_features_in_", "feature_names_in_"):
             self.__dict__.pop(name, None)
+        began = time.time()
         grid: Any = self.param_grid
         candidates: list[dict[str, Any]] = list(
             grid if isinstance(grid, ParameterGrid | ParameterSampler) else ParameterGrid(grid)
@@ -216,6 +219,7 @@ class EntropySumSearch(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         else:
             rows = [replace(row, model=None) for row in rows]
         self.ranking_ = ModelRanking(rows, self.criterion)
+        _leave_in_checkpoints(self.best_estimator_ if self.refit else best.model, began)
         if context is not None:
             context.call_on_fit_task_end(estimator=self, X=X, y=y)
         return self
@@ -470,6 +474,14 @@ class EntropySumSearch(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         tags.input_tags = inner.input_tags
         tags.transformer_tags = inner.transformer_tags
         return tags
+
+
+def _leave_in_checkpoints(best: Any, began: float) -> None:
+    """Let the files of the model's checkpoints hold the best model of a search that began then."""
+    model = steps_of(best)[-1]
+    for callback in getattr(model, "_skl_callbacks", ()):
+        if isinstance(callback, Checkpoint):
+            callback.on_search_end(model, began)
 
 
 def _chosen(index: Any, rows: Sequence[RankedModel]) -> int:
