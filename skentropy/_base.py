@@ -207,6 +207,16 @@ def warn_of_normalised(total: float, stacklevel: int = 3) -> None:
         )
 
 
+def warn_of_fresh_start(estimator: Any, n_features: int) -> None:
+    """Warn that the last fit is no start for this one."""
+    warnings.warn(
+        f"warm_start=True, but the last fit had other numbers of components or columns than this one, of "
+        f"n_components={estimator.n_components} and {n_features} columns, which therefore starts afresh.",
+        UserWarning,
+        stacklevel=4,
+    )
+
+
 def check_weights(sample_weight: ArrayLike | None, X: Matrix, *, all_zero: bool = False) -> FloatArray | None:
     """Sample weights as an array, or None; ``all_zero`` says that all may be zero, in a part of the data.
 

@@ -332,6 +332,22 @@ def test_sample(case: EstimatorCase) -> None:
 
 
 @every_by_em
+def test_a_warm_start_of_another_shape_starts_afresh_and_says_so(case: EstimatorCase) -> None:
+    shape = case.make().n_components, case.X.shape[1]
+    model = case.make(warm_start=True, tol=1e-3).fit(case.gaps)
+    for n_components, X in ((2, case.gaps), (2, case.gaps[:, 1:]), (1, case.gaps[:, 1:])):
+        last, shape = shape, (n_components, X.shape[1])
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            model.set_params(n_components=n_components).fit(X)
+        said = [str(warning.message) for warning in caught if "starts afresh" in str(warning.message)]
+        assert len(said) == (shape != last)
+        assert all(f"n_components={n_components} and {X.shape[1]} columns" in message for message in said)
+        if shape != last:
+            assert model.lower_bounds_ == case.make(tol=1e-3, n_components=n_components).fit(X).lower_bounds_
+
+
+@every_by_em
 def test_warm_start_and_verbose(case: EstimatorCase, capsys: pytest.CaptureFixture[str]) -> None:
     X = case.gaps
     model = case.make(warm_start=True, verbose=2, verbose_interval=1).fit(X)

@@ -17,7 +17,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from .._base import Evaluation, LatentVariableModel, check_total_weight, list_columns, saddle_message
+from .._base import Evaluation, LatentVariableModel, check_total_weight, list_columns, saddle_message, warn_of_fresh_start
 from .._blocks import Block, Prepared, Rows, SingleThreadedBLAS, Source, thread_pool
 from .._columns import has_nan, survey_columns
 from .._em import Run, best_of, run_em
@@ -264,7 +264,10 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         model, location, scale = self._em_model(rows)
         d, dtype = rows.n_features, rows.dtype
         starts = check_random_state(self.random_state).randint(np.iinfo(np.int32).max, size=self.n_init)
-        warm = self.warm_start and hasattr(self, "components_") and self.components_.shape == (k, d)
+        warm = self.warm_start and hasattr(self, "components_")
+        if warm and self.components_.shape != (k, d):
+            warn_of_fresh_start(self, d)
+            warm = False
         n_init = 1 if warm else self.n_init
         with SingleThreadedBLAS():
             covariance, imputed = imputed_covariance(model.tables), not model.complete

@@ -72,7 +72,8 @@ class PPCA(LinearGaussianEstimator):
     accelerate : bool, default=True
         For "em": extrapolate, without ever losing likelihood.
     warm_start : bool, default=False
-        For "em": start from the last fit.
+        For "em": start from the last fit. Where that had other numbers of components or columns, ``fit``
+        starts afresh and warns.
     forgetting_factor : float, default=1.0
         What each ``partial_fit`` multiplies the weight of all earlier rows by.
     random_state : int, RandomState instance or None, default=None

@@ -19,7 +19,7 @@ from sklearn.utils import ClassifierTags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from .._base import Evaluation, LatentVariableModel, check_counts, check_total_weight, list_columns
+from .._base import Evaluation, LatentVariableModel, check_counts, check_total_weight, list_columns, warn_of_fresh_start
 from .._blocks import Block, Rows, Source, thread_pool
 from .._columns import ColumnSurvey, survey_columns
 from .._em import Run, best_of, run_em
@@ -341,7 +341,11 @@ class BaseMixture(LatentVariableModel):
     def _given_start(self, model: MixtureModel, n_features: int) -> MixtureParameters | None:
         """The parameters that the user wants EM to start from; None where they are to be found by seeding."""
         names = self._get_family().attribute_names
-        if self.warm_start and hasattr(self, "weights_"):
+        warm = self.warm_start and hasattr(self, "weights_")
+        if warm and not self._has_shape(names, n_features):
+            warn_of_fresh_start(self, n_features)
+            warm = False
+        if warm:
             weights: FloatArray = self.weights_.astype(np.float64)
             standard, suffix = self._standard_parameters(), "_"
         else:
@@ -361,6 +365,11 @@ class BaseMixture(LatentVariableModel):
                 )
         check_standard(model.family, standard, suffix)
         return model.parameters(safe_log(weights), model.natural(standard))
+
+    def _has_shape(self, names: tuple[str, ...], n_features: int) -> bool:
+        """Whether the fitted parameters are those of a family with these names, and as many as a fit is to have."""
+        shapes = {np.shape(getattr(self, name + "_", ()))[:2] for name in names}
+        return shapes == {(self.n_components, n_features)}
 
     def _initial_weights(self) -> FloatArray:
         if self.weights_init is None:

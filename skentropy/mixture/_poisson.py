@@ -45,7 +45,8 @@ class PoissonMixture(BaseMixture):
     accelerate : bool, default=True
         Whether EM steps are extrapolated; the objective never falls either way.
     warm_start : bool, default=False
-        Whether ``fit`` goes on from the fitted parameters of the last call.
+        Whether ``fit`` goes on from the fitted parameters of the last call. Where that had other
+        numbers of components or columns, ``fit`` starts afresh and warns.
     random_state : int, RandomState instance or None, default=None
         Decides the starts.
     n_jobs : int, default=None

@@ -16,7 +16,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from .._base import Evaluation, LatentVariableModel, check_total_weight, list_columns
+from .._base import Evaluation, LatentVariableModel, check_total_weight, list_columns, warn_of_fresh_start
 from .._blocks import Block, Source, thread_pool
 from .._em import Run, State
 from .._monitor import Monitor
@@ -83,7 +83,8 @@ class GaussianVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVaria
     shuffle : bool, default=True
         Whether to shuffle rows in each epoch.
     warm_start : bool, default=False
-        Train on from the last fit, in its units.
+        Train on from the last fit, in its units. Where that had other numbers of components, columns or layers,
+        ``fit`` starts afresh and warns.
     random_state : int, RandomState instance or None, default=None
         For the nets' first weights, shuffles and draws.
     verbose : int, default=0
@@ -287,6 +288,8 @@ class GaussianVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVaria
         data = training_data(rows, X, sample_weight, self._row_bytes(rows.n_features))
         location, scale = location_and_scale(data, rows.dtype, partial(list_columns, self))
         given = self._given(encoder_sizes, decoder_sizes) if self.warm_start and not is_linear else None
+        if given is None and self.warm_start and hasattr(self, "_autoencoder"):
+            warn_of_fresh_start(self, rows.n_features)
         if given is not None:
             location, scale = given[1].location, given[1].scale
         linear = data.fit_linear(location, scale, self.n_components, tied=tied or not is_linear)

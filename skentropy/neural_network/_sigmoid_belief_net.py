@@ -18,7 +18,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from .._base import Evaluation, LatentVariableModel, check_total_weight, list_columns
+from .._base import Evaluation, LatentVariableModel, check_total_weight, list_columns, warn_of_fresh_start
 from .._blocks import Block, Rows, Source, thread_pool
 from .._em import Run, best_of
 from .._monitor import Monitor
@@ -86,7 +86,8 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
     accelerate : bool, default=True
         Extrapolate, without ever losing likelihood, and end with L-BFGS; while that gains more than ``tol``, EM goes on.
     warm_start : bool, default=False
-        Start from the last fit.
+        Start from the last fit. Where that had other numbers of components or columns, ``fit``
+        starts afresh and warns.
     random_state : int, RandomState instance or None, default=None
         For starts and, while fitting, proposals of the truncated posterior.
     n_jobs : int or None, default=None
@@ -251,6 +252,7 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         model = BeliefNetModel(float(self.alpha))
         given = self._net() if self.warm_start and hasattr(self, "prior_") else None
         if given is not None and (given.sizes != sizes or given.n_features != rows.n_features):
+            warn_of_fresh_start(self, rows.n_features)
             given = None
         n_init = self.n_init if given is None else 1
         attributes_of = partial(self._fitted_attributes, model, rows.dtype, exact)

@@ -320,3 +320,12 @@ class TestCategories:
         X = np.column_stack([z, z + np.arange(300) % 2, np.arange(300) % 2, z]).astype(float)
         with pytest.warns(UserWarning, match="in column 1"):
             ExponentialFamilyMixture(Categorical((2, 3, 2, 2)), 2, random_state=0).fit(X)
+
+
+def test_a_warm_start_of_another_family_starts_afresh() -> None:
+    X = np.random.default_rng(0).poisson([[2.0, 9.0], [9.0, 3.0]] * 100).astype(float)
+    model = ExponentialFamilyMixture("poisson", 2, warm_start=True, random_state=0).fit(X)
+    with pytest.warns(UserWarning, match="starts afresh"):
+        model.set_params(family="gaussian").fit(X)
+    fresh = ExponentialFamilyMixture("gaussian", 2, random_state=0).fit(X)
+    assert model.lower_bounds_ == fresh.lower_bounds_

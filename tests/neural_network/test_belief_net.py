@@ -229,8 +229,10 @@ def test_depth_is_that_of_the_fit() -> None:
     before = net.transform(X)
     net.set_params(n_components=(3, 2), warm_start=True)
     np.testing.assert_array_equal(net.transform(X), before)
-    assert net.fit(X).transform(X).shape == (100, 5)
-    assert net.set_params(n_components=3).fit(X).transform(X).shape == (100, 3)
+    with pytest.warns(UserWarning, match="starts afresh"):
+        assert net.fit(X).transform(X).shape == (100, 5)
+    with pytest.warns(UserWarning, match="starts afresh"):
+        assert net.set_params(n_components=3).fit(X).transform(X).shape == (100, 3)
     assert not hasattr(net, "hidden_components_")
 
 
