@@ -138,3 +138,46 @@ def test_ties_go_to_the_first_run(objectives: tuple[float, ...], tol: float, cho
 def test_of_equals_the_first_that_converged_is_taken() -> None:
     runs = [Run(State(None, None, -1.0, -1.0), converged=converged) for converged in (False, True, True)]
     assert best_of(lambda init: runs[init], 3, 1) is runs[1]
+
+
+class Quadratic:
+    """-|x|^2 / 2, of which EM's steps leave so much of each coordinate, and gain what they do for fixed posteriors."""
+
+    def __init__(self, rates: Any) -> None:
+        self.rates = rates
+
+    def maximize(self, statistics: Any) -> Any:
+        return self.rates * statistics
+
+    def elbo(self, statistics: Any) -> float:
+        return float(-0.5 * statistics @ statistics)
+
+    def elbo_of_step(self, parameters: Any, statistics: Any) -> float:
+        return self.elbo(statistics) + 0.5 * float((1.0 - self.rates) @ statistics**2)
+
+    def entropy_sum(self, parameters: Any, statistics: Any) -> EntropySum:
+        return EntropySum(self.elbo_of_step(parameters, statistics), 0.0, 0.0)
+
+    def magnitude(self, parameters: Any, statistics: Any) -> float:
+        return 1e-3
+
+    def log_prior(self, parameters: Any, statistics: Any) -> float:
+        return 0.0
+
+    def pack(self, parameters: Any) -> Any:
+        return parameters
+
+    def unpack(self, vector: Any, like: Any) -> Any:
+        return vector
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 9, 11, 17])
+def test_single_steps_do_not_hide_the_slowest_direction(seed: int) -> None:
+    """While the fast directions last, a single step can say that there is nothing to come along the slow one."""
+    rng = np.random.RandomState(seed)
+    rates = np.array([0.99, *rng.uniform(0.0, 0.9, size=3)])
+    start = rng.normal(size=4)
+    start[0] = 0.1
+    run = run_em(Quadratic(rates), lambda x: x, start, tol=1e-4, max_iter=3000, accelerate=False)
+    assert run.converged
+    assert 0.0 <= -run.state.elbo <= 1e-4

@@ -1,0 +1,23 @@
+"""Rows as seeds of clusters."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from skentropy._blocks import Block
+from skentropy.mixture._model import MixtureModel
+from skentropy.mixture._seeding import SmoothedRows
+from tests.common.cases import CASES
+
+
+@pytest.mark.parametrize("name", list(CASES))
+def test_a_seed_is_nearest_to_itself(name: str) -> None:
+    family = CASES[name].family
+    X = CASES[name].draw(12, 2, np.random.RandomState(0), None)
+    X = np.concatenate([X, X])  # the nearest of two equal rows is each itself
+    statistics = family.sufficient_statistics(X)
+    pooled = np.stack([T.mean(axis=0) for T in statistics])
+    rows = SmoothedRows(family, MixtureModel(family).observe(Block(X, None, None, 0)), pooled)
+    seeds = np.array([3, 0, 15, 7])
+    np.testing.assert_array_equal(rows.nearest(seeds)[seeds], np.arange(4))
