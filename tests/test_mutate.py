@@ -1,0 +1,22 @@
+"""The mutation check covers the package."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from tests import mutate
+
+
+def test_every_module_has_tests_or_a_reason_to_be_left_out() -> None:
+    assert set(mutate.TARGETS) | set(mutate.LEFT_OUT) == set(mutate.modules())
+    assert all(mutate.LEFT_OUT.values())
+    for path, places in mutate.TARGETS.items():
+        assert places, path
+        assert all((mutate.ROOT / place).exists() for place in places), path
+
+
+def test_explained_survivors_are_of_modules_that_are_covered() -> None:
+    tables = tomllib.loads(mutate.SURVIVORS.read_text())["survivors"]
+    assert {table["module"] for table in tables} <= set(mutate.TARGETS)
+    assert Path(mutate.RESULTS).exists()
