@@ -284,3 +284,34 @@ def test_warm_start_restarts_and_monitor(incomplete, capsys):
     assert "Iteration 1" in printed
     several = FactorAnalysis(2, n_init=5, random_state=0).fit(np.nan_to_num(X))
     assert several.lower_bound_ >= FactorAnalysis(2).fit(np.nan_to_num(X)).lower_bound_ - 1e-12
+
+
+def test_no_numbers_of_components_give_no_models(load):
+    assert PPCA().fit_path(load("iris"), []) == []
+
+
+def test_tags_say_what_fit_takes():
+    assert not FactorAnalysis(solver="em").__sklearn_tags__().input_tags.sparse
+    assert FactorAnalysis().__sklearn_tags__().input_tags.sparse
+    assert not PPCA("bic").__sklearn_tags__().input_tags.allow_nan
+    assert PPCA(2).__sklearn_tags__().input_tags.allow_nan
+
+
+def test_no_scatter_is_formed_of_rows_with_gaps(monkeypatch):
+    from skentropy.decomposition import _moments
+
+    def gram(*_):
+        raise AssertionError("a scatter matrix of rows with gaps")
+
+    X = np.random.default_rng(0).normal(size=(60, 4))
+    X[5, 2] = np.nan
+    monkeypatch.setattr(_moments, "_gram", gram)
+    assert np.isnan(_moments.Moments.of(X).mean).tolist() == [False, False, True, False]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_partial_fit_after_a_fit_that_kept_no_moments(load):
+    X = load("iris").copy()
+    X[0, 0] = np.nan
+    with pytest.raises(ValueError, match="kept no moments that partial_fit could add to: X had missing values"):
+        FactorAnalysis(1).fit(X).partial_fit(load("iris"))

@@ -7,7 +7,15 @@ from skentropy.decomposition import PPCA, FactorAnalysis
 from skentropy.decomposition._em_model import GaussianModel, Table
 from skentropy.decomposition._gaussian import LinearGaussian
 from skentropy.decomposition._profile import Profile
-from skentropy.decomposition._rotation import CRITERIA, OBLIQUE, ORTHOGONAL, factor_correlation, rotation_matrix
+from skentropy.decomposition._rotation import (
+    CRITERIA,
+    OBLIQUE,
+    ORTHOGONAL,
+    _oblique,
+    factor_correlation,
+    loadings_to_rotate,
+    rotation_matrix,
+)
 from skentropy.decomposition._spectrum import MatrixCovariance
 
 # The 8 physical variables, correlations by Harman (1976); here any loadings of a blurred simple structure would do.
@@ -226,3 +234,19 @@ def test_standard_errors_scale_with_the_features(load, from_rows):
     np.testing.assert_allclose(scaled.components / scale, plain.components, rtol=1e-7)
     np.testing.assert_allclose(scaled.mean / scale, plain.mean, rtol=1e-7)
     np.testing.assert_allclose(scaled.noise_variance / scale**2, plain.noise_variance, rtol=1e-7)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("k", [3, 4])
+def test_geomin_misses_no_lower_minimum(k):
+    from sklearn.datasets import load_breast_cancer
+
+    X = load_breast_cancer().data[:, :10]
+    loadings = FactorAnalysis(k).fit(X).components_.T / X.std(axis=0)[:, np.newaxis]
+    A = loadings_to_rotate(loadings, (loadings**2).sum(axis=1), kaiser=True)
+    T = np.linalg.inv(rotation_matrix(loadings, "geomin", kaiser=True)).T
+    T /= np.linalg.norm(T, axis=0)
+    found, _ = CRITERIA["geomin"](A @ np.linalg.inv(T).T)
+    rng = np.random.RandomState(7)
+    others = [_oblique(A, CRITERIA["geomin"], np.linalg.qr(rng.normal(size=(k, k)))[0], 1e-5)[0] for _ in range(20)]
+    assert found <= min(others) * (1 + 1e-5)
