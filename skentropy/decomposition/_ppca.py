@@ -12,8 +12,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from .._base import list_columns
 from .._blocks import Rows, Source
-from .._typing import ArrayLike, FloatArray
+from .._typing import Array, ArrayLike, FloatArray
 from ._base import LinearGaussianEstimator
 from ._em_model import ON_FLOOR
 from ._gaussian import LOG_2PI, LinearGaussian, fix_signs
@@ -26,6 +27,8 @@ from ._spectrum import Covariance, MatrixCovariance, Spectrum, covariance_of_row
 _NOISE_FLOOR = 1e-12
 # In EM the posterior precision's condition number is the inverse of this.
 _EM_FLOOR = 1e-9
+# Columns with a correlation that is one but for this are one column.
+_SAME = 1e-12
 # EM starts no closer to its floor.
 _START_FLOOR = 1e-2
 # Beyond this size a full decomposition is slower than a few leading eigenpairs.
@@ -55,8 +58,9 @@ class PPCA(LinearGaussianEstimator):
     ----------
     n_components : int, float or "bic", default=2
         Number of components H; or, between 0 and 1, the share of the variance that the components must exceed; or
-        "bic" for the H with the lowest Bayesian information criterion among those that leave some noise: where constant or
-        duplicated columns leave none the likelihood has no bound. With H = D the last component is zero.
+        "bic" for the H, at least 1, with the lowest Bayesian information criterion among those that leave some noise.
+        Constant columns and multiples of others have no say in it; with fewer rows than columns rows and columns change
+        their roles; of both there is a warning. With H = D the last component is zero.
     solver : {"auto", "covariance_eigh", "arpack", "randomized", "em"}, default="auto"
         "covariance_eigh" decomposes the covariance, or the Gram matrix of the rows where they are fewer; "arpack" finds
         the leading components by Lanczos iteration from products with the (implicitly centred) data; "randomized" does
@@ -99,7 +103,7 @@ class PPCA(LinearGaussianEstimator):
         ``entropy_sum_path_[h]`` is the entropy sum of the PPCA with h components, nats per sample, for all h that the
         solver's eigenvalues tell of. None for "em".
     bic_path_ : ndarray or None
-        Their Bayesian information criteria, in nats.
+        Their Bayesian information criteria, in nats, of all columns.
     posterior_covariance_ : ndarray of shape (n_components, n_components)
     entropy_sum_ : EntropySum
         Of the training data.
@@ -223,11 +227,11 @@ class PPCA(LinearGaussianEstimator):
         floor = noise_floor(np.where(constant, 0.0, covariance.variances))
         path = entropy_sum_path(spectrum, covariance.n_features, floor)
         bic = bic_path(path, covariance.n_features, weight)
-        h = self._choose_n_components(spectrum, bic, floor, covariance.n_features)
+        h, messages = self._choose_n_components(spectrum, covariance, weight)
         parameters = closed_form(spectrum, covariance.mean, h, floor)
         elbo = expected_log_likelihood(parameters, spectrum)
         attributes = self._summary(parameters, np.full(len(constant), floor), parameters.entropy_sum(), elbo, dtype)
-        attributes.update(entropy_sum_path_=path, bic_path_=bic)
+        attributes.update(entropy_sum_path_=path, bic_path_=bic, messages=attributes["messages"] + messages)
         return attributes
 
     def fit_path(self, X: ArrayLike, n_components: Sequence[int], sample_weight: ArrayLike | None = None) -> list[PPCA]:
@@ -274,15 +278,45 @@ class PPCA(LinearGaussianEstimator):
             model.set_params(solver=self.solver)
         return models
 
-    def _choose_n_components(self, spectrum: Spectrum, bic: FloatArray, floor: float, d: int) -> int:
+    def _choose_n_components(self, spectrum: Spectrum, covariance: Covariance, weight: float) -> tuple[int, list[str]]:
+        """The number of components, and what is to be said of the choice."""
         if isinstance(self.n_components, Integral):
-            return int(self.n_components)
+            return int(self.n_components), []
         if self.n_components == "bic":
-            # Where nothing is left for the noise the likelihood is unbounded, and tells nothing.
-            proper = spectrum.tails()[: len(bic)] / (d - np.arange(len(bic))) > 1e3 * floor
-            return int(np.where(proper, bic, np.inf).argmin())
+            return self._choose_by_bic(spectrum, covariance, weight)
         share = np.cumsum(spectrum.values) / max(spectrum.tails()[0], np.finfo(np.float64).tiny)
-        return min(int(np.searchsorted(share, self.n_components, side="right")) + 1, len(share))
+        return min(int(np.searchsorted(share, self.n_components, side="right")) + 1, len(share)), []
+
+    def _choose_by_bic(self, spectrum: Spectrum, covariance: Covariance, weight: float) -> tuple[int, list[str]]:
+        """By the columns that tell something of their own; of fewer rows than columns, with the roles of both exchanged."""
+        messages = []
+        redundant = _redundant(covariance)
+        if redundant.any():
+            columns = list_columns(self, np.flatnonzero(redundant))
+            messages.append(
+                f"PPCA: {columns} constant or a multiple of another column; the number of components is chosen without "
+                "them. Leave such columns out."
+            )
+            kept = covariance.product(np.eye(covariance.n_features))[np.ix_(~redundant, ~redundant)]
+            spectrum = MatrixCovariance(covariance.mean[~redundant], kept).decompose()
+        d = int((~redundant).sum())
+        if d < 2:
+            return 1, messages
+        n_samples = weight
+        if weight <= d:
+            messages.append(
+                f"PPCA: X has {weight:g} rows for {d} columns, too few for the Bayesian information criterion; the number "
+                "of components is chosen as if rows were columns. Give the number yourself, or more rows."
+            )
+            # The covariance and the matrix of the rows' products share the eigenvalues that are not zero.
+            d, n_samples = max(int(weight) - 1, 1), float(d)
+            values = spectrum.values[:d]
+            spectrum = Spectrum(values, spectrum.vectors[:, :d], 0.0)
+        floor = noise_floor(np.array([spectrum.tails()[0] / d]))
+        bic = bic_path(entropy_sum_path(spectrum, d, floor), d, n_samples)
+        # Where nothing is left for the noise the likelihood is unbounded, and tells nothing.
+        proper = spectrum.tails()[: len(bic)] / (d - np.arange(len(bic))) > 1e3 * floor
+        return max(int(np.where(proper, bic, np.inf).argmin()), 1), messages
 
     def _em_start(
         self, covariance: Covariance | None, d: int, k: int, random_state: Any, *, imputed: bool
@@ -343,6 +377,18 @@ class PPCA(LinearGaussianEstimator):
                 "no maximum; use fewer components."
             )
         return self._standard_errors(X, sample_weight, None, False)
+
+
+def _redundant(covariance: Covariance) -> Array:
+    """Columns that are constant, or multiples of an earlier column but for a shift."""
+    constant = covariance.constant()
+    scale = np.where(constant, 0.0, 1.0 / np.sqrt(np.where(constant, 1.0, covariance.variances)))
+    correlation = covariance.scaled(scale).product(np.eye(covariance.n_features))
+    redundant = np.asarray(constant.copy())
+    for j in range(len(redundant)):
+        if not redundant[j]:
+            redundant[j + 1 :] |= np.abs(correlation[j, j + 1 :]) > 1.0 - _SAME
+    return redundant
 
 
 def noise_floor(variances: FloatArray) -> float:

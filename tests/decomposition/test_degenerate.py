@@ -275,3 +275,39 @@ def test_constant_columns_leave_the_errors_of_rotated_loadings(load, rotation):
     without = FactorAnalysis(2, rotation=rotation).fit(X).standard_errors()
     assert np.isfinite(errors.components[:, :-1]).all()  # not the same: varimax depends on the number of columns
     np.testing.assert_allclose(errors.noise_variance[:-1], without.noise_variance, rtol=1e-3)
+
+
+class TestChoiceByBIC:
+    """Columns that tell nothing of their own, and too few rows, are named, and do not move the choice."""
+
+    @staticmethod
+    def factors(n, d, k, seed=0):
+        rng = np.random.default_rng(seed)
+        return 2.0 * rng.normal(size=(n, k)) @ rng.normal(size=(k, d)) + rng.normal(size=(n, d))
+
+    @pytest.mark.filterwarnings("ignore:PPCA with 1 components explains the data completely")
+    def test_collinear_columns_have_one_component(self):
+        X = np.outer(np.random.default_rng(0).normal(size=50), np.arange(1.0, 21.0))
+        with pytest.warns(ConvergenceWarning, match="column 1, column 2, column 3 and 16 more constant or a multiple"):
+            model = PPCA("bic").fit(X)
+        assert model.n_components_ == 1
+        assert model.transform(X).shape == (50, 1)
+
+    @pytest.mark.parametrize(
+        "extra", [lambda X: X[:, [2]], lambda X: 3.0 - 2.0 * X[:, [2]], lambda X: np.full((len(X), 1), 7.1)]
+    )
+    def test_a_column_that_tells_nothing_new_changes_nothing(self, extra):
+        X = self.factors(200, 10, 4)
+        expected = PPCA("bic").fit(X).n_components_
+        assert expected == 4
+        with pytest.warns(ConvergenceWarning, match="column 10 constant or a multiple of another column"):
+            assert PPCA("bic").fit(np.column_stack([X, extra(X)])).n_components_ == 4
+
+    @pytest.mark.parametrize("k", [1, 2])
+    def test_fewer_rows_than_columns(self, k):
+        X = self.factors(20, 60, k)
+        with pytest.warns(ConvergenceWarning, match="X has 20 rows for 60 columns, too few"):
+            assert PPCA("bic").fit(X).n_components_ == k
+
+    def test_noise_has_one_component_all_the_same(self):
+        assert PPCA("bic").fit(np.random.default_rng(0).normal(size=(500, 6))).n_components_ == 1
