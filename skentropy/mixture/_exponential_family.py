@@ -36,7 +36,7 @@ class ExponentialFamilyMixture(BaseMixture):
         EM has converged when all steps still to come are estimated to raise the objective by less than this, in nats per
         sample.
     max_iter : int, default=1000
-        Largest number of EM steps, accelerated or not.
+        Largest number of steps, those of Newton's method included.
     n_init : int, default=1
         Number of runs from different starts; the best is kept.
     init_params : {"k-means++", "random_from_data"}, default="k-means++"
@@ -52,7 +52,8 @@ class ExponentialFamilyMixture(BaseMixture):
         Number of pseudo-observations that a conjugate prior adds to every component, at the pooled mean of the data. Smooths
         rates and probabilities of zero and variances that collapse; its term in the entropy sum is ``penalty``.
     accelerate : bool, default=True
-        Whether EM steps are extrapolated; the objective never falls either way.
+        Whether EM steps are extrapolated, and a slow fit is finished by Newton's method; the objective never falls either
+        way.
     warm_start : bool, default=False
         Whether ``fit`` goes on from the fitted parameters of the last call. Where that had other
         numbers of components or columns, ``fit`` starts afresh and warns.
@@ -84,7 +85,7 @@ class ExponentialFamilyMixture(BaseMixture):
     stationarity_gap_ : float
         ``entropy_sum_.value - lower_bound_``.
     n_iter_ : int
-        Number of EM steps.
+        Number of steps.
     converged_ : bool
     n_parameters_ : int
         Number of free parameters.
