@@ -16,8 +16,8 @@ from .._typing import FloatArray
 from ._exact import Enumeration, observe
 from ._exact import expect as expect_exactly
 from ._layers import BeliefNet
+from ._maximum import Maximum
 from ._model import BeliefNetModel, NetStatistics, Parameters
-from ._polish import polished
 from ._rows import row_bytes, sample_rows, weights_of
 from ._start import best_start, replace_weak_units
 from ._truncated import first_sets, improved, judged, search, statistics
@@ -88,11 +88,11 @@ class Fitting:
         else:
             start = Parameters(given, None if self._exact else search(given, self._sample, estimator.n_states))
 
-        def refine(state: State) -> tuple[State, bool]:
-            better = polished(self._model, expect if self._exact else self._with_states_of(state), state)
-            return better, better.objective - state.objective > estimator.tol
+        def expect_from(state: State) -> Callable[[Parameters], NetStatistics]:
+            return expect if self._exact else self._with_states_of(state)
 
-        return run_em(
+        maximum = Maximum(self._model, expect_from, estimator.tol, accelerate=estimator.accelerate)
+        run = run_em(
             self._model,
             expect,
             start,
@@ -100,8 +100,11 @@ class Fitting:
             max_iter=estimator.max_iter,
             accelerate=estimator.accelerate,
             watcher=watcher,
-            refine=refine if estimator.accelerate else None,
+            newton=maximum if self._exact else None,
+            refine=maximum,
         )
+        run.saddle = maximum.saddle
+        return run
 
     def _with_states_of(self, state: State) -> Callable[[Parameters], NetStatistics]:
         """The E-step of a truncated posterior that keeps the states it has."""

@@ -87,6 +87,13 @@ def maximize(regression: Regression, start: Layer, ridge: float, max_steps: int 
     return Layer.split(ascent.V)
 
 
+def complete_information(regression: Regression, layer: Layer, ridge: float) -> FloatArray:
+    """Minus the Hessians of ``log_likelihood`` less ``ridge / 2 |V|^2``, one for each variable; (D, H + 1, H + 1)."""
+    design = np.column_stack([regression.states, np.ones(len(regression.states))])
+    hessians = _Hessians(design, regression.counts, ridge, slice(None))
+    return hessians.at(expit(layer.logits(regression.states)), np.arange(len(layer.offsets)))
+
+
 class _Ascent:
     """Where the regressions of all variables are: V (D, H + 1), their logits (S, D) and their objectives (D,)."""
 

@@ -6,34 +6,54 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
+from scipy.optimize import OptimizeResult, minimize
 
 from .._em import State
 from .._typing import FloatArray
+from ._metric import Metric
 from ._model import BeliefNetModel, NetStatistics, Parameters
 
-_MAX_EVALUATIONS = 60
+_MAX_EVALUATIONS = 400
+# L-BFGS ends when so many iterations together gain less than this share of tol.
+_WINDOW, _STALLED = 20, 1e-3
 _SCALE_STEPS = 6
 _STEP = 1e-4
 
 
-def polished(model: BeliefNetModel, expect: Callable[[Any], NetStatistics], state: State) -> State:
-    """A state no worse than the given one, with its gradient smaller and its two scales stationary."""
+def evaluated(
+    model: BeliefNetModel, expect: Callable[[Any], NetStatistics], like: State, vector: FloatArray
+) -> State:
+    """The state at other parameters of a net of the same shape."""
+    parameters = Parameters(like.parameters.net.unpack(vector))
+    statistics = expect(parameters)
+    elbo = model.elbo(statistics)
+    return State(parameters, statistics, elbo, elbo + model.log_prior(parameters, statistics))
+
+
+def polished(
+    model: BeliefNetModel, expect: Callable[[Any], NetStatistics], state: State, *, tol: float = 0.0
+) -> State:
+    """A state no worse than the given one, with no more than ``tol`` to come, and its two scales stationary."""
 
     def evaluate(vector: FloatArray) -> State:
-        parameters = Parameters(state.parameters.net.unpack(vector))
-        statistics = expect(parameters)
-        elbo = model.elbo(statistics)
-        return State(parameters, statistics, elbo, elbo + model.log_prior(parameters, statistics))
+        return evaluated(model, expect, state, vector)
 
-    def loss(vector: FloatArray) -> tuple[float, FloatArray]:
-        at = evaluate(vector)
-        return -at.objective, -model.gradient(at.statistics)
+    def loss(z: FloatArray) -> tuple[float, FloatArray]:
+        at = evaluate(start + metric.direction(z))
+        return -at.objective, -metric.gradient(model.gradient(at.statistics))
 
-    start = state.parameters.net.pack()
+    def stop_when_stalled(intermediate_result: OptimizeResult) -> None:
+        course.append(-float(intermediate_result.fun))
+        if len(course) > _WINDOW and course[-1] - course[-1 - _WINDOW] < _STALLED * tol:
+            raise StopIteration
+
+    course: list[float] = []
+    start, metric = state.parameters.net.pack(), Metric(model, state.statistics)
     options = {"maxfun": _MAX_EVALUATIONS, "maxiter": _MAX_EVALUATIONS, "gtol": 1e-9, "ftol": 0.0, "maxcor": 30}
-    result = minimize(loss, start, jac=True, method="L-BFGS-B", options=options)
-    best = evaluate(result.x) if -result.fun >= state.objective else state
+    result = minimize(
+        loss, np.zeros_like(start), jac=True, method="L-BFGS-B", callback=stop_when_stalled, options=options
+    )
+    best = evaluate(start + metric.direction(result.x)) if -result.fun >= state.objective else state
     return _scaled(model, evaluate, best)
 
 

@@ -363,6 +363,11 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
                 f"SigmoidBeliefNet did not converge within max_iter={self.max_iter} steps; increase max_iter, or tol if "
                 f"{self.tol:g} nats per sample is more than you need."
             )
+        if run.saddle:
+            messages.append(
+                "SigmoidBeliefNet ended at a saddle point of the likelihood, which it found no way to leave; a higher maximum "
+                "may be near. Try another random_state, or n_init > 1."
+            )
         for depth, layer in enumerate(run.state.parameters.net.layers):
             far = np.flatnonzero(np.abs(layer.joined).max(axis=1) > _SEPARATED)
             if self.alpha == 0 and far.size:

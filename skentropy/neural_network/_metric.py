@@ -1,0 +1,53 @@
+"""The metric of the complete data: coordinates in which EM's steps are gradients."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import expit
+
+from .._typing import FloatArray
+from ._logistic import complete_information
+from ._model import BeliefNetModel, NetStatistics
+
+# Information per row at least: a little more than there is changes no sign of a curvature, and bounds the steps.
+_LEAST = 1e-6
+
+
+class Metric:
+    """The information of the complete data, per row: coordinates in which it is one, and the EM map symmetric.
+
+    Parameters
+    ----------
+    model : BeliefNetModel
+    statistics : NetStatistics
+        The metric is that at their net, with their posteriors.
+    """
+
+    def __init__(self, model: BeliefNetModel, statistics: NetStatistics) -> None:
+        net, weight = statistics.at, statistics.weight
+        p = expit(net.prior_logits)
+        self._roots = np.sqrt(p * (1.0 - p) + _LEAST)
+        self._inverses = []
+        for regression, layer in zip(statistics.regressions, net.layers, strict=True):
+            information = complete_information(regression, layer, model.alpha) / weight
+            information += _LEAST * np.eye(information.shape[1])
+            self._inverses.append(np.linalg.inv(np.linalg.cholesky(information)))
+
+    def gradient(self, gradient: FloatArray) -> FloatArray:
+        """A gradient in the new coordinates."""
+        return self._times(gradient, transposed=False)
+
+    def direction(self, z: FloatArray) -> FloatArray:
+        """A direction in the new coordinates as one of the parameters."""
+        return self._times(z, transposed=True)
+
+    def _times(self, vector: FloatArray, *, transposed: bool) -> FloatArray:
+        start = len(self._roots)
+        parts = [vector[:start] / self._roots]
+        for inverse in self._inverses:
+            n_variables, n_weights, _ = inverse.shape
+            part = vector[start : start + n_variables * n_weights].reshape(n_variables, n_weights)
+            matrix = inverse.swapaxes(1, 2) if transposed else inverse
+            parts.append(np.matmul(matrix, part[:, :, np.newaxis]).ravel())
+            start += part.size
+        return np.concatenate(parts)
