@@ -12,15 +12,15 @@ import numpy as np
 
 from .._blocks import Rows, Source
 from .._em import Run, State, run_em
-from .._typing import FloatArray
-from ._exact import Enumeration, observe
+from .._typing import Array, FloatArray
+from ._exact import Enumeration, Observations, observe
 from ._exact import expect as expect_exactly
 from ._layers import BeliefNet
 from ._maximum import Maximum
 from ._model import BeliefNetModel, NetStatistics, Parameters
 from ._rows import row_bytes, sample_rows, weights_of
 from ._start import best_start, replace_weak_units
-from ._truncated import first_sets, improved, judged, search, statistics
+from ._truncated import StateSets, first_sets, improved, judged, states_missed, statistics
 
 # Numbers of starts that compete, and the EM steps after which the better ones go on.
 _SCHEDULE = ((8, 10), (4, 20), (2, 40))
@@ -43,7 +43,10 @@ class Fitting:
         means: FloatArray,
         exact: bool,
         salt: int,
+        find: Callable[[Observations], StateSets] | None = None,
     ) -> None:
+        """``find`` finds the states of a truncated posterior for the net that the fit starts from."""
+        self._find = find
         self._estimator, self._model, self._exact = estimator, model, exact
         self._rows, self._threshold = rows, threshold
         if exact:
@@ -86,7 +89,7 @@ class Fitting:
         if given is None:
             start = self._start(climb, random_state)
         else:
-            start = Parameters(given, None if self._exact else search(given, self._sample, estimator.n_states))
+            start = Parameters(given, None if self._exact or self._find is None else self._find(self._sample))
 
         def expect_from(state: State) -> Callable[[Parameters], NetStatistics]:
             return expect if self._exact else self._with_states_of(state)
@@ -105,6 +108,13 @@ class Fitting:
         )
         run.saddle = maximum.saddle
         return run
+
+    def states_missed(self, state: State) -> Array:
+        """States that the fit has found and a search would miss, (C, B); none where all are enumerated."""
+        if self._exact:
+            return np.zeros((0, sum(state.parameters.net.sizes)), np.uint8)
+        net = state.parameters.net
+        return states_missed(judged(state.statistics.states, net, self._sample), net, self._sample)
 
     def _with_states_of(self, state: State) -> Callable[[Parameters], NetStatistics]:
         """The E-step of a truncated posterior that keeps the states it has."""

@@ -20,9 +20,7 @@ _SCALE_STEPS = 6
 _STEP = 1e-4
 
 
-def evaluated(
-    model: BeliefNetModel, expect: Callable[[Any], NetStatistics], like: State, vector: FloatArray
-) -> State:
+def evaluated(model: BeliefNetModel, expect: Callable[[Any], NetStatistics], like: State, vector: FloatArray) -> State:
     """The state at other parameters of a net of the same shape."""
     parameters = Parameters(like.parameters.net.unpack(vector))
     statistics = expect(parameters)
@@ -30,9 +28,7 @@ def evaluated(
     return State(parameters, statistics, elbo, elbo + model.log_prior(parameters, statistics))
 
 
-def polished(
-    model: BeliefNetModel, expect: Callable[[Any], NetStatistics], state: State, *, tol: float = 0.0
-) -> State:
+def polished(model: BeliefNetModel, expect: Callable[[Any], NetStatistics], state: State, *, tol: float = 0.0) -> State:
     """A state no worse than the given one, with no more than ``tol`` to come, and its two scales stationary."""
 
     def evaluate(vector: FloatArray) -> State:
@@ -50,9 +46,7 @@ def polished(
     course: list[float] = []
     start, metric = state.parameters.net.pack(), Metric(model, state.statistics)
     options = {"maxfun": _MAX_EVALUATIONS, "maxiter": _MAX_EVALUATIONS, "gtol": 1e-9, "ftol": 0.0, "maxcor": 30}
-    result = minimize(
-        loss, np.zeros_like(start), jac=True, method="L-BFGS-B", callback=stop_when_stalled, options=options
-    )
+    result = minimize(loss, np.zeros_like(start), jac=True, method="L-BFGS-B", callback=stop_when_stalled, options=options)
     best = evaluate(start + metric.direction(result.x)) if -result.fun >= state.objective else state
     return _scaled(model, evaluate, best)
 

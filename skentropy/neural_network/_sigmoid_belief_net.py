@@ -23,14 +23,14 @@ from .._blocks import Block, Rows, Source, thread_pool
 from .._em import Run, best_of
 from .._monitor import Monitor
 from .._reading import Reader, check_output_stays_lazy, is_dask, required_backend
-from .._typing import ArrayLike, FloatArray
+from .._typing import Array, ArrayLike, FloatArray
 from ..entropy import EntropySum
 from ._exact import Enumeration, Observations, expect, observe
 from ._fitting import Fitting
 from ._layers import BeliefNet, Layer
 from ._model import BeliefNetModel, Parameters
 from ._rows import merge_duplicates, row_bytes, survey
-from ._truncated import draw_states, search, weighted_terms
+from ._truncated import StateSets, draw_states, search, weighted_terms, with_states
 
 # "auto" enumerates up to this many states of a layer, and joint states of two layers.
 _AUTO_LATENTS, _AUTO_JOINT = 12, 20
@@ -85,6 +85,7 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         Number of starts, of which the best fit is kept.
     accelerate : bool, default=True
         Extrapolate, without ever losing likelihood, and end with L-BFGS; while that gains more than ``tol``, EM goes on.
+        False takes plain EM steps alone; L-BFGS only tells whether more than ``tol`` is to come. Both leave saddle points.
     warm_start : bool, default=False
         Start from the last fit. Where that had other numbers of components or columns, ``fit``
         starts afresh and warns.
@@ -111,7 +112,8 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         Whether ``score`` is the log-likelihood; else it is the ELBO.
     entropy_sum_ : EntropySum
         Of the training data; for "truncated", with the states that the fit has kept of each row, while ``entropy_sum(X)``
-        and ``score(X)`` search for them anew, without regard to other rows.
+        and ``score(X)`` search for them anew, without regard to other rows; the net remembers states that a search would
+        miss, so that ``score`` of the training data is no less than ``lower_bound_``.
     stationarity_gap_ : float
         Entropy sum less ELBO of the training data, nats per sample.
     lower_bound_ : float
@@ -174,6 +176,8 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
     _discrete_latents: ClassVar[bool] = True
     # Whether the training data were no zeros and ones before they were compared with the threshold.
     _binarizes: bool
+    # Of a truncated posterior: states of training rows for which a search finds no better ones.
+    _known_states: Array = np.zeros((0, 0), np.uint8)
 
     def __init__(
         self,
@@ -257,7 +261,8 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         n_init = self.n_init if given is None else 1
         attributes_of = partial(self._fitted_attributes, model, rows.dtype, exact)
         monitor = Monitor(self, n_init, attributes_of, {"X": X})
-        fitting = Fitting(self, model, rows, threshold, means, exact, int(salt))
+        find = None if given is None else self._search(given)
+        fitting = Fitting(self, model, rows, threshold, means, exact, int(salt), find)
 
         def run_once(init: int) -> Run:
             random_state = np.random.RandomState(seeds[init])
@@ -265,7 +270,7 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
                 return fitting.run(given, random_state, monitor.watch(init), pool)
 
         best = best_of(run_once, n_init, n_threads, required_backend(X), tol=self.tol)
-        self._replace_fitted(attributes_of(best))
+        self._replace_fitted({**attributes_of(best), "_known_states": fitting.states_missed(best.state)})
         monitor.close()
         for message in self._complaints(best):
             warnings.warn(message, ConvergenceWarning, stacklevel=3)
@@ -365,8 +370,8 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
             )
         if run.saddle:
             messages.append(
-                "SigmoidBeliefNet ended at a saddle point of the likelihood, which it found no way to leave; a higher maximum "
-                "may be near. Try another random_state, or n_init > 1."
+                "SigmoidBeliefNet ended at a saddle point of the likelihood, which it found no way to leave; a higher "
+                "maximum may be near. Try another random_state, or n_init > 1."
             )
         for depth, layer in enumerate(run.state.parameters.net.layers):
             far = np.flatnonzero(np.abs(layer.joined).max(axis=1) > _SEPARATED)
@@ -405,7 +410,7 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
                 terms = BeliefNetModel(0.0).entropy_sum(Parameters(net), found)
                 elbo, weight = found.elbo / found.weight, found.weight
             else:
-                weight, *sums = rows.sum(partial(_truncated_terms, net, self.n_states, self.binarize), pool).tolist()
+                weight, *sums = rows.sum(partial(_truncated_terms, net, self._search(net), self.binarize), pool).tolist()
                 check_total_weight(weight)
                 elbo, posterior, hidden, observable = (value / weight for value in sums)
                 prior = BeliefNetModel(0.0).prior_entropy(net)
@@ -441,7 +446,7 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         """
         if self._exact():
             return self._map_rows(partial(_exact_evidence, Enumeration(self._net()), self.binarize), X)
-        return self._map_rows(partial(_truncated_evidence, self._net(), self.n_states, self.binarize), X)
+        return self._map_rows(partial(_truncated_evidence, self._search(self._net()), self.binarize), X)
 
     def transform(self, X: ArrayLike) -> FloatArray:
         """Posterior probabilities that the hidden variables are 1, from the layer next to the data upward.
@@ -457,7 +462,7 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         check_output_stays_lazy(self, X)
         if self._exact():
             return self._map_rows(partial(_exact_marginals, Enumeration(self._net()), self.binarize), X)
-        return self._map_rows(partial(_truncated_marginals, self._net(), self.n_states, self.binarize), X)
+        return self._map_rows(partial(_truncated_marginals, self._search(self._net()), self.binarize), X)
 
     def inverse_transform(self, X: ArrayLike) -> FloatArray:
         """Expected data ``S(W z + mu)`` for hidden variables z, or for their probabilities in the place of z.
@@ -503,6 +508,11 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         p = expit(net.layers[0].logits(states[0]))
         return (random_state.uniform(size=p.shape) < p).astype(self.components_.dtype)
 
+    def _search(self, net: BeliefNet) -> Callable[[Observations], StateSets]:
+        """How the states of new rows are found."""
+        known = self._known_states if self._known_states.shape[1] == sum(net.sizes) else self._known_states[:0]
+        return partial(_states_of_rows, net, self.n_states, known)
+
     def _exact(self) -> bool:
         check_is_fitted(self, "prior_")
         return bool(self.score_is_exact_)
@@ -532,14 +542,21 @@ def _exact_marginals(enumeration: Enumeration, threshold: float | None, block: B
     return enumeration.marginals(enumeration.posterior(observe(block, threshold))[1])
 
 
-def _truncated_evidence(net: BeliefNet, n_states: int, threshold: float | None, block: Block) -> FloatArray:
-    return search(net, observe(block, threshold), n_states).log_evidence
+def _truncated_evidence(find: Callable[[Observations], StateSets], threshold: float | None, block: Block) -> FloatArray:
+    return find(observe(block, threshold)).log_evidence
 
 
-def _truncated_marginals(net: BeliefNet, n_states: int, threshold: float | None, block: Block) -> FloatArray:
-    return search(net, observe(block, threshold), n_states).marginals()
+def _truncated_marginals(find: Callable[[Observations], StateSets], threshold: float | None, block: Block) -> FloatArray:
+    return find(observe(block, threshold)).marginals()
 
 
-def _truncated_terms(net: BeliefNet, n_states: int, threshold: float | None, block: Block) -> FloatArray:
-    observations: Observations = observe(block, threshold)
-    return weighted_terms(net, search(net, observations, n_states), observations)
+def _truncated_terms(
+    net: BeliefNet, find: Callable[[Observations], StateSets], threshold: float | None, block: Block
+) -> FloatArray:
+    observations = observe(block, threshold)
+    return weighted_terms(net, find(observations), observations)
+
+
+def _states_of_rows(net: BeliefNet, n_states: int, known: Array, observations: Observations) -> StateSets:
+    """What a search finds, and what the fit has found where a search sticks; for each row as if it were alone."""
+    return with_states(search(net, observations, n_states), known, net, observations)

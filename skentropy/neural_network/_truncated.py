@@ -175,6 +175,38 @@ def search(net: BeliefNet, observations: Observations, n_states: int) -> StateSe
     return sets
 
 
+def with_states(sets: StateSets, states: Array, net: BeliefNet, observations: Observations) -> StateSets:
+    """The best of the states that each row has and of others, (C, B), which are offered to every row."""
+    if not len(states):
+        return sets
+    best = []
+    step = max(_CHUNK // (len(states) * (net.n_features + sum(net.sizes))), 1)
+    for start in range(0, len(sets.states), step):
+        rows = slice(start, start + step)
+        observed = None if observations.observed is None else observations.observed[rows]
+        there = Observations(observations.X[rows], observed, None)
+        offered = np.broadcast_to(states, (len(there.X), *states.shape))
+        part = sets.rows(rows)
+        best.append(merged(part, offered, log_joint(net, offered, there), part.states.shape[1]))
+    return StateSets(np.concatenate([part.states for part in best]), np.concatenate([part.log_joint for part in best]))
+
+
+def states_missed(kept: StateSets, net: BeliefNet, observations: Observations) -> Array:
+    """States that a search must be told of, (C, B), so that on average it is no worse than the states that were kept.
+
+    They are those of the rows that lose most, as few as it takes.
+    """
+    found = search(net, observations, kept.states.shape[1])
+    weight = np.ones(len(kept.states)) if observations.weight is None else observations.weight
+    loss = weight * (kept.log_evidence - found.log_evidence)
+    order = np.argsort(-loss)
+    if loss.sum() <= 0.0:
+        return kept.states[:0, 0]
+    left = loss.sum() - np.cumsum(np.maximum(loss[order], 0.0))
+    chosen = order[: int(np.argmax(left <= 0.0)) + 1]
+    return np.unique(kept.states[chosen][np.isfinite(kept.log_joint[chosen])], axis=0)
+
+
 def improved(sets: StateSets, net: BeliefNet, observations: Observations, random_state: np.random.RandomState) -> StateSets:
     """The best of the old states and of proposals: neighbours, states of other rows, crossovers of both and prior draws."""
     sets = judged(sets, net, observations)
