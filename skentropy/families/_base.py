@@ -191,6 +191,14 @@ class ExponentialFamily(ABC):
         """Standard parameters of ``location + scale * x`` where x has the given ones (see ``equivariance``)."""
         return parameters
 
+    def stable_log_prob(self, X: Array, parameters: tuple[Array, ...]) -> Array | None:
+        r"""log p(x) - log h(x) of standard parameters, elementwise, by a form that does not cancel; None if there is none.
+
+        Where a distribution is narrow beside its distance from the origin, :math:`\eta \cdot T(x) - A` is a small
+        difference of large numbers.
+        """
+        return None
+
     # Derived, final.
 
     def log_prob(self, X: Array, eta: Array, exposure: Array | float = 1.0) -> Array:

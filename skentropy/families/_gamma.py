@@ -8,7 +8,7 @@ from scipy import special
 from .._typing import Array, Matrix
 from ._base import ExponentialFamily
 from ._checks import check_parameter
-from ._special import log_minus_digamma, trigamma
+from ._special import log_minus_digamma, stirling_remainder, trigamma
 
 # Shapes are held below this: a gamma of shape 1e8 has a relative standard deviation of 1e-4, and the entropies of still
 # larger shapes lose the digits that the identity is checked to.
@@ -102,6 +102,12 @@ class Gamma(ExponentialFamily):
 
     def in_support(self, X: Array, exposure: Array | float = 1.0) -> Array:
         return (X > 0) & (np.inf > X)
+
+    def stable_log_prob(self, X: Array, parameters: tuple[Array, ...]) -> Array:
+        # With x = m (1 + d), m the mean, and Stirling's remainder of log Gamma.
+        shape, rate = parameters
+        d = (X * rate - shape) / shape
+        return shape * (np.log1p(d) - d) - np.log(X) + 0.5 * np.log(shape / (2.0 * np.pi)) - stirling_remainder(shape)
 
     def in_domain(self, eta: Array) -> bool:
         inside = (eta[0] > -1.0) & (eta[1] < 0.0) & ~self.at_bound(eta)

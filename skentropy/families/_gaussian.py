@@ -81,6 +81,10 @@ class Gaussian(ExponentialFamily):
     def in_support(self, X: Array, exposure: Array | float = 1.0) -> Array:
         return np.abs(X) < np.inf
 
+    def stable_log_prob(self, X: Array, parameters: tuple[Array, ...]) -> Array:
+        mean, variance = parameters
+        return -0.5 * ((X - mean) ** 2 / variance + np.log(2.0 * np.pi * variance))
+
     def in_domain(self, eta: Array) -> bool:
         return super().in_domain(eta) and bool(((eta[1] < 0.0) & ~self.at_bound(eta)).all())
 

@@ -93,6 +93,10 @@ class InverseGaussian(ExponentialFamily):
         mean, shape = self.to_standard(eta)
         return -1.5 * (np.log(mean) - scaled_exp1(2.0 * shape / mean))
 
+    def stable_log_prob(self, X: Array, parameters: tuple[Array, ...]) -> Array:
+        mean, shape = parameters
+        return 0.5 * (np.log(shape / (2.0 * np.pi)) - shape * ((X - mean) / mean) ** 2 / X)
+
     def in_domain(self, eta: Array) -> bool:
         return super().in_domain(eta) and bool((eta < 0.0).all()) and not bool(self.at_bound(eta).any())
 

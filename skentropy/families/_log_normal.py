@@ -79,6 +79,10 @@ class LogNormal(ExponentialFamily):
     def in_support(self, X: Array, exposure: Array | float = 1.0) -> Array:
         return (X > 0) & (np.inf > X)
 
+    def stable_log_prob(self, X: Array, parameters: tuple[Array, ...]) -> Array:
+        log_x = np.log(X)
+        return _GAUSSIAN.stable_log_prob(log_x, parameters) - log_x
+
     def in_domain(self, eta: Array) -> bool:
         return _GAUSSIAN.in_domain(eta)
 

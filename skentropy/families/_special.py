@@ -44,6 +44,16 @@ def log_minus_digamma(x: Array) -> Array:
     return np.where(x < limit, np.log(near) - special.digamma(near), series)
 
 
+def stirling_remainder(x: Array) -> Array:
+    r""":math:`\log\Gamma(x) - (x - \frac12) \log x + x - \frac12 \log 2\pi`, by its asymptotic series for large x."""
+    limit = 20.0
+    near, far = np.minimum(x, limit), np.maximum(x, limit)
+    z = far**-2.0
+    series = (1 / 12 - z * (1 / 360 - z * (1 / 1260 - z * (1 / 1680 - z / 1188)))) / far
+    exact = special.gammaln(near) - (near - 0.5) * np.log(near) + near - 0.5 * np.log(2.0 * np.pi)
+    return np.where(x < limit, exact, series)
+
+
 def trigamma(x: Array) -> Array:
     """Derivative of digamma."""
     return special.zeta(2.0, x)

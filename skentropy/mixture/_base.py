@@ -44,6 +44,8 @@ _SMALLEST_MEAN = 1e-305
 _SMALLEST_VARIANCE = 1e-280
 # Probabilities of categories that do not occur are less than this.
 _NEVER = 1e-300
+# Where the terms of a log-density are larger, their rounding errors are more than 1e-8 nats.
+_LARGEST_TERMS = 1e7
 # Larger doubles are even: counts of this size can no longer be told apart.
 _LARGEST_COUNT = 2.0**53
 
@@ -412,7 +414,12 @@ class BaseMixture(LatentVariableModel):
         weights = np.asarray(self.weights_, dtype=np.float64)
         units = Units.of_mixture(family, weights, standard, keep_zero=rows.is_sparse)
         model = MixtureModel(family, units=units, substitutes=self._fitted_substitutes())
-        return model, model.parameters(safe_log(weights), model.natural(standard))
+        parameters = model.parameters(safe_log(weights), model.natural(standard))
+        size = np.abs(parameters.eta * family.mean(parameters.eta)).sum(axis=0) + np.abs(parameters.log_partition)
+        has_form = type(family).stable_log_prob is not ExponentialFamily.stable_log_prob
+        if has_form and not rows.is_sparse and not float(size.max()) <= _LARGEST_TERMS:
+            model = replace(model, narrow=standard)
+        return model, parameters
 
     def _evaluate(
         self, X: ArrayLike, sample_weight: ArrayLike | None, exposure: ArrayLike | None = None, **row_data: Any

@@ -70,12 +70,13 @@ class Observations:
     """Sufficient statistics of a block, zero where an entry is missing.
 
     ``observed`` is None where nothing is missing; for dense data the mask m of what is observed, for sparse data the
-    *missing* entries, since those are few.
+    *missing* entries, since those are few. ``values`` are the rows themselves, NaN where missing, for models that need them.
     """
 
     statistics: tuple[Matrix, ...]
     exposure: FloatArray | None
     observed: Matrix | None
+    values: FloatArray | None = None
 
     def row_sums(self, coefficients: FloatArray) -> FloatArray:
         """sum_d s_n m_nd c_kd, shape (K, n_rows) or (K, 1)."""
@@ -162,6 +163,9 @@ class MixtureModel:
         Number of pseudo-observations of a conjugate prior on every component.
     pooled : ndarray of shape (S, D)
         Mean statistics of all rows; those of the pseudo-observations.
+    narrow : tuple of ndarray of shape (K, D), or None
+        Standard parameters, in the data's units, of components so narrow that sums of natural parameters times statistics
+        would lose their digits: densities are then computed from these.
     """
 
     family: ExponentialFamily
@@ -170,6 +174,7 @@ class MixtureModel:
     mean_log_base_measure: float = 0.0
     prior_counts: float = 0.0
     pooled: FloatArray = field(default_factory=lambda: np.zeros((1, 1)))
+    narrow: tuple[FloatArray, ...] | None = None
 
     def parameters(self, log_weights: Array, eta: Array) -> MixtureParameters:
         """Parameters with their log-partition, that of the data's own units: p(x) = h(x) exp(eta T(u) - A)."""
@@ -202,10 +207,14 @@ class MixtureModel:
 
     def observe(self, block: Block) -> Observations:
         """Sufficient statistics of a block of rows."""
-        X = self.values(block.X)
+        X = values = self.values(block.X)
         if self.units is not None:
             X = self.units.apply(X)
         statistics = self.family.sufficient_statistics(X)
+        if self.narrow is not None:
+            missing = np.isnan(values)
+            filled = tuple(np.where(missing, 0, T) for T in statistics)
+            return Observations(filled, block.exposure, (~missing).astype(np.float64), values)
         if not has_nan(X):
             return Observations(statistics, block.exposure, None)
         missing = np.isnan(X.data if sparse.issparse(X) else X)
@@ -238,6 +247,11 @@ class MixtureModel:
         self, parameters: MixtureParameters, observations: Observations, out: FloatArray | None = None
     ) -> tuple[FloatArray, FloatArray]:
         """log p(c, x_n) without the base measure, less its largest value of each row, (K, n_rows); and those, (n_rows,)."""
+        if self.narrow is not None and observations.values is not None:
+            log_joint = self._log_joint_of_narrow(parameters, observations.values)
+            largest = log_joint.max(axis=0)
+            log_joint -= largest
+            return log_joint, largest
         eta = parameters.eta
         # log pi_c + sum_d [eta_cd T(x_nd) - s_n m_nd A(eta_cd)], W(54), W(58)
         log_joint = _product(eta[0], observations.statistics[0], out)
@@ -247,6 +261,16 @@ class MixtureModel:
         largest = log_joint.max(axis=0)
         log_joint -= largest
         return log_joint, largest
+
+    def _log_joint_of_narrow(self, parameters: MixtureParameters, values: FloatArray) -> FloatArray:
+        """log p(c, x_n) without the base measure, (K, n_rows), component by component from the standard parameters."""
+        assert self.narrow is not None
+        log_joint = np.empty((len(parameters.log_weights), len(values)))
+        for c, log_weight in enumerate(parameters.log_weights):
+            log_p = self.family.stable_log_prob(values, tuple(parameter[c] for parameter in self.narrow))
+            assert log_p is not None
+            log_joint[c] = log_weight + np.nansum(log_p, axis=1)
+        return log_joint
 
     def posterior(self, parameters: MixtureParameters, observations: Observations) -> tuple[FloatArray, FloatArray]:
         """log p(x_n) without the base measure, shape (n_rows,), and log q_n(c), shape (K, n_rows)."""

@@ -503,3 +503,16 @@ def test_divergence_is_not_negative(family: ExponentialFamily, data: st.DataObje
 @pytest.mark.parametrize("module", [name for _, name, _ in pkgutil.iter_modules(families.__path__)])
 def test_docstrings(module: str) -> None:
     assert doctest.testmod(importlib.import_module(f"skentropy.families.{module}")).failed == 0
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, family in FAMILIES.items() if family.stable_log_prob is not ExponentialFamily.stable_log_prob]
+)
+def test_the_form_that_does_not_cancel_is_the_same_density(name: str) -> None:
+    family = get_family(name)
+    rng = np.random.RandomState(0)
+    parameters = tuple(rng.uniform(0.5, 30.0, size=6) for _ in family.parameter_names)
+    eta = family.from_standard(*parameters)
+    X = family.sample(np.repeat(eta[:, np.newaxis], 40, axis=1), rng)
+    expected = family.log_prob(X, eta) - family.log_base_measure(X)
+    np.testing.assert_allclose(family.stable_log_prob(X, parameters), expected, rtol=1e-9, atol=1e-9)

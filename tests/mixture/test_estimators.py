@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import sparse
+from scipy import sparse, stats
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_digits, load_iris, load_wine
 from sklearn.feature_extraction.text import CountVectorizer
@@ -329,3 +329,44 @@ def test_a_warm_start_of_another_family_starts_afresh() -> None:
         model.set_params(family="gaussian").fit(X)
     fresh = ExponentialFamilyMixture("gaussian", 2, random_state=0).fit(X)
     assert model.lower_bounds_ == fresh.lower_bounds_
+
+
+class TestNarrowComponents:
+    """Made from parameters, components far from the origin or next to nothing wide keep the digits of their densities."""
+
+    @pytest.mark.parametrize(
+        ("means", "variances"), [([0.0, 1e8], [1.0, 1.0]), ([0.0, 0.0], [1e-16, 1.0]), ([-1e6, 1e6], [1e-4, 4.0])]
+    )
+    def test_gaussian(self, means: Any, variances: Any) -> None:
+        rng = np.random.default_rng(0)
+        X = np.concatenate([m + np.sqrt(v) * rng.normal(size=50) for m, v in zip(means, variances, strict=True)])[
+            :, np.newaxis
+        ]
+        mixture = ExponentialFamilyMixture.from_parameters(
+            "gaussian", [0.5, 0.5], means=np.c_[means], variances=np.c_[variances]
+        )
+        expected = np.logaddexp.reduce(stats.norm.logpdf(X, means, np.sqrt(variances)), axis=1) + np.log(0.5)
+        np.testing.assert_allclose(mixture.score_samples(X), expected, atol=1e-9)
+        assert mixture.score(X) == pytest.approx(expected.mean(), abs=1e-9)
+        gaps = np.column_stack([X, np.full(len(X), np.nan)])
+        beside = ExponentialFamilyMixture.from_parameters(
+            "gaussian", [0.5, 0.5], means=np.c_[means, means], variances=np.c_[variances, variances]
+        )
+        np.testing.assert_allclose(beside.score_samples(gaps), expected, atol=1e-9)
+
+    def test_log_normal(self) -> None:
+        X = np.exp(3.0 + 1e-7 * np.random.default_rng(0).normal(size=(50, 1)))
+        mixture = ExponentialFamilyMixture.from_parameters("log_normal", [1.0], log_means=[[3.0]], log_variances=[[1e-14]])
+        expected = (stats.norm.logpdf(np.log(X), 3.0, 1e-7) - np.log(X)).ravel()
+        np.testing.assert_allclose(mixture.score_samples(X), expected, atol=1e-7)
+
+    def test_gamma_of_a_large_shape_is_gaussian(self) -> None:
+        shape = 1e13
+        z = np.linspace(-3.0, 3.0, 13)
+        X = (1.0 + z / np.sqrt(shape))[:, np.newaxis]
+        mixture = GammaMixture.from_parameters([1.0], [[shape]], [[shape]])
+        # The doubles next to 1 are 2e-16 apart, and a standard deviation is 3e-7.
+        z = (X.ravel() - 1.0) * np.sqrt(shape)
+        expected = stats.norm.logpdf(z) + 0.5 * np.log(shape)
+        # Third cumulants: (z^3 / 3 - z) / sqrt(shape).
+        np.testing.assert_allclose(mixture.score_samples(X), expected + (z**3 / 3.0 - z) / np.sqrt(shape), atol=1e-8)
