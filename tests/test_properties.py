@@ -14,7 +14,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from skentropy import PPCA, ExponentialFamilyMixture, FactorAnalysis, GammaMixture, PoissonMixture, SigmoidBeliefNet
+from skentropy import (
+    PPCA,
+    ExponentialFamilyMixture,
+    FactorAnalysis,
+    GammaMixture,
+    GaussianVAE,
+    PoissonMixture,
+    SigmoidBeliefNet,
+)
 from tests.common.estimators import ESTIMATORS, EstimatorCase
 
 every = pytest.mark.parametrize("name", sorted(ESTIMATORS))
@@ -88,6 +96,8 @@ MAKERS = {
     "FactorAnalysis": lambda: FactorAnalysis(1),
     "FactorAnalysis-em": lambda: FactorAnalysis(1, solver="em", max_iter=20, random_state=0),
     "SigmoidBeliefNet": lambda: SigmoidBeliefNet(2, max_iter=5, random_state=0),
+    "GaussianVAE": lambda: GaussianVAE(1, hidden_layer_sizes=(8,), max_iter=3, random_state=0),
+    "GaussianVAE-diag": lambda: GaussianVAE(1, covariance_type="diag", reg_covar=0.0, max_iter=3, random_state=0),
 }
 
 
