@@ -73,9 +73,8 @@ def sampled_elbo(model: Autoencoder, rows: Observations, posteriors: Any, rng: n
     m, v, total = posteriors.means, posteriors.variances, 0.0
     for _ in range(n_draws):
         y = model.decoder(m + np.sqrt(v) * rng.standard_normal(m.shape))
-        total += float((((rows.x - y) ** 2) @ (1.0 / model.noise)).mean())
-    logs = float(np.log(2.0 * np.pi * model.noise).sum())
-    return -0.5 * (logs + total / n_draws + float((m * m + v - 1.0 - np.log(v)).sum(axis=1).mean()))
+        total += float(model.observable.log_density(y, rows.x).sum(axis=1).mean())
+    return total / n_draws - 0.5 * float((m * m + v - 1.0 - np.log(v)).sum(axis=1).mean())
 
 
 def estimates(n: int, options: dict[str, Any]) -> Iterator[list[str]]:

@@ -1,4 +1,4 @@
-"""Gaussian variational autoencoders with given parameters: posteriors, ELBO, entropy sum, and the polish; all in NumPy."""
+"""Variational autoencoders with given parameters: posteriors, ELBO, entropy sum, and the polish; all in NumPy."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from .._typing import FloatArray
 from ..decomposition._gaussian import LOG_2PI, LinearGaussian
 from ..entropy import EntropySum
 from ._perceptron import Perceptron
+from ._vae_observables import Observable
 
 # Log variances of posteriors that an encoder may say, in the units of the prior.
 LOG_VARIANCES = (-30.0, 20.0)
@@ -23,13 +24,13 @@ _LEAST_GAIN, _SHORTER = 1e-9, 0.3
 
 @dataclass(frozen=True)
 class Observations:
-    """Rows in units of their scale.
+    """Rows in the units of their likelihood.
 
     Attributes
     ----------
     x : (n, d), zero where nothing is observed
     observed : (n, d) of ones and zeros, or None where all is
-    filled : (n, d), what the encoder reads: x, and the conditional means of a linear model in its gaps
+    filled : (n, d), what the encoder reads: standardised rows, and the conditional means of a linear model in their gaps
     """
 
     x: FloatArray
@@ -52,21 +53,34 @@ class Units:
     scale : float
     filling : tuple of arrays
         Mean (d,), loadings (d, k) and noise variances (d,) of (x - location) / scale.
+    standardised : bool
+        Whether the likelihood, too, is of (x - location) / scale.
     """
 
     location: FloatArray
     scale: float
     filling: tuple[FloatArray, FloatArray, FloatArray]
+    standardised: bool = True
+
+    @property
+    def log_jacobian(self) -> float:
+        """What each observed entry adds to the log-density in the data's own units."""
+        return -float(np.log(self.scale)) if self.standardised else 0.0
 
     def observe(self, X: FloatArray) -> Observations:
         """Rows of the data in these units."""
-        x = (X - self.location) / self.scale
+        z = (X - self.location) / self.scale
+        x = z if self.standardised else X
         if not has_nan(X):
-            return Observations(x, None, x)
-        missing = np.isnan(x)
+            return Observations(x, None, z)
+        missing = np.isnan(z)
         mean, loadings, _ = self.filling
-        expected = LinearGaussian.of(*self.filling).posterior_means(x) @ loadings.T + mean
-        return Observations(np.where(missing, 0.0, x), (~missing).astype(np.float64), np.where(missing, expected, x))
+        expected = LinearGaussian.of(*self.filling).posterior_means(z) @ loadings.T + mean
+        return Observations(np.where(missing, 0.0, x), (~missing).astype(np.float64), np.where(missing, expected, z))
+
+    def original(self, x: FloatArray) -> FloatArray:
+        """Values of the likelihood in the data's own units."""
+        return x * self.scale + self.location if self.standardised else x
 
 
 @dataclass(frozen=True)
@@ -77,13 +91,13 @@ class Posteriors:
     ----------
     means, variances : (n, h)
     expected : (n, d), expected means of the observables
-    squares : (n, d), expected squared residuals
+    statistics : (k, n, d), see ``Observable``
     """
 
     means: FloatArray
     variances: FloatArray
     expected: FloatArray
-    squares: FloatArray
+    statistics: FloatArray
 
 
 @dataclass(frozen=True)
@@ -94,19 +108,27 @@ class Sums:
     ----------
     weight : float
     observed : (d,), weight of the observed entries
-    squares : (d,), of the expected squared residuals of these entries
+    statistics : (k, d), of these entries
     first, second, log_variance : (h,), of the posteriors' means, their second moments and log variances
     """
 
     weight: float
     observed: FloatArray
-    squares: FloatArray
+    statistics: FloatArray
     first: FloatArray
     second: FloatArray
     log_variance: FloatArray
 
     def __add__(self, other: Sums) -> Sums:
         return Sums(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
+
+    def followed_by(self, other: Sums, keep: float) -> Sums:
+        """A running average in double precision: this by a share, and the other by the rest."""
+        averages: dict[str, Any] = {}
+        for field in fields(self):
+            mine, theirs = (np.asarray(getattr(sums, field.name), dtype=np.float64) for sums in (self, other))
+            averages[field.name] = keep * mine + (1.0 - keep) * theirs
+        return Sums(**averages)
 
     @property
     def is_finite(self) -> bool:
@@ -120,41 +142,38 @@ class Sums:
     @classmethod
     def of(cls, posteriors: Posteriors, observations: Observations, weight: FloatArray) -> Sums:
         """The sums over some rows."""
-        m, v = posteriors.means, posteriors.variances
-        mask = observations.mask
+        m, v, mask = posteriors.means, posteriors.variances, observations.mask
         return cls(
             weight=float(weight.sum()),
             observed=weight @ mask,
-            squares=weight @ (posteriors.squares * mask),
+            statistics=np.stack([weight @ (values * mask) for values in posteriors.statistics]),
             first=weight @ m,
             second=weight @ (m * m + v),
             log_variance=weight @ np.log(v),
         )
 
-    def noise(self, *, tied: bool, ridge: float) -> FloatArray:
-        """The noise variances that maximise the ELBO less the ridge's term, (d,)."""
-        if tied:
-            return np.full(len(self.squares), self.squares.sum() / self.observed.sum() + ridge)
-        return np.asarray(self.squares / self.observed + ridge)
+    def elbo(self, observable: Observable) -> float:
+        """Mean ELBO in the units of the likelihood: expected log-likelihood less divergence from the prior."""
+        divergence = 0.5 * float((self.second - self.weight - self.log_variance).sum())
+        return (observable.log_likelihood(self) - divergence) / self.weight
 
-    def elbo(self, noise: FloatArray) -> float:
-        """Mean ELBO (theory of the linear case: W(25)), in the data's own units of scale."""
-        reconstruction = self.observed @ (LOG_2PI + np.log(noise)) + self.squares @ (1.0 / noise)
-        divergence = (self.second - self.weight - self.log_variance).sum()
-        return float(-0.5 * (reconstruction + divergence) / self.weight)
+    def penalty(self, observable: Observable, ridge: float) -> float:
+        """What the ridge takes from the objective, and adds to the entropy sum."""
+        return observable.penalty(self, ridge) / self.weight
 
-    def penalty(self, noise: FloatArray, ridge: float) -> float:
-        """What the ridge on the noise variances takes from the objective, and adds to the entropy sum."""
-        return float(0.5 * ridge * (self.observed @ (1.0 / noise)) / self.weight)
+    def log_jacobian(self, units: Units) -> float:
+        """What the ELBO of the data in their own units has more."""
+        return float(self.observed.sum()) / self.weight * units.log_jacobian
 
-    def entropy_sum(self, noise: FloatArray, *, ridge: float, log_scale: float = 0.0) -> EntropySum:
-        """Entropies of posteriors, prior and observables, W(3), of data that were divided by a scale."""
+    def entropy_sum(self, observable: Observable, *, ridge: float, log_jacobian: float = 0.0) -> EntropySum:
+        """Entropies of posteriors and prior, pseudo entropy of the observables, and base measure, W(3), W(49), W(50)."""
         h = len(self.first)
         return EntropySum(
             posterior=0.5 * (h * (1.0 + LOG_2PI) + float(self.log_variance.sum()) / self.weight),
             prior=0.5 * h * (1.0 + LOG_2PI),
-            observable=0.5 * float(self.observed @ (1.0 + LOG_2PI + np.log(noise) + 2.0 * log_scale)) / self.weight,
-            penalty=self.penalty(noise, ridge),
+            observable=observable.pseudo_entropy(self) / self.weight - log_jacobian,
+            base_measure=observable.base_measure(self) / self.weight,
+            penalty=self.penalty(observable, ridge),
         )
 
     def standardised(self) -> tuple[Sums, FloatArray, FloatArray]:
@@ -172,40 +191,38 @@ class Sums:
 
 @dataclass(frozen=True)
 class Autoencoder:
-    """z ~ N(0, I), x | z ~ N(decoder(z), diag(noise)), and posteriors that start from an encoder.
+    """z ~ N(0, I), x | z ~ p(x | decoder(z)), and posteriors that start from an encoder.
 
     The encoder's posteriors are refined by a few steps, the same for a row whatever the other rows are. These steps go by
-    the model as it was before its polish, whose noise and whose prior in the present coordinates are kept for them.
+    the model as it was before its polish: the observable knows it, and its prior in the present coordinates is kept.
 
     Attributes
     ----------
     encoder : Perceptron
         Filled rows -> means and log variances of the posteriors.
     decoder : Perceptron
-        Latents -> means of the observables.
-    noise : (d,)
-    step_noise : (d,)
+        Latents -> means, or natural parameters, of the observables.
+    observable : Observable
     step_prior : tuple of (h,), (h,)
         Mean and precision.
     """
 
     encoder: Perceptron
     decoder: Perceptron
-    noise: FloatArray
-    step_noise: FloatArray
+    observable: Observable
     step_prior: tuple[FloatArray, FloatArray]
 
     @classmethod
-    def trained(cls, encoder: Perceptron, decoder: Perceptron, noise: FloatArray) -> Self:
+    def trained(cls, encoder: Perceptron, decoder: Perceptron, observable: Observable) -> Self:
         """The model as training left it."""
         h = len(decoder.coefs[0])
-        return cls(encoder.astype(np.float64), decoder.astype(np.float64), noise, noise, (np.zeros(h), np.ones(h)))
+        return cls(encoder.astype(np.float64), decoder.astype(np.float64), observable, (np.zeros(h), np.ones(h)))
 
     @classmethod
-    def of_state(cls, state: dict[str, Any]) -> Self:
-        """The inverse of ``dataclasses.asdict``."""
+    def of_state(cls, state: dict[str, Any], observable: type[Observable]) -> Self:
+        """The inverse of ``dataclasses.asdict`` for a kind of observables."""
         nets = {name: Perceptron(**state[name]) for name in ("encoder", "decoder")}
-        return cls(**{**state, **nets})
+        return cls(**{**state, **nets, "observable": observable(**state["observable"])})
 
     @property
     def n_latents(self) -> int:
@@ -223,7 +240,7 @@ class Autoencoder:
         best = _Expansion.at(self, means, variances, x)
         score, length = self._step_score(best, mask), np.ones(len(x))
         for _ in range(_STEPS):
-            target, precision = self._linear_posterior(best, x, mask)
+            target, precision = self._linear_posterior(best, mask)
             means = best.means + length[:, np.newaxis] * (target - best.means)
             log_variances = np.log(best.variances) - length[:, np.newaxis] * np.log(precision * best.variances)
             tried = _Expansion.at(self, means, np.exp(log_variances), x)
@@ -236,23 +253,22 @@ class Autoencoder:
             if empty.any():
                 h = self.n_latents
                 best = best.replaced(_Expansion.at(self, np.zeros((len(x), h)), np.ones((len(x), h)), x), empty)
-        return Posteriors(best.means, best.variances, best.expected, best.squares)
+        return Posteriors(best.means, best.variances, best.expected, np.moveaxis(best.statistics, 1, 0))
 
     def _step_score(self, expansion: _Expansion, mask: FloatArray) -> FloatArray:
         """Of each row the ELBO that steps are judged by, less what they do not change."""
         mean, precision = self.step_prior
-        fit = (expansion.squares * mask) @ (1.0 / self.step_noise)
         divergence = ((expansion.means - mean) ** 2 + expansion.variances) @ precision - np.log(expansion.variances).sum(1)
-        return np.asarray(-0.5 * (fit + divergence))
+        return np.asarray((expansion.value * mask).sum(axis=1) - 0.5 * divergence)
 
-    def _linear_posterior(self, expansion: _Expansion, x: FloatArray, mask: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def _linear_posterior(self, expansion: _Expansion, mask: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Means and precisions of the best independent Gaussians for the decoder's statistical linearisation."""
         mean, precision = self.step_prior
-        slopes = expansion.slopes * np.sqrt(mask / self.step_noise)[:, np.newaxis, :]
+        slopes = expansion.slopes * np.sqrt(mask * expansion.curvature)[:, np.newaxis, :]
         gram = slopes @ slopes.transpose(0, 2, 1)
         gram += np.diag(precision)
-        residual = (x - expansion.expected) * mask / self.step_noise
-        pull = np.matmul(expansion.slopes, residual[:, :, np.newaxis])[:, :, 0] - precision * (expansion.means - mean)
+        pull = np.matmul(expansion.slopes, (expansion.pull * mask)[:, :, np.newaxis])[:, :, 0]
+        pull -= precision * (expansion.means - mean)
         step = np.linalg.solve(gram, pull[:, :, np.newaxis])[:, :, 0]
         return expansion.means + step, np.diagonal(gram, axis1=1, axis2=2)
 
@@ -261,24 +277,23 @@ class Autoencoder:
         return Sums.of(self.posteriors(observations), observations, weight)
 
     def elbo_of_rows(self, observations: Observations) -> FloatArray:
-        """ELBO of each row, in the data's own units of scale."""
+        """ELBO of each row, in the units of the likelihood."""
         posteriors = self.posteriors(observations)
         m, v = posteriors.means, posteriors.variances
-        logs = observations.mask @ (LOG_2PI + np.log(self.noise))
-        fit = (posteriors.squares * observations.mask) @ (1.0 / self.noise)
-        return np.asarray(-0.5 * (logs + fit + (m * m + v - 1.0 - np.log(v)).sum(axis=1)))
+        fit = self.observable.expected_log_density(posteriors.statistics, observations.x) * observations.mask
+        return np.asarray(fit.sum(axis=1) - 0.5 * (m * m + v - 1.0 - np.log(v)).sum(axis=1))
 
     def importance_weighted(self, observations: Observations, n_samples: int, rng: Any) -> FloatArray:
         """Logarithm of each row's mean importance weight, p(x, z) / q(z) with z from q (Burda et al. 2016, Eqn. 8)."""
         posteriors, mask = self.posteriors(observations), observations.mask
         m, tau = posteriors.means, np.sqrt(posteriors.variances)
-        logs = mask @ (LOG_2PI + np.log(self.noise)) - 2.0 * np.log(tau).sum(axis=1)
+        log_tau = np.log(tau).sum(axis=1)
         weights = np.empty((n_samples, len(m)))
         for sample in range(n_samples):
             draws = rng.standard_normal(m.shape)
             z = m + tau * draws
-            fit = ((observations.x - self.decoder(z)) ** 2 * mask) @ (1.0 / self.noise)
-            weights[sample] = -0.5 * (logs + fit + (z * z - draws * draws).sum(axis=1))
+            fit = (self.observable.log_density(self.decoder(z), observations.x) * mask).sum(axis=1)
+            weights[sample] = fit + log_tau - 0.5 * (z * z - draws * draws).sum(axis=1)
         largest = weights.max(axis=0)
         return np.asarray(largest + np.log(np.exp(weights - largest).mean(axis=0)))
 
@@ -309,6 +324,17 @@ class Autoencoder:
         prior = (((mean - c) / a)[order], (precision * a * a)[order])
         return replace(self, encoder=new_encoder, decoder=new_decoder, step_prior=prior)
 
+    def scaled_outputs(self, factor: float) -> Self:
+        """The model whose decoder says so many times as much, with the same posteriors."""
+        decoder = self.decoder
+        new = replace(
+            decoder,
+            coefs=[*decoder.coefs[:-1], factor * decoder.coefs[-1]],
+            intercepts=[*decoder.intercepts[:-1], factor * decoder.intercepts[-1]],
+            linear=factor * decoder.linear,
+        )
+        return replace(self, decoder=new, observable=self.observable.scaled(factor))
+
 
 @dataclass(frozen=True)
 class _Expansion:
@@ -320,15 +346,19 @@ class _Expansion:
     Attributes
     ----------
     means, variances : (n, h)
-    expected : (n, d), of the decoder's outputs
-    squares : (n, d), expected squared residuals
+    expected : (n, d), expected means of the observables
+    statistics : (n, k, d), see ``Observable``
+    value, pull, curvature : (n, d), see ``Fit``
     slopes : (n, h, d), of the decoder's best linear approximation under the posterior
     """
 
     means: FloatArray
     variances: FloatArray
     expected: FloatArray
-    squares: FloatArray
+    statistics: FloatArray
+    value: FloatArray
+    pull: FloatArray
+    curvature: FloatArray
     slopes: FloatArray
 
     @classmethod
@@ -342,11 +372,11 @@ class _Expansion:
         z[1 + h + latents, :, latents] -= offsets.T
         y = model.decoder(z.reshape(-1, h)).reshape(2 * h + 1, n, -1)
         slopes = (y[1 : h + 1] - y[h + 1 :]).transpose(1, 0, 2) / (2.0 * offsets[:, :, np.newaxis])
-        centre, side = 2.0 / (h + 2.0), 0.5 / (h + 2.0)
-        expected = centre * y[0] + side * y[1:].sum(axis=0)
-        y -= x
-        y *= y
-        return cls(means, variances, expected, centre * y[0] + side * y[1:].sum(axis=0), slopes)
+        shares = np.full(2 * h + 1, 0.5 / (h + 2.0))
+        shares[0] = 2.0 / (h + 2.0)
+        fit, expected, statistics = model.observable.expect(y, x, shares)
+        curvature = np.broadcast_to(fit.curvature, x.shape)
+        return cls(means, variances, expected, np.moveaxis(statistics, 0, 1), fit.value, fit.pull, curvature, slopes)
 
     def replaced(self, other: _Expansion, rows: Any) -> _Expansion:
         """The rows that are marked from another expansion."""
@@ -358,14 +388,14 @@ class _Expansion:
         )
 
 
-def polished(model: Autoencoder, sums: Sums, *, tied: bool, ridge: float, floor: float) -> tuple[Autoencoder, Sums]:
+def polished(model: Autoencoder, sums: Sums, *, tied: bool, ridge: float) -> tuple[Autoencoder, Sums]:
     """Best noise variances, and best offsets and scales of the latents, for the posteriors that the sums are of.
 
     Afterwards the ELBO of these posteriors is their entropy sum, whatever was trained and however long, and the decoder
     says the same of the data as before. The latents are put in the order of their information.
     """
-    noise = np.maximum(sums.noise(tied=tied, ridge=ridge), floor)
+    observable = model.observable.polished(sums, tied=tied, ridge=ridge)
     new, c, a = sums.standardised()
     order = np.argsort(new.log_variance, kind="stable")
     new = replace(new, log_variance=new.log_variance[order])
-    return replace(model.in_latents(c, a, order), noise=noise), new
+    return replace(model.in_latents(c, a, order), observable=observable), new

@@ -1,41 +1,24 @@
-"""Gaussian variational autoencoders."""
+"""Variational autoencoders of measurements."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
-from dataclasses import asdict, replace
-from functools import partial
-from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from numbers import Real
+from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_array, check_is_fitted
 
-from .._base import Evaluation, LatentVariableModel, check_total_weight, list_columns, warn_of_fresh_start
-from .._blocks import Block, Source, thread_pool
-from .._em import Run, State
-from .._monitor import Monitor
-from .._reading import Reader, check_output_stays_lazy, is_dask
-from .._typing import ArrayLike, FloatArray
-from . import _vae_rows as vae_rows
+from .._base import list_columns
+from .._typing import FloatArray
+from ..decomposition._gaussian import LinearGaussian
 from ._autoencoder import Autoencoder, Units
-from ._perceptron import ACTIVATIONS
-from ._vae_data import location_and_scale, training_data
-from ._vae_fitting import Fitted, Fitting, in_nets
+from ._vae_base import VariationalAutoencoder
+from ._vae_observables import NOISE_FLOOR, GaussianNoise, Observable
 from ._vae_start import start_linear
-from ._vae_training import NOISE_FLOOR, Nets, Objective, Training
-
-_FLOATS = (np.float64, np.float32)
-# A latent that tells less of the data than this, in nats, has collapsed to its prior.
-_COLLAPSED = 0.01
+from ._vae_training import Nets
 
 
-class GaussianVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel):
+class GaussianVAE(VariationalAutoencoder):
     r"""Variational autoencoder with Gaussian observables, whose ELBO is a sum of entropies after every epoch.
 
     .. math::
@@ -165,28 +148,13 @@ class GaussianVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVaria
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "n_components": [Interval(Integral, 1, None, closed="left")],
+        **VariationalAutoencoder._parameter_constraints,
         "covariance_type": [StrOptions({"scalar", "diag"})],
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "encoder_hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left"), None],
-        "activation": [StrOptions(set(ACTIVATIONS))],
-        "alpha": [Interval(Real, 0.0, None, closed="left")],
-        "beta": [Interval(Real, 0.0, None, closed="left")],
         "reg_covar": [Interval(Real, 0.0, None, closed="left")],
-        "learning_rate_init": [Interval(Real, 0.0, None, closed="neither")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "shuffle": ["boolean"],
-        "warm_start": ["boolean"],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-        "verbose_interval": [Interval(Integral, 1, None, closed="left")],
     }
 
-    _step_name: ClassVar[str] = "epoch"
-    # The model in double precision, as nothing but arrays.
-    _autoencoder: dict[str, Any]
-    _units: dict[str, Any]
+    _observable = GaussianNoise
+    _closed_form = True
 
     def __init__(
         self,
@@ -225,107 +193,23 @@ class GaussianVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVaria
         self.verbose = verbose
         self.verbose_interval = verbose_interval
 
-    # Fitting.
+    @property
+    def _tied(self) -> bool:
+        return self.covariance_type == "scalar"
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
-        """Fit the model: the linear one first, then the nets by stochastic gradients, then what is closed-form.
+    @property
+    def _ridge(self) -> float:
+        return float(self.reg_covar)
 
-        Parameters
-        ----------
-        X : {array-like, Dask array or frame, RowBlocks} of shape (n_samples, n_features)
-            NaN means that an entry is missing: the likelihood is that of the others.
-        y : Ignored
-        sample_weight : array-like of shape (n_samples,), default=None
-            A weight of k counts as k copies of the row.
+    def _set_start(self, nets: Nets, linear: LinearGaussian, units: Units) -> Observable:
+        return start_linear(nets, linear)
 
-        Returns
-        -------
-        self : object
-            The fitted model.
+    def _own_attributes(self, model: Autoencoder, units: Units, dtype: Any) -> dict[str, Any]:
+        noise = self._noise(model) * units.scale**2
+        return {"noise_variance_": float(noise[0]) if self._tied else noise.astype(dtype)}
 
-        Raises
-        ------
-        ValueError
-            If there are more components than rows or columns, X holds infinite values or a column with nothing
-            observed, or an argument is out of range.
-
-        Warns
-        -----
-        ConvergenceWarning
-            If training was interrupted from the keyboard, or a noise variance ended on its lower bound.
-        """
-        hidden = self._hidden_sizes("hidden_layer_sizes")
-        before = hidden
-        if self.encoder_hidden_layer_sizes is not None:
-            before = self._hidden_sizes("encoder_hidden_layer_sizes")
-        rows = self._read(X, sample_weight, reset=True)
-        largest = min(rows.totals.n_rows, rows.n_features)
-        if self.n_components > largest:
-            raise ValueError(
-                f"n_components={self.n_components} is too large: it must be at most min(n_samples, n_features)={largest}. "
-                f"(n_features={self.n_features_in_})"
-            )
-        encoder_sizes = [rows.n_features, *before, 2 * self.n_components]
-        decoder_sizes = [self.n_components, *hidden, rows.n_features]
-        # One thread: batches are small, and the same seed gives the same bits.
-        with thread_pool(1):
-            messages = self._fit_rows(rows, X, sample_weight, encoder_sizes, decoder_sizes)
-        for message in messages:
-            warnings.warn(message, ConvergenceWarning, stacklevel=2)
-        return self
-
-    def _fit_rows(
-        self,
-        rows: Source,
-        X: ArrayLike,
-        sample_weight: ArrayLike | None,
-        encoder_sizes: list[int],
-        decoder_sizes: list[int],
-    ) -> list[str]:
-        """Set all fitted attributes, and return what is to be warned of."""
-        tied, is_linear = self.covariance_type == "scalar", len(decoder_sizes) == 2
-        data = training_data(rows, X, sample_weight, self._row_bytes(rows.n_features))
-        location, scale = location_and_scale(data, rows.dtype, partial(list_columns, self))
-        given = self._given(encoder_sizes, decoder_sizes) if self.warm_start and not is_linear else None
-        if given is None and self.warm_start and hasattr(self, "_autoencoder"):
-            warn_of_fresh_start(self, rows.n_features)
-        if given is not None:
-            location, scale = given[1].location, given[1].scale
-        linear = data.fit_linear(location, scale, self.n_components, tied=tied or not is_linear)
-        units = Units(location, scale, (linear.mean, linear.loadings, linear.noise)) if given is None else given[1]
-        decay = float(self.alpha) / (data.weight + data.empty)
-        objective = Objective(float(self.beta), decay, tied, float(self.reg_covar))
-        fitting = Fitting(data, units, objective)
-        attributes_of = partial(self._fitted_attributes, fitting, rows.dtype)
-        monitor = Monitor(self, 1, lambda run: attributes_of(fitting.polish(run.state.parameters.model), run), {"X": X})
-
-        best = start = fitting.linear(linear, self.activation)
-        elbo = fitting.elbo(start)
-        run = Run(State(None, None, elbo, elbo), [elbo], [fitting.entropy_sum(start.sums, start.model.noise)], True)
-        if not is_linear:
-            rng = np.random.default_rng(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-            nets = Nets.of_sizes(encoder_sizes, decoder_sizes, self.activation)
-            nets.encoder.initialise(rng)
-            nets.decoder.initialise(rng)
-            start = replace(start, model=in_nets(start.model, nets))
-            training = self._start(nets, linear, None if given is None else given[0])
-            run = fitting.train(
-                training,
-                monitor.watch(0),
-                rng,
-                batch_size=self.batch_size,
-                shuffle=self.shuffle,
-                n_epochs=self.max_iter,
-                learning_rate=self.learning_rate_init,
-            )
-            candidates = [start, fitting.polish(training.model)]
-            if given is not None:
-                candidates.append(fitting.polish(given[0]))
-            best = max(candidates, key=fitting.value)
-        self._replace_fitted({**attributes_of(best, run), "is_linear_": best is start})
-        monitor.close()
-        on_floor = np.flatnonzero(best.model.noise <= NOISE_FLOOR)
+    def _own_complaints(self, model: Autoencoder) -> list[str]:
+        on_floor = np.flatnonzero(self._noise(model) <= NOISE_FLOOR)
         if not on_floor.size:
             return []
         return [
@@ -333,248 +217,7 @@ class GaussianVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVaria
             "variance is held on its floor. Use reg_covar > 0, or leave such columns out."
         ]
 
-    def _hidden_sizes(self, name: str) -> list[int]:
-        given = getattr(self, name)
-        sizes = [given] if isinstance(given, Integral) else list(given)
-        if not all(isinstance(size, Integral) and int(size) >= 1 for size in sizes):
-            raise ValueError(f"{name}={given!r} must hold positive integers, the sizes of hidden layers.")
-        return [int(size) for size in sizes]
-
-    def _read(self, X: ArrayLike, sample_weight: ArrayLike | None = None, *, reset: bool = False) -> Source:
-        reader = Reader(sparse="no", dtype="numeric", row_bytes=self._row_bytes)
-        return reader.read(self, X, sample_weight, reset=reset, min_samples=2 if reset else 1)
-
-    def _row_bytes(self, n_features: int) -> int:
-        widest = max([0, *self._hidden_sizes("hidden_layer_sizes")])
-        return vae_rows.row_bytes(self.n_components, widest, n_features)
-
-    def _given(self, encoder_sizes: list[int], decoder_sizes: list[int]) -> tuple[Autoencoder, Units] | None:
-        """The last fit's model and its units, if it has these layers."""
-        if not hasattr(self, "_autoencoder"):
-            return None
-        model, units = self._fitted()
-        same = (model.encoder.sizes, model.decoder.sizes) == (encoder_sizes, decoder_sizes)
-        return (model, units) if same else None
-
-    def _start(self, nets: Nets, linear: Any, given: Autoencoder | None) -> Training:
-        """Where training starts: at the linear model, or at the last fit."""
-        if given is None:
-            noise = start_linear(nets, linear)
-        else:
-            noise = given.noise
-            nets.vector[:] = np.concatenate([given.encoder.pack(), given.decoder.pack()])
-        return Training(nets.astype(np.float32), noise)
-
-    def _fitted_attributes(self, fitting: Fitting, dtype: Any, fitted: Fitted, run: Run) -> dict[str, Any]:
-        """What fit leaves, for a run that is over or as if it were."""
-        model, sums, scale = fitted.model, fitted.sums, fitting.units.scale
-        terms, elbo = fitting.entropy_sum(sums, model.noise), fitting.elbo(fitted)
-        noise = model.noise * scale**2
-        information = -0.5 * sums.log_variance / sums.weight
-        attributes = {
-            "_autoencoder": asdict(model),
-            "_units": asdict(fitting.units),
-            "mean_": fitting.units.location.astype(dtype),
-            "scale_": scale,
-            "noise_variance_": float(noise[0]) if self.covariance_type == "scalar" else noise.astype(dtype),
-            "information_": information.astype(dtype),
-            "collapsed_": information < _COLLAPSED,
-            "lower_bound_": elbo,
-            "lower_bounds_": [*run.lower_bounds[:-1], elbo],
-            "entropy_sum_": terms,
-            "entropy_sums_": [*run.entropy_sums[:-1], terms],
-            "stationarity_gap_": terms.value - elbo,
-            "n_iter_": max(run.n_iter, 1),
-            "converged_": run.converged,
-            "is_linear_": False,
-        }
-        for name, net in (("encoder", model.encoder), ("decoder", model.decoder)):
-            attributes[f"{name}_coefs_"] = [coefs.astype(dtype) for coefs in net.coefs]
-            attributes[f"{name}_intercepts_"] = [intercepts.astype(dtype) for intercepts in net.intercepts]
-            attributes[f"{name}_linear_"] = net.linear.astype(dtype)
-        return attributes
-
-    # The fitted model.
-
-    def _evaluate(self, X: ArrayLike, sample_weight: ArrayLike | None, **row_data: Any) -> Evaluation:
-        if row_data:
-            raise TypeError(f"{type(self).__name__} takes no {', '.join(row_data)}.")
-        model, units = self._fitted()
-        rows = self._read(X, sample_weight)
-        with thread_pool(1):
-            sums = rows.sum(partial(vae_rows.sums, model, units))
-        check_total_weight(sums.weight)
-        log_scale = float(np.log(units.scale))
-        elbo = sums.elbo(model.noise) - float(sums.observed.sum()) / sums.weight * log_scale
-        terms = sums.entropy_sum(model.noise, ridge=0.0, log_scale=log_scale)
-        return Evaluation(elbo, replace(terms, penalty=self._fitted_penalty), sums.weight)
-
-    def score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
-        """Weighted mean ELBO of X, a lower bound of its log-likelihood, nats per sample.
-
-        Parameters
-        ----------
-        X : {array-like, Dask array or frame, RowBlocks} of shape (n_samples, n_features)
-        y : Ignored
-        sample_weight : array-like of shape (n_samples,), default=None
-
-        Returns
-        -------
-        float
-        """
-        return super().score(X, y, sample_weight)
-
-    def score_samples(self, X: ArrayLike) -> FloatArray:
-        """ELBO of each row, a lower bound of its log-likelihood, in nats; of what is observed where entries are missing.
-
-        Its expectation is taken by 2 H + 1 fixed nodes: the same for a row in every call and whatever the other rows are.
-
-        Parameters
-        ----------
-        X : {array-like, Dask array or frame, RowBlocks} of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray, or lazy Dask array, of shape (n_samples,)
-        """
-        return self._map_rows(vae_rows.elbos, X)
-
-    def importance_weighted_score(
-        self, X: ArrayLike, n_samples: int = 100, *, sample_weight: ArrayLike | None = None, random_state: Any = None
-    ) -> float:
-        """Importance-weighted bound of the mean log-likelihood (Burda, Grosse, Salakhutdinov 2016), nats per sample.
-
-        On average it rises with ``n_samples``, from the ELBO to the log-likelihood.
-
-        Parameters
-        ----------
-        X : {array-like, Dask array or frame, RowBlocks} of shape (n_samples, n_features)
-        n_samples : int, default=100
-            Draws from each row's posterior.
-        sample_weight : array-like of shape (n_samples,), default=None
-        random_state : int, RandomState instance or None, default=None
-
-        Returns
-        -------
-        float
-        """
-        if n_samples < 1:
-            raise ValueError(f"n_samples must be at least 1, got {n_samples}.")
-        model, units = self._fitted()
-        rows = self._read(X, sample_weight)
-        seed = int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
-        with thread_pool(1):
-            weight, total = rows.sum(partial(vae_rows.importance_weighted, model, units, n_samples, seed)).tolist()
-        check_total_weight(weight)
-        return float(total / weight)
-
-    def posterior(self, X: ArrayLike) -> tuple[FloatArray, FloatArray]:
-        """Means and variances of the latents' posteriors, which are independent Gaussians.
-
-        Parameters
-        ----------
-        X : {array-like, RowBlocks} of shape (n_samples, n_features)
-
-        Returns
-        -------
-        means, variances : ndarray of shape (n_samples, n_components)
-        """
-        joined = self._map_rows(vae_rows.means_and_variances, X)
-        return joined[:, : self.n_components], joined[:, self.n_components :]
-
-    def transform(self, X: ArrayLike) -> FloatArray:
-        """Posterior means of the latent variables.
-
-        Parameters
-        ----------
-        X : {array-like, Dask array or frame, RowBlocks} of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray, or lazy Dask array, of shape (n_samples, n_components)
-        """
-        check_output_stays_lazy(self, X)
-        return self._map_rows(vae_rows.means, X)
-
-    def inverse_transform(self, X: ArrayLike) -> FloatArray:
-        """Means of the observables given latent variables, what the decoder says.
-
-        Parameters
-        ----------
-        X : {array-like, Dask array or frame} of shape (n_samples, n_components)
-
-        Returns
-        -------
-        ndarray, or lazy Dask array, of shape (n_samples, n_features)
-        """
-        model, units = self._fitted()
-        if is_dask(X):
-            from .._dask import map_array
-
-            return map_array(self.inverse_transform, X)
-        Z = check_array(X, dtype=_FLOATS, input_name="X")
-        if Z.shape[1] != model.n_latents:
-            raise ValueError(f"X has {Z.shape[1]} columns, but the model has {model.n_latents} components.")
-        return (model.decoder(Z.astype(np.float64)) * units.scale + units.location).astype(Z.dtype)
-
-    def impute(self, X: ArrayLike) -> FloatArray:
-        """X with missing entries replaced by their expected values, given what is observed of their rows.
-
-        Parameters
-        ----------
-        X : {array-like, Dask array or frame, RowBlocks} of shape (n_samples, n_features)
-            NaN where an entry is missing.
-
-        Returns
-        -------
-        ndarray, or lazy Dask array, of shape (n_samples, n_features)
-        """
-        return self._map_rows(vae_rows.imputed, X)
-
-    def sample(self, n_samples: int = 1, random_state: Any = None) -> FloatArray:
-        """Draw rows.
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-        random_state : int, RandomState instance or None, default=None
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_features)
-        """
-        model, units = self._fitted()
-        if n_samples < 1:
-            raise ValueError(f"n_samples must be at least 1, got {n_samples}.")
-        random_state = check_random_state(random_state)
-        means = model.decoder(random_state.normal(size=(n_samples, model.n_latents)))
-        noise = random_state.normal(size=means.shape) * np.sqrt(model.noise)
-        return ((means + noise) * units.scale + units.location).astype(self.mean_.dtype)
-
-    def _check_criteria(self) -> None:
-        raise NotImplementedError(
-            f"Information criteria are not defined for {type(self).__name__}, since the parameters of a decoder with a "
-            "weight decay count by no agreed rule. Compare models by score, or importance_weighted_score, of rows that were "
-            "not fitted, for example by GridSearchCV."
-        )
-
-    def _fitted(self) -> tuple[Autoencoder, Units]:
-        check_is_fitted(self, "noise_variance_")
-        return Autoencoder.of_state(self._autoencoder), Units(**self._units)
-
-    def _map_rows(self, function: Callable[[Autoencoder, Units, Block], FloatArray], X: ArrayLike) -> FloatArray:
-        """function of the model and all blocks of rows, in the precision of the rows."""
-        model, units = self._fitted()
-        rows = self._read(X)
-        with thread_pool(1):
-            return rows.map(partial(function, model, units), None).astype(rows.dtype, copy=False)
-
-    @property
-    def _n_features_out(self) -> int:
-        return int(self.decoder_linear_.shape[0])
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
+    @staticmethod
+    def _noise(model: Autoencoder) -> FloatArray:
+        assert isinstance(model.observable, GaussianNoise)
+        return model.observable.noise

@@ -9,13 +9,14 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from .._em import Run, State, Watcher
-from .._typing import FloatArray
-from ..decomposition._gaussian import LinearGaussian
 from ..entropy import EntropySum
 from ._autoencoder import Autoencoder, Sums, Units, polished
 from ._vae_data import TrainingData
-from ._vae_start import start_linear
-from ._vae_training import NOISE_FLOOR, Nets, Objective, Training, train
+from ._vae_observables import Observable
+from ._vae_training import Nets, Objective, Training, train
+
+# Newton steps towards the best scale of a decoder's outputs, at most, and how near it must be.
+_NEWTON_STEPS, _EXACT = 30, 1e-14
 
 
 @dataclass(frozen=True)
@@ -42,31 +43,29 @@ class Fitting:
     objective: Objective
 
     def polish(self, model: Autoencoder) -> Fitted:
-        """The model with the best noise variances, offsets and scales of the latents."""
-        tied, ridge = self.objective.tied, self.objective.ridge
-        model, sums = polished(model, self.data.sums(model, self.units), tied=tied, ridge=ridge, floor=NOISE_FLOOR)
+        """The model with the best noise variances, scale of the outputs, and offsets and scales of the latents."""
+        sums = self.data.sums(model, self.units)
+        for _ in range(_NEWTON_STEPS):
+            factor = model.observable.output_scale(sums)
+            if abs(factor - 1.0) < _EXACT:
+                break
+            model = model.scaled_outputs(factor)
+            sums = self.data.sums(model, self.units)
+        model, sums = polished(model, sums, tied=self.objective.tied, ridge=self.objective.ridge)
         return Fitted(model, sums.with_empty_rows(self.data.empty))
-
-    def linear(self, linear: LinearGaussian, activation: str) -> Fitted:
-        """The linear model as an autoencoder without hidden layers."""
-        d, h = linear.shape
-        nets = Nets.of_sizes((d, 2 * h), (h, d), activation)
-        noise = start_linear(nets, linear)
-        return self.polish(Autoencoder.trained(nets.encoder, nets.decoder, noise))
 
     def value(self, fitted: Fitted) -> float:
         """The objective: ELBO less the term of the ridge."""
-        noise = fitted.model.noise
-        return fitted.sums.elbo(noise) - fitted.sums.penalty(noise, self.objective.ridge)
+        observable = fitted.model.observable
+        return fitted.sums.elbo(observable) - fitted.sums.penalty(observable, self.objective.ridge)
 
-    def elbo(self, fitted: Fitted) -> float:
-        """Mean ELBO of the training data, nats per sample."""
-        sums = fitted.sums
-        return sums.elbo(fitted.model.noise) - float(sums.observed.sum()) / sums.weight * np.log(self.units.scale)
+    def elbo(self, sums: Sums, observable: Observable) -> float:
+        """Mean ELBO of the training data in their own units, nats per sample."""
+        return sums.elbo(observable) + sums.log_jacobian(self.units)
 
-    def entropy_sum(self, sums: Sums, noise: FloatArray) -> EntropySum:
-        """Entropy sum of the training data in the data's units."""
-        return sums.entropy_sum(noise, ridge=self.objective.ridge, log_scale=float(np.log(self.units.scale)))
+    def entropy_sum(self, sums: Sums, observable: Observable) -> EntropySum:
+        """Entropy sum of the training data in their own units."""
+        return sums.entropy_sum(observable, ridge=self.objective.ridge, log_jacobian=sums.log_jacobian(self.units))
 
     def train(
         self,
@@ -84,10 +83,10 @@ class Fitting:
         n_batches, batches = self.data.batches(self.units, batch_size, training.nets.vector.dtype)
 
         def on_epoch(sums: Sums) -> bool:
-            terms = self._of_epoch(sums)
+            terms, elbo = self._of_epoch(sums, training.observable)
             run.entropy_sums.append(terms)
-            run.lower_bounds.append(terms.value)
-            run.state = State(training, None, terms.value, terms.value)
+            run.lower_bounds.append(elbo)
+            run.state = State(training, None, elbo, elbo)
             return watcher.on_step(run)
 
         try:
@@ -107,12 +106,12 @@ class Fitting:
         watcher.on_end(run)
         return run
 
-    def _of_epoch(self, sums: Sums) -> EntropySum:
-        """Entropy sum of the posteriors of an epoch, as a polish would leave it; the weights of the rows are relative."""
-        noise = np.maximum(sums.noise(tied=self.objective.tied, ridge=self.objective.ridge), NOISE_FLOOR)
-        polished_sums, _, _ = sums.standardised()
-        empty = self.data.empty / self.data.weight
-        return self.entropy_sum(polished_sums.with_empty_rows(empty * sums.weight), noise)
+    def _of_epoch(self, sums: Sums, observable: Observable) -> tuple[EntropySum, float]:
+        """Entropy sum and ELBO of the posteriors of an epoch, after closed forms alone; the weights are relative."""
+        observable = observable.polished(sums, tied=self.objective.tied, ridge=self.objective.ridge)
+        standardised, _, _ = sums.standardised()
+        standardised = standardised.with_empty_rows(self.data.empty / self.data.weight * sums.weight)
+        return self.entropy_sum(standardised, observable), self.elbo(standardised, observable)
 
 
 def in_nets(model: Autoencoder, nets: Nets) -> Autoencoder:

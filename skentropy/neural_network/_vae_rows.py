@@ -27,14 +27,14 @@ def sums(model: Autoencoder, units: Units, block: Block) -> Sums:
 def elbos(model: Autoencoder, units: Units, block: Block) -> FloatArray:
     """ELBO of each row."""
     observations = units.observe(block.X)
-    return model.elbo_of_rows(observations) - observations.mask.sum(axis=1) * np.log(units.scale)
+    return model.elbo_of_rows(observations) + observations.mask.sum(axis=1) * units.log_jacobian
 
 
 def importance_weighted(model: Autoencoder, units: Units, n_samples: int, seed: int, block: Block) -> FloatArray:
     """Sums over the rows, with their weights, of one and of their bounds."""
     observations, rng = units.observe(block.X), np.random.default_rng([seed, block.start])
     bounds = model.importance_weighted(observations, n_samples, rng)
-    bounds = bounds - observations.mask.sum(axis=1) * np.log(units.scale)
+    bounds = bounds + observations.mask.sum(axis=1) * units.log_jacobian
     return np.array([block.total_weight, block.weighted_sum(bounds)])
 
 
@@ -51,5 +51,5 @@ def means_and_variances(model: Autoencoder, units: Units, block: Block) -> Float
 
 def imputed(model: Autoencoder, units: Units, block: Block) -> FloatArray:
     """Rows with expected values in their gaps."""
-    expected = model.posteriors(units.observe(block.X)).expected * units.scale + units.location
+    expected = units.original(model.posteriors(units.observe(block.X)).expected)
     return np.where(np.isnan(block.X), expected, block.X)

@@ -7,10 +7,12 @@ import warnings
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from .._typing import ArrayLike, FloatArray
+from .._typing import ArrayLike
 from ..decomposition import PPCA, FactorAnalysis
 from ..decomposition._gaussian import LinearGaussian
-from ._vae_training import NOISE_FLOOR, Nets
+from ._autoencoder import Units
+from ._vae_observables import NOISE_FLOOR, Canonical, GaussianNoise
+from ._vae_training import Nets
 
 
 def fit_linear(X: ArrayLike, weight: ArrayLike | None, n_components: int, *, tied: bool) -> LinearGaussian:
@@ -23,8 +25,8 @@ def fit_linear(X: ArrayLike, weight: ArrayLike | None, n_components: int, *, tie
     return model._parameters(orthogonal=True).canonical()
 
 
-def start_linear(nets: Nets, linear: LinearGaussian) -> FloatArray:
-    """Set the linear paths in place to a linear model and its posterior; returns the noise variances.
+def start_linear(nets: Nets, linear: LinearGaussian) -> GaussianNoise:
+    """Set the linear paths in place to a linear model and its posterior; returns its noise.
 
     The posterior is N((W' psi^-1 (x - m)) / l, 1 / l) with l = diag(W' psi^-1 W + I): W(28), where W is in the principal
     axes of psi^-1/2 W.
@@ -37,4 +39,13 @@ def start_linear(nets: Nets, linear: LinearGaussian) -> FloatArray:
     nets.encoder.linear[:] = scaled / precision
     nets.encoder.intercepts[-1][:h] = -linear.mean @ nets.encoder.linear
     nets.encoder.intercepts[-1][h:] = -np.log(precision)
-    return noise
+    return GaussianNoise.of(noise)
+
+
+def start_canonical(nets: Nets, linear: LinearGaussian, units: Units, observable: Canonical) -> Canonical:
+    """Set the linear paths in place so that means vary about their averages as in the linear model."""
+    start_linear(nets, linear)
+    natural = observable.natural(units.location + units.scale * linear.mean)
+    nets.decoder.intercepts[-1][:] = natural
+    nets.decoder.linear[:] = units.scale * linear.loadings.T / observable.moments(natural)[1]
+    return observable

@@ -1,4 +1,4 @@
-"""Training of Gaussian autoencoders: one draw a row, gradients by hand, Adam, noise variances in closed form."""
+"""Training of autoencoders: one draw a row, gradients by hand, Adam, noise variances in closed form."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy as np
 from .._typing import FloatArray
 from ._autoencoder import LOG_VARIANCES, Autoencoder, Observations, Sums
 from ._perceptron import Perceptron
+from ._vae_observables import Observable
 
 # Adam (Kingma and Ba 2015): how long it remembers gradients and their squares.
 _MOMENTUM, _SQUARES, _EPSILON = 0.9, 0.999, 1e-8
 # Share of all steps over which the learning rate rises; after that it falls as a cosine does.
 _WARM_UP = 0.02
-# The noise variances follow the batches at least this fast, and are never less than this, in units of the data's scale.
+# Running sums follow the batches at least this fast.
 _FORGETTING = 0.9
-NOISE_FLOOR = 1e-10
 
 
 @dataclass(frozen=True)
@@ -38,15 +38,15 @@ class Batch:
         """All rows as one batch."""
         x = observations.x.astype(dtype)
         if observations.observed is None:
-            return cls(x, None, x, weight.astype(dtype))
+            filled = x if observations.filled is observations.x else observations.filled.astype(dtype)
+            return cls(x, None, filled, weight.astype(dtype))
         return cls(x, observations.observed.astype(dtype), observations.filled.astype(dtype), weight.astype(dtype))
 
     def take(self, index: Any) -> Batch:
         """Some of the rows."""
         x, weight = self.x[index], self.weight[index]
-        if self.observed is None:
-            return Batch(x, None, x, weight)
-        return Batch(x, self.observed[index], self.filled[index], weight)
+        filled = x if self.filled is self.x else self.filled[index]
+        return Batch(x, None if self.observed is None else self.observed[index], filled, weight)
 
     def split(self, size: int, rng: np.random.Generator | None) -> Iterator[Batch]:
         """Batches of about equal size, of shuffled rows if there is a generator."""
@@ -78,7 +78,7 @@ class Objective:
     tied: bool
     ridge: float
 
-    def gradient(self, nets: Nets, noise: FloatArray, batch: Batch, draws: FloatArray, gradient: Nets) -> Sums:
+    def gradient(self, nets: Nets, observable: Observable, batch: Batch, draws: FloatArray, gradient: Nets) -> Sums:
         """Set the gradient for one draw from each posterior, and return the sums of the rows."""
         encoder, decoder, h = nets.encoder, nets.decoder, nets.n_latents
         outputs, encoded = encoder.trace(batch.filled)
@@ -86,20 +86,24 @@ class Objective:
         tau = np.exp(0.5 * log_variance)
         z = m + tau * draws
         y, decoded = decoder.trace(z)
-        y -= batch.x
-        if batch.observed is not None:
-            y *= batch.observed
-        mask = np.ones_like(y) if batch.observed is None else batch.observed
+        pull, statistics = observable.pull(y, batch.x)
+        if batch.observed is None:
+            observed = np.full(y.shape[1], batch.weight.sum())
+        else:
+            pull = pull * batch.observed
+            statistics = statistics * batch.observed
+            observed = batch.weight @ batch.observed
         second = m * m + tau * tau
         sums = Sums(
             float(batch.weight.sum()),
-            *(batch.weight @ values for values in (mask, y * y, m, second, log_variance)),
+            observed,
+            np.stack([batch.weight @ values for values in statistics]),
+            *(batch.weight @ values for values in (m, second, log_variance)),
         )
         share = batch.weight[:, np.newaxis]
-        y *= share
-        y /= -noise.astype(y.dtype)
-        through = decoder.input_derivative(decoder.backward(decoded, y, gradient.decoder), y)
-        divergence = y.dtype.type(self.beta) * share
+        pull *= share
+        through = decoder.input_derivative(decoder.backward(decoded, pull, gradient.decoder), pull)
+        divergence = m.dtype.type(self.beta) * share
         derivative = np.empty_like(outputs)
         derivative[:, :h] = through - divergence * m
         derivative[:, h:] = 0.5 * (through * draws * tau - divergence * (tau * tau - 1))
@@ -107,7 +111,7 @@ class Objective:
         derivative[:, h:][clipped] = 0
         encoder.backward(encoded, derivative, gradient.encoder)
         if self.decay:
-            gradient.vector[:] -= nets.decaying * (y.dtype.type(self.decay) * nets.vector)
+            gradient.vector[:] -= nets.decaying * (m.dtype.type(self.decay) * nets.vector)
         return sums
 
 
@@ -129,9 +133,9 @@ class Nets:
         shapes = [Perceptron.shapes(sizes, n) for sizes, n in zip((encoder_sizes, decoder_sizes), linear, strict=True)]
         n_encoder, n_decoder = (sum(int(np.prod(shape)) for shape in of_net) for of_net in shapes)
         decaying = [
-            np.full(int(np.prod(shape)), float(len(shape) == 2 and place < len(of_net) - 1))
-            for of_net in shapes
-            for place, shape in enumerate(of_net)
+            np.full(int(np.prod(shape)), float(is_weight))
+            for *layers, path in shapes
+            for shape, is_weight in [*((shape, len(shape) == 2) for shape in layers), (path, False)]
         ]
         vector = np.zeros(n_encoder + n_decoder, dtype)
         return cls(
@@ -166,7 +170,7 @@ class Adam:
 
     def step(self, gradient: FloatArray) -> None:
         """Move the vector along a gradient, which is overwritten; one that is not finite is passed over."""
-        if not np.isfinite(gradient @ gradient):
+        if not np.isfinite(gradient).all():
             return
         self._step += 1
         t, whole = self._step, self._n_steps
@@ -183,15 +187,15 @@ class Adam:
 
 @dataclass
 class Training:
-    """Where training is: nets, and running noise variances (d,)."""
+    """Where training is: nets, and observables with running parameters of their own."""
 
     nets: Nets
-    noise: FloatArray
+    observable: Observable
 
     @property
     def model(self) -> Autoencoder:
         """The model as it is now."""
-        return Autoencoder.trained(self.nets.encoder, self.nets.decoder, self.noise)
+        return Autoencoder.trained(self.nets.encoder, self.nets.decoder, self.observable)
 
 
 def train(
@@ -225,36 +229,21 @@ def train(
     nets, gradient = training.nets, training.nets.zeros()
     adam = Adam(nets.vector, learning_rate, n_epochs * n_batches)
     keep = max(1.0 - 1.0 / n_batches, _FORGETTING)
-    squares = observed = None
+    running: Sums | None = None
     for _ in range(n_epochs):
         epoch: Sums | None = None
         for batch in batches():
-            draws = rng.standard_normal((len(batch.x), nets.n_latents), dtype=np.float32).astype(
-                nets.vector.dtype, copy=False
-            )
-            sums = objective.gradient(nets, training.noise, batch, draws, gradient)
+            draws = rng.standard_normal((len(batch.x), nets.n_latents), dtype=np.float32)
+            sums = objective.gradient(nets, training.observable, batch, draws, gradient)
             adam.step(gradient.vector)
             if sums.is_finite:
-                if squares is None or observed is None:
-                    squares, observed = sums.squares.astype(np.float64), sums.observed.astype(np.float64)
-                else:
-                    squares = keep * squares + (1.0 - keep) * sums.squares
-                    observed = keep * observed + (1.0 - keep) * sums.observed
-                training.noise = _noise(squares, observed, objective)
+                running = (running or sums).followed_by(sums, keep)
+                training.observable = training.observable.polished(
+                    running, tied=objective.tied, ridge=objective.ridge
+                ).as_trained()
                 epoch = sums if epoch is None else epoch + sums
         if epoch is None:
             return False
         if on_epoch(epoch):
             return False
     return True
-
-
-def _noise(squares: FloatArray, observed: FloatArray, objective: Objective) -> FloatArray:
-    """Noise variances for running sums, in which a column may not have been observed yet."""
-    seen = observed > 0
-    noise = np.ones(len(squares))
-    part = Sums(1.0, observed[seen], squares[seen], *(np.empty(0),) * 3)
-    noise[seen] = part.noise(tied=objective.tied, ridge=objective.ridge)
-    if objective.tied:
-        noise[:] = noise[seen][0]
-    return np.maximum(noise, NOISE_FLOOR)

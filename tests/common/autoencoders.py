@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from skentropy.neural_network._autoencoder import Autoencoder, Observations
+from skentropy.neural_network._vae_observables import GaussianNoise
 from skentropy.neural_network._vae_training import Nets
 
 N, D, H = 9, 4, 2
@@ -21,7 +22,7 @@ def random_nets(activation: str = "silu", dtype: Any = np.float64, seed: int = 0
 def random_model(activation: str = "silu", seed: int = 0) -> Autoencoder:
     nets = random_nets(activation, seed=seed)
     noise = np.random.default_rng(seed + 1).uniform(0.2, 2.0, size=D)
-    return Autoencoder.trained(nets.encoder, nets.decoder, noise)
+    return Autoencoder.trained(nets.encoder, nets.decoder, GaussianNoise.of(noise))
 
 
 def observations(gaps: bool, n: int = N, seed: int = 3) -> tuple[Observations, Any]:
@@ -42,7 +43,7 @@ def naive_elbo(model: Autoencoder, rows: Observations, means: Any, variances: An
         for draw, share in zip(draws, shares, strict=True):
             z = means[n] + np.sqrt(variances[n]) * draw
             y = model.decoder(z[np.newaxis])[0]
-            log_p = -0.5 * (np.log(2 * np.pi * model.noise) + (rows.x[n] - y) ** 2 / model.noise)
+            log_p = model.observable.log_density(y, rows.x[n])
             total += share * float(log_p @ rows.mask[n])
         divergence = 0.5 * (means[n] ** 2 + variances[n] - 1.0 - np.log(variances[n]))
         values.append(total - divergence.sum())

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from skentropy.neural_network._perceptron import ACTIVATIONS
+from skentropy.neural_network._vae_observables import GaussianNoise
 from skentropy.neural_network._vae_training import Adam, Batch, Nets, Objective, Training, train
 from tests.common.autoencoders import D, H, N, observations, random_nets
 
@@ -41,7 +42,15 @@ def test_gradients_are_those_of_differences(gaps: bool, weighted: bool, activati
     nets, gradient, batch = random_nets(activation), random_nets(activation), batch_of(gaps, weighted)
     noise, draws = rng.uniform(0.5, 2.0, size=D), rng.normal(size=(N, H))
     objective = Objective(beta, decay, tied=False, ridge=0.1)
-    objective.gradient(nets, noise, batch, draws, gradient)
+    sums = objective.gradient(nets, GaussianNoise.of(noise), batch, draws, gradient)
+    outputs, weight = nets.encoder(batch.filled), batch.weight
+    m, log_variance = outputs[:, :H], outputs[:, H:]
+    seen = np.ones((N, D)) if batch.observed is None else batch.observed
+    squares = (batch.x - nets.decoder(m + np.exp(0.5 * log_variance) * draws)) ** 2
+    expected = (weight.sum(), weight @ seen, [weight @ (squares * seen)], weight @ m)
+    expected += (weight @ (m**2 + np.exp(log_variance)), weight @ log_variance)
+    for found, value in zip(vars(sums).values(), expected, strict=True):
+        np.testing.assert_allclose(found, value, rtol=1e-12)
     for place in range(nets.vector.size):
         at, step = nets.vector[place], 1e-5
         values = []
@@ -55,10 +64,24 @@ def test_gradients_are_those_of_differences(gaps: bool, weighted: bool, activati
 def test_log_variances_out_of_range_have_no_gradient() -> None:
     nets, gradient, batch = random_nets(), random_nets(), batch_of(False)
     nets.encoder.intercepts[-1][H] = 100.0
-    sums = Objective(1.0, 0.0, True, 0.0).gradient(nets, np.ones(D), batch, np.zeros((N, H)), gradient)
+    sums = Objective(1.0, 0.0, True, 0.0).gradient(nets, GaussianNoise.of(np.ones(D)), batch, np.zeros((N, H)), gradient)
     assert gradient.encoder.intercepts[-1][H] == 0.0
     assert gradient.encoder.intercepts[-1][H + 1] != 0.0
     assert sums.log_variance[0] == pytest.approx(20.0 * batch.weight.sum())
+
+
+def test_adam_is_that_of_the_paper() -> None:
+    rng = np.random.default_rng(0)
+    vector, expected, n_steps = np.array([1.0, -1.0, 0.5]), np.array([1.0, -1.0, 0.5]), 60
+    adam, mean, square = Adam(vector, 0.1, n_steps), np.zeros(3), np.zeros(3)
+    for t in range(1, n_steps + 5):
+        gradient = rng.normal(size=3) * [1.0, 1e-3, 1e-8]
+        adam.step(gradient.copy())
+        mean, square = 0.9 * mean + 0.1 * gradient, 0.999 * square + 0.001 * gradient**2
+        rise = min(1.0, t / (0.02 * n_steps + 1.0))
+        fall = 0.5 * (1.0 + np.cos(np.pi * min(t / n_steps, 1.0)))
+        expected += 0.1 * rise * fall * (mean / (1 - 0.9**t)) / (np.sqrt(square / (1 - 0.999**t)) + 1e-8)
+        np.testing.assert_allclose(vector, expected, rtol=1e-12)
 
 
 def test_adam_climbs_and_passes_over_what_is_not_finite() -> None:
@@ -74,15 +97,16 @@ def test_adam_climbs_and_passes_over_what_is_not_finite() -> None:
 
 
 @pytest.mark.parametrize("tied", [False, True])
-def test_noise_variances_follow_their_closed_form(tied: bool) -> None:
+@pytest.mark.parametrize(("n_batches", "keep"), [(1, 0.9), (20, 0.95)])
+def test_noise_variances_follow_their_closed_form(tied: bool, n_batches: int, keep: float) -> None:
     nets = random_nets()
-    training, batch, seen = Training(nets, np.ones(D)), batch_of(True), []
+    training, batch, seen = Training(nets, GaussianNoise.of(np.ones(D))), batch_of(True), []
     objective = Objective(1.0, 0.0, tied, ridge=0.2)
     finished = train(
         training,
         objective,
         lambda: [batch],
-        n_batches=1,
+        n_batches=n_batches,
         n_epochs=3,
         learning_rate=1e-6,
         rng=np.random.default_rng(0),
@@ -90,19 +114,21 @@ def test_noise_variances_follow_their_closed_form(tied: bool) -> None:
     )
     assert finished
     assert len(seen) == 3
-    squares = 0.9 * (0.9 * seen[0].squares + 0.1 * seen[1].squares) + 0.1 * seen[2].squares
+    one, two, three = (sums.statistics[0] for sums in seen)
+    squares = keep * (keep * one + (1 - keep) * two) + (1 - keep) * three
     r = squares / seen[0].observed
     if tied:
         r = np.full(D, squares.sum() / seen[0].observed.sum())
-    np.testing.assert_allclose(training.noise, r + 0.2, rtol=1e-12)
-    np.testing.assert_array_equal(training.model.step_noise, training.noise)
+    assert isinstance(training.observable, GaussianNoise)
+    np.testing.assert_allclose(training.observable.noise, r + 0.2, rtol=1e-12)
+    np.testing.assert_array_equal(training.observable.step_noise, training.observable.noise)
 
 
 def test_columns_that_no_batch_has_observed_yet_wait() -> None:
     nets, rows = random_nets(), observations(True)[0]
     assert rows.observed is not None
     rows.observed[:, 1] = 0.0
-    training = Training(nets, np.ones(D))
+    training = Training(nets, GaussianNoise.of(np.ones(D)))
     batch = Batch.of(rows, np.ones(N), np.float64)
     train(
         training,
@@ -114,8 +140,9 @@ def test_columns_that_no_batch_has_observed_yet_wait() -> None:
         rng=np.random.default_rng(0),
         on_epoch=lambda sums: True,
     )
-    assert training.noise[1] == 1.0
-    assert np.isfinite(training.noise).all()
+    assert isinstance(training.observable, GaussianNoise)
+    assert training.observable.noise[1] == 1.0
+    assert np.isfinite(training.observable.noise).all()
 
 
 def test_batches() -> None:

@@ -1,0 +1,307 @@
+"""What an autoencoder's decoder says of the observables: Gaussian ones, and one-parameter families with canonical link."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+from scipy.special import expit, gammaln, logit
+
+from .._typing import FloatArray
+from ..decomposition._gaussian import LOG_2PI
+
+if TYPE_CHECKING:
+    from ._autoencoder import Sums
+
+# The noise variances are never less than this, in units of the data's scale.
+NOISE_FLOOR = 1e-10
+# Means of columns that a start takes at least, so that it leaves them a way.
+_LEAST_MEAN = 0.02
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How well a decoder's outputs fit rows, and where they should move, by the model that posteriors' steps go by.
+
+    Attributes
+    ----------
+    value : (n, d), expected log-likelihood, up to what outputs do not change
+    pull : (n, d), its derivative in the outputs
+    curvature : (n, d) or (d,), minus its second derivative
+    """
+
+    value: FloatArray
+    pull: FloatArray
+    curvature: FloatArray
+
+
+class Observable(ABC):
+    """p(x | y) with y the outputs of a decoder, independent over features.
+
+    What is to be summed over rows for ELBO and entropy sum are ``n_statistics`` numbers an entry.
+    """
+
+    n_statistics: ClassVar[int]
+
+    @abstractmethod
+    def expect(self, y: FloatArray, x: FloatArray, shares: FloatArray) -> tuple[Fit, FloatArray, FloatArray]:
+        """Fit, expected means (n, d) and statistics (k, n, d), for outputs (s, n, d) at nodes with shares (s,).
+
+        ``y`` is overwritten.
+        """
+
+    @abstractmethod
+    def expected_log_density(self, statistics: FloatArray, x: FloatArray) -> FloatArray:
+        """Expected log-densities (n, d)."""
+
+    @abstractmethod
+    def log_density(self, y: FloatArray, x: FloatArray) -> FloatArray:
+        """log p(x | y), entry by entry."""
+
+    @abstractmethod
+    def draw(self, y: FloatArray, random_state: Any) -> FloatArray:
+        """Observables for outputs."""
+
+    @abstractmethod
+    def mean(self, y: FloatArray) -> FloatArray:
+        """Expected observables for outputs."""
+
+    # Of sums over rows.
+
+    @abstractmethod
+    def log_likelihood(self, sums: Sums) -> float:
+        """Sum of the expected log-densities."""
+
+    @abstractmethod
+    def pseudo_entropy(self, sums: Sums) -> float:
+        """Sum of the expected pseudo entropies, W(51)."""
+
+    def base_measure(self, sums: Sums) -> float:
+        """Sum of the logarithms of the base measure."""
+        return 0.0
+
+    def penalty(self, sums: Sums, ridge: float) -> float:
+        """What a ridge takes from the sum of the log-likelihoods, and adds to the entropy sum."""
+        return 0.0
+
+    def polished(self, sums: Sums, *, tied: bool, ridge: float) -> Observable:
+        """With the best parameters that the decoder has no part in."""
+        return self
+
+    def as_trained(self) -> Observable:
+        """With steps of posteriors that go by it."""
+        return self
+
+    def output_scale(self, sums: Sums) -> float:
+        """By what the outputs are to be multiplied, a Newton step towards the best such factor."""
+        return 1.0
+
+    def scaled(self, factor: float) -> Self:
+        """For outputs that have been multiplied by a factor, which posteriors' steps are to know nothing of."""
+        return self
+
+    # For training.
+
+    @abstractmethod
+    def pull(self, y: FloatArray, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Derivative of log p(x | y) in y (n, d), and statistics (k, n, d), for one draw a row; ``y`` is overwritten."""
+
+
+@dataclass(frozen=True)
+class GaussianNoise(Observable):
+    """N(y, diag(noise)); its statistics are expected squared residuals.
+
+    Attributes
+    ----------
+    noise, step_noise : (d,)
+        Noise variances, and those of the model before its polish, which posteriors' steps go by.
+    """
+
+    noise: FloatArray
+    step_noise: FloatArray
+
+    n_statistics: ClassVar[int] = 1
+
+    @classmethod
+    def of(cls, noise: FloatArray) -> Self:
+        """Steps go by the same."""
+        return cls(noise, noise)
+
+    def expect(self, y: FloatArray, x: FloatArray, shares: FloatArray) -> tuple[Fit, FloatArray, FloatArray]:
+        expected = np.tensordot(shares, y, axes=1)
+        y -= x
+        y *= y
+        squares = np.tensordot(shares, y, axes=1)
+        precision = 1.0 / self.step_noise
+        return Fit(-0.5 * squares * precision, (x - expected) * precision, precision), expected, squares[np.newaxis]
+
+    def expected_log_density(self, statistics: FloatArray, x: FloatArray) -> FloatArray:
+        return np.asarray(-0.5 * (LOG_2PI + np.log(self.noise) + statistics[0] / self.noise))
+
+    def log_density(self, y: FloatArray, x: FloatArray) -> FloatArray:
+        return np.asarray(-0.5 * (LOG_2PI + np.log(self.noise) + (x - y) ** 2 / self.noise))
+
+    def draw(self, y: FloatArray, random_state: Any) -> FloatArray:
+        return np.asarray(y + random_state.normal(size=y.shape) * np.sqrt(self.noise))
+
+    def mean(self, y: FloatArray) -> FloatArray:
+        return y
+
+    def log_likelihood(self, sums: Sums) -> float:
+        return float(-0.5 * (sums.observed @ (LOG_2PI + np.log(self.noise)) + sums.statistics[0] @ (1.0 / self.noise)))
+
+    def pseudo_entropy(self, sums: Sums) -> float:
+        return float(0.5 * sums.observed @ (1.0 + LOG_2PI + np.log(self.noise)))
+
+    def penalty(self, sums: Sums, ridge: float) -> float:
+        return float(0.5 * ridge * sums.observed @ (1.0 / self.noise))
+
+    def polished(self, sums: Sums, *, tied: bool, ridge: float) -> GaussianNoise:
+        return replace(
+            self, noise=np.maximum(best_noise(sums.statistics[0], sums.observed, tied=tied, ridge=ridge), NOISE_FLOOR)
+        )
+
+    def as_trained(self) -> GaussianNoise:
+        return self.of(self.noise)
+
+    def pull(self, y: FloatArray, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        y -= x
+        squares = y * y
+        y /= -self.noise.astype(y.dtype)
+        return y, squares[np.newaxis]
+
+
+def best_noise(squares: FloatArray, observed: FloatArray, *, tied: bool, ridge: float) -> FloatArray:
+    """The noise variances that maximise the likelihood less the ridge's term, (d,); 1 where nothing was observed."""
+    seen = observed > 0
+    if tied:
+        return np.full(len(squares), squares.sum() / observed.sum() + ridge)
+    return np.where(seen, squares / np.where(seen, observed, 1.0) + ridge, 1.0)
+
+
+@dataclass(frozen=True)
+class Canonical(Observable):
+    """A family log p(x | y) = x y - A(y) + log h(x), y its natural parameter.
+
+    Its statistics are x y - A(y), the pseudo entropy A(y) - y A'(y), y^2 A''(y) and log h(x).
+
+    Attributes
+    ----------
+    step_scale : float
+        What the outputs are multiplied by for posteriors' steps: those of the model before its polish.
+    """
+
+    step_scale: float = 1.0
+
+    n_statistics: ClassVar[int] = 4
+
+    @abstractmethod
+    def log_partition(self, y: FloatArray) -> FloatArray:
+        """A(y)."""
+
+    @abstractmethod
+    def moments(self, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """A'(y) and A''(y)."""
+
+    @abstractmethod
+    def natural(self, mean: FloatArray) -> FloatArray:
+        """y for means, which are kept off their limits."""
+
+    @abstractmethod
+    def log_base_measure(self, x: FloatArray) -> FloatArray:
+        """log h(x)."""
+
+    def _statistics(self, y: FloatArray, x: FloatArray) -> FloatArray:
+        mean, variance = self.moments(y)
+        partition = self.log_partition(y)
+        return np.stack([x * y - partition, partition - y * mean, y * y * variance])
+
+    def expect(self, y: FloatArray, x: FloatArray, shares: FloatArray) -> tuple[Fit, FloatArray, FloatArray]:
+        n, d = x.shape
+        expected, curvature, value = np.zeros((n, d)), np.zeros((n, d)), np.zeros((n, d))
+        means, statistics = np.zeros((n, d)), np.zeros((self.n_statistics, n, d))
+        for share, outputs in zip(shares, y, strict=True):
+            step = self.step_scale * outputs
+            mean, variance = self.moments(step)
+            expected += share * mean
+            curvature += share * self.step_scale**2 * variance
+            value += share * (x * step - self.log_partition(step))
+            means += share * self.moments(outputs)[0]
+            statistics[:3] += share * self._statistics(outputs, x)
+        statistics[3] = self.log_base_measure(x)
+        return Fit(value, self.step_scale * (x - expected), curvature), means, statistics
+
+    def expected_log_density(self, statistics: FloatArray, x: FloatArray) -> FloatArray:
+        return np.asarray(statistics[0] + statistics[3])
+
+    def log_density(self, y: FloatArray, x: FloatArray) -> FloatArray:
+        return x * y - self.log_partition(y) + self.log_base_measure(x)
+
+    def mean(self, y: FloatArray) -> FloatArray:
+        return self.moments(y)[0]
+
+    def log_likelihood(self, sums: Sums) -> float:
+        return float(sums.statistics[0].sum() + sums.statistics[3].sum())
+
+    def pseudo_entropy(self, sums: Sums) -> float:
+        return float(sums.statistics[1].sum())
+
+    def base_measure(self, sums: Sums) -> float:
+        return float(sums.statistics[3].sum())
+
+    def output_scale(self, sums: Sums) -> float:
+        # The derivative of the likelihood in the factor is E[x y - y A'(y)]: the first two statistics together.
+        slope, curvature = float(sums.statistics[:2].sum()), float(sums.statistics[2].sum())
+        return 1.0 + float(np.clip(slope / curvature, -0.5, 0.5)) if curvature > 0 else 1.0
+
+    def scaled(self, factor: float) -> Self:
+        return replace(self, step_scale=self.step_scale / factor)
+
+    def pull(self, y: FloatArray, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        statistics = self._statistics(y, x)
+        return x - self.moments(y)[0], np.concatenate([statistics, self.log_base_measure(x)[np.newaxis]])
+
+
+class BernoulliOutputs(Canonical):
+    """Zeros and ones; y are logits."""
+
+    def log_partition(self, y: FloatArray) -> FloatArray:
+        return np.logaddexp(y, y.dtype.type(0))
+
+    def moments(self, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+        p = expit(y)
+        return p, p * (1 - p)
+
+    def natural(self, mean: FloatArray) -> FloatArray:
+        return np.asarray(logit(np.clip(mean, _LEAST_MEAN, 1.0 - _LEAST_MEAN)))
+
+    def log_base_measure(self, x: FloatArray) -> FloatArray:
+        return np.zeros_like(x)
+
+    def draw(self, y: FloatArray, random_state: Any) -> FloatArray:
+        return (random_state.uniform(size=y.shape) < expit(y)).astype(np.float64)
+
+
+class PoissonOutputs(Canonical):
+    """Counts; y are the logarithms of rates."""
+
+    # Rates beyond exp(this) are told apart no more: with them products of the nets would leave single precision.
+    _LARGEST: ClassVar[float] = 30.0
+
+    def log_partition(self, y: FloatArray) -> FloatArray:
+        return np.exp(np.minimum(y, y.dtype.type(self._LARGEST)))
+
+    def moments(self, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+        rate = self.log_partition(y)
+        return rate, rate
+
+    def natural(self, mean: FloatArray) -> FloatArray:
+        return np.log(np.maximum(mean, _LEAST_MEAN))
+
+    def log_base_measure(self, x: FloatArray) -> FloatArray:
+        return np.asarray(-gammaln(x + 1))
+
+    def draw(self, y: FloatArray, random_state: Any) -> FloatArray:
+        return np.asarray(random_state.poisson(self.log_partition(y)), dtype=np.float64)
