@@ -7,12 +7,13 @@ from .decomposition import PPCA, FactorAnalysis
 from .entropy import EntropySum, entropy_sum
 from .mixture import ExponentialFamilyMixture, GammaMixture, GaussianMixture, PoissonMixture
 from .model_selection import EntropySumSearch, ModelRanking, entropy_sum_scorer, rank_models
-from .neural_network import GaussianVAE, SigmoidBeliefNet
+from .neural_network import BernoulliVAE, GaussianVAE, PoissonVAE, SigmoidBeliefNet
 
 __version__ = "0.1.0"
 
 __all__ = [
     "PPCA",
+    "BernoulliVAE",
     "Checkpoint",
     "EntropySum",
     "EntropySumSearch",
@@ -23,6 +24,7 @@ __all__ = [
     "GaussianVAE",
     "ModelRanking",
     "PoissonMixture",
+    "PoissonVAE",
     "RowBlocks",
     "SigmoidBeliefNet",
     "__version__",

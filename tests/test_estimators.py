@@ -325,8 +325,9 @@ def test_sample(case: EstimatorCase) -> None:
     np.testing.assert_array_equal(X, same)
     deviation = (X.mean(axis=0) - case.X.mean(axis=0)) / (case.X.std(axis=0) + 1e-9)
     assert np.abs(deviation[case.X.std(axis=0) > 0]).max() < 0.1
-    # For the model's own rows its parameters are the best, up to sampling error.
-    assert abs(model.stationarity_gap(X)) < 0.2
+    if case.by_em:
+        # For the model's own rows its parameters are the best, up to sampling error.
+        assert abs(model.stationarity_gap(X)) < 0.2
     with pytest.raises(ValueError, match="n_samples"):
         model.sample(0)
 

@@ -16,11 +16,13 @@ from hypothesis.extra import numpy as npst
 
 from skentropy import (
     PPCA,
+    BernoulliVAE,
     ExponentialFamilyMixture,
     FactorAnalysis,
     GammaMixture,
     GaussianVAE,
     PoissonMixture,
+    PoissonVAE,
     SigmoidBeliefNet,
 )
 from tests.common.estimators import ESTIMATORS, EstimatorCase
@@ -98,6 +100,8 @@ MAKERS = {
     "SigmoidBeliefNet": lambda: SigmoidBeliefNet(2, max_iter=5, random_state=0),
     "GaussianVAE": lambda: GaussianVAE(1, hidden_layer_sizes=(8,), max_iter=3, random_state=0),
     "GaussianVAE-diag": lambda: GaussianVAE(1, covariance_type="diag", reg_covar=0.0, max_iter=3, random_state=0),
+    "BernoulliVAE": lambda: BernoulliVAE(1, hidden_layer_sizes=(8,), max_iter=3, random_state=0),
+    "PoissonVAE": lambda: PoissonVAE(1, hidden_layer_sizes=(8,), max_iter=3, random_state=0),
 }
 
 

@@ -95,6 +95,11 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         """The ridge on noise variances."""
         return 0.0
 
+    @property
+    def _threshold(self) -> float | None:
+        """Above which values are 1, where observables are binary."""
+        return None
+
     def _check_values(self, data: TrainingData) -> None:
         """Refuse values that the observables cannot have."""
 
@@ -166,7 +171,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     ) -> list[str]:
         """Set all fitted attributes, and return what is to be warned of."""
         is_linear = len(decoder_sizes) == 2 and self._closed_form
-        data = training_data(rows, X, sample_weight, self._row_bytes(rows.n_features))
+        data = training_data(rows, X, sample_weight, self._row_bytes(rows.n_features), self._threshold)
         location, scale = location_and_scale(data, rows.dtype, partial(list_columns, self))
         self._check_values(data)
         given = self._given(encoder_sizes, decoder_sizes) if self.warm_start and not is_linear else None
@@ -177,7 +182,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         linear = data.fit_linear(location, scale, self.n_components, tied=self._tied or not is_linear)
         units = Units(location, scale, (linear.mean, linear.loadings, linear.noise), self._closed_form)
         if given is not None:
-            units = given[1]
+            units = replace(given[1], threshold=None)  # the data have been compared with it
         decay = float(self.alpha) / (data.weight + data.empty)
         objective = Objective(float(self.beta), decay, self._tied, self._ridge)
         fitting = Fitting(data, units, objective)
@@ -249,7 +254,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         information = -0.5 * sums.log_variance / sums.weight
         attributes = {
             "_autoencoder": asdict(model),
-            "_units": asdict(fitting.units),
+            "_units": asdict(replace(fitting.units, threshold=self._threshold)),
             "mean_": fitting.units.location.astype(dtype),
             "scale_": fitting.units.scale,
             **self._own_attributes(model, fitting.units, dtype),

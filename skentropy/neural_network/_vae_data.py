@@ -15,7 +15,7 @@ from .._blocks import Block, Rows, Source
 from .._columns import ColumnSurvey, survey_columns
 from .._typing import Array, ArrayLike, FloatArray
 from ..decomposition._gaussian import LinearGaussian
-from ._autoencoder import Autoencoder, Sums, Units
+from ._autoencoder import Autoencoder, Sums, Units, binary
 from ._vae_rows import sums, weight_of
 from ._vae_start import fit_linear
 from ._vae_training import Batch
@@ -41,11 +41,15 @@ class TrainingData(ABC):
         Of the rows that have something observed.
     empty : float
         Of the others.
+    n_negative, n_not_binary : (d,)
+        Numbers of entries below 0, and of those that are neither 0 nor 1.
     """
 
     columns: ColumnSurvey
     weight: float
     empty: float
+    n_negative: Array
+    n_not_binary: Array
 
     @abstractmethod
     def fit_linear(self, location: FloatArray, scale: float, n_components: int, *, tied: bool) -> LinearGaussian:
@@ -60,11 +64,16 @@ class TrainingData(ABC):
         """What ELBO and entropy sum need of the rows that have something observed."""
 
 
-def training_data(source: Source, X: ArrayLike, sample_weight: ArrayLike | None, bytes_of_row: int) -> TrainingData:
-    """Data in memory where they are small enough; ``X`` and ``sample_weight`` are what the source was made of."""
+def training_data(
+    source: Source, X: ArrayLike, sample_weight: ArrayLike | None, bytes_of_row: int, threshold: float | None = None
+) -> TrainingData:
+    """Data in memory where they are small enough; ``X`` and ``sample_weight`` are what the source was made of.
+
+    With a threshold those in memory are 1 above it and 0 elsewhere.
+    """
     n_rows = source.totals.n_rows
     if 8 * n_rows * source.n_features <= IN_MEMORY_BYTES:
-        return Table.of(source, bytes_of_row)
+        return Table.of(source, bytes_of_row, threshold)
     return Stream.of(source, X, sample_weight)
 
 
@@ -100,9 +109,9 @@ class Table(TrainingData):
     rows: Rows
 
     @classmethod
-    def of(cls, source: Source, bytes_of_row: int) -> Table:
+    def of(cls, source: Source, bytes_of_row: int, threshold: float | None = None) -> Table:
         """Read all rows."""
-        joined: Any = source.map(_with_weight)
+        joined: Any = source.map(partial(_with_weight, threshold))
         if hasattr(joined, "compute"):
             joined = joined.compute()
         joined = np.asarray(joined, dtype=np.float64)
@@ -117,8 +126,10 @@ class Table(TrainingData):
             differs = (X[1:] != X[:-1]) & ~(np.isnan(X[1:]) & np.isnan(X[:-1]))
             first = np.flatnonzero(np.concatenate([[True], differs.any(axis=1)]))
             X, weight = X[first], np.add.reduceat(weight, first)
-        columns = survey_columns(Block(X, weight, None, start=0))
-        return cls(columns, float(weight.sum()), lost, Rows(X, weight, row_bytes=bytes_of_row))
+        block = Block(X, weight, None, start=0)
+        rows = Rows(X, weight, row_bytes=bytes_of_row)
+        n_negative, n_not_binary = _invalid(block)
+        return cls(survey_columns(block), float(weight.sum()), lost, n_negative, n_not_binary, rows)
 
     def fit_linear(self, location: FloatArray, scale: float, n_components: int, *, tied: bool) -> LinearGaussian:
         X, weight = (self.rows.X - location) / scale, self.rows.sample_weight
@@ -149,7 +160,8 @@ class Stream(TrainingData):
     def of(cls, source: Source, X: ArrayLike, sample_weight: ArrayLike | None) -> Stream:
         """Survey all rows."""
         weight, empty = source.sum(_weights).tolist()
-        return cls(source.sum(survey_columns), weight, empty, source, (X, sample_weight))
+        n_negative, n_not_binary = source.sum(_invalid)
+        return cls(source.sum(survey_columns), weight, empty, n_negative, n_not_binary, source, (X, sample_weight))
 
     def fit_linear(self, location: FloatArray, scale: float, n_components: int, *, tied: bool) -> LinearGaussian:
         X, sample_weight = self.given
@@ -181,9 +193,9 @@ class Stream(TrainingData):
                 yield Block(rows.X[index[0] : index[-1] + 1].astype(np.float64), weight, None, start=0)
 
 
-def _with_weight(block: Block) -> Array:
+def _with_weight(threshold: float | None, block: Block) -> Array:
     """Rows, and in a last column their weights."""
-    return np.column_stack([block.X, weight_of(block)])
+    return np.column_stack([binary(block.X, threshold), weight_of(block)])
 
 
 def _is_seen(block: Block) -> Array:
@@ -205,6 +217,12 @@ def _weights(block: Block) -> FloatArray:
     """Weight of the rows that have something observed, and of the others."""
     weight, empty = weight_of(block), np.isnan(block.X).all(axis=1)
     return np.array([weight[~empty].sum(), weight[empty].sum()])
+
+
+def _invalid(block: Block) -> Array:
+    """Of each column the numbers of entries below 0, and of those that are neither 0 nor 1; (2, d)."""
+    X = block.X
+    return np.stack([(X < 0).sum(axis=0), (~np.isnan(X) & (X != 0) & (X != 1)).sum(axis=0)])
 
 
 def _sums_of_seen(model: Autoencoder, units: Units, block: Block) -> Sums:

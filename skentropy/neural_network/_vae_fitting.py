@@ -16,7 +16,7 @@ from ._vae_observables import Observable
 from ._vae_training import Nets, Objective, Training, train
 
 # Newton steps towards the best scale of a decoder's outputs, at most, and how near it must be.
-_NEWTON_STEPS, _EXACT = 30, 1e-14
+_NEWTON_STEPS, _EXACT = 30, 1e-12
 
 
 @dataclass(frozen=True)

@@ -213,10 +213,9 @@ class Canonical(Observable):
     def log_base_measure(self, x: FloatArray) -> FloatArray:
         """log h(x)."""
 
-    def _statistics(self, y: FloatArray, x: FloatArray) -> FloatArray:
-        mean, variance = self.moments(y)
+    def _statistics(self, y: FloatArray, x: FloatArray, mean: FloatArray, variance: FloatArray) -> list[FloatArray]:
         partition = self.log_partition(y)
-        return np.stack([x * y - partition, partition - y * mean, y * y * variance])
+        return [x * y - partition, partition - y * mean, y * y * variance]
 
     def expect(self, y: FloatArray, x: FloatArray, shares: FloatArray) -> tuple[Fit, FloatArray, FloatArray]:
         n, d = x.shape
@@ -228,8 +227,10 @@ class Canonical(Observable):
             expected += share * mean
             curvature += share * self.step_scale**2 * variance
             value += share * (x * step - self.log_partition(step))
-            means += share * self.moments(outputs)[0]
-            statistics[:3] += share * self._statistics(outputs, x)
+            if self.step_scale != 1.0:
+                mean, variance = self.moments(outputs)
+            means += share * mean
+            statistics[:3] += share * np.stack(self._statistics(outputs, x, mean, variance))
         statistics[3] = self.log_base_measure(x)
         return Fit(value, self.step_scale * (x - expected), curvature), means, statistics
 
@@ -260,15 +261,15 @@ class Canonical(Observable):
         return replace(self, step_scale=self.step_scale / factor)
 
     def pull(self, y: FloatArray, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        statistics = self._statistics(y, x)
-        return x - self.moments(y)[0], np.concatenate([statistics, self.log_base_measure(x)[np.newaxis]])
+        mean, variance = self.moments(y)
+        return x - mean, np.stack([*self._statistics(y, x, mean, variance), self.log_base_measure(x)])
 
 
 class BernoulliOutputs(Canonical):
     """Zeros and ones; y are logits."""
 
     def log_partition(self, y: FloatArray) -> FloatArray:
-        return np.logaddexp(y, y.dtype.type(0))
+        return np.maximum(y, 0) + np.log(1 + np.exp(-np.abs(y)))
 
     def moments(self, y: FloatArray) -> tuple[FloatArray, FloatArray]:
         p = expit(y)

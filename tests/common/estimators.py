@@ -11,11 +11,13 @@ from sklearn.datasets import load_digits, load_wine
 
 from skentropy import (
     PPCA,
+    BernoulliVAE,
     ExponentialFamilyMixture,
     FactorAnalysis,
     GammaMixture,
     GaussianVAE,
     PoissonMixture,
+    PoissonVAE,
     SigmoidBeliefNet,
 )
 
@@ -84,6 +86,12 @@ ESTIMATORS = {
         by_em=False,
     ),
 }
+ESTIMATORS |= {
+    name: EstimatorCase(
+        _maker(kind, n_components=2, hidden_layer_sizes=(16,), max_iter=15), X, "transform", sparse=False, by_em=False
+    )
+    for name, kind, X in [("BernoulliVAE", BernoulliVAE, ANSWERS), ("PoissonVAE", PoissonVAE, COUNTS)]
+}
 BY_EM = {name: case for name, case in ESTIMATORS.items() if case.by_em}
 DEFAULTS = [
     PoissonMixture(),
@@ -93,4 +101,6 @@ DEFAULTS = [
     FactorAnalysis(),
     SigmoidBeliefNet(),
     GaussianVAE(),
+    BernoulliVAE(),
+    PoissonVAE(),
 ]
