@@ -102,7 +102,8 @@ class BernoulliVAE(_DiscreteVAE):
     shuffle : bool, default=True
         Whether to shuffle rows in each epoch.
     warm_start : bool, default=False
-        Train on from the last fit.
+        Train on from the last fit; where that had other numbers of components, columns or layers, ``fit`` warns and starts
+        afresh.
     random_state : int, RandomState instance or None, default=None
         For the nets' first weights, shuffles and draws.
     verbose : int, default=0
@@ -261,7 +262,8 @@ class PoissonVAE(_DiscreteVAE):
     shuffle : bool, default=True
         Whether to shuffle rows in each epoch.
     warm_start : bool, default=False
-        Train on from the last fit.
+        Train on from the last fit; where that had other numbers of components, columns or layers, ``fit`` warns and starts
+        afresh.
     random_state : int, RandomState instance or None, default=None
         For the nets' first weights, shuffles and draws.
     verbose : int, default=0
