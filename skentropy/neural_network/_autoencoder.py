@@ -131,13 +131,17 @@ class Sums:
     def __add__(self, other: Sums) -> Sums:
         return Sums(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
 
+    def in_double(self) -> Sums:
+        """The sums in double precision."""
+        double: dict[str, Any] = {
+            field.name: np.asarray(getattr(self, field.name), dtype=np.float64) for field in fields(self)
+        }
+        return Sums(**double)
+
     def followed_by(self, other: Sums, keep: float) -> Sums:
-        """A running average in double precision: this by a share, and the other by the rest."""
-        averages: dict[str, Any] = {}
-        for field in fields(self):
-            mine, theirs = (np.asarray(getattr(sums, field.name), dtype=np.float64) for sums in (self, other))
-            averages[field.name] = keep * mine + (1.0 - keep) * theirs
-        return Sums(**averages)
+        """A running average: this by a share, and the other by the rest."""
+        names = [field.name for field in fields(self)]
+        return Sums(*(keep * getattr(self, name) + (1.0 - keep) * getattr(other, name) for name in names))
 
     @property
     def is_finite(self) -> bool:

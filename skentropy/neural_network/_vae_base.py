@@ -175,7 +175,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         location, scale = location_and_scale(data, rows.dtype, partial(list_columns, self))
         self._check_values(data)
         given = self._given(encoder_sizes, decoder_sizes) if self.warm_start and not is_linear else None
-        if given is None and self.warm_start and hasattr(self, "_autoencoder"):
+        if given is None and not is_linear and self.warm_start and hasattr(self, "_autoencoder"):
             warn_of_fresh_start(self, rows.n_features)
         if given is not None:
             location, scale = given[1].location, given[1].scale

@@ -234,7 +234,7 @@ def train(
         epoch: Sums | None = None
         for batch in batches():
             draws = rng.standard_normal((len(batch.x), nets.n_latents), dtype=np.float32)
-            sums = objective.gradient(nets, training.observable, batch, draws, gradient)
+            sums = objective.gradient(nets, training.observable, batch, draws, gradient).in_double()
             adam.step(gradient.vector)
             if sums.is_finite:
                 running = (running or sums).followed_by(sums, keep)

@@ -175,8 +175,22 @@ def test_warm_start_goes_on() -> None:
     assert second > first
     assert model.set_params(learning_rate_init=1e-12).fit(WINE).lower_bound_ == pytest.approx(model.lower_bound_, abs=0.5)
     assert model.lower_bound_ - model.entropy_sum_.penalty >= second - 1e-9
-    model.set_params(n_components=3).fit(WINE)
+    with pytest.warns(UserWarning, match="starts afresh"):
+        model.set_params(n_components=3).fit(WINE)
     assert model.transform(WINE).shape == (178, 3)
+
+
+def test_what_is_fitted_in_closed_form_needs_no_start() -> None:
+    model = GaussianVAE(2, hidden_layer_sizes=(), warm_start=True).fit(WINE)
+    bound = model.lower_bound_
+    assert model.fit(WINE).lower_bound_ == bound
+
+
+def test_entropy_sums_are_elbos_at_every_epoch() -> None:
+    for kind in ("scalar", "diag"):
+        model = GaussianVAE(2, covariance_type=kind, **SHORT).fit(WINE)
+        assert model.n_iter_ == len(model.lower_bounds_) == 10
+        np.testing.assert_allclose([terms.value for terms in model.entropy_sums_], model.lower_bounds_, atol=1e-10)
 
 
 def test_ctrl_c_leaves_a_polished_model(monkeypatch: Any) -> None:
