@@ -2,7 +2,7 @@
 
 from . import _sklearn_models  # noqa: F401, registers scikit-learn's models
 from ._checkpoint import Checkpoint
-from ._reading import RowBlocks
+from ._data import RowBlocks
 from .decomposition import PPCA, FactorAnalysis
 from .entropy import EntropySum, entropy_sum
 from .mixture import ExponentialFamilyMixture, GammaMixture, GaussianMixture, PoissonMixture

@@ -9,14 +9,12 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin
-from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from ._callbacks import CallbackSupportMixin
-from ._typing import ArrayLike, FloatArray, Matrix
+from ._typing import ArrayLike
 from .entropy import EntropySum
 
-# Positive weights lie between these, so that no sum of weighted statistics leaves double precision.
-_WEIGHTS = (1e-100, 1e100)
 # Fitted attributes that validation sets before a fit starts.
 _OF_COLUMNS = {"n_features_in_", "feature_names_in_"}
 
@@ -215,48 +213,6 @@ def warn_of_fresh_start(estimator: Any, n_features: int) -> None:
         UserWarning,
         stacklevel=4,
     )
-
-
-def check_weights(sample_weight: ArrayLike | None, X: Matrix, *, all_zero: bool = False) -> FloatArray | None:
-    """Sample weights as an array, or None; ``all_zero`` says that all may be zero, in a part of the data.
-
-    Raises
-    ------
-    ValueError
-        If they are not one non-negative, finite number a row, are all zero, or so small or large that sums of them over-
-        or underflow.
-    """
-    if sample_weight is None:
-        return None
-    check_no_mask(sample_weight, "sample_weight")
-    if not np.asarray(sample_weight).any():
-        if not all_zero:
-            raise ValueError("All of sample_weight is zero; at least one row must have a positive weight.")
-        check_consistent_length(sample_weight, X)
-        return np.zeros(X.shape[0])
-    weight: FloatArray = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-    positive = weight[weight > 0]
-    if positive.min() < _WEIGHTS[0] or positive.max() > _WEIGHTS[1]:
-        raise ValueError(
-            f"Positive values of sample_weight must lie between {_WEIGHTS[0]:g} and {_WEIGHTS[1]:g}, but range from "
-            f"{positive.min():g} to {positive.max():g}; rescale them, and leave out rows that weigh nothing."
-        )
-    return weight
-
-
-def check_total_weight(weight: float) -> None:
-    """Raise ValueError if all rows together weigh nothing, which a stream tells at its end."""
-    if weight == 0.0:
-        raise ValueError("All of sample_weight is zero; at least one row must have a positive weight.")
-
-
-def check_no_mask(values: Any, name: str) -> None:
-    """Raise ValueError for a masked array, whose mask would be lost."""
-    if np.ma.is_masked(values):
-        raise ValueError(
-            f"{name} is a masked array, whose mask would be lost; fill it, in X with NaN for what is missing: "
-            "np.ma.filled(X.astype(float), np.nan)."
-        )
 
 
 def saddle_message(estimator: Any) -> str:

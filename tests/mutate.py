@@ -43,7 +43,7 @@ EVERY = ["tests/test_estimators.py", "tests/test_properties.py"]
 ROOMS = {
     "skentropy/": ["tests/test_"],
     "skentropy/_em.py": ["tests/test_em.py", "tests/mixture", "tests/decomposition"],
-    "skentropy/_columns.py": ["tests/test_columns.py", "tests/mixture", "tests/decomposition"],
+    "skentropy/_data/_columns.py": ["tests/test_columns.py", "tests/mixture", "tests/decomposition"],
     "skentropy/_sklearn_models.py": ["tests/model_selection"],
     "skentropy/entropy.py": ["tests/test_entropy.py", "tests/mixture"],
     "skentropy/decomposition/": ["tests/decomposition", *EVERY],

@@ -10,8 +10,7 @@ import pytest
 from scipy import sparse
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from skentropy._blocks import WORKING_SET_BYTES, Block, Rows, Scratch, SingleThreadedBLAS, thread_pool
-from skentropy._columns import has_nan
+from skentropy._data import WORKING_SET_BYTES, Block, Rows, Scratch, SingleThreadedBLAS, has_nan, thread_pool
 
 
 def rows(n: int = 20_000, **options: Any) -> Rows:

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from skentropy._blocks import Block
-from skentropy._columns import survey_columns
+from skentropy._data import Block, survey_columns
 
 
 def table() -> tuple[Any, Any]:

@@ -14,7 +14,7 @@ from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
 
 from skentropy import PPCA, FactorAnalysis, PoissonMixture, RowBlocks, SigmoidBeliefNet
-from skentropy._containers import as_numbers
+from skentropy._data import as_numbers
 
 from .common.estimators import ESTIMATORS, EstimatorCase
 

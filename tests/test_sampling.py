@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from skentropy._blocks import Block
-from skentropy._sampling import Rounding, RowSample, hash_rows
+from skentropy._data import Block, Rounding, RowSample, hash_rows
 
 rng = np.random.default_rng(0)
 X = np.where(rng.uniform(size=(500, 4)) < 0.3, 0.0, rng.gamma(0.5, 1e3, size=(500, 4)))

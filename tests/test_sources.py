@@ -28,7 +28,7 @@ from skentropy import (
     entropy_sum_scorer,
     rank_models,
 )
-from skentropy._blocks import RowTotals
+from skentropy._data import RowTotals
 from skentropy.families import Poisson
 
 from .common.estimators import ESTIMATORS, EstimatorCase
@@ -391,7 +391,7 @@ class TestDask:
 
     def test_posteriors_take_no_pass_before_they_are_computed(self, monkeypatch: Any) -> None:
         da = pytest.importorskip("dask.array")
-        import skentropy._dask as dask_rows
+        import skentropy._data._dask as dask_rows
 
         X = ESTIMATORS["PPCA"].X
         model = PPCA().fit(X)
@@ -522,7 +522,7 @@ def test_a_cluster_gathers_no_rows_and_survives_a_kill() -> None:
                 os.kill(next(iter(pid.values())), signal.SIGKILL)
 
         interrupted = PoissonMixture(2, random_state=0)
-        import skentropy._dask as dask_rows
+        import skentropy._data._dask as dask_rows
 
         sum_of, calls = dask_rows._TreeSum.of, []
 

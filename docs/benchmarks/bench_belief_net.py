@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits
 from sklearn.neural_network import BernoulliRBM
 
 from skentropy import ExponentialFamilyMixture, SigmoidBeliefNet
-from skentropy._blocks import Rows
+from skentropy._data import Rows
 from skentropy.neural_network._exact import expect
 from skentropy.neural_network._layers import BeliefNet, Layer, enumerate_states, softplus
 from skentropy.neural_network._model import Parameters

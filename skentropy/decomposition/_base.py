@@ -17,12 +17,24 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from .._base import Evaluation, LatentVariableModel, check_total_weight, list_columns, saddle_message, warn_of_fresh_start
-from .._blocks import Block, Prepared, Rows, SingleThreadedBLAS, Source, thread_pool
-from .._columns import has_nan, survey_columns
+from .._base import Evaluation, LatentVariableModel, list_columns, saddle_message, warn_of_fresh_start
+from .._data import (
+    Block,
+    Prepared,
+    Reader,
+    Rows,
+    SingleThreadedBLAS,
+    Source,
+    check_output_stays_lazy,
+    check_total_weight,
+    has_nan,
+    is_dask,
+    required_backend,
+    survey_columns,
+    thread_pool,
+)
 from .._em import Run, best_of, run_em
 from .._monitor import Monitor
-from .._reading import Reader, check_output_stays_lazy, is_dask, required_backend
 from .._typing import Array, ArrayLike, FloatArray
 from ..entropy import EntropySum
 from ._em_model import GaussianModel, Table
@@ -453,7 +465,7 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         """
         check_is_fitted(self, "components_")
         if is_dask(X):
-            from .._dask import map_array
+            from .._data._dask import map_array
 
             return map_array(self.inverse_transform, X)
         Z = check_array(X, dtype=_FLOATS, ensure_min_features=0, input_name="X")

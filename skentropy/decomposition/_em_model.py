@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .._blocks import Prepared, Rows
+from .._data import Prepared, Rows
 from .._typing import Array, FloatArray
 from ..entropy import EntropySum
 from ._gaussian import LOG_2PI, LinearGaussian, invert, unique_rows

@@ -11,7 +11,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._base import list_columns, saddle_message
-from .._blocks import Rows, SingleThreadedBLAS, Source
+from .._data import Rows, SingleThreadedBLAS, Source
 from .._typing import Array, ArrayLike, FloatArray
 from ._base import LinearGaussianEstimator
 from ._em_model import ON_FLOOR

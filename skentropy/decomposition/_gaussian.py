@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import linalg, sparse
 
-from .._columns import has_nan
+from .._data import has_nan
 from .._typing import Array, FloatArray, Matrix
 from ..entropy import EntropySum
 from ._rows import centre_full_columns

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from .._blocks import WORKING_SET_BYTES, Block, Rows, Source, blas_threads, thread_pool
+from .._data import WORKING_SET_BYTES, Block, Rows, Source, blas_threads, thread_pool
 from .._typing import FloatArray, Matrix
 from ._rows import centre_full_columns, with_weight
 

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import linalg
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from .._blocks import Rows, SingleThreadedBLAS
+from .._data import Rows, SingleThreadedBLAS
 from .._typing import Array, FloatArray, Matrix
 from ._rows import centre_full_columns, with_weight
 

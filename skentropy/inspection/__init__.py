@@ -1,5 +1,6 @@
 """Figures of fits; matplotlib is imported only when one is drawn."""
 
-from ._displays import EntropyDecompositionDisplay, LatentInformationDisplay, ModelRankingDisplay
+from ._displays import EntropyDecompositionDisplay, LatentInformationDisplay
+from ._ranking_display import ModelRankingDisplay
 
 __all__ = ["EntropyDecompositionDisplay", "LatentInformationDisplay", "ModelRankingDisplay"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from dataclasses import replace
 from functools import partial
 from typing import Any, Self
@@ -12,35 +11,16 @@ from scipy import sparse
 from scipy.special import entr
 from sklearn.utils.validation import check_is_fitted
 
-from .._blocks import Block
+from .._data import Block
 from .._typing import Array, ArrayLike
 from ..decomposition._base import LinearGaussianEstimator
 from ..decomposition._gaussian import LinearGaussian, unique_rows
 from ..entropy import EntropySum
 from ..model_selection._assessment import evaluate, steps_of
+from ._axes import BELOW, INSIDE, new_axes
 
-# Inches: of a character and a line of tick labels, and of axes that can be read. Longer labels take several lines.
-_CHARACTER, _LINE, _AXES = 0.085, 0.25, (4.5, 3.5)
-_WRAP = 60
-# Below the axes and their label, in the legend's font size.
-_BELOW = {"fontsize": "small", "loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "borderaxespad": 4.5}
-# In axes of others, whose surroundings are theirs.
-_INSIDE = {"fontsize": "x-small", "loc": "best"}
 # A gap below this share of the terms is rounding.
 _ROUNDING = 1e-12
-
-
-def _axes(ax: Any, labels: list[str] | None = None) -> tuple[Any, Any]:
-    """Axes to draw in, and their figure, which if it is new has room for labels beside the axes."""
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError("Drawing needs matplotlib; install it by pip install 'skentropy[plot]'.") from error
-    if ax is None:
-        lines = [line for label in labels or [] for line in label.splitlines()]
-        size = (_AXES[0] + _CHARACTER * max(map(len, lines), default=0), max(_AXES[1], 1.5 + _LINE * len(lines)))
-        ax = plt.subplots(layout="constrained", figsize=size if lines else None)[1]
-    return ax, ax.figure
 
 
 class EntropyDecompositionDisplay:
@@ -134,7 +114,7 @@ class EntropyDecompositionDisplay:
         -------
         self : object
         """
-        self.ax_, self.figure_ = _axes(ax)
+        self.ax_, self.figure_ = new_axes(ax)
         steps = np.arange(1, len(self.entropy_sums) + 1)
         above, below = np.zeros(len(steps)), np.zeros(len(steps))
         for index, (name, sign) in enumerate(EntropySum.SIGNS.items()):
@@ -160,7 +140,7 @@ class EntropyDecompositionDisplay:
             self.ax_.set_xticks([])
         self._plot_gap(steps, np.abs(values - self.lower_bounds))
         lines = [line for ax in (self.ax_, self.gap_ax_) if ax is not None for line in ax.get_legend_handles_labels()[0]]
-        self.ax_.legend(handles=lines, **({"ncols": 4, **_BELOW} if ax is None else _INSIDE))
+        self.ax_.legend(handles=lines, **({"ncols": 4, **BELOW} if ax is None else INSIDE))
         return self
 
     def _plot_gap(self, steps: Array, gaps: Array) -> None:
@@ -170,78 +150,6 @@ class EntropyDecompositionDisplay:
             self.gap_ax_ = self.ax_.twinx()
             self.gap_ax_.plot(steps, np.where(is_rounding, np.nan, gaps), color="C9", marker=".", label="|gap| (right)")
             self.gap_ax_.set(ylabel="|gap|, nats per sample", yscale="log")
-
-
-class ModelRankingDisplay:
-    """Models by their criterion, as a dot each, with what the penalty takes from the entropy sum.
-
-    Parameters
-    ----------
-    names : list of str
-    values : list of float
-        The criterion, nats per sample.
-    elbos : list of float
-        The entropy sums.
-    flags : list of str
-    criterion : str
-
-    Attributes
-    ----------
-    ax_ : matplotlib axes
-    figure_ : matplotlib figure
-    """
-
-    def __init__(
-        self, *, names: list[str], values: list[float], elbos: list[float], flags: list[str], criterion: str = "bic"
-    ) -> None:
-        self.names, self.values, self.elbos, self.flags, self.criterion = names, values, elbos, flags, criterion
-
-    @classmethod
-    def from_ranking(cls, ranking: Any, *, ax: Any = None) -> Self:
-        """Draw a ranking.
-
-        Parameters
-        ----------
-        ranking : ModelRanking or fitted EntropySumSearch
-        ax : matplotlib axes, default=None
-
-        Returns
-        -------
-        ModelRankingDisplay
-        """
-        ranking = getattr(ranking, "ranking_", ranking)
-        kept = [i for i, value in enumerate(ranking.values_) if np.isfinite(value)]
-        return cls(
-            names=[ranking[i].name for i in kept],
-            values=[ranking.values_[i] for i in kept],
-            elbos=[ranking[i].elbo for i in kept],
-            flags=[ranking.flags_[i] for i in kept],
-            criterion=ranking.criterion_name,
-        ).plot(ax)
-
-    def plot(self, ax: Any = None) -> Self:
-        """Draw.
-
-        Parameters
-        ----------
-        ax : matplotlib axes, default=None
-
-        Returns
-        -------
-        self : object
-        """
-        flagged = [f"{name}  ({flag})" if flag else name for name, flag in zip(self.names, self.flags, strict=True)]
-        labels = [textwrap.fill(label, _WRAP) for label in flagged]
-        self.ax_, self.figure_ = _axes(ax, labels)
-        places = np.arange(len(self.names))
-        self.ax_.hlines(places, self.values, self.elbos, color="0.75", linewidth=2, label="penalty", zorder=1)
-        self.ax_.scatter(self.elbos, places, color="C0", marker="|", s=80, label="entropy sum", zorder=2)
-        self.ax_.scatter(self.values, places, color="C1", label=self.criterion, zorder=2)
-        self.ax_.set_yticks(places, labels)
-        self.ax_.invert_yaxis()
-        self.ax_.set(xlabel="nats per sample", title=f"ranked by {self.criterion}, higher is better")
-        self.ax_.legend(**({"ncols": 3, **_BELOW} if ax is None else _INSIDE))
-        return self
 
 
 class LatentInformationDisplay:
@@ -297,7 +205,7 @@ class LatentInformationDisplay:
         -------
         self : object
         """
-        self.ax_, self.figure_ = _axes(ax, self.names)
+        self.ax_, self.figure_ = new_axes(ax, self.names)
         places = np.arange(len(self.names))
         self.ax_.barh(places, self.information)
         self.ax_.set_yticks(places, self.names)

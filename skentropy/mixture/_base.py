@@ -19,12 +19,20 @@ from sklearn.utils import ClassifierTags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from .._base import Evaluation, LatentVariableModel, check_counts, check_total_weight, list_columns, warn_of_fresh_start
-from .._blocks import Block, Rows, Source, thread_pool
-from .._columns import ColumnSurvey, survey_columns
+from .._base import Evaluation, LatentVariableModel, check_counts, list_columns, warn_of_fresh_start
+from .._data import (
+    Block,
+    ColumnSurvey,
+    Reader,
+    Rows,
+    Source,
+    check_total_weight,
+    required_backend,
+    survey_columns,
+    thread_pool,
+)
 from .._em import Run, best_of, run_em
 from .._monitor import Monitor
-from .._reading import Reader, required_backend
 from .._typing import Array, ArrayLike, FloatArray
 from ..families import ExponentialFamily
 from ..families._base import safe_exp, safe_log

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._base import list_columns
-from .._columns import ColumnSurvey
+from .._data import ColumnSurvey
 from .._typing import ArrayLike, FloatArray
 from ..families import ExponentialFamily, Gamma
 from ._base import BaseMixture

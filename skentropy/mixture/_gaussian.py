@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from sklearn import mixture
 
-from .._reading import RowBlocks, is_dask
+from .._data import RowBlocks, is_dask
 from .._typing import Array, ArrayLike
 from ..entropy import EntropySum, entropy_sum
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from .._blocks import Block
+from .._data import Block
 from .._typing import Array, FloatArray, Matrix
 from ._model import MixtureModel, MixtureParameters, MixtureStatistics, Observations
 

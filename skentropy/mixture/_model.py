@@ -8,8 +8,7 @@ import numpy as np
 from scipy import sparse
 from scipy.special import logsumexp
 
-from .._blocks import Block, Scratch
-from .._columns import has_nan
+from .._data import Block, Scratch, has_nan
 from .._typing import Array, FloatArray, Matrix
 from ..entropy import EntropySum
 from ..families import ExponentialFamily

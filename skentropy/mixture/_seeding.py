@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from .._blocks import Block
+from .._data import Block
 from .._typing import Array, FloatArray, Matrix
 from ..families import ExponentialFamily
 from ._model import MixtureModel, MixtureParameters, MixtureStatistics, Observations

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from .._blocks import Block
-from .._columns import ColumnSurvey
-from .._sampling import Rounding, RowSample
+from .._data import Block, ColumnSurvey, Rounding, RowSample
 from .._typing import Array, FloatArray
 from ..families import ExponentialFamily
 from ._model import MixtureModel, MixtureParameters, MixtureStatistics, Units

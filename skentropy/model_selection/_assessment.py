@@ -21,7 +21,7 @@ from sklearn.utils.validation import _num_samples, check_is_fitted, has_fit_para
 
 from .._base import Evaluation, LatentVariableModel, warn_of_normalised
 from .._callbacks import subtask
-from .._reading import required_backend
+from .._data import required_backend
 from .._typing import ArrayLike
 from ..decomposition import PPCA
 from ..entropy import check_has_entropy_sum, entropy_sum, has_discrete_latents, has_entropy_sum, n_parameters

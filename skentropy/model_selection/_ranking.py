@@ -300,7 +300,7 @@ class ModelRanking(Sequence[RankedModel]):
         -------
         ModelRankingDisplay
         """
-        from ..inspection import ModelRankingDisplay
+        from ..inspection._ranking_display import ModelRankingDisplay
 
         return ModelRankingDisplay.from_ranking(self, ax=ax)
 

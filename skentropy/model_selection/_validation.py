@@ -10,7 +10,7 @@ from sklearn.model_selection import ShuffleSplit
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
-from .._reading import RowBlocks, is_dask
+from .._data import RowBlocks, is_dask
 from .._typing import ArrayLike
 
 

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from .._columns import has_nan
+from .._data import has_nan
 from .._typing import FloatArray
 from ..decomposition._gaussian import LOG_2PI, LinearGaussian
 from ..entropy import EntropySum

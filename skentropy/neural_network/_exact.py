@@ -9,7 +9,7 @@ from functools import cached_property, partial
 import numpy as np
 from scipy.special import logsumexp
 
-from .._blocks import Block, Source
+from .._data import Block, Source
 from .._typing import Array, FloatArray
 from ._layers import BeliefNet, enumerate_states, softplus
 from ._logistic import Regression

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .._blocks import Rows, Source
+from .._data import Rows, Source
 from .._em import Run, State, run_em
 from .._typing import Array, FloatArray
 from ._exact import Enumeration, Observations, observe

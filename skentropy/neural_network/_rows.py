@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from .._blocks import Block, Rows
-from .._sampling import RowSample
+from .._data import Block, Rows, RowSample
 from .._typing import Array, FloatArray
 from ._exact import observe
 

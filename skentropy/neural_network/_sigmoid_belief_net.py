@@ -18,11 +18,20 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from .._base import Evaluation, LatentVariableModel, check_total_weight, list_columns, warn_of_fresh_start
-from .._blocks import Block, Rows, Source, thread_pool
+from .._base import Evaluation, LatentVariableModel, list_columns, warn_of_fresh_start
+from .._data import (
+    Block,
+    Reader,
+    Rows,
+    Source,
+    check_output_stays_lazy,
+    check_total_weight,
+    is_dask,
+    required_backend,
+    thread_pool,
+)
 from .._em import Run, best_of
 from .._monitor import Monitor
-from .._reading import Reader, check_output_stays_lazy, is_dask, required_backend
 from .._typing import Array, ArrayLike, FloatArray
 from ..entropy import EntropySum
 from ._exact import Enumeration, Observations, expect, observe
@@ -480,7 +489,7 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         """
         net = self._net()
         if is_dask(X):
-            from .._dask import map_array
+            from .._data._dask import map_array
 
             return map_array(self.inverse_transform, X)
         Z = check_array(X, dtype=(np.float64, np.float32), input_name="X")

@@ -17,11 +17,10 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from .._base import Evaluation, LatentVariableModel, check_total_weight, list_columns, warn_of_fresh_start
-from .._blocks import Block, Source, thread_pool
+from .._base import Evaluation, LatentVariableModel, list_columns, warn_of_fresh_start
+from .._data import Block, Reader, Source, check_output_stays_lazy, check_total_weight, is_dask, thread_pool
 from .._em import Run, State
 from .._monitor import Monitor
-from .._reading import Reader, check_output_stays_lazy, is_dask
 from .._typing import ArrayLike, FloatArray
 from ..decomposition._gaussian import LinearGaussian
 from . import _vae_rows as vae_rows
@@ -390,7 +389,7 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         """
         model, units = self._fitted()
         if is_dask(X):
-            from .._dask import map_array
+            from .._data._dask import map_array
 
             return map_array(self.inverse_transform, X)
         Z = check_array(X, dtype=_FLOATS, input_name="X")

@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .._blocks import Block, Rows, Source
-from .._columns import ColumnSurvey, survey_columns
+from .._data import Block, ColumnSurvey, Rows, Source, survey_columns
 from .._typing import Array, ArrayLike, FloatArray
 from ..decomposition._gaussian import LinearGaussian
 from ._autoencoder import Autoencoder, Sums, Units, binary

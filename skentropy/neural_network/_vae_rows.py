@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._blocks import Block
+from .._data import Block
 from .._typing import FloatArray
 from ._autoencoder import Autoencoder, Sums, Units
 

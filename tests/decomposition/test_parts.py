@@ -5,7 +5,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from skentropy._blocks import WORKING_SET_BYTES, Block, Rows
+from skentropy._data import WORKING_SET_BYTES, Block, Rows
 from skentropy._em import State
 from skentropy.decomposition import PPCA, FactorAnalysis, _em_model
 from skentropy.decomposition._em_model import GaussianModel, PosteriorSums, Table, TableTotals

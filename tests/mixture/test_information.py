@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from skentropy._blocks import Rows
+from skentropy._data import Rows
 from skentropy.mixture._information import Metric, missing_information, score, split
 from skentropy.mixture._model import MixtureModel, MixtureParameters
 from tests.common.cases import CASES

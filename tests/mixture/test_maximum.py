@@ -11,7 +11,7 @@ import pytest
 from scipy.special import logsumexp, xlogy
 
 from skentropy import ExponentialFamilyMixture, PoissonMixture
-from skentropy._blocks import Rows
+from skentropy._data import Rows
 from skentropy._em import State, run_em
 from skentropy.families import Binomial, Categorical
 from skentropy.mixture._information import Metric, missing_information, score

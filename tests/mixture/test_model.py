@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from skentropy._blocks import Block
+from skentropy._data import Block
 from skentropy.families import get_family
 from skentropy.mixture._model import MixtureModel, MixtureParameters, MixtureStatistics, Units
 from tests.common.cases import CASES

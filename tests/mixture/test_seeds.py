@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from skentropy._blocks import Block
+from skentropy._data import Block
 from skentropy.mixture._model import MixtureModel
 from skentropy.mixture._seeding import SmoothedRows
 from tests.common.cases import CASES

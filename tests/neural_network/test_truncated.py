@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 
 from skentropy import SigmoidBeliefNet
-from skentropy._blocks import Block
+from skentropy._data import Block
 from skentropy.neural_network import _truncated
 from skentropy.neural_network._exact import Enumeration, observe
 from skentropy.neural_network._layers import BeliefNet, Layer

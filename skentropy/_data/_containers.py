@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from ._typing import Array
+from .._typing import Array
 
 # Columns that a message names.
 _MOST_NAMED = 3
@@ -90,3 +90,8 @@ def _numbers(values: Array) -> Array:
     except TypeError:
         null = getattr(sys.modules.get("pandas"), "NA", None)
         return np.array([np.nan if value is null else value for value in values], dtype=np.float64)
+
+
+def is_dask(X: Any) -> bool:
+    """Whether X is a Dask collection; Dask is not imported for the question."""
+    return "dask" in sys.modules and callable(getattr(X, "__dask_graph__", None))

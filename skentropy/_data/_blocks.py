@@ -20,7 +20,7 @@ import threadpoolctl
 from scipy import sparse
 from threadpoolctl import ThreadpoolController
 
-from ._typing import Array, FloatArray, Matrix
+from .._typing import Array, FloatArray, Matrix
 
 Statistics = TypeVar("Statistics")
 
@@ -64,6 +64,16 @@ class Block:
     def weighted_sum(self, values: FloatArray) -> float:
         """The sum of one value a row, each times the row's weight."""
         return float(values.sum() if self.weight is None else self.weight @ values)
+
+
+def join_blocks(blocks: list[Block], places: Array) -> Block:
+    """One block of the rows of several, each row at its place."""
+    order = np.argsort(places)
+    tables = [block.X for block in blocks]
+    X: Any = sparse.vstack(tables, format="csr") if sparse.issparse(tables[0]) else np.concatenate(tables)
+    weights, exposures = ([getattr(block, name) for block in blocks] for name in ("weight", "exposure"))
+    exposure = None if exposures[0] is None else np.concatenate(exposures)[order]
+    return Block(X[order], np.concatenate(weights)[order], exposure, start=0)
 
 
 class Scratch(threading.local):

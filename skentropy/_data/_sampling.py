@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from .._typing import Array, FloatArray, Matrix
 from ._blocks import Block
-from ._typing import Array, FloatArray, Matrix
 
 # The upper bits of a key say where a row stands, and come from rounded values where there are units to be free of; the
 # lower ones tell rows apart that are equal when rounded.

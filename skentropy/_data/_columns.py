@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from .._typing import Array, FloatArray, Matrix
 from ._blocks import Block
-from ._typing import Array, FloatArray, Matrix
 
 
 def has_nan(X: Matrix) -> bool:

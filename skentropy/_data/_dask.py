@@ -20,9 +20,11 @@ import numpy as np
 from dask.delayed import Delayed, delayed
 from scipy import sparse
 
-from ._blocks import Block, Prepared, Rows, SingleThreadedBLAS, Source, Statistics, part_of, result_dtype, total
-from ._reading import Reader, check_columns, is_dask, join_blocks
-from ._typing import Array, FloatArray
+from .._typing import Array, FloatArray
+from ._blocks import Block, Prepared, Rows, SingleThreadedBLAS, Source, Statistics, join_blocks, part_of, result_dtype, total
+from ._checks import check_columns
+from ._containers import is_dask
+from ._parts import PartReader
 
 # Sums that are added at once: a deep tree waits for the scheduler at every level.
 _FAN_IN = 8
@@ -38,14 +40,21 @@ class DaskRows(Source):
     """The partitions of a Dask array or frame."""
 
     def __init__(
-        self, reader: Reader, X: Any, parts: list[_Part], lengths: list[float], n_features: int, dtype: Any, is_sparse: bool
+        self,
+        reader: PartReader,
+        X: Any,
+        parts: list[_Part],
+        lengths: list[float],
+        n_features: int,
+        dtype: Any,
+        is_sparse: bool,
     ) -> None:
         self._reader, self._parts, self._lengths = reader, parts, lengths
         self.n_features, self.dtype, self.is_sparse = n_features, result_dtype(dtype), is_sparse
         self._tree_sum = _TreeSum(parts, X, n_features)
 
     @classmethod
-    def of(cls, reader: Reader, estimator: Any, X: Any, sample_weight: Any, exposure: Any, *, reset: bool) -> DaskRows:
+    def of(cls, reader: PartReader, estimator: Any, X: Any, sample_weight: Any, exposure: Any, *, reset: bool) -> DaskRows:
         """The partitions; each is checked where it is, in the first pass over all."""
         if X.ndim != 2:
             raise ValueError(f"Expected a Dask collection of two dimensions, but got {X.ndim}.")
@@ -276,7 +285,9 @@ def _call(packed: Any, *arguments: Any) -> Any:
     return function(*arguments)
 
 
-def _of_part(reader: Reader, function: Callable[[Rows | None], Any], X: Any, number: int, weight: Any, exposure: Any) -> Any:
+def _of_part(
+    reader: PartReader, function: Callable[[Rows | None], Any], X: Any, number: int, weight: Any, exposure: Any
+) -> Any:
     return function(reader.read_part(X, weight, exposure, number))
 
 

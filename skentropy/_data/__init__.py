@@ -1,0 +1,46 @@
+"""Where data come from: containers, blocks, streams and Dask collections as rows that statistics are summed over."""
+
+from ._blocks import (
+    WORKING_SET_BYTES,
+    Block,
+    Prepared,
+    Rows,
+    RowTotals,
+    Scratch,
+    SingleThreadedBLAS,
+    Source,
+    blas_threads,
+    thread_pool,
+)
+from ._checks import check_total_weight
+from ._columns import ColumnSurvey, has_nan, survey_columns
+from ._containers import as_numbers, is_dask
+from ._reading import Reader, check_output_stays_lazy, required_backend
+from ._sampling import Rounding, RowSample, hash_rows
+from ._streams import RowBlocks
+
+__all__ = [
+    "WORKING_SET_BYTES",
+    "Block",
+    "ColumnSurvey",
+    "Prepared",
+    "Reader",
+    "Rounding",
+    "RowBlocks",
+    "RowSample",
+    "RowTotals",
+    "Rows",
+    "Scratch",
+    "SingleThreadedBLAS",
+    "Source",
+    "as_numbers",
+    "blas_threads",
+    "check_output_stays_lazy",
+    "check_total_weight",
+    "has_nan",
+    "hash_rows",
+    "is_dask",
+    "required_backend",
+    "survey_columns",
+    "thread_pool",
+]

@@ -1,0 +1,94 @@
+"""What must hold of weights, exposures and columns, and what a message says where it does not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import _check_sample_weight, check_consistent_length, column_or_1d
+
+from .._typing import ArrayLike, FloatArray, Matrix
+
+# Positive weights lie between these, so that no sum of weighted statistics leaves double precision.
+_WEIGHTS = (1e-100, 1e100)
+
+
+def check_weights(sample_weight: ArrayLike | None, X: Matrix, *, all_zero: bool = False) -> FloatArray | None:
+    """Sample weights as an array, or None; ``all_zero`` says that all may be zero, in a part of the data.
+
+    Raises
+    ------
+    ValueError
+        If they are not one non-negative, finite number a row, are all zero, or so small or large that sums of them over-
+        or underflow.
+    """
+    if sample_weight is None:
+        return None
+    check_no_mask(sample_weight, "sample_weight")
+    if not np.asarray(sample_weight).any():
+        if not all_zero:
+            raise ValueError("All of sample_weight is zero; at least one row must have a positive weight.")
+        check_consistent_length(sample_weight, X)
+        return np.zeros(X.shape[0])
+    weight: FloatArray = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    positive = weight[weight > 0]
+    if positive.min() < _WEIGHTS[0] or positive.max() > _WEIGHTS[1]:
+        raise ValueError(
+            f"Positive values of sample_weight must lie between {_WEIGHTS[0]:g} and {_WEIGHTS[1]:g}, but range from "
+            f"{positive.min():g} to {positive.max():g}; rescale them, and leave out rows that weigh nothing."
+        )
+    return weight
+
+
+def check_total_weight(weight: float) -> None:
+    """Raise ValueError if all rows together weigh nothing, which a stream tells at its end."""
+    if weight == 0.0:
+        raise ValueError("All of sample_weight is zero; at least one row must have a positive weight.")
+
+
+def check_no_mask(values: Any, name: str) -> None:
+    """Raise ValueError for a masked array, whose mask would be lost."""
+    if np.ma.is_masked(values):
+        raise ValueError(
+            f"{name} is a masked array, whose mask would be lost; fill it, in X with NaN for what is missing: "
+            "np.ma.filled(X.astype(float), np.nan)."
+        )
+
+
+def check_exposure(exposure: ArrayLike, X: Matrix) -> FloatArray:
+    """Exposures as an array.
+
+    Raises
+    ------
+    ValueError
+        If they are not one positive, finite number a row.
+    """
+    check_no_mask(exposure, "exposure")
+    exposure = column_or_1d(np.asarray(exposure, dtype=np.float64))
+    check_consistent_length(X, exposure)
+    if not (np.isfinite(exposure) & (exposure > 0)).all():
+        raise ValueError("exposure must be positive and finite in every row.")
+    return np.asarray(exposure)
+
+
+def check_columns(columns: Any, expected: tuple[Any, ...]) -> None:
+    """Raise ValueError if a part of a frame has other columns than the frame, or has them in another order."""
+    given = tuple(columns)
+    if given == expected:
+        return
+    unexpected = ", ".join(repr(name) for name in given if name not in expected)
+    missing = ", ".join(repr(name) for name in expected if name not in given)
+    differences = [f"unexpected: {unexpected}"] * bool(unexpected) + [f"missing: {missing}"] * bool(missing)
+    raise ValueError(
+        "its feature names should be those of the whole frame, in the same order; "
+        + ("; ".join(differences) or f"it has {', '.join(map(repr, given))} for {', '.join(map(repr, expected))}")
+        + "."
+    )
+
+
+def check_distinct(X: Any) -> None:
+    """Refuse frames in which several columns have one name."""
+    columns: Any = getattr(X, "columns", None)
+    if hasattr(columns, "duplicated") and columns.duplicated().any():  # those of pandas; other frames refuse it themselves
+        repeated = ", ".join(sorted({str(name) for name in columns[columns.duplicated()]}))
+        raise ValueError(f"Columns of X must have different names, but several are called {repeated}.")

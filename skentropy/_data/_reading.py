@@ -1,0 +1,77 @@
+"""From what a user hands over as X to validated rows: the one door for all containers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sklearn.utils._set_output import _get_output_config
+from sklearn.utils.validation import check_array, validate_data
+
+from .._typing import ArrayLike
+from ._blocks import Source
+from ._checks import check_distinct, check_no_mask, check_total_weight
+from ._containers import as_numbers, is_dask
+from ._parts import PartReader
+from ._streams import RowBlocks, StreamedRows
+
+
+class Reader(PartReader):
+    """How an estimator reads its data, with the parameters of ``PartReader``."""
+
+    def read(
+        self,
+        estimator: Any,
+        X: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        exposure: ArrayLike | None = None,
+        *,
+        reset: bool = False,
+        min_samples: int = 1,
+    ) -> Source:
+        """Validated rows; ``reset`` takes the names and number of the features from X, otherwise they must agree.
+
+        Without ``reset`` what is no table in memory is not passed over: that its weights are not all zero is left to the
+        caller, as ``check_total_weight``.
+        """
+        if is_dask(X):
+            from ._dask import DaskRows
+
+            source: Source = DaskRows.of(self, estimator, X, sample_weight, exposure, reset=reset)
+        elif isinstance(X, RowBlocks):
+            if sample_weight is not None or exposure is not None:
+                raise ValueError("RowBlocks carry weights and exposures themselves: blocks (X, sample_weight, exposure).")
+            source = StreamedRows(self, estimator, X, reset=reset)
+        else:
+            check_no_mask(X, "X")
+            check_distinct(X)
+            options = {"ensure_min_samples": min_samples, **self._options}
+            numbers = as_numbers(X)
+            if numbers is X:
+                numbers = validate_data(estimator, X, reset=reset, **options)
+            else:
+                self.check_names(estimator, X, reset=reset)
+                numbers = check_array(numbers, estimator=estimator, input_name="X", **options)
+            return self._rows(numbers, sample_weight, exposure)
+        if reset:
+            if source.totals.n_rows < min_samples:
+                raise ValueError(
+                    f"Found {source.totals.n_rows} sample(s) while a minimum of {min_samples} is required by "
+                    f"{type(estimator).__name__}."
+                )
+            check_total_weight(source.totals.weight)
+        return source
+
+
+def check_output_stays_lazy(estimator: Any, X: Any) -> None:
+    """Raise ValueError if ``set_output`` asks for a frame of something that is not in memory."""
+    container = _get_output_config("transform", estimator)["dense"]
+    if is_dask(X) and container != "default":
+        raise ValueError(
+            f"A {container} frame is in memory, where the rows of a Dask collection need not fit; what transform returns of "
+            "it is lazy with set_output(transform='default')."
+        )
+
+
+def required_backend(X: Any) -> str | None:
+    """What fits side by side require of joblib: to Dask collections they are threads here, and their work on its cluster."""
+    return "sharedmem" if is_dask(X) else None

@@ -1,0 +1,26 @@
+"""Axes that labels and legends fit beside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+# Inches: of a character and a line of tick labels, and of axes that can be read. Longer labels take several lines.
+_CHARACTER, _LINE, _AXES = 0.085, 0.25, (4.5, 3.5)
+WRAP = 60
+# Below the axes and their label, in the legend's font size.
+BELOW = {"fontsize": "small", "loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "borderaxespad": 4.5}
+# In axes of others, whose surroundings are theirs.
+INSIDE = {"fontsize": "x-small", "loc": "best"}
+
+
+def new_axes(ax: Any, labels: list[str] | None = None) -> tuple[Any, Any]:
+    """Axes to draw in, and their figure, which if it is new has room for labels beside the axes."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError("Drawing needs matplotlib; install it by pip install 'skentropy[plot]'.") from error
+    if ax is None:
+        lines = [line for label in labels or [] for line in label.splitlines()]
+        size = (_AXES[0] + _CHARACTER * max(map(len, lines), default=0), max(_AXES[1], 1.5 + _LINE * len(lines)))
+        ax = plt.subplots(layout="constrained", figsize=size if lines else None)[1]
+    return ax, ax.figure
