@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import ast
 import hashlib
+import importlib
 import json
 import os
 import random
@@ -181,8 +182,8 @@ def _joins_text(node: Any) -> bool:
 
 def replace(mutant: Mutant) -> None:
     """Put a mutant in the place of its module, whose functions and constants others have imported by now."""
-    name = mutant.path.removesuffix(".py").replace("/", ".")
-    module = sys.modules[name]
+    name = mutant.path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    module = importlib.import_module(name)
     wrong = {**vars(module)}
     exec(compile(mutant.source, module.__file__ or name, "exec"), wrong)
     for key, value in list(vars(module).items()):
@@ -254,7 +255,8 @@ class Mutation:
         """Failed tests, how long each takes, and which of them run each line of the modules."""
         import coverage
 
-        for path in TARGETS:  # to replace a module by itself changes nothing
+        paths = {mutant.path for mutant in self.work}
+        for path in paths:  # to replace a module by itself changes nothing
             source = (ROOT / path).read_text()
             replace(Mutant(path, "", range(0), source, source))
         tracer = coverage.Coverage(data_file=None, source=[str(ROOT / "skentropy")], config_file=False)
@@ -264,7 +266,7 @@ class Mutation:
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
         tracer.stop()
         data = tracer.get_data()
-        lines = {path: data.contexts_by_lineno(str(ROOT / path)) for path in TARGETS}
+        lines = {path: data.contexts_by_lineno(str(ROOT / path)) for path in paths}
         seconds: dict[str, float] = defaultdict(float)
         for report in self.reports:
             seconds[report.nodeid] += report.duration
