@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from dataclasses import replace
 from typing import Any
@@ -533,3 +534,39 @@ def test_transformers_are_compared_to_the_last_number():
     for pair in (pipelines, long):
         with pytest.raises(ValueError, match="transform the data differently"):
             rank_models(pair, WINE)
+
+
+def test_how_near_the_data_of_fitted_models_must_be() -> None:
+    def is_taken(model: Any, **options: Any) -> bool:
+        try:
+            rank_models([model], WINE, **options)
+        except ValueError:
+            return False
+        return True
+
+    # Bounds are of transformed data, in which a thousandth of their size is a rounding error of single precision.
+    assert is_taken(make_pipeline(StandardScaler(), PPCA(2)).fit(WINE), change_of_variables="correct")
+    for share, taken in ((0.0005, True), (-0.0005, True), (0.002, False), (-0.002, False)):
+        ppca = PPCA(2).fit(WINE)
+        ppca.lower_bound_ += share * (1.0 + abs(ppca.lower_bound_))
+        assert is_taken(ppca) == taken
+    # Without a bound the means tell, to a millionth of the largest value.
+    for share, taken in ((5e-7, True), (2e-6, False)):
+        pca = PCA(2).fit(WINE)
+        pca.mean_ = pca.mean_ + share * WINE.max()
+        assert is_taken(pca) == taken
+
+
+def test_seconds_are_those_of_the_fits() -> None:
+    start = time.perf_counter()
+    ranking = rank_models([*map(PPCA, range(1, 11)), FactorAnalysis(1)], WINE)
+    seconds = time.perf_counter() - start
+    assert 0.0 < sum(row.fit_time for row in ranking) < seconds
+
+
+def test_icl_of_mixtures_of_others() -> None:
+    mixture = GaussianMixture(2, random_state=0).fit(WINE)
+    (row,) = rank_models([mixture], WINE)
+    certainty = np.log(mixture.predict_proba(WINE).max(axis=1)).mean()
+    assert certainty < 0.0
+    assert row.icl_score == pytest.approx(row.bic_score + certainty, abs=1e-12)
