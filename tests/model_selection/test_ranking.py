@@ -290,6 +290,12 @@ def test_tables_are_no_wider_than_a_page() -> None:
     assert max(map(len, lines)) <= 100
     ranked = lines[2:14]
     assert len({line.split("  ")[0] for line in ranked}) == 12
+    # Names have all the room that there is; one line that does not fit is enough for a second table.
+    assert max(map(len, ranked)) == 100
+    short = [replace(row, name=row.name[-8:], entropy_sum=EntropySum(1.0, 2.0, 3.0)) for row in rows[:12]]
+    one_long = [replace(short[0], converged=False), *(replace(row, log_likelihood=row.elbo) for row in short[1:])]
+    lengths = [len(line) for line in str(ModelRanking(one_long)).splitlines()]
+    assert max(lengths) <= 100
 
 
 def test_names_tell_models_apart() -> None:

@@ -50,6 +50,11 @@ def test_search_fits_the_best_to_all() -> None:
     assert list(search.feature_names_in_) == list(frame.columns)
 
 
+def test_few_rows_are_enough_to_hold_out() -> None:
+    ranking = rank_models([PPCA(1)], WINE, "validation", validation_fraction=0.006, random_state=0)
+    assert ranking[0].n_samples == len(WINE) - 2
+
+
 def test_what_is_refused() -> None:
     for criterion in ("bic", "aic", "aicc"):
         with pytest.raises(ValueError, match=f"GaussianVAE.* no agreed rule, so that '{criterion}'.*'validation'"):
