@@ -28,6 +28,9 @@ _UPWARD = 1e-6
 _DIFFERENCE = 1e-5
 _LEAVES = (0.03, 0.1, 0.3, 1.0)
 _MOST_SADDLES = 5
+# Newton's method ends after so many steps in a row that are within the tolerance and lower F by less: near a maximum few do,
+# each of which squares the distance, but next to a floor they can go on for ever.
+_MOST_IDLE, _IDLE = 5, 1e-11
 # Rounding errors of the gradient, relative to the largest eigenvalue.
 _ROUNDING = 1.5e-14
 # No search starts lower: from a correlation matrix, or from one that is singular.
@@ -208,6 +211,7 @@ class Profile:
     def _newton(self, x: FloatArray, gtol: float, max_iter: int) -> FloatArray:
         """Newton's method on the features that are free, with those that fall towards zero tried on the floor."""
         value, gradient, hessian = self.hessian(x)
+        idle = 0
         while len(self.history) < max_iter:
             projected = self.projected(x, gradient)
             free = (x > self.lower) | (projected != 0.0)
@@ -230,9 +234,11 @@ class Profile:
             stalled = np.abs(self.projected(trial, new[1])).max() >= np.abs(projected).max() and new[0] >= value
             if stalled:
                 return x
+            is_idle = value - new[0] <= _IDLE and np.abs(self.projected(trial, new[1])).max() <= gtol
+            idle = idle + 1 if is_idle else 0
             x, (value, gradient, hessian) = trial, new
             self.history.append(-0.5 * value)
-            if np.abs(self.projected(x, gradient)).max() <= 1e-3 * gtol:
+            if idle == _MOST_IDLE or np.abs(self.projected(x, gradient)).max() <= 1e-3 * gtol:
                 return x
         return x
 

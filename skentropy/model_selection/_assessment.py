@@ -325,6 +325,7 @@ def _row(name: str, model: Any, X: Any, data: Metadata, seconds: float, *, corre
         classification=evaluation.classification,
         fit_time=seconds,
         converged=_has_converged(last),
+        heywood=len(getattr(last, "heywood_", ())) > 0,
     )
 
 
