@@ -16,7 +16,17 @@ from scipy.special import expit, logit, softmax
 
 BENCHMARKS = Path(__file__).parents[1] / "docs" / "benchmarks"
 FAMILIES = ["poisson", "gamma", "gaussian", "bernoulli", "categorical"]
-PARTS = ["mixture", "decomposition", "scaling", "belief_net", "truncated", "autoencoder", "model_selection", "large"]
+PARTS = [
+    "mixture",
+    "decomposition",
+    "scaling",
+    "belief_net",
+    "truncated",
+    "autoencoder",
+    "model_selection",
+    "large",
+    "starts",
+]
 
 
 @pytest.fixture

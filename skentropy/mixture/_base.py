@@ -66,7 +66,8 @@ class BaseMixture(LatentVariableModel):
         "tol": [Interval(Real, 0.0, None, closed="left")],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
         "n_init": [Interval(Integral, 1, None, closed="left")],
-        "init_params": [StrOptions({"k-means++", "random_from_data"})],
+        "init_params": [StrOptions({"k-means++", "random_from_data", "random"})],
+        "n_starts": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "weights_init": ["array-like", None],
         "prior_counts": [Interval(Real, 0.0, None, closed="left")],
         "accelerate": ["boolean"],
@@ -88,6 +89,7 @@ class BaseMixture(LatentVariableModel):
         max_iter: int,
         n_init: int,
         init_params: str,
+        n_starts: int | str,
         weights_init: ArrayLike | None,
         prior_counts: float,
         accelerate: bool,
@@ -102,6 +104,7 @@ class BaseMixture(LatentVariableModel):
         self.max_iter = max_iter
         self.n_init = n_init
         self.init_params = init_params
+        self.n_starts = n_starts
         self.weights_init = weights_init
         self.prior_counts = prior_counts
         self.accelerate = accelerate
@@ -387,7 +390,7 @@ class BaseMixture(LatentVariableModel):
         return check_mixing_weights(self.weights_init, "weights_init", self.n_components)
 
     def _seeded_start(self, model: MixtureModel, sample: Block, random_state: np.random.RandomState) -> MixtureParameters:
-        start = initial_parameters(model, sample, self.n_components, self.init_params, random_state)
+        start = initial_parameters(model, sample, self.n_components, self.init_params, self.n_starts, random_state)
         return start if self.weights_init is None else replace(start, log_weights=safe_log(self._initial_weights()))
 
     def _fitted_attributes(self, model: MixtureModel, dtype: np.dtype[Any], run: Run) -> dict[str, Any]:

@@ -31,10 +31,14 @@ class PoissonMixture(BaseMixture):
         Largest number of steps, those of Newton's method included.
     n_init : int, default=1
         Number of runs from different starts; the best is kept.
-    init_params : {"k-means++", "random_from_data"}, default="k-means++"
-        How the rows are chosen that EM starts from: by k-means++ in the family's own Bregman divergence, or at random.
-        Several choices compete on a sample of the rows. Which rows are chosen depends on their contents and
-        ``random_state`` alone, neither on their order nor on whether a row stands twice or with twice the weight.
+    init_params : {"k-means++", "random_from_data", "random"}, default="k-means++"
+        What EM starts from: clusters around rows that k-means++ chooses in the family's own Bregman divergence, clusters
+        around random rows, or random responsibilities. Starts depend on the contents of the rows and ``random_state``
+        alone, neither on the order of the rows nor on whether a row stands twice or with twice the weight.
+    n_starts : int or "auto", default="auto"
+        Number of starts that compete in each run: all take a few steps of EM on a sample of the rows, those that are behind
+        are given up, the others go on, until one is left. "auto" takes 32, and down to 16 where many components or features
+        make them costly.
     weights_init : array-like of shape (n_components,), default=None
         Initial mixing weights.
     rates_init : array-like of shape (n_components, n_features), default=None
@@ -120,6 +124,7 @@ class PoissonMixture(BaseMixture):
         max_iter: int = 1000,
         n_init: int = 1,
         init_params: str = "k-means++",
+        n_starts: int | str = "auto",
         weights_init: ArrayLike | None = None,
         rates_init: ArrayLike | None = None,
         prior_counts: float = 0.0,
@@ -136,6 +141,7 @@ class PoissonMixture(BaseMixture):
             max_iter=max_iter,
             n_init=n_init,
             init_params=init_params,
+            n_starts=n_starts,
             weights_init=weights_init,
             prior_counts=prior_counts,
             accelerate=accelerate,

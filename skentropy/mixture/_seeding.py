@@ -1,4 +1,7 @@
-"""Where EM starts: k-means++ seeds in the family's own Bregman divergence (Arthur and Vassilvitskii 2007; Banerjee 2005)."""
+"""Where EM starts: the clusters around a few seeds, or random responsibilities, of which the best is found by short runs.
+
+Seeds are drawn in the family's own Bregman divergence (Arthur and Vassilvitskii 2007; Banerjee et al. 2005).
+"""
 
 from __future__ import annotations
 
@@ -8,19 +11,21 @@ from scipy import sparse
 from .._data import Block
 from .._typing import Array, FloatArray, Matrix
 from ..families import ExponentialFamily
-from ._model import MixtureModel, MixtureParameters, MixtureStatistics, Observations
+from ._model import MixtureModel, MixtureParameters, Observations
+from ._short_runs import ShortRuns
 
 # A single row's statistics lie on the border of the mean parameters, where divergences are infinite: they are moved this
-# share of the way to the pooled ones. A hard cluster's are moved as if it had seen this share of an average cluster more.
+# share of the way to the pooled ones.
 _TOWARDS_POOLED = 0.25
-_CLUSTER_PRIOR = 0.05
-# Seedings that compete, and the EM steps that each is given on the sample before they are compared.
-_SEEDINGS = 8
 # What differs by less is equal but for rounding errors, which are not to choose: the first of equals is taken. Relative to
-# the largest terms of a divergence, and to an objective after a few steps.
+# the largest terms of a divergence.
 _EQUAL_DIVERGENCE = 1e-12
-_EQUAL_OBJECTIVE = 1e-9
-_SHORT_RUN = 4
+# Concentration of the Dirichlet distribution that random responsibilities are drawn from.
+_CONCENTRATION = 0.3
+# Starts by default: as many as together cost so many operations a step, in which a row's exponential counts for some.
+_STARTS = (16, 32)
+_STARTS_COST = 2**22
+_ROW_COST = 16
 
 
 class SmoothedRows:
@@ -38,15 +43,16 @@ class SmoothedRows:
         # Rounding errors of each row's divergences.
         self.rounding = _EQUAL_DIVERGENCE * (1.0 + np.abs(self._negative_entropy))
 
-    def seed(self, row: int) -> FloatArray:
-        """Natural parameters (S, D) of one row's distribution."""
-        statistics = np.stack([_dense_row(T, row) for T in self._observations.statistics])
-        exposure = 1.0 if self._observations.exposure is None else self._observations.exposure[row]
-        mean = (1.0 - _TOWARDS_POOLED) * statistics / exposure + _TOWARDS_POOLED * self._pooled
+    def seeds(self, rows: Array) -> FloatArray:
+        """Natural parameters (S, L, D) of the distributions of L rows."""
+        statistics = np.stack([_dense_rows(T, rows) for T in self._observations.statistics])
+        exposure = 1.0 if self._observations.exposure is None else self._observations.exposure[rows, np.newaxis]
+        pooled = self._pooled[:, np.newaxis]
+        mean = (1.0 - _TOWARDS_POOLED) * statistics / exposure + _TOWARDS_POOLED * pooled
         observed = self._observations.observed
         if observed is not None:
-            mask = _dense_row(observed, row).astype(bool) != sparse.issparse(observed)
-            mean = np.where(mask, mean, self._pooled)
+            mask = _dense_rows(observed, rows).astype(bool) != sparse.issparse(observed)
+            mean = np.where(mask, mean, pooled)
         return self._family.natural(mean)
 
     def divergences(self, eta: FloatArray) -> FloatArray:
@@ -59,9 +65,9 @@ class SmoothedRows:
         divergences = self._negative_entropy - cross
         return np.where(divergences > self.rounding, divergences, 0.0)
 
-    def nearest(self, seeds: list[int]) -> Array:
+    def nearest(self, seeds: Array) -> Array:
         """Which seed is nearest to each row; a seed is nearest to itself."""
-        divergences = self.divergences(np.stack([self.seed(row) for row in seeds], axis=1))
+        divergences = self.divergences(self.seeds(seeds))
         divergences[np.arange(len(seeds)), seeds] = -1.0
         return _first_smallest(divergences, self.rounding)
 
@@ -93,46 +99,63 @@ class SmoothedRows:
 
 
 def kmeans_plusplus(
-    rows: SmoothedRows, weight: FloatArray, n_components: int, random_state: np.random.RandomState
-) -> list[int]:
-    """Indices of seeds drawn with probability proportional to weight times divergence, the best of a few draws each."""
+    rows: SmoothedRows, weight: FloatArray, shape: tuple[int, int], random_state: np.random.RandomState
+) -> Array:
+    """Indices of seeds, (runs, components), drawn with probability proportional to weight times divergence.
+
+    Of a few draws for each seed the one is taken that leaves the smallest divergences.
+    """
+    n_runs, n_components = shape
     n_trials = 2 + int(np.log(n_components))
-    seeds = [int(_draw(weight, 1, random_state)[0])]
-    nearest = rows.divergences(rows.seed(seeds[0])[:, np.newaxis])[0]
+    everywhere = np.broadcast_to(weight, (n_runs, weight.size))
+    seeds = _draw(everywhere, 1, random_state)
+    nearest = rows.divergences(rows.seeds(seeds[:, 0]))
     for _ in range(1, n_components):
-        nearest[seeds] = 0.0
+        np.put_along_axis(nearest, seeds, 0.0, axis=1)
         potential = weight * nearest
-        if not potential.any():
-            potential = np.where(np.isin(np.arange(len(weight)), seeds), 0.0, weight)
+        exhausted = ~potential.any(axis=1)
+        if exhausted.any():
+            unused = everywhere[exhausted].copy()
+            np.put_along_axis(unused, seeds[exhausted], 0.0, axis=1)
+            potential[exhausted] = unused
         trials = _draw(potential, n_trials, random_state)
-        candidates = np.minimum(nearest, rows.divergences(np.stack([rows.seed(trial) for trial in trials], axis=1)))
-        best = int(_first_smallest(candidates @ weight, float(rows.rounding @ weight)))
-        seeds.append(int(trials[best]))
-        nearest = candidates[best]
+        candidates = rows.divergences(rows.seeds(trials.ravel())).reshape(n_runs, n_trials, -1)
+        np.minimum(candidates, nearest[:, np.newaxis], out=candidates)
+        best = _first_smallest((candidates @ weight).T, float(rows.rounding @ weight))
+        seeds = np.column_stack([seeds, trials[np.arange(n_runs), best]])
+        nearest = candidates[np.arange(n_runs), best]
     return seeds
 
 
-def random_rows(rows: SmoothedRows, weight: FloatArray, n_components: int, random_state: np.random.RandomState) -> list[int]:
-    """Indices of distinct rows drawn with probability proportional to weight."""
-    remaining = weight.copy()
-    seeds = []
-    for _ in range(n_components):
-        seeds.append(int(_draw(remaining, 1, random_state)[0]))
-        remaining[seeds[-1]] = 0.0
-    return seeds
+def random_rows(
+    rows: SmoothedRows, weight: FloatArray, shape: tuple[int, int], random_state: np.random.RandomState
+) -> Array:
+    """Indices of distinct rows, (runs, components), drawn one after the other with probability proportional to weight."""
+    n_runs, n_components = shape
+    # The first of independent waiting times with these rates (Efraimidis and Spirakis 2006).
+    waiting = random_state.standard_exponential(size=(n_runs, weight.size))
+    waiting = np.divide(waiting, weight, out=np.full_like(waiting, np.inf), where=weight > 0)
+    return np.argsort(waiting, axis=1, kind="stable")[:, :n_components]
 
 
 def _draw(weight: FloatArray, size: int, random_state: np.random.RandomState) -> Array:
-    cumulative = np.cumsum(weight)
-    return np.searchsorted(cumulative, random_state.uniform(size=size) * cumulative[-1], side="right").clip(
-        max=int(np.flatnonzero(weight)[-1])
-    )
+    """Indices, (runs, size), drawn with probability proportional to each run's weight."""
+    cumulative = np.cumsum(weight, axis=1)
+    levels = random_state.uniform(size=(len(weight), size)) * cumulative[:, -1:]
+    drawn = [np.searchsorted(row, level, side="right") for row, level in zip(cumulative, levels, strict=True)]
+    last = weight.shape[1] - 1 - (weight[:, ::-1] > 0).argmax(axis=1)
+    return np.minimum(np.stack(drawn), last[:, np.newaxis])
 
 
 def initial_parameters(
-    model: MixtureModel, sample: Block, n_components: int, init_params: str, random_state: np.random.RandomState
+    model: MixtureModel,
+    sample: Block,
+    n_components: int,
+    init_params: str,
+    n_starts: int | str,
+    random_state: np.random.RandomState,
 ) -> MixtureParameters:
-    """Where EM starts: the best of several seedings after a few EM steps on a sample (Biernacki et al. 2003).
+    """Where EM starts: the best of several starts after short runs of EM on a sample (Biernacki et al. 2003).
 
     Parameters
     ----------
@@ -140,46 +163,25 @@ def initial_parameters(
     sample : Block
         Distinct rows in an order that their contents decide, with their summed weights.
     n_components : int
-    init_params : {"k-means++", "random_from_data"}
+    init_params : {"k-means++", "random_from_data", "random"}
+    n_starts : int or "auto"
     random_state : RandomState
     """
     observations = model.observe(sample)
-    rows = SmoothedRows(model.family, observations, model.pooled)
     weight = np.ones(sample.n_rows) if sample.weight is None else sample.weight
-    choose = kmeans_plusplus if init_params == "k-means++" else random_rows
-    best, highest = None, -np.inf
-    for _ in range(_SEEDINGS):
-        seeds = choose(rows, weight, n_components, random_state)
-        parameters = _of_hard_clusters(model, observations, weight, rows.nearest(seeds))
-        for _ in range(_SHORT_RUN):
-            parameters = model.maximize(model.expect(parameters, sample))
-        statistics = model.expect(parameters, sample)
-        objective = model.elbo(statistics) + model.log_prior(parameters, statistics)
-        if best is None or objective > highest + _EQUAL_OBJECTIVE * (1.0 + abs(highest)):
-            best, highest = parameters, objective
-    assert best is not None
-    return best
-
-
-def _of_hard_clusters(
-    model: MixtureModel, observations: Observations, weight: FloatArray, labels: Array
-) -> MixtureParameters:
-    """Parameters of clusters of rows, each joined by a small share of an average one."""
-    q = weight * (np.arange(labels.max() + 1)[:, np.newaxis] == labels)
-    exposures = observations.column_sums(q)
-    sums = np.stack([(T.T @ q.T).T for T in observations.statistics])
-    prior = _CLUSTER_PRIOR * exposures.mean(axis=0)
-    return model.maximize(
-        MixtureStatistics(
-            weight=float(weight.sum()),
-            log_likelihood=0.0,
-            posterior_entropy=0.0,
-            classification=0.0,
-            counts=q.sum(axis=1),
-            exposures=exposures + prior,
-            sums=sums + prior * model.pooled[:, np.newaxis],
-        )
-    )
+    if n_starts == "auto":
+        row_cost = _ROW_COST + len(observations.statistics) * sample.X.shape[1]
+        n_starts = int(np.clip(_STARTS_COST // (sample.n_rows * n_components * row_cost), *_STARTS))
+    shape = int(n_starts), n_components
+    if init_params == "random":
+        q = random_state.standard_gamma(_CONCENTRATION, size=(*shape, sample.n_rows))
+        responsibilities = q / q.sum(axis=1, keepdims=True)
+    else:
+        rows = SmoothedRows(model.family, observations, model.pooled)
+        choose = kmeans_plusplus if init_params == "k-means++" else random_rows
+        labels = np.stack([rows.nearest(seeds) for seeds in choose(rows, weight, shape, random_state)])
+        responsibilities = np.float64(labels[:, np.newaxis] == np.arange(n_components)[:, np.newaxis])
+    return ShortRuns(model, sample, observations, responsibilities).best()
 
 
 def _first_smallest(values: Array, rounding: FloatArray | float) -> Array:
@@ -187,5 +189,5 @@ def _first_smallest(values: Array, rounding: FloatArray | float) -> Array:
     return (values <= values.min(axis=0) + rounding).argmax(axis=0)
 
 
-def _dense_row(T: Matrix, row: int) -> Array:
-    return T[[row]].toarray()[0] if sparse.issparse(T) else T[row]
+def _dense_rows(T: Matrix, rows: Array) -> Array:
+    return T[rows].toarray() if sparse.issparse(T) else T[rows]

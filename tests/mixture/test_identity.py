@@ -31,7 +31,7 @@ def make_data(name: str, *, weighted: bool, missing: bool, exposed: bool, n: int
 
 
 def fit(name: str, X: Any, weight: Any, exposure: Any, **options: Any) -> ExponentialFamilyMixture:
-    options = {"n_components": 3, "random_state": 0, "tol": 0.0, **options}
+    options = {"n_components": 3, "n_starts": 1, "random_state": 0, "tol": 0.0, **options}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return ExponentialFamilyMixture(CASES[name].family, **options).fit(X, sample_weight=weight, exposure=exposure)
