@@ -29,7 +29,7 @@ NOTES = f"""\
 Share of the fits that end within {NEAR:g} nats a row of the best end of all fits of the table, and the milliseconds of one fit; {{n_fits}} fits,
 of `n_init=10` {{n_best}}. The default is up to 32 starts from k-means++ seeds, of which short runs of EM choose one; "random rows" and
 "random responsibilities" are as many starts of these kinds, "four fits of one start" runs four to the end and keeps the best, which
-takes about as long as the default. Fits in which a component collapses onto a single value are left out of what is best.
+takes two to four times as long. Fits in which a component collapses onto a single value are left out of what is best.
 """
 
 
