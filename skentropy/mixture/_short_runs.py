@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._blocks import Block
+from .._data import Block
 from .._typing import Array, FloatArray
 from ._model import MixtureModel, MixtureParameters, MixtureStatistics, Observations
 
@@ -101,7 +101,7 @@ class ShortRuns:
     def _variances(self) -> FloatArray | None:
         """Of all components and columns; None where the family is discrete, and nothing can collapse."""
         family = self._model.family
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
             return None if family.discrete else family.moments(self._parameters.eta)[1]
 
     def _degenerate(self, variances_before: FloatArray | None) -> Array:
@@ -109,7 +109,7 @@ class ShortRuns:
         n_runs, pooled = len(self._objectives), family.natural(self._model.pooled)
         collapsed = family.at_bound(self._parameters.eta)
         if variances is not None and variances_before is not None:
-            with np.errstate(over="ignore", invalid="ignore"):
+            with np.errstate(all="ignore"):
                 narrow = variances < _COLLAPSED * family.moments(pooled)[1]
             collapsed |= narrow & (variances < _COLLAPSING * variances_before)
         return np.any((collapsed & ~family.at_bound(pooled)).reshape(n_runs, -1), axis=1)

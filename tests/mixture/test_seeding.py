@@ -9,7 +9,7 @@ import pytest
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 
 from skentropy import ExponentialFamilyMixture
-from skentropy._blocks import Block
+from skentropy._data import Block
 from skentropy.families import FAMILIES
 from skentropy.mixture._model import MixtureModel
 from skentropy.mixture._seeding import SmoothedRows, kmeans_plusplus, random_rows
