@@ -107,7 +107,9 @@ class Gamma(ExponentialFamily):
         # With x = m (1 + d), m the mean, and Stirling's remainder of log Gamma.
         shape, rate = parameters
         d = (X * rate - shape) / shape
-        return shape * (np.log1p(d) - d) - np.log(X) + 0.5 * np.log(shape / (2.0 * np.pi)) - stirling_remainder(shape)
+        log_x = np.log(X)
+        log_ratio = np.where(np.abs(d) < 0.5, np.log1p(np.clip(d, -0.5, 0.5)), log_x + np.log(rate) - np.log(shape))
+        return shape * (log_ratio - d) - log_x + 0.5 * np.log(shape / (2.0 * np.pi)) - stirling_remainder(shape)
 
     def in_domain(self, eta: Array) -> bool:
         inside = (eta[0] > -1.0) & (eta[1] < 0.0) & ~self.at_bound(eta)

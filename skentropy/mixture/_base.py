@@ -37,6 +37,7 @@ from .._typing import Array, ArrayLike, FloatArray
 from ..families import ExponentialFamily
 from ..families._base import safe_exp, safe_log
 from ._information import missing_information
+from ._input import check_columns, check_mixing_weights, check_standard, count_parameters
 from ._maximum import Maximum
 from ._model import MixtureModel, MixtureParameters, MixtureStatistics, Units
 from ._newton import NewtonSteps
@@ -47,15 +48,10 @@ from ._survey import count_outside_support, evaluate, rounding_of, summarize
 # Distinct rows that seeds are chosen from: as many as keep choosing cheaper than a few EM steps on large data.
 _SAMPLE_ENTRIES = 2**16
 _SAMPLE_ROWS = (1024, 8192)
-# The rates or precisions of smaller values would overflow.
-_SMALLEST_MEAN = 1e-305
-_SMALLEST_VARIANCE = 1e-280
 # Probabilities of categories that do not occur are less than this.
 _NEVER = 1e-300
 # Where the terms of a log-density are larger, their rounding errors are more than 1e-8 nats.
 _LARGEST_TERMS = 1e7
-# Larger doubles are even: counts of this size can no longer be told apart.
-_LARGEST_COUNT = 2.0**53
 
 
 class BaseMixture(LatentVariableModel):
@@ -297,7 +293,7 @@ class BaseMixture(LatentVariableModel):
     def _prepare(self, rows: Source, salt: int, pool: ThreadPoolExecutor | None) -> tuple[MixtureModel, Block, bool]:
         """The model for these data, a sample of distinct rows to choose seeds from, and whether it holds them all."""
         columns = rows.sum(survey_columns, pool)
-        self._check_columns(columns)
+        check_columns(self, self._get_family(), columns)
         substitutes = self._choose_substitutes(columns)
         family = self._get_family().for_columns(columns.largest)
         self._check_support(rows, family, zeros_allowed=substitutes is not None, pool=pool)
@@ -322,34 +318,6 @@ class BaseMixture(LatentVariableModel):
         )
         sample = rows.take(summary.sample.index, summary.sample.weight)
         return model, sample, sample.n_rows < size
-
-    def _check_columns(self, columns: ColumnSurvey) -> None:
-        unobserved = np.flatnonzero(columns.weight == 0)
-        if unobserved.size:
-            raise ValueError(f"X has no observed value in {list_columns(self, unobserved)}; leave such columns out.")
-        too_large = np.flatnonzero(~np.isfinite(columns.mean * columns.weight))
-        if too_large.size:
-            raise ValueError(f"The sum of the values overflows in {list_columns(self, too_large)}; rescale the data.")
-        family = self._get_family()
-        equivariance = family.equivariance
-        too_large = np.flatnonzero(
-            (family.discrete & (columns.mean > _LARGEST_COUNT))
-            | ((equivariance != "scale") & ~np.isfinite(columns.variance))
-        )
-        if too_large.size:
-            raise ValueError(f"The values are too large in {list_columns(self, too_large)}; rescale the data.")
-        too_small = {
-            "none": np.zeros_like(columns.mean, dtype=bool),
-            "scale": (columns.mean > 0) & (columns.mean < _SMALLEST_MEAN),
-            "affine": (columns.variance > 0) & (columns.variance < _SMALLEST_VARIANCE),
-        }[equivariance]
-        if too_small.any():
-            raise ValueError(
-                f"The values are too small in {list_columns(self, np.flatnonzero(too_small))}; rescale the data."
-            )
-        if columns.n_empty_rows:
-            message = f"X has no observed value in {columns.n_empty_rows} of its rows; they carry no information."
-            warnings.warn(message, UserWarning, stacklevel=6)
 
     def _given_start(self, model: MixtureModel, n_features: int) -> MixtureParameters | None:
         """The parameters that the user wants EM to start from; None where they are to be found by seeding."""
@@ -626,29 +594,3 @@ class BaseMixture(LatentVariableModel):
         # scikit-learn's checks read these of everything that has predict_proba.
         tags.classifier_tags = ClassifierTags(multi_class=False)
         return tags
-
-
-def count_parameters(family: ExponentialFamily, occurs: Array, n_components: int) -> int:
-    """Number of free parameters of a mixture; ``occurs`` as the family's method of this name takes it."""
-    return n_components - 1 + n_components * family.count_parameters(occurs)
-
-
-def check_standard(family: ExponentialFamily, standard: tuple[FloatArray, ...], suffix: str = "") -> None:
-    """Raise ValueError for standard parameters outside their range, or with an axis that does not sum to one."""
-    eta = family.from_standard(*standard)
-    for name, given, kept in zip(family.attribute_names, standard, family.to_standard(eta), strict=True):
-        if given.ndim > 2 and not np.allclose(kept, given, rtol=0.0, atol=1e-6):
-            raise ValueError(
-                f"{name}{suffix} must sum to one over the last axis; got sums from "
-                f"{given.sum(axis=-1).min():g} to {given.sum(axis=-1).max():g}."
-            )
-
-
-def check_mixing_weights(weights: ArrayLike, name: str, n_components: int) -> FloatArray:
-    """Mixing weights as an array that sums to one."""
-    weights = np.array(weights, dtype=np.float64)
-    if weights.shape != (n_components,):
-        raise ValueError(f"{name} should have the shape ({n_components},), but got {weights.shape}.")
-    if not (weights >= 0).all() or not np.isclose(weights.sum(), 1.0, rtol=0.0, atol=1e-6):
-        raise ValueError(f"{name} must be non-negative and sum to one, but got {weights}.")
-    return weights / weights.sum()
