@@ -181,7 +181,7 @@ def run_em(
 
     run = Run(evaluate(parameters))
     path, tail = _Path(model), _Tail(tol)
-    finishing, moves, caution = False, 0, 1.0
+    finishing, tried, moves, caution = False, False, 0, 1.0
     trial: _Trial | None = None
     while run.n_iter < max_iter:
         start = run.state
@@ -206,7 +206,8 @@ def run_em(
                 if kept:
                     newton.keep()
                 proposal, missing = newton.propose(start)
-                run.converged = missing <= max(tol, noise) or (gain <= noise and not kept)
+                run.converged = missing <= max(tol, noise) or (gain <= noise and tried and not kept)
+                tried = True
             else:
                 path.extend(start.parameters, plain, kept=kept)
                 run.converged = tail.ends(gain, path.stretch, noise)
@@ -229,9 +230,10 @@ def run_em(
             if moves > _LARGEST_MOVES:
                 run.converged = False
                 break
-            if run.state is before:  # the estimate was wrong
-                caution *= 0.1
-            run.converged = finishing = False
+            stayed = run.state is before  # and the estimate was wrong
+            caution *= 0.1 if stayed else 1.0
+            finishing = stayed and accelerate and newton is not None
+            run.converged = tried = False
             path, tail = _Path(model), _Tail(caution * tol)
     if trial is not None and not run.state.objective >= trial.bound:
         run.state = evaluate(trial.plain)

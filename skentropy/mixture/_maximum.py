@@ -60,6 +60,7 @@ class Maximum:
         return State(parameters, statistics, elbo, elbo + self._model.log_prior(parameters, statistics))
 
     def _leave_saddle(self, state: State) -> tuple[State, bool]:
+        noise = ROUNDING * self._model.magnitude(state.parameters, state.statistics)
         metric = Metric.at(self._model, state.parameters, state.statistics)
         gradient = metric.gradient(score(self._model, state.parameters, state.statistics))
         if not float((gradient**2).sum()) <= 2.0 * _STATIONARY * state.statistics.weight:
@@ -69,13 +70,12 @@ class Maximum:
             if curvature is None:
                 return state, False
             largest, direction = 1.0 - curvature.values[-1], curvature.direction(curvature.vectors[:, -1])
-            more_to_come = curvature.missing_nats > self._tol
+            more_to_come = curvature.missing_nats > max(self._tol, noise)
         else:
             largest, direction = self._differences(state, metric)
             more_to_come = False
         if largest < _TRIED:
             return state, more_to_come
-        noise = ROUNDING * self._model.magnitude(state.parameters, state.statistics)
         best = max(self._away(state, direction), key=lambda other: other.objective, default=state)
         if best.objective > state.objective + max(_PAYS * self._tol, noise):
             return best, True
@@ -87,8 +87,7 @@ class Maximum:
         logits, eta = direction
         states = []
         for length in np.sqrt(state.statistics.weight) * np.outer(_LEAVES, [1.0, -1.0]).ravel():
-            parameters = state.parameters
-            moved = self._model.at(parameters.log_weights + length * logits, parameters.eta + length * eta)
+            moved = self._model.moved(state.parameters, length * logits, length * eta)
             if moved is not None:
                 states.append(self._evaluate(moved))
         return states
@@ -103,7 +102,7 @@ class Maximum:
         def em_map(z: FloatArray) -> FloatArray:
             # The score's derivative is minus the observed information, and the complete data's is one.
             logits, eta = split(metric.directions(length * z.reshape(here.shape)), shape)
-            moved = model.at(parameters.log_weights + logits, parameters.eta + eta)
+            moved = model.moved(parameters, logits, eta)
             if moved is None:
                 return np.zeros_like(z)
             there = metric.gradient(score(model, moved, self._expect(moved)))

@@ -374,6 +374,16 @@ class MixtureModel:
         eta = self.family.from_coordinates(coordinates.reshape(like.eta.shape), like.eta)
         return self.at(log_weights, eta)
 
+    def moved(self, parameters: MixtureParameters, logits: FloatArray, eta: FloatArray) -> MixtureParameters | None:
+        """Parameters with these changes; None if any leaves the domain that was not held on its bound before."""
+        inside = ~self.family.at_bound(parameters.eta)
+        if not self.family.discrete and not self.family.in_domain((parameters.eta + eta)[:, inside]):
+            return None
+        changed = parameters.eta + np.where(inside, eta, 0.0)
+        if self.family.discrete:
+            return self.at(parameters.log_weights + logits, changed)
+        return self.normalised(parameters.log_weights + logits, changed)
+
     def at(self, logits: FloatArray, eta: FloatArray) -> MixtureParameters | None:
         """Parameters with weights of these logits; None where the natural parameters lie outside the domain."""
         if self.family.discrete:

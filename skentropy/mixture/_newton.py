@@ -126,7 +126,7 @@ class NewtonSteps:
             longest = max(longest, np.abs(eta).max(initial=0.0))
         share = min(1.0, _LONGEST_STEP / longest) if longest > 0.0 else 1.0
         for _ in range(_HALVINGS):
-            moved = self._model.at(parameters.log_weights + share * logits, parameters.eta + share * eta)
+            moved = self._model.moved(parameters, share * logits, share * eta)
             if moved is not None:
                 return moved, curvature.missing_nats
             share /= 2.0
