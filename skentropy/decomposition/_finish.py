@@ -21,6 +21,8 @@ MOST_STEPS = 200
 _MOST_CLIMBS = 4
 # A noise variance below this share that still falls is tried on the floor.
 _LOW = 0.02
+# A feature with less noise than this share of its variance tells the factors exactly.
+_NEXT_TO_NOTHING = 1e-6
 # Lanczos steps, the length of their differences and of the steps away from a saddle point, in units in which the complete
 # data's information of one row is one.
 _LANCZOS_STEPS = 8
@@ -177,7 +179,7 @@ class _Metric:
         W with W' A W = 1 for the information A of each feature's coefficients.
     of_log_noise : ndarray of shape (d,) or (1,)
     free : ndarray of shape (d,) or (1,)
-        Which noise is above its floor.
+        Which features have noise to speak of; of others differences are rounding errors, and nothing changes.
     rotations : ndarray of shape (k (k - 1) / 2, size)
         Orthonormal directions of rotations, along which the likelihood does not change.
     """
@@ -209,7 +211,7 @@ class _Metric:
         if turns:
             _, singular, right = np.linalg.svd(np.stack(turns), full_matrices=False)
             basis = right[singular > 1e-10 * max(singular[0], 1e-300)]
-        return cls(inverse, of_log_noise, noise > ON_FLOOR * floor, basis)
+        return cls(inverse, of_log_noise, noise > np.maximum(ON_FLOOR * floor, _NEXT_TO_NOTHING), basis)
 
     def direction(self, z: FloatArray) -> FloatArray:
         d, size, _ = self.of_coefficients.shape
@@ -222,5 +224,7 @@ class _Metric:
         return np.concatenate([changed.ravel(), self.of_log_noise * gradient[d * size :]])
 
     def without_rotations(self, z: FloatArray) -> FloatArray:
-        z = np.concatenate([z[: -len(self.free)], np.where(self.free, z[-len(self.free) :], 0.0)])
+        d, size, _ = self.of_coefficients.shape
+        coefficients = np.where(self.free[:, np.newaxis], z[: d * size].reshape(d, size), 0.0)
+        z = np.concatenate([coefficients.ravel(), np.where(self.free, z[d * size :], 0.0)])
         return z - self.rotations.T @ (self.rotations @ z)

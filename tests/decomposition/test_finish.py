@@ -1,10 +1,14 @@
 """Where factor models end: at maxima, soon, with gaps and without."""
 
+import warnings
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_diabetes
 
 from skentropy import FactorAnalysis
+from skentropy._em import State
+from skentropy.decomposition._finish import _Metric, _Vector
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -50,3 +54,54 @@ def test_with_gaps_the_first_start_ends_at_the_best_of_nine(seed):
     model = FactorAnalysis(2).fit(X)
     assert model.converged_
     assert model.lower_bound_ > FactorAnalysis(2, n_init=9, random_state=0).fit(X).lower_bound_ - 2e-7
+
+
+def largest_rate(model, X):
+    """The largest eigenvalue of the EM map at the end of a fit, rotations and floors left out, by dense differences."""
+    gaussian, location, scale = model._em_model(model._rows(X))
+    p = model._parameters(orthogonal=True).standardised(location, scale)
+    statistics = gaussian.expect(p)
+    coordinates = _Vector(gaussian, p)
+    state = State(p, statistics, gaussian.elbo(statistics), gaussian.elbo(statistics))
+    metric = _Metric.at(gaussian, coordinates, state)
+    origin, h = coordinates.pack(p), 1e-4
+
+    def gradient(z):
+        q = coordinates.unpack(origin + metric.direction(z))
+        moved = gaussian.expect(q)
+        at = State(q, moved, gaussian.elbo(moved), gaussian.elbo(moved))
+        return metric.whitened(coordinates.gradient(at)) / gaussian.total_weight
+
+    columns = []
+    for unit in np.eye(len(origin)):
+        z = metric.without_rotations(unit)
+        columns.append(metric.without_rotations(z + (gradient(h * z) - gradient(-h * z)) / (2.0 * h)))
+    rates = np.array(columns)
+    return np.linalg.eigvalsh(0.5 * (rates + rates.T))[-1]
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+@pytest.mark.parametrize("k", [1, 2])
+def test_small_fits_end_at_no_saddle_point(k, gaps):
+    """Sixteen tables each: of noise, of equal correlations, of correlations that fall with distance, and of factors."""
+    flagged = 0
+    for seed in range(16):
+        rng = np.random.default_rng(seed)
+        d = 6
+        kinds = (
+            np.eye(d),
+            0.3 + 0.7 * np.eye(d),
+            0.5 ** np.abs(np.subtract.outer(np.arange(d), np.arange(d))),
+            np.eye(d) + 2.0 * np.outer(rng.normal(size=d), rng.normal(size=d)) ** 2,
+        )
+        root = np.linalg.cholesky(kinds[seed % 4] @ kinds[seed % 4].T)
+        X = rng.normal(size=(80, d)) @ root.T
+        if gaps:
+            X[rng.uniform(size=X.shape) < 0.15] = np.nan
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            model = FactorAnalysis(k).fit(X)
+        flagged += any("saddle" in str(message.message) for message in caught)
+        if not len(model.heywood_):
+            assert largest_rate(model, X) < 1.01
+    assert flagged == 0
