@@ -255,7 +255,8 @@ def test_memory_of_streams_stays_flat() -> None:
 def test_integers_are_not_copied(model: Any) -> None:
     import tracemalloc
 
-    X = np.random.RandomState(0).poisson(3.0, size=(100_000, 12)).astype(np.int32)
+    # Larger than what the threads of a pass work on, whose blocks are in double precision.
+    X = np.random.RandomState(0).poisson(3.0, size=(400_000, 12)).astype(np.int32)
     tracemalloc.start()
     model.fit(X)
     top = tracemalloc.get_traced_memory()[1]

@@ -19,8 +19,11 @@ _CORRECTIONS = 20
 LEFT_OVER = 1e-5
 MOST_STEPS = 200
 _MOST_CLIMBS = 4
+_SETTLING_STEPS = 3
 # A noise variance below this share that still falls is tried on the floor.
 _LOW = 0.02
+# The search may try any noise; exp of more would overflow when multiplied.
+_LARGEST_LOG_NOISE = 50.0
 # A feature with less noise than this share of its variance tells the factors exactly.
 _NEXT_TO_NOTHING = 1e-6
 # Lanczos steps, the length of their differences and of the steps away from a saddle point, in units in which the complete
@@ -57,7 +60,7 @@ class Finish:
         noise = ROUNDING * self._model.magnitude(state.parameters, state.statistics)
         if not self._accelerate and best.objective > state.objective + max(self._tol, noise):
             return state, True
-        end = best if self._accelerate else state
+        end = self._settled(best) if self._accelerate else state
         left = self._leave_saddle(end) if at_end else None
         return (end, not at_end) if left is None else (left, True)
 
@@ -98,6 +101,16 @@ class Finish:
             options={"maxiter": _MAX_ITERATIONS, "maxcor": _CORRECTIONS, "gtol": 1e-10, "ftol": 0.0},
         )
         return self._evaluate(coordinates.unpack(origin + metric.direction(result.x)))
+
+    def _settled(self, state: State) -> State:
+        """A few EM steps on: they shrink what is left of the gap between entropy sum and ELBO most."""
+        noise = ROUNDING * self._model.magnitude(state.parameters, state.statistics)
+        for _ in range(_SETTLING_STEPS):
+            after = self._evaluate(self._model.maximize(state.statistics))
+            if not after.objective >= state.objective - noise:
+                break
+            state = after
+        return state
 
     def _on_floor(self, state: State) -> State | None:
         """Where EM leads from the state with low noise that still falls on its floor; None if there is none.
@@ -158,7 +171,9 @@ class _Vector:
 
     def unpack(self, vector: FloatArray) -> LinearGaussian:
         coefficients = vector[: self.split].reshape(self.d, self.k + 1)
-        noise = np.maximum(np.broadcast_to(np.exp(vector[self.split :]), self.d), self._model.floor)
+        noise = np.maximum(
+            np.broadcast_to(np.exp(np.minimum(vector[self.split :], _LARGEST_LOG_NOISE)), self.d), self._model.floor
+        )
         return replace(self._like, loadings=coefficients[:, : self.k], mean=coefficients[:, self.k], noise=noise)
 
     def gradient(self, state: State) -> FloatArray:

@@ -23,8 +23,8 @@ _SADDLE = 1.0 + 1e-3
 _LANCZOS_STEPS = 8
 _DIFFERENCE = 1e-5
 _LEAVES = (0.03, 0.1, 0.3, 1.0)
-# What a step away from a saddle point gains at least, as a share of tol.
-_PAYS = 1e-3
+# What a step away from a saddle point gains at least: a share of tol, and no more than so many nats per sample.
+_PAYS, _PAYS_AT_MOST = 1e-3, 1e-9
 
 
 class Maximum:
@@ -77,7 +77,7 @@ class Maximum:
         if largest < _TRIED:
             return state, more_to_come
         best = max(self._away(state, direction), key=lambda other: other.objective, default=state)
-        if best.objective > state.objective + max(_PAYS * self._tol, noise):
+        if best.objective > state.objective + max(min(_PAYS * self._tol, _PAYS_AT_MOST), noise):
             return best, True
         self.saddle = largest > _SADDLE
         return state, False

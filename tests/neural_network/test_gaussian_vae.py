@@ -206,8 +206,12 @@ def test_ctrl_c_leaves_a_polished_model(monkeypatch: Any) -> None:
         step(self, gradient)
 
     monkeypatch.setattr(_vae_training.Adam, "step", interrupted)
-    with pytest.warns(ConvergenceWarning, match="interrupted after 3 epochs"):
-        model = GaussianVAE(2, **SHORT).fit(WINE)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # which processes in the background ignore
+    try:
+        with pytest.warns(ConvergenceWarning, match="interrupted after 3 epochs"):
+            model = GaussianVAE(2, **SHORT).fit(WINE)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert not model.converged_
     assert model.n_iter_ == 3
     assert abs(model.stationarity_gap(WINE)) < 1e-9
