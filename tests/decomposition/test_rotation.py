@@ -238,7 +238,7 @@ def test_standard_errors_scale_with_the_features(load, from_rows):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("k", [4, 5, 6, 7])
+@pytest.mark.parametrize("k", [4, 5, 6])  # seven factors of eleven columns are not identified
 @pytest.mark.parametrize("kaiser", [True, False])
 def test_geomin_finds_the_best_of_many_starts(load, k, kaiser):
     """One in ten of these starts leads to the lowest minimum of mtcars with five factors, 0.5023 with Kaiser's rows."""
