@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin
@@ -60,8 +60,12 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
         """The penalty per sample of the training data, on whichever data the entropy sum is asked for."""
         return self.entropy_sum_.penalty if hasattr(self, "entropy_sum_") else 0.0
 
+    # Why there are no information criteria, where parameters count by no agreed rule; empty where they do.
+    _why_no_criteria: ClassVar[str] = ""
+
     def _check_criteria(self) -> None:
-        """Refuse information criteria where the free parameters cannot be counted."""
+        if self._why_no_criteria:
+            raise TypeError(f"Information criteria are not defined for {type(self).__name__}, {self._why_no_criteria}")
 
     def score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """Weighted mean log-likelihood of X, nats per sample, the base measure included.

@@ -342,11 +342,8 @@ def evaluate_steps(model: Any, X: Any, data: Metadata, *, correct: bool) -> tupl
 
 def _count(model: Any, *, unfitted: bool = False) -> float:
     """The number of parameters of a model, NaN if they count by no agreed rule."""
-    if isinstance(model, LatentVariableModel):
-        try:
-            model._check_criteria()
-        except NotImplementedError:
-            return np.nan
+    if isinstance(model, LatentVariableModel) and model._why_no_criteria:
+        return np.nan
     return 0 if unfitted else n_parameters(model)
 
 

@@ -57,6 +57,10 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     }
 
     _step_name: ClassVar[str] = "epoch"
+    _why_no_criteria: ClassVar[str] = (
+        "since the parameters of a decoder with a weight decay count by no agreed rule. Compare models by score, or "
+        "importance_weighted_score, of rows that were not fitted, for example by GridSearchCV."
+    )
     # The model in double precision, as nothing but arrays.
     _autoencoder: dict[str, Any]
     _units: dict[str, Any]
@@ -429,13 +433,6 @@ class VariationalAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         random_state = check_random_state(random_state)
         outputs = model.decoder(random_state.normal(size=(n_samples, model.n_latents)))
         return units.original(model.observable.draw(outputs, random_state)).astype(self.mean_.dtype)
-
-    def _check_criteria(self) -> None:
-        raise NotImplementedError(
-            f"Information criteria are not defined for {type(self).__name__}, since the parameters of a decoder with a "
-            "weight decay count by no agreed rule. Compare models by score, or importance_weighted_score, of rows that were "
-            "not fitted, for example by GridSearchCV."
-        )
 
     def _fitted(self) -> tuple[Autoencoder, Units]:
         check_is_fitted(self, "decoder_linear_")
