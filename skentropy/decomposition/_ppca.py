@@ -7,6 +7,7 @@ from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
+from scipy import linalg
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
@@ -27,7 +28,7 @@ from ._spectrum import Covariance, MatrixCovariance, Spectrum, covariance_of_row
 _NOISE_FLOOR = 1e-12
 # In EM the posterior precision's condition number is the inverse of this.
 _EM_FLOOR = 1e-9
-# Columns with a correlation that is one but for this are one column.
+# Columns with a correlation that is one but for this are one column; eigenvalues of correlations below it are zero.
 _SAME = 1e-12
 # EM starts no closer to its floor.
 _START_FLOOR = 1e-2
@@ -59,8 +60,8 @@ class PPCA(LinearGaussianEstimator):
     n_components : int, float or "bic", default=2
         Number of components H; or, between 0 and 1, the share of the variance that the components must exceed; or
         "bic" for the H, at least 1, with the lowest Bayesian information criterion among those that leave some noise.
-        Constant columns and multiples of others have no say in it; with fewer rows than columns rows and columns change
-        their roles; of both there is a warning. With H = D the last component is zero.
+        Constant columns and sums of multiples of others have no say in it; with fewer rows than columns rows and columns
+        change their roles; of both there is a warning. With H = D the last component is zero.
     solver : {"auto", "covariance_eigh", "arpack", "randomized", "em"}, default="auto"
         "covariance_eigh" decomposes the covariance, or the Gram matrix of the rows where they are fewer; "arpack" finds
         the leading components by Lanczos iteration from products with the (implicitly centred) data; "randomized" does
@@ -290,12 +291,12 @@ class PPCA(LinearGaussianEstimator):
     def _choose_by_bic(self, spectrum: Spectrum, covariance: Covariance, weight: float) -> tuple[int, list[str]]:
         """By the columns that tell something of their own; of fewer rows than columns, with the roles of both exchanged."""
         messages = []
-        redundant = _redundant(covariance)
+        redundant = _redundant(covariance, weight)
         if redundant.any():
             columns = list_columns(self, np.flatnonzero(redundant))
             messages.append(
-                f"PPCA: {columns} constant or a multiple of another column; the number of components is chosen without "
-                "them. Leave such columns out."
+                f"PPCA: {columns} constant or a multiple of another column or a sum of such multiples; the number of "
+                "components is chosen without them. Leave such columns out."
             )
             kept = covariance.product(np.eye(covariance.n_features))[np.ix_(~redundant, ~redundant)]
             spectrum = MatrixCovariance(covariance.mean[~redundant], kept).decompose()
@@ -379,8 +380,8 @@ class PPCA(LinearGaussianEstimator):
         return self._standard_errors(X, sample_weight, None, False)
 
 
-def _redundant(covariance: Covariance) -> Array:
-    """Columns that are constant, or multiples of an earlier column but for a shift."""
+def _redundant(covariance: Covariance, weight: float) -> Array:
+    """Columns that are constant, multiples of an earlier column or sums of multiples of several, but for a shift."""
     constant = covariance.constant()
     scale = np.where(constant, 0.0, 1.0 / np.sqrt(np.where(constant, 1.0, covariance.variances)))
     correlation = covariance.scaled(scale).product(np.eye(covariance.n_features))
@@ -388,6 +389,14 @@ def _redundant(covariance: Covariance) -> Array:
     for j in range(len(redundant)):
         if not redundant[j]:
             redundant[j + 1 :] |= np.abs(correlation[j, j + 1 :]) > 1.0 - _SAME
+    kept = np.flatnonzero(~redundant)
+    values, vectors = np.linalg.eigh(correlation[np.ix_(kept, kept)])
+    n_dependences = int((values < _SAME).sum())
+    # Of no more rows than columns every column is a sum of others.
+    if n_dependences and len(kept) - n_dependences < weight - 1.0:
+        # Of each dependence the column that has most of it, which of a total and its parts is the total.
+        _, pivots = linalg.qr(vectors[:, :n_dependences].T, mode="r", pivoting=True)
+        redundant[kept[pivots[:n_dependences]]] = True
     return redundant
 
 

@@ -38,6 +38,7 @@ from ._exact import Enumeration, Observations, expect, observe
 from ._fitting import Fitting
 from ._layers import BeliefNet, Layer
 from ._model import BeliefNetModel, Parameters
+from ._report import complaints
 from ._rows import merge_duplicates, row_bytes, survey
 from ._truncated import StateSets, draw_states, search, weighted_terms, with_states
 
@@ -45,8 +46,6 @@ from ._truncated import StateSets, draw_states, search, weighted_terms, with_sta
 _AUTO_LATENTS, _AUTO_JOINT = 12, 20
 # Beyond this many there is no use in trying.
 _MOST_LATENTS, _MOST_JOINT = 20, 26
-# Logits beyond this say that a column is separated.
-_SEPARATED = 30.0
 
 
 class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel):
@@ -249,13 +248,15 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         Warns
         -----
         ConvergenceWarning
-            If ``max_iter`` steps did not suffice, or columns are separated without a ridge.
+            If ``max_iter`` steps did not suffice, columns are separated without a ridge, or hidden variables are always
+            on or always off.
         """
         sizes = self._sizes()
         rows = self._read(sizes, X, sample_weight, reset=True)
         exact = self._is_exact(sizes, rows)
         threshold = 0.0 if self.binarize is None else self.binarize
         means = self._check_columns(rows, threshold)
+        totals = rows.totals
         if isinstance(rows, Rows):
             rows, threshold = merge_duplicates(rows, threshold), 0.0
         elif not exact:
@@ -281,7 +282,7 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         best = best_of(run_once, n_init, n_threads, required_backend(X), tol=self.tol)
         self._replace_fitted({**attributes_of(best), "_known_states": fitting.states_missed(best.state)})
         monitor.close()
-        for message in self._complaints(best):
+        for message in complaints(self, best, totals):
             warnings.warn(message, ConvergenceWarning, stacklevel=3)
         return self
 
@@ -369,28 +370,6 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
             attributes["hidden_components_"] = np.ascontiguousarray(net.layers[1].weights.T, dtype=dtype)
             attributes["hidden_intercept_"] = net.layers[1].offsets.astype(dtype)
         return attributes
-
-    def _complaints(self, run: Run) -> list[str]:
-        messages = []
-        if not run.converged:
-            messages.append(
-                f"SigmoidBeliefNet did not converge within max_iter={self.max_iter} steps; increase max_iter, or tol if "
-                f"{self.tol:g} nats per sample is more than you need."
-            )
-        if run.saddle:
-            messages.append(
-                "SigmoidBeliefNet ended at a saddle point of the likelihood, which it found no way to leave; a higher "
-                "maximum may be near. Try another random_state, or n_init > 1."
-            )
-        for depth, layer in enumerate(run.state.parameters.net.layers):
-            far = np.flatnonzero(np.abs(layer.joined).max(axis=1) > _SEPARATED)
-            if self.alpha == 0 and far.size:
-                places = list_columns(self, far) if depth == 0 else f"hidden variables {', '.join(map(str, far))}"
-                messages.append(
-                    f"SigmoidBeliefNet: weights grow without bound in {places}, whose values the variables above tell apart "
-                    "completely; alpha > 0 keeps them finite."
-                )
-        return messages
 
     # The fitted net.
 

@@ -79,3 +79,15 @@ def set_net(net: BeliefNet, X: Any, *, exact: bool = True) -> SigmoidBeliefNet:
     if len(net.sizes) == 2:
         model.hidden_components_, model.hidden_intercept_ = net.layers[1].weights.T, net.layers[1].offsets
     return model
+
+
+def bars(n: int, seed: int, size: int = 4) -> tuple[Any, Any]:
+    """Images of horizontal and vertical bars, two of which are on on average; logits -3 off and +6 for each bar on."""
+    rng = np.random.RandomState(seed)
+    images = np.zeros((2 * size, size, size))
+    for i in range(size):
+        images[i, i, :] = images[size + i, :, i] = 1
+    images = images.reshape(2 * size, -1)
+    on = rng.uniform(size=(n, 2 * size)) < 1.0 / size
+    p = 1.0 / (1.0 + np.exp(3.0 - 6.0 * on @ images))
+    return (rng.uniform(size=p.shape) < p).astype(float), images

@@ -303,6 +303,27 @@ class TestChoiceByBIC:
         with pytest.warns(ConvergenceWarning, match="column 10 constant or a multiple of another column"):
             assert PPCA("bic").fit(np.column_stack([X, extra(X)])).n_components_ == 4
 
+    @pytest.mark.parametrize("position", [0, 4, 10])
+    def test_totals_of_other_columns_change_nothing(self, position):
+        X = self.factors(200, 10, 4)
+        total, other = X[:, :3].sum(axis=1), X[:, 4:9].sum(axis=1) + 5.0
+        one = np.insert(X, position, total, axis=1)
+        with pytest.warns(ConvergenceWarning, match=f"column {position} constant or .* or a sum of such multiples"):
+            assert PPCA("bic").fit(one).n_components_ == 4
+        with pytest.warns(ConvergenceWarning, match=f"column {position}, column 11 constant or"):
+            assert PPCA("bic").fit(np.column_stack([one, other])).n_components_ == 4
+
+    def test_nearly_a_total_is_a_column_of_its_own(self):
+        X = self.factors(200, 10, 4)
+        near = X.sum(axis=1) * (1.0 + 1e-5 * np.random.default_rng(1).normal(size=200))
+        PPCA("bic").fit(np.column_stack([X, near]))
+
+    def test_few_rows_make_no_column_a_sum_of_others(self):
+        PPCA("bic").fit(self.factors(11, 10, 1))
+        with pytest.warns(ConvergenceWarning) as caught:
+            PPCA("bic").fit(self.factors(8, 10, 1))
+        assert ["too few" in str(warning.message) for warning in caught] == [True]
+
     @pytest.mark.parametrize("k", [1, 2])
     def test_fewer_rows_than_columns(self, k):
         X = self.factors(20, 60, k)

@@ -157,7 +157,7 @@ def test_information_in_latents() -> None:
     np.testing.assert_allclose(latent_information(net, X), expected, atol=1e-9)
     display = LatentInformationDisplay.from_estimator(net, X)
     assert len(display.ax_.patches) == 3
-    deep = SigmoidBeliefNet((3, 2), alpha=1.0, random_state=0, tol=1e-3).fit(X)
+    deep = SigmoidBeliefNet((3, 2), random_state=0, tol=1e-3).fit(X)
     q = deep.transform(X)
     prior = np.concatenate([q[:, :3].mean(axis=0), deep.prior_])
     np.testing.assert_allclose(latent_information(deep, X), binary_entropy(prior) - binary_entropy(q).mean(axis=0))

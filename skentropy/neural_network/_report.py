@@ -1,0 +1,60 @@
+"""What went wrong in the fit of a belief net, in words that name the hidden variable and the column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from .._base import list_columns, saddle_message
+from .._data import RowTotals
+from .._em import Run
+from .._typing import Array, FloatArray
+
+# Logits beyond this say that a column is separated.
+_SEPARATED = 30.0
+# Where a variable's rarer state has less than this many rows in all, no row has it more probably than not.
+_NO_ROW = 0.5
+_MOST_NAMED = 6
+
+
+def complaints(estimator: Any, run: Run, totals: RowTotals) -> Iterator[str]:
+    """Reasons not to trust a fit, one message for each kind; ``totals`` are those of the rows before any were merged."""
+    if not run.converged:
+        yield (
+            f"SigmoidBeliefNet did not converge within max_iter={estimator.max_iter} steps; increase max_iter, or tol if "
+            f"{estimator.tol:g} nats per sample is more than you need."
+        )
+    if run.saddle:
+        yield saddle_message(estimator)
+    for depth, layer in enumerate(run.state.parameters.net.layers):
+        far = np.flatnonzero(np.abs(layer.joined).max(axis=1) > _SEPARATED)
+        if estimator.alpha == 0 and far.size:
+            places = list_columns(estimator, far) if depth == 0 else f"hidden variables {', '.join(map(str, far))}"
+            yield (
+                f"SigmoidBeliefNet: weights grow without bound in {places}, whose values the variables above tell apart "
+                "completely; alpha > 0 keeps them finite."
+            )
+    shares = _shares(run)
+    # Weights that are normalised do not make fewer rows of many.
+    n_rows = max(totals.weight, float(totals.n_rows))
+    for state, rare in (("on", 1.0 - shares), ("off", shares)):
+        same = np.flatnonzero(n_rows * rare < _NO_ROW)
+        if same.size:
+            remedy = "Fewer components would do" + (", or a smaller alpha" if estimator.alpha > 0 else "")
+            yield f"SigmoidBeliefNet: {_named(same, state)} no rows apart. {remedy}."
+
+
+def _named(variables: Array, state: str) -> str:
+    if variables.size == 1:
+        return f"hidden variable {variables[0]} is always {state} and tells"
+    more = f" and {variables.size - _MOST_NAMED} more" if variables.size > _MOST_NAMED else ""
+    return f"hidden variables {', '.join(map(str, variables[:_MOST_NAMED]))}{more} are always {state} and tell"
+
+
+def _shares(run: Run) -> FloatArray:
+    """The share of the rows in which a hidden variable is on, from the layer next to the data upward."""
+    statistics = run.state.statistics
+    hidden = [regression.successes.sum(axis=0) / statistics.weight for regression in statistics.regressions[1:]]
+    return np.concatenate([*hidden, statistics.top / statistics.weight])
