@@ -43,6 +43,7 @@ from ._gaussian import LinearGaussian
 from ._information import StandardErrors, standard_errors
 from ._moments import Moments
 from ._moments import row_bytes as moments_row_bytes
+from ._rotation import Rotation
 from ._rows import with_weight
 from ._spectrum import Covariance, MatrixCovariance, RowsCovariance, without_rounding
 
@@ -517,7 +518,7 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         return (z @ p.loadings.T + p.mean + noise).astype(self.components_.dtype)
 
     def _standard_errors(
-        self, X: ArrayLike | None, sample_weight: ArrayLike | None, rotation: str | None, kaiser: bool
+        self, X: ArrayLike | None, sample_weight: ArrayLike | None, rotation: Rotation | None
     ) -> StandardErrors:
         parameters = self._parameters()
         if X is not None:
@@ -531,7 +532,6 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
                 model,
                 parameters.standardised(location, scale),
                 rotation=rotation,
-                kaiser=kaiser,
                 on_bound=self._on_bound(),
             )
         noise = np.asarray(errors.noise_variance)

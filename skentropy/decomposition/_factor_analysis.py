@@ -19,7 +19,7 @@ from ._gaussian import LinearGaussian
 from ._information import StandardErrors
 from ._moments import Moments, form_moments
 from ._profile import Profile, ProfileFit, starting_uniquenesses
-from ._rotation import OBLIQUE, ORTHOGONAL, factor_correlation, rotation_matrix
+from ._rotation import OBLIQUE, ORTHOGONAL, Rotation, factor_correlation
 from ._spectrum import Covariance, MatrixCovariance, covariance_of_rows
 
 # The start of EM need not be better than the imputed means that it comes from. It is above the floor, which EM leaves
@@ -53,11 +53,22 @@ class FactorAnalysis(LinearGaussianEstimator):
     ----------
     n_components : int, default=2
         Number of factors.
-    rotation : {"varimax", "quartimax", "promax", "oblimin", "geomin"} or None, default=None
-        How to rotate the loadings, on the scale of the correlations. The first two keep the factors independent, the
+    rotation : {"varimax", "quartimax", "equamax", "oblimax", "geomin_orthogonal", "bifactor", "target_orthogonal", \
+            "promax", "oblimin", "geomin", "target"} or None, default=None
+        How to rotate the loadings, on the scale of the correlations. The first seven keep the factors independent, the
         others make them correlated. The likelihood is the same for all. None makes :math:`W^\top\Psi^{-1}W` diagonal.
+        "bifactor" is the bi-quartimin of [4]_: its first factor is general, the others are simple. "oblimax" is
+        orthogonal and thereby "quartimax"; the oblique criterion has no minimum.
+    rotation_params : dict or None, default=None
+        What a rotation is told: of "oblimin" ``gamma`` (0, that is quartimin; above zero factors may fall together, which
+        is an error); of "geomin" and "geomin_orthogonal" ``epsilon`` (0.01); of "promax" ``power`` (4) and ``variant``,
+        "psych" (the default), which normalises rows in both of its steps, or "factanal", which does so for varimax
+        only; of "target" and "target_orthogonal" ``target``, the wanted loadings on the scale of the correlations, of
+        shape (n_features, n_components), NaN where they may be anything.
     kaiser_normalization : bool, default=True
-        Give every feature the same communality while rotating.
+        Give every feature the same communality while rotating, as R's ``varimax`` does, and factor_analyzer for
+        varimax; GPArotation, and with it psych for all but "varimax" and "promax", does not by default.
+        With a target, features count in inverse proportion to their communalities.
     solver : {"auto", "profile", "em"}, default="auto"
         "profile" maximises the profile likelihood over :math:`\log\psi` by L-BFGS, with Newton steps at the end for
         up to 300 features; "em" is parameter-expanded EM. "auto" takes "em" where values are missing, else "profile".
@@ -130,6 +141,7 @@ class FactorAnalysis(LinearGaussianEstimator):
     .. [1] Warnken, Velychko, Damm, Fischer, Lücke (2024), "Generative Models with ELBOs Converging to Entropy Sums".
     .. [2] Jöreskog (1967), "Some Contributions to Maximum Likelihood Factor Analysis", Psychometrika 32.
     .. [3] Liu, Rubin, Wu (1998), "Parameter Expansion to Accelerate EM: The PX-EM Algorithm", Biometrika 85.
+    .. [4] Jennrich, Bentler (2011), "Exploratory Bi-Factor Analysis", Psychometrika 76.
 
     Examples
     --------
@@ -147,6 +159,7 @@ class FactorAnalysis(LinearGaussianEstimator):
         **LinearGaussianEstimator._parameter_constraints,
         "n_components": [Interval(Integral, 0, None, closed="left")],
         "rotation": [StrOptions({*ORTHOGONAL, *OBLIQUE}), None],
+        "rotation_params": [dict, None],
         "kaiser_normalization": ["boolean"],
         "solver": [StrOptions({"auto", "profile", "em"})],
         "gtol": [Interval(Real, 0.0, None, closed="neither")],
@@ -161,6 +174,7 @@ class FactorAnalysis(LinearGaussianEstimator):
         n_components: int = 2,
         *,
         rotation: str | None = None,
+        rotation_params: dict[str, Any] | None = None,
         kaiser_normalization: bool = True,
         solver: str = "auto",
         gtol: float = 1e-6,
@@ -178,6 +192,7 @@ class FactorAnalysis(LinearGaussianEstimator):
     ) -> None:
         self.n_components = n_components
         self.rotation = rotation
+        self.rotation_params = rotation_params
         self.kaiser_normalization = kaiser_normalization
         self.solver = solver
         self.gtol = gtol
@@ -265,10 +280,10 @@ class FactorAnalysis(LinearGaussianEstimator):
         rotation: FloatArray = np.eye(k)
         correlation: FloatArray = np.eye(k)
         parameters = parameters.canonical()
-        if self.rotation is not None:
+        if self._rotation is not None:
             scale = np.sqrt((parameters.loadings**2).sum(axis=1) + parameters.noise)[:, np.newaxis]
-            rotation = rotation_matrix(parameters.loadings / scale, self.rotation, kaiser=self.kaiser_normalization)
-            if self.rotation in OBLIQUE:
+            rotation = self._rotation.matrix(parameters.loadings / scale)
+            if self._rotation.is_oblique:
                 correlation = factor_correlation(rotation)
         variances = (parameters.loadings**2).sum(axis=1) + parameters.noise
         on_floor = np.flatnonzero(parameters.noise <= np.maximum(ON_FLOOR * floor, _NEXT_TO_NOTHING * variances))
@@ -290,6 +305,12 @@ class FactorAnalysis(LinearGaussianEstimator):
             "_floor_index": on_floor,
             "messages": messages,
         }
+
+    @property
+    def _rotation(self) -> Rotation | None:
+        if self.rotation is None:
+            return None
+        return Rotation(self.rotation, self.kaiser_normalization, self.rotation_params or {})
 
     def _on_bound(self) -> Array:
         on_bound = np.zeros(len(self.mean_), dtype=bool)
@@ -330,7 +351,7 @@ class FactorAnalysis(LinearGaussianEstimator):
                 UserWarning,
                 stacklevel=2,
             )
-        return self._standard_errors(X, sample_weight, self.rotation, self.kaiser_normalization)
+        return self._standard_errors(X, sample_weight, self._rotation)
 
 
 def n_factor_parameters(d: int, k: int) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 from .._typing import Array, FloatArray
 from ._em_model import GaussianModel
 from ._gaussian import LinearGaussian
-from ._rotation import CRITERIA, OBLIQUE, loadings_to_rotate
+from ._rotation import Rotation
 
 # Fourth-order differences of the analytic gradient, in units of the features' standard deviations, and of log psi.
 _STEP = 1e-4
@@ -82,35 +82,35 @@ class _Coordinates:
         )
 
 
-def identification(p: LinearGaussian, rotation: str | None, *, kaiser: bool) -> FloatArray:
+def identification(p: LinearGaussian, rotation: Rotation | None) -> FloatArray:
     """What is zero at the fitted loadings and at no other rotation of them nearby."""
     lower = np.tril_indices(p.shape[1], -1)
     if rotation is None:
         return np.asarray((p.loadings.T @ p.scaled)[lower])
     L = p.loadings / np.sqrt(((p.loadings @ p.correlation) * p.loadings).sum(axis=1) + p.noise)[:, np.newaxis]
-    L = loadings_to_rotate(L, ((L @ p.correlation) * L).sum(axis=1), kaiser=kaiser)
-    stationary = L.T @ CRITERIA[rotation](L)[1]
-    if rotation in OBLIQUE:
+    L, criterion = rotation.problem(L, ((L @ p.correlation) * L).sum(axis=1))
+    stationary = L.T @ criterion(L)[1]
+    if rotation.is_oblique:
         stationary = stationary @ p.prior_precision
         return np.concatenate([stationary[lower], stationary.T[lower]])
     return np.asarray((stationary - stationary.T)[lower])
 
 
 def standard_errors(
-    model: GaussianModel, parameters: LinearGaussian, *, rotation: str | None, kaiser: bool, on_bound: Array
+    model: GaussianModel, parameters: LinearGaussian, *, rotation: Rotation | None, on_bound: Array
 ) -> StandardErrors:
     """Standard errors of parameters that maximise the model's likelihood; of rotated ones by the delta method.
 
     The information is inverted where the factors are unrotated: beside a uniqueness on its floor, of which the rotation
     knows nothing, the constraints of a rotation would make that ill-conditioned.
     """
-    at = _Coordinates(parameters, isotropic=model.isotropic, oblique=rotation in OBLIQUE)
+    at = _Coordinates(parameters, isotropic=model.isotropic, oblique=rotation is not None and rotation.is_oblique)
     if rotation is None:
         covariance = _unrotated_covariance(model, parameters, on_bound)
     else:
         root = np.linalg.cholesky(parameters.correlation)
         unrotated = LinearGaussian.of(parameters.mean, parameters.loadings @ root, parameters.noise).canonical()
-        jacobian = _rotation_jacobian(at, unrotated, parameters, rotation, kaiser=kaiser)
+        jacobian = _rotation_jacobian(at, unrotated, parameters, rotation)
         covariance = jacobian @ _unrotated_covariance(model, unrotated, on_bound) @ jacobian.T
     variances = np.diag(covariance)
     errors = np.sqrt(np.where(variances >= 0, variances, np.nan))
@@ -133,7 +133,7 @@ def _unrotated_covariance(model: GaussianModel, p: LinearGaussian, on_bound: Arr
         free[at.sizes[1] : at.sizes[2]] = ~on_bound
     information = -_jacobian(lambda v: at.gradient(model, v), vector, free)[free]
     information = 0.5 * (information + information.T)
-    constraints = _jacobian(lambda v: identification(at.unpack(v), None, kaiser=False), vector, free)
+    constraints = _jacobian(lambda v: identification(at.unpack(v), None), vector, free)
     # Columns of comparable length: the bordered matrix is otherwise badly scaled.
     scale = np.sqrt(np.maximum(np.diag(information), 1e-300))
     constraints = constraints / scale
@@ -149,7 +149,7 @@ def _unrotated_covariance(model: GaussianModel, p: LinearGaussian, on_bound: Arr
 
 
 def _rotation_jacobian(
-    at: _Coordinates, unrotated: LinearGaussian, rotated: LinearGaussian, rotation: str, *, kaiser: bool
+    at: _Coordinates, unrotated: LinearGaussian, rotated: LinearGaussian, rotation: Rotation
 ) -> FloatArray:
     r"""Derivatives of rotated loadings, mean, log psi and factor correlations by the unrotated ones.
 
@@ -175,9 +175,7 @@ def _rotation_jacobian(
             turned[at.sizes[-1] :, index] = change[at.pairs]
             diagonals[:, index] = np.diag(change)
     vector = at.pack(rotated)
-    constraints = _jacobian(
-        lambda v: identification(at.unpack(v), rotation, kaiser=kaiser), vector, np.ones(size, dtype=bool)
-    )
+    constraints = _jacobian(lambda v: identification(at.unpack(v), rotation), vector, np.ones(size, dtype=bool))
     left = np.concatenate([constraints @ turned, diagonals])
     right = np.concatenate([constraints @ direct, np.zeros((len(diagonals), direct.shape[1]))])
     return np.asarray(direct - turned @ np.linalg.lstsq(left, right, rcond=None)[0])

@@ -377,7 +377,7 @@ class PPCA(LinearGaussianEstimator):
                 "There are no standard errors where the components explain the data completely, since the likelihood has "
                 "no maximum; use fewer components."
             )
-        return self._standard_errors(X, sample_weight, None, False)
+        return self._standard_errors(X, sample_weight, None)
 
 
 def _redundant(covariance: Covariance, weight: float) -> Array:

@@ -3,14 +3,45 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from numbers import Real
+from typing import Any
 
 import numpy as np
 
-from .._typing import FloatArray
+from .._typing import Array, FloatArray
+from . import _criteria
+from ._criteria import Criterion
 
-ORTHOGONAL = ("varimax", "quartimax")
-OBLIQUE = ("promax", "oblimin", "geomin")
+ORTHOGONAL = ("varimax", "quartimax", "equamax", "oblimax", "geomin_orthogonal", "bifactor", "target_orthogonal")
+OBLIQUE = ("promax", "oblimin", "geomin", "target")
+
+CRITERIA: dict[str, Callable[..., tuple[FloatArray, FloatArray]]] = {
+    "varimax": _criteria.varimax,
+    "quartimax": _criteria.quartimax,
+    "equamax": _criteria.equamax,
+    "oblimax": _criteria.oblimax,
+    "geomin_orthogonal": _criteria.geomin,
+    "bifactor": _criteria.bifactor,
+    "target_orthogonal": _criteria.target,
+    "oblimin": _criteria.oblimin,
+    "geomin": _criteria.geomin,
+    "target": _criteria.target,
+}
+# What rotations can be told: which ones, and what is allowed, in words and as a test.
+_OPTIONS: dict[str, tuple[tuple[str, ...], str, Callable[[Any], bool]]] = {
+    "gamma": (("oblimin",), "a number of at most 1", lambda value: isinstance(value, Real) and float(value) <= 1),
+    "epsilon": (
+        ("geomin", "geomin_orthogonal"),
+        "a number above 0",
+        lambda value: isinstance(value, Real) and float(value) > 0,
+    ),
+    "power": (("promax",), "a number above 1", lambda value: isinstance(value, Real) and float(value) > 1),
+    "variant": (("promax",), "'psych' or 'factanal'", lambda value: value in ("psych", "factanal")),
+    "target": (("target", "target_orthogonal"), "an array of loadings", lambda value: value is not None),
+}
 
 _MAX_STEPS = 5000
 _MAX_HALVINGS = 40
@@ -23,81 +54,131 @@ _TIE = 1e-6
 _RANDOM_STARTS = 30
 # Of a criterion, relative: next to a minimum it tells no longer which of two steps is the better one.
 _ROUNDING = 1e-14
-_GEOMIN_DELTA = 0.01
 _PROMAX_POWER = 4
-
-# Loadings, or a stack of them, to values and gradients.
-Criterion = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
-
 # A communality, on the scale of correlations, that is rounding error.
 _NOTHING = 1e-20
+# Axes of oblique factors with a larger condition number fall together.
+_COLLAPSED = 1e4
 
 
-def varimax(L: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Minus a quarter of the columns' variances of squared loadings (Kaiser 1958), and its gradient."""
-    deviation = L**2 - (L**2).mean(axis=-2, keepdims=True)
-    return -0.25 * (deviation**2).sum(axis=(-2, -1)), -L * deviation
-
-
-def quartimax(L: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Minus a quarter of the sum of fourth powers (Neuhaus and Wrigley 1954), and its gradient."""
-    return -0.25 * (L**4).sum(axis=(-2, -1)), -(L**3)
-
-
-def oblimin(L: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Direct oblimin with gamma = 0, that is quartimin (Jennrich and Sampson 1966), and its gradient."""
-    others = (L**2).sum(axis=-1, keepdims=True) - L**2
-    return 0.25 * (L**2 * others).sum(axis=(-2, -1)), L * others
-
-
-def geomin(L: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The rows' geometric means of squared loadings plus 0.01 (Yates 1987; Browne 2001), and its gradient."""
-    squares = L**2 + _GEOMIN_DELTA
-    product = np.exp(np.log(squares).mean(axis=-1, keepdims=True))
-    return product.sum(axis=(-2, -1)), 2.0 / L.shape[-1] * L / squares * product
-
-
-CRITERIA: dict[str, Criterion] = {"varimax": varimax, "quartimax": quartimax, "oblimin": oblimin, "geomin": geomin}
-
-
-def rotation_matrix(loadings: FloatArray, method: str, *, kaiser: bool) -> FloatArray:
-    """The matrix M for which ``loadings @ M`` is simple; factors are ordered by the variance they explain.
-
-    The rotated factors' correlations are ``inv(M' M)``: the identity for orthogonal rotations.
+@dataclass(frozen=True)
+class Rotation:
+    """A rotation with what it is told.
 
     Parameters
     ----------
-    loadings : ndarray of shape (n_features, n_components)
-    method : {"varimax", "quartimax", "promax", "oblimin", "geomin"}
+    method : str
+        One of ``ORTHOGONAL`` or ``OBLIQUE``.
     kaiser : bool
         Give every feature the same communality while rotating.
+    options : mapping
+        ``gamma`` of oblimin, ``epsilon`` of geomin, ``power`` and ``variant`` of promax, ``target`` of target rotations.
     """
-    k = loadings.shape[1]
-    A = loadings_to_rotate(loadings, (loadings**2).sum(axis=1), kaiser=kaiser)
-    if np.linalg.matrix_rank(A) < k or k < 2:
-        # Loadings that do not span k dimensions have no unique simple form.
-        return np.eye(k)
-    M = _promax(A) if method == "promax" else _best(A, method)
-    rotated = loadings @ M
-    order = np.argsort(-(rotated**2).sum(axis=0), kind="stable")
-    signs = np.where(rotated[np.abs(rotated).argmax(axis=0), np.arange(k)] < 0, -1.0, 1.0)
-    return (M * signs)[:, order]
+
+    method: str
+    kaiser: bool = True
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, value in self.options.items():
+            methods, words, is_allowed = _OPTIONS.get(name, ((), "", bool))
+            if self.method not in methods:
+                known = " and ".join(option for option in _OPTIONS if self.method in _OPTIONS[option][0]) or "nothing"
+                raise ValueError(f"rotation={self.method!r} has no parameter {name!r}: rotation_params may hold {known}.")
+            if not is_allowed(value):
+                raise ValueError(f"rotation_params[{name!r}] of rotation={self.method!r} must be {words}, got {value!r}.")
+        if self.method in _OPTIONS["target"][0] and "target" not in self.options:
+            raise ValueError(
+                f"rotation={self.method!r} needs rotation_params={{'target': array of shape (n_features, n_components)}}, "
+                "with NaN for loadings that may be anything."
+            )
+
+    @property
+    def is_oblique(self) -> bool:
+        """Whether factors may correlate."""
+        return self.method in OBLIQUE
+
+    def matrix(self, loadings: FloatArray) -> FloatArray:
+        """The matrix M for which ``loadings @ M`` is simple; factors are ordered by the variance they explain.
+
+        The rotated factors' correlations are ``inv(M' M)``: the identity for orthogonal rotations. Factors of a target
+        have its order and signs, and the general factor of a bifactor rotation is the first.
+        """
+        k = loadings.shape[1]
+        if self.method == "bifactor" and k == 2:
+            raise ValueError(
+                "rotation='bifactor' needs n_components of at least 3, a general factor and two groups: with one group "
+                "every rotation is as good as another."
+            )
+        A, criterion = self.problem(loadings, (loadings**2).sum(axis=1))
+        if np.linalg.matrix_rank(A) < k or k < 2:
+            # Loadings that do not span k dimensions have no unique simple form.
+            return np.eye(k)
+        M = self._promax(loadings, A) if self.method == "promax" else _best(A, criterion, _GEOMETRIES[self.is_oblique])
+        if not np.isfinite(M).all():
+            raise ValueError(
+                f"rotation={self.method!r} makes factors of these loadings fall together, for which its criterion has no "
+                "minimum; choose a lower gamma, zero at most, or another rotation."
+            )
+        if "target" in self.options:
+            return M
+        rotated = loadings @ M
+        general = int(self.method == "bifactor")
+        order = np.argsort(-(rotated[:, general:] ** 2).sum(axis=0), kind="stable") + general
+        signs = np.where(rotated[np.abs(rotated).argmax(axis=0), np.arange(k)] < 0, -1.0, 1.0)
+        return (M * signs)[:, [*range(general), *order]]
+
+    def problem(self, loadings: FloatArray, communalities: FloatArray) -> tuple[FloatArray, Criterion]:
+        """The features that the rotation looks at, with ``kaiser`` all with the same communality, and their criterion.
+
+        A feature that has nothing in common with the others, as a constant one, has no say: its loadings are rounding
+        errors, which Kaiser's normalisation would lengthen to one.
+        """
+        common = communalities > _NOTHING
+        lengths = np.sqrt(communalities[common])[:, np.newaxis] if self.kaiser else np.ones((int(common.sum()), 1))
+        return loadings[common] / lengths, self._criterion(loadings.shape, common, lengths)
+
+    def _criterion(self, shape: tuple[int, ...], common: Array, lengths: FloatArray) -> Criterion:
+        if self.method == "promax":
+            return _criteria.varimax
+        if "target" not in self.options:
+            return partial(CRITERIA[self.method], **self.options)
+        wanted = np.asarray(self.options["target"], dtype=np.float64)
+        if wanted.shape != shape:
+            raise ValueError(
+                f"rotation_params['target'] has shape {wanted.shape}, but the loadings have shape (n_features, "
+                f"n_components)={shape}."
+            )
+        return partial(_criteria.target, wanted=wanted[common] / lengths)
+
+    def _promax(self, loadings: FloatArray, A: FloatArray) -> FloatArray:
+        """Hendrickson and White (1964): from varimax loadings V towards V |V|^(power - 1).
+
+        The second step looks at the same rows as varimax, those that have been normalised, as psych's "promax"; or at all
+        as they are, as ``factanal`` does.
+        """
+        T = _best(A, _criteria.varimax, _GEOMETRIES[False])
+        V = (loadings if self.options.get("variant", "psych") == "factanal" else A) @ T
+        power = self.options.get("power", _PROMAX_POWER)
+        U = np.linalg.lstsq(V, V * np.abs(V) ** (power - 1), rcond=None)[0]
+        return T @ (U * np.sqrt(np.diag(np.linalg.inv(U.T @ U))))
 
 
-def loadings_to_rotate(loadings: FloatArray, communalities: FloatArray, *, kaiser: bool) -> FloatArray:
-    """The features that a rotation looks at, with ``kaiser`` all with the same communality.
+def _best(A: FloatArray, criterion: Criterion, geometry: _Geometry) -> FloatArray:
+    """The rotation at the lowest minimum from the identity and random starts, always the same ones.
 
-    A feature that has nothing in common with the others, as a constant one, has no say: its loadings are rounding errors,
-    which Kaiser's normalisation would lengthen to one.
+    Infinite where axes fall together on the way down.
     """
-    common = communalities > _NOTHING
-    return loadings[common] / np.sqrt(communalities[common])[:, np.newaxis] if kaiser else loadings[common]
+    k = A.shape[1]
+    try:
+        best = _lowest(A, criterion, geometry)
+    except np.linalg.LinAlgError:
+        return np.full((k, k), np.inf)
+    return geometry.rotation(best) if np.linalg.cond(best) < _COLLAPSED else np.full((k, k), np.inf)
 
 
-def _best(A: FloatArray, method: str) -> FloatArray:
-    """The lowest minimum from the identity and random starts, always the same ones."""
-    criterion, k = CRITERIA[method], A.shape[1]
-    geometry: _Geometry = _Orthogonal() if method in ORTHOGONAL else _Oblique()
+def _lowest(A: FloatArray, criterion: Criterion, geometry: _Geometry) -> FloatArray:
+    k = A.shape[1]
     random_state = np.random.RandomState(0)
     starts = np.stack([np.eye(k)] + [np.linalg.qr(random_state.normal(size=(k, k)))[0] for _ in range(_RANDOM_STARTS)])
     values, T = _descend(A, criterion, geometry, starts, _ROUGH, _ROUGH_STEPS)
@@ -105,8 +186,7 @@ def _best(A: FloatArray, method: str) -> FloatArray:
     values, T = _descend(A, criterion, geometry, contenders, _CLOSE, _MAX_STEPS)
     # The first of equals, so that rounding does not choose between them.
     first = np.flatnonzero(values <= values.min() + _TIE * abs(values.min()))[:1]
-    _, (best,) = _descend(A, criterion, geometry, T[first], _TOLERANCE, _MAX_STEPS)
-    return best if method in ORTHOGONAL else np.linalg.inv(best).T
+    return _descend(A, criterion, geometry, T[first], _TOLERANCE, _MAX_STEPS)[1][0]
 
 
 def _transposed(matrices: FloatArray) -> FloatArray:
@@ -128,6 +208,10 @@ class _Geometry(ABC):
     def retract(self, T: FloatArray) -> FloatArray:
         """The matrices nearest to T."""
 
+    @abstractmethod
+    def rotation(self, T: FloatArray) -> FloatArray:
+        """The matrix M of one T for which loadings are A M."""
+
 
 class _Orthogonal(_Geometry):
     """Orthogonal matrices, loadings A T."""
@@ -144,6 +228,9 @@ class _Orthogonal(_Geometry):
         left, _, right = np.linalg.svd(T)
         return np.asarray(left @ right)
 
+    def rotation(self, T: FloatArray) -> FloatArray:
+        return T
+
 
 class _Oblique(_Geometry):
     """Factors with unit columns of T as their axes: loadings A inv(T)', correlations T'T."""
@@ -157,6 +244,13 @@ class _Oblique(_Geometry):
 
     def retract(self, T: FloatArray) -> FloatArray:
         return np.asarray(T / np.linalg.norm(T, axis=-2, keepdims=True))
+
+    def rotation(self, T: FloatArray) -> FloatArray:
+        return np.asarray(np.linalg.inv(T).T)
+
+
+# Whether factors may correlate.
+_GEOMETRIES: dict[bool, _Geometry] = {False: _Orthogonal(), True: _Oblique()}
 
 
 def _descend(
@@ -201,14 +295,6 @@ def _long_step(step: FloatArray, moves: FloatArray, changes: FloatArray) -> Floa
     curvature = (moves * changes).sum(axis=(1, 2))
     secant = np.divide((moves**2).sum(axis=(1, 2)), curvature, out=2.0 * step, where=curvature > 0.0)
     return np.where(curvature > 0.0, np.minimum(secant, 1e3 * step), 2.0 * step)
-
-
-def _promax(A: FloatArray) -> FloatArray:
-    """Hendrickson and White (1964): towards the fourth powers of the varimax loadings."""
-    T = _best(A, "varimax")
-    V = A @ T
-    U = np.linalg.lstsq(V, V * np.abs(V) ** (_PROMAX_POWER - 1), rcond=None)[0]
-    return T @ (U * np.sqrt(np.diag(np.linalg.inv(U.T @ U))))
 
 
 def factor_correlation(M: FloatArray) -> FloatArray:

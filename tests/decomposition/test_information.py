@@ -11,9 +11,9 @@ from skentropy.decomposition._em_model import GaussianModel, Table
 from skentropy.decomposition._gaussian import LinearGaussian
 from skentropy.decomposition._information import _Coordinates, identification, standard_errors
 from skentropy.decomposition._moments import Moments
-from skentropy.decomposition._rotation import OBLIQUE, factor_correlation, rotation_matrix
+from skentropy.decomposition._rotation import Rotation, factor_correlation
 
-ROTATIONS = [None, "varimax", "quartimax", "oblimin", "geomin"]
+ROTATIONS = [None, "varimax", "quartimax", "equamax", "geomin_orthogonal", "oblimin", "geomin"]
 
 
 def model_of(tables, d, *, isotropic):
@@ -48,12 +48,12 @@ def test_gradient_is_that_of_the_likelihood(incomplete, log_likelihood, isotropi
 def test_identification_is_zero_at_the_fitted_rotation_alone(load, rotation, kaiser):
     X = load("wine")
     model = FactorAnalysis(2, rotation=rotation, kaiser_normalization=kaiser).fit(X)
-    p = model._parameters()
-    np.testing.assert_allclose(identification(p, rotation, kaiser=kaiser), 0.0, atol=1e-7)
+    p, rotation = model._parameters(), model._rotation
+    np.testing.assert_allclose(identification(p, rotation), 0.0, atol=1e-7)
     for angle in (-0.01, 0.01):
         turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
         turned = LinearGaussian(p.mean, p.loadings @ turn, p.noise, turn.T @ p.correlation @ turn)
-        assert np.abs(identification(turned, rotation, kaiser=kaiser)).max() > 1e-4
+        assert np.abs(identification(turned, rotation)).max() > 1e-4
 
 
 @pytest.mark.parametrize("weight", [1e-16, 200.0, 1e16])
@@ -61,25 +61,26 @@ def test_identification_is_zero_at_the_fitted_rotation_alone(load, rotation, kai
 def test_standard_errors_are_those_of_the_information_along_the_constraints(rotation, weight):
     """The expected information is the observed one of data that have the model's own covariance."""
     d, k, isotropic = 6, 2, rotation == "ppca"
-    rotation = None if isotropic else rotation
+    rotation = None if isotropic or rotation is None else Rotation(rotation)
+    is_oblique = rotation is not None and rotation.is_oblique
     rng = np.random.default_rng(1)
     scale = np.array([1.0, 0.1, 10.0, 1.0, 3.0, 0.5])
     noise = np.full(d, 0.7) if isotropic else rng.uniform(0.2, 1.5, d) * scale**2
     p = LinearGaussian.of(rng.normal(size=d), rng.normal(size=(d, k)) * scale[:, np.newaxis], noise).canonical()
     if rotation is not None:
         communality = (p.loadings**2).sum(axis=1) + noise
-        M = rotation_matrix(p.loadings / np.sqrt(communality)[:, np.newaxis], rotation, kaiser=True)
-        p = LinearGaussian(p.mean, p.loadings @ M, noise, factor_correlation(M) if rotation in OBLIQUE else np.eye(k))
+        M = rotation.matrix(p.loadings / np.sqrt(communality)[:, np.newaxis])
+        p = LinearGaussian(p.mean, p.loadings @ M, noise, factor_correlation(M) if is_oblique else np.eye(k))
     tables = Table.with_moments(Moments(weight, p.mean, weight * p.covariance()))
     errors = standard_errors(
-        model_of(tables, d, isotropic=isotropic), p, rotation=rotation, kaiser=True, on_bound=np.zeros(d, dtype=bool)
+        model_of(tables, d, isotropic=isotropic), p, rotation=rotation, on_bound=np.zeros(d, dtype=bool)
     )
 
     # Directions in which parameters may change: one loading, one log noise (or all), one correlation.
     zero = LinearGaussian(np.zeros(d), np.zeros((d, k)), np.zeros(d), np.zeros((k, k)))
     units = [(np.outer(np.eye(d)[i], np.eye(k)[j]), np.zeros(d), np.zeros((k, k))) for i in range(d) for j in range(k)]
     units += [(zero.loadings, row, zero.correlation) for row in ([np.ones(d)] if isotropic else np.eye(d))]
-    units += [(zero.loadings, zero.noise, 1.0 - np.eye(k))] * (rotation in OBLIQUE)
+    units += [(zero.loadings, zero.noise, 1.0 - np.eye(k))] * is_oblique
     changes, constraints = [], []
     for loading, log_noise, correlation in units:
         half = loading @ p.correlation @ p.loadings.T
@@ -88,7 +89,7 @@ def test_standard_errors_are_those_of_the_information_along_the_constraints(rota
             LinearGaussian(p.mean, p.loadings + h * loading, noise * np.exp(h * log_noise), p.correlation + h * correlation)
             for h in (1e-6, -1e-6)
         )
-        constraints.append((identification(up, rotation, kaiser=True) - identification(down, rotation, kaiser=True)) / 2e-6)
+        constraints.append((identification(up, rotation) - identification(down, rotation)) / 2e-6)
     precision = np.linalg.inv(p.covariance())
     products = np.array([precision @ change for change in changes])
     information = 0.5 * weight * np.einsum("aij,bji->ab", products, products)
@@ -98,7 +99,7 @@ def test_standard_errors_are_those_of_the_information_along_the_constraints(rota
     of_noise = expected[d * k : d * k + (1 if isotropic else d)]
     np.testing.assert_allclose(errors.noise_variance, of_noise * noise[: len(of_noise)], rtol=1e-4)
     np.testing.assert_allclose(errors.mean, np.sqrt(np.diag(p.covariance()) / weight), rtol=1e-4)
-    of_correlation = expected[-1] if rotation in OBLIQUE else 0.0
+    of_correlation = expected[-1] if is_oblique else 0.0
     np.testing.assert_allclose(errors.factor_correlation, of_correlation * (1.0 - np.eye(k)), rtol=1e-4)
 
 
@@ -108,7 +109,7 @@ def test_errors_of_constraints_that_say_nothing(estimator):
     p = LinearGaussian.of(np.zeros(4), np.zeros((4, 2)), np.ones(4))
     tables = Table.with_moments(Moments(50.0, np.zeros(4), 50.0 * np.eye(4)))
     model = model_of(tables, 4, isotropic=estimator is PPCA)
-    errors = standard_errors(model, p, rotation=None, kaiser=True, on_bound=np.zeros(4, dtype=bool))
+    errors = standard_errors(model, p, rotation=None, on_bound=np.zeros(4, dtype=bool))
     np.testing.assert_allclose(errors.mean, np.sqrt(1 / 50), rtol=1e-6)
     np.testing.assert_allclose(errors.noise_variance, np.sqrt(2 / 50 / (4 if estimator is PPCA else 1)), rtol=1e-6)
 

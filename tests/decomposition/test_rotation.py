@@ -1,5 +1,8 @@
 """Rotations, and standard errors."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -11,16 +14,20 @@ from skentropy.decomposition._rotation import (
     CRITERIA,
     OBLIQUE,
     ORTHOGONAL,
+    Rotation,
     _descend,
     _Oblique,
     factor_correlation,
-    loadings_to_rotate,
-    rotation_matrix,
 )
 from skentropy.decomposition._spectrum import MatrixCovariance
 
+REFERENCE = json.loads((Path(__file__).parent / "data" / "rotations.json").read_text(), parse_constant=float)
 # The 8 physical variables, correlations by Harman (1976); here any loadings of a blurred simple structure would do.
 SIMPLE = np.kron(np.eye(3), np.array([[0.8], [0.7], [0.6], [0.75]]))
+
+
+# Those that look for a simple structure and need no more to know.
+SIMPLE_BY_NAME = [name for name in (*ORTHOGONAL, *OBLIQUE) if name != "bifactor" and not name.startswith("target")]
 
 
 @pytest.fixture
@@ -29,21 +36,109 @@ def blurred():
     return (SIMPLE + 0.03 * rng.normal(size=SIMPLE.shape)) @ np.linalg.qr(rng.normal(size=(3, 3)))[0]
 
 
-@pytest.mark.parametrize("name", CRITERIA)
-def test_gradients_of_the_criteria(name):
+WANTED = np.where(np.arange(15).reshape(5, 3) % 4, 0.3, np.nan)
+OPTIONS = {"target": {"wanted": WANTED}, "target_orthogonal": {"wanted": WANTED}}
+CASES = [(name, OPTIONS.get(name, {})) for name in CRITERIA]
+CASES += [("oblimin", {"gamma": -0.7}), ("oblimin", {"gamma": 0.4}), ("geomin", {"epsilon": 0.3})]
+
+
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_gradients_of_the_criteria(name, options):
     L = np.random.default_rng(0).normal(size=(5, 3))
-    _, gradient = CRITERIA[name](L)
+    _, gradient = CRITERIA[name](L, **options)
     for index in np.ndindex(L.shape):
         step = np.zeros_like(L)
         step[index] = 1e-6
-        slope = (CRITERIA[name](L + step)[0] - CRITERIA[name](L - step)[0]) / 2e-6
+        slope = (CRITERIA[name](L + step, **options)[0] - CRITERIA[name](L - step, **options)[0]) / 2e-6
         assert gradient[index] == pytest.approx(slope, abs=1e-8)
+    # Of a stack one by one.
+    values, gradients = CRITERIA[name](np.stack([L, 2.0 * L]), **options)
+    np.testing.assert_allclose(values, [CRITERIA[name](L, **options)[0], CRITERIA[name](2.0 * L, **options)[0]])
+    np.testing.assert_allclose(gradients[0], gradient)
+
+
+def printed(name):
+    """A rotation by its name in the reference values: "oblimin, gamma=0.3, kaiser"."""
+    method, *words = name.split(", ")
+    options = {word.split("=")[0]: float(word.split("=")[1]) for word in words if "=" in word}
+    if method.startswith("promax"):
+        method, options["variant"] = method.split()
+    if method.startswith("target"):
+        options["target"] = REFERENCE["wanted"]
+    return Rotation(method, "kaiser" in words or method == "promax", options)
+
+
+@pytest.mark.parametrize("name", REFERENCE["rotated"])
+def test_rotations_of_gparotation_and_psych(name):
+    A, (expected, correlations) = np.array(REFERENCE["loadings"]), REFERENCE["rotated"][name]
+    M = printed(name).matrix(A)
+    L, phi = A @ M, factor_correlation(M)
+    # Factors come in any order and of any sign there.
+    products = L.T @ np.array(expected)
+    order = np.abs(products).argmax(axis=1)
+    assert sorted(order) == [0, 1, 2]
+    signs = np.sign(products[np.arange(3), order])
+    if name.startswith(("target", "bifactor")):
+        assert order[0] == 0
+    np.testing.assert_allclose(L, np.array(expected)[:, order] * signs, atol=2e-5)
+    theirs = np.eye(3)
+    theirs[np.tril_indices(3, -1)] = correlations or 0.0
+    theirs = theirs + np.tril(theirs, -1).T
+    # As many digits as they print, where their promax stops at a varimax of five.
+    np.testing.assert_allclose(phi, theirs[np.ix_(order, order)] * signs * signs[:, np.newaxis], atol=5e-5)
+
+
+def test_oblimax_is_quartimax_among_orthogonal_rotations():
+    A = np.array(REFERENCE["loadings"])
+    np.testing.assert_allclose(Rotation("oblimax").matrix(A), Rotation("quartimax").matrix(A), atol=1e-6)
+
+
+def test_a_general_factor_comes_first(blurred):
+    loadings = np.column_stack([np.linspace(0.3, 0.5, 12), 0.6 * SIMPLE])
+    rotated = loadings @ (M := Rotation("bifactor", kaiser=False).matrix(loadings))
+    np.testing.assert_allclose(M.T @ M, np.eye(4), atol=1e-12)
+    np.testing.assert_allclose(rotated[:, 0], loadings[:, 0], atol=0.02)
+    with pytest.raises(ValueError, match="needs n_components of at least 3"):
+        Rotation("bifactor").matrix(blurred[:, :2])
+
+
+def test_a_target_is_met_where_it_can_be(blurred):
+    wanted = np.where(SIMPLE > 0.0, np.nan, 0.0)[:, [2, 0, 1]]
+    wanted[0, 1] = -0.8
+    for kaiser in (True, False):
+        rotated = blurred @ Rotation("target", kaiser, {"target": wanted}).matrix(blurred)
+        assert np.nanmax(np.abs(rotated - wanted)) < 0.15
+    with pytest.raises(ValueError, match=r"shape \(12, 2\), but the loadings have shape .*=\(12, 3\)"):
+        Rotation("target", options={"target": wanted[:, :2]}).matrix(blurred)
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "message"),
+    [
+        ("geomin", {"gamma": 0.0}, "'geomin' has no parameter 'gamma': rotation_params may hold epsilon"),
+        ("varimax", {"power": 4}, "rotation_params may hold nothing"),
+        ("oblimin", {"gamma": 2.0}, "must be a number of at most 1, got 2.0"),
+        ("geomin", {"epsilon": 0.0}, "must be a number above 0"),
+        ("promax", {"power": 1}, "must be a number above 1"),
+        ("promax", {"variant": "spss"}, "must be 'psych' or 'factanal', got 'spss'"),
+        ("target", {}, "needs rotation_params="),
+    ],
+)
+def test_options_that_a_rotation_does_not_know(method, options, message):
+    with pytest.raises(ValueError, match=message):
+        FactorAnalysis(2, rotation=method, rotation_params=options).fit(np.random.default_rng(0).normal(size=(30, 5)))
+
+
+@pytest.mark.parametrize("gamma", [0.8, 1.0])
+def test_factors_that_fall_together(gamma):
+    with pytest.raises(ValueError, match="fall together"):
+        Rotation("oblimin", options={"gamma": gamma}).matrix(np.array(REFERENCE["loadings"]))
 
 
 @pytest.mark.parametrize("kaiser", [True, False])
-@pytest.mark.parametrize("method", [*ORTHOGONAL, *OBLIQUE])
+@pytest.mark.parametrize("method", SIMPLE_BY_NAME)
 def test_simple_structure_is_found(blurred, method, kaiser):
-    M = rotation_matrix(blurred, method, kaiser=kaiser)
+    M = Rotation(method, kaiser).matrix(blurred)
     rotated = blurred @ M
     phi = factor_correlation(M)
     np.testing.assert_allclose(rotated @ phi @ rotated.T, blurred @ blurred.T, atol=1e-12)
@@ -55,16 +150,16 @@ def test_simple_structure_is_found(blurred, method, kaiser):
     assert (rotated[np.abs(rotated).argmax(axis=0), range(3)] > 0).all()
 
 
-@pytest.mark.parametrize("method", ORTHOGONAL)
+@pytest.mark.parametrize("method", [name for name in SIMPLE_BY_NAME if name in ORTHOGONAL])
 def test_orthogonal_rotation_of_two_factors_is_the_best_angle(blurred, method):
     A = blurred[:, :2]
-    value = CRITERIA[method](A @ rotation_matrix(A, method, kaiser=False))[0]
+    value = CRITERIA[method](A @ Rotation(method, kaiser=False).matrix(A))[0]
     angles = np.linspace(0.0, np.pi, 20_001)
     grid = [CRITERIA[method](A @ np.array([[np.cos(t), -np.sin(t)], [np.sin(t), np.cos(t)]]))[0] for t in angles[::50]]
     assert value <= min(grid) + 1e-9
 
 
-@pytest.mark.parametrize("method", ORTHOGONAL)
+@pytest.mark.parametrize("method", [name for name in SIMPLE_BY_NAME if name in ORTHOGONAL])
 def test_kaiser_normalisation_is_the_rotation_of_normalised_rows(blurred, method):
     rng = np.random.default_rng(1)
     L = (blurred + 0.2 * rng.normal(size=blurred.shape)) * np.linspace(0.2, 1.0, 12)[:, np.newaxis]
@@ -72,7 +167,7 @@ def test_kaiser_normalisation_is_the_rotation_of_normalised_rows(blurred, method
 
     def asymmetry(rows, kaiser):
         """Zero where no rotation of the rotated rows changes the criterion (Jennrich 2001)."""
-        rotated = rows @ rotation_matrix(L, method, kaiser=kaiser)
+        rotated = rows @ Rotation(method, kaiser).matrix(L)
         product = rotated.T @ CRITERIA[method](rotated)[1]
         return np.abs(product - product.T).max()
 
@@ -82,7 +177,7 @@ def test_kaiser_normalisation_is_the_rotation_of_normalised_rows(blurred, method
     assert asymmetry(normalised, kaiser=False) > 1e-3
 
 
-@pytest.mark.parametrize("rotation", [*ORTHOGONAL, *OBLIQUE])
+@pytest.mark.parametrize("rotation", [*SIMPLE_BY_NAME, "bifactor"])
 def test_rotation_changes_nothing_observable(load, rotation):
     X = load("wine")
     plain, rotated = FactorAnalysis(3).fit(X), FactorAnalysis(3, rotation=rotation).fit(X)
@@ -244,11 +339,11 @@ def test_geomin_finds_the_best_of_many_starts(load, k, kaiser):
     """One in ten of these starts leads to the lowest minimum of mtcars with five factors, 0.5023 with Kaiser's rows."""
     fa = FactorAnalysis(k).fit(load("mtcars"))
     loadings = (fa.components_ / np.sqrt(np.diag(fa.get_covariance()))).T
-    A = loadings_to_rotate(loadings, (loadings**2).sum(axis=1), kaiser=kaiser)
+    A, criterion = Rotation("geomin", kaiser).problem(loadings, (loadings**2).sum(axis=1))
     rng = np.random.default_rng(1)
     starts = np.stack([np.linalg.qr(rng.normal(size=(k, k)))[0] for _ in range(60)])
-    values, _ = _descend(A, CRITERIA["geomin"], _Oblique(), starts, 1e-5, 1000)
-    value = CRITERIA["geomin"](A @ rotation_matrix(loadings, "geomin", kaiser=kaiser))[0]
+    values, _ = _descend(A, criterion, _Oblique(), starts, 1e-5, 1000)
+    value = criterion(A @ Rotation("geomin", kaiser).matrix(loadings))[0]
     assert value <= values.min() + 1e-7
     if k == 5 and kaiser:
         assert value == pytest.approx(0.50226459, abs=1e-7)
