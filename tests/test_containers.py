@@ -175,3 +175,12 @@ def test_products_of_longdouble() -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             assert model.fit(X.astype(np.longdouble)).lower_bound_ == model.fit(X).lower_bound_
+
+
+@pytest.mark.parametrize("extreme", [1e-110, 1e110])
+def test_weights_of_extreme_sizes_are_refused(extreme: float) -> None:
+    X = load_iris().data
+    weight = np.ones(len(X))
+    weight[3] = extreme
+    with pytest.raises(ValueError, match=r"must lie between 1e-100 and 1e\+100, but range from .*; rescale them"):
+        PPCA(1).fit(X, sample_weight=weight)

@@ -36,3 +36,19 @@ def test_an_isolated_eigenvalue_is_found_in_a_few_steps():
     value, _ = largest_eigenpair(apply, rng.normal(size=200), n_steps=8)
     assert len(calls) == 8
     np.testing.assert_allclose(value, 1.5, atol=1e-3)
+
+
+def test_an_invariant_space_is_noticed_whatever_the_start():
+    """Also where the operator is nothing along the start itself."""
+    rotation = np.linalg.qr(np.random.default_rng(1).normal(size=(6, 6)))[0]
+    block = np.diag([0.0, 2.0, 5.0, 5.0, 5.0, 5.0])
+    block[0, 1] = block[1, 0] = 1.0
+    matrix, calls = rotation @ block @ rotation.T, []
+
+    def apply(vector):
+        calls.append(1)
+        return matrix @ vector
+
+    value, _ = largest_eigenpair(apply, rotation[:, 0])
+    assert len(calls) == 2
+    np.testing.assert_allclose(value, 1.0 + np.sqrt(2.0), rtol=1e-12)

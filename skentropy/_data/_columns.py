@@ -22,7 +22,7 @@ def has_nan(X: Matrix) -> bool:
 
 @dataclass(frozen=True)
 class ColumnSurvey:
-    """Column by column: weight of the observed entries, their mean and scatter, zeros and extreme values.
+    """Column by column: weight of the observed entries, their mean, scatter and exposure, zeros and extreme values.
 
     Means and scatters are merged as in Chan, Golub and LeVeque (1983), so that large means cost no digits.
     """
@@ -30,6 +30,7 @@ class ColumnSurvey:
     weight: FloatArray
     mean: FloatArray
     scatter: FloatArray
+    exposure: FloatArray
     smallest_positive: FloatArray
     smallest: FloatArray
     largest: FloatArray
@@ -46,12 +47,19 @@ class ColumnSurvey:
             weight,
             self.mean + share * step,
             scatter,
+            self.exposure + other.exposure,
             np.minimum(self.smallest_positive, other.smallest_positive),
             np.minimum(self.smallest, other.smallest),
             np.maximum(self.largest, other.largest),
             self.n_zeros + other.n_zeros,
             self.n_empty_rows + other.n_empty_rows,
         )
+
+    @property
+    def rate(self) -> FloatArray:
+        """Mean of each column per unit of exposure; that of a sparse table, which is not asked for it, per row."""
+        seen = self.exposure > 0
+        return np.divide(self.mean * self.weight, self.exposure, out=np.zeros_like(self.mean), where=seen)
 
     @property
     def constant(self) -> Array:
@@ -82,6 +90,7 @@ def survey_columns(block: Block) -> ColumnSurvey:
         weight=weight,
         mean=mean,
         scatter=scatter,
+        exposure=weight if block.exposure is None else block.exposure @ w,
         smallest_positive=np.where(w * (X > 0) > 0, X, np.inf).min(axis=0, initial=np.inf),
         smallest=np.where(w > 0, X, np.inf).min(axis=0, initial=np.inf),
         largest=np.where(w > 0, X, -np.inf).max(axis=0, initial=-np.inf),
@@ -118,6 +127,7 @@ def _survey_sparse(block: Block) -> ColumnSurvey:
         weight=weight,
         mean=mean,
         scatter=column_sums(w * (filled - mean[X.indices]) ** 2) + unstored * mean**2,
+        exposure=weight,
         smallest_positive=positive,
         smallest=smallest,
         largest=largest,

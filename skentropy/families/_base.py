@@ -13,21 +13,21 @@ from .._typing import Array, Matrix
 # finite and 0 * log(0) is 0, the limit that the entropies need.
 TINY = 5e-324
 # Doubles below this, 2^-1022, have fewer digits: a probability or a rate that has become so small counts as zero.
-_SMALLEST_NORMAL = float(np.finfo(np.float64).tiny)
+SMALLEST_NORMAL = float(np.finfo(np.float64).tiny)
 # The largest logarithm of what counts as zero.
-LOG_ZERO = float(np.log(_SMALLEST_NORMAL))
+LOG_ZERO = float(np.log(SMALLEST_NORMAL))
 
 
 def safe_log(x: Array) -> Array:
     """Logarithm, in double precision, whose value at 0, and at subnormal numbers, is log(5e-324) = -744.44."""
     x = np.asarray(x, dtype=np.float64)
-    return np.log(np.where(x < _SMALLEST_NORMAL, TINY, x))
+    return np.log(np.where(x < SMALLEST_NORMAL, TINY, x))
 
 
 def safe_exp(x: Array) -> Array:
     """Exponential, the inverse of ``safe_log``: exactly 0 where that one took the logarithm of 0."""
     value = np.exp(x)
-    return np.where(value < _SMALLEST_NORMAL, 0.0, value)
+    return np.where(value < SMALLEST_NORMAL, 0.0, value)
 
 
 class ExponentialFamily(ABC):
@@ -90,6 +90,17 @@ class ExponentialFamily(ABC):
     def for_columns(self, largest: Array) -> ExponentialFamily:
         """The family for data with these largest values of the columns; itself, unless it is to learn from them."""
         return self
+
+    def relative_to(self, mean: Array, largest: float) -> ExponentialFamily:
+        """The family with the distributions of these means as base measures, for counts as large as ``largest``.
+
+        Itself, unless sums of natural parameters times such counts would lose digits that it knows how to keep.
+        """
+        return self
+
+    def rounding_error(self, largest: Array) -> Array:
+        """Errors, in nats, that rounding leaves in log-probabilities relative to counts as large as these; elementwise."""
+        return np.zeros(np.shape(largest))
 
     def count_parameters(self, occurs: Array) -> int:
         """Number of free parameters of several features; ``occurs``, (S, D), says whose statistics are ever positive."""

@@ -8,8 +8,9 @@ import numpy as np
 from scipy import special
 
 from .._typing import Array, Matrix
-from ._base import LOG_ZERO
+from ._base import LOG_ZERO, ExponentialFamily
 from ._checks import check_probability, is_number
+from ._relative import EPS, RelativeBinomial
 from ._roots import AngleCoordinates
 from ._special import expected_log_gamma, log_factorial, log_odds
 
@@ -57,6 +58,12 @@ class Binomial(AngleCoordinates):
     @property
     def support(self) -> str:  # type: ignore[override]
         return f"values from 0 to the number of trials (n_trials={self.n_trials})"
+
+    def relative_to(self, mean: Array, largest: float) -> ExponentialFamily:
+        return RelativeBinomial.where_large(self, mean, largest)
+
+    def rounding_error(self, largest: Array) -> Array:
+        return np.asarray(EPS * np.where(largest > 0.0, self.n_trials, 0.0))
 
     def sufficient_statistics(self, X: Matrix) -> tuple[Matrix, ...]:
         return (X,)

@@ -8,8 +8,9 @@ import numpy as np
 from scipy import special
 
 from .._typing import Array, Matrix
-from ._base import LOG_ZERO, TINY, safe_exp, safe_log
+from ._base import LOG_ZERO, TINY, ExponentialFamily, safe_exp, safe_log
 from ._checks import check_probability, is_number
+from ._relative import EPS, RelativeNegativeBinomial
 from ._roots import RootCoordinates
 from ._special import expected_log_gamma, log1mexp, log_factorial
 
@@ -51,6 +52,12 @@ class NegativeBinomial(RootCoordinates):
         if not is_number(r, Real, low=TINY):
             raise ValueError(f"r must be a positive finite number; got {r!r}.")
         self.r = r
+
+    def relative_to(self, mean: Array, largest: float) -> ExponentialFamily:
+        return RelativeNegativeBinomial.where_large(self, mean, largest)
+
+    def rounding_error(self, largest: Array) -> Array:
+        return np.asarray(EPS * np.minimum(largest, 10.0 * self.r))
 
     def sufficient_statistics(self, X: Matrix) -> tuple[Matrix, ...]:
         return (X,)

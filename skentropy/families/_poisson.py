@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from .._typing import Array, Matrix
-from ._base import LOG_ZERO, safe_exp, safe_log
+from ._base import LOG_ZERO, ExponentialFamily, safe_exp, safe_log
 from ._checks import check_parameter
+from ._relative import EPS, RelativePoisson
 from ._roots import RootCoordinates
 from ._special import expected_log_gamma, log_factorial
 
@@ -43,6 +44,12 @@ class Poisson(RootCoordinates):
     constant_base_measure = False
     additive = True
     zero_statistics = True
+
+    def relative_to(self, mean: Array, largest: float) -> ExponentialFamily:
+        return RelativePoisson.where_large(self, mean, largest)
+
+    def rounding_error(self, largest: Array) -> Array:
+        return np.asarray(EPS * largest)
 
     def sufficient_statistics(self, X: Matrix) -> tuple[Matrix, ...]:
         return (X,)

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import special
 
 from .._typing import Array
-from ._base import safe_log
+from ._base import SMALLEST_NORMAL, safe_log
 
 _N_TABULATED = 4096
 _LOG_FACTORIALS = special.gammaln(np.arange(_N_TABULATED) + 1.0)
@@ -52,6 +52,50 @@ def stirling_remainder(x: Array) -> Array:
     series = (1 / 12 - z * (1 / 360 - z * (1 / 1260 - z * (1 / 1680 - z / 1188)))) / far
     exact = special.gammaln(near) - (near - 0.5) * np.log(near) + near - 0.5 * np.log(2.0 * np.pi)
     return np.where(x < limit, exact, series)
+
+
+def log_ratio(a: Array, b: Array) -> Array:
+    """log(a / b) of positive numbers, to all digits also where they are nearly equal."""
+    near = np.abs(a - b) < 0.5 * b
+    return np.where(near, np.log1p(np.where(near, (a - b) / b, 0.0)), np.log(a / b))
+
+
+def deviance_term(x: Array, m: Array) -> Array:
+    r""":math:`x \log(x / m) + m - x` for :math:`x, m > 0`, by its series where x and m are close (Loader 2000)."""
+    difference, total = x - m, x + m
+    v = difference / total
+    near = np.abs(v) < 0.1
+    v2 = np.where(near, v, 0.0) ** 2
+    odd = sum(v2**j / (2 * j + 1) for j in range(9, 0, -1))
+    return np.where(near, difference * v + 2.0 * x * v * odd, x * np.log(x / m) - difference)
+
+
+def log_poisson(x: Array, m: Array) -> Array:
+    r"""Log-probability of counts x of mean m > 0, by Stirling's remainder and the deviance (Loader 2000).
+
+    .. math::  -\tfrac12 \log(2 \pi x) - \delta(x) - D(x, m)
+    """
+    x, m = np.broadcast_arrays(np.asarray(x, dtype=np.float64), np.asarray(m, dtype=np.float64))
+    count = np.where(x >= SMALLEST_NORMAL, x, 1.0)
+    log_p = -0.5 * np.log(2.0 * np.pi * count) - stirling_remainder(count) - deviance_term(count, m)
+    return np.where(x >= SMALLEST_NORMAL, log_p, -m) + np.where(np.isnan(x), np.nan, 0.0)
+
+
+def log_binomial(x: Array, n: Array, p: Array, q: Array) -> Array:
+    r"""Log-probability of x of n, 0 < p < 1 and q = 1 - p, by Stirling's remainders and deviances (Loader 2000).
+
+    .. math::
+
+        \tfrac12 \log\frac{n}{2 \pi x (n - x)} + \delta(n) - \delta(x) - \delta(n - x) - D(x, np) - D(n - x, nq)
+    """
+    x, n, p, q = np.broadcast_arrays(*(np.asarray(value, dtype=np.float64) for value in (x, n, p, q)))
+    inside = (x >= SMALLEST_NORMAL) & (x < n)
+    a, b = np.where(inside, x, 0.5 * n), np.where(inside, n - x, 0.5 * n)
+    log_p = stirling_remainder(n) - stirling_remainder(a) - stirling_remainder(b)
+    log_p -= deviance_term(a, n * p) + deviance_term(b, n * q) + 0.5 * np.log(2.0 * np.pi * a * (b / n))
+    rare, common = np.where(x < n, p, q), np.where(x < n, q, p)
+    at_end = n * np.where(rare < 0.5, np.log1p(-np.minimum(rare, 0.5)), np.log(common))
+    return np.where(inside, log_p, at_end) + np.where(np.isnan(x), np.nan, 0.0)
 
 
 def trigamma(x: Array) -> Array:

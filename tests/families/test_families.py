@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse, stats
+from scipy.special import expit
 
 from skentropy.families import (
     FAMILIES,
@@ -300,6 +301,26 @@ def test_families_are_values(family: ExponentialFamily) -> None:
         assert again == family
         assert hash(again) == hash(family)
     assert family != Binomial(n_trials=99)
+
+
+def test_angles_go_to_log_odds_and_back() -> None:
+    """A probability and its complement are at least halved, also where the angle has left the quadrant."""
+    family = Binomial(n_trials=7)
+    p = np.array([0.2, 0.5, 0.9])
+    eta = family.from_standard(p)
+    np.testing.assert_allclose(family.coordinates(eta)[0], np.arcsin(np.sqrt(p)), rtol=1e-14)
+    np.testing.assert_allclose(family.from_coordinates(family.coordinates(eta), eta), eta, atol=1e-14)
+    angle = np.arcsin(np.sqrt([[0.3, 0.4, 0.85]]))
+    np.testing.assert_allclose(expit(family.from_coordinates(angle, eta)), [[0.3, 0.4, 0.85]], rtol=1e-13)
+    for beyond, halved in ((-0.1, p / 2.0), (1.7, 1.0 - (1.0 - p) / 2.0)):
+        moved = family.from_coordinates(np.full((1, 3), beyond), eta)
+        np.testing.assert_allclose(expit(moved)[0], halved, rtol=1e-13)
+
+
+def test_categories_that_never_occur_are_no_parameters() -> None:
+    occurs = np.array([[1, 1, 1], [1, 0, 1], [1, 0, 0]], dtype=bool)
+    assert Categorical((3, 3, 3)).count_parameters(occurs) == 2 + 0 + 1
+    assert Binomial(3).count_parameters(np.ones((1, 4), dtype=bool)) == 4
 
 
 def test_errors_name_what_is_wrong() -> None:
