@@ -7,7 +7,8 @@ are default values, which are arguments and not formulas, decimal constants belo
 are tolerances and limits, whole numbers that stand alone, and powers of whole numbers, such as 2**20, which are sizes.
 
 A mutant that no test notices must be explained in ``survivors.toml``. Exits with 1 if one is not, if one that is explained
-there is noticed, or if fewer than 97% are noticed. A whole run writes ``docs/benchmarks/results_mutation.md``.
+there is noticed, or if fewer than 97% are noticed. With ``--one-in 25`` one mutant in 25 of each module is tried, and at
+least one. A run over all modules writes ``docs/benchmarks/results_mutation.md``.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import ast
 import hashlib
 import importlib
 import json
+import math
 import os
 import random
 import signal
@@ -123,6 +125,16 @@ def mutants(path: str) -> Iterator[Mutant]:
             seen[name] += 1
             name += f"  ({seen[name]})" if seen[name] > 1 else ""
             yield Mutant(path, name, lines, ast.unparse(copy), source)
+
+
+def sample(everything: list[Mutant], one_in: int) -> list[Mutant]:
+    """One in so many mutants of each module, and at least one; the draw of a module does not depend on the others."""
+    chosen = []
+    for path in TARGETS:
+        ours = [mutant for mutant in everything if mutant.path == path]
+        drawn = random.Random(path).sample(range(len(ours)), math.ceil(len(ours) / one_in))
+        chosen += [ours[index] for index in sorted(drawn)]
+    return chosen
 
 
 def _nodes(tree: ast.AST, function: str = "") -> list[tuple[Any, str]]:
@@ -334,8 +346,10 @@ def explanations() -> dict[str, str]:
     }
 
 
-def write_results(outcome: dict[Mutant, str], why: dict[str, str]) -> None:
-    """The results for readers, as Markdown."""
+def write_results(outcome: dict[Mutant, str], why: dict[str, str], n_mutants: Counter[str], one_in: int) -> None:
+    """The results for readers, as Markdown; ``n_mutants`` counts those of each module, whether tried or not."""
+    from scipy.stats import binomtest
+
     rows, reasons = [], defaultdict(list)
     for path in TARGETS:
         noticed_by = {mutant: noticed for mutant, noticed in outcome.items() if mutant.path == path}
@@ -343,21 +357,30 @@ def write_results(outcome: dict[Mutant, str], why: dict[str, str]) -> None:
         time_outs = sum(noticed.startswith("time-out") for noticed in noticed_by.values())
         if not noticed_by:
             continue
-        rows.append((path.removeprefix("skentropy/"), len(noticed_by), len(noticed_by) - len(survivors), time_outs))
+        counts = (n_mutants[path], len(noticed_by), len(noticed_by) - len(survivors), time_outs)
+        rows.append((path.removeprefix("skentropy/"), *counts))
         for mutant in survivors:
             reasons[path, why.get(str(mutant), "Not explained.")].append(mutant.name)
-    total = tuple(sum(row[column] for row in rows) for column in (1, 2, 3))
+    everything, tried, noticed, time_outs = (sum(row[column] for row in rows) for column in (1, 2, 3, 4))
+    command, summary = "python tests/mutate.py", [f"Of {tried} wrong formulas {noticed} are noticed, {noticed / tried:.1%}."]
+    if one_in > 1:
+        command += f" --one-in {one_in}"
+        low, high = binomtest(noticed, tried).proportion_ci(method="exact")
+        summary = [
+            f"Of {everything} wrong formulas {tried} were drawn at random, one in {one_in} of each module and at least one;",
+            f"{noticed} of them are noticed, {noticed / tried:.1%} (95% confidence interval {low:.1%} to {high:.1%}).",
+        ]
     lines = [
         "# Does the test suite notice a wrong formula?",
         "",
-        f"Of {total[0]} wrong formulas {total[1]} are noticed, {total[1] / total[0]:.1%}; those that are not are explained.",
-        "`python tests/mutate.py` makes operators, signs and constants wrong, one at a time, and runs the tests;",
+        *summary,
+        f"`{command}` makes operators, signs and constants wrong, one at a time, and runs the tests;",
         "its first lines say what counts as a formula.",
         "",
-        "| module | mutants | noticed | of these by a test that exceeded its CPU time |",
-        "| --- | ---: | ---: | ---: |",
-        *(f"| `{name}` | {mutants} | {noticed} | {time_outs} |" for name, mutants, noticed, time_outs in rows),
-        f"| all | {total[0]} | {total[1]} | {total[2]} |",
+        "| module | mutants | tried | noticed | of these by a test that exceeded its CPU time |",
+        "| --- | ---: | ---: | ---: | ---: |",
+        *(f"| `{row[0]}` | " + " | ".join(map(str, row[1:])) + " |" for row in rows),
+        f"| all | {everything} | {tried} | {noticed} | {time_outs} |",
         "",
         "## Modules that are left out",
         "",
@@ -379,15 +402,14 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--only", default="", help="only mutants with this in their module's path or their text")
     parser.add_argument("--explained", action="store_true", help="only those that are explained as survivors")
-    parser.add_argument("--sample", type=int, help="as many mutants, drawn at random, instead of all")
+    parser.add_argument("--one-in", type=int, default=1, help="one mutant in so many of each module, drawn at random")
     parser.add_argument("--resume", type=Path, help="file to write outcomes to; what was noticed there is not tried again")
     parser.add_argument("--list", action="store_true", help="list the mutants and run nothing")
     arguments = parser.parse_args()
     why = explanations()
     everything = [mutant for path in TARGETS for mutant in mutants(path)]
-    work = [m for m in everything if arguments.only in str(m) and (not arguments.explained or str(m) in why)]
-    if arguments.sample:
-        work = random.Random(0).sample(work, min(arguments.sample, len(work)))
+    drawn = sample(everything, arguments.one_in)
+    work = [m for m in drawn if arguments.only in str(m) and (not arguments.explained or str(m) in why)]
     print(f"{len(work)} mutants", flush=True)
     if arguments.list:
         print(*work, sep="\n")
@@ -426,8 +448,8 @@ def main() -> None:
     for title, names in wrong.items():
         if names:
             print(f"\n{title}:", *sorted(names), sep="\n  ")
-    if len(outcome) == len(everything):
-        write_results(outcome, why)
+    if len(outcome) == len(drawn):
+        write_results(outcome, why, Counter(mutant.path for mutant in everything), arguments.one_in)
     share = 1.0 - len(survivors) / len(outcome)
     print(f"\nnoticed: {len(outcome) - len(survivors)} of {len(outcome)}, {share:.1%}")
     if any(wrong.values()) or share < ENOUGH:

@@ -9,7 +9,7 @@ import pytest
 from scipy import optimize, special
 
 from skentropy import EntropySum
-from skentropy._em import Run, State, best_of, run_em
+from skentropy._em import Run, State, _Tail, best_of, run_em
 
 RATIOS = np.exp(np.random.RandomState(0).normal(0.05, 0.6, size=500))  # p1(x) / p0(x)
 
@@ -169,6 +169,12 @@ class Quadratic:
 
     def unpack(self, vector: Any, like: Any) -> Any:
         return vector
+
+
+def test_a_step_has_itself_to_come_at_least() -> None:
+    """However short the way to the end is estimated to be; and two steps in a row must say that it is the end."""
+    tail = _Tail(1.0)
+    assert [tail.ends(gain, 0.5, 0.0) for gain in (0.995, 0.995, 1.005, 0.995, 0.995)] == [False, True, False, False, True]
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2, 9, 11, 17])
