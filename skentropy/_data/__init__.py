@@ -12,7 +12,7 @@ from ._blocks import (
     blas_threads,
     thread_pool,
 )
-from ._checks import check_total_weight
+from ._checks import check_distinct, check_total_weight
 from ._columns import ColumnSurvey, has_nan, survey_columns
 from ._containers import as_numbers, is_dask
 from ._reading import Reader, check_output_stays_lazy, required_backend
@@ -35,6 +35,7 @@ __all__ = [
     "Source",
     "as_numbers",
     "blas_threads",
+    "check_distinct",
     "check_output_stays_lazy",
     "check_total_weight",
     "has_nan",

@@ -11,32 +11,27 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from joblib import effective_n_jobs
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
+from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import check_array, check_is_fitted
 
-from .._base import Evaluation, LatentVariableModel, list_columns, saddle_message, warn_of_fresh_start
+from .._base import list_columns, saddle_message, warn_of_fresh_start
 from .._data import (
-    Block,
     Prepared,
-    Reader,
     Rows,
     SingleThreadedBLAS,
     Source,
-    check_output_stays_lazy,
     check_total_weight,
     has_nan,
-    is_dask,
     required_backend,
     survey_columns,
-    thread_pool,
 )
 from .._em import Run, best_of, run_em
 from .._monitor import Monitor
 from .._typing import Array, ArrayLike, FloatArray
 from ..entropy import EntropySum
+from ._covariance_input import FitsCovariances
 from ._em_model import GaussianModel, Table
 from ._finish import LEFT_OVER, MOST_STEPS, Finish
 from ._gaussian import LinearGaussian
@@ -47,12 +42,11 @@ from ._rotation import Rotation
 from ._rows import with_weight
 from ._spectrum import Covariance, MatrixCovariance, RowsCovariance, without_rounding
 
-_FLOATS = (np.float64, np.float32)
 # Products of variances beyond these, and in float32 noise variances on their floor, over- or underflow.
 _VARIANCES = {np.float64: (1e-150, 1e150), np.float32: (1e-30, 1e37)}
 
 
-class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel):
+class LinearGaussianEstimator(FitsCovariances):
     """Base of the models x = m + W z + e with Gaussian z and e; a subclass says how the noise is tied and solved."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -213,12 +207,16 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
                     "columns than rows, or its solver read the rows. Call partial_fit from the first batch on."
                 )
             moments = self._moments.discounted(self.forgetting_factor) + moments
-        self._finish(self._fit_moments(moments, rows.dtype))
-        self._moments = moments
+        self._keep(moments, rows.dtype)
         return self
 
-    def _reader(self, row_bytes: Callable[[int], int]) -> Reader:
-        return Reader(sparse="complete", dtype="numeric", row_bytes=row_bytes)
+    def _fit_to_moments(self, moments: Moments, dtype: Any) -> None:
+        self._check_n_components(int(min(moments.weight, len(moments.mean))), "min(n_samples, n_features)")
+        self._keep(moments, dtype)
+
+    def _keep(self, moments: Moments, dtype: Any) -> None:
+        self._finish(self._fit_moments(moments, dtype), stacklevel=5)
+        self._moments = moments
 
     def _check_n_components(self, largest: int, what: str) -> None:
         if isinstance(self.n_components, Integral) and int(self.n_components) > largest:
@@ -238,13 +236,13 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
                 names = list_columns(self, np.flatnonzero(columns))
                 raise ValueError(f"The values are too {word} for {np.dtype(dtype)} in {names}; rescale the data.")
 
-    def _finish(self, attributes: dict[str, Any], monitor: Monitor | None = None) -> None:
+    def _finish(self, attributes: dict[str, Any], monitor: Monitor | None = None, stacklevel: int = 4) -> None:
         messages = attributes.pop("messages", [])
         self._replace_fitted(attributes)
         if monitor is not None:
             monitor.close()
         for message in messages:
-            warnings.warn(message, ConvergenceWarning, stacklevel=4)
+            warnings.warn(message, ConvergenceWarning, stacklevel=stacklevel)
 
     def _summary(
         self,
@@ -391,132 +389,6 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
 
     # The fitted model.
 
-    def _parameters(self, *, orthogonal: bool = False) -> LinearGaussian:
-        """The fitted model; ``orthogonal`` with independent factors in place of correlated ones."""
-        check_is_fitted(self, "components_")
-        mean = np.asarray(self.mean_, dtype=np.float64)
-        loadings = np.asarray(self.components_, dtype=np.float64).T
-        noise = np.broadcast_to(np.asarray(self.noise_variance_, dtype=np.float64), mean.shape)
-        correlation = np.asarray(getattr(self, "factor_correlation_", np.eye(loadings.shape[1])), dtype=np.float64)
-        if orthogonal:
-            return LinearGaussian.of(mean, loadings @ np.linalg.cholesky(correlation), noise)
-        return LinearGaussian(mean, loadings, noise, correlation)
-
-    def _rows(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> Source:
-        check_is_fitted(self, "components_")
-        reader = self._reader(partial(evaluation_row_bytes, len(self.components_)))
-        return reader.read(self, X, sample_weight)
-
-    def _evaluate(self, X: ArrayLike, sample_weight: ArrayLike | None, **row_data: Any) -> Evaluation:
-        if row_data:
-            raise TypeError(f"{type(self).__name__} takes no {', '.join(row_data)}.")
-        parameters, rows = self._parameters(), self._rows(X, sample_weight)
-        with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
-            sums = rows.sum(partial(_weighted_terms, parameters), pool)
-        weight = float(sums[0])
-        check_total_weight(weight)
-        elbo, posterior, observable = (sums[1:] / weight).tolist()
-        return Evaluation(elbo, EntropySum(posterior, parameters.entropy_sum().prior, observable), weight)
-
-    def _map_rows(self, function: Callable[[Block], FloatArray], X: ArrayLike) -> FloatArray:
-        """function of all blocks of rows, in the precision of the rows."""
-        rows = self._rows(X)
-        with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
-            return rows.map(function, pool).astype(rows.dtype, copy=False)
-
-    def score_samples(self, X: ArrayLike) -> FloatArray:
-        """Log-likelihood of each row, in nats; of what is observed where entries are missing.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, Dask array or frame, RowBlocks} of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray, or lazy Dask array, of shape (n_samples,)
-        """
-        return self._map_rows(partial(_log_likelihood, self._parameters()), X)
-
-    def transform(self, X: ArrayLike) -> FloatArray:
-        """Posterior means of the latent variables, the factor scores (of what is observed where entries are missing).
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, Dask array or frame, RowBlocks} of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray, or lazy Dask array, of shape (n_samples, n_components)
-        """
-        check_output_stays_lazy(self, X)
-        return self._map_rows(partial(_posterior_means, self._parameters()), X)
-
-    def inverse_transform(self, X: ArrayLike) -> FloatArray:
-        """Means of the observables given latent variables: ``X @ components_ + mean_``.
-
-        On what ``transform`` makes of rows with missing entries it therefore imputes.
-
-        Parameters
-        ----------
-        X : {array-like, Dask array or frame} of shape (n_samples, n_components)
-
-        Returns
-        -------
-        ndarray, or lazy Dask array, of shape (n_samples, n_features)
-        """
-        check_is_fitted(self, "components_")
-        if is_dask(X):
-            from .._data._dask import map_array
-
-            return map_array(self.inverse_transform, X)
-        Z = check_array(X, dtype=_FLOATS, ensure_min_features=0, input_name="X")
-        if Z.shape[1] != len(self.components_):
-            raise ValueError(f"X has {Z.shape[1]} columns, but the model has {len(self.components_)} components.")
-        return np.asarray(Z @ self.components_.astype(Z.dtype) + self.mean_.astype(Z.dtype))
-
-    @property
-    def posterior_covariance_(self) -> FloatArray:
-        """Covariance of the latent variables given a complete row, the same for all such rows."""
-        return self._parameters().posterior_covariance
-
-    def get_covariance(self) -> FloatArray:
-        """Covariance of the model, ``components_.T @ Phi @ components_ + noise``.
-
-        Returns
-        -------
-        ndarray of shape (n_features, n_features)
-        """
-        return self._parameters().covariance()
-
-    def get_precision(self) -> FloatArray:
-        """Inverse covariance of the model.
-
-        Returns
-        -------
-        ndarray of shape (n_features, n_features)
-        """
-        return self._parameters().precision()
-
-    def sample(self, n_samples: int = 1, random_state: Any = None) -> FloatArray:
-        """Draw rows.
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-        random_state : int, RandomState instance or None, default=None
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_features)
-        """
-        if n_samples < 1:
-            raise ValueError(f"n_samples must be at least 1, got {n_samples}.")
-        p = self._parameters(orthogonal=True)
-        random_state = check_random_state(random_state)
-        z = random_state.normal(size=(n_samples, p.shape[1]))
-        noise = random_state.normal(size=(n_samples, p.shape[0])) * np.sqrt(p.noise)
-        return (z @ p.loadings.T + p.mean + noise).astype(self.components_.dtype)
-
     def _standard_errors(
         self, X: ArrayLike | None, sample_weight: ArrayLike | None, rotation: Rotation | None
     ) -> StandardErrors:
@@ -543,10 +415,6 @@ class LinearGaussianEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             errors.factor_correlation,
         )
 
-    @property
-    def _n_features_out(self) -> int:
-        return int(self.components_.shape[0])
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         # Gaps are for EM, which needs a number of components, and dense rows.
@@ -563,11 +431,6 @@ def _is_incomplete(rows: Source) -> bool:
     return has_nan(X)
 
 
-def evaluation_row_bytes(n_components: int, n_features: int) -> int:
-    """Bytes that posteriors and likelihoods touch for one row."""
-    return 8 * (3 * n_features + 4 * n_components)
-
-
 def imputed_covariance(tables: Prepared) -> Covariance:
     """The covariance with means for what is missing, in which to start."""
     n, d = tables.sum(lambda table: len(table.values)), tables.sum(lambda table: table.values.shape[1:])[0]
@@ -577,18 +440,3 @@ def imputed_covariance(tables: Prepared) -> Covariance:
         return RowsCovariance.of(X, weight)
     moments = tables.sum(lambda table: Moments.of_table(table.values, table.weight))
     return MatrixCovariance(moments.mean, moments.covariance)
-
-
-def _log_likelihood(parameters: LinearGaussian, block: Block) -> FloatArray:
-    return parameters.evaluate(block.X)[:, 0]
-
-
-def _posterior_means(parameters: LinearGaussian, block: Block) -> FloatArray:
-    return parameters.posterior_means(block.X)
-
-
-def _weighted_terms(parameters: LinearGaussian, block: Block) -> FloatArray:
-    """Sums over rows, with their weights, of one, log-likelihood, the posterior's entropy and that of what is observed."""
-    columns = parameters.evaluate(block.X)
-    sums = columns.sum(axis=0) if block.weight is None else block.weight @ columns
-    return np.concatenate([[block.total_weight], sums])

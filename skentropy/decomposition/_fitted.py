@@ -1,0 +1,184 @@
+"""What a fitted linear-Gaussian model says of rows: posteriors, likelihoods, draws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from joblib import effective_n_jobs
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_array, check_is_fitted
+
+from .._base import Evaluation, LatentVariableModel
+from .._data import Block, Reader, Source, check_output_stays_lazy, check_total_weight, is_dask, thread_pool
+from .._typing import ArrayLike, FloatArray
+from ..entropy import EntropySum
+from ._gaussian import LinearGaussian
+
+_FLOATS = (np.float64, np.float32)
+
+
+class FittedLinearGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel):
+    """What a fitted model x = m + W z + e with Gaussian z and e says of rows, whichever way it was fitted."""
+
+    n_jobs: int | None
+    n_features_in_: int
+    components_: FloatArray
+    mean_: FloatArray
+    noise_variance_: Any
+
+    def _reader(self, row_bytes: Callable[[int], int]) -> Reader:
+        return Reader(sparse="complete", dtype="numeric", row_bytes=row_bytes)
+
+    def _parameters(self, *, orthogonal: bool = False) -> LinearGaussian:
+        """The fitted model; ``orthogonal`` with independent factors in place of correlated ones."""
+        check_is_fitted(self, "components_")
+        mean = np.asarray(self.mean_, dtype=np.float64)
+        loadings = np.asarray(self.components_, dtype=np.float64).T
+        noise = np.broadcast_to(np.asarray(self.noise_variance_, dtype=np.float64), mean.shape)
+        correlation = np.asarray(getattr(self, "factor_correlation_", np.eye(loadings.shape[1])), dtype=np.float64)
+        if orthogonal:
+            return LinearGaussian.of(mean, loadings @ np.linalg.cholesky(correlation), noise)
+        return LinearGaussian(mean, loadings, noise, correlation)
+
+    def _rows(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> Source:
+        check_is_fitted(self, "components_")
+        reader = self._reader(partial(evaluation_row_bytes, len(self.components_)))
+        return reader.read(self, X, sample_weight)
+
+    def _evaluate(self, X: ArrayLike, sample_weight: ArrayLike | None, **row_data: Any) -> Evaluation:
+        if row_data:
+            raise TypeError(f"{type(self).__name__} takes no {', '.join(row_data)}.")
+        parameters, rows = self._parameters(), self._rows(X, sample_weight)
+        with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
+            sums = rows.sum(partial(_weighted_terms, parameters), pool)
+        weight = float(sums[0])
+        check_total_weight(weight)
+        elbo, posterior, observable = (sums[1:] / weight).tolist()
+        return Evaluation(elbo, EntropySum(posterior, parameters.entropy_sum().prior, observable), weight)
+
+    def _map_rows(self, function: Callable[[Block], FloatArray], X: ArrayLike) -> FloatArray:
+        """function of all blocks of rows, in the precision of the rows."""
+        rows = self._rows(X)
+        with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
+            return rows.map(function, pool).astype(rows.dtype, copy=False)
+
+    def score_samples(self, X: ArrayLike) -> FloatArray:
+        """Log-likelihood of each row, in nats; of what is observed where entries are missing.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, Dask array or frame, RowBlocks} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray, or lazy Dask array, of shape (n_samples,)
+        """
+        return self._map_rows(partial(_log_likelihood, self._parameters()), X)
+
+    def transform(self, X: ArrayLike) -> FloatArray:
+        """Posterior means of the latent variables, the factor scores (of what is observed where entries are missing).
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, Dask array or frame, RowBlocks} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray, or lazy Dask array, of shape (n_samples, n_components)
+        """
+        check_output_stays_lazy(self, X)
+        return self._map_rows(partial(_posterior_means, self._parameters()), X)
+
+    def inverse_transform(self, X: ArrayLike) -> FloatArray:
+        """Means of the observables given latent variables: ``X @ components_ + mean_``.
+
+        On what ``transform`` makes of rows with missing entries it therefore imputes.
+
+        Parameters
+        ----------
+        X : {array-like, Dask array or frame} of shape (n_samples, n_components)
+
+        Returns
+        -------
+        ndarray, or lazy Dask array, of shape (n_samples, n_features)
+        """
+        check_is_fitted(self, "components_")
+        if is_dask(X):
+            from .._data._dask import map_array
+
+            return map_array(self.inverse_transform, X)
+        Z = check_array(X, dtype=_FLOATS, ensure_min_features=0, input_name="X")
+        if Z.shape[1] != len(self.components_):
+            raise ValueError(f"X has {Z.shape[1]} columns, but the model has {len(self.components_)} components.")
+        return np.asarray(Z @ self.components_.astype(Z.dtype) + self.mean_.astype(Z.dtype))
+
+    @property
+    def posterior_covariance_(self) -> FloatArray:
+        """Covariance of the latent variables given a complete row, the same for all such rows."""
+        return self._parameters().posterior_covariance
+
+    def get_covariance(self) -> FloatArray:
+        """Covariance of the model, ``components_.T @ Phi @ components_ + noise``.
+
+        Returns
+        -------
+        ndarray of shape (n_features, n_features)
+        """
+        return self._parameters().covariance()
+
+    def get_precision(self) -> FloatArray:
+        """Inverse covariance of the model.
+
+        Returns
+        -------
+        ndarray of shape (n_features, n_features)
+        """
+        return self._parameters().precision()
+
+    def sample(self, n_samples: int = 1, random_state: Any = None) -> FloatArray:
+        """Draw rows.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+        random_state : int, RandomState instance or None, default=None
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+        """
+        if n_samples < 1:
+            raise ValueError(f"n_samples must be at least 1, got {n_samples}.")
+        p = self._parameters(orthogonal=True)
+        random_state = check_random_state(random_state)
+        z = random_state.normal(size=(n_samples, p.shape[1]))
+        noise = random_state.normal(size=(n_samples, p.shape[0])) * np.sqrt(p.noise)
+        return (z @ p.loadings.T + p.mean + noise).astype(self.components_.dtype)
+
+    @property
+    def _n_features_out(self) -> int:
+        return int(self.components_.shape[0])
+
+
+def evaluation_row_bytes(n_components: int, n_features: int) -> int:
+    """Bytes that posteriors and likelihoods touch for one row."""
+    return 8 * (3 * n_features + 4 * n_components)
+
+
+def _log_likelihood(parameters: LinearGaussian, block: Block) -> FloatArray:
+    return parameters.evaluate(block.X)[:, 0]
+
+
+def _posterior_means(parameters: LinearGaussian, block: Block) -> FloatArray:
+    return parameters.posterior_means(block.X)
+
+
+def _weighted_terms(parameters: LinearGaussian, block: Block) -> FloatArray:
+    """Sums over rows, with their weights, of one, log-likelihood, the posterior's entropy and that of what is observed."""
+    columns = parameters.evaluate(block.X)
+    sums = columns.sum(axis=0) if block.weight is None else block.weight @ columns
+    return np.concatenate([[block.total_weight], sums])
