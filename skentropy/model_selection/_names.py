@@ -7,6 +7,8 @@ from typing import Any
 
 from sklearn.pipeline import Pipeline
 
+from .._tables import cut, unique_names
+
 # Characters of a model's own representation, and of the value of a parameter, that a name may hold.
 _MODEL, _VALUE = 40, 30
 
@@ -14,26 +16,6 @@ _MODEL, _VALUE = 40, 30
 def short_name(model: Any) -> str:
     """A representation on one line."""
     return " ".join(repr(model).split())
-
-
-def unique_names(names: Sequence[str]) -> list[str]:
-    """Names with a number where they recur."""
-    counts: dict[str, int] = {}
-    unique = []
-    for name in names:
-        counts[name] = counts.get(name, 0) + 1
-        unique.append(name if counts[name] == 1 else f"{name} #{counts[name]}")
-    return unique
-
-
-def shortened(names: Sequence[str], room: int) -> list[str]:
-    """Names of so many characters at most, cut in the middle, and still different from each other."""
-    cut = [_cut(name, room) for name in names]
-    return cut if len(set(cut)) == len(set(names)) else unique_names([_cut(name, room - 4) for name in names])
-
-
-def _cut(name: str, room: int) -> str:
-    return name if len(name) <= room else f"{name[: room // 2 - 1]}..{name[len(name) - (room - room // 2 - 1) :]}"
 
 
 def model_names(models: Sequence[Any]) -> list[str]:
@@ -103,4 +85,4 @@ def _name(model: Any) -> str:
 
 
 def _value(value: Any) -> str:
-    return _name(value) if hasattr(value, "get_params") else _cut(short_name(value), _VALUE)
+    return _name(value) if hasattr(value, "get_params") else cut(short_name(value), _VALUE)

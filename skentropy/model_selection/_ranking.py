@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from .._tables import WIDTH, aligned, columns_of, html_table, shortened
 from ..entropy import EntropySum
-from ._names import shortened
 
 Criterion = str | Callable[["RankedModel"], float]
 # A gap of more than this share of the difference to the nearest model makes a rank uncertain,
@@ -22,8 +21,6 @@ _GAP = 0.01
 _TIE = 1e-5
 # and one below this share of the terms is rounding.
 _ROUNDING = 1e-12
-# Characters of a printed table, and of the names in it at least.
-_WIDTH, _NAME = 100, 20
 
 
 @dataclass(frozen=True)
@@ -273,27 +270,24 @@ class ModelRanking(Sequence[RankedModel]):
         header, cells = self._cells()
         for row, line in zip(self._rows, cells, strict=True):
             line[-1] = "failed" if row.error else line[-1]
-        one = _table(header, cells)
-        if max(map(len, one)) <= _WIDTH:
+        one = aligned(header, cells, left=["flag"])
+        if max(map(len, one)) <= WIDTH:
             tables = [one]
         else:  # the terms of the entropy sums go below
             fitted = [line for row, line in zip(self._rows, cells, strict=True) if not row.error]
             ranks, terms = [0, 1, *range(len(header) - 5, len(header))], [0, *range(2, len(header) - 5)]
-            tables = [_table(*_columns_of(ranks, header, cells))]
+            tables = [aligned(*columns_of(ranks, header, cells), left=["flag"])]
             if fitted:
-                tables += [["", "terms of the entropy sums, nats per sample"], _table(*_columns_of(terms, header, fitted))]
+                tables += [["", "terms of the entropy sums, nats per sample"], aligned(*columns_of(terms, header, fitted))]
         errors = [f"{row.name}: {row.error.splitlines()[0]}" for row in self._rows if row.error]
-        return "\n".join([self._head, *(line for table in tables for line in table), *shortened(errors, _WIDTH)])
+        return "\n".join([self._head, *(line for table in tables for line in table), *shortened(errors, WIDTH)])
 
     def __repr__(self) -> str:
         return str(self)
 
     def _repr_html_(self) -> str:
         header, cells = self._cells()
-        head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
-        body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in cells)
-        caption = f"<caption>{html.escape(self._head)}</caption>"
-        return f"<table>{caption}<tr>{head}</tr>{body}</table>"
+        return html_table(self._head, header, cells)
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the ranking; see ``ModelRankingDisplay``.
@@ -309,24 +303,3 @@ class ModelRanking(Sequence[RankedModel]):
         from ..inspection._ranking_display import ModelRankingDisplay
 
         return ModelRankingDisplay.from_ranking(self, ax=ax)
-
-
-def _columns_of(index: list[int], header: list[str], cells: list[list[str]]) -> tuple[list[str], list[list[str]]]:
-    return [header[i] for i in index], [[line[i] for i in index] for line in cells]
-
-
-def _table(header: list[str], cells: list[list[str]]) -> list[str]:
-    """Lines of a table as wide as a page, as far as cutting the names in its first column does it."""
-    widths = [max(len(line[i]) for line in [header, *cells]) for i in range(len(header))]
-    rest = sum(2 + width for width in widths[1:])
-    names = shortened([line[0] for line in cells], max(_WIDTH - rest, _NAME))
-    width = max(map(len, [header[0], *names]))
-
-    def line(first: str, values: list[str]) -> str:
-        aligned = [
-            value.ljust(width) if name == "flag" else value.rjust(width)
-            for name, value, width in zip(header[1:], values, widths[1:], strict=True)
-        ]
-        return "  ".join([first.ljust(width), *aligned]).rstrip()
-
-    return [line(header[0], header[1:]), *(line(name, cell[1:]) for name, cell in zip(names, cells, strict=True))]

@@ -43,9 +43,10 @@ from skentropy import (
     rank_models,
 )
 from skentropy import GaussianMixture as OwnGaussianMixture
+from skentropy._tables import shortened
 from skentropy.entropy import n_parameters
 from skentropy.model_selection import ModelRanking, RankedModel, log_jacobian, stationarity_gap_scorer
-from skentropy.model_selection._names import candidate_names, model_names, shortened
+from skentropy.model_selection._names import candidate_names, model_names
 from tests.common.data import counts
 
 WINE = load_wine().data

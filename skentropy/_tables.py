@@ -1,0 +1,242 @@
+"""Tables and summaries as users read them: aligned text of 100 columns at most, HTML in notebooks, pandas frames."""
+
+from __future__ import annotations
+
+import html
+import textwrap
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+# Characters of a printed line, and of names in its first column: at least, and where there are many columns beside them.
+WIDTH, _NAME, _LONG_NAME = 100, 20, 30
+_GAP = "  "
+
+
+@dataclass(frozen=True)
+class Column:
+    """Numbers or words of one column of a table.
+
+    Attributes
+    ----------
+    name : str
+    values : sequence
+        Of float, int, str, or None where there is nothing to say.
+    format : str, default=".3f"
+        How floats are printed; NaN is not.
+    cutoff : float, default=0.0
+        Numbers that are smaller in absolute value are not printed either.
+    """
+
+    name: str
+    values: Sequence[Any]
+    format: str = ".3f"
+    cutoff: float = 0.0
+
+    @property
+    def cells(self) -> list[str]:
+        """What is printed."""
+        return [self._cell(value) for value in self.values]
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it holds words, which are aligned on the left."""
+        return any(isinstance(value, str) for value in self.values)
+
+    def _cell(self, value: Any) -> str:
+        if value is None or isinstance(value, str):
+            return value or ""
+        if isinstance(value, bool | np.bool_):
+            return "yes" if value else "no"
+        if np.isnan(value) or abs(value) < self.cutoff:
+            return ""
+        # z: zero has no sign
+        return str(int(value)) if isinstance(value, int | np.integer) else format(float(value), "z" + self.format)
+
+
+@dataclass(frozen=True, repr=False)
+class Table:
+    """A table with names of its rows, which prints itself, also as HTML, and turns into a frame.
+
+    Attributes
+    ----------
+    title : str
+        What it shows, with units.
+    rows : sequence of str
+        Names of the rows.
+    columns : sequence of Column
+    row_head : str, default=""
+        What the rows are.
+    """
+
+    title: str
+    rows: Sequence[str]
+    columns: Sequence[Column]
+    row_head: str = ""
+
+    def to_frame(self) -> Any:
+        """The table as a pandas frame, with all digits and without cutoffs, one row for each name.
+
+        Returns
+        -------
+        pandas.DataFrame
+        """
+        import pandas
+
+        index = pandas.Index(list(self.rows), name=self.row_head or None)
+        return pandas.DataFrame({column.name: list(column.values) for column in self.columns}, index=index)
+
+    @property
+    def _header(self) -> list[str]:
+        return [self.row_head, *(column.name for column in self.columns)]
+
+    @property
+    def _cells(self) -> list[list[str]]:
+        return [list(line) for line in zip(self.rows, *(column.cells for column in self.columns), strict=True)]
+
+    def __str__(self) -> str:
+        header, cells = self._header, self._cells
+        left = {column.name for column in self.columns if column.is_text}
+        lines = wrapped(self.title)
+        blocks = _blocks(header, cells)
+        if len(blocks) > 1:
+            names = shortened([line[0] for line in cells], _LONG_NAME)
+            cells = [[name, *line[1:]] for name, line in zip(names, cells, strict=True)]
+        for i, block in enumerate(blocks):
+            lines += [""] * (i > 0) + aligned(*columns_of([0, *block], header, cells), left=left)
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return html_table(self.title, self._header, self._cells)
+
+
+@dataclass(frozen=True, repr=False)
+class Summary:
+    """What a fitted model says, table by table; ``summary["name"]`` is one of them.
+
+    Attributes
+    ----------
+    title : str
+    tables : mapping of str to Table
+    facts : mapping of str to str, default={}
+        What is said in one number each, before the tables.
+    notes : sequence of str, default=()
+        What is said after them, such as warnings.
+    """
+
+    title: str
+    tables: Mapping[str, Table]
+    facts: Mapping[str, str] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+    def __getitem__(self, name: str) -> Table:
+        if name not in self.tables:
+            raise KeyError(f"There is no table {name!r} in this summary; it has {', '.join(self.tables)}.")
+        return self.tables[name]
+
+    def to_frames(self) -> dict[str, Any]:
+        """All tables as pandas frames.
+
+        Returns
+        -------
+        dict of str to pandas.DataFrame
+        """
+        return {name: table.to_frame() for name, table in self.tables.items()}
+
+    def __str__(self) -> str:
+        width = max(map(len, self.facts), default=0)
+        facts = [line for name, fact in self.facts.items() for line in wrapped(f"{name.ljust(width)}{_GAP}{fact}")]
+        parts = ["\n".join([*wrapped(self.title), *facts]), *map(str, self.tables.values())]
+        parts += ["\n".join(wrapped(note)) for note in self.notes]
+        return "\n\n".join(parts)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        facts = "".join(f"<li>{html.escape(name)}: {html.escape(fact)}</li>" for name, fact in self.facts.items())
+        notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
+        tables = "".join(table._repr_html_() for table in self.tables.values())
+        return f"<p><b>{html.escape(self.title)}</b></p><ul>{facts}</ul>{tables}{notes}"
+
+
+def aligned(header: list[str], cells: list[list[str]], left: Collection[str] = ()) -> list[str]:
+    """Lines of a table, as wide as a page as far as cutting the names in its first column does it.
+
+    Columns are aligned on the right, but for the first one and those named in ``left``.
+    """
+    widths = _widths(header, cells)
+    rest = sum(len(_GAP) + width for width in widths[1:])
+    names = shortened([line[0] for line in cells], max(WIDTH - rest, _NAME))
+    width = max(map(len, [header[0], *names]))
+
+    def line(first: str, values: list[str]) -> str:
+        others = [
+            value.ljust(width) if name in left else value.rjust(width)
+            for name, value, width in zip(header[1:], values, widths[1:], strict=True)
+        ]
+        return _GAP.join([first.ljust(width), *others]).rstrip()
+
+    return [line(header[0], header[1:]), *(line(name, cell[1:]) for name, cell in zip(names, cells, strict=True))]
+
+
+def columns_of(index: Sequence[int], header: list[str], cells: list[list[str]]) -> tuple[list[str], list[list[str]]]:
+    """Some columns of a table."""
+    return [header[i] for i in index], [[line[i] for i in index] for line in cells]
+
+
+def html_table(caption: str, header: list[str], cells: list[list[str]]) -> str:
+    """A table in HTML."""
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in cells)
+    return f"<table><caption>{html.escape(caption)}</caption><tr>{head}</tr>{body}</table>"
+
+
+def wrapped(text: str) -> list[str]:
+    """Text in lines of a page's width."""
+    return textwrap.wrap(text, WIDTH, break_on_hyphens=False) or [""]
+
+
+def unique_names(names: Sequence[str]) -> list[str]:
+    """Names with a number where they recur."""
+    counts: dict[str, int] = {}
+    unique = []
+    for name in names:
+        counts[name] = counts.get(name, 0) + 1
+        unique.append(name if counts[name] == 1 else f"{name} #{counts[name]}")
+    return unique
+
+
+def shortened(names: Sequence[str], room: int) -> list[str]:
+    """Names of so many characters at most, cut in the middle, and still different from each other."""
+    cuts = [cut(name, room) for name in names]
+    return cuts if len(set(cuts)) == len(set(names)) else unique_names([cut(name, room - 4) for name in names])
+
+
+def cut(name: str, room: int) -> str:
+    """A name of so many characters at most, without its middle."""
+    return name if len(name) <= room else f"{name[: room // 2 - 1]}..{name[len(name) - (room - room // 2 - 1) :]}"
+
+
+def _widths(header: list[str], cells: list[list[str]]) -> list[int]:
+    return [max(len(line[i]) for line in [header, *cells]) for i in range(len(header))]
+
+
+def _blocks(header: list[str], cells: list[list[str]]) -> list[list[int]]:
+    """The columns that go beside each other, so that no block is wider than a page."""
+    widths = _widths(header, cells)
+    first = min(widths[0], _LONG_NAME)
+    blocks: list[list[int]] = [[]]
+    room = WIDTH - first
+    for i, width in enumerate(widths[1:], start=1):
+        if blocks[-1] and room < len(_GAP) + width:
+            blocks.append([])
+            room = WIDTH - first
+        room -= len(_GAP) + width
+        blocks[-1].append(i)
+    return blocks
