@@ -124,6 +124,21 @@ def test_saddle_points_are_left(accelerate: bool, monkeypatch: pytest.MonkeyPatc
     assert maximum.saddle
 
 
+@pytest.mark.parametrize(("largest", "is_saddle"), [(1.00005, False), (1.0005, False), (1.002, True)])
+def test_eigenvalues_hardly_above_one_are_no_verdict(
+    largest: float, is_saddle: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, weight = table(3, False), np.ones(150)
+    model = BeliefNetModel(0.1)
+    state = twins(X, weight, model)
+    monkeypatch.setattr(
+        Maximum, "_largest_eigenvalue", lambda self, state: (largest, np.zeros(len(state.parameters.net.pack())))
+    )
+    maximum = Maximum(model, lambda _: lambda parameters: e_step(parameters.net, X, weight), 1e-6, accelerate=True)
+    assert maximum._leave_saddle(state) == (state, False)
+    assert maximum.saddle == is_saddle
+
+
 def test_a_fit_that_ends_on_a_saddle_point_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     X = table(0, False)
     with warnings.catch_warnings():

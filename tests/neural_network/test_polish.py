@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.optimize import OptimizeResult
 
 from skentropy._em import State, run_em
+from skentropy.neural_network import _polish
 from skentropy.neural_network._layers import BeliefNet, Layer
 from skentropy.neural_network._model import BeliefNetModel, Parameters
 from skentropy.neural_network._polish import _scaled, polished
@@ -89,3 +91,23 @@ def test_a_step_in_the_scales_may_lose_what_is_rounding(loss: float, taken: bool
 
     better = _scaled(Parabola(0.0), evaluate, evaluate(net.pack()))
     np.testing.assert_allclose(better.parameters.net.pack(), end if taken else net.pack(), rtol=1e-12)
+
+
+def test_it_ends_when_twenty_iterations_together_gain_next_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of them that does is no reason to end."""
+    model, expect, state = five_steps(False)
+    gains = np.r_[np.ones(20), np.zeros(5), 1.0, np.zeros(30)]
+    seen = []
+
+    def minimize(loss: Any, z: Any, callback: Any, **options: Any) -> OptimizeResult:
+        for value in -np.cumsum(gains):
+            try:
+                callback(intermediate_result=OptimizeResult(fun=value))
+            except StopIteration:
+                break
+            seen.append(value)
+        return OptimizeResult(x=z, fun=np.inf)
+
+    monkeypatch.setattr(_polish, "minimize", minimize)
+    polished(model, expect, state, tol=1e-4)
+    assert len(seen) == 26 + 19
