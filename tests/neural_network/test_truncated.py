@@ -191,5 +191,7 @@ def test_states_missed_make_up_for_what_a_search_loses() -> None:
     )
     missed = states_missed(better, net, observations)
     assert sorted(map(sum, missed.tolist())) == [0, 6]
+    slightly = StateSets(better.states, found.log_joint + np.array([[0.0], [1e-3], [0.0]]))
+    assert len(states_missed(slightly, net, observations)) == 2
     worse = StateSets(better.states, found.log_joint - np.array([[-0.1], [0.3], [0.1]]))
     assert states_missed(worse, net, observations).shape == (0, 6)
