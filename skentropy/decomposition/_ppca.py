@@ -30,6 +30,8 @@ _NOISE_FLOOR = 1e-12
 _EM_FLOOR = 1e-9
 # Columns with a correlation that is one but for this are one column; eigenvalues of correlations below it are zero.
 _SAME = 1e-12
+# Coefficients of a linear dependence that are nothing, or differ by nothing, relative to the largest.
+_NOTHING = 1e-6
 # EM starts no closer to its floor.
 _START_FLOOR = 1e-2
 # Beyond this size a full decomposition is slower than a few leading eigenpairs.
@@ -394,10 +396,27 @@ def _redundant(covariance: Covariance, weight: float) -> Array:
     n_dependences = int((values < _SAME).sum())
     # Of no more rows than columns every column is a sum of others.
     if n_dependences and len(kept) - n_dependences < weight - 1.0:
-        # Of each dependence the column that has most of it, which of a total and its parts is the total.
-        _, pivots = linalg.qr(vectors[:, :n_dependences].T, mode="r", pivoting=True)
-        redundant[kept[pivots[:n_dependences]]] = True
+        redundant[kept[_dependent(vectors[:, :n_dependences].T, scale[kept])]] = True
     return redundant
+
+
+def _dependent(dependences: FloatArray, scale: FloatArray) -> Array:
+    """One column of each linear dependence of columns times a scale: the total of others, or that which has most of it."""
+    n = len(dependences)
+    _, pivots = linalg.qr(dependences, mode="r", pivoting=True)
+    # Coefficients of the columns themselves, each dependence with one of the pivots.
+    coefficients = np.linalg.solve(dependences[:, pivots[:n]], dependences) * scale
+    totals = [_total(row) for row in coefficients]
+    chosen = np.array([pivot if total is None else total for total, pivot in zip(totals, pivots, strict=False)])
+    independent = np.linalg.matrix_rank(dependences[:, chosen]) == n
+    return chosen if independent else pivots[:n]
+
+
+def _total(coefficients: FloatArray) -> int | None:
+    """The one column that all others in a dependence, of which there are several, have one and the same coefficient for."""
+    involved = np.flatnonzero(np.abs(coefficients) > _NOTHING * np.abs(coefficients).max())
+    found = [j for j in involved if np.ptp(others := coefficients[involved[involved != j]]) <= _NOTHING * abs(others[0])]
+    return int(found[0]) if len(found) == 1 else None
 
 
 def noise_floor(variances: FloatArray) -> float:

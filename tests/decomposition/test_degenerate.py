@@ -304,14 +304,24 @@ class TestChoiceByBIC:
             assert PPCA("bic").fit(np.column_stack([X, extra(X)])).n_components_ == 4
 
     @pytest.mark.parametrize("position", [0, 4, 10])
-    def test_totals_of_other_columns_change_nothing(self, position):
+    @pytest.mark.parametrize("seed", [0, 1, 2])
+    def test_totals_of_other_columns_change_nothing(self, seed, position):
+        """Nor do their means, also where parts vary more than their total, or several totals overlap."""
+        X = self.factors(200, 10, 4, seed)
+        expected = PPCA("bic").fit(X).n_components_
+        for total in (X[:, :5].sum(axis=1), X[:, 2:8].mean(axis=1) + 4.0):
+            one = np.insert(X, position, total, axis=1)
+            with pytest.warns(ConvergenceWarning, match=f"column {position} constant or .* or a sum of such multiples"):
+                assert PPCA("bic").fit(one).n_components_ == expected
+            others = [1e-3 * X[:, [1, 8, 9]].sum(axis=1), X.sum(axis=1)]
+            with pytest.warns(ConvergenceWarning, match=f"column {position}, column 11, column 12 constant or"):
+                assert PPCA("bic").fit(np.column_stack([one, *others])).n_components_ == expected
+
+    def test_one_column_of_other_dependences_is_left_out(self):
         X = self.factors(200, 10, 4)
-        total, other = X[:, :3].sum(axis=1), X[:, 4:9].sum(axis=1) + 5.0
-        one = np.insert(X, position, total, axis=1)
-        with pytest.warns(ConvergenceWarning, match=f"column {position} constant or .* or a sum of such multiples"):
-            assert PPCA("bic").fit(one).n_components_ == 4
-        with pytest.warns(ConvergenceWarning, match=f"column {position}, column 11 constant or"):
-            assert PPCA("bic").fit(np.column_stack([one, other])).n_components_ == 4
+        contrast = X[:, 0] - 2.0 * X[:, 1] + 0.5 * X[:, 2]
+        with pytest.warns(ConvergenceWarning, match=r"PPCA: column \d+ constant or"):
+            PPCA("bic").fit(np.column_stack([X, contrast]))
 
     def test_nearly_a_total_is_a_column_of_its_own(self):
         X = self.factors(200, 10, 4)
