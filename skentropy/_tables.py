@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from ._typing import Array
+
 # Characters of a printed line, and of names in its first column: at least, and where there are many columns beside them.
 WIDTH, _NAME, _LONG_NAME = 100, 20, 30
 _GAP = "  "
@@ -24,28 +26,29 @@ class Column:
     name : str
     values : sequence
         Of float, int, str, or None where there is nothing to say.
-    format : str, default=".3f"
-        How floats are printed; NaN is not.
+    format : str or sequence of str, default=".3f"
+        How floats are printed, in all rows or in each; NaN is not.
     cutoff : float, default=0.0
         Numbers that are smaller in absolute value are not printed either.
     """
 
     name: str
-    values: Sequence[Any]
-    format: str = ".3f"
+    values: Sequence[Any] | Array
+    format: str | Sequence[str] = ".3f"
     cutoff: float = 0.0
 
     @property
     def cells(self) -> list[str]:
         """What is printed."""
-        return [self._cell(value) for value in self.values]
+        formats = [self.format] * len(self.values) if isinstance(self.format, str) else self.format
+        return [self._cell(value, spec) for value, spec in zip(self.values, formats, strict=True)]
 
     @property
     def is_text(self) -> bool:
         """Whether it holds words, which are aligned on the left."""
         return any(isinstance(value, str) for value in self.values)
 
-    def _cell(self, value: Any) -> str:
+    def _cell(self, value: Any, spec: str) -> str:
         if value is None or isinstance(value, str):
             return value or ""
         if isinstance(value, bool | np.bool_):
@@ -53,7 +56,7 @@ class Column:
         if np.isnan(value) or abs(value) < self.cutoff:
             return ""
         # z: zero has no sign
-        return str(int(value)) if isinstance(value, int | np.integer) else format(float(value), "z" + self.format)
+        return str(int(value)) if isinstance(value, int | np.integer) else format(float(value), "z" + spec)
 
 
 @dataclass(frozen=True, repr=False)

@@ -1,7 +1,8 @@
 """Linear latent-variable models with Gaussian observables."""
 
 from ._factor_analysis import FactorAnalysis
+from ._fit_indices import GoodnessOfFit
 from ._information import StandardErrors
 from ._ppca import PPCA
 
-__all__ = ["PPCA", "FactorAnalysis", "StandardErrors"]
+__all__ = ["PPCA", "FactorAnalysis", "GoodnessOfFit", "StandardErrors"]

@@ -154,7 +154,7 @@ class LinearGaussianEstimator(FitsCovariances):
         with np.errstate(over="ignore", invalid="ignore"):  # refused by name below
             moments = Moments.of_rows(rows) if self._takes_moments(rows) else None
         # The mean tells of gaps without another pass.
-        incomplete = self.solver == "em" or (_is_incomplete(rows) if moments is None else bool(np.isnan(moments.mean).any()))
+        incomplete = self.solver == "em" or (is_incomplete(rows) if moments is None else bool(np.isnan(moments.mean).any()))
         if incomplete:
             attributes, monitor = self._fit_em(rows, X)
         else:
@@ -165,7 +165,7 @@ class LinearGaussianEstimator(FitsCovariances):
                 attributes = self._fit_rows(rows)
             else:
                 raise ValueError(f"solver={self.solver!r} needs X in memory; use 'covariance_eigh' or 'em' here.")
-        self._finish(attributes, monitor)
+        self._finish({**attributes, "n_samples_": rows.totals.weight}, monitor)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -215,7 +215,7 @@ class LinearGaussianEstimator(FitsCovariances):
         self._keep(moments, dtype)
 
     def _keep(self, moments: Moments, dtype: Any) -> None:
-        self._finish(self._fit_moments(moments, dtype), stacklevel=5)
+        self._finish({**self._fit_moments(moments, dtype), "n_samples_": moments.weight}, stacklevel=5)
         self._moments = moments
 
     def _check_n_components(self, largest: int, what: str) -> None:
@@ -424,7 +424,8 @@ class LinearGaussianEstimator(FitsCovariances):
         return tags
 
 
-def _is_incomplete(rows: Source) -> bool:
+def is_incomplete(rows: Source) -> bool:
+    """Whether rows in memory have gaps."""
     if not isinstance(rows, Rows) or rows.is_sparse:
         return False
     X, _ = with_weight(rows.X, rows.sample_weight)

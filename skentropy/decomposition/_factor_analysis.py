@@ -19,6 +19,7 @@ from ._gaussian import LinearGaussian
 from ._information import StandardErrors
 from ._moments import Moments, form_moments
 from ._profile import Profile, ProfileFit, starting_uniquenesses
+from ._report import ReportedFactors
 from ._rotation import OBLIQUE, ORTHOGONAL, Rotation, factor_correlation
 from ._spectrum import Covariance, MatrixCovariance, covariance_of_rows
 
@@ -31,7 +32,7 @@ _RANDOM_UNIQUENESSES = (0.02, 0.95)
 _NEXT_TO_NOTHING = 3e-7
 
 
-class FactorAnalysis(LinearGaussianEstimator):
+class FactorAnalysis(ReportedFactors):
     r"""Factor analysis by maximum likelihood, whose ELBO is a sum of entropies.
 
     .. math::
@@ -69,6 +70,10 @@ class FactorAnalysis(LinearGaussianEstimator):
         Give every feature the same communality while rotating, as R's ``varimax`` does, and factor_analyzer for
         varimax; GPArotation, and with it psych for all but "varimax" and "promax", does not by default.
         With a target, features count in inverse proportion to their communalities.
+    scores : {"regression", "bartlett"}, default="regression"
+        What ``transform`` returns. "regression" is the posterior mean of the factors (Thomson), which shrinks towards zero
+        and is nearest to them on average; "bartlett" is unbiased given the factors, by weighted least squares, and NaN where
+        what is observed of a row does not determine it. It can be set on a fitted model.
     solver : {"auto", "profile", "em"}, default="auto"
         "profile" maximises the profile likelihood over :math:`\log\psi` by L-BFGS, with Newton steps at the end for
         up to 300 features; "em" is parameter-expanded EM. "auto" takes "em" where values are missing, else "profile".
@@ -110,11 +115,22 @@ class FactorAnalysis(LinearGaussianEstimator):
         Uniquenesses :math:`\psi`.
     factor_correlation_ : ndarray of shape (n_components, n_components)
         :math:`\Phi`.
+    loadings_ : ndarray of shape (n_features, n_components)
+        Loadings on the scale of correlations, the pattern matrix.
+    structure_ : ndarray of shape (n_features, n_components)
+        Correlations of features and factors, ``loadings_ @ factor_correlation_``.
+    communalities_ : ndarray of shape (n_features,)
+        Share of each feature's variance that the factors explain.
+    explained_variance_ : ndarray of shape (n_components,)
+        Sum of squared loadings of each rotated factor, on the scale of correlations.
+    explained_variance_ratio_ : ndarray of shape (n_components,)
+        The same as a share of the variance of all features.
     rotation_matrix_ : ndarray of shape (n_components, n_components)
         What the unrotated loadings were multiplied by.
     heywood_ : ndarray
         Features whose noise variance is on its floor, or less than 3e-7 of their variance (names where X had them, else
-        column numbers). There the likelihood has no interior maximum, and the entropy sum is not exactly the ELBO.
+        column numbers), constant ones left out. There the likelihood has no interior maximum, and the entropy sum is not
+        exactly the ELBO.
     gradient_ : float
         Largest entry of the projected gradient at the end; NaN for "em".
     posterior_covariance_ : ndarray of shape (n_components, n_components)
@@ -129,6 +145,8 @@ class FactorAnalysis(LinearGaussianEstimator):
     n_iter_ : int
     converged_ : bool
     n_parameters_ : int
+    n_samples_ : float
+        Total weight of the training data.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
 
@@ -161,6 +179,7 @@ class FactorAnalysis(LinearGaussianEstimator):
         "rotation": [StrOptions({*ORTHOGONAL, *OBLIQUE}), None],
         "rotation_params": [dict, None],
         "kaiser_normalization": ["boolean"],
+        "scores": [StrOptions({"regression", "bartlett"})],
         "solver": [StrOptions({"auto", "profile", "em"})],
         "gtol": [Interval(Real, 0.0, None, closed="neither")],
         "noise_floor": [Interval(Real, 0.0, 1e-2, closed="neither")],
@@ -176,6 +195,7 @@ class FactorAnalysis(LinearGaussianEstimator):
         rotation: str | None = None,
         rotation_params: dict[str, Any] | None = None,
         kaiser_normalization: bool = True,
+        scores: str = "regression",
         solver: str = "auto",
         gtol: float = 1e-6,
         tol: float = 1e-9,
@@ -194,6 +214,7 @@ class FactorAnalysis(LinearGaussianEstimator):
         self.rotation = rotation
         self.rotation_params = rotation_params
         self.kaiser_normalization = kaiser_normalization
+        self.scores = scores
         self.solver = solver
         self.gtol = gtol
         self.tol = tol
@@ -287,13 +308,21 @@ class FactorAnalysis(LinearGaussianEstimator):
                 correlation = factor_correlation(rotation)
         variances = (parameters.loadings**2).sum(axis=1) + parameters.noise
         on_floor = np.flatnonzero(parameters.noise <= np.maximum(ON_FLOOR * floor, _NEXT_TO_NOTHING * variances))
+        # A column with noise on its floor and hardly more variance than that is constant.
+        varies = variances[on_floor] > 2.0 * parameters.noise[on_floor]
+        heywood, constant = on_floor[varies], on_floor[~varies]
         names = getattr(self, "feature_names_in_", None)
         messages = []
-        if on_floor.size:
+        if heywood.size:
             messages.append(
-                f"FactorAnalysis: noise variance on its floor (a Heywood case) in {list_columns(self, on_floor)}"
+                f"FactorAnalysis: noise variance on its floor (a Heywood case) in {list_columns(self, heywood)}"
                 ": the likelihood has no interior maximum, and the entropy sum is not exactly the ELBO. Use fewer "
-                "components, or leave constant and duplicated columns out."
+                "components, or leave duplicated columns out."
+            )
+        if constant.size:
+            messages.append(
+                f"FactorAnalysis: {list_columns(self, constant)} constant; its noise variance is on its floor, where the "
+                "entropy sum is not exactly the ELBO. Leave such columns out."
             )
         return {
             "mean_": parameters.mean.astype(dtype),
@@ -301,7 +330,7 @@ class FactorAnalysis(LinearGaussianEstimator):
             "noise_variance_": parameters.noise.astype(dtype),
             "factor_correlation_": correlation.astype(dtype),
             "rotation_matrix_": rotation.astype(dtype),
-            "heywood_": on_floor if names is None else names[on_floor],
+            "heywood_": heywood if names is None else names[heywood],
             "_floor_index": on_floor,
             "messages": messages,
         }

@@ -80,7 +80,7 @@ class FittedLinearGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, La
         return self._map_rows(partial(_log_likelihood, self._parameters()), X)
 
     def transform(self, X: ArrayLike) -> FloatArray:
-        """Posterior means of the latent variables, the factor scores (of what is observed where entries are missing).
+        """Posterior means of the latent variables, or other ``scores``; of what is observed where entries are missing.
 
         Parameters
         ----------
@@ -91,7 +91,7 @@ class FittedLinearGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, La
         ndarray, or lazy Dask array, of shape (n_samples, n_components)
         """
         check_output_stays_lazy(self, X)
-        return self._map_rows(partial(_posterior_means, self._parameters()), X)
+        return self._map_rows(partial(_scores, self._parameters(), getattr(self, "scores", "regression")), X)
 
     def inverse_transform(self, X: ArrayLike) -> FloatArray:
         """Means of the observables given latent variables: ``X @ components_ + mean_``.
@@ -173,8 +173,10 @@ def _log_likelihood(parameters: LinearGaussian, block: Block) -> FloatArray:
     return parameters.evaluate(block.X)[:, 0]
 
 
-def _posterior_means(parameters: LinearGaussian, block: Block) -> FloatArray:
-    return parameters.posterior_means(block.X)
+def _scores(parameters: LinearGaussian, kind: str, block: Block) -> FloatArray:
+    if kind not in ("regression", "bartlett"):
+        raise ValueError(f"scores must be 'regression' or 'bartlett', got {kind!r}.")
+    return parameters.posterior_means(block.X) if kind == "regression" else parameters.bartlett_scores(block.X)
 
 
 def _weighted_terms(parameters: LinearGaussian, block: Block) -> FloatArray:

@@ -185,6 +185,23 @@ class LinearGaussian:
             return self.incomplete(X).means
         return self.means(X)
 
+    def bartlett_scores(self, X: Matrix) -> FloatArray:
+        r"""Least squares estimates :math:`J^{-1} W^T\psi^{-1}(x - m)`, :math:`J = W^T\psi^{-1}W` (Bartlett 1937), (n, k).
+
+        They are :math:`(I + J^{-1}\Phi^{-1})` times the posterior means, of what is observed of a row; NaN where J is
+        singular.
+        """
+        d, k = self.shape
+        means = self.posterior_means(X)
+        patterns, index = unique_rows(~np.isnan(X)) if has_nan(X) else (np.ones((1, d)), np.zeros(len(means), dtype=int))
+        outer = (self.scaled[:, :, np.newaxis] * self.loadings[:, np.newaxis, :]).reshape(d, k * k)
+        J = (patterns @ outer).reshape(len(patterns), k, k)
+        lengthening = np.full(J.shape, np.nan)
+        if k:
+            is_determined = np.linalg.matrix_rank(J, hermitian=True) == k
+            lengthening[is_determined] = np.linalg.solve(J[is_determined], self.prior_precision)
+        return means + np.matmul(lengthening[index], means[:, :, np.newaxis])[:, :, 0]
+
     def rescaled(self, location: FloatArray, scale: FloatArray | float) -> LinearGaussian:
         """The model of location + scale * x."""
         scale = np.broadcast_to(np.asarray(scale, dtype=np.float64), self.mean.shape)

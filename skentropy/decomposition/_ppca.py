@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._base import list_columns
 from .._data import Rows, Source
+from .._tables import Summary
 from .._typing import Array, ArrayLike, FloatArray
 from ._base import LinearGaussianEstimator
 from ._em_model import ON_FLOOR
@@ -22,6 +23,7 @@ from ._gaussian import LOG_2PI, LinearGaussian, fix_signs
 from ._information import StandardErrors
 from ._moments import Moments, form_moments
 from ._spectrum import Covariance, MatrixCovariance, Spectrum, covariance_of_rows
+from ._summary import summarize_components
 
 # Where the components explain everything the likelihood has no maximum; the noise variance stops at this share of the
 # mean variance.
@@ -102,6 +104,8 @@ class PPCA(LinearGaussianEstimator):
     n_components_ : int
     explained_variance_ : ndarray of shape (n_components,)
         The model's variances along the components: squared loadings plus noise.
+    explained_variance_ratio_ : ndarray of shape (n_components,)
+        Their shares of the variance of all features.
     entropy_sum_path_ : ndarray or None
         ``entropy_sum_path_[h]`` is the entropy sum of the PPCA with h components, nats per sample, for all h that the
         solver's eigenvalues tell of. None for "em".
@@ -121,6 +125,8 @@ class PPCA(LinearGaussianEstimator):
     n_iter_ : int
     converged_ : bool
     n_parameters_ : int
+    n_samples_ : float
+        Total weight of the training data.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
 
@@ -277,7 +283,8 @@ class PPCA(LinearGaussianEstimator):
                 for name in ("n_features_in_", "feature_names_in_", "_moments"):
                     if hasattr(first, name):
                         setattr(model, name, getattr(first, name))
-                model._finish(model._attributes_of(covariance, spectrum, first._moments.weight, first.mean_.dtype))
+                attributes = model._attributes_of(covariance, spectrum, first._moments.weight, first.mean_.dtype)
+                model._finish({**attributes, "n_samples_": first.n_samples_})
             model.set_params(solver=self.solver)
         return models
 
@@ -347,6 +354,31 @@ class PPCA(LinearGaussianEstimator):
             "_on_floor": on_floor,
             "messages": [message] if on_floor else [],
         }
+
+    @property
+    def explained_variance_ratio_(self) -> FloatArray:
+        """Share of the variance of all features along each component, the noise there included."""
+        check_is_fitted(self, "components_")
+        total = float((self.components_.astype(np.float64) ** 2).sum()) + len(self.mean_) * self.noise_variance_
+        return np.asarray(self.explained_variance_ / total)
+
+    def summary(self, *, cutoff: float = 0.0, sort: bool = False) -> Summary:
+        """All that is reported of a PPCA, as a text, as HTML in notebooks, or as frames.
+
+        Parameters
+        ----------
+        cutoff : float, default=0.0
+            Loadings that are smaller in absolute value are not printed; frames have all.
+        sort : bool, default=False
+            Order the features by the component on which they load most, and on each by descending absolute loading.
+
+        Returns
+        -------
+        Summary
+            With the tables "variance" and "loadings".
+        """
+        check_is_fitted(self, "components_")
+        return summarize_components(self, cutoff=cutoff, sort=sort)
 
     def _n_parameters(self, d: int, k: int) -> int:
         return int(count_parameters(d, np.array(k)))

@@ -1,6 +1,14 @@
-"""Figures of fits; matplotlib is imported only when one is drawn."""
+"""Figures of fits, for which matplotlib is imported when one is drawn, and the summaries that ``summary()`` returns."""
 
+from .._tables import Column, Summary, Table
 from ._displays import EntropyDecompositionDisplay, LatentInformationDisplay
 from ._ranking_display import ModelRankingDisplay
 
-__all__ = ["EntropyDecompositionDisplay", "LatentInformationDisplay", "ModelRankingDisplay"]
+__all__ = [
+    "Column",
+    "EntropyDecompositionDisplay",
+    "LatentInformationDisplay",
+    "ModelRankingDisplay",
+    "Summary",
+    "Table",
+]

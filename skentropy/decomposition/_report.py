@@ -1,0 +1,225 @@
+"""What a fitted factor analysis says in the numbers that are reported: shares of variance, fit indices, a summary."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from .._base import list_columns
+from .._data import SingleThreadedBLAS, Source
+from .._tables import Summary
+from .._typing import ArrayLike, FloatArray
+from ._base import LinearGaussianEstimator, imputed_covariance, is_incomplete
+from ._fit_indices import Discrepancy, GoodnessOfFit, fit_indices
+from ._gaussian import LOG_2PI, LinearGaussian
+from ._moments import Moments
+from ._profile import inverse_and_log_det
+from ._saturated import Unrestricted, fit_unrestricted
+from ._spectrum import MatrixCovariance, without_rounding
+from ._summary import summarize_factors
+
+
+class ReportedFactors(LinearGaussianEstimator):
+    """Adds to a factor analysis what is told of it."""
+
+    factor_correlation_: FloatArray
+
+    @property
+    def loadings_(self) -> FloatArray:
+        """Loadings on the scale of correlations, the pattern matrix, of shape (n_features, n_components)."""
+        p = self._parameters()
+        scale = np.sqrt(((p.loadings @ p.correlation) * p.loadings).sum(axis=1) + p.noise)
+        return np.asarray(p.loadings / scale[:, np.newaxis])
+
+    @property
+    def structure_(self) -> FloatArray:
+        """Correlations of features and factors, of shape (n_features, n_components)."""
+        return np.asarray(self.loadings_ @ self.factor_correlation_)
+
+    @property
+    def communalities_(self) -> FloatArray:
+        """Share of each feature's variance that the factors explain; the rest is its uniqueness."""
+        return np.asarray((self.loadings_ * self.structure_).sum(axis=1))
+
+    @property
+    def explained_variance_(self) -> FloatArray:
+        """What each rotated factor explains, in variances of a feature, ``diag(Phi L'L)``: sums of squared loadings.
+
+        Of oblique factors what they share is split between them; the sum is that of the communalities.
+        """
+        return np.asarray((self.loadings_ * self.structure_).sum(axis=0))
+
+    @property
+    def explained_variance_ratio_(self) -> FloatArray:
+        """The same as a share of the variance of all features, each on the scale of correlations."""
+        return self.explained_variance_ / len(self.mean_)
+
+    def goodness_of_fit(
+        self,
+        X: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        correction: str | None = "bartlett",
+        level: float = 0.9,
+    ) -> GoodnessOfFit:
+        """Test of the model and indices of its fit: chi-square, RMSEA, CFI, TLI, SRMR, BIC.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), default=None
+            The training data; needed if they had missing values or fewer rows than columns.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Those of the training data, as counts.
+        correction : {"bartlett"} or None, default="bartlett"
+            Bartlett's gives the numbers that R's ``factanal`` and psych print, None those of lavaan. With missing values
+            there is none, and the chi-square is that of full-information maximum likelihood.
+        level : float, default=0.9
+            Of the interval of the RMSEA.
+
+        Returns
+        -------
+        GoodnessOfFit
+            Which prints as a table.
+
+        Raises
+        ------
+        ValueError
+            If X is needed, or the covariance of the data is singular.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_wine
+        >>> from skentropy import FactorAnalysis
+        >>> fit = FactorAnalysis(3).fit(load_wine().data).goodness_of_fit()
+        >>> fit.dof, round(fit.rmsea, 3), round(fit.cfi, 3)
+        (42, 0.118, 0.921)
+        """
+        check_is_fitted(self, "components_")
+        if correction not in ("bartlett", None):
+            raise ValueError(f"correction must be 'bartlett' or None, got {correction!r}.")
+        if not 0.0 < level < 1.0:
+            raise ValueError(f"level must be between 0 and 1, got {level!r}.")
+        discrepancy, complete = self._discrepancy(X, sample_weight)
+        return fit_indices(discrepancy, bartlett=correction is not None and complete, level=level)
+
+    def summary(
+        self,
+        X: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        cutoff: float = 0.0,
+        sort: bool = False,
+        standard_errors: bool = False,
+    ) -> Summary:
+        """All that is reported of a factor analysis, as a text, as HTML in notebooks, or as frames.
+
+        Parameters
+        ----------
+        X, sample_weight
+            The training data, as in ``goodness_of_fit``; without them there are no indices of fit where those need them.
+        cutoff : float, default=0.0
+            Loadings that are smaller in absolute value are not printed; frames have all.
+        sort : bool, default=False
+            Order the features by the factor on which they load most, and on each by descending absolute loading.
+        standard_errors : bool, default=False
+            Add the loadings of ``components_``, in the units of the features, with their standard errors.
+
+        Returns
+        -------
+        Summary
+            ``summary["loadings"].to_frame()`` is the table of that name; others are "variance", "correlations" of oblique
+            factors, "scores", "fit" and "standard errors".
+        """
+        check_is_fitted(self, "components_")
+        fit = self.goodness_of_fit(X, sample_weight) if X is not None or self._has_indices() else None
+        errors = self.standard_errors(X, sample_weight) if standard_errors else None
+        return summarize_factors(self, fit, errors, cutoff=cutoff, sort=sort)
+
+    def _has_indices(self) -> bool:
+        """Whether indices of fit need no X."""
+        return self._moments is not None and inverse_and_log_det(_correlation(self._moments))[0] is not None
+
+    def _discrepancy(self, X: ArrayLike | None, sample_weight: ArrayLike | None) -> tuple[Discrepancy, bool]:
+        """The fit in log-likelihoods and residuals, and whether the data are complete."""
+        parameters = self._parameters(orthogonal=True)
+        if X is None:
+            if self._moments is None:
+                raise ValueError("fit kept no moments of these data; give the X that the model was fitted to.")
+            moments = self._moments
+        else:
+            rows = self._rows(X, sample_weight)
+            if is_incomplete(rows):
+                return self._discrepancy_with_gaps(parameters, rows), False
+            moments = Moments.of_rows(rows)
+            if np.isnan(moments.mean).any():
+                return self._discrepancy_with_gaps(parameters, rows), False
+        constant = without_rounding(np.diag(moments.covariance), moments.mean) == 0.0
+        if constant.any():
+            columns = list_columns(self, np.flatnonzero(constant))
+            raise ValueError(f"Indices of fit need columns that vary, but {columns} is constant; leave such columns out.")
+        return discrepancy_of_moments(parameters, moments, self.n_parameters_), True
+
+    def _discrepancy_with_gaps(self, parameters: LinearGaussian, rows: Source) -> Discrepancy:
+        model, location, scale = self._em_model(rows)
+        standardised = parameters.standardised(location, scale)
+        start = imputed_covariance(model.tables)
+        if not isinstance(start, MatrixCovariance):
+            raise ValueError(_SINGULAR)
+        try:
+            with SingleThreadedBLAS():
+                of_model = model.elbo(model.expect(standardised))
+            saturated = fit_unrestricted(model.tables, Unrestricted(start.mean, start.matrix))
+        except np.linalg.LinAlgError as error:
+            raise ValueError(_SINGULAR) from error
+        share = model.feature_weight / model.total_weight
+        variances = model.squares / model.feature_weight
+        return Discrepancy(
+            n_samples=model.total_weight,
+            n_components=parameters.shape[1],
+            n_parameters=self.n_parameters_,
+            model=of_model,
+            saturated=saturated.log_likelihood - float(share @ model.log_scale),
+            baseline=-0.5 * float(share @ (LOG_2PI + 1.0 + np.log(variances) + 2.0 * model.log_scale)),
+            residual=_residual(saturated.covariance, standardised),
+        )
+
+
+_SINGULAR = (
+    "The covariance of the data is singular: there are no more rows than columns, or columns that depend on each other. No "
+    "model can be tested against it; leave columns out, or give more rows."
+)
+
+
+def discrepancy_of_moments(parameters: LinearGaussian, moments: Moments, n_parameters: int) -> Discrepancy:
+    """The fit of a model to complete rows with these moments."""
+    scale = np.sqrt(np.diag(moments.covariance))
+    standardised = parameters.standardised(moments.mean, scale)
+    correlation = _correlation(moments)
+    inverse, log_det = inverse_and_log_det(correlation)
+    if inverse is None:
+        raise ValueError(_SINGULAR)
+    d = len(scale)
+    baseline = -0.5 * d * (LOG_2PI + 1.0) - float(np.log(scale).sum())
+    precision, of_mean = standardised.precision(), standardised.mean
+    distance = float((precision * correlation).sum() + of_mean @ precision @ of_mean)
+    log_det_model = float(np.linalg.slogdet(standardised.covariance())[1])
+    return Discrepancy(
+        n_samples=moments.weight,
+        n_components=parameters.shape[1],
+        n_parameters=n_parameters,
+        model=baseline - 0.5 * (log_det_model + distance - d),
+        saturated=baseline - 0.5 * log_det,
+        baseline=baseline,
+        residual=_residual(correlation, standardised),
+    )
+
+
+def _correlation(moments: Moments) -> FloatArray:
+    variances = np.diag(moments.covariance)
+    scale = np.sqrt(np.where(variances > 0.0, variances, 1.0))
+    return np.asarray(moments.covariance / scale / scale[:, np.newaxis])
+
+
+def _residual(covariance: FloatArray, parameters: LinearGaussian) -> FloatArray:
+    scale = np.sqrt(np.diag(covariance))
+    return np.asarray((covariance - parameters.covariance()) / scale / scale[:, np.newaxis])

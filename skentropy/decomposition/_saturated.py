@@ -1,0 +1,127 @@
+"""The Gaussian with any mean and covariance by maximum likelihood from what is observed of each row, by EM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from .._data import Prepared, SingleThreadedBLAS
+from .._em import run_em
+from .._typing import FloatArray
+from ..entropy import EntropySum
+from ._em_model import Table, TableTotals
+from ._gaussian import LOG_2PI
+
+_TOL, _MAX_ITER = 1e-12, 5000
+
+
+@dataclass(frozen=True)
+class Unrestricted:
+    """Mean (d,) and covariance (d, d), and their mean log-likelihood where that is known."""
+
+    mean: FloatArray
+    covariance: FloatArray
+    log_likelihood: float = np.nan
+
+
+@dataclass(frozen=True)
+class _Statistics:
+    """Sums over rows of log-likelihood, entropy of what is missing, completed rows about the mean, and their products."""
+
+    log_likelihood: float
+    entropy: float
+    first: FloatArray
+    second: FloatArray
+
+    def __add__(self, other: _Statistics) -> _Statistics:
+        return _Statistics(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
+
+    @classmethod
+    def of(cls, table: Table, p: Unrestricted) -> _Statistics:
+        """E-step on one table, pattern by pattern (Little and Rubin 2019, Section 11.2)."""
+        d, weights = len(p.mean), table.pattern_weight
+        log_likelihood, entropy, first, second = 0.0, 0.0, np.zeros(d), np.zeros((d, d))
+        for index, pattern in enumerate(table.patterns.astype(bool)):
+            rows = slice(table.starts[index], table.starts[index + 1])
+            seen, gaps, weight = np.flatnonzero(pattern), np.flatnonzero(~pattern), table.weight[rows]
+            completed = table.values[rows] - p.mean
+            known = completed[:, seen]
+            root = np.linalg.cholesky(p.covariance[np.ix_(seen, seen)])
+            distance = weight @ (np.linalg.solve(root, known.T) ** 2).sum(axis=0)
+            log_det = 2.0 * float(np.log(np.diag(root)).sum())
+            log_likelihood -= 0.5 * (float(distance) + weights[index] * (len(seen) * LOG_2PI + log_det))
+            if len(gaps):
+                shared = p.covariance[np.ix_(seen, gaps)]
+                regression = np.linalg.solve(p.covariance[np.ix_(seen, seen)], shared)
+                left = p.covariance[np.ix_(gaps, gaps)] - shared.T @ regression
+                completed[:, gaps] = known @ regression
+                second[np.ix_(gaps, gaps)] += weights[index] * left
+                entropy += 0.5 * weights[index] * (len(gaps) * (1.0 + LOG_2PI) + float(np.linalg.slogdet(left)[1]))
+            first += weight @ completed
+            second += (completed.T * weight) @ completed
+        return cls(log_likelihood, entropy, first, second)
+
+
+class _Model:
+    """What ``run_em`` maximises."""
+
+    def __init__(self, tables: Prepared) -> None:
+        self.tables = tables
+        self.weight = tables.sum(TableTotals.of).weight
+
+    def expect(self, p: Unrestricted) -> tuple[Unrestricted, _Statistics]:
+        return p, self.tables.sum(partial(_Statistics.of, p=p))
+
+    def maximize(self, statistics: tuple[Unrestricted, _Statistics]) -> Unrestricted:
+        p, sums = statistics
+        step = sums.first / self.weight
+        return Unrestricted(p.mean + step, sums.second / self.weight - np.outer(step, step))
+
+    def entropy_sum(self, p: Unrestricted, statistics: tuple[Unrestricted, _Statistics]) -> EntropySum:
+        """What is missing has its entropy, and after the M-step all together that of N(m, S)."""
+        observable = 0.5 * (len(p.mean) * (1.0 + LOG_2PI) + float(np.linalg.slogdet(p.covariance)[1]))
+        return EntropySum(posterior=statistics[1].entropy / self.weight, prior=0.0, observable=observable)
+
+    def elbo(self, statistics: tuple[Unrestricted, _Statistics]) -> float:
+        return statistics[1].log_likelihood / self.weight
+
+    def elbo_of_step(self, p: Unrestricted, statistics: tuple[Unrestricted, _Statistics]) -> float:
+        return self.entropy_sum(p, statistics).value
+
+    def magnitude(self, p: Unrestricted, statistics: tuple[Unrestricted, _Statistics]) -> float:
+        return self.entropy_sum(p, statistics).magnitude + len(p.mean)
+
+    def log_prior(self, p: Unrestricted, statistics: Any) -> float:
+        return 0.0
+
+    def pack(self, p: Unrestricted) -> FloatArray:
+        root = np.linalg.cholesky(p.covariance)
+        below = root[np.tril_indices(len(root), -1)]
+        return np.concatenate([p.mean, np.log(np.diag(root)), below])
+
+    def unpack(self, vector: FloatArray, like: Unrestricted) -> Unrestricted | None:
+        d = len(like.mean)
+        mean, log_diagonal, below = np.split(vector, [d, 2 * d])
+        if not np.isfinite(vector).all() or log_diagonal.max() > 50.0:
+            return None
+        root = np.diag(np.exp(log_diagonal))
+        root[np.tril_indices(d, -1)] = below
+        return Unrestricted(mean, root @ root.T)
+
+
+def fit_unrestricted(tables: Prepared, start: Unrestricted) -> Unrestricted:
+    """The maximum of the likelihood.
+
+    Raises
+    ------
+    LinAlgError
+        If the covariance becomes singular on the way: the likelihood has no maximum.
+    """
+    model = _Model(tables)
+    with SingleThreadedBLAS():
+        state = run_em(model, model.expect, start, tol=_TOL, max_iter=_MAX_ITER).state
+    p: Unrestricted = state.parameters
+    return Unrestricted(p.mean, p.covariance, state.elbo)
