@@ -296,7 +296,8 @@ class LinearGaussianEstimator(FitsCovariances):
                 lower_bounds=list(run.lower_bounds),
                 converged=run.converged,
             )
-            return {**summary, **self._em_attributes, "entropy_sums_": list(run.entropy_sums)}
+            summary.update(self._em_attributes, entropy_sums_=list(run.entropy_sums), n_samples_=rows.totals.weight)
+            return summary
 
         def fitted_attributes_of(run: Run) -> dict[str, Any]:
             return {name: value for name, value in attributes_of(run).items() if name != "messages"}
