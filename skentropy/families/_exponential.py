@@ -9,7 +9,7 @@ from ._base import ExponentialFamily
 from ._checks import check_parameter
 
 # Rates are held below this, in units in which the data are of order one: a component of zeros only has no largest one.
-LARGEST_RATE = 1e10
+LARGEST_RATE = 1e100
 
 
 class Exponential(ExponentialFamily):
@@ -17,7 +17,7 @@ class Exponential(ExponentialFamily):
 
     .. math::  p(x) = \beta e^{-\beta x}
 
-    :math:`T = x`, :math:`\eta = -\beta`, :math:`A = -\log\beta`, :math:`h = 1`. Rates are held below 1e10.
+    :math:`T = x`, :math:`\eta = -\beta`, :math:`A = -\log\beta`, :math:`h = 1`. Rates are held below 1e100.
 
     Examples
     --------

@@ -97,7 +97,7 @@ def test_domain(family: ExponentialFamily, inside: tuple[float, ...], outside: t
     ("family", "parameters"),
     [
         (Beta(), lambda share: (0.25e8 * share, 0.75e8 * share)),
-        (Exponential(), lambda share: (1e10 * share,)),
+        (Exponential(), lambda share: (1e100 * share,)),
         (Gamma(), lambda share: (1e8 * share, 2.0)),
         (Gaussian(), lambda share: (3.0, 1e-10 / share)),
         (InverseGaussian(), lambda share: (2.0, 2e8 * share)),

@@ -186,3 +186,11 @@ def test_values_whose_squares_or_units_are_lost_are_refused(model: Any, value: f
     X[7, 1] = value
     with pytest.raises(ValueError, match="too large in column 1; rescale"):
         model.fit(X)
+
+
+@pytest.mark.parametrize("short", [1e-6, 1e-30])
+def test_waiting_times_of_all_scales_are_no_collapse(short: float) -> None:
+    rng = np.random.RandomState(0)
+    X = np.concatenate([rng.exponential(short, 200), rng.exponential(1e5, 200)])[:, np.newaxis]
+    mixture = ExponentialFamilyMixture("exponential", 2, random_state=0).fit(X)
+    np.testing.assert_allclose(np.sort(1.0 / mixture.rates_[:, 0]), [X[:200].mean(), X[200:].mean()], rtol=1e-9)
