@@ -22,7 +22,6 @@ from sklearn.utils.validation import check_is_fitted
 from .._base import Evaluation, LatentVariableModel, check_counts, list_columns, warn_of_fresh_start
 from .._data import (
     Block,
-    ColumnSurvey,
     Reader,
     Rows,
     Source,
@@ -34,28 +33,24 @@ from .._data import (
 from .._em import Run, best_of, run_em
 from .._monitor import Monitor
 from .._typing import Array, ArrayLike, FloatArray
-from ..families import ExponentialFamily
 from ..families._base import safe_exp, safe_log
+from ._components import Components
 from ._information import missing_information
-from ._input import check_columns, check_mixing_weights, check_standard, count_parameters
+from ._input import check_mixing_weights, check_shapes
 from ._maximum import Maximum
-from ._model import MixtureModel, MixtureParameters, MixtureStatistics, Units
+from ._model import MixtureModel, MixtureParameters, MixtureStatistics
 from ._newton import NewtonSteps
 from ._report import failures
 from ._seeding import initial_parameters
-from ._survey import count_outside_support, evaluate, rounding_of, summarize
+from ._survey import evaluate, summarize
 
 # Distinct rows that seeds are chosen from: as many as keep choosing cheaper than a few EM steps on large data.
 _SAMPLE_ENTRIES = 2**16
 _SAMPLE_ROWS = (1024, 8192)
-# Probabilities of categories that do not occur are less than this.
-_NEVER = 1e-300
-# Where the terms of a log-density are larger, their rounding errors are more than 1e-8 nats.
-_LARGEST_TERMS = 1e7
 
 
 class BaseMixture(LatentVariableModel):
-    """Mixture of products of one exponential family; a subclass says which, and gives its parameters their names."""
+    """Mixture of components of one kind; a subclass says which, and gives their parameters their names."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
@@ -111,24 +106,16 @@ class BaseMixture(LatentVariableModel):
         self.verbose_interval = verbose_interval
 
     @abstractmethod
-    def _get_family(self) -> ExponentialFamily:
-        """The family of the observable distribution."""
+    def _get_components(self) -> Components:
+        """The kind of components, as the arguments say."""
 
-    def _fitted_family(self) -> ExponentialFamily:
-        """The family with what it has learnt from the data."""
-        return self._get_family()
+    def _fitted_components(self) -> Components:
+        """The components with what they have learnt from the data."""
+        return self._get_components()
 
     @abstractmethod
     def _get_parameters_init(self) -> dict[str, ArrayLike | None]:
         """The user's initial standard parameters, under the names of the fitted ones without the underscore."""
-
-    def _choose_substitutes(self, columns: ColumnSurvey) -> FloatArray | None:
-        """Training values that stand for zeros, one a column; None where zeros stand for themselves."""
-        return None
-
-    def _fitted_substitutes(self) -> FloatArray | None:
-        """What ``_choose_substitutes`` chose."""
-        return None
 
     # Fitting.
 
@@ -201,7 +188,7 @@ class BaseMixture(LatentVariableModel):
         with thread_pool(n_threads) as pool:
             model, sample, complete = self._prepare(rows, int(salt), pool)
         data = rows
-        if complete and model.family.discrete and 2 * sample.n_rows <= rows.totals.n_rows:
+        if complete and model.components.discrete and 2 * sample.n_rows <= rows.totals.n_rows:
             # Rows that repeat are fitted once, with their weights.
             data = Rows(sample.X, sample.weight, sample.exposure, row_bytes=self._row_bytes(rows.n_features))
         # Copies of rows count once, so that a fit takes the course of one with weights.
@@ -220,6 +207,7 @@ class BaseMixture(LatentVariableModel):
             start = given
             if start is None:
                 start = self._seeded_start(model, sample, np.random.RandomState(seeds[init]))
+            n_directions = model.components.n_directions(start.components)
             with thread_pool(n_threads if n_init == 1 else 1) as pool:
 
                 def expect(parameters: MixtureParameters) -> MixtureStatistics:
@@ -228,7 +216,7 @@ class BaseMixture(LatentVariableModel):
                 def missing(parameters: MixtureParameters) -> FloatArray:
                     return data.sum(partial(missing_information, model, parameters), pool)
 
-                newton = NewtonSteps(model, missing, n_distinct, self.n_components, rows.n_features)
+                newton = NewtonSteps(model, missing, n_distinct, self.n_components, n_directions)
                 maximum = Maximum(model, expect, newton, self.tol)
                 run = run_em(
                     model,
@@ -259,61 +247,43 @@ class BaseMixture(LatentVariableModel):
         reset: bool = False,
     ) -> Source:
         """Validated data, to be read by blocks."""
-        family = self._get_family()
-        if exposure is not None and not family.additive:
-            raise ValueError(f"exposure is not defined for the {family.name} family; leave it out.")
+        components = self._get_components()
+        if exposure is not None and not components.allows_exposure:
+            raise ValueError(f"exposure is not defined for {components.label}; leave it out.")
         reader = Reader(
-            sparse="missing" if family.zero_statistics else "no",
+            sparse="missing" if components.allows_sparse else "no",
             dtype="numeric",
             row_bytes=self._row_bytes,
-            exposure=family.additive,
+            exposure=components.allows_exposure,
         )
         return reader.read(self, X, sample_weight, exposure, reset=reset, min_samples=2 if reset else 1)
 
     def _row_bytes(self, n_features: int) -> int:
         """Bytes that an E-step touches for one row."""
-        return 8 * (self._get_family().n_statistics * n_features + 3 * self.n_components)
+        return self._get_components().row_bytes(n_features, self.n_components)
 
-    def _check_support(
-        self, rows: Source, family: ExponentialFamily, *, zeros_allowed: bool, pool: ThreadPoolExecutor | None = None
-    ) -> None:
-        count = partial(count_outside_support, family=family, zeros_allowed=zeros_allowed)
-        self._refuse_outside(family, rows.sum(count, pool))
-
-    def _refuse_outside(self, family: ExponentialFamily, counts: Array) -> None:
-        """Raise ValueError if there are values outside the support; counts as from ``count_outside_support``."""
+    def _refuse_outside(self, components: Components, counts: Array) -> None:
+        """Raise ValueError if there are values outside the support; counts as from ``Components.count_outside``."""
         n_outside, n_too_low = counts
         if n_outside.any():
-            negative = "Negative values in data: " if n_too_low.any() and family.lower_limit == 0 else ""
+            negative = "Negative values in data: " if n_too_low.any() and components.lower_limit == 0 else ""
             raise ValueError(
-                f"{negative}{type(self).__name__} takes {family.support}; X holds {n_outside.sum():.0f} other values, in "
-                f"{list_columns(self, np.flatnonzero(n_outside))}."
+                f"{negative}{type(self).__name__} takes {components.support}; X holds {n_outside.sum():.0f} other values, "
+                f"in {list_columns(self, np.flatnonzero(n_outside))}."
             )
 
     def _prepare(self, rows: Source, salt: int, pool: ThreadPoolExecutor | None) -> tuple[MixtureModel, Block, bool]:
         """The model for these data, a sample of distinct rows to choose seeds from, and whether it holds them all."""
         columns = rows.sum(survey_columns, pool)
-        check_columns(self, self._get_family(), columns)
-        substitutes = self._choose_substitutes(columns)
-        family = self._get_family().for_columns(columns.largest)
-        self._check_support(rows, family, zeros_allowed=substitutes is not None, pool=pool)
-        model = MixtureModel(
-            family,
-            units=Units.of_moments(
-                family,
-                np.where(columns.constant, columns.smallest, columns.mean),
-                columns.variance,
-                keep_zero=rows.is_sparse,
-            ),
-            substitutes=substitutes,
-            prior_counts=float(self.prior_counts),
+        components = self._get_components().prepare(
+            self, columns, is_sparse=rows.is_sparse, prior_counts=float(self.prior_counts)
         )
+        self._refuse_outside(components, rows.sum(components.count_outside, pool))
         size = max(int(np.clip(_SAMPLE_ENTRIES // rows.n_features, *_SAMPLE_ROWS)), 32 * self.n_components)
-        rounding = rounding_of(family, columns)
-        summary = rows.sum(partial(summarize, model=model, sample_size=size, salt=salt, rounding=rounding), pool)
-        model = replace(
-            model,
-            pooled=summary.sums / summary.exposures,
+        rounding = components.rounding(columns)
+        summary = rows.sum(partial(summarize, components=components, sample_size=size, salt=salt, rounding=rounding), pool)
+        model = MixtureModel(
+            components.with_pooled(summary.pooled),
             mean_log_base_measure=summary.log_base_measure / rows.totals.weight,
         )
         sample = rows.take(summary.sample.index, summary.sample.weight)
@@ -321,9 +291,11 @@ class BaseMixture(LatentVariableModel):
 
     def _given_start(self, model: MixtureModel, n_features: int) -> MixtureParameters | None:
         """The parameters that the user wants EM to start from; None where they are to be found by seeding."""
-        names = self._get_family().attribute_names
+        components = model.components
+        names = components.attribute_names
+        axes = components.axes(self.n_components, n_features)
         warm = self.warm_start and hasattr(self, "weights_")
-        if warm and not self._has_shape(names, n_features):
+        if warm and not self._fits(names, axes):
             warn_of_fresh_start(self, n_features)
             warm = False
         if warm:
@@ -338,19 +310,14 @@ class BaseMixture(LatentVariableModel):
                 raise ValueError(f"Initial parameters must be given together; {missing} is missing.")
             standard = tuple(np.asarray(init[name], dtype=np.float64) for name in names)
             weights, suffix = self._initial_weights(), "_init"
-        for name, value in zip(names, standard, strict=True):
-            if value.shape[:2] != (self.n_components, n_features):
-                raise ValueError(
-                    f"{name}{suffix} should have the shape (n_components, n_features) = "
-                    f"{(self.n_components, n_features)}, but got {value.shape}."
-                )
-        check_standard(model.family, standard, suffix)
-        return model.parameters(safe_log(weights), model.natural(standard))
+        check_shapes(names, suffix, standard, axes)
+        components.check_standard(standard, suffix)
+        return MixtureParameters(safe_log(weights), components.natural(standard))
 
-    def _has_shape(self, names: tuple[str, ...], n_features: int) -> bool:
-        """Whether the fitted parameters are those of a family with these names, and as many as a fit is to have."""
-        shapes = {np.shape(getattr(self, name + "_", ()))[:2] for name in names}
-        return shapes == {(self.n_components, n_features)}
+    def _fits(self, names: tuple[str, ...], axes: tuple[dict[str, int], ...]) -> bool:
+        """Whether the fitted parameters have these names and axes."""
+        shapes = [np.shape(getattr(self, name + "_", ())) for name in names]
+        return all(shape[: len(wanted)] == tuple(wanted.values()) for shape, wanted in zip(shapes, axes, strict=True))
 
     def _initial_weights(self) -> FloatArray:
         if self.weights_init is None:
@@ -365,12 +332,13 @@ class BaseMixture(LatentVariableModel):
         """What fit leaves, for a run that is over or as if it were."""
         state = run.state
         entropy_sum = model.entropy_sum(state.parameters, state.statistics)
-        names = (name + "_" for name in model.family.attribute_names)
-        standard = (value.astype(dtype) for value in model.standard(state.parameters.eta))
+        components, weights = model.components, safe_exp(state.parameters.log_weights)
+        names = (name + "_" for name in components.attribute_names)
+        standard = (value.astype(dtype) for value in components.standard(state.parameters.components))
         return {
-            "weights_": safe_exp(state.parameters.log_weights).astype(dtype),
+            "weights_": weights.astype(dtype),
             **dict(zip(names, standard, strict=True)),
-            "n_parameters_": count_parameters(model.family, model.pooled > 0.0, len(state.parameters.log_weights)),
+            "n_parameters_": len(weights) - 1 + components.n_parameters(len(weights)),
             "lower_bound_": state.elbo,
             "lower_bounds_": list(run.lower_bounds),
             "entropy_sum_": entropy_sum,
@@ -378,27 +346,20 @@ class BaseMixture(LatentVariableModel):
             "stationarity_gap_": entropy_sum.value - state.elbo,
             "n_iter_": run.n_iter,
             "converged_": run.converged,
-            **({} if model.substitutes is None else {"zero_substitutes_": model.substitutes}),
         }
 
     # The fitted mixture.
 
     def _standard_parameters(self) -> tuple[FloatArray, ...]:
-        names = self._fitted_family().attribute_names
+        names = self._fitted_components().attribute_names
         return tuple(np.asarray(getattr(self, name + "_"), dtype=np.float64) for name in names)
 
     def _fitted_model(self, rows: Source) -> tuple[MixtureModel, MixtureParameters]:
         """The model that the fitted attributes describe, in units that they alone decide."""
-        family, standard = self._fitted_family(), self._standard_parameters()
+        standard = self._standard_parameters()
         weights = np.asarray(self.weights_, dtype=np.float64)
-        units = Units.of_mixture(family, weights, standard, keep_zero=rows.is_sparse)
-        model = MixtureModel(family, units=units, substitutes=self._fitted_substitutes())
-        parameters = model.parameters(safe_log(weights), model.natural(standard))
-        size = np.abs(parameters.eta * family.mean(parameters.eta)).sum(axis=0) + np.abs(parameters.log_partition)
-        has_form = type(family).stable_log_prob is not ExponentialFamily.stable_log_prob
-        if has_form and not rows.is_sparse and not float(size.max()) <= _LARGEST_TERMS:
-            model = replace(model, narrow=standard)
-        return model, parameters
+        components = self._fitted_components().of_fitted(weights, standard, is_sparse=rows.is_sparse)
+        return MixtureModel(components), MixtureParameters(safe_log(weights), components.natural(standard))
 
     def _evaluate(
         self, X: ArrayLike, sample_weight: ArrayLike | None, exposure: ArrayLike | None = None, **row_data: Any
@@ -410,7 +371,7 @@ class BaseMixture(LatentVariableModel):
         model, parameters = self._fitted_model(rows)
         with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
             sums = rows.sum(partial(evaluate, model=model, parameters=parameters), pool)
-        self._refuse_outside(model.family, sums.outside)
+        self._refuse_outside(model.components, sums.outside)
         statistics = sums.statistics
         check_total_weight(statistics.weight)
         model = replace(model, mean_log_base_measure=sums.log_base_measure / statistics.weight)
@@ -485,8 +446,8 @@ class BaseMixture(LatentVariableModel):
         """
 
         def log_likelihood(model: MixtureModel, parameters: MixtureParameters, block: Block) -> FloatArray:
-            log_evidence, _ = model.posterior(parameters, model.observe(block))
-            return log_evidence + model.log_base_measure(block)
+            log_evidence, _ = model.posterior(parameters, model.components.read(block))
+            return log_evidence + model.components.log_base_measure(block)
 
         return self._map_rows(log_likelihood, X, exposure)
 
@@ -504,7 +465,7 @@ class BaseMixture(LatentVariableModel):
         """
 
         def most_probable(model: MixtureModel, parameters: MixtureParameters, block: Block) -> Array:
-            return model.posterior(parameters, model.observe(block))[1].argmax(axis=0)
+            return model.posterior(parameters, model.components.read(block))[1].argmax(axis=0)
 
         return self._map_rows(most_probable, X, exposure)
 
@@ -522,16 +483,16 @@ class BaseMixture(LatentVariableModel):
         """
 
         def responsibilities(model: MixtureModel, parameters: MixtureParameters, block: Block) -> FloatArray:
-            return np.exp(model.posterior(parameters, model.observe(block))[1]).T
+            return np.exp(model.posterior(parameters, model.components.read(block))[1]).T
 
         return self._map_rows(responsibilities, X, exposure)
 
     def _map_rows(self, function: Callable[..., Array], X: ArrayLike, exposure: ArrayLike | None) -> Array:
         check_is_fitted(self, "weights_")
         rows = self._rows(X, exposure=exposure)
-        self._check_support(rows, self._fitted_family(), zeros_allowed=self._fitted_substitutes() is not None)
         model, parameters = self._fitted_model(rows)
         with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
+            self._refuse_outside(model.components, rows.sum(model.components.count_outside, pool))
             values = rows.map(partial(function, model, parameters), pool)
         return values.astype(rows.dtype, copy=False) if values.dtype.kind == "f" else values
 
@@ -553,44 +514,40 @@ class BaseMixture(LatentVariableModel):
         if n_samples < 1:
             raise ValueError(f"n_samples must be at least 1, got {n_samples}.")
         random_state = check_random_state(random_state)
-        family = self._fitted_family()
         weights = np.asarray(self.weights_, dtype=np.float64)
         labels = random_state.choice(len(weights), size=n_samples, p=weights / weights.sum())
-        eta = family.from_standard(*self._standard_parameters())
-        return family.sample(eta[:, labels], random_state).astype(self.weights_.dtype), labels
+        X = self._fitted_components().sample(self._standard_parameters(), labels, random_state)
+        return X.astype(self.weights_.dtype), labels
 
     @classmethod
     def _from_parameters(cls, mixture: Self, weights: ArrayLike, parameters: dict[str, ArrayLike]) -> Self:
         """Give an unfitted mixture its parameters."""
-        family = mixture._get_family()
-        names = family.attribute_names
+        components = mixture._get_components()
+        names = components.attribute_names
         if set(parameters) != set(names):
             given, wanted = ", ".join(parameters) or "none", ", ".join(names)
-            raise ValueError(f"Parameters of the {family.name} family are {wanted}; got {given}.")
+            raise ValueError(f"Parameters of {components.label} are {wanted}; got {given}.")
         mixture.weights_ = check_mixing_weights(weights, "weights", mixture.n_components)
-        values = {name: np.array(parameters[name], dtype=np.float64) for name in names}
-        n_features = next(iter(values.values())).shape[1:2]
-        for name, value in values.items():
-            if value.ndim < 2 or value.shape[:2] != (mixture.n_components, *n_features):
-                raise ValueError(
-                    f"{name} should have the shape (n_components, n_features) with n_components = "
-                    f"{mixture.n_components}, as in weights, and as many columns as {names[0]}, but got {value.shape}."
-                )
-        standard = tuple(values.values())
-        check_standard(family, standard)
-        for name, value in values.items():
+        standard = tuple(np.array(parameters[name], dtype=np.float64) for name in names)
+        if standard[0].ndim < 2:
+            raise ValueError(f"{names[0]} should have the shape (n_components, n_features), but got {standard[0].shape}.")
+        n_features = standard[0].shape[1]
+        check_shapes(names, "", standard, components.axes(mixture.n_components, n_features))
+        components.check_standard(standard)
+        for name, value in zip(names, standard, strict=True):
             setattr(mixture, name + "_", value)
-        mixture.n_features_in_ = n_features[0]
-        occurs = family.mean(family.from_standard(*standard)) > _NEVER
-        mixture.n_parameters_ = count_parameters(family, np.asarray(occurs.any(axis=1)), mixture.n_components)
+        mixture.n_features_in_ = n_features
+        uniform = np.full(mixture.n_components, 1.0 / mixture.n_components)
+        known = components.of_fitted(uniform, standard, is_sparse=False)
+        mixture.n_parameters_ = mixture.n_components - 1 + known.n_parameters(mixture.n_components)
         return mixture
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        family = self._get_family()
+        components = self._get_components()
         tags.input_tags.allow_nan = True
-        tags.input_tags.sparse = family.zero_statistics
-        tags.input_tags.positive_only = family.lower_limit >= 0
+        tags.input_tags.sparse = components.allows_sparse
+        tags.input_tags.positive_only = components.lower_limit >= 0
         # scikit-learn's checks read these of everything that has predict_proba.
         tags.classifier_tags = ClassifierTags(multi_class=False)
         return tags

@@ -12,6 +12,7 @@ from .._em import Run
 from .._typing import ArrayLike
 from ..families import FAMILIES, ExponentialFamily, get_family
 from ._base import BaseMixture
+from ._independent import Independent
 from ._model import MixtureModel
 
 
@@ -163,18 +164,18 @@ class ExponentialFamilyMixture(BaseMixture):
         self.family = family
         self.parameters_init = parameters_init
 
-    def _get_family(self) -> ExponentialFamily:
-        return get_family(self.family)
+    def _get_components(self) -> Independent:
+        return Independent(get_family(self.family))
 
-    def _fitted_family(self) -> ExponentialFamily:
-        family: ExponentialFamily = getattr(self, "family_", None) or self._get_family()
-        return family
+    def _fitted_components(self) -> Independent:
+        return Independent(getattr(self, "family_", None) or get_family(self.family))
 
     def _fitted_attributes(self, model: MixtureModel, dtype: np.dtype[Any], run: Run) -> dict[str, Any]:
-        return {**super()._fitted_attributes(model, dtype, run), "family_": model.family}
+        assert isinstance(model.components, Independent)
+        return {**super()._fitted_attributes(model, dtype, run), "family_": model.components.family}
 
     def _get_parameters_init(self) -> dict[str, ArrayLike | None]:
-        names = self._get_family().attribute_names
+        names = self._get_components().attribute_names
         given = dict(self.parameters_init or {})
         unknown = sorted(set(given) - set(names))
         if unknown:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
+from dataclasses import replace
 from numbers import Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from .._base import list_columns
-from .._data import ColumnSurvey
+from .._em import Run
 from .._typing import ArrayLike, FloatArray
-from ..families import ExponentialFamily, Gamma
+from ..families import Gamma
 from ._base import BaseMixture
+from ._independent import Independent
+from ._model import MixtureModel
 
 
 class GammaMixture(BaseMixture):
@@ -174,29 +175,21 @@ class GammaMixture(BaseMixture):
         self.shapes_init = shapes_init
         self.rates_init = rates_init
 
-    def _get_family(self) -> ExponentialFamily:
-        return Gamma()
+    def _get_components(self) -> Independent:
+        return Independent(Gamma(), zeros=self.zeros)
 
     def _get_parameters_init(self) -> dict[str, ArrayLike | None]:
         return {"shapes": self.shapes_init, "rates": self.rates_init}
 
-    def _choose_substitutes(self, columns: ColumnSurvey) -> FloatArray | None:
-        if self.zeros == "error":
-            return None
-        if self.zeros != "warn":
-            return np.full(len(columns.mean), float(self.zeros))
-        with_zeros = np.flatnonzero(columns.n_zeros)
-        if with_zeros.size:
-            warnings.warn(
-                f"{int(columns.n_zeros.sum())} zeros in {list_columns(self, with_zeros)} are replaced by half the column's "
-                "smallest positive value; set zeros to 'error' or to a value to decide otherwise.",
-                UserWarning,
-                stacklevel=6,
-            )
-        return np.where(np.isfinite(columns.smallest_positive), 0.5 * columns.smallest_positive, 1.0)
+    def _fitted_components(self) -> Independent:
+        return replace(self._get_components(), substitutes=getattr(self, "zero_substitutes_", None))
 
-    def _fitted_substitutes(self) -> FloatArray | None:
-        return getattr(self, "zero_substitutes_", None)
+    def _fitted_attributes(self, model: MixtureModel, dtype: np.dtype[Any], run: Run) -> dict[str, Any]:
+        attributes = super()._fitted_attributes(model, dtype, run)
+        assert isinstance(model.components, Independent)
+        if model.components.substitutes is not None:
+            attributes["zero_substitutes_"] = model.components.substitutes
+        return attributes
 
     @classmethod
     def from_parameters(cls, weights: ArrayLike, shapes: ArrayLike, rates: ArrayLike) -> Self:

@@ -44,16 +44,34 @@ def check_columns(estimator: Any, family: ExponentialFamily, columns: ColumnSurv
         )
     if columns.n_empty_rows:
         message = f"X has no observed value in {columns.n_empty_rows} of its rows; they carry no information."
-        warnings.warn(message, UserWarning, stacklevel=7)
+        warnings.warn(message, UserWarning, stacklevel=8)
 
 
-def count_parameters(family: ExponentialFamily, occurs: Array, n_components: int) -> int:
-    """Number of free parameters of a mixture; ``occurs`` as the family's method of this name takes it."""
-    return n_components - 1 + n_components * family.count_parameters(occurs)
+def choose_substitutes(estimator: Any, zeros: str | float, columns: ColumnSurvey) -> FloatArray | None:
+    """Values that stand for zeros, one a column; None where zeros stand for themselves. Warns where it had to choose."""
+    if zeros == "error":
+        return None
+    if zeros != "warn":
+        return np.full(len(columns.mean), float(zeros))
+    with_zeros = np.flatnonzero(columns.n_zeros)
+    if with_zeros.size:
+        warnings.warn(
+            f"{int(columns.n_zeros.sum())} zeros in {list_columns(estimator, with_zeros)} are replaced by half the column's "
+            "smallest positive value; set zeros to 'error' or to a value to decide otherwise.",
+            UserWarning,
+            stacklevel=7,
+        )
+    return np.where(np.isfinite(columns.smallest_positive), 0.5 * columns.smallest_positive, 1.0)
 
 
-def check_standard(family: ExponentialFamily, standard: tuple[FloatArray, ...], suffix: str = "") -> None:
-    """Raise ValueError for standard parameters outside their range, or with an axis that does not sum to one."""
+def is_outside(family: ExponentialFamily, values: Array, exposure: Array | float, zeros_allowed: bool) -> Array:
+    """Which values a family gives no density; NaN is the caller's."""
+    inside = family.in_support(values, exposure) | np.isnan(values)
+    return ~(inside | (values == 0)) if zeros_allowed else ~inside
+
+
+def check_sums(family: ExponentialFamily, standard: tuple[FloatArray, ...], suffix: str = "") -> None:
+    """Raise ValueError for standard parameters outside their range, or with a last axis that does not sum to one."""
     eta = family.from_standard(*standard)
     for name, given, kept in zip(family.attribute_names, standard, family.to_standard(eta), strict=True):
         if given.ndim > 2 and not np.allclose(kept, given, rtol=0.0, atol=1e-6):
@@ -71,3 +89,14 @@ def check_mixing_weights(weights: ArrayLike, name: str, n_components: int) -> Fl
     if not (weights >= 0).all() or not np.isclose(weights.sum(), 1.0, rtol=0.0, atol=1e-6):
         raise ValueError(f"{name} must be non-negative and sum to one, but got {weights}.")
     return weights / weights.sum()
+
+
+def check_shapes(
+    names: tuple[str, ...], suffix: str, values: tuple[FloatArray, ...], axes: tuple[dict[str, int], ...]
+) -> None:
+    """Raise ValueError, by name, for parameters whose axes have other lengths; further axes are the family's."""
+    for name, value, wanted in zip(names, values, axes, strict=True):
+        shape = tuple(wanted.values())
+        if value.shape[: len(shape)] != shape:
+            listed = ", ".join(wanted) + ("," if len(wanted) == 1 else "")
+            raise ValueError(f"{name}{suffix} should have the shape ({listed}) = {shape}, but got {value.shape}.")

@@ -9,7 +9,7 @@ import numpy as np
 from .._curvature import largest_eigenpair
 from .._em import ROUNDING, State
 from .._typing import FloatArray
-from ._information import Metric, score, split
+from ._information import Metric, score
 from ._model import MixtureModel, MixtureParameters, MixtureStatistics
 from ._newton import NewtonSteps
 from ._zeros import settle_zeros
@@ -82,27 +82,24 @@ class Maximum:
         self.saddle = largest > _SADDLE
         return state, False
 
-    def _away(self, state: State, direction: tuple[FloatArray, FloatArray]) -> list[State]:
+    def _away(self, state: State, direction: FloatArray) -> list[State]:
         """States to both sides along a direction."""
-        logits, eta = direction
         states = []
         for length in np.sqrt(state.statistics.weight) * np.outer(_LEAVES, [1.0, -1.0]).ravel():
-            moved = self._model.moved(state.parameters, length * logits, length * eta)
+            moved = self._model.moved(state.parameters, length * direction)
             if moved is not None:
                 states.append(self._evaluate(moved))
         return states
 
-    def _differences(self, state: State, metric: Metric) -> tuple[float, tuple[FloatArray, FloatArray]]:
+    def _differences(self, state: State, metric: Metric) -> tuple[float, FloatArray]:
         """The largest eigenvalue of the EM map that a few Lanczos steps see, and its direction; 0 if they see none."""
         model, parameters = self._model, state.parameters
-        shape = parameters.eta.shape
         here = metric.gradient(score(model, parameters, state.statistics))
         length = _DIFFERENCE * np.sqrt(state.statistics.weight)
 
         def em_map(z: FloatArray) -> FloatArray:
             # The score's derivative is minus the observed information, and the complete data's is one.
-            logits, eta = split(metric.directions(length * z.reshape(here.shape)), shape)
-            moved = model.moved(parameters, logits, eta)
+            moved = model.moved(parameters, metric.directions(length * z.reshape(here.shape)))
             if moved is None:
                 return np.zeros_like(z)
             there = metric.gradient(score(model, moved, self._expect(moved)))
@@ -111,6 +108,6 @@ class Maximum:
         start = np.random.RandomState(0).normal(size=here.shape)
         start = np.where(metric.gradient(start) == 0.0, 0.0, start)
         if not start.any():
-            return 0.0, split(start, shape)
+            return 0.0, start
         largest, vector = largest_eigenpair(em_map, start.ravel(), _LANCZOS_STEPS)
-        return largest, split(metric.directions(vector.reshape(here.shape)), shape)
+        return largest, metric.directions(vector.reshape(here.shape))

@@ -9,7 +9,7 @@ import numpy as np
 
 from .._em import State
 from .._typing import FloatArray
-from ._information import Metric, score, split
+from ._information import Metric, score
 from ._model import MixtureModel, MixtureParameters
 
 # Damping, in units in which the complete data's information is one: at first, at least, and its factor.
@@ -31,8 +31,6 @@ class Curvature:
     Attributes
     ----------
     metric : Metric
-    shape : tuple of int
-        That of the natural parameters, (S, K, D).
     gradient : ndarray of shape (M,)
     values, vectors : ndarray of shape (M,), (M, M)
         Eigenvalues of the observed information, at most one and falling. EM shrinks the distance to a maximum along the
@@ -42,7 +40,6 @@ class Curvature:
     """
 
     metric: Metric
-    shape: tuple[int, ...]
     gradient: FloatArray
     values: FloatArray
     vectors: FloatArray
@@ -60,7 +57,7 @@ class Curvature:
         if not (np.isfinite(missing).all() and np.isfinite(gradient).all()):
             return None
         shares, vectors = np.linalg.eigh(missing)
-        return cls(metric, state.parameters.eta.shape, gradient, 1.0 - shares, vectors, state.statistics.weight)
+        return cls(metric, gradient, 1.0 - shares, vectors, state.statistics.weight)
 
     @property
     def missing_nats(self) -> float:
@@ -68,14 +65,14 @@ class Curvature:
         along = self.vectors.T @ self.gradient
         return 0.5 * float((along**2 / np.maximum(np.abs(self.values), _LEAST_DAMPING)).sum()) / self.total
 
-    def step(self, damping: float) -> tuple[FloatArray, FloatArray]:
-        """Saddle-free Newton step of the weights' logits and the natural parameters."""
+    def step(self, damping: float) -> FloatArray:
+        """Saddle-free Newton step, a direction (K, 1 + P)."""
         along = self.vectors.T @ self.gradient
         return self.direction(self.vectors @ (along / (np.abs(self.values) + damping)))
 
-    def direction(self, z: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Changes of the weights' logits and the natural parameters along a vector z."""
-        return split(self.metric.directions(z.reshape(self.shape[1], -1)), self.shape)
+    def direction(self, z: FloatArray) -> FloatArray:
+        """The direction (K, 1 + P) along a vector z."""
+        return self.metric.directions(z.reshape(len(self.metric.of_weights), -1))
 
 
 class NewtonSteps:
@@ -87,7 +84,8 @@ class NewtonSteps:
     missing_information : callable
         Parameters -> square matrix, over all data.
     n_rows : int
-    n_components, n_features : int
+    n_components, n_directions : int
+        Number of components, and of the directions of one component's parameters.
     """
 
     def __init__(
@@ -96,11 +94,11 @@ class NewtonSteps:
         missing_information: Callable[[MixtureParameters], FloatArray],
         n_rows: int,
         n_components: int,
-        n_features: int,
+        n_directions: int,
     ) -> None:
         self._model = model
         self._missing_information = missing_information
-        self._cost = _relative_cost(n_rows, n_components, model.family.n_statistics * n_features)
+        self._cost = _relative_cost(n_rows, n_components, n_directions)
         self._damping = _DAMPING
 
     @property
@@ -119,14 +117,11 @@ class NewtonSteps:
         curvature = self.curvature(state)
         if curvature is None:
             return None, np.inf
-        logits, eta = curvature.step(self._damping)
-        parameters = state.parameters
-        longest = np.abs(logits).max(initial=0.0)
-        if self._model.family.discrete:
-            longest = max(longest, np.abs(eta).max(initial=0.0))
+        direction = curvature.step(self._damping)
+        longest = max(float(np.abs(direction[:, 0]).max()), self._model.components.stride(direction[:, 1:]))
         share = min(1.0, _LONGEST_STEP / longest) if longest > 0.0 else 1.0
         for _ in range(_HALVINGS):
-            moved = self._model.moved(parameters, share * logits, share * eta)
+            moved = self._model.moved(state.parameters, share * direction)
             if moved is not None:
                 return moved, curvature.missing_nats
             share /= 2.0

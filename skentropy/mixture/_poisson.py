@@ -7,8 +7,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from .._typing import ArrayLike, FloatArray
-from ..families import ExponentialFamily, Poisson
+from ..families import Poisson
 from ._base import BaseMixture
+from ._independent import Independent
 
 
 class PoissonMixture(BaseMixture):
@@ -153,8 +154,8 @@ class PoissonMixture(BaseMixture):
         )
         self.rates_init = rates_init
 
-    def _get_family(self) -> ExponentialFamily:
-        return Poisson()
+    def _get_components(self) -> Independent:
+        return Independent(Poisson())
 
     def _get_parameters_init(self) -> dict[str, ArrayLike | None]:
         return {"rates": self.rates_init}

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .._base import column_label, list_columns, saddle_message
 from .._em import Run
-from .._typing import Array
-from ._model import MixtureModel, MixtureParameters
+from .._typing import Array, FloatArray
+from ..families import ExponentialFamily
+
+if TYPE_CHECKING:
+    from ._model import MixtureModel, MixtureParameters
 
 # Two components are one where telling them apart takes more rows than this many times those there are.
 _DUPLICATE_NATS = 1e-3
@@ -37,8 +40,14 @@ def failures(estimator: Any, model: MixtureModel, run: Run) -> Iterator[str]:
     if pairs:
         listed = ", ".join(f"{a} and {b}" for a, b in pairs[:_MOST_NAMED])
         yield f"{name}: components {listed} are duplicates of each other. Fewer components would do."
-    at_bound = model.family.at_bound(parameters.eta)
-    constant = np.flatnonzero(model.family.at_bound(model.family.natural(model.pooled)))
+    yield from model.components.failures(estimator, parameters.components)
+
+
+def degenerate_features(estimator: Any, family: ExponentialFamily, pooled: FloatArray, eta: FloatArray) -> Iterator[str]:
+    """Where natural parameters (S, K, D) have come to a limit of their family; ``pooled`` are the means of all rows."""
+    name = type(estimator).__name__
+    at_bound = family.at_bound(eta)
+    constant = np.flatnonzero(family.at_bound(family.natural(pooled)))
     if constant.size:
         yield (
             f"{name}: the values are (nearly) all the same in {list_columns(estimator, constant)}; its parameters are held "
@@ -51,9 +60,9 @@ def failures(estimator: Any, model: MixtureModel, run: Run) -> Iterator[str]:
             "bound, where the entropy sum is not the ELBO. Use fewer components, or prior_counts > 0."
         )
     # A column that is zero throughout, or a category that does not occur, leaves no other choice.
-    possible = model.pooled > 0.0
-    at_zero = model.family.at_zero(np.where(np.expand_dims(possible, -2), parameters.eta, 0.0))
-    at_zero &= ~model.family.at_zero(np.where(possible, model.family.natural(model.pooled), 0.0))
+    possible = pooled > 0.0
+    at_zero = family.at_zero(np.where(np.expand_dims(possible, -2), eta, 0.0))
+    at_zero &= ~family.at_zero(np.where(possible, family.natural(pooled), 0.0))
     if at_zero.any():
         yield (
             f"{name}: {_places(estimator, at_zero)} at the limit where some values have probability zero "
@@ -67,7 +76,7 @@ def duplicates(model: MixtureModel, parameters: MixtureParameters, n_rows: float
     weights = np.exp(parameters.log_weights)
     pairs = []
     for a in range(len(weights)):
-        divergence = model.family.divergence(parameters.eta[:, [a]], parameters.eta).sum(axis=-1)
+        divergence = model.components.divergence(parameters.components, a)
         evidence = n_rows * np.minimum(weights, weights[a]) * divergence
         pairs += [(a, int(b)) for b in np.flatnonzero(evidence < _DUPLICATE_NATS) if b > a]
     return pairs

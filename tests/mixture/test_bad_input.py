@@ -138,7 +138,7 @@ def is_refused(mixture: Any, table: Any, weight: Any) -> bool:
     weight = np.where(np.isnan(rows), 0.0, weight[weight > 0, np.newaxis])
     means = np.nansum(weight * rows, axis=0) / weight.sum(axis=0)
     variances = np.nansum(weight * (rows - means) ** 2, axis=0) / weight.sum(axis=0)
-    equivariance = mixture._get_family().equivariance
+    equivariance = mixture._get_components().family.equivariance
     if equivariance == "affine":
         return bool(((variances > 0) & (variances < 1e-280)).any())
     return bool(equivariance == "scale" and ((means > 0) & (means < 1e-305)).any())

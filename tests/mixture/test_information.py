@@ -10,14 +10,15 @@ import pytest
 from scipy import sparse
 
 from skentropy._data import Rows
-from skentropy.mixture._information import Metric, missing_information, score, split
+from skentropy.mixture._independent import Independent
+from skentropy.mixture._information import Metric, missing_information, score
 from skentropy.mixture._model import MixtureModel, MixtureParameters
 from tests.common.cases import CASES
 
 N, D = 80, 3
 
 
-def problem(name: str, *, as_sparse: bool = False) -> tuple[MixtureModel, MixtureParameters, Rows]:
+def problem(name: str, *, as_sparse: bool = False) -> tuple[Any, MixtureParameters, Rows]:
     """Two components, rows with weights, gaps and exposures, and a prior."""
     case, rng = CASES[name], np.random.RandomState(0)
     exposure = rng.randint(1, 4, size=N).astype(float) if case.family.additive else None
@@ -32,13 +33,14 @@ def problem(name: str, *, as_sparse: bool = False) -> tuple[MixtureModel, Mixtur
     ]
     eta = case.family.from_standard(*standard)
     pooled = case.family.mean(eta).mean(axis=1)
-    model = MixtureModel(case.family, prior_counts=1.5, pooled=pooled)
-    return model, model.parameters(np.log([0.3, 0.7]), eta), rows
+    components = Independent(case.family, prior_counts=1.5, pooled=pooled)
+    return MixtureModel(components), MixtureParameters(np.log([0.3, 0.7]), components.parameters(eta)), rows
 
 
-def along(model: MixtureModel, parameters: MixtureParameters, direction: Any, h: float) -> MixtureParameters:
-    logits, eta = split(direction, parameters.eta.shape)
-    return model.normalised(parameters.log_weights + h * logits, parameters.eta + h * eta)
+def along(model: Any, parameters: MixtureParameters, direction: Any, h: float) -> MixtureParameters:
+    moved = model.moved(parameters, h * direction)
+    assert moved is not None
+    return moved
 
 
 def difference(function: Any, h: float) -> Any:
@@ -47,7 +49,7 @@ def difference(function: Any, h: float) -> Any:
 
 def directions(parameters: MixtureParameters) -> Any:
     n_components = len(parameters.log_weights)
-    size = n_components * (1 + parameters.eta[:, 0].size)
+    size = n_components * (1 + parameters.components.eta[:, 0].size)
     return np.eye(size).reshape(size, n_components, -1)
 
 
@@ -113,9 +115,9 @@ def test_information_is_a_sum_over_blocks() -> None:
 def test_what_has_no_slope_is_held() -> None:
     """A probability of zero has none in log-odds, nor has anything of a component that is empty."""
     family = CASES["bernoulli"].family
-    model = MixtureModel(family)
+    model = MixtureModel(Independent(family))
     eta = family.from_standard(np.array([[0.0, 0.4], [0.5, 0.5], [0.3, 0.3]]))
-    parameters = model.parameters(np.log([0.5, 0.5, 5e-324]), eta)
+    parameters = MixtureParameters(np.log([0.5, 0.5, 5e-324]), Independent(family).parameters(eta))
     rows = Rows(np.array([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]))
     metric = Metric.at(model, parameters, rows.sum(partial(model.expect, parameters)))
     changes = metric.directions(np.ones((3, 3)))

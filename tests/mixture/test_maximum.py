@@ -14,9 +14,10 @@ from skentropy import ExponentialFamilyMixture, PoissonMixture
 from skentropy._data import Rows
 from skentropy._em import State, run_em
 from skentropy.families import Binomial, Categorical
+from skentropy.mixture._independent import Independent
 from skentropy.mixture._information import Metric, missing_information, score
 from skentropy.mixture._maximum import Maximum
-from skentropy.mixture._model import MixtureModel
+from skentropy.mixture._model import MixtureModel, MixtureParameters
 from skentropy.mixture._newton import NewtonSteps
 from tests.common.cases import CASES
 
@@ -151,16 +152,14 @@ def test_what_is_just_above_zero_is_zero_and_reported(start: Any, X: Any) -> Non
         assert (word in said) == bool((values == 0.0).any())
 
 
-def dense_rates(model: MixtureModel, rows: Rows, parameters: Any, statistics: Any) -> Any:
+def dense_rates(model: Any, rows: Rows, parameters: Any, statistics: Any) -> Any:
     """Eigenvalues of the EM map, from differences of the score in an orthonormal basis of the complete data's metric."""
     W = Metric.at(model, parameters, statistics).matrix()
     W = W[:, np.abs(W).max(axis=0) > 0]
     n_components, length = len(parameters.log_weights), 1e-4 * np.sqrt(statistics.weight)
 
     def score_at(z: Any) -> Any:
-        change = (W @ z).reshape(n_components, -1)
-        eta = np.moveaxis(change[:, 1:].reshape(n_components, len(parameters.eta), -1), 0, 1)
-        moved = model.normalised(parameters.log_weights + change[:, 0], parameters.eta + eta)
+        moved = model.moved(parameters, (W @ z).reshape(n_components, -1))
         return W.T @ score(model, moved, rows.sum(partial(model.expect, moved))).ravel()
 
     columns = [(score_at(length * e) - score_at(-length * e)) / (2 * length) for e in np.eye(W.shape[1])]
@@ -174,25 +173,27 @@ class Dear(NewtonSteps):
     look_pays = False
 
 
-def ends(name: str, seed: int, *, symmetric: bool) -> tuple[MixtureModel, Rows, Any, Any]:
+def ends(name: str, seed: int, *, symmetric: bool) -> tuple[Any, Rows, Any, Any]:
     """An end of plain EM: with all components alike but their weights it is a saddle point."""
     rng = np.random.RandomState(seed)
     X = CASES[name].draw(60, 3, rng, None)
     family = CASES[name].family
-    model = MixtureModel(family)
     T = np.stack(family.sufficient_statistics(X))
-    model = MixtureModel(family, pooled=T.mean(axis=1))
+    components = Independent(family, pooled=T.mean(axis=1))
+    model = MixtureModel(components)
     q = np.full((2, 60), [[0.4], [0.6]]) if symmetric else rng.dirichlet([1.0, 1.0], 60).T
     mean = np.stack([q @ t / q.sum(axis=1)[:, np.newaxis] for t in T])
     rows = Rows(X)
-    start = model.parameters(np.log(q.mean(axis=1)), family.natural(mean))
+    start = MixtureParameters(np.log(q.mean(axis=1)), components.parameters(family.natural(mean)))
 
     def expect(parameters: Any) -> Any:
         return rows.sum(partial(model.expect, parameters))
 
     end = run_em(model, expect, start, tol=1e-13, max_iter=20_000, accelerate=False).state.parameters
     if family.discrete:  # what is next to zero is zero
-        end = model.normalised(end.log_weights, np.where(family.mean(end.eta) < 1e-8, family.natural(0.0 * mean), end.eta))
+        eta = end.components.eta
+        eta = np.where(family.mean(eta) < 1e-8, family.natural(0.0 * mean), eta)
+        end = model.normalised(end.log_weights, components.parameters(eta))
     statistics = expect(end)
     return model, rows, State(end, statistics, model.elbo(statistics), model.elbo(statistics)), family
 
@@ -203,11 +204,11 @@ def ends(name: str, seed: int, *, symmetric: bool) -> tuple[MixtureModel, Rows, 
 def test_saddle_points_are_seen_and_maxima_are_not_flagged(name: str, symmetric: bool, dense: bool) -> None:
     for seed in range(3):
         model, rows, state, family = ends(name, seed, symmetric=symmetric)
-        if family.at_bound(state.parameters.eta).any():
+        if family.at_bound(state.parameters.components.eta).any():
             continue
         largest = dense_rates(model, rows, state.parameters, state.statistics)[0]
         newton = (NewtonSteps if dense else Dear)(
-            model, lambda p, m=model, r=rows: r.sum(partial(missing_information, m, p)), 60, 2, 3
+            model, lambda p, m=model, r=rows: r.sum(partial(missing_information, m, p)), 60, 2, 3 * family.n_statistics
         )
         calls = []
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -10,18 +10,20 @@ import pytest
 
 from skentropy._data import Block
 from skentropy.families import get_family
-from skentropy.mixture._model import MixtureModel, MixtureParameters, MixtureStatistics, Units
+from skentropy.mixture._independent import FeatureSums, Independent
+from skentropy.mixture._model import MixtureModel, MixtureParameters, MixtureStatistics
+from skentropy.mixture._observations import Units
 from tests.common.cases import CASES
 
 
-def fitted(name: str) -> tuple[MixtureModel, MixtureParameters, MixtureStatistics]:
+def fitted(name: str) -> tuple[Any, MixtureParameters, MixtureStatistics]:
     """Parameters of some posteriors, and what the next E-step leaves."""
     family, rng = CASES[name].family, np.random.RandomState(0)
     X = CASES[name].draw(60, 3, rng, None)
-    model = MixtureModel(family)
+    model = MixtureModel(Independent(family))
     q = rng.dirichlet([1.0, 1.0], 60)
     mean = np.stack([q.T @ T / q.sum(axis=0)[:, np.newaxis] for T in family.sufficient_statistics(X)])
-    parameters = model.parameters(np.log([0.3, 0.7]), family.natural(mean))
+    parameters = MixtureParameters(np.log([0.3, 0.7]), Independent(family).parameters(family.natural(mean)))
     return model, parameters, model.expect(parameters, Block(X, None, None, 0))
 
 
@@ -31,8 +33,10 @@ def test_parameters_as_a_vector_and_back(name: str) -> None:
     vector = model.pack(parameters)
     again = model.unpack(vector, parameters)
     assert again is not None
-    for field in ("log_weights", "eta", "log_partition"):
-        np.testing.assert_allclose(getattr(again, field), getattr(parameters, field), rtol=1e-13, atol=1e-14)
+    np.testing.assert_allclose(again.log_weights, parameters.log_weights, rtol=1e-13, atol=1e-14)
+    for field in ("eta", "log_partition"):
+        found, expected = getattr(again.components, field), getattr(parameters.components, field)
+        np.testing.assert_allclose(found, expected, rtol=1e-13, atol=1e-14)
     # Extrapolated weights are made to sum to one, those that vanish are held; nothing leaves the domain.
     for shift in (5.0, -5.0):
         vector[:2] = parameters.log_weights + shift
@@ -45,9 +49,9 @@ def test_parameters_as_a_vector_and_back(name: str) -> None:
     np.testing.assert_allclose(vanishing.log_weights, [0.0, -744.44], atol=0.01)
     vector[2:] = 1e9
     outside = model.unpack(vector, parameters)
-    if model.family.discrete:
+    if model.components.family.discrete:
         assert outside is not None
-        assert model.family.in_domain(outside.eta)
+        assert model.components.family.in_domain(outside.components.eta)
     else:
         assert outside is None
 
@@ -55,19 +59,19 @@ def test_parameters_as_a_vector_and_back(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in CASES if CASES[name].family.discrete])
 def test_no_extrapolation_comes_nearer_to_a_limit_than_half_as_near(name: str) -> None:
     model, parameters, _ = fitted(name)
-    before = model.family.mean(parameters.eta)
+    before = model.components.family.mean(parameters.components.eta)
     for far, sign in ((-1e9, 1.0), (1e9, -1.0)):
-        if sign < 0 and not np.isfinite(model.family.upper_limit):
+        if sign < 0 and not np.isfinite(model.components.family.upper_limit):
             continue
         vector = model.pack(parameters)
         vector[2:] = far
         moved = model.unpack(vector, parameters)
         assert moved is not None
-        after = model.family.mean(moved.eta)
+        after = model.components.family.mean(moved.components.eta)
         if name == "categorical":  # all of them halved are the same as before
             np.testing.assert_allclose(after, before, rtol=1e-12)
             continue
-        limit = 0.0 if sign > 0 else model.family.upper_limit
+        limit = 0.0 if sign > 0 else model.components.family.upper_limit
         np.testing.assert_allclose(np.abs(after - limit), 0.5 * np.abs(before - limit), rtol=1e-12)
 
 
@@ -84,10 +88,10 @@ def test_zero_is_at_a_finite_distance(name: str) -> None:
 @pytest.mark.parametrize("name", list(CASES))
 def test_densities_and_posteriors_of_rows(name: str) -> None:
     model, parameters, _ = fitted(name)
-    family, eta = model.family, parameters.eta
+    family, eta = model.components.family, parameters.components.eta
     X = CASES[name].draw(50, 3, np.random.RandomState(1), None)
-    log_evidence, log_q = model.posterior(parameters, model.observe(Block(X, None, None, 0)))
-    log_evidence = log_evidence + model.log_base_measure(Block(X, None, None, 0))
+    log_evidence, log_q = model.posterior(parameters, model.components.read(Block(X, None, None, 0)))
+    log_evidence = log_evidence + model.components.log_base_measure(Block(X, None, None, 0))
     for n, x in enumerate(X):
         log_p = [sum(family.log_prob(x[d], eta[:, k, d]) for d in range(3)) for k in range(2)]
         joint = np.array([0.3, 0.7]) * np.exp(log_p)
@@ -101,21 +105,24 @@ def test_blocks_add_up(name: str) -> None:
     X, weight = CASES[name].draw(50, 3, np.random.RandomState(1), None), np.random.RandomState(2).exponential(size=50)
     whole = model.expect(parameters, Block(X, weight, None, 0))
     parts = [model.expect(parameters, Block(X[rows], weight[rows], None, 0)) for rows in (slice(0, 20), slice(20, 50))]
-    for field in fields(whole):
-        total = getattr(parts[0] + parts[1], field.name)
-        np.testing.assert_allclose(total, getattr(whole, field.name), rtol=1e-10, atol=1e-12)
+    added = parts[0] + parts[1]
+    for found, expected in ((added, whole), (added.components, whole.components)):
+        for field in fields(found):
+            if field.name != "components":
+                total, value = getattr(found, field.name), getattr(expected, field.name)
+                np.testing.assert_allclose(total, value, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", list(CASES))
 def test_magnitude_is_the_sum_of_absolute_terms(name: str) -> None:
     model, parameters, statistics = fitted(name)
-    model = MixtureModel(model.family, mean_log_base_measure=-1.5)
+    model = MixtureModel(model.components, mean_log_base_measure=-1.5)
     expected = 1.5 + 1.0
     for k in range(2):
         for d in range(3):
-            for eta, total in zip(parameters.eta[:, k, d], statistics.sums[:, k, d], strict=True):
+            for eta, total in zip(parameters.components.eta[:, k, d], statistics.components.sums[:, k, d], strict=True):
                 expected += abs(eta * total) / 60
-            expected += abs(statistics.counts[k] * parameters.log_partition[k, d]) / 60
+            expected += abs(statistics.counts[k] * parameters.components.log_partition[k, d]) / 60
     assert model.magnitude(parameters, statistics) == pytest.approx(expected, rel=1e-12)
 
 
@@ -123,12 +130,16 @@ def test_magnitude_is_the_sum_of_absolute_terms(name: str) -> None:
 def test_density_of_the_conjugate_prior(name: str) -> None:
     model, parameters, statistics = fitted(name)
     assert model.log_prior(parameters, statistics) == 0.0
-    pooled = statistics.sums.sum(axis=1) / 60.0
-    found = MixtureModel(model.family, prior_counts=5.0, pooled=pooled).log_prior(parameters, statistics)
+    pooled = statistics.components.sums.sum(axis=1) / 60.0
+    found = MixtureModel(Independent(model.components.family, prior_counts=5.0, pooled=pooled)).log_prior(
+        parameters, statistics
+    )
     expected = 0.0
     for k in range(2):
         for d in range(3):
-            expected += 5.0 * (parameters.eta[:, k, d] @ pooled[:, d] - parameters.log_partition[k, d]) / 60.0
+            expected += (
+                5.0 * (parameters.components.eta[:, k, d] @ pooled[:, d] - parameters.components.log_partition[k, d]) / 60.0
+            )
     assert found == pytest.approx(expected, rel=1e-12)
 
 
@@ -136,24 +147,23 @@ def test_density_of_the_conjugate_prior(name: str) -> None:
 def test_a_component_that_has_seen_nothing_is_like_all(name: str) -> None:
     model, _, statistics = fitted(name)
     seen = np.array([0.0, 1.0])[:, np.newaxis]
-    of_one = replace(statistics, exposures=statistics.exposures * seen, sums=statistics.sums * seen)
-    mean = model.mean_parameters(of_one)
-    np.testing.assert_array_equal(mean[:, 1], model.mean_parameters(statistics)[:, 1])
+    sums = statistics.components
+    of_one = FeatureSums(sums.exposures * seen, sums.sums * seen)
+    mean = model.components.mean_parameters(of_one)
+    np.testing.assert_array_equal(mean[:, 1], model.components.mean_parameters(sums)[:, 1])
     np.testing.assert_allclose(mean[:, 0], mean[:, 1], rtol=1e-14)
     # Nothing is less than a share of 1e-100 of all, however much or little that is.
     for weight in (1e-50, 1.0, 1e50):
         for share, like_all in ((1e-90, False), (1e-110, True)):
             shares = weight * np.array([share, 1.0])[:, np.newaxis]
-            little = replace(
-                statistics, weight=60.0 * weight, exposures=statistics.exposures * shares, sums=statistics.sums * shares
-            )
+            little = FeatureSums(sums.exposures * shares, sums.sums * shares)
             other = 1 if like_all else 0
-            expected = model.mean_parameters(statistics)[:, other]
-            np.testing.assert_allclose(model.mean_parameters(little)[:, 0], expected, rtol=1e-9)
-    pooled = statistics.sums.sum(axis=1) / 60.0
-    smooth = MixtureModel(model.family, prior_counts=5.0, pooled=pooled).mean_parameters(statistics)
+            expected = model.components.mean_parameters(sums)[:, other]
+            np.testing.assert_allclose(model.components.mean_parameters(little)[:, 0], expected, rtol=1e-9)
+    pooled = statistics.components.sums.sum(axis=1) / 60.0
+    smooth = Independent(model.components.family, prior_counts=5.0, pooled=pooled).mean_parameters(sums)
     for k in range(2):
-        expected = (statistics.sums[:, k] + 5.0 * pooled) / (statistics.counts[k] + 5.0)
+        expected = (sums.sums[:, k] + 5.0 * pooled) / (statistics.counts[k] + 5.0)
         np.testing.assert_allclose(smooth[:, k], expected, rtol=1e-12)
 
 

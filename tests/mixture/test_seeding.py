@@ -11,24 +11,25 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 from skentropy import ExponentialFamilyMixture
 from skentropy._data import Block
 from skentropy.families import FAMILIES
+from skentropy.mixture._independent import Independent
 from skentropy.mixture._model import MixtureModel
-from skentropy.mixture._seeding import SmoothedRows, kmeans_plusplus, random_rows
+from skentropy.mixture._seed_rows import SmoothedRows
+from skentropy.mixture._seeding import kmeans_plusplus, random_rows
 from skentropy.mixture._short_runs import ShortRuns
 from tests.common.cases import CASES
 
 
-def problem(name: str, prior_counts: float = 0.0) -> tuple[MixtureModel, Block, np.random.RandomState]:
+def problem(name: str, prior_counts: float = 0.0) -> tuple[Any, Block, np.random.RandomState]:
     """A model and rows of a family, with gaps, weights and, where the family knows them, exposures."""
     rng, case = np.random.RandomState(0), CASES[name]
     exposure = rng.uniform(0.5, 2.0, size=60) if case.family.additive and name == "poisson" else None
     X = case.draw(60, 3, rng, exposure)
     X[rng.uniform(size=X.shape) < 0.1] = np.nan
     block = Block(X, rng.exponential(size=60), exposure, 0)
-    model = MixtureModel(case.family, prior_counts=prior_counts)
-    observations = model.observe(block)
-    sums = np.stack([block.weight @ T for T in observations.statistics])
-    pooled = sums / observations.column_sums(block.weight[np.newaxis])[0]
-    return MixtureModel(case.family, prior_counts=prior_counts, pooled=pooled), block, rng
+    components = Independent(case.family, prior_counts=prior_counts)
+    assert block.weight is not None
+    components = components.with_pooled(components.summarize(components.read(block), block.weight))
+    return MixtureModel(components), block, rng
 
 
 @pytest.mark.parametrize("prior_counts", [0.0, 1.5])
@@ -36,10 +37,10 @@ def problem(name: str, prior_counts: float = 0.0) -> tuple[MixtureModel, Block, 
 def test_runs_side_by_side_are_plain_em(name: str, prior_counts: float) -> None:
     model, block, rng = problem(name, prior_counts)
     q = rng.dirichlet(np.ones(2), size=(3, 60)).transpose(0, 2, 1)
-    together = ShortRuns(model, block, model.observe(block), q)
+    together = ShortRuns(model, block, model.components.read(block), q)
     together._run(6)
     for run in range(3):
-        alone = ShortRuns(model, block, model.observe(block), q[[run]])
+        alone = ShortRuns(model, block, model.components.read(block), q[[run]])
         parameters = alone._parameters
         for _ in range(6):
             parameters = model.maximize(model.expect(parameters, block))
@@ -47,14 +48,14 @@ def test_runs_side_by_side_are_plain_em(name: str, prior_counts: float) -> None:
         objective = model.elbo(statistics) + model.log_prior(parameters, statistics)
         np.testing.assert_allclose(together._objectives[run], objective, rtol=1e-10)
         mine = together._of_runs([run])
-        np.testing.assert_allclose(mine.eta, parameters.eta, rtol=1e-6, atol=1e-9)
+        np.testing.assert_allclose(mine.components.eta, parameters.components.eta, rtol=1e-6, atol=1e-9)
         np.testing.assert_allclose(mine.log_weights, parameters.log_weights, rtol=1e-8)
 
 
 @pytest.mark.parametrize("name", list(CASES))
 def test_seeds_of_many_runs(name: str) -> None:
     model, block, rng = problem(name)
-    rows = SmoothedRows(model.family, model.observe(block), model.pooled)
+    rows = SmoothedRows(model.components.family, model.components.read(block), model.components.pooled)
     assert block.weight is not None
     weight = np.where(np.arange(60) < 50, block.weight, 0.0)
     for choose in (kmeans_plusplus, random_rows):
@@ -73,8 +74,8 @@ def test_seeds_of_many_runs(name: str) -> None:
 def test_random_rows_are_drawn_by_their_weights() -> None:
     weight = np.array([1.0, 2.0, 5.0, 0.0])
     block = Block(np.arange(4.0)[:, np.newaxis], weight, None, 0)
-    model = MixtureModel(FAMILIES["gaussian"](), pooled=np.array([[1.5], [3.5]]))
-    rows = SmoothedRows(model.family, model.observe(block), model.pooled)
+    model: Any = MixtureModel(Independent(FAMILIES["gaussian"](), pooled=np.array([[1.5], [3.5]])))
+    rows = SmoothedRows(model.components.family, model.components.read(block), model.components.pooled)
     drawn = random_rows(rows, weight, (40_000, 2), np.random.RandomState(0))
     np.testing.assert_allclose(np.bincount(drawn[:, 0], minlength=4) / 40_000, weight / 8.0, atol=0.01)
     np.testing.assert_allclose(np.mean(drawn[drawn[:, 0] == 2, 1] == 1), 2.0 / 3.0, atol=0.02)
@@ -84,13 +85,13 @@ def test_a_run_that_collapses_loses() -> None:
     """A component on equal values has a likelihood without bound: higher, but no maximum."""
     rng = np.random.RandomState(0)
     X = np.concatenate([np.full(12, 1.0), rng.normal(0.0, 1.0, size=40), rng.normal(6.0, 1.0, size=40)])[:, np.newaxis]
-    model = MixtureModel(FAMILIES["gaussian"](), pooled=np.stack([X.mean(axis=0), (X**2).mean(axis=0)]))
+    model: Any = MixtureModel(Independent(FAMILIES["gaussian"](), pooled=np.stack([X.mean(axis=0), (X**2).mean(axis=0)])))
     block = Block(X, None, None, 0)
     onto_equal_values = np.stack([np.arange(92) < 12, np.arange(92) >= 12])
     regular = np.stack([X[:, 0] < 3.0, X[:, 0] >= 3.0])
     for starts in ([onto_equal_values, regular], [regular, onto_equal_values]):
-        best = ShortRuns(model, block, model.observe(block), np.stack(starts).astype(float)).best()
-        assert model.family.moments(best.eta)[1].min() > 0.1
+        best = ShortRuns(model, block, model.components.read(block), np.stack(starts).astype(float)).best()
+        assert model.components.family.moments(best.components.eta)[1].min() > 0.1
 
 
 TABLES: dict[str, tuple[Any, int]] = {

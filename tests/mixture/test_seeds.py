@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from skentropy._data import Block
-from skentropy.mixture._model import MixtureModel
-from skentropy.mixture._seeding import SmoothedRows
+from skentropy.mixture._independent import Independent
+from skentropy.mixture._seed_rows import SmoothedRows
+from skentropy.mixture._seeding import nearest
 from tests.common.cases import CASES
 
 
@@ -18,6 +19,6 @@ def test_a_seed_is_nearest_to_itself(name: str) -> None:
     X = np.concatenate([X, X])  # the nearest of two equal rows is each itself
     statistics = family.sufficient_statistics(X)
     pooled = np.stack([T.mean(axis=0) for T in statistics])
-    rows = SmoothedRows(family, MixtureModel(family).observe(Block(X, None, None, 0)), pooled)
+    rows = SmoothedRows(family, Independent(family).read(Block(X, None, None, 0)), pooled)
     seeds = np.array([3, 0, 15, 7])
-    np.testing.assert_array_equal(rows.nearest(seeds)[seeds], np.arange(4))
+    np.testing.assert_array_equal(nearest(rows, seeds)[seeds], np.arange(4))

@@ -1,0 +1,295 @@
+"""What the components of a mixture are: the one thing that a mixture knows of them, besides their weights."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any, Protocol, Self
+
+import numpy as np
+
+from .._data import Block, ColumnSurvey, Rounding
+from .._typing import Array, FloatArray
+
+
+class Evidence(Protocol):
+    """What components say of a block of n rows.
+
+    Attributes
+    ----------
+    log_joint : ndarray of shape (K, n)
+        log p(x_n | c) without the base measure, plus the component's offset. The caller may overwrite it.
+    """
+
+    @property
+    def log_joint(self) -> FloatArray: ...
+
+    def accumulate(self, weights: FloatArray) -> Any:
+        """Additive statistics of the rows, weighted with an array of shape (K, n): rows' weights times responsibilities."""
+
+
+class Limits(Protocol):
+    """Where parameters end that EM multiplies, such as a rate of zero; masks are flat arrays, all of one length."""
+
+    def near(self, parameters: Any) -> Array:
+        """What is so near to its limit that it is looked at."""
+
+    def lost(self, parameters: Any) -> Array:
+        """What is at its limit but for rounding."""
+
+    def put(self, parameters: Any, places: Array, share: float) -> Any:
+        """Parameters with some places at a share of the pooled distance from their limits."""
+
+    def growing(self, before: Any, after: Any, faster_than: float) -> Array:
+        """What a step moves away from its limit by more than a factor, given its logarithm."""
+
+
+class SeedRows(Protocol):
+    """Rows as distributions, and their divergences to some of them.
+
+    Attributes
+    ----------
+    rounding : ndarray of shape (n,)
+        Rounding errors of each row's divergences.
+    """
+
+    @property
+    def rounding(self) -> FloatArray: ...
+
+    def seeds(self, rows: Array) -> Any:
+        """The distributions of some rows."""
+
+    def divergences(self, seeds: Any) -> FloatArray:
+        """Kullback-Leibler divergences of all rows (columns of the result) from the seeds."""
+
+
+class ComponentMetric(Protocol):
+    """Coordinates z of the directions of all components' parameters, in which the complete data's information is one.
+
+    Directions and z are arrays with one row for each component. A direction without a slope has coordinates that move
+    nothing.
+    """
+
+    def directions(self, z: FloatArray) -> FloatArray:
+        """The direction W z."""
+
+    def gradient(self, score: FloatArray) -> FloatArray:
+        """The score in the coordinates z, W' g."""
+
+    def matrix(self) -> FloatArray:
+        """W, of shape (K, P, K, P)."""
+
+
+class Components(ABC):
+    """K distributions of a row, of one kind: their parameters are fitted by weighted rows, for any weights.
+
+    Parameters and statistics are opaque to the mixture. Statistics are added; a block of rows is read once (``read``), seen
+    under parameters (``observe``), and what is seen is added up (``Evidence.accumulate``). Whatever can depend on the data
+    besides, such as units, is chosen before a fit (``prepare``, ``with_pooled``): components do not change, others are made.
+    """
+
+    # Singular names are the family's; these are the names of the fitted attributes without the underscore.
+    @property
+    @abstractmethod
+    def attribute_names(self) -> tuple[str, ...]: ...
+
+    # What the components are called in messages.
+    @property
+    @abstractmethod
+    def label(self) -> str: ...
+
+    # What data may be, for messages: "non-negative values".
+    @property
+    @abstractmethod
+    def support(self) -> str: ...
+
+    # No value is below this.
+    @property
+    @abstractmethod
+    def lower_limit(self) -> float: ...
+
+    # Whether values are counts or categories: no component can then collapse onto a single value.
+    @property
+    @abstractmethod
+    def discrete(self) -> bool: ...
+
+    # Whether sparse data are taken, and exposures.
+    @property
+    @abstractmethod
+    def allows_sparse(self) -> bool: ...
+
+    @property
+    @abstractmethod
+    def allows_exposure(self) -> bool: ...
+
+    # Before a fit.
+
+    @abstractmethod
+    def prepare(self, estimator: Any, columns: ColumnSurvey, *, is_sparse: bool, prior_counts: float) -> Self:
+        """These components for data with such columns; ValueError, by name, where there can be none."""
+
+    @abstractmethod
+    def count_outside(self, block: Block) -> Array:
+        """Number of values outside the support, and how many of them are too low; column by column, shape (2, D)."""
+
+    @abstractmethod
+    def summarize(self, observations: Any, weight: FloatArray) -> Any:
+        """Additive statistics of all rows together."""
+
+    @abstractmethod
+    def with_pooled(self, summary: Any) -> Self:
+        """These components, with what ``summarize`` says of all rows: where a conjugate prior is centred."""
+
+    @abstractmethod
+    def rounding(self, columns: ColumnSurvey) -> Rounding | None:
+        """Values as they are in any units; None where there are no units."""
+
+    @abstractmethod
+    def seed_rows(self, block: Block, observations: Any) -> SeedRows:
+        """The rows of a block as seeds."""
+
+    # Cost, in operations or bytes of an E-step, for a row.
+
+    @abstractmethod
+    def row_cost(self, n_features: int) -> int:
+        """Multiplications for one component."""
+
+    @abstractmethod
+    def row_bytes(self, n_features: int, n_components: int) -> int:
+        """Bytes touched."""
+
+    # EM.
+
+    @abstractmethod
+    def read(self, block: Block) -> Any:
+        """What is needed of a block of rows, whatever the parameters."""
+
+    @abstractmethod
+    def observe(self, parameters: Any, observations: Any, offsets: FloatArray, out: FloatArray | None = None) -> Evidence:
+        """What the components say of a block, each plus its offset."""
+
+    @abstractmethod
+    def pooled_parameters(self, n_components: int) -> Any:
+        """The distribution of all rows, so many times."""
+
+    @abstractmethod
+    def maximize(self, statistics: Any) -> Any:
+        """M-step: parameters that maximise the expected log-density, plus the log prior."""
+
+    @abstractmethod
+    def log_base_measure(self, block: Block) -> FloatArray:
+        """log h of each row."""
+
+    @abstractmethod
+    def entropy(self, parameters: Any, statistics: Any) -> float:
+        """Sum of the rows' weights times the expected pseudo entropies of what is observed of them."""
+
+    @abstractmethod
+    def log_density(self, parameters: Any, statistics: Any) -> float:
+        """Expected log-density of the statistics' rows under other parameters, with the statistics' posteriors."""
+
+    @abstractmethod
+    def magnitude(self, parameters: Any, statistics: Any) -> float:
+        """Sum of the absolute values that ``log_density`` adds up."""
+
+    @abstractmethod
+    def log_prior(self, parameters: Any, statistics: Any) -> FloatArray:
+        """Log-density of each component's parameters under the prior, up to its constant, shape (K,)."""
+
+    @abstractmethod
+    def penalty(self, parameters: Any, statistics: Any) -> float:
+        """What the prior adds to the sum of entropies: minus the derivative of its logarithm along the scale."""
+
+    @abstractmethod
+    def pack(self, parameters: Any) -> FloatArray:
+        """Parameters as a vector in which EM is extrapolated."""
+
+    @abstractmethod
+    def unpack(self, vector: FloatArray, like: Any) -> Any | None:
+        """The inverse of ``pack``; None outside the domain."""
+
+    # Where a fit ends.
+
+    @abstractmethod
+    def limits(self, parameters: Any) -> Limits:
+        """The limits that parameters may have come to."""
+
+    @abstractmethod
+    def n_directions(self, parameters: Any) -> int:
+        """Number P of directions of one component's parameters."""
+
+    @abstractmethod
+    def score(self, parameters: Any, statistics: Any) -> FloatArray:
+        """Gradient of the objective along the directions of the parameters, times the total weight; (K, P)."""
+
+    @abstractmethod
+    def row_scores(self, parameters: Any, observations: Any, rows: slice) -> Iterator[FloatArray]:
+        """For one component after the other the gradients of the log-densities of some rows, (n, P)."""
+
+    @abstractmethod
+    def metric(self, parameters: Any, statistics: Any, counts: FloatArray) -> ComponentMetric:
+        """The complete data's information, of components that explain so many rows."""
+
+    @abstractmethod
+    def moved(self, parameters: Any, direction: FloatArray) -> Any | None:
+        """Parameters moved along a direction (K, P); None outside the domain."""
+
+    def stride(self, direction: FloatArray) -> float:
+        """The largest change of a logarithm that a direction makes; zero where lengths have no such meaning."""
+        return 0.0
+
+    # Several runs at once: R runs of K components are R K components.
+
+    @abstractmethod
+    def for_runs(self, n_runs: int) -> Self:
+        """These components, for so many runs side by side."""
+
+    @abstractmethod
+    def select(self, parameters: Any, components: Array, n_runs: int) -> Any:
+        """The parameters of some components, which are those of so many runs."""
+
+    @abstractmethod
+    def with_average_rows(self, statistics: Any, share: float, n_runs: int) -> Any:
+        """Statistics with a share of each run's average component, distributed like all rows, added to each component."""
+
+    @abstractmethod
+    def collapsed(self, before: Any, parameters: Any) -> Array:
+        """Which components are about to collapse onto a single value, seen from parameters some steps before; (K,)."""
+
+    # What users see.
+
+    @abstractmethod
+    def axes(self, n_components: int, n_features: int) -> tuple[dict[str, int], ...]:
+        """For each attribute the names and lengths of its axes."""
+
+    @abstractmethod
+    def standard(self, parameters: Any) -> tuple[FloatArray, ...]:
+        """The fitted attributes, in the data's units."""
+
+    @abstractmethod
+    def natural(self, standard: tuple[FloatArray, ...]) -> Any:
+        """Parameters of given attributes."""
+
+    @abstractmethod
+    def check_standard(self, standard: tuple[FloatArray, ...], suffix: str = "") -> None:
+        """Raise ValueError, by name, for attributes that are out of range."""
+
+    @abstractmethod
+    def of_fitted(self, weights: FloatArray, standard: tuple[FloatArray, ...], *, is_sparse: bool) -> Self:
+        """These components in units that the fitted mixture decides alone."""
+
+    @abstractmethod
+    def n_parameters(self, n_components: int) -> int:
+        """Number of free parameters."""
+
+    @abstractmethod
+    def divergence(self, parameters: Any, component: int) -> FloatArray:
+        """Kullback-Leibler divergences of all components from one of them, (K,)."""
+
+    @abstractmethod
+    def failures(self, estimator: Any, parameters: Any) -> Iterator[str]:
+        """Reasons not to trust parameters that a fit has ended at."""
+
+    @abstractmethod
+    def sample(self, standard: tuple[FloatArray, ...], labels: Array, random_state: np.random.RandomState) -> FloatArray:
+        """A row of each component that is listed."""

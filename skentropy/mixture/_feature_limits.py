@@ -1,0 +1,70 @@
+"""The limits of a family's mean parameters: zero, and where there is one the largest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .._typing import Array, FloatArray
+from ..families._base import safe_log
+
+if TYPE_CHECKING:
+    from ._independent import Independent, NaturalParameters
+
+# Mean parameters nearer to a limit than this share of the pooled one's distance are looked at.
+_NEAR = 1e-3
+# Below this share of the pooled distance nothing but EM's factor from zero counts.
+_LOST = 1e-12
+# Beside an upper limit doubles are less dense than beside zero.
+_TINY_BELOW_TOP = 1e-8
+
+
+class FeatureLimits:
+    """Limits of the natural parameters (S, K, D) of discrete families; others have none."""
+
+    def __init__(self, components: Independent, parameters: NaturalParameters) -> None:
+        self._components, self._family = components, components.family
+        self._shape = parameters.eta.shape
+        pooled = np.broadcast_to(np.expand_dims(components.pooled, -2), self._shape)
+        top = self._family.upper_limit
+        # Which limit is nearer, seen from the pooled mean parameter.
+        self._high = self._family.mean(parameters.eta) > pooled if np.isfinite(top) else np.zeros(self._shape, dtype=bool)
+        self._pooled = np.where(self._high, top - pooled if np.isfinite(top) else pooled, pooled)
+
+    def near(self, parameters: NaturalParameters) -> Array:
+        """What is looked at. A column that is zero, or the largest, throughout leaves no other choice."""
+        return self._below(parameters, _NEAR) & (self._pooled > 0.0).ravel()
+
+    def lost(self, parameters: NaturalParameters) -> Array:
+        return self._below(parameters, _LOST)
+
+    def put(self, parameters: NaturalParameters, places: Array, share: float) -> NaturalParameters:
+        if not places.any():
+            return parameters
+        least = np.where(self._high & (share > 0.0), _TINY_BELOW_TOP, 0.0)
+        at = self._family.natural(np.maximum(share, least) * self._pooled)
+        eta = np.where(places.reshape(self._shape), np.where(self._high, -at, at), parameters.eta)
+        return self._components.parameters(eta)
+
+    def growing(self, before: NaturalParameters, after: NaturalParameters, faster_than: float) -> Array:
+        if not self._family.discrete:
+            return self._nowhere()
+        return (self._log_distance(after) - self._log_distance(before) > faster_than).ravel()
+
+    def _below(self, parameters: NaturalParameters, share: float) -> Array:
+        if not self._family.discrete:
+            return self._nowhere()
+        with np.errstate(divide="ignore"):
+            return (self._log_distance(parameters) < np.log(share * self._pooled)).ravel()
+
+    def _nowhere(self) -> Array:
+        return np.zeros(int(np.prod(self._shape)), dtype=bool)
+
+    def _log_distance(self, parameters: NaturalParameters) -> FloatArray:
+        """Logarithm of the distance of the mean parameters from their limits."""
+        low = safe_log(self._family.mean(parameters.eta))
+        if not self._high.any():
+            return low
+        # Where there is a largest mean parameter m, it is m - mean = m / (1 + exp(eta)).
+        return np.where(self._high, np.log(self._family.upper_limit) - np.logaddexp(0.0, parameters.eta), low)

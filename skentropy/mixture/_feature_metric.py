@@ -1,0 +1,69 @@
+"""The complete data's information about independent features, and coordinates in which it is the unit matrix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from .._typing import FloatArray
+from ..families import ExponentialFamily
+
+# Directions of less complete information than this share of a block's largest are none: sums of probabilities.
+_RANK = 1e-11
+# What has less information than this share of the largest is held: probabilities that are zero, components that are empty.
+_NEGLIGIBLE = 1e-40
+
+
+@dataclass(frozen=True)
+class FeatureMetric:
+    """Of the natural parameters of K components and D features with S statistics.
+
+    A parameter without a slope, of a probability of zero or held by a bound, does not move.
+
+    Attributes
+    ----------
+    roots : ndarray of shape (K, D, S, S)
+    """
+
+    roots: FloatArray
+
+    @classmethod
+    def at(cls, family: ExponentialFamily, eta: FloatArray, seen: FloatArray, counts: FloatArray) -> Self:
+        """At natural parameters, of features that were seen so often by components that explain so many rows."""
+        information = np.moveaxis(family.covariance(eta) * seen, (0, 1), (-2, -1))
+        held = family.at_bound(eta) | (seen <= 0.0) | (counts <= 0.0)[:, np.newaxis]
+        return cls(inverse_root(np.where(held[..., np.newaxis, np.newaxis], 0.0, information)))
+
+    def directions(self, z: FloatArray) -> FloatArray:
+        n_statistics = self.roots.shape[-1]
+        changed = np.einsum("cdst,ctd->csd", self.roots, z.reshape(len(z), n_statistics, -1))
+        return np.asarray(changed.reshape(len(z), -1))
+
+    def gradient(self, score: FloatArray) -> FloatArray:
+        n_statistics = self.roots.shape[-1]
+        changed = np.einsum("cdts,ctd->csd", self.roots, score.reshape(len(score), n_statistics, -1))
+        return np.asarray(changed.reshape(len(score), -1))
+
+    def matrix(self) -> FloatArray:
+        n_components, n_features, n_statistics, _ = self.roots.shape
+        width = n_statistics * n_features
+        blocks = np.zeros((n_components, n_statistics, n_features, n_statistics, n_features))
+        d = np.arange(n_features)
+        blocks[:, :, d, :, d] = np.moveaxis(self.roots, 1, 0)
+        W = np.zeros((n_components, width, n_components, width))
+        c = np.arange(n_components)
+        W[c, :, c, :] = blocks.reshape(n_components, width, width)
+        return W
+
+
+def inverse_root(information: FloatArray) -> FloatArray:
+    """W with W' A W the unit matrix on the range of each A, for an array of them; zero elsewhere."""
+    diagonal = np.einsum("...ss->...s", information)
+    free = diagonal > _NEGLIGIBLE * diagonal.max()
+    scale = np.where(free, 1.0 / np.sqrt(np.where(free, diagonal, 1.0)), 0.0)
+    values, vectors = np.linalg.eigh(scale[..., np.newaxis] * information * scale[..., np.newaxis, :])
+    free = values > _RANK * values[..., -1:]
+    inverse = np.where(free, 1.0 / np.sqrt(np.where(free, values, 1.0)), 0.0)
+    return scale[..., np.newaxis] * vectors * inverse[..., np.newaxis, :]

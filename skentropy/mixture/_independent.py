@@ -1,0 +1,424 @@
+"""Components whose features are independent, all of one exponential family: the products of W(37)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+import numpy as np
+from scipy import sparse
+
+from .._data import Block, ColumnSurvey, Rounding, has_nan
+from .._typing import Array, FloatArray, Matrix
+from ..families import ExponentialFamily
+from ._components import Components
+from ._feature_limits import FeatureLimits
+from ._feature_metric import FeatureMetric
+from ._input import check_columns, check_sums, choose_substitutes, is_outside
+from ._model import LOG_TINY
+from ._observations import Observations, Units, product, transposed_product, with_data
+from ._report import degenerate_features
+from ._seed_rows import SmoothedRows
+
+# A component with less than this share of the weight has no statistics worth dividing.
+_EMPTY = 1e-100
+# Probabilities of categories that do not occur are less than this.
+_NEVER = 1e-300
+# Where the terms of a log-density are larger, their rounding errors are more than 1e-8 nats.
+_LARGEST_TERMS = 1e7
+# A component that has this share of the pooled variance, and of that of a few steps ago, collapses onto a single value.
+_COLLAPSED = 1e-3
+_COLLAPSING = 0.5
+
+
+@dataclass(frozen=True)
+class NaturalParameters:
+    """Natural parameters (S, K, D) in the components' units, and their log-partition (K, D) in the data's."""
+
+    eta: FloatArray
+    log_partition: FloatArray
+
+
+@dataclass(frozen=True)
+class FeatureSums:
+    """What rows say of the features, for S statistics, K components, D features, and responsibilities r = w q.
+
+    Attributes
+    ----------
+    exposures : sum of r s m, s the exposures and m which entries are observed; (K, D), or (K, 1) where all columns agree
+    sums : sum of r m T(x), shape (S, K, D)
+    """
+
+    exposures: FloatArray
+    sums: FloatArray
+
+    def __add__(self, other: FeatureSums) -> FeatureSums:
+        return FeatureSums(self.exposures + other.exposures, self.sums + other.sums)
+
+
+@dataclass(frozen=True)
+class FeatureEvidence:
+    """Log joint densities (K, n) of a block, and its statistics."""
+
+    log_joint: FloatArray
+    observations: Observations
+
+    def accumulate(self, weights: FloatArray) -> FeatureSums:
+        return FeatureSums(
+            exposures=self.observations.column_sums(weights),
+            sums=np.stack([transposed_product(weights, T) for T in self.observations.statistics]),
+        )
+
+
+@dataclass(frozen=True)
+class Independent(Components):
+    r"""Products of one exponential family, :math:`p(x|c) = \prod_d h(x_d) \exp(\eta_{cd} \cdot T(x_d) - A(\eta_{cd}))`.
+
+    Parameters
+    ----------
+    family : ExponentialFamily
+    zeros : "error", "warn" or float
+        What stands for zeros, for families of positive values: nothing, half the column's smallest positive value, or this.
+    units : Units or None
+        None where the family has no units to choose.
+    substitutes : ndarray of shape (D,) or None
+        What stands for a zero, column by column; None where zeros stand for themselves.
+    prior_counts : float
+        Number of pseudo-observations of a conjugate prior on every component.
+    pooled : ndarray of shape (S, D)
+        Mean statistics of all rows; those of the pseudo-observations.
+    narrow : tuple of ndarray of shape (K, D), or None
+        Standard parameters, in the data's units, of components so narrow that sums of natural parameters times statistics
+        would lose their digits: densities are then computed from these.
+    """
+
+    family: ExponentialFamily
+    zeros: str | float = "error"
+    units: Units | None = None
+    substitutes: FloatArray | None = None
+    prior_counts: float = 0.0
+    pooled: FloatArray = field(default_factory=lambda: np.zeros((1, 1)))
+    narrow: tuple[FloatArray, ...] | None = None
+
+    @property
+    def attribute_names(self) -> tuple[str, ...]:
+        return self.family.attribute_names
+
+    @property
+    def label(self) -> str:
+        return f"the {self.family.name} family"
+
+    @property
+    def support(self) -> str:
+        return self.family.support
+
+    @property
+    def lower_limit(self) -> float:
+        return self.family.lower_limit
+
+    @property
+    def discrete(self) -> bool:
+        return self.family.discrete
+
+    @property
+    def allows_sparse(self) -> bool:
+        return self.family.zero_statistics
+
+    @property
+    def allows_exposure(self) -> bool:
+        return self.family.additive
+
+    # Before a fit.
+
+    def prepare(self, estimator: Any, columns: ColumnSurvey, *, is_sparse: bool, prior_counts: float) -> Self:
+        check_columns(estimator, self.family, columns)
+        family = self.family.for_columns(columns.largest)
+        mean = np.where(columns.constant, columns.smallest, columns.mean)
+        return replace(
+            self,
+            family=family,
+            units=Units.of_moments(family, mean, columns.variance, keep_zero=is_sparse),
+            substitutes=choose_substitutes(estimator, self.zeros, columns),
+            prior_counts=prior_counts,
+        )
+
+    def count_outside(self, block: Block) -> Array:
+        X, family = block.X, self.family
+        zeros_allowed = self.substitutes is not None
+        exposure: Array | float = 1.0
+        if sparse.issparse(X):
+            if block.exposure is not None:
+                exposure = np.repeat(block.exposure, np.diff(X.indptr))
+            masks = is_outside(family, X.data, exposure, zeros_allowed), X.data < family.lower_limit
+            return np.stack([np.bincount(X.indices[mask], minlength=X.shape[1]) for mask in masks])
+        if block.exposure is not None:
+            exposure = block.exposure[:, np.newaxis]
+        masks = is_outside(family, X, exposure, zeros_allowed), family.lower_limit > X
+        return np.stack([mask.sum(axis=0) for mask in masks])
+
+    def summarize(self, observations: Observations, weight: FloatArray) -> FeatureSums:
+        sums = [np.asarray(weight @ T, dtype=np.float64).ravel() for T in observations.statistics]
+        return FeatureSums(observations.column_sums(weight[np.newaxis])[0], np.stack(sums))
+
+    def with_pooled(self, summary: FeatureSums) -> Self:
+        return replace(self, pooled=summary.sums / summary.exposures)
+
+    def rounding(self, columns: ColumnSurvey) -> Rounding | None:
+        units = Units.of_moments(self.family, columns.mean, columns.variance)
+        return None if units is None else Rounding(units.location, units.scale, self.family.equivariance == "scale")
+
+    def seed_rows(self, block: Block, observations: Observations) -> SmoothedRows:
+        return SmoothedRows(self.family, observations, self.pooled)
+
+    def row_cost(self, n_features: int) -> int:
+        return self.family.n_statistics * n_features
+
+    def row_bytes(self, n_features: int, n_components: int) -> int:
+        return 8 * (self.family.n_statistics * n_features + 3 * n_components)
+
+    # EM.
+
+    def parameters(self, eta: Array) -> NaturalParameters:
+        """Parameters with their log-partition, that of the data's own units: p(x) = h(x) exp(eta T(u) - A)."""
+        log_partition = self.family.log_partition(eta)
+        if self.units is not None:
+            # h(x) = h(u) scale^degree and dx = scale du.
+            log_partition = log_partition + (1.0 + self.family.base_measure_degree) * np.log(self.units.scale)
+        return NaturalParameters(eta, log_partition)
+
+    def values(self, X: Matrix) -> Matrix:
+        """The values in the support that stand for X; NaN stays."""
+        if self.substitutes is None:
+            return X
+        return np.where(X == 0, self.substitutes, X)
+
+    def read(self, block: Block) -> Observations:
+        X = values = self.values(block.X)
+        if self.units is not None:
+            X = self.units.apply(X)
+        statistics = self.family.sufficient_statistics(X)
+        if self.narrow is None and not has_nan(X):
+            return Observations(statistics, block.exposure)
+        missing = np.isnan(X.data if sparse.issparse(X) else X)
+        if sparse.issparse(X):
+            filled = tuple(with_data(T, np.where(missing, 0, T.data)) for T in statistics)
+            return Observations(filled, block.exposure, missing=with_data(X, missing.astype(X.dtype)))
+        filled = tuple(np.where(missing, 0, T) for T in statistics)
+        kept = None if self.narrow is None else values
+        return Observations(filled, block.exposure, observed=(~missing).astype(X.dtype), values=kept)
+
+    def observe(
+        self,
+        parameters: NaturalParameters,
+        observations: Observations,
+        offsets: FloatArray,
+        out: FloatArray | None = None,
+    ) -> FeatureEvidence:
+        if observations.values is not None:
+            return FeatureEvidence(self._log_joint_of_narrow(offsets, observations.values), observations)
+        eta = parameters.eta
+        # log pi_c + sum_d [eta_cd T(x_nd) - s_n m_nd A(eta_cd)], W(54), W(58)
+        log_joint = product(eta[0], observations.statistics[0], out)
+        for eta_s, T in zip(eta[1:], observations.statistics[1:], strict=True):
+            log_joint += product(eta_s, T)
+        log_joint += offsets[:, np.newaxis] - observations.row_sums(parameters.log_partition)
+        return FeatureEvidence(log_joint, observations)
+
+    def _log_joint_of_narrow(self, offsets: FloatArray, values: FloatArray) -> FloatArray:
+        """Component by component from the standard parameters."""
+        assert self.narrow is not None
+        log_joint = np.empty((len(offsets), len(values)))
+        for c, offset in enumerate(offsets):
+            log_p = self.family.stable_log_prob(values, tuple(parameter[c] for parameter in self.narrow))
+            assert log_p is not None
+            log_joint[c] = offset + np.nansum(log_p, axis=1)
+        return log_joint
+
+    def pooled_parameters(self, n_components: int) -> NaturalParameters:
+        return self.parameters(self.family.natural(self.pooled[:, np.newaxis].repeat(n_components, axis=1)))
+
+    def mean_parameters(self, statistics: FeatureSums) -> FloatArray:
+        """Mean parameters (S, K, D) of the components; the pooled ones where a component has seen nothing."""
+        exposures = statistics.exposures + self.prior_counts
+        sums = statistics.sums + self.prior_counts * np.expand_dims(self.pooled, -2)
+        total = statistics.exposures.sum(axis=0)
+        pooled = statistics.sums.sum(axis=1, keepdims=True) / total
+        empty = exposures <= _EMPTY * total
+        return np.divide(sums, exposures, out=np.where(empty, pooled, sums), where=~empty)
+
+    def maximize(self, statistics: FeatureSums) -> NaturalParameters:
+        """M-step: mean parameters equal the posteriors' weighted means of T, smoothed by the prior's pseudo-counts."""
+        return self.parameters(self.family.natural(self.mean_parameters(statistics)))
+
+    def log_base_measure(self, block: Block) -> FloatArray:
+        if self.family.constant_base_measure:
+            return np.zeros(block.n_rows)
+        X = self.values(block.X)
+        exposure: Array | float = 1.0 if block.exposure is None else block.exposure
+        if sparse.issparse(X):
+            if block.exposure is not None:
+                exposure = np.repeat(block.exposure, np.diff(X.indptr))
+            log_h = with_data(X, np.nan_to_num(self.family.log_base_measure(X.data, exposure)))
+            return np.asarray(log_h.sum(axis=1)).ravel()
+        if block.exposure is not None:
+            exposure = block.exposure[:, np.newaxis]
+        return np.nansum(self.family.log_base_measure(X, exposure), axis=1)
+
+    def entropy(self, parameters: NaturalParameters, statistics: FeatureSums) -> float:
+        """Pseudo entropies, W(51), weighted by what the posteriors say was observed of each feature, W(52)."""
+        pseudo_entropy = parameters.log_partition - (parameters.eta * self.family.mean(parameters.eta)).sum(axis=0)
+        return float((statistics.exposures * pseudo_entropy).sum())
+
+    def log_density(self, parameters: NaturalParameters, statistics: FeatureSums) -> float:
+        inner = float((parameters.eta * statistics.sums).sum())
+        return inner - float((statistics.exposures * parameters.log_partition).sum())
+
+    def magnitude(self, parameters: NaturalParameters, statistics: FeatureSums) -> float:
+        inner = float(np.abs(parameters.eta * statistics.sums).sum())
+        return inner + float(np.abs(statistics.exposures * parameters.log_partition).sum())
+
+    def log_prior(self, parameters: NaturalParameters, statistics: FeatureSums) -> FloatArray:
+        inner = (parameters.eta * np.expand_dims(self.pooled, -2)).sum(axis=0)
+        return self.prior_counts * (inner - parameters.log_partition).sum(axis=-1)
+
+    def penalty(self, parameters: NaturalParameters, statistics: FeatureSums) -> float:
+        r"""Of :math:`\nu` pseudo-counts at :math:`\bar T`: :math:`\nu \sum_{cd} \eta_{cd} \cdot (m_{cd} - \bar T_d)`."""
+        if not self.prior_counts:
+            return 0.0
+        towards = self.family.mean(parameters.eta) - np.expand_dims(self.pooled, -2)
+        return self.prior_counts * float((parameters.eta * towards).sum())
+
+    def pack(self, parameters: NaturalParameters) -> FloatArray:
+        return self.family.coordinates(parameters.eta).ravel()
+
+    def unpack(self, vector: FloatArray, like: NaturalParameters) -> NaturalParameters | None:
+        return self._at(self.family.from_coordinates(vector.reshape(like.eta.shape), like.eta))
+
+    def _at(self, eta: FloatArray) -> NaturalParameters | None:
+        if self.discrete:
+            # Beyond where probabilities are zero there is nothing but rounding errors.
+            eta = np.clip(eta, LOG_TINY, -LOG_TINY)
+        return self.parameters(eta) if self.family.in_domain(eta) else None
+
+    # Where a fit ends.
+
+    def limits(self, parameters: NaturalParameters) -> FeatureLimits:
+        return FeatureLimits(self, parameters)
+
+    def n_directions(self, parameters: NaturalParameters) -> int:
+        n_statistics, _, n_features = parameters.eta.shape
+        return n_statistics * n_features
+
+    def score(self, parameters: NaturalParameters, statistics: FeatureSums) -> FloatArray:
+        mean = self.family.mean(parameters.eta)
+        sums = statistics.sums - statistics.exposures * mean
+        if self.prior_counts:
+            sums = sums + self.prior_counts * (np.expand_dims(self.pooled, -2) - mean)
+        return _flat(sums)
+
+    def row_scores(self, parameters: NaturalParameters, observations: Observations, rows: slice) -> Iterator[FloatArray]:
+        """T(x_n) - s_n m_nd m_cd, component by component."""
+        T, seen = observations.features(rows), observations.seen(rows)
+        if observations.exposure is not None:
+            seen = seen * observations.exposure[rows, np.newaxis]
+        mean = self.family.mean(parameters.eta)
+        for c in range(mean.shape[1]):
+            t = T - mean[:, c, np.newaxis] * seen
+            yield np.moveaxis(t, 0, 1).reshape(t.shape[1], -1)
+
+    def metric(self, parameters: NaturalParameters, statistics: FeatureSums, counts: FloatArray) -> FeatureMetric:
+        return FeatureMetric.at(self.family, parameters.eta, statistics.exposures + self.prior_counts, counts)
+
+    def moved(self, parameters: NaturalParameters, direction: FloatArray) -> NaturalParameters | None:
+        """Parameters moved along a direction, but for what is held on its bound."""
+        S, K, D = parameters.eta.shape
+        eta = np.moveaxis(direction.reshape(K, S, D), 0, 1)
+        inside = ~self.family.at_bound(parameters.eta)
+        if not self.discrete and not self.family.in_domain((parameters.eta + eta)[:, inside]):
+            return None
+        changed = parameters.eta + np.where(inside, eta, 0.0)
+        return self._at(changed) if self.discrete else self.parameters(changed)
+
+    def stride(self, direction: FloatArray) -> float:
+        return float(np.abs(direction).max(initial=0.0)) if self.discrete else 0.0
+
+    # Several runs at once.
+
+    def for_runs(self, n_runs: int) -> Self:
+        return self
+
+    def select(self, parameters: NaturalParameters, components: Array, n_runs: int) -> NaturalParameters:
+        return NaturalParameters(parameters.eta[:, components], parameters.log_partition[components])
+
+    def with_average_rows(self, statistics: FeatureSums, share: float, n_runs: int) -> FeatureSums:
+        exposures = statistics.exposures
+        by_run = exposures.reshape(n_runs, -1, exposures.shape[1])
+        added = share * by_run.mean(axis=1).repeat(by_run.shape[1], axis=0)
+        return FeatureSums(exposures + added, statistics.sums + added * self.pooled[:, np.newaxis])
+
+    def collapsed(self, before: NaturalParameters, parameters: NaturalParameters) -> Array:
+        family, pooled = self.family, self.family.natural(self.pooled)
+        collapsed = family.at_bound(parameters.eta)
+        if not self.discrete:
+            with np.errstate(all="ignore"):
+                variances = family.moments(parameters.eta)[1]
+                narrow = variances < _COLLAPSED * family.moments(pooled)[1]
+                collapsed |= narrow & (variances < _COLLAPSING * family.moments(before.eta)[1])
+        return np.any(collapsed & ~family.at_bound(pooled), axis=1)
+
+    # What users see.
+
+    def axes(self, n_components: int, n_features: int) -> tuple[dict[str, int], ...]:
+        return tuple({"n_components": n_components, "n_features": n_features} for _ in self.attribute_names)
+
+    def standard(self, parameters: NaturalParameters) -> tuple[FloatArray, ...]:
+        standard = self.family.to_standard(parameters.eta)
+        if self.units is None:
+            return standard
+        with np.errstate(over="ignore"):
+            rescaled = self.family.rescale(standard, self.units.location, self.units.scale)
+        return tuple(np.nan_to_num(value, nan=np.nan) for value in rescaled)
+
+    def natural(self, standard: tuple[FloatArray, ...]) -> NaturalParameters:
+        if self.units is not None:
+            standard = self.family.rescale(standard, -self.units.location / self.units.scale, 1.0 / self.units.scale)
+        return self.parameters(self.family.from_standard(*standard))
+
+    def check_standard(self, standard: tuple[FloatArray, ...], suffix: str = "") -> None:
+        check_sums(self.family, standard, suffix)
+
+    def of_fitted(self, weights: FloatArray, standard: tuple[FloatArray, ...], *, is_sparse: bool) -> Self:
+        family = self.family
+        components = replace(self, units=Units.of_mixture(family, weights, standard, keep_zero=is_sparse))
+        parameters = components.natural(standard)
+        inner = np.abs(parameters.eta * family.mean(parameters.eta)).sum(axis=0)
+        has_form = type(family).stable_log_prob is not ExponentialFamily.stable_log_prob
+        largest = (inner + np.abs(parameters.log_partition)).max()
+        if has_form and not is_sparse and not float(largest) <= _LARGEST_TERMS:
+            return replace(components, narrow=standard, pooled=self.pooled_of(weights, parameters))
+        return replace(components, pooled=self.pooled_of(weights, parameters))
+
+    def pooled_of(self, weights: FloatArray, parameters: NaturalParameters) -> FloatArray:
+        """Mean statistics of all rows that a mixture expects."""
+        with np.errstate(all="ignore"):
+            return np.asarray(np.einsum("k,skd->sd", weights, self.family.mean(parameters.eta)))
+
+    def n_parameters(self, n_components: int) -> int:
+        """Those of categories that occur."""
+        return n_components * self.family.count_parameters(self.pooled > _NEVER)
+
+    def divergence(self, parameters: NaturalParameters, component: int) -> FloatArray:
+        return np.asarray(self.family.divergence(parameters.eta[:, [component]], parameters.eta).sum(axis=-1))
+
+    def failures(self, estimator: Any, parameters: NaturalParameters) -> Iterator[str]:
+        return degenerate_features(estimator, self.family, self.pooled, parameters.eta)
+
+    def sample(self, standard: tuple[FloatArray, ...], labels: Array, random_state: np.random.RandomState) -> FloatArray:
+        eta = self.family.from_standard(*standard)
+        return self.family.sample(eta[:, labels], random_state)
+
+
+def _flat(of_eta: FloatArray) -> FloatArray:
+    """An array (S, K, D) with one row for each component."""
+    return np.moveaxis(of_eta, 1, 0).reshape(of_eta.shape[1], -1)

@@ -1,0 +1,129 @@
+"""Rows as sufficient statistics, and the units in which they are taken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from .._typing import Array, FloatArray, Matrix
+from ..families import ExponentialFamily
+
+
+@dataclass(frozen=True)
+class Observations:
+    """Sufficient statistics of a block, zero where an entry is missing.
+
+    What is missing is told by the mask m of what is ``observed`` of dense data, and by the entries that are ``missing`` of
+    sparse data, which are few; both are None where nothing is missing. ``values`` are the rows themselves, NaN where
+    missing, for components that need them.
+    """
+
+    statistics: tuple[Matrix, ...]
+    exposure: FloatArray | None
+    observed: FloatArray | None = None
+    missing: Matrix | None = None
+    values: FloatArray | None = None
+
+    def row_sums(self, coefficients: FloatArray) -> FloatArray:
+        """sum_d s_n m_nd c_kd, shape (K, n_rows) or (K, 1)."""
+        total = coefficients.sum(axis=1)[:, np.newaxis]
+        if self.observed is not None:
+            total = (self.observed @ coefficients.T).T
+        elif self.missing is not None:
+            total = total - (self.missing @ coefficients.T).T
+        return total if self.exposure is None else total * self.exposure
+
+    def column_sums(self, weights: FloatArray) -> FloatArray:
+        """sum_n r_kn s_n m_nd, shape (K, D) or (K, 1)."""
+        if self.exposure is not None:
+            weights = weights * self.exposure
+        total = weights.sum(axis=1)[:, np.newaxis]
+        if self.observed is not None:
+            return (self.observed.T @ weights.T).T
+        if self.missing is not None:
+            return total - (self.missing.T @ weights.T).T
+        return total
+
+    def seen(self, rows: Array | slice) -> Array:
+        """m of some rows, which broadcasts against (n_rows, D)."""
+        if self.observed is not None:
+            return self.observed[rows]
+        if self.missing is not None:
+            return 1.0 - self.missing[rows].toarray()
+        return np.ones((1, 1))
+
+    def features(self, rows: Array | slice) -> FloatArray:
+        """Statistics of some rows as a dense array of shape (S, n_rows, D)."""
+        return np.stack([T[rows].toarray() if sparse.issparse(T) else T[rows] for T in self.statistics])
+
+
+@dataclass(frozen=True)
+class Units:
+    """u = (x - location) / scale, column by column: the units in which natural parameters are of order one."""
+
+    location: FloatArray
+    scale: FloatArray
+
+    @classmethod
+    def of_moments(
+        cls, family: ExponentialFamily, mean: FloatArray, variance: FloatArray, *, keep_zero: bool = False
+    ) -> Units | None:
+        """Units in which columns of these means and variances are of order one; None if the family has none.
+
+        With ``keep_zero`` zeros stay zeros, as sparse data need.
+        """
+        if family.equivariance == "none":
+            return None
+        affine = family.equivariance == "affine"
+        scale = np.sqrt(variance) if affine else mean
+        scale = np.where(np.isfinite(scale) & (scale > 0), scale, 1.0)
+        location = mean if affine and not keep_zero else np.zeros_like(mean)
+        return cls(location, scale)
+
+    @classmethod
+    def of_mixture(
+        cls,
+        family: ExponentialFamily,
+        weights: FloatArray,
+        standard: tuple[FloatArray, ...],
+        *,
+        keep_zero: bool = False,
+    ) -> Units | None:
+        """Units for data of a mixture with these standard parameters."""
+        if family.equivariance == "none":
+            return None
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            means, variances = family.moments(family.from_standard(*standard))
+            mean = weights @ means
+            variance = weights @ (variances + (means - mean) ** 2)
+        return cls.of_moments(family, mean, variance, keep_zero=keep_zero)
+
+    def apply(self, X: Matrix) -> Matrix:
+        if sparse.issparse(X):
+            return with_data(X, X.data / self.scale[X.indices])
+        if self.location.any():
+            return (X - self.location) / self.scale
+        return X / self.scale
+
+
+def with_data(X: Matrix, data: FloatArray) -> Matrix:
+    """A sparse matrix of the structure of X with other values."""
+    return type(X)((data, X.indices, X.indptr), shape=X.shape)
+
+
+def product(coefficients: FloatArray, T: Matrix, out: FloatArray | None = None) -> FloatArray:
+    """(K, D) times the transpose of (n_rows, D), as a C-contiguous (K, n_rows)."""
+    if sparse.issparse(T):
+        return np.ascontiguousarray((T @ coefficients.T).T)
+    return np.matmul(coefficients, T.T, out=out)
+
+
+def transposed_product(weights: FloatArray, T: Matrix) -> FloatArray:
+    """(K, n_rows) times (n_rows, D)."""
+    if sparse.issparse(T):
+        return (T.T @ weights.T).T
+    if T.strides[0] == T.itemsize:
+        return np.matmul(weights, T)  # of columns dot would take a copy; of what has gaps in both directions it must
+    return np.dot(weights, T)  # unlike matmul it lets other threads run however small the result is
