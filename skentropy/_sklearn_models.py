@@ -8,9 +8,10 @@ from sklearn.decomposition import PCA, FactorAnalysis
 from sklearn.mixture import GaussianMixture
 from sklearn.utils.validation import check_is_fitted
 
+from ._linalg import LOG_2PI
 from ._typing import ArrayLike, FloatArray
 from .decomposition._factor_analysis import n_factor_parameters
-from .decomposition._gaussian import LOG_2PI, LinearGaussian
+from .decomposition._gaussian import LinearGaussian
 from .decomposition._ppca import count_parameters, noise_floor
 from .entropy import EntropySum, entropy_sum, has_discrete_latents, n_parameters
 

@@ -15,6 +15,7 @@ from ._blocks import (
 from ._checks import check_distinct, check_total_weight
 from ._columns import ColumnSurvey, has_nan, survey_columns
 from ._containers import as_numbers, is_dask
+from ._patterns import unique_rows
 from ._reading import Reader, check_output_stays_lazy, required_backend
 from ._sampling import Rounding, RowSample, hash_rows
 from ._streams import RowBlocks
@@ -44,4 +45,5 @@ __all__ = [
     "required_backend",
     "survey_columns",
     "thread_pool",
+    "unique_rows",
 ]

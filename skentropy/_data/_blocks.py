@@ -48,6 +48,11 @@ class Block:
     exposure: FloatArray | None
     start: int
 
+    def __getitem__(self, rows: slice) -> Block:
+        """Some of the rows."""
+        weight, exposure = (None if values is None else values[rows] for values in (self.weight, self.exposure))
+        return Block(self.X[rows], weight, exposure, self.start + rows.indices(self.n_rows)[0])
+
     @property
     def n_rows(self) -> int:
         return int(self.X.shape[0])

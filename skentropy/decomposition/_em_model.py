@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from .._data import Prepared, Rows
+from .._data import Prepared, Rows, unique_rows
+from .._linalg import LOG_2PI, invert
 from .._typing import Array, FloatArray
 from ..entropy import EntropySum
-from ._gaussian import LOG_2PI, LinearGaussian, invert, unique_rows
+from ._gaussian import LinearGaussian
 from ._moments import Moments
 from ._rows import with_weight
 

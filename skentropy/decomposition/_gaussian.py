@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from scipy import linalg, sparse
 
-from .._data import has_nan
-from .._typing import Array, FloatArray, Matrix
+from .._data import has_nan, unique_rows
+from .._linalg import LOG_2PI, invert
+from .._typing import FloatArray, Matrix
 from ..entropy import EntropySum
 from ._rows import centre_full_columns
 
-LOG_2PI = float(np.log(2.0 * np.pi))
 # Where the noise is less than this share of a variance, its inverse is far larger than the precision.
 _CANCELS = 1e-3
 
@@ -249,25 +249,9 @@ class IncompletePosterior:
     observable: FloatArray
 
 
-def invert(precision: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Inverses and log determinants of positive definite matrices (P, k, k), by their Cholesky factors."""
-    factor = np.linalg.cholesky(precision)
-    inverse = np.linalg.inv(factor)
-    log_det = 2.0 * np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
-    return np.matmul(inverse.transpose(0, 2, 1), inverse), log_det
-
-
 def fix_signs(loadings: FloatArray) -> FloatArray:
     """Columns with their largest entry positive."""
     if not loadings.size:
         return loadings
     largest = np.abs(loadings).argmax(axis=0)
     return np.where(loadings[largest, np.arange(loadings.shape[1])] < 0, -loadings, loadings)
-
-
-def unique_rows(observed: Array) -> tuple[Array, Array]:
-    """Distinct rows of a boolean table, and for each row which of them it is."""
-    packed = np.ascontiguousarray(np.packbits(observed, axis=1))
-    keys = packed.view(np.dtype((np.void, packed.shape[1]))).ravel()
-    _, first, index = np.unique(keys, return_index=True, return_inverse=True)
-    return observed[first], index.ravel()

@@ -15,11 +15,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._base import list_columns
 from .._data import Rows, Source
+from .._linalg import LOG_2PI
 from .._tables import Summary
 from .._typing import Array, ArrayLike, FloatArray
 from ._base import LinearGaussianEstimator
 from ._em_model import ON_FLOOR
-from ._gaussian import LOG_2PI, LinearGaussian, fix_signs
+from ._gaussian import LinearGaussian, fix_signs
 from ._information import StandardErrors
 from ._moments import Moments, form_moments
 from ._spectrum import Covariance, MatrixCovariance, Spectrum, covariance_of_rows

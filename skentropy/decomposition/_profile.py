@@ -10,8 +10,8 @@ from scipy import linalg
 from scipy.optimize import OptimizeResult, minimize
 
 from .._curvature import largest_eigenpair
+from .._linalg import LOG_2PI
 from .._typing import FloatArray
-from ._gaussian import LOG_2PI
 from ._spectrum import Covariance, MatrixCovariance, Spectrum
 
 # Up to this many features the last steps are Newton's, from a full decomposition.

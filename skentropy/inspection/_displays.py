@@ -11,10 +11,10 @@ from scipy import sparse
 from scipy.special import entr
 from sklearn.utils.validation import check_is_fitted
 
-from .._data import Block
+from .._data import Block, unique_rows
 from .._typing import Array, ArrayLike
 from ..decomposition._base import LinearGaussianEstimator
-from ..decomposition._gaussian import LinearGaussian, unique_rows
+from ..decomposition._gaussian import LinearGaussian
 from ..entropy import EntropySum
 from ..model_selection._assessment import evaluate, steps_of
 from ._axes import BELOW, INSIDE, new_axes

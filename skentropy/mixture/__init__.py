@@ -2,7 +2,7 @@
 
 from ._exponential_family import ExponentialFamilyMixture
 from ._gamma import GammaMixture
-from ._gaussian import GaussianMixture
+from ._gaussian_mixture import GaussianMixture
 from ._poisson import PoissonMixture
 
 __all__ = ["ExponentialFamilyMixture", "GammaMixture", "GaussianMixture", "PoissonMixture"]

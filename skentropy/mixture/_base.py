@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from joblib import effective_n_jobs
+from scipy import sparse
 from sklearn.base import _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import ClassifierTags, check_random_state
@@ -218,16 +219,17 @@ class BaseMixture(LatentVariableModel):
 
                 newton = NewtonSteps(model, missing, n_distinct, self.n_components, n_directions)
                 maximum = Maximum(model, expect, newton, self.tol)
+                climbs = model.components.climbs
                 run = run_em(
                     model,
                     expect,
                     start,
                     tol=self.tol,
                     max_iter=self.max_iter,
-                    accelerate=self.accelerate,
+                    accelerate=self.accelerate and climbs,
                     watcher=monitor.watch(init),
                     newton=newton,
-                    refine=maximum,
+                    refine=maximum if climbs else None,
                 )
                 run.saddle = maximum.saddle
                 return run
@@ -305,6 +307,7 @@ class BaseMixture(LatentVariableModel):
             init = self._get_parameters_init()
             if all(value is None for value in init.values()):
                 return None
+            init = self._complete_init(init, model)
             if any(value is None for value in init.values()):
                 missing = ", ".join(f"{name}_init" for name, value in init.items() if value is None)
                 raise ValueError(f"Initial parameters must be given together; {missing} is missing.")
@@ -313,6 +316,10 @@ class BaseMixture(LatentVariableModel):
         check_shapes(names, suffix, standard, axes)
         components.check_standard(standard, suffix)
         return MixtureParameters(safe_log(weights), components.natural(standard))
+
+    def _complete_init(self, init: dict[str, ArrayLike | None], model: MixtureModel) -> dict[str, ArrayLike | None]:
+        """Initial parameters of which some are given, with those that follow from the data."""
+        return init
 
     def _fits(self, names: tuple[str, ...], axes: tuple[dict[str, int], ...]) -> bool:
         """Whether the fitted parameters have these names and axes."""
@@ -486,6 +493,27 @@ class BaseMixture(LatentVariableModel):
             return np.exp(model.posterior(parameters, model.components.read(block))[1]).T
 
         return self._map_rows(responsibilities, X, exposure)
+
+    def impute(self, X: ArrayLike, exposure: ArrayLike | None = None) -> FloatArray:
+        """The rows with their missing entries replaced by their expectations given what is observed.
+
+        Parameters
+        ----------
+        X, exposure
+            As in ``fit``.
+
+        Returns
+        -------
+        ndarray, or lazy Dask array, of shape (n_samples, n_features)
+        """
+
+        def filled(model: MixtureModel, parameters: MixtureParameters, block: Block) -> FloatArray:
+            observations = model.components.read(block)
+            q = np.exp(model.posterior(parameters, observations)[1])
+            X = block.X.toarray() if sparse.issparse(block.X) else block.X
+            return np.where(np.isnan(X), model.components.expected_rows(parameters.components, observations, q), X)
+
+        return self._map_rows(filled, X, exposure)
 
     def _map_rows(self, function: Callable[..., Array], X: ArrayLike, exposure: ArrayLike | None) -> Array:
         check_is_fitted(self, "weights_")

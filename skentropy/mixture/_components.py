@@ -173,6 +173,10 @@ class Components(ABC):
         """The distribution of all rows, so many times."""
 
     @abstractmethod
+    def expected_rows(self, parameters: Any, observations: Any, responsibilities: FloatArray) -> FloatArray:
+        """Expectation of each row given what is observed of it, (n, D) in the data's units; (K, n) responsibilities."""
+
+    @abstractmethod
     def maximize(self, statistics: Any) -> Any:
         """M-step: parameters that maximise the expected log-density, plus the log prior."""
 
@@ -193,7 +197,7 @@ class Components(ABC):
         """Sum of the absolute values that ``log_density`` adds up."""
 
     @abstractmethod
-    def log_prior(self, parameters: Any, statistics: Any) -> FloatArray:
+    def log_prior(self, parameters: Any, statistics: Any | None) -> FloatArray:
         """Log-density of each component's parameters under the prior, up to its constant, shape (K,)."""
 
     @abstractmethod
@@ -207,6 +211,11 @@ class Components(ABC):
     @abstractmethod
     def unpack(self, vector: FloatArray, like: Any) -> Any | None:
         """The inverse of ``pack``; None outside the domain."""
+
+    @property
+    def climbs(self) -> bool:
+        """Whether EM climbs an objective that can be extrapolated, and whose maximum can be looked for."""
+        return True
 
     # Where a fit ends.
 
@@ -223,8 +232,12 @@ class Components(ABC):
         """Gradient of the objective along the directions of the parameters, times the total weight; (K, P)."""
 
     @abstractmethod
-    def row_scores(self, parameters: Any, observations: Any, rows: slice) -> Iterator[FloatArray]:
-        """For one component after the other the gradients of the log-densities of some rows, (n, P)."""
+    def row_scores(self, parameters: Any, observations: Any) -> Iterator[FloatArray]:
+        """For one component after the other the rows' expected gradients of the complete log-densities, (n, P)."""
+
+    def latent_information(self, parameters: Any, observations: Any, weights: FloatArray) -> FloatArray | None:
+        """Weighted sums of the gradients' covariances over latent variables of a component, (K, P, P); None without any."""
+        return None
 
     @abstractmethod
     def metric(self, parameters: Any, statistics: Any, counts: FloatArray) -> ComponentMetric:

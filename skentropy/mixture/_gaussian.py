@@ -1,140 +1,644 @@
-"""Gaussian mixtures: scikit-learn's, with entropy sums."""
+"""Gaussian components of any covariance; missing entries are latent variables."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Self
 
 import numpy as np
-from sklearn import mixture
 
-from .._data import RowBlocks, is_dask
-from .._typing import Array, ArrayLike
-from ..entropy import EntropySum, entropy_sum
+from .._data import Block, ColumnSurvey, Rounding, has_nan
+from .._linalg import LOG_2PI, factorise, log_det_of_factors, pack_symmetric, unpack_symmetric
+from .._typing import Array, FloatArray
+from ..families import Gaussian
+from ._components import Components, Limits, SeedRows
+from ._gaps import Filling, Gaps, fill
+from ._gaussian_metric import GaussianMetric, NoLimits
+from ._independent import Independent
+from ._observations import Units
+from ._report import degenerate_covariances
+
+# Variances are held above this, in units of the columns' own, and eigenvalues of a component's correlations above this.
+_SMALLEST_VARIANCE = 1e-20
+_SMALLEST_SHARE = 1e-12
+# Features whose part of a unit vector is larger make out its direction.
+_IN_DIRECTION = 0.1
+# A component with less than this share of the weight has no statistics worth dividing.
+_EMPTY = 1e-100
+# What is kept of a block's rows, so many numbers at most, is not computed twice.
+_KEPT_ENTRIES = 2**22
+# No extrapolation or step of a logarithm of a variance is longer.
+_LONGEST_LOG = 100.0
+# A component whose smallest variance is this share of the pooled one, and of that some steps ago, collapses.
+_COLLAPSED = 1e-3
+_COLLAPSING = 0.5
 
 
-class GaussianMixture(mixture.GaussianMixture):
-    r"""scikit-learn's Gaussian mixture with the entropy sum of its fit.
+@dataclass(frozen=True)
+class GaussianParameters:
+    """Means (K, d), and lower Cholesky factors R of G covariances (G, d, d), each of K / G components; in units.
 
-    .. math::
-
-        p(x) = \sum_c \pi_c\, N(x; \mu_c, \Sigma_c)
-
-    Fitted and used as ``sklearn.mixture.GaussianMixture``, whose parameters and attributes it has. Added are
-    ``n_parameters_`` and the methods below, which keep nothing of the fit and so need X. Eqn. 39 of [1]_; the ridge
-    ``reg_covar`` has its own term, ``penalty``.
-
-    See Also
-    --------
-    ExponentialFamilyMixture : With family "gaussian": missing values, weights, and a prior in the place of the ridge.
-
-    References
-    ----------
-    .. [1] Warnken, Velychko, Damm, Fischer, Lücke (2024), "Generative Models with ELBOs Converging to Entropy Sums".
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_iris
-    >>> from skentropy import GaussianMixture
-    >>> X = load_iris().data
-    >>> mixture = GaussianMixture(3, tol=1e-9, max_iter=1000, random_state=0).fit(X)
-    >>> print(round(mixture.entropy_sum_score(X), 5), round(mixture.score(X), 5))
-    -1.20124 -1.20124
+    ``held`` (G,) says whose variance in some direction is at its bound.
     """
 
-    def fit_predict(self, X: ArrayLike, y: Any = None) -> Array:
-        """Fit, and return the component of each row; ``fit`` is the same.
+    means: FloatArray
+    factors: FloatArray
+    held: Array
 
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-        y : Ignored
+    @cached_property
+    def group(self) -> Array:
+        """Index of each component's covariance."""
+        return np.arange(len(self.means)) * len(self.factors) // len(self.means)
 
-        Returns
-        -------
-        ndarray of shape (n_samples,)
+    @cached_property
+    def inverses(self) -> FloatArray:
+        """R^-1, (G, d, d)."""
+        return np.linalg.inv(self.factors)
 
-        Raises
-        ------
-        TypeError
-            If X is a Dask collection, which would be gathered, or ``RowBlocks``.
-        """
-        if is_dask(X) or isinstance(X, RowBlocks):
-            raise TypeError(
-                f"GaussianMixture takes arrays in memory, but got a {type(X).__module__.split('.')[0]} {type(X).__name__}; "
-                'ExponentialFamilyMixture("gaussian"), of diagonal covariances, takes it where it is.'
-            )
-        return np.asarray(super().fit_predict(X))
+    @cached_property
+    def precisions(self) -> FloatArray:
+        """Inverse covariances, (G, d, d)."""
+        return np.matmul(self.inverses.transpose(0, 2, 1), self.inverses)
+
+    @cached_property
+    def covariances(self) -> FloatArray:
+        """(G, d, d)."""
+        return np.matmul(self.factors, self.factors.transpose(0, 2, 1))
+
+    @cached_property
+    def log_dets(self) -> FloatArray:
+        """Log determinants of the components' covariances, (K,)."""
+        return log_det_of_factors(self.factors)[self.group]
+
+
+@dataclass(frozen=True)
+class GaussianSums:
+    """Sums over completed rows, with responsibilities r = w q, in the frames y = R^-1 (x - mu) of the E-step's parameters.
+
+    About their own frames mean y is about 0 and mean yy' about 1, so that no digits cancel (theory of the M-step: the new
+    factor is R times that of the frame's covariance).
+
+    Attributes
+    ----------
+    frame : GaussianParameters
+    counts : sum of r, (K,)
+    first : sum of r E[y], (K, d)
+    second : sum of r E[y y'], (K, d, d)
+    missing_entropy : sum of r times the entropy of what is missing given what is observed
+    log_volume : sum of r times the logarithm of the volume that the units give to what is observed
+    """
+
+    frame: GaussianParameters
+    counts: FloatArray
+    first: FloatArray
+    second: FloatArray
+    missing_entropy: float
+    log_volume: float
+
+    def __add__(self, other: GaussianSums) -> GaussianSums:
+        return GaussianSums(
+            self.frame,
+            self.counts + other.counts,
+            self.first + other.first,
+            self.second + other.second,
+            self.missing_entropy + other.missing_entropy,
+            self.log_volume + other.log_volume,
+        )
+
+    def plus(self, counts: FloatArray, mean: FloatArray, covariance: FloatArray) -> GaussianSums:
+        """With so many rows of a distribution added to each component."""
+        U = self.frame.inverses[self.frame.group]
+        centre = (U @ (mean - self.frame.means)[:, :, np.newaxis])[:, :, 0]
+        second = U @ covariance @ U.transpose(0, 2, 1) + centre[:, :, np.newaxis] * centre[:, np.newaxis]
+        n = counts[:, np.newaxis]
+        return replace(
+            self,
+            counts=self.counts + counts,
+            first=self.first + n * centre,
+            second=self.second + n[:, :, np.newaxis] * second,
+        )
+
+    def distances(self, parameters: GaussianParameters) -> FloatArray:
+        """Sum of r times the squared Mahalanobis distances from other parameters, (K,)."""
+        frame = self.frame
+        A = parameters.inverses[parameters.group] @ frame.factors[frame.group]
+        b = parameters.inverses[parameters.group] @ (frame.means - parameters.means)[:, :, np.newaxis]
+        spread = np.einsum("kij,kjl,kil->k", A, self.second, A, optimize=True)
+        cross = np.einsum("kij,kj,ki->k", A, self.first, b[:, :, 0], optimize=True)
+        return np.asarray(spread + 2.0 * cross + self.counts * (b[:, :, 0] ** 2).sum(axis=1))
+
+
+@dataclass(frozen=True)
+class PooledSums:
+    """Weights and products of all pairs of entries that rows show together, and of single ones; in units."""
+
+    pairs: FloatArray
+    sums: FloatArray
+    products: FloatArray
+
+    def __add__(self, other: PooledSums) -> PooledSums:
+        return PooledSums(self.pairs + other.pairs, self.sums + other.sums, self.products + other.products)
+
+
+@dataclass(frozen=True)
+class GaussianRows:
+    """Rows in units, features first (d, n); those with gaps in the order of ``gaps``, with zeros in them.
+
+    ``log_volume`` (n,) is that of what is observed.
+    """
+
+    X: FloatArray
+    log_volume: FloatArray
+    gaps: Gaps | None
+
+    def unsorted(self, values: FloatArray) -> FloatArray:
+        """Values (..., n) of the rows in the order in which they came."""
+        if self.gaps is None:
+            return values
+        out = np.empty_like(values)
+        out[..., self.gaps.order] = values
+        return out
+
+
+class GaussianEvidence:
+    """Log joint densities (K, n) of a block, and its statistics."""
+
+    def __init__(
+        self, parameters: GaussianParameters, rows: GaussianRows, offsets: FloatArray, out: FloatArray | None
+    ) -> None:
+        self._parameters, self._rows = parameters, rows
+        d, n = rows.X.shape
+        K = len(parameters.means)
+        self._kept: list[tuple[FloatArray, list[Filling]]] = []
+        keep = K * d * n <= _KEPT_ENTRIES
+        log_joint = np.empty((K, n)) if out is None or rows.gaps is not None else out
+        n_observed = d if rows.gaps is None else d - rows.gaps.n_missing
+        constant = n_observed * LOG_2PI + 2.0 * rows.log_volume
+        for c in range(K):
+            y, fillings = whiten(parameters, rows, c)
+            if keep:
+                self._kept.append((y, fillings))
+            # -2 log N(x_o; mu_o, Sigma_oo): the best x_m leave the distance, and det Sigma_oo = det Sigma det Lambda_mm
+            values = np.einsum("ij,ij->j", y, y, out=log_joint[c])
+            values += constant
+            values += parameters.log_dets[c]
+            for filling in fillings:
+                values[filling.group.rows] += filling.log_det_precision
+            values *= -0.5
+            values += offsets[c]
+        if rows.gaps is None:
+            self.log_joint = log_joint
+        else:
+            self.log_joint = np.empty((K, n)) if out is None else out
+            self.log_joint[:, rows.gaps.order] = log_joint
+
+    def accumulate(self, weights: FloatArray) -> GaussianSums:
+        rows, (K, d) = self._rows, self._parameters.means.shape
+        if rows.gaps is not None:
+            weights = weights[:, rows.gaps.order]
+        first, second = np.empty((K, d)), np.empty((K, d, d))
+        missing_entropy = 0.0
+        for c in range(K):
+            y, fillings = self._kept[c] if self._kept else whiten(self._parameters, rows, c)
+            w = weights[c]
+            first[c] = y @ w
+            weighted = y * np.sqrt(w)
+            second[c] = weighted @ weighted.T
+            if fillings:
+                U = self._parameters.inverses[self._parameters.group[c]]
+                spread = sum(filling.scatter(w, d) for filling in fillings)
+                second[c] += U @ spread @ U.T
+                for filling in fillings:
+                    of_rows = filling.group.n_missing * (LOG_2PI + 1.0) - filling.log_det_precision
+                    missing_entropy += 0.5 * float((w[filling.group.rows] * of_rows).sum())
+        return GaussianSums(
+            frame=self._parameters,
+            counts=weights.sum(axis=1),
+            first=first,
+            second=second,
+            missing_entropy=missing_entropy,
+            log_volume=float(weights.sum(axis=0) @ rows.log_volume),
+        )
+
+
+def whiten(parameters: GaussianParameters, rows: GaussianRows, component: int) -> tuple[FloatArray, list[Filling]]:
+    """Completed rows in a component's frame, y = R^-1 (x - mu) of shape (d, n), and how their gaps were filled."""
+    group = parameters.group[component]
+    y = rows.X - parameters.means[component][:, np.newaxis]
+    fillings = []
+    if rows.gaps is not None:
+        fillings = [fill(y, parameters.precisions[group], gap) for gap in rows.gaps.groups]
+    return parameters.inverses[group] @ y, fillings
+
+
+def _singular_columns(covariances: FloatArray) -> Array:
+    """Which features (G, d) make out the directions in which covariances are held at their bounds."""
+    scale = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))
+    values, vectors = np.linalg.eigh(covariances / scale[:, :, np.newaxis] / scale[:, np.newaxis])
+    in_direction = np.abs(vectors) > _IN_DIRECTION
+    at_bound = (values <= 2.0 * _SMALLEST_SHARE)[:, np.newaxis]
+    return np.asarray((in_direction & at_bound).any(axis=2) | (scale**2 <= 2.0 * _SMALLEST_VARIANCE))
+
+
+def _score_loadings(y: FloatArray, roots: FloatArray) -> Iterator[FloatArray]:
+    """Loadings (n, P) of the scores of y + B e on uncorrelated variables of e ~ N(0, 1); y is (n, d), B (n, d, q)."""
+
+    def symmetric(a: FloatArray, b: FloatArray) -> FloatArray:
+        outer = a[:, :, np.newaxis] * b[:, np.newaxis]
+        return pack_symmetric(outer + outer.transpose(0, 2, 1)) / np.sqrt(2.0)
+
+    columns = [roots[:, :, k] for k in range(roots.shape[2])]
+    for i, b in enumerate(columns):
+        yield np.concatenate([b, symmetric(y, b)], axis=1)  # e_i
+        for j, other in enumerate(columns[: i + 1]):
+            of_products = symmetric(b, other)  # e_i e_j, and (e_i^2 - 1) / sqrt(2)
+            yield np.concatenate([np.zeros_like(b), of_products / np.sqrt(2.0) if i == j else of_products], axis=1)
+
+
+@dataclass(frozen=True)
+class CorrelatedGaussian(Components):
+    r"""Gaussians :math:`N(x; \mu_c, \Sigma_c)` with full covariances, each its own or all the same.
+
+    Parameters
+    ----------
+    tied : bool
+        Whether all components share one covariance.
+    reg_covar : float
+        Added to the variances in each M-step, in the data's units.
+    units : Units
+    prior_counts : float
+        Number of pseudo-observations of a conjugate prior on every component.
+    pooled_mean, pooled_covariance : ndarray of shape (d,), (d, d)
+        Of all rows, in units; those of the pseudo-observations.
+    n_runs : int
+        Number of mixtures side by side.
+    """
+
+    tied: bool = False
+    reg_covar: float = 0.0
+    units: Units = field(default_factory=lambda: Units(np.zeros(1), np.ones(1)))
+    prior_counts: float = 0.0
+    pooled_mean: FloatArray = field(default_factory=lambda: np.zeros(1))
+    pooled_covariance: FloatArray = field(default_factory=lambda: np.ones((1, 1)))
+    n_runs: int = 1
+
+    attribute_names = ("means", "covariances")
+    label = "Gaussian components"
+    support = Gaussian.support
+    lower_limit = -np.inf
+    discrete = False
+    allows_sparse = False
+    allows_exposure = False
 
     @property
-    def n_parameters_(self) -> int:
-        """Number of free parameters."""
-        return int(self._n_parameters())
+    def _diagonal(self) -> Independent:
+        """Gaussians of uncorrelated features for the same data."""
+        pooled = np.stack([self.pooled_mean, self.pooled_mean**2 + np.diag(self.pooled_covariance)])
+        return Independent(Gaussian(), units=self.units, pooled=pooled)
 
-    def entropy_sum(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> EntropySum:
-        """Entropy sum, term by term, nats per sample.
+    # Before a fit.
 
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            The training data; on others it is not the ELBO.
-        sample_weight : array-like of shape (n_samples,), default=None
+    def prepare(self, estimator: Any, columns: ColumnSurvey, *, is_sparse: bool, prior_counts: float) -> Self:
+        units = self._diagonal.prepare(estimator, columns, is_sparse=is_sparse, prior_counts=prior_counts).units
+        assert units is not None
+        return replace(self, units=units, prior_counts=prior_counts)
 
-        Returns
-        -------
-        EntropySum
-        """
-        terms: EntropySum = entropy_sum.dispatch(mixture.GaussianMixture)(self, X, sample_weight)
-        return terms
+    def count_outside(self, block: Block) -> Array:
+        return self._diagonal.count_outside(block)
 
-    def entropy_sum_score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
-        """Value of the entropy sum, nats per sample.
+    def summarize(self, observations: GaussianRows, weight: FloatArray) -> PooledSums:
+        X, seen = observations.X, np.ones(observations.X.shape)
+        if observations.gaps is not None:
+            weight = weight[observations.gaps.order]
+            for group in observations.gaps.groups:
+                index = group.missing if group.missing.ndim == 2 else group.missing[:, np.newaxis]
+                seen[:, group.rows][index, np.arange(seen[:, group.rows].shape[1])] = 0.0
+        return PooledSums((seen * weight) @ seen.T, X @ weight, (X * weight) @ X.T)
 
-        Parameters
-        ----------
-        X, sample_weight
-            As in ``entropy_sum``.
-        y : Ignored
+    def with_pooled(self, summary: PooledSums) -> Self:
+        """Covariances of pairs of columns from the rows that show both, without negative eigenvalues."""
+        weight = np.diag(summary.pairs)
+        mean = summary.sums / weight
+        together = summary.pairs > 0.0
+        products = np.divide(summary.products, summary.pairs, out=np.zeros_like(summary.pairs), where=together)
+        covariance = np.where(together, products - np.outer(mean, mean), 0.0)
+        if (summary.pairs != weight[0]).any():
+            values, vectors = np.linalg.eigh(covariance)
+            covariance = (vectors * np.maximum(values, 0.0)) @ vectors.T
+        return replace(self, pooled_mean=mean, pooled_covariance=covariance)
 
-        Returns
-        -------
-        float
-        """
-        return self.entropy_sum(X, sample_weight).value
+    def rounding(self, columns: ColumnSurvey) -> Rounding | None:
+        return self._diagonal.rounding(columns)
 
-    def stationarity_gap(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Entropy sum less log-likelihood, signed, nats per sample.
+    def seed_rows(self, block: Block, observations: GaussianRows) -> SeedRows:
+        """In the divergence of uncorrelated features, whose missing entries count for nothing."""
+        return self._diagonal.seed_rows(block, self._diagonal.read(block))
 
-        Parameters
-        ----------
-        X, sample_weight
-            As in ``entropy_sum``.
+    def row_cost(self, n_features: int) -> int:
+        return 2 * n_features**2
 
-        Returns
-        -------
-        float
-        """
-        log_likelihood = float(np.average(self.score_samples(X), weights=sample_weight))
-        return self.entropy_sum(X, sample_weight).value - log_likelihood
+    def row_bytes(self, n_features: int, n_components: int) -> int:
+        return 8 * n_features * (n_components + 2)
 
-    def icl(self, X: ArrayLike, classification: Literal["map", "posterior"] = "map") -> float:
-        r"""Integrated completed likelihood of X, in nats; the lower the better.
+    # EM.
 
-        .. math::  \mathrm{BIC} - 2 \sum_n \log q_n(\hat c_n)
+    def read(self, block: Block) -> GaussianRows:
+        X = self.units.apply(block.X).T
+        log_scale = np.log(self.units.scale)
+        if not has_nan(block.X):
+            return GaussianRows(np.ascontiguousarray(X), np.full(block.n_rows, log_scale.sum()), None)
+        missing = np.isnan(X)
+        gaps = Gaps.of(missing.T)
+        X = np.where(missing, 0.0, X)[:, gaps.order]
+        return GaussianRows(X, (log_scale @ ~missing)[gaps.order], gaps)
 
-        with the most probable component :math:`\hat c_n` of each row, as Biernacki et al. (2000) have it; or in the place
-        of the sum with the posteriors' entropy, a term of the entropy sum.
+    def observe(
+        self, parameters: GaussianParameters, observations: GaussianRows, offsets: FloatArray, out: FloatArray | None = None
+    ) -> GaussianEvidence:
+        return GaussianEvidence(parameters, observations, offsets, out)
 
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-        classification : {"map", "posterior"}, default="map"
+    def pooled_parameters(self, n_components: int) -> GaussianParameters:
+        n_groups = self._n_groups(n_components)
+        factors, held = factorise(self.pooled_covariance[np.newaxis], _SMALLEST_VARIANCE, _SMALLEST_SHARE)
+        return GaussianParameters(
+            np.tile(self.pooled_mean, (n_components, 1)), factors.repeat(n_groups, axis=0), held.repeat(n_groups)
+        )
 
-        Returns
-        -------
-        float
-        """
-        if classification not in ("map", "posterior"):
-            raise ValueError(f"classification must be 'map' or 'posterior', got {classification!r}.")
-        q = self.predict_proba(X)
-        uncertainty = -np.log(q.max(axis=1)).mean() if classification == "map" else self.entropy_sum(X).posterior
-        return float(self.bic(X)) + 2.0 * len(q) * float(uncertainty)
+    def expected_rows(
+        self, parameters: GaussianParameters, observations: GaussianRows, responsibilities: FloatArray
+    ) -> FloatArray:
+        expected = np.zeros(observations.X.shape)
+        for c, group in enumerate(parameters.group):
+            deviation = observations.X - parameters.means[c][:, np.newaxis]
+            for gap in observations.gaps.groups if observations.gaps is not None else ():
+                fill(deviation, parameters.precisions[group], gap)
+            own = observations.unsorted(deviation) + parameters.means[c][:, np.newaxis]
+            expected += responsibilities[c] * own
+        return expected.T * self.units.scale + self.units.location
+
+    def _n_groups(self, n_components: int) -> int:
+        return self.n_runs if self.tied else n_components
+
+    def _smoothed(self, statistics: GaussianSums) -> GaussianSums:
+        """With the prior's pseudo-observations, and those of all rows where a component has seen nothing."""
+        total = statistics.counts.sum()
+        empty = statistics.counts <= _EMPTY * total
+        added = np.where(empty, _EMPTY * total, 0.0) + self.prior_counts
+        if not added.any():
+            return statistics
+        return statistics.plus(added, self.pooled_mean, self.pooled_covariance)
+
+    def maximize(self, statistics: GaussianSums) -> GaussianParameters:
+        r"""M-step in the frames of the E-step: :math:`\mu + R \bar y` and :math:`R S R^\top`, S the covariance of y."""
+        statistics = self._smoothed(statistics)
+        frame, counts = statistics.frame, statistics.counts
+        mean = statistics.first / counts[:, np.newaxis]
+        means = frame.means + np.einsum("kij,kj->ki", frame.factors[frame.group], mean)
+        scatter = statistics.second - counts[:, np.newaxis, np.newaxis] * mean[:, :, np.newaxis] * mean[:, np.newaxis]
+        G, d = len(frame.factors), means.shape[1]
+        S = scatter.reshape(G, -1, d, d).sum(axis=1) / counts.reshape(G, -1).sum(axis=1)[:, np.newaxis, np.newaxis]
+        if self.reg_covar:
+            U = frame.inverses
+            S = S + U * (self.reg_covar / self.units.scale**2) @ U.transpose(0, 2, 1)
+        return GaussianParameters(means, *self._factors(frame.factors, S))
+
+    @staticmethod
+    def _factors(R: FloatArray, S: FloatArray) -> tuple[FloatArray, Array]:
+        """Factors of R S R', and which are held at the bound."""
+        try:
+            factors = R @ np.linalg.cholesky(S)
+        except np.linalg.LinAlgError:
+            factors = None
+        if factors is not None:
+            # Squares of the diagonal are the variances given the features before.
+            variances = (factors**2).sum(axis=2)
+            shares = np.diagonal(factors, axis1=1, axis2=2) ** 2 / variances
+            if variances.min() > _SMALLEST_VARIANCE and shares.min() > 1e2 * _SMALLEST_SHARE:
+                return factors, np.zeros(len(R), dtype=bool)
+        return factorise(R @ S @ R.transpose(0, 2, 1), _SMALLEST_VARIANCE, _SMALLEST_SHARE)
+
+    def log_base_measure(self, block: Block) -> FloatArray:
+        return np.zeros(block.n_rows)
+
+    def entropy(self, parameters: GaussianParameters, statistics: GaussianSums) -> float:
+        """Entropies of complete rows, less those of the missing entries given the observed ones."""
+        d = parameters.means.shape[1]
+        complete = 0.5 * float(statistics.counts @ (d * (LOG_2PI + 1.0) + parameters.log_dets))
+        return complete - statistics.missing_entropy + statistics.log_volume
+
+    def log_density(self, parameters: GaussianParameters, statistics: GaussianSums) -> float:
+        complete = statistics.distances(parameters).sum() + self._log_normalisers(parameters) @ statistics.counts
+        return -0.5 * float(complete) + statistics.missing_entropy - statistics.log_volume
+
+    @staticmethod
+    def _log_normalisers(parameters: GaussianParameters) -> FloatArray:
+        return parameters.means.shape[1] * LOG_2PI + parameters.log_dets
+
+    def magnitude(self, parameters: GaussianParameters, statistics: GaussianSums) -> float:
+        complete = statistics.distances(parameters).sum() + np.abs(self._log_normalisers(parameters)) @ statistics.counts
+        return 0.5 * float(complete) + abs(statistics.missing_entropy) + abs(statistics.log_volume)
+
+    def _pooled_distances(self, parameters: GaussianParameters) -> FloatArray:
+        """Expected squared Mahalanobis distances of the pooled distribution, (K,)."""
+        precisions = parameters.precisions[parameters.group]
+        step = self.pooled_mean - parameters.means
+        distances = (precisions * self.pooled_covariance).sum(axis=(1, 2))
+        return np.asarray(distances + np.einsum("ki,kij,kj->k", step, precisions, step))
+
+    def _traces(self, parameters: GaussianParameters) -> FloatArray:
+        """Traces of the precisions in the data's units, (K,)."""
+        inverse_scale = 1.0 / self.units.scale**2
+        return np.asarray(np.diagonal(parameters.precisions, axis1=1, axis2=2) @ inverse_scale)[parameters.group]
+
+    def log_prior(self, parameters: GaussianParameters, statistics: GaussianSums | None) -> FloatArray:
+        log_prior = np.zeros(len(parameters.means))
+        if self.prior_counts:
+            distances = self._pooled_distances(parameters) + self._log_normalisers(parameters)
+            log_prior -= 0.5 * self.prior_counts * distances
+        if self.reg_covar and statistics is not None:
+            log_prior -= 0.5 * self.reg_covar * statistics.counts * self._traces(parameters)
+        return log_prior
+
+    def penalty(self, parameters: GaussianParameters, statistics: GaussianSums) -> float:
+        penalty = 0.0
+        if self.prior_counts:
+            d = parameters.means.shape[1]
+            penalty += 0.5 * self.prior_counts * float((self._pooled_distances(parameters) - d).sum())
+        if self.reg_covar:
+            penalty += 0.5 * self.reg_covar * float(statistics.counts @ self._traces(parameters))
+        return penalty
+
+    @property
+    def climbs(self) -> bool:
+        return not self.reg_covar
+
+    def pack(self, parameters: GaussianParameters) -> FloatArray:
+        """Means, and logarithms of the covariance matrices."""
+        values, vectors = np.linalg.eigh(parameters.covariances)
+        logs = np.log(np.maximum(values, np.finfo(float).tiny))
+        logarithms = (vectors * logs[:, np.newaxis]) @ vectors.transpose(0, 2, 1)
+        return np.concatenate([parameters.means.ravel(), pack_symmetric(logarithms).ravel()])
+
+    def unpack(self, vector: FloatArray, like: GaussianParameters) -> GaussianParameters | None:
+        if not np.isfinite(vector).all():
+            return None
+        G, d, _ = like.factors.shape
+        means, packed = np.split(vector, [like.means.size])
+        logs, vectors = np.linalg.eigh(unpack_symmetric(packed.reshape(G, -1), d))
+        if np.abs(logs).max() > _LONGEST_LOG:
+            return None
+        covariances = (vectors * np.exp(logs)[:, np.newaxis]) @ vectors.transpose(0, 2, 1)
+        return GaussianParameters(means.reshape(-1, d), *factorise(covariances, _SMALLEST_VARIANCE, _SMALLEST_SHARE))
+
+    # Where a fit ends.
+
+    def limits(self, parameters: GaussianParameters) -> Limits:
+        return NoLimits()
+
+    def n_directions(self, parameters: GaussianParameters) -> int:
+        d = parameters.means.shape[1]
+        return d + d * (d + 1) // 2
+
+    def score(self, parameters: GaussianParameters, statistics: GaussianSums) -> FloatArray:
+        """Along steps of the means and the covariances, both in the components' frames."""
+        if self.prior_counts:
+            added = np.full(len(parameters.means), self.prior_counts)
+            statistics = statistics.plus(added, self.pooled_mean, self.pooled_covariance)
+        d = parameters.means.shape[1]
+        of_covariance = (statistics.second - statistics.counts[:, np.newaxis, np.newaxis] * np.eye(d)) / np.sqrt(2.0)
+        return np.concatenate([statistics.first, pack_symmetric(of_covariance)], axis=1)
+
+    def row_scores(self, parameters: GaussianParameters, observations: GaussianRows) -> Iterator[FloatArray]:
+        """E[y] and (E[y y'] - 1) / sqrt(2), component by component."""
+        for c, group in enumerate(parameters.group):
+            y, fillings = whiten(parameters, observations, c)
+            y = np.ascontiguousarray(y.T)
+            second = y[:, :, np.newaxis] * y[:, np.newaxis] - np.eye(y.shape[1])
+            for filling in fillings:
+                roots = parameters.inverses[group] @ filling.roots(y.shape[1])
+                second[filling.group.rows] += roots @ roots.transpose(0, 2, 1)
+            scores = np.concatenate([y, pack_symmetric(second) / np.sqrt(2.0)], axis=1)
+            yield observations.unsorted(scores.T).T
+
+    def latent_information(
+        self, parameters: GaussianParameters, observations: GaussianRows, weights: FloatArray
+    ) -> FloatArray | None:
+        if observations.gaps is None:
+            return None
+        weights = weights[:, observations.gaps.order]
+        P = self.n_directions(parameters)
+        total = np.zeros((len(weights), P, P))
+        for c, group in enumerate(parameters.group):
+            y, fillings = whiten(parameters, observations, c)
+            for filling in fillings:
+                roots = parameters.inverses[group] @ filling.roots(len(y))
+                root_weights = np.sqrt(weights[c, filling.group.rows])[:, np.newaxis]
+                for loading in _score_loadings(y.T[filling.group.rows], roots):
+                    loading *= root_weights
+                    total[c] += loading.T @ loading
+        return total
+
+    def metric(self, parameters: GaussianParameters, statistics: GaussianSums, counts: FloatArray) -> GaussianMetric:
+        return GaussianMetric.at(
+            parameters.means.shape[1], statistics.counts + self.prior_counts, parameters.held, self.tied
+        )
+
+    def moved(self, parameters: GaussianParameters, direction: FloatArray) -> GaussianParameters | None:
+        K, d = parameters.means.shape
+        of_means, of_covariances = direction[:, :d], np.sqrt(2.0) * direction[:, d:]
+        means = parameters.means + np.einsum("kij,kj->ki", parameters.factors[parameters.group], of_means)
+        # A shared covariance moves as all components say together.
+        G = len(parameters.factors)
+        changes = unpack_symmetric(of_covariances.reshape(G, K // G, -1).mean(axis=1), d)
+        logs, vectors = np.linalg.eigh(changes)
+        if not np.abs(logs).max() <= _LONGEST_LOG:
+            return None
+        S = (vectors * np.exp(logs)[:, np.newaxis]) @ vectors.transpose(0, 2, 1)
+        return GaussianParameters(means, *self._factors(parameters.factors, S))
+
+    # Several runs at once.
+
+    def for_runs(self, n_runs: int) -> Self:
+        return replace(self, n_runs=n_runs)
+
+    def select(self, parameters: GaussianParameters, components: Array, n_runs: int) -> GaussianParameters:
+        groups = parameters.group[components]
+        if self.tied:
+            groups = groups[:: len(components) // n_runs]
+        return GaussianParameters(parameters.means[components], parameters.factors[groups], parameters.held[groups])
+
+    def with_average_rows(self, statistics: GaussianSums, share: float, n_runs: int) -> GaussianSums:
+        by_run = statistics.counts.reshape(n_runs, -1)
+        added = share * by_run.mean(axis=1).repeat(by_run.shape[1])
+        return statistics.plus(added, self.pooled_mean, self.pooled_covariance)
+
+    def collapsed(self, before: GaussianParameters, parameters: GaussianParameters) -> Array:
+        smallest, earlier = (np.linalg.eigvalsh(p.covariances)[:, 0] for p in (parameters, before))
+        pooled = float(np.linalg.eigvalsh(self.pooled_covariance)[0])
+        narrow = (smallest < _COLLAPSED * pooled) & (smallest < _COLLAPSING * earlier)
+        collapsed = (narrow | parameters.held) & (pooled > _SMALLEST_VARIANCE)
+        return np.asarray(collapsed[parameters.group])
+
+    # What users see.
+
+    def axes(self, n_components: int, n_features: int) -> tuple[dict[str, int], ...]:
+        means = {"n_components": n_components, "n_features": n_features}
+        square = {"n_features": n_features, "n_features ": n_features}
+        return means, square if self.tied else {"n_components": n_components, **square}
+
+    def standard(self, parameters: GaussianParameters) -> tuple[FloatArray, ...]:
+        scale = self.units.scale
+        covariances = parameters.covariances * scale * scale[:, np.newaxis]
+        return self.units.location + scale * parameters.means, covariances[0] if self.tied else covariances
+
+    def natural(self, standard: tuple[FloatArray, ...]) -> GaussianParameters:
+        means, covariances = standard
+        scale = self.units.scale
+        matrices = np.atleast_3d(covariances) if covariances.ndim == 3 else covariances[np.newaxis]
+        factors = factorise(matrices / scale / scale[:, np.newaxis], _SMALLEST_VARIANCE, _SMALLEST_SHARE)
+        return GaussianParameters((means - self.units.location) / scale, *factors)
+
+    def check_standard(self, standard: tuple[FloatArray, ...], suffix: str = "") -> None:
+        means, covariances = standard
+        if not np.isfinite(means).all():
+            raise ValueError(f"means{suffix} must be finite.")
+        matrices = covariances.reshape(-1, *covariances.shape[-2:])
+        for c, matrix in enumerate(matrices):
+            of = "" if self.tied else f" of component {c}"
+            symmetric = np.isfinite(matrix).all() and np.allclose(matrix, matrix.T, rtol=1e-6, atol=0.0)
+            if not symmetric or np.linalg.eigvalsh(matrix)[0] <= 0.0:
+                raise ValueError(f"covariances{suffix}{of} must be symmetric and positive definite.")
+
+    def of_fitted(self, weights: FloatArray, standard: tuple[FloatArray, ...], *, is_sparse: bool) -> Self:
+        means, covariances = standard
+        variances = np.broadcast_to(np.diagonal(covariances, axis1=-2, axis2=-1), means.shape)
+        units = Units.of_mixture(Gaussian(), weights, (means, variances))
+        assert units is not None
+        return replace(self, units=units)
+
+    def n_parameters(self, n_components: int) -> int:
+        d = len(self.units.scale)
+        return n_components * d + (1 if self.tied else n_components) * d * (d + 1) // 2
+
+    def divergence(self, parameters: GaussianParameters, component: int) -> FloatArray:
+        d = parameters.means.shape[1]
+        U = parameters.inverses[parameters.group]
+        spread = ((U @ parameters.factors[parameters.group[component]]) ** 2).sum(axis=(1, 2))
+        step = np.einsum("kij,kj->ki", U, parameters.means - parameters.means[component])
+        log_ratio = parameters.log_dets - parameters.log_dets[component]
+        return np.asarray(0.5 * (spread + (step**2).sum(axis=1) - d + log_ratio))
+
+    def failures(self, estimator: Any, parameters: GaussianParameters) -> Iterator[str]:
+        singular = _singular_columns(parameters.covariances) & parameters.held[:, np.newaxis]
+        return degenerate_covariances(estimator, singular, np.diag(self.pooled_covariance) == 0.0)
+
+    def sample(self, standard: tuple[FloatArray, ...], labels: Array, random_state: np.random.RandomState) -> FloatArray:
+        means, covariances = standard
+        matrices = covariances.reshape(-1, *covariances.shape[-2:])
+        scale = np.sqrt(np.diagonal(matrices, axis1=1, axis2=2).max(axis=0))
+        factors = factorise(matrices / scale / scale[:, np.newaxis])[0]
+        noise = random_state.normal(size=(len(labels), means.shape[1], 1))
+        own = factors[labels] if len(factors) > 1 else factors
+        return np.asarray(means[labels] + scale * (own @ noise)[:, :, 0])

@@ -135,13 +135,16 @@ class Independent(Components):
         check_columns(estimator, self.family, columns)
         family = self.family.for_columns(columns.largest)
         mean = np.where(columns.constant, columns.smallest, columns.mean)
-        return replace(
+        components = replace(
             self,
             family=family,
-            units=Units.of_moments(family, mean, columns.variance, keep_zero=is_sparse),
             substitutes=choose_substitutes(estimator, self.zeros, columns),
             prior_counts=prior_counts,
         )
+        return components._in_units(Units.of_moments(family, mean, columns.variance, keep_zero=is_sparse))
+
+    def _in_units(self, units: Units | None) -> Self:
+        return replace(self, units=units)
 
     def count_outside(self, block: Block) -> Array:
         X, family = block.X, self.family
@@ -238,6 +241,16 @@ class Independent(Components):
     def pooled_parameters(self, n_components: int) -> NaturalParameters:
         return self.parameters(self.family.natural(self.pooled[:, np.newaxis].repeat(n_components, axis=1)))
 
+    def expected_rows(
+        self, parameters: NaturalParameters, observations: Observations, responsibilities: FloatArray
+    ) -> FloatArray:
+        """Expectations of all entries: given the component, those that are observed say nothing of the others."""
+        means = self.family.moments(parameters.eta)[0]
+        if self.units is not None:
+            means = self.units.location + self.units.scale * means
+        expected = np.asarray(responsibilities.T @ means)
+        return expected if observations.exposure is None else expected * observations.exposure[:, np.newaxis]
+
     def mean_parameters(self, statistics: FeatureSums) -> FloatArray:
         """Mean parameters (S, K, D) of the components; the pooled ones where a component has seen nothing."""
         exposures = statistics.exposures + self.prior_counts
@@ -278,7 +291,7 @@ class Independent(Components):
         inner = float(np.abs(parameters.eta * statistics.sums).sum())
         return inner + float(np.abs(statistics.exposures * parameters.log_partition).sum())
 
-    def log_prior(self, parameters: NaturalParameters, statistics: FeatureSums) -> FloatArray:
+    def log_prior(self, parameters: NaturalParameters, statistics: FeatureSums | None) -> FloatArray:
         inner = (parameters.eta * np.expand_dims(self.pooled, -2)).sum(axis=0)
         return self.prior_counts * (inner - parameters.log_partition).sum(axis=-1)
 
@@ -317,11 +330,11 @@ class Independent(Components):
             sums = sums + self.prior_counts * (np.expand_dims(self.pooled, -2) - mean)
         return _flat(sums)
 
-    def row_scores(self, parameters: NaturalParameters, observations: Observations, rows: slice) -> Iterator[FloatArray]:
+    def row_scores(self, parameters: NaturalParameters, observations: Observations) -> Iterator[FloatArray]:
         """T(x_n) - s_n m_nd m_cd, component by component."""
-        T, seen = observations.features(rows), observations.seen(rows)
+        T, seen = observations.features(slice(None)), observations.seen(slice(None))
         if observations.exposure is not None:
-            seen = seen * observations.exposure[rows, np.newaxis]
+            seen = seen * observations.exposure[:, np.newaxis]
         mean = self.family.mean(parameters.eta)
         for c in range(mean.shape[1]):
             t = T - mean[:, c, np.newaxis] * seen
@@ -380,7 +393,12 @@ class Independent(Components):
             rescaled = self.family.rescale(standard, self.units.location, self.units.scale)
         return tuple(np.nan_to_num(value, nan=np.nan) for value in rescaled)
 
+    def _by_feature(self, standard: tuple[FloatArray, ...]) -> tuple[FloatArray, ...]:
+        """The attributes as standard parameters of each component and feature."""
+        return standard
+
     def natural(self, standard: tuple[FloatArray, ...]) -> NaturalParameters:
+        standard = self._by_feature(standard)
         if self.units is not None:
             standard = self.family.rescale(standard, -self.units.location / self.units.scale, 1.0 / self.units.scale)
         return self.parameters(self.family.from_standard(*standard))
@@ -390,13 +408,14 @@ class Independent(Components):
 
     def of_fitted(self, weights: FloatArray, standard: tuple[FloatArray, ...], *, is_sparse: bool) -> Self:
         family = self.family
-        components = replace(self, units=Units.of_mixture(family, weights, standard, keep_zero=is_sparse))
+        by_feature = self._by_feature(standard)
+        components = self._in_units(Units.of_mixture(family, weights, by_feature, keep_zero=is_sparse))
         parameters = components.natural(standard)
         inner = np.abs(parameters.eta * family.mean(parameters.eta)).sum(axis=0)
         has_form = type(family).stable_log_prob is not ExponentialFamily.stable_log_prob
         largest = (inner + np.abs(parameters.log_partition)).max()
         if has_form and not is_sparse and not float(largest) <= _LARGEST_TERMS:
-            return replace(components, narrow=standard, pooled=self.pooled_of(weights, parameters))
+            return replace(components, narrow=by_feature, pooled=self.pooled_of(weights, parameters))
         return replace(components, pooled=self.pooled_of(weights, parameters))
 
     def pooled_of(self, weights: FloatArray, parameters: NaturalParameters) -> FloatArray:
@@ -415,7 +434,7 @@ class Independent(Components):
         return degenerate_features(estimator, self.family, self.pooled, parameters.eta)
 
     def sample(self, standard: tuple[FloatArray, ...], labels: Array, random_state: np.random.RandomState) -> FloatArray:
-        eta = self.family.from_standard(*standard)
+        eta = self.family.from_standard(*self._by_feature(standard))
         return self.family.sample(eta[:, labels], random_state)
 
 

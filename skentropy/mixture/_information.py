@@ -32,29 +32,35 @@ def score(model: MixtureModel, parameters: MixtureParameters, statistics: Mixtur
 def missing_information(model: MixtureModel, parameters: MixtureParameters, block: Block) -> FloatArray:
     r"""Covariance of the complete data's score given the observed, summed over a block of rows; a square matrix.
 
-    With :math:`t_{nc}` the score of component c for row n and :math:`r_n` all :math:`q_n(c) [1, t_{nc}]` in a row it is
+    With :math:`t_{nc}` the score of component c for row n, averaged over what is missing of it, and :math:`r_n` all
+    :math:`q_n(c) [1, t_{nc}]` in a row it is
 
-    .. math::  \operatorname{blockdiag}_c \sum_n w_n q_n(c) [1, t_{nc}] [1, t_{nc}]^T - \sum_n w_n r_n r_n^T.
+    .. math::  \operatorname{blockdiag}_c \sum_n w_n q_n(c) [1, t_{nc}] [1, t_{nc}]^T - \sum_n w_n r_n r_n^T,
+
+    plus, where entries that are missing are latent, the scores' covariances over them.
     """
-    observations = model.components.read(block)
-    q = np.exp(model.posterior(parameters, observations)[1])
-    n_components = len(q)
+    n_components = len(parameters.log_weights)
     width = 1 + model.components.n_directions(parameters.components)
     total = np.zeros((n_components * width, n_components * width))
     step = max(1, _CHUNK_ENTRIES // (n_components * width))
     for start in range(0, block.n_rows, step):
-        rows = slice(start, min(start + step, block.n_rows))
-        n_rows = rows.stop - rows.start
-        root = np.ones(n_rows) if block.weight is None else np.sqrt(block.weight[rows])
-        r = np.empty((n_rows, n_components, width))
-        for c, t in enumerate(model.components.row_scores(parameters.components, observations, rows)):
-            own = np.concatenate([np.ones((n_rows, 1)), t], axis=1)
+        part = block[start : start + step]
+        observations = model.components.read(part)
+        q = np.exp(model.posterior(parameters, observations)[1])
+        weight = np.ones(part.n_rows) if part.weight is None else part.weight
+        latent = model.components.latent_information(parameters.components, observations, q * weight)
+        root = np.sqrt(weight)
+        r = np.empty((part.n_rows, n_components, width))
+        for c, t in enumerate(model.components.row_scores(parameters.components, observations)):
+            own = np.concatenate([np.ones((part.n_rows, 1)), t], axis=1)
             own *= root[:, np.newaxis]
-            r[:, c] = q[c, rows, np.newaxis] * own
+            r[:, c] = q[c, :, np.newaxis] * own
             place = slice(c * width, (c + 1) * width)
-            own *= np.sqrt(q[c, rows, np.newaxis])
+            own *= np.sqrt(q[c, :, np.newaxis])
             total[place, place] += own.T @ own
-        rows_of_r = r.reshape(n_rows, -1)
+            if latent is not None:
+                total[place, place][1:, 1:] += latent[c]
+        rows_of_r = r.reshape(part.n_rows, -1)
         total -= rows_of_r.T @ rows_of_r
     return total
 

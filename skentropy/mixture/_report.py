@@ -71,6 +71,30 @@ def degenerate_features(estimator: Any, family: ExponentialFamily, pooled: Float
         )
 
 
+def degenerate_covariances(estimator: Any, singular: Array, constant: Array) -> Iterator[str]:
+    """Which covariances are (nearly) singular, (G, d): in directions of which columns; and which columns are constant."""
+    name = type(estimator).__name__
+    if constant.any():
+        yield (
+            f"{name}: the values are (nearly) all the same in {list_columns(estimator, np.flatnonzero(constant))}; its "
+            "variance is held at a bound, where the entropy sum is not the ELBO. Leave such columns out."
+        )
+    singular = singular & ~constant
+    groups = np.flatnonzero(singular.any(axis=1))
+    if groups.size:
+        places = [
+            ("all components" if len(singular) == 1 else f"component {group}")
+            + f" in {list_columns(estimator, np.flatnonzero(singular[group]))}"
+            for group in groups[:_MOST_NAMED]
+        ]
+        more = f"; and of {len(groups) - _MOST_NAMED} more" if len(groups) > _MOST_NAMED else ""
+        yield (
+            f"{name}: the covariance of {'; of '.join(places)}{more} is (nearly) singular; its smallest variance is held at "
+            "a bound, where the entropy sum is not the ELBO. Use prior_counts > 0, fewer components, or a covariance_type "
+            "with fewer parameters."
+        )
+
+
 def duplicates(model: MixtureModel, parameters: MixtureParameters, n_rows: float) -> list[tuple[int, int]]:
     """Pairs of components that the data cannot tell apart: n times the smaller weight times their divergence is nothing."""
     weights = np.exp(parameters.log_weights)

@@ -40,8 +40,7 @@ def evaluate(block: Block, model: MixtureModel, parameters: MixtureParameters) -
     """Evaluate one block of rows, and count in the same pass the values that the model is not defined for."""
     outside = model.components.count_outside(block)
     if outside[0].any():  # the data will be refused, when all such values are counted
-        weight, exposure = (None if values is None else values[:0] for values in (block.weight, block.exposure))
-        block = Block(block.X[:0], weight, exposure, block.start)
+        block = block[:0]
     return QuerySums(outside, model.expect(parameters, block), model.total_log_base_measure(block))
 
 

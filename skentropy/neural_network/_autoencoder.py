@@ -8,8 +8,9 @@ from typing import Any, Self
 import numpy as np
 
 from .._data import has_nan
+from .._linalg import LOG_2PI
 from .._typing import FloatArray
-from ..decomposition._gaussian import LOG_2PI, LinearGaussian
+from ..decomposition._gaussian import LinearGaussian
 from ..entropy import EntropySum
 from ._perceptron import Perceptron
 from ._vae_observables import Observable

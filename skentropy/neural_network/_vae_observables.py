@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from scipy.special import expit, gammaln, logit
 
+from .._linalg import LOG_2PI
 from .._typing import FloatArray
-from ..decomposition._gaussian import LOG_2PI
 
 if TYPE_CHECKING:
     from ._autoencoder import Sums

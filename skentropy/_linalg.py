@@ -1,0 +1,54 @@
+"""Many small positive definite matrices at once."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ._typing import Array, FloatArray
+
+LOG_2PI = float(np.log(2.0 * np.pi))
+
+
+def invert(matrices: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Inverses and log determinants of positive definite matrices (P, k, k), by their Cholesky factors."""
+    factor = np.linalg.cholesky(matrices)
+    inverse = np.linalg.inv(factor)
+    return np.matmul(inverse.transpose(0, 2, 1), inverse), log_det_of_factors(factor)
+
+
+def log_det_of_factors(factors: FloatArray) -> FloatArray:
+    """Log determinants of L L' for lower triangular factors L (P, k, k)."""
+    return np.asarray(2.0 * np.log(np.diagonal(factors, axis1=-2, axis2=-1)).sum(axis=-1))
+
+
+def factorise(matrices: FloatArray, smallest_variance: float = 0.0, smallest_share: float = 0.0) -> tuple[FloatArray, Array]:
+    """Lower Cholesky factors of covariances (P, k, k), nearly singular ones regular, and which are no longer as they were.
+
+    Variances are raised to the smallest, and eigenvalues of the correlations to a share, which knows of no units.
+    """
+    variances = np.diagonal(matrices, axis1=1, axis2=2)
+    scale = np.sqrt(np.maximum(variances, smallest_variance))
+    correlations = matrices / scale[:, :, np.newaxis] / scale[:, np.newaxis]
+    k = np.arange(matrices.shape[1])
+    correlations[:, k, k] = 1.0
+    values, vectors = np.linalg.eigh(correlations)
+    roots = vectors * np.sqrt(np.maximum(values, smallest_share))[:, np.newaxis]
+    # R' of the QR decomposition of a root of the matrix is its factor, but for signs.
+    upper: FloatArray = np.linalg.qr(roots.transpose(0, 2, 1)).R
+    signs = np.where(np.diagonal(upper, axis1=1, axis2=2) < 0.0, -1.0, 1.0)
+    factors = scale[:, :, np.newaxis] * (upper * signs[:, :, np.newaxis]).transpose(0, 2, 1)
+    return factors, (values[:, 0] < smallest_share) | (variances < smallest_variance).any(axis=1)
+
+
+def pack_symmetric(matrices: FloatArray) -> FloatArray:
+    """Symmetric matrices (..., k, k) as vectors (..., k (k + 1) / 2) of the same lengths."""
+    i, j = np.triu_indices(matrices.shape[-1])
+    return matrices[..., i, j] * np.where(i == j, 1.0, np.sqrt(2.0))
+
+
+def unpack_symmetric(vectors: FloatArray, size: int) -> FloatArray:
+    """The inverse of ``pack_symmetric``."""
+    i, j = np.triu_indices(size)
+    matrices = np.empty((*vectors.shape[:-1], size, size))
+    matrices[..., i, j] = matrices[..., j, i] = vectors / np.where(i == j, 1.0, np.sqrt(2.0))
+    return matrices

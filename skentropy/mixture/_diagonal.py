@@ -1,0 +1,192 @@
+"""Gaussian components of uncorrelated features, whose variances may be shared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+
+from .._typing import FloatArray
+from ._independent import FeatureSums, Independent, NaturalParameters
+from ._observations import Units
+
+
+@dataclass(frozen=True)
+class DiagonalGaussian(Independent):
+    """Uncorrelated features, with variances that components, features or both may share.
+
+    Parameters
+    ----------
+    over_components, over_features : bool
+        Who shares variances.
+    reg_covar : float
+        Added to the variances in each M-step, in the data's units.
+    n_runs : int
+        Number of mixtures side by side.
+    """
+
+    over_components: bool = False
+    over_features: bool = False
+    reg_covar: float = 0.0
+    n_runs: int = 1
+
+    attribute_names = ("means", "covariances")
+
+    @property
+    def _shares(self) -> bool:
+        return self.over_components or self.over_features
+
+    @property
+    def climbs(self) -> bool:
+        return not self.reg_covar
+
+    def _in_units(self, units: Units | None) -> Self:
+        """Features that share a variance have one unit."""
+        assert units is not None
+        if self.over_features:
+            scale = np.sqrt(np.mean(units.scale**2))
+            units = Units(units.location, np.full(len(units.scale), scale))
+        return replace(self, units=units)
+
+    def for_runs(self, n_runs: int) -> Self:
+        return replace(self, n_runs=n_runs)
+
+    def _shared(self, values: FloatArray, weights: FloatArray) -> FloatArray:
+        """Weighted means of values (K, D) over those who share a variance, at the place of each."""
+        weights = np.broadcast_to(weights, values.shape)
+        if self.over_features:
+            total = weights.sum(axis=1, keepdims=True)
+            values = np.broadcast_to((weights * values).sum(axis=1, keepdims=True) / total, values.shape)
+            weights = np.broadcast_to(total, values.shape)
+        if self.over_components:
+            by_run = (self.n_runs, -1, values.shape[1])
+            totals = weights.reshape(by_run).sum(axis=1, keepdims=True)
+            means = (weights * values).reshape(by_run).sum(axis=1, keepdims=True) / totals
+            values = np.broadcast_to(means, weights.reshape(by_run).shape).reshape(values.shape)
+        return values
+
+    def _n_sharing(self, shape: tuple[int, ...]) -> int:
+        """Number of components and features that share one variance."""
+        n_components, n_features = shape[0] // self.n_runs, shape[1]
+        return (n_components if self.over_components else 1) * (n_features if self.over_features else 1)
+
+    def maximize(self, statistics: FeatureSums) -> NaturalParameters:
+        eta = self.family.natural(self.mean_parameters(statistics))
+        if not (self._shares or self.reg_covar):
+            return self.parameters(eta)
+        means, variances = self.family.to_standard(eta)
+        if self._shares:
+            seen = statistics.exposures + self.prior_counts
+            variances = self._shared(variances, np.maximum(seen, np.finfo(float).tiny))
+        if self.reg_covar:
+            assert self.units is not None
+            variances = variances + self.reg_covar / self.units.scale**2
+        return self.parameters(self.family.from_standard(means, variances))
+
+    def _ridge(self, parameters: NaturalParameters, statistics: FeatureSums) -> FloatArray:
+        """What the ridge takes from each component's objective, (K,)."""
+        assert self.units is not None
+        precisions = -2.0 * parameters.eta[1] / self.units.scale**2
+        return 0.5 * self.reg_covar * np.asarray((statistics.exposures * precisions).sum(axis=1))
+
+    def log_prior(self, parameters: NaturalParameters, statistics: FeatureSums | None) -> FloatArray:
+        log_prior = super().log_prior(parameters, statistics)
+        if self.reg_covar and statistics is not None:
+            log_prior = log_prior - self._ridge(parameters, statistics)
+        return log_prior
+
+    def penalty(self, parameters: NaturalParameters, statistics: FeatureSums) -> float:
+        penalty = super().penalty(parameters, statistics)
+        return penalty + float(self._ridge(parameters, statistics).sum()) if self.reg_covar else penalty
+
+    def metric(self, parameters: NaturalParameters, statistics: FeatureSums, counts: FloatArray) -> Any:
+        if not self._shares:
+            return super().metric(parameters, statistics, counts)
+        seen = np.broadcast_to(statistics.exposures + self.prior_counts, parameters.log_partition.shape)
+        return SharedVarianceMetric.of(self, parameters, np.where(counts[:, np.newaxis] > 0.0, seen, 0.0))
+
+    # What users see.
+
+    def axes(self, n_components: int, n_features: int) -> tuple[dict[str, int], ...]:
+        means = {"n_components": n_components, "n_features": n_features}
+        covariances = {} if self.over_components else {"n_components": n_components}
+        return means, covariances if self.over_features else {**covariances, "n_features": n_features}
+
+    def _by_feature(self, standard: tuple[FloatArray, ...]) -> tuple[FloatArray, ...]:
+        """Means and variances of each component and feature."""
+        means, variances = standard
+        if self.over_features:
+            variances = variances[..., np.newaxis]
+        return means, np.broadcast_to(variances, means.shape)
+
+    def standard(self, parameters: NaturalParameters) -> tuple[FloatArray, ...]:
+        means, variances = super().standard(parameters)
+        if self.over_features:
+            variances = variances[:, 0]
+        return means, variances[0] if self.over_components else variances
+
+    def check_standard(self, standard: tuple[FloatArray, ...], suffix: str = "") -> None:
+        means, variances = standard
+        if not np.isfinite(means).all():
+            raise ValueError(f"means{suffix} must be finite.")
+        if not (np.isfinite(variances).all() and (variances > 0.0).all()):
+            raise ValueError(f"covariances{suffix} must be positive.")
+
+    def n_parameters(self, n_components: int) -> int:
+        n_features = self.pooled.shape[1]
+        components = 1 if self.over_components else n_components
+        return n_components * n_features + components * (1 if self.over_features else n_features)
+
+
+@dataclass(frozen=True)
+class SharedVarianceMetric:
+    """Natural parameters move with means and logarithms of variances, of which some are shared.
+
+    Attributes
+    ----------
+    components : DiagonalGaussian
+    of_means, of_variances : ndarray of shape (K, D)
+        Lengths of a unit of z: of a mean, and of a shared logarithm of a variance.
+    mean, variance : ndarray of shape (K, D)
+    """
+
+    components: DiagonalGaussian
+    of_means: FloatArray
+    of_variances: FloatArray
+    mean: FloatArray
+    variance: FloatArray
+
+    @classmethod
+    def of(cls, components: DiagonalGaussian, parameters: NaturalParameters, seen: FloatArray) -> Self:
+        mean, variance = components.family.to_standard(parameters.eta)
+        free = (seen > 0.0) & ~components.family.at_bound(parameters.eta)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            of_means = np.where(free, np.sqrt(variance / seen), 0.0)
+            # The mean of what is seen times the number of those who share is the total.
+            shared = components._shared(seen, np.ones_like(seen)) * components._n_sharing(seen.shape)
+            of_variances = np.where(shared > 0.0, np.sqrt(2.0 / shared), 0.0)
+        return cls(components, of_means, np.where(free.all(), of_variances, 0.0), mean, variance)
+
+    def _project(self, values: FloatArray) -> FloatArray:
+        """Onto directions that all who share have in common, times the root of their number."""
+        ones = np.ones_like(values)
+        return self.components._shared(values, ones) * np.sqrt(self.components._n_sharing(values.shape))
+
+    def directions(self, z: FloatArray) -> FloatArray:
+        D = self.mean.shape[1]
+        of_mean = self.of_means * z[:, :D]
+        of_log = self.of_variances * self._project(z[:, D:])
+        # eta = (m / v, -1 / (2 v))
+        return np.concatenate([(of_mean - self.mean * of_log) / self.variance, of_log / (2.0 * self.variance)], axis=1)
+
+    def gradient(self, score: FloatArray) -> FloatArray:
+        D = self.mean.shape[1]
+        first, second = score[:, :D] / self.variance, score[:, D:] / self.variance
+        of_log = self.of_variances * (0.5 * second - self.mean * first)
+        return np.concatenate([self.of_means * first, self._project(of_log)], axis=1)
+
+    def matrix(self) -> FloatArray:
+        K, D = self.mean.shape
+        units = np.eye(2 * K * D).reshape(2 * K * D, K, 2 * D)
+        return np.stack([self.directions(z) for z in units], axis=-1).reshape(K, 2 * D, K, 2 * D)

@@ -1,0 +1,80 @@
+"""The complete data's information about Gaussian components, and the limits that they do not have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from .._typing import Array, FloatArray
+
+
+class NoLimits:
+    """Components whose parameters EM does not multiply."""
+
+    def near(self, parameters: Any) -> Array:
+        return np.zeros(0, dtype=bool)
+
+    def lost(self, parameters: Any) -> Array:
+        return np.zeros(0, dtype=bool)
+
+    def put(self, parameters: Any, places: Array, share: float) -> Any:
+        return parameters
+
+    def growing(self, before: Any, after: Any, faster_than: float) -> Array:
+        return np.zeros(0, dtype=bool)
+
+
+@dataclass(frozen=True)
+class GaussianMetric:
+    """In the components' own frames the complete information is the number of rows.
+
+    A covariance that components share moves along the mean of their directions, so that it has one coordinate for all.
+
+    Attributes
+    ----------
+    lengths : ndarray of shape (K, P)
+        What a unit of z moves; zero where nothing can.
+    shared : int
+        Number of the first directions that are each component's own, where the others are shared; else -1.
+    """
+
+    lengths: FloatArray
+    shared: int
+
+    @classmethod
+    def at(cls, n_features: int, counts: FloatArray, held: Array, tied: bool) -> Self:
+        n_own = n_features
+        width = n_features + n_features * (n_features + 1) // 2
+        with np.errstate(divide="ignore"):
+            own = np.where(counts > 0.0, 1.0 / np.sqrt(np.maximum(counts, 0.0)), 0.0)
+        lengths = np.repeat(own[:, np.newaxis], width, axis=1)
+        if tied:
+            lengths[:, n_own:] = 1.0 / np.sqrt(counts.sum())
+        lengths[np.broadcast_to(held, len(counts)) if tied else held] = 0.0
+        return cls(lengths, n_own if tied else -1)
+
+    def _share(self, values: FloatArray) -> FloatArray:
+        """The orthogonal projection onto directions that components share, times the root of their number."""
+        if self.shared < 0:
+            return values
+        K = len(values)
+        shared = np.repeat(values[:, self.shared :].sum(axis=0, keepdims=True), K, axis=0) / np.sqrt(K)
+        return np.concatenate([values[:, : self.shared], shared], axis=1)
+
+    def directions(self, z: FloatArray) -> FloatArray:
+        return self.lengths * self._share(z)
+
+    def gradient(self, score: FloatArray) -> FloatArray:
+        return self._share(self.lengths * score)
+
+    def matrix(self) -> FloatArray:
+        K, P = self.lengths.shape
+        W = np.zeros((K, P, K, P))
+        c, p = np.arange(K), np.arange(P)
+        W[c[:, np.newaxis], p, c[:, np.newaxis], p] = self.lengths
+        if self.shared >= 0:
+            for q in range(self.shared, P):
+                W[:, q, :, q] = self.lengths[:, [q]] / np.sqrt(K)
+        return W
