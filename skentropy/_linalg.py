@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._typing import Array, FloatArray
+from ._typing import FloatArray
 
 LOG_2PI = float(np.log(2.0 * np.pi))
 
@@ -21,23 +21,18 @@ def log_det_of_factors(factors: FloatArray) -> FloatArray:
     return np.asarray(2.0 * np.log(np.diagonal(factors, axis1=-2, axis2=-1)).sum(axis=-1))
 
 
-def factorise(matrices: FloatArray, smallest_variance: float = 0.0, smallest_share: float = 0.0) -> tuple[FloatArray, Array]:
-    """Lower Cholesky factors of covariances (P, k, k), nearly singular ones regular, and which are no longer as they were.
+def factorise(matrices: FloatArray, scales: FloatArray, smallest: float = 0.0) -> FloatArray:
+    """Lower Cholesky factors of symmetric matrices (P, k, k), those that are nearly singular made regular.
 
-    Variances are raised to the smallest, and eigenvalues of the correlations to a share, which knows of no units.
+    Eigenvalues are raised to ``smallest`` in coordinates that are divided by the scales (P, k). If the matrices are scatters
+    the result is the likeliest covariance whose eigenvalues there are no smaller.
     """
-    variances = np.diagonal(matrices, axis1=1, axis2=2)
-    scale = np.sqrt(np.maximum(variances, smallest_variance))
-    correlations = matrices / scale[:, :, np.newaxis] / scale[:, np.newaxis]
-    k = np.arange(matrices.shape[1])
-    correlations[:, k, k] = 1.0
-    values, vectors = np.linalg.eigh(correlations)
-    roots = vectors * np.sqrt(np.maximum(values, smallest_share))[:, np.newaxis]
+    values, vectors = np.linalg.eigh(matrices / scales[:, :, np.newaxis] / scales[:, np.newaxis])
+    roots = vectors * np.sqrt(np.maximum(values, smallest))[:, np.newaxis]
     # R' of the QR decomposition of a root of the matrix is its factor, but for signs.
     upper: FloatArray = np.linalg.qr(roots.transpose(0, 2, 1)).R
     signs = np.where(np.diagonal(upper, axis1=1, axis2=2) < 0.0, -1.0, 1.0)
-    factors = scale[:, :, np.newaxis] * (upper * signs[:, :, np.newaxis]).transpose(0, 2, 1)
-    return factors, (values[:, 0] < smallest_share) | (variances < smallest_variance).any(axis=1)
+    return np.asarray(scales[:, :, np.newaxis] * (upper * signs[:, :, np.newaxis]).transpose(0, 2, 1))
 
 
 def pack_symmetric(matrices: FloatArray) -> FloatArray:

@@ -62,7 +62,7 @@ def a_step(fit: Callable[[int], tuple[np.ndarray, ...]]) -> float:
     while more > 1 and all(map(np.array_equal, fit(more), fit(1 + more))):
         more //= 2  # it ended before
     long = clock(lambda: fit(1 + more), seconds=LIMIT / 2)[1]
-    return (long - short) / more
+    return max(long - short, 1e-9) / more  # noise can make a short fit the longer one
 
 
 def mixture_step(program: str, family: str, n: int, d: int, K: int) -> float:

@@ -19,7 +19,7 @@ from ._parts import PartReader
 class RowBlocks:
     """Rows that are read block by block, anew for each pass: from files, a database, a generator.
 
-    ``fit`` and ``score`` of every estimator but ``GaussianMixture``, and the other methods that take X, accept it in the
+    ``fit`` and ``score`` of every estimator, and the other methods that take X, accept it in the
     place of an array. Memory holds one block at a time. For the initialisation of mixtures a bounded number of rows is kept.
 
     Parameters

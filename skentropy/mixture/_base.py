@@ -321,10 +321,12 @@ class BaseMixture(LatentVariableModel):
         """Initial parameters of which some are given, with those that follow from the data."""
         return init
 
-    def _fits(self, names: tuple[str, ...], axes: tuple[dict[str, int], ...]) -> bool:
+    def _fits(self, names: tuple[str, ...], axes: tuple[list[tuple[str, int]], ...]) -> bool:
         """Whether the fitted parameters have these names and axes."""
         shapes = [np.shape(getattr(self, name + "_", ())) for name in names]
-        return all(shape[: len(wanted)] == tuple(wanted.values()) for shape, wanted in zip(shapes, axes, strict=True))
+        return all(
+            shape[: len(wanted)] == tuple(length for _, length in wanted) for shape, wanted in zip(shapes, axes, strict=True)
+        )
 
     def _initial_weights(self) -> FloatArray:
         if self.weights_init is None:

@@ -272,7 +272,7 @@ class Components(ABC):
     # What users see.
 
     @abstractmethod
-    def axes(self, n_components: int, n_features: int) -> tuple[dict[str, int], ...]:
+    def axes(self, n_components: int, n_features: int) -> tuple[list[tuple[str, int]], ...]:
         """For each attribute the names and lengths of its axes."""
 
     @abstractmethod

@@ -88,7 +88,8 @@ class DiagonalGaussian(Independent):
         """What the ridge takes from each component's objective, (K,)."""
         assert self.units is not None
         precisions = -2.0 * parameters.eta[1] / self.units.scale**2
-        return 0.5 * self.reg_covar * np.asarray((statistics.exposures * precisions).sum(axis=1))
+        seen = statistics.exposures + self.prior_counts
+        return 0.5 * self.reg_covar * np.asarray((seen * precisions).sum(axis=1))
 
     def log_prior(self, parameters: NaturalParameters, statistics: FeatureSums | None) -> FloatArray:
         log_prior = super().log_prior(parameters, statistics)
@@ -108,10 +109,10 @@ class DiagonalGaussian(Independent):
 
     # What users see.
 
-    def axes(self, n_components: int, n_features: int) -> tuple[dict[str, int], ...]:
-        means = {"n_components": n_components, "n_features": n_features}
-        covariances = {} if self.over_components else {"n_components": n_components}
-        return means, covariances if self.over_features else {**covariances, "n_features": n_features}
+    def axes(self, n_components: int, n_features: int) -> tuple[list[tuple[str, int]], ...]:
+        components, features = [("n_components", n_components)], [("n_features", n_features)]
+        own = ([] if self.over_components else components) + ([] if self.over_features else features)
+        return components + features, own
 
     def _by_feature(self, standard: tuple[FloatArray, ...]) -> tuple[FloatArray, ...]:
         """Means and variances of each component and feature."""

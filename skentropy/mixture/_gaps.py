@@ -1,8 +1,10 @@
-"""Rows with missing entries, in an order in which they can be conditioned on what is observed many at a time."""
+"""Rows with missing entries, which Gaussian components condition on what is observed, many rows at a time."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Self
 
 import numpy as np
@@ -11,27 +13,31 @@ from .._data import unique_rows
 from .._linalg import invert
 from .._typing import Array, FloatArray
 
-# A pattern with so many rows has its own products; the others' rows are taken together by the number of missing entries.
-_MANY_ROWS = 24
+# A pattern with so many rows in a block has a matrix product of its own.
+_MANY_ROWS = 32
 # Up to this size many small matrices are inverted entry by entry, as arrays over the rows.
-_SMALL = 6
+_SMALL = 8
 
 
 @dataclass(frozen=True)
-class Group:
-    """Consecutive rows that miss equally many entries: ``missing`` is (q,) where the same ones, else (q, n_rows)."""
+class Pattern:
+    """Consecutive rows that miss the same entries, those of ``missing`` (d,)."""
 
     rows: slice
     missing: Array
 
-    @property
-    def n_missing(self) -> int:
-        return len(self.missing)
+
+@dataclass(frozen=True)
+class Group:
+    """Consecutive rows that miss equally many entries each, those of ``missing`` (q, n_rows)."""
+
+    rows: slice
+    missing: Array
 
 
 @dataclass(frozen=True)
 class Gaps:
-    """Rows in the order in which their gaps are filled.
+    """Rows in the order in which their gaps are filled: complete ones, groups, frequent patterns.
 
     Attributes
     ----------
@@ -39,106 +45,152 @@ class Gaps:
         Row ``order[i]`` is the i-th.
     n_missing : ndarray of shape (n,)
         In this order.
+    observed : ndarray of shape (d, n)
+        In this order; one where an entry is observed, else zero.
     groups : tuple of Group
-        Complete rows belong to none.
+    patterns : tuple of Pattern
     """
 
     order: Array
     n_missing: Array
+    observed: FloatArray
     groups: tuple[Group, ...]
+    patterns: tuple[Pattern, ...]
 
     @classmethod
     def of(cls, missing: Array) -> Self:
         """Of a mask (n, d) of what is missing."""
-        patterns, index = unique_rows(missing)
-        n_missing, counts = patterns.sum(axis=1), np.bincount(index)
-        apart = (counts >= _MANY_ROWS) & (n_missing > 0)
-        # Rows of frequent patterns after all others, pattern by pattern; the others by the number of missing entries.
-        rank = np.where(apart, patterns.shape[1] + 1 + np.arange(len(patterns)), n_missing)[index]
+        distinct, index = unique_rows(missing)
+        n_missing, counts = distinct.sum(axis=1), np.bincount(index)
+        frequent = (counts >= _MANY_ROWS) & (n_missing > 0)
+        rank = np.where(frequent, distinct.shape[1] + 1 + np.arange(len(distinct)), n_missing)[index]
         order = np.argsort(rank, kind="stable")
-        sizes = n_missing[index][order]
-        edges = np.flatnonzero(np.diff(rank[order], prepend=-1))
-        groups = []
-        for start, stop in zip(edges, np.append(edges[1:], len(order)), strict=True):
-            rows, q = slice(int(start), int(stop)), int(sizes[start])
-            if q:
-                of_rows = missing[order[rows]]
-                same = apart[index[order[start]]]
-                columns = np.nonzero(of_rows[:1] if same else of_rows)[1].reshape(-1, q).T
-                groups.append(Group(rows, columns[:, 0] if same else columns))
-        return cls(order, sizes, tuple(groups))
+        edges = np.append(np.flatnonzero(np.diff(rank[order], prepend=-1)), len(order))
+        groups, patterns = [], []
+        for start, stop in pairwise(edges):
+            rows, kind = slice(int(start), int(stop)), index[order[start]]
+            if frequent[kind]:
+                patterns.append(Pattern(rows, distinct[kind]))
+            elif n_missing[kind]:
+                columns = np.nonzero(missing[order[rows]])[1].reshape(-1, n_missing[kind]).T
+                groups.append(Group(rows, np.ascontiguousarray(columns)))
+        observed = np.ascontiguousarray(~missing[order].T, dtype=np.float64)
+        return cls(order, n_missing[index][order], observed, tuple(groups), tuple(patterns))
+
+    @property
+    def scattered(self) -> slice:
+        """The rows of all groups."""
+        return slice(self.groups[0].rows.start, self.groups[-1].rows.stop) if self.groups else slice(0, 0)
+
+    @property
+    def n_unpatterned(self) -> int:
+        """Number of rows before those of patterns."""
+        return self.patterns[0].rows.start if self.patterns else len(self.order)
+
+
+@dataclass(frozen=True)
+class Conditional:
+    r"""How G Gaussians complete rows of one pattern; in their frames y = R^-1 (x - mu).
+
+    With the precision matrix :math:`\Lambda`, missing entries are expected at
+    :math:`-\Lambda_{mm}^{-1} \Lambda_{mo} (x_o - \mu_o)` from their means, with the covariance :math:`\Lambda_{mm}^{-1}`.
+
+    Attributes
+    ----------
+    completion : ndarray of shape (G, q, d)
+        Takes deviations of rows to those of the missing entries.
+    transform : ndarray of shape (G, d, d)
+        Takes deviations to completed rows in the frame.
+    roots : ndarray of shape (G, d, q)
+        Roots of the covariances of y that the missing entries leave.
+    log_det_precisions : ndarray of shape (G,)
+    """
+
+    completion: FloatArray
+    transform: FloatArray
+    roots: FloatArray
+    log_det_precisions: FloatArray
+
+    @classmethod
+    def of(cls, inverses: FloatArray, precisions: FloatArray, missing: Array) -> Self:
+        covariances, log_dets = invert(precisions[:, missing][:, :, missing])
+        completion = -covariances @ precisions[:, missing]
+        completion[:, :, missing] = 0.0
+        transform = inverses + inverses[:, :, missing] @ completion
+        transform[:, :, missing] = 0.0
+        return cls(completion, transform, inverses[:, :, missing] @ np.linalg.cholesky(covariances), log_dets)
 
 
 @dataclass(frozen=True)
 class Filling:
-    """How a group's missing entries are distributed given what is observed, under one component.
+    """What K components expect of the missing entries of a group's rows.
 
     Attributes
     ----------
     group : Group
-    covariance : ndarray of shape (q, q) or (q, q, n_rows)
-    log_det_precision : float or ndarray of shape (n_rows,)
+    expected : ndarray of shape (K, q, n_rows)
+        Deviations from the component's means.
+    covariances : ndarray of shape (G, q, q, n_rows)
+    log_det_precisions : ndarray of shape (G, n_rows)
     """
 
     group: Group
-    covariance: FloatArray
-    log_det_precision: FloatArray | float
+    expected: FloatArray
+    covariances: FloatArray
+    log_det_precisions: FloatArray
 
-    def roots(self, n_features: int) -> FloatArray:
-        """Square roots of each row's covariance, (n_rows, n_features, q), zero where an entry is observed."""
-        q, n = self.group.n_missing, self.group.rows.stop - self.group.rows.start
-        covariance = self.covariance if self.covariance.ndim == 2 else self.covariance.transpose(2, 0, 1)
-        roots = np.zeros((n, n_features, q))
-        missing = self.group.missing[:, np.newaxis] if self.group.missing.ndim == 1 else self.group.missing
-        roots[np.arange(n)[:, np.newaxis], np.broadcast_to(missing, (q, n)).T] = np.linalg.cholesky(covariance)
-        return roots
+    def put(self, deviation: FloatArray, component: int) -> None:
+        """Fill the gaps of rows (d, n) as a component does."""
+        rows = self.group.rows
+        deviation[self.group.missing, np.arange(rows.start, rows.stop)] = self.expected[component]
 
-    def scatter(self, weights: FloatArray, n_features: int) -> FloatArray:
-        """Weighted sum over the group's rows of the covariances, among all features."""
-        total = np.zeros((n_features, n_features))
-        missing, w = self.group.missing, weights[self.group.rows]
-        if missing.ndim == 1:
-            total[np.ix_(missing, missing)] = w.sum() * self.covariance
-            return total
+    def spread(self, of: int, weights: FloatArray, n_features: int) -> FloatArray:
+        """Weighted sum over the rows of the covariances, among all features, of one of the G."""
+        missing = self.group.missing
         places = missing[:, np.newaxis] * n_features + missing
-        sums = np.bincount(places.ravel(), weights=(self.covariance * w).ravel(), minlength=n_features**2)
+        values = self.covariances[of] * weights[self.group.rows]
+        sums = np.bincount(places.ravel(), weights=values.ravel(), minlength=n_features**2)
         return np.asarray(sums.reshape(n_features, n_features), dtype=np.float64)
 
+    def roots(self, of: int, n_features: int) -> FloatArray:
+        """Square roots of each row's covariance, (n_rows, n_features, q), zero where an entry is observed."""
+        q, n = self.group.missing.shape
+        roots = np.zeros((n, n_features, q))
+        own = np.linalg.cholesky(self.covariances[of].transpose(2, 0, 1))
+        roots[np.arange(n)[:, np.newaxis], self.group.missing.T] = own
+        return roots
 
-def fill(deviation: FloatArray, precision: FloatArray, group: Group) -> Filling:
-    r"""Put the conditional means of a group's missing entries in place, of rows (d, n) as deviations from the mean.
 
-    With the precision matrix :math:`\Lambda` it is :math:`-\Lambda_{mm}^{-1} \Lambda_{mo} (x_o - \mu_o)`, of covariance
-    :math:`\Lambda_{mm}^{-1}`.
-    """
-    own, missing = deviation[:, group.rows], group.missing
-    if missing.ndim == 1:
-        own[missing] = 0.0
-        covariances, log_dets = invert(precision[np.newaxis][:, missing[:, np.newaxis], missing])
-        own[missing] = -covariances[0] @ (precision[missing] @ own)
-        return Filling(group, covariances[0], float(log_dets[0]))
-    rows = np.arange(own.shape[1])
-    own[missing, rows] = 0.0
-    pull = (precision @ own)[missing, rows]
-    covariance, log_det = _invert_all(precision[missing[:, np.newaxis], missing])
-    own[missing, rows] = -(covariance * pull).sum(axis=1)
-    return Filling(group, covariance, log_det)
+def fillings(X: FloatArray, means: FloatArray, precisions: FloatArray, group: Array, gaps: Gaps) -> Iterator[Filling]:
+    """What components with means (K, d) and G precisions expect of the gaps of rows X (d, n), group by group."""
+    scattered = gaps.scattered
+    if scattered.start == scattered.stop:
+        return
+    deviation = X[:, scattered] - means[:, :, np.newaxis]
+    deviation *= gaps.observed[:, scattered]
+    pull = precisions[group] @ deviation
+    for one in gaps.groups:
+        rows = np.arange(one.rows.start, one.rows.stop) - scattered.start
+        covariances, log_dets = _invert_all(precisions[:, one.missing[:, np.newaxis], one.missing])
+        expected = -np.einsum("kijn,kjn->kin", covariances[group], pull[:, one.missing, rows])
+        yield Filling(one, expected, covariances, log_dets)
 
 
 def _invert_all(matrices: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Inverses and log determinants of positive definite matrices (q, q, n)."""
-    q = len(matrices)
+    """Inverses and log determinants of positive definite matrices (G, q, q, n)."""
+    G, q, _, n = matrices.shape
     if q > _SMALL:
-        inverses, log_dets = invert(np.ascontiguousarray(matrices.transpose(2, 0, 1)))
-        return inverses.transpose(1, 2, 0), log_dets
+        inverses, log_dets = invert(np.ascontiguousarray(matrices.transpose(0, 3, 1, 2)).reshape(G * n, q, q))
+        return inverses.reshape(G, n, q, q).transpose(0, 2, 3, 1), log_dets.reshape(G, n)
     # Sweeps (Goodnight 1979), each on all matrices at once.
-    swept, log_det = matrices.copy(), np.zeros(matrices.shape[2])
+    log_dets = np.zeros((G, n))
     for k in range(q):
-        pivot = swept[k, k].copy()
-        log_det += np.log(pivot)
-        column = swept[:, k] / pivot
-        swept -= column[:, np.newaxis] * swept[k]
-        swept[:, k] = column
-        swept[k] = column
-        swept[k, k] = -1.0 / pivot
-    return -swept, log_det
+        pivot = matrices[:, k, k].copy()
+        log_dets += np.log(pivot)
+        row = matrices[:, k].copy()
+        column = row / pivot[:, np.newaxis]
+        matrices -= column[:, :, np.newaxis] * row[:, np.newaxis]
+        matrices[:, :, k] = column
+        matrices[:, k] = column
+        matrices[:, k, k] = -1.0 / pivot
+    return np.negative(matrices, out=matrices), log_dets

@@ -14,15 +14,17 @@ from .._linalg import LOG_2PI, factorise, log_det_of_factors, pack_symmetric, un
 from .._typing import Array, FloatArray
 from ..families import Gaussian
 from ._components import Components, Limits, SeedRows
-from ._gaps import Filling, Gaps, fill
+from ._gaps import Conditional, Filling, Gaps, Pattern, fillings
 from ._gaussian_metric import GaussianMetric, NoLimits
 from ._independent import Independent
 from ._observations import Units
 from ._report import degenerate_covariances
 
-# Variances are held above this, in units of the columns' own, and eigenvalues of a component's correlations above this.
-_SMALLEST_VARIANCE = 1e-20
+# Eigenvalues of a component's correlations are held above this, its standard deviations there above this share of all
+# rows'. A component that has come to its bound leaves it where the eigenvalues are so many times as large.
 _SMALLEST_SHARE = 1e-12
+_SMALLEST_SCALE = 1e-8
+_LEAVES_BOUND = 1e2
 # Features whose part of a unit vector is larger make out its direction.
 _IN_DIRECTION = 0.1
 # A component with less than this share of the weight has no statistics worth dividing.
@@ -40,12 +42,29 @@ _COLLAPSING = 0.5
 class GaussianParameters:
     """Means (K, d), and lower Cholesky factors R of G covariances (G, d, d), each of K / G components; in units.
 
-    ``held`` (G,) says whose variance in some direction is at its bound.
+    ``bounds`` (G, d) are zero, but for covariances that are held at a bound: the scales in which it is.
     """
 
     means: FloatArray
     factors: FloatArray
-    held: Array
+    bounds: FloatArray
+
+    @classmethod
+    def of(cls, means: FloatArray, covariances: FloatArray, bounds: FloatArray) -> Self:
+        """Of covariances (G, d, d), which are kept regular, at the bounds where those are not zero."""
+        deviations = np.sqrt(np.maximum(np.diagonal(covariances, axis1=1, axis2=2), _SMALLEST_SCALE**2))
+        correlations = covariances / deviations[:, :, np.newaxis] / deviations[:, np.newaxis]
+        was_held = bounds[:, 0] > 0.0
+        least = np.linalg.eigvalsh(correlations)[:, 0]
+        held = least < _SMALLEST_SHARE * np.where(was_held, _LEAVES_BOUND, 1.0)
+        # The M-step at a bound climbs as long as the bound stays where it is.
+        scales = np.where((held & was_held)[:, np.newaxis], bounds, deviations)
+        return cls(means, factorise(covariances, scales, _SMALLEST_SHARE), np.where(held[:, np.newaxis], scales, 0.0))
+
+    @cached_property
+    def held(self) -> Array:
+        """Which covariances are held at a bound, (G,)."""
+        return np.asarray(self.bounds[:, 0] > 0.0)
 
     @cached_property
     def group(self) -> Array:
@@ -66,6 +85,17 @@ class GaussianParameters:
     def covariances(self) -> FloatArray:
         """(G, d, d)."""
         return np.matmul(self.factors, self.factors.transpose(0, 2, 1))
+
+    @cached_property
+    def _conditionals(self) -> dict[bytes, Conditional]:
+        return {}
+
+    def conditional(self, missing: Array) -> Conditional:
+        """How rows of a pattern are completed; computed once."""
+        key = missing.tobytes()
+        if key not in self._conditionals:
+            self._conditionals[key] = Conditional.of(self.inverses, self.precisions, missing)
+        return self._conditionals[key]
 
     @cached_property
     def log_dets(self) -> FloatArray:
@@ -153,11 +183,11 @@ class GaussianRows:
     log_volume: FloatArray
     gaps: Gaps | None
 
-    def unsorted(self, values: FloatArray) -> FloatArray:
+    def unsorted(self, values: FloatArray, out: FloatArray | None = None) -> FloatArray:
         """Values (..., n) of the rows in the order in which they came."""
         if self.gaps is None:
             return values
-        out = np.empty_like(values)
+        out = np.empty_like(values) if out is None else out
         out[..., self.gaps.order] = values
         return out
 
@@ -168,53 +198,44 @@ class GaussianEvidence:
     def __init__(
         self, parameters: GaussianParameters, rows: GaussianRows, offsets: FloatArray, out: FloatArray | None
     ) -> None:
-        self._parameters, self._rows = parameters, rows
         d, n = rows.X.shape
         K = len(parameters.means)
-        self._kept: list[tuple[FloatArray, list[Filling]]] = []
+        self._completed = CompletedRows(parameters, rows)
+        self._kept: list[FloatArray] = []
         keep = K * d * n <= _KEPT_ENTRIES
         log_joint = np.empty((K, n)) if out is None or rows.gaps is not None else out
         n_observed = d if rows.gaps is None else d - rows.gaps.n_missing
         constant = n_observed * LOG_2PI + 2.0 * rows.log_volume
         for c in range(K):
-            y, fillings = whiten(parameters, rows, c)
+            y = self._completed.in_frame(c)
             if keep:
-                self._kept.append((y, fillings))
+                self._kept.append(y)
             # -2 log N(x_o; mu_o, Sigma_oo): the best x_m leave the distance, and det Sigma_oo = det Sigma det Lambda_mm
             values = np.einsum("ij,ij->j", y, y, out=log_joint[c])
             values += constant
             values += parameters.log_dets[c]
-            for filling in fillings:
-                values[filling.group.rows] += filling.log_det_precision
+            self._completed.add_log_dets(c, values)
             values *= -0.5
             values += offsets[c]
-        if rows.gaps is None:
-            self.log_joint = log_joint
-        else:
-            self.log_joint = np.empty((K, n)) if out is None else out
-            self.log_joint[:, rows.gaps.order] = log_joint
+        self.log_joint = rows.unsorted(log_joint, out)
 
     def accumulate(self, weights: FloatArray) -> GaussianSums:
-        rows, (K, d) = self._rows, self._parameters.means.shape
+        completed, rows, parameters = self._completed, self._completed.rows, self._completed.parameters
         if rows.gaps is not None:
             weights = weights[:, rows.gaps.order]
+        K, d = parameters.means.shape
         first, second = np.empty((K, d)), np.empty((K, d, d))
         missing_entropy = 0.0
-        for c in range(K):
-            y, fillings = self._kept[c] if self._kept else whiten(self._parameters, rows, c)
-            w = weights[c]
+        for c, w in enumerate(weights):
+            y = self._kept[c] if self._kept else completed.in_frame(c)
             first[c] = y @ w
             weighted = y * np.sqrt(w)
             second[c] = weighted @ weighted.T
-            if fillings:
-                U = self._parameters.inverses[self._parameters.group[c]]
-                spread = sum(filling.scatter(w, d) for filling in fillings)
-                second[c] += U @ spread @ U.T
-                for filling in fillings:
-                    of_rows = filling.group.n_missing * (LOG_2PI + 1.0) - filling.log_det_precision
-                    missing_entropy += 0.5 * float((w[filling.group.rows] * of_rows).sum())
+            if rows.gaps is not None:
+                second[c] += completed.spread(c, w)
+                missing_entropy += completed.missing_entropy(c, w)
         return GaussianSums(
-            frame=self._parameters,
+            frame=parameters,
             counts=weights.sum(axis=1),
             first=first,
             second=second,
@@ -223,23 +244,90 @@ class GaussianEvidence:
         )
 
 
-def whiten(parameters: GaussianParameters, rows: GaussianRows, component: int) -> tuple[FloatArray, list[Filling]]:
-    """Completed rows in a component's frame, y = R^-1 (x - mu) of shape (d, n), and how their gaps were filled."""
-    group = parameters.group[component]
-    y = rows.X - parameters.means[component][:, np.newaxis]
-    fillings = []
-    if rows.gaps is not None:
-        fillings = [fill(y, parameters.precisions[group], gap) for gap in rows.gaps.groups]
-    return parameters.inverses[group] @ y, fillings
+class CompletedRows:
+    """Rows with what the components expect in their gaps."""
+
+    def __init__(self, parameters: GaussianParameters, rows: GaussianRows) -> None:
+        self.parameters, self.rows = parameters, rows
+        self._fillings: list[Filling] = []
+        self._patterns: list[tuple[Pattern, Conditional]] = []
+        if rows.gaps is not None:
+            p = parameters
+            self._fillings = list(fillings(rows.X, p.means, p.precisions, p.group, rows.gaps))
+            self._patterns = [(pattern, p.conditional(pattern.missing)) for pattern in rows.gaps.patterns]
+
+    def deviations(self, component: int) -> FloatArray:
+        """Completed x - mu, but for the gaps of patterns, (d, n)."""
+        deviation = self.rows.X - self.parameters.means[component][:, np.newaxis]
+        for filling in self._fillings:
+            filling.put(deviation, component)
+        return deviation
+
+    def in_frame(self, component: int) -> FloatArray:
+        """y = R^-1 (x - mu), (d, n)."""
+        group = self.parameters.group[component]
+        deviation = self.deviations(component)
+        if not self._patterns:
+            return self.parameters.inverses[group] @ deviation
+        y = np.empty_like(deviation)
+        before = slice(0, self._patterns[0][0].rows.start)
+        y[:, before] = self.parameters.inverses[group] @ deviation[:, before]
+        for pattern, conditional in self._patterns:
+            y[:, pattern.rows] = conditional.transform[group] @ deviation[:, pattern.rows]
+        return y
+
+    def completed(self, component: int) -> FloatArray:
+        """Rows in units, (d, n)."""
+        deviation, group = self.deviations(component), self.parameters.group[component]
+        for pattern, conditional in self._patterns:
+            of_rows = deviation[:, pattern.rows]
+            of_rows[pattern.missing] = conditional.completion[group] @ of_rows
+        return deviation + self.parameters.means[component][:, np.newaxis]
+
+    def add_log_dets(self, component: int, values: FloatArray) -> None:
+        """Add each row's log det of the precision of what is missing."""
+        group = self.parameters.group[component]
+        for filling in self._fillings:
+            values[filling.group.rows] += filling.log_det_precisions[group]
+        for pattern, conditional in self._patterns:
+            values[pattern.rows] += conditional.log_det_precisions[group]
+
+    def spread(self, component: int, weights: FloatArray) -> FloatArray:
+        """Weighted sum of the covariances that missing entries leave in the frame, (d, d)."""
+        d, group = len(self.rows.X), self.parameters.group[component]
+        total = np.zeros((d, d))
+        if self._fillings:
+            U = self.parameters.inverses[group]
+            total += U @ sum(filling.spread(group, weights, d) for filling in self._fillings) @ U.T
+        for pattern, conditional in self._patterns:
+            roots = conditional.roots[group]
+            total += weights[pattern.rows].sum() * (roots @ roots.T)
+        return total
+
+    def missing_entropy(self, component: int, weights: FloatArray) -> float:
+        """Weighted sum of the entropies of what is missing given what is observed."""
+        assert self.rows.gaps is not None
+        twice = self.rows.gaps.n_missing * (LOG_2PI + 1.0)
+        negative = np.zeros(len(twice))
+        self.add_log_dets(component, negative)
+        return 0.5 * float(weights @ (twice - negative))
+
+    def roots(self, component: int) -> Iterator[tuple[slice, FloatArray]]:
+        """Rows with gaps, and roots of the covariances that their gaps leave in the frame, (n_rows, d, q)."""
+        d, group = len(self.rows.X), self.parameters.group[component]
+        for filling in self._fillings:
+            yield filling.group.rows, self.parameters.inverses[group] @ filling.roots(group, d)
+        for pattern, conditional in self._patterns:
+            n_rows = pattern.rows.stop - pattern.rows.start
+            yield pattern.rows, np.broadcast_to(conditional.roots[group], (n_rows, *conditional.roots.shape[1:]))
 
 
-def _singular_columns(covariances: FloatArray) -> Array:
+def _singular_columns(parameters: GaussianParameters) -> Array:
     """Which features (G, d) make out the directions in which covariances are held at their bounds."""
-    scale = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))
-    values, vectors = np.linalg.eigh(covariances / scale[:, :, np.newaxis] / scale[:, np.newaxis])
-    in_direction = np.abs(vectors) > _IN_DIRECTION
-    at_bound = (values <= 2.0 * _SMALLEST_SHARE)[:, np.newaxis]
-    return np.asarray((in_direction & at_bound).any(axis=2) | (scale**2 <= 2.0 * _SMALLEST_VARIANCE))
+    scales = np.where(parameters.held[:, np.newaxis], parameters.bounds, 1.0)
+    values, vectors = np.linalg.eigh(parameters.covariances / scales[:, :, np.newaxis] / scales[:, np.newaxis])
+    at_bound = (values <= _LEAVES_BOUND * _SMALLEST_SHARE)[:, np.newaxis] & parameters.held[:, np.newaxis, np.newaxis]
+    return np.asarray(((np.abs(vectors) > _IN_DIRECTION) & at_bound).any(axis=2))
 
 
 def _score_loadings(y: FloatArray, roots: FloatArray) -> Iterator[FloatArray]:
@@ -309,12 +397,10 @@ class CorrelatedGaussian(Components):
         return self._diagonal.count_outside(block)
 
     def summarize(self, observations: GaussianRows, weight: FloatArray) -> PooledSums:
-        X, seen = observations.X, np.ones(observations.X.shape)
+        X = observations.X
+        seen: FloatArray = np.ones(X.shape)
         if observations.gaps is not None:
-            weight = weight[observations.gaps.order]
-            for group in observations.gaps.groups:
-                index = group.missing if group.missing.ndim == 2 else group.missing[:, np.newaxis]
-                seen[:, group.rows][index, np.arange(seen[:, group.rows].shape[1])] = 0.0
+            weight, seen = weight[observations.gaps.order], observations.gaps.observed
         return PooledSums((seen * weight) @ seen.T, X @ weight, (X * weight) @ X.T)
 
     def with_pooled(self, summary: PooledSums) -> Self:
@@ -361,21 +447,17 @@ class CorrelatedGaussian(Components):
 
     def pooled_parameters(self, n_components: int) -> GaussianParameters:
         n_groups = self._n_groups(n_components)
-        factors, held = factorise(self.pooled_covariance[np.newaxis], _SMALLEST_VARIANCE, _SMALLEST_SHARE)
-        return GaussianParameters(
-            np.tile(self.pooled_mean, (n_components, 1)), factors.repeat(n_groups, axis=0), held.repeat(n_groups)
-        )
+        means = np.tile(self.pooled_mean, (n_components, 1))
+        covariances = np.tile(self.pooled_covariance, (n_groups, 1, 1))
+        return GaussianParameters.of(means, covariances, np.zeros((n_groups, means.shape[1])))
 
     def expected_rows(
         self, parameters: GaussianParameters, observations: GaussianRows, responsibilities: FloatArray
     ) -> FloatArray:
+        completed = CompletedRows(parameters, observations)
         expected = np.zeros(observations.X.shape)
-        for c, group in enumerate(parameters.group):
-            deviation = observations.X - parameters.means[c][:, np.newaxis]
-            for gap in observations.gaps.groups if observations.gaps is not None else ():
-                fill(deviation, parameters.precisions[group], gap)
-            own = observations.unsorted(deviation) + parameters.means[c][:, np.newaxis]
-            expected += responsibilities[c] * own
+        for c, q in enumerate(responsibilities):
+            expected += q * observations.unsorted(completed.completed(c))
         return expected.T * self.units.scale + self.units.location
 
     def _n_groups(self, n_components: int) -> int:
@@ -402,22 +484,23 @@ class CorrelatedGaussian(Components):
         if self.reg_covar:
             U = frame.inverses
             S = S + U * (self.reg_covar / self.units.scale**2) @ U.transpose(0, 2, 1)
-        return GaussianParameters(means, *self._factors(frame.factors, S))
+        return self._moved(frame, means, S)
 
     @staticmethod
-    def _factors(R: FloatArray, S: FloatArray) -> tuple[FloatArray, Array]:
-        """Factors of R S R', and which are held at the bound."""
+    def _moved(before: GaussianParameters, means: FloatArray, S: FloatArray) -> GaussianParameters:
+        """Parameters with other means, and covariances R S R' in the frames of those before."""
+        R = before.factors
         try:
             factors = R @ np.linalg.cholesky(S)
         except np.linalg.LinAlgError:
             factors = None
-        if factors is not None:
+        if factors is not None and not before.held.any():
             # Squares of the diagonal are the variances given the features before.
             variances = (factors**2).sum(axis=2)
             shares = np.diagonal(factors, axis1=1, axis2=2) ** 2 / variances
-            if variances.min() > _SMALLEST_VARIANCE and shares.min() > 1e2 * _SMALLEST_SHARE:
-                return factors, np.zeros(len(R), dtype=bool)
-        return factorise(R @ S @ R.transpose(0, 2, 1), _SMALLEST_VARIANCE, _SMALLEST_SHARE)
+            if variances.min() > _SMALLEST_SCALE**2 and shares.min() > _LEAVES_BOUND * _SMALLEST_SHARE:
+                return GaussianParameters(means, factors, before.bounds)
+        return GaussianParameters.of(means, R @ S @ R.transpose(0, 2, 1), before.bounds)
 
     def log_base_measure(self, block: Block) -> FloatArray:
         return np.zeros(block.n_rows)
@@ -458,7 +541,8 @@ class CorrelatedGaussian(Components):
             distances = self._pooled_distances(parameters) + self._log_normalisers(parameters)
             log_prior -= 0.5 * self.prior_counts * distances
         if self.reg_covar and statistics is not None:
-            log_prior -= 0.5 * self.reg_covar * statistics.counts * self._traces(parameters)
+            counts = statistics.counts + self.prior_counts
+            log_prior -= 0.5 * self.reg_covar * counts * self._traces(parameters)
         return log_prior
 
     def penalty(self, parameters: GaussianParameters, statistics: GaussianSums) -> float:
@@ -467,7 +551,8 @@ class CorrelatedGaussian(Components):
             d = parameters.means.shape[1]
             penalty += 0.5 * self.prior_counts * float((self._pooled_distances(parameters) - d).sum())
         if self.reg_covar:
-            penalty += 0.5 * self.reg_covar * float(statistics.counts @ self._traces(parameters))
+            counts = statistics.counts + self.prior_counts
+            penalty += 0.5 * self.reg_covar * float(counts @ self._traces(parameters))
         return penalty
 
     @property
@@ -490,7 +575,7 @@ class CorrelatedGaussian(Components):
         if np.abs(logs).max() > _LONGEST_LOG:
             return None
         covariances = (vectors * np.exp(logs)[:, np.newaxis]) @ vectors.transpose(0, 2, 1)
-        return GaussianParameters(means.reshape(-1, d), *factorise(covariances, _SMALLEST_VARIANCE, _SMALLEST_SHARE))
+        return GaussianParameters.of(means.reshape(-1, d), covariances, like.bounds)
 
     # Where a fit ends.
 
@@ -512,13 +597,12 @@ class CorrelatedGaussian(Components):
 
     def row_scores(self, parameters: GaussianParameters, observations: GaussianRows) -> Iterator[FloatArray]:
         """E[y] and (E[y y'] - 1) / sqrt(2), component by component."""
-        for c, group in enumerate(parameters.group):
-            y, fillings = whiten(parameters, observations, c)
-            y = np.ascontiguousarray(y.T)
+        completed = CompletedRows(parameters, observations)
+        for c in range(len(parameters.means)):
+            y = np.ascontiguousarray(completed.in_frame(c).T)
             second = y[:, :, np.newaxis] * y[:, np.newaxis] - np.eye(y.shape[1])
-            for filling in fillings:
-                roots = parameters.inverses[group] @ filling.roots(y.shape[1])
-                second[filling.group.rows] += roots @ roots.transpose(0, 2, 1)
+            for rows, roots in completed.roots(c):
+                second[rows] += roots @ roots.transpose(0, 2, 1)
             scores = np.concatenate([y, pack_symmetric(second) / np.sqrt(2.0)], axis=1)
             yield observations.unsorted(scores.T).T
 
@@ -528,14 +612,14 @@ class CorrelatedGaussian(Components):
         if observations.gaps is None:
             return None
         weights = weights[:, observations.gaps.order]
+        completed = CompletedRows(parameters, observations)
         P = self.n_directions(parameters)
         total = np.zeros((len(weights), P, P))
-        for c, group in enumerate(parameters.group):
-            y, fillings = whiten(parameters, observations, c)
-            for filling in fillings:
-                roots = parameters.inverses[group] @ filling.roots(len(y))
-                root_weights = np.sqrt(weights[c, filling.group.rows])[:, np.newaxis]
-                for loading in _score_loadings(y.T[filling.group.rows], roots):
+        for c, w in enumerate(weights):
+            y = completed.in_frame(c).T
+            for rows, roots in completed.roots(c):
+                root_weights = np.sqrt(w[rows])[:, np.newaxis]
+                for loading in _score_loadings(y[rows], roots):
                     loading *= root_weights
                     total[c] += loading.T @ loading
         return total
@@ -556,7 +640,7 @@ class CorrelatedGaussian(Components):
         if not np.abs(logs).max() <= _LONGEST_LOG:
             return None
         S = (vectors * np.exp(logs)[:, np.newaxis]) @ vectors.transpose(0, 2, 1)
-        return GaussianParameters(means, *self._factors(parameters.factors, S))
+        return self._moved(parameters, means, S)
 
     # Several runs at once.
 
@@ -567,7 +651,7 @@ class CorrelatedGaussian(Components):
         groups = parameters.group[components]
         if self.tied:
             groups = groups[:: len(components) // n_runs]
-        return GaussianParameters(parameters.means[components], parameters.factors[groups], parameters.held[groups])
+        return GaussianParameters(parameters.means[components], parameters.factors[groups], parameters.bounds[groups])
 
     def with_average_rows(self, statistics: GaussianSums, share: float, n_runs: int) -> GaussianSums:
         by_run = statistics.counts.reshape(n_runs, -1)
@@ -578,15 +662,15 @@ class CorrelatedGaussian(Components):
         smallest, earlier = (np.linalg.eigvalsh(p.covariances)[:, 0] for p in (parameters, before))
         pooled = float(np.linalg.eigvalsh(self.pooled_covariance)[0])
         narrow = (smallest < _COLLAPSED * pooled) & (smallest < _COLLAPSING * earlier)
-        collapsed = (narrow | parameters.held) & (pooled > _SMALLEST_VARIANCE)
+        collapsed = (narrow | parameters.held) & (pooled > _SMALLEST_SHARE)
         return np.asarray(collapsed[parameters.group])
 
     # What users see.
 
-    def axes(self, n_components: int, n_features: int) -> tuple[dict[str, int], ...]:
-        means = {"n_components": n_components, "n_features": n_features}
-        square = {"n_features": n_features, "n_features ": n_features}
-        return means, square if self.tied else {"n_components": n_components, **square}
+    def axes(self, n_components: int, n_features: int) -> tuple[list[tuple[str, int]], ...]:
+        means = [("n_components", n_components), ("n_features", n_features)]
+        square = [("n_features", n_features)] * 2
+        return means, square if self.tied else [("n_components", n_components), *square]
 
     def standard(self, parameters: GaussianParameters) -> tuple[FloatArray, ...]:
         scale = self.units.scale
@@ -597,8 +681,10 @@ class CorrelatedGaussian(Components):
         means, covariances = standard
         scale = self.units.scale
         matrices = np.atleast_3d(covariances) if covariances.ndim == 3 else covariances[np.newaxis]
-        factors = factorise(matrices / scale / scale[:, np.newaxis], _SMALLEST_VARIANCE, _SMALLEST_SHARE)
-        return GaussianParameters((means - self.units.location) / scale, *factors)
+        covariances = matrices / scale / scale[:, np.newaxis]
+        return GaussianParameters.of(
+            (means - self.units.location) / scale, covariances, np.zeros((len(matrices), len(scale)))
+        )
 
     def check_standard(self, standard: tuple[FloatArray, ...], suffix: str = "") -> None:
         means, covariances = standard
@@ -631,14 +717,13 @@ class CorrelatedGaussian(Components):
         return np.asarray(0.5 * (spread + (step**2).sum(axis=1) - d + log_ratio))
 
     def failures(self, estimator: Any, parameters: GaussianParameters) -> Iterator[str]:
-        singular = _singular_columns(parameters.covariances) & parameters.held[:, np.newaxis]
-        return degenerate_covariances(estimator, singular, np.diag(self.pooled_covariance) == 0.0)
+        return degenerate_covariances(estimator, _singular_columns(parameters), np.diag(self.pooled_covariance) == 0.0)
 
     def sample(self, standard: tuple[FloatArray, ...], labels: Array, random_state: np.random.RandomState) -> FloatArray:
         means, covariances = standard
         matrices = covariances.reshape(-1, *covariances.shape[-2:])
         scale = np.sqrt(np.diagonal(matrices, axis1=1, axis2=2).max(axis=0))
-        factors = factorise(matrices / scale / scale[:, np.newaxis])[0]
+        factors = factorise(matrices, np.tile(scale, (len(matrices), 1)))
         noise = random_state.normal(size=(len(labels), means.shape[1], 1))
         own = factors[labels] if len(factors) > 1 else factors
-        return np.asarray(means[labels] + scale * (own @ noise)[:, :, 0])
+        return np.asarray(means[labels] + (own @ noise)[:, :, 0])

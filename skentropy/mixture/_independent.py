@@ -382,8 +382,8 @@ class Independent(Components):
 
     # What users see.
 
-    def axes(self, n_components: int, n_features: int) -> tuple[dict[str, int], ...]:
-        return tuple({"n_components": n_components, "n_features": n_features} for _ in self.attribute_names)
+    def axes(self, n_components: int, n_features: int) -> tuple[list[tuple[str, int]], ...]:
+        return tuple([("n_components", n_components), ("n_features", n_features)] for _ in self.attribute_names)
 
     def standard(self, parameters: NaturalParameters) -> tuple[FloatArray, ...]:
         standard = self.family.to_standard(parameters.eta)

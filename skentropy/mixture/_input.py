@@ -92,11 +92,11 @@ def check_mixing_weights(weights: ArrayLike, name: str, n_components: int) -> Fl
 
 
 def check_shapes(
-    names: tuple[str, ...], suffix: str, values: tuple[FloatArray, ...], axes: tuple[dict[str, int], ...]
+    names: tuple[str, ...], suffix: str, values: tuple[FloatArray, ...], axes: tuple[list[tuple[str, int]], ...]
 ) -> None:
     """Raise ValueError, by name, for parameters whose axes have other lengths; further axes are the family's."""
     for name, value, wanted in zip(names, values, axes, strict=True):
-        shape = tuple(wanted.values())
+        shape = tuple(length for _, length in wanted)
         if value.shape[: len(shape)] != shape:
-            listed = ", ".join(wanted) + ("," if len(wanted) == 1 else "")
+            listed = ", ".join(axis for axis, _ in wanted) + ("," if len(wanted) == 1 else "")
             raise ValueError(f"{name}{suffix} should have the shape ({listed}) = {shape}, but got {value.shape}.")

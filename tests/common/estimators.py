@@ -15,6 +15,7 @@ from skentropy import (
     ExponentialFamilyMixture,
     FactorAnalysis,
     GammaMixture,
+    GaussianMixture,
     GaussianVAE,
     PoissonMixture,
     PoissonVAE,
@@ -25,6 +26,7 @@ COUNTS = load_digits().data[:300, [10, 11, 12, 20, 21, 27, 28, 43, 44, 51, 60]]
 AMOUNTS = load_wine().data[:, [0, 6, 12]]
 ANSWERS = (COUNTS > 7).astype(float)
 WINE = load_wine().data / load_wine().data.std(axis=0)
+MEASURES = WINE[:, [0, 6, 9, 12]]
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,12 @@ ESTIMATORS = {
         np.sign(COUNTS),
         "predict_proba",
     ),
+    **{
+        f"GaussianMixture-{kind}": EstimatorCase(
+            _maker(GaussianMixture, covariance_type=kind, n_components=2, tol=1e-10), MEASURES, "predict_proba", sparse=False
+        )
+        for kind in ("full", "tied", "spherical")
+    },
     "PPCA": EstimatorCase(_maker(PPCA, n_components=2), WINE, "transform"),
     "PPCA-em": EstimatorCase(_maker(PPCA, n_components=2, solver="em", tol=1e-12), WINE, "transform", sparse=False),
     "FactorAnalysis": EstimatorCase(_maker(FactorAnalysis, n_components=2), WINE, "transform"),
@@ -97,6 +105,7 @@ DEFAULTS = [
     PoissonMixture(),
     GammaMixture(),
     ExponentialFamilyMixture(),
+    GaussianMixture(),
     PPCA(),
     FactorAnalysis(),
     SigmoidBeliefNet(),

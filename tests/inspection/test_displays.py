@@ -13,6 +13,7 @@ import pytest
 from scipy import sparse
 from sklearn.datasets import load_digits, load_wine
 from sklearn.exceptions import NotFittedError
+from sklearn.mixture import GaussianMixture
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -20,7 +21,6 @@ from skentropy import (
     PPCA,
     EntropySumSearch,
     FactorAnalysis,
-    GaussianMixture,
     GaussianVAE,
     PoissonMixture,
     SigmoidBeliefNet,

@@ -1,0 +1,353 @@
+"""Gaussian mixtures of any covariance: maxima of other programs, the identity at every step, gaps, singular covariances."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal
+from sklearn.datasets import load_breast_cancer, load_iris, load_wine
+from sklearn.exceptions import ConvergenceWarning
+
+from skentropy import GaussianMixture
+from skentropy._data import Block, Rows
+from skentropy._em import run_em
+from skentropy.families import Gaussian
+from skentropy.mixture._diagonal import DiagonalGaussian
+from skentropy.mixture._gaussian import CorrelatedGaussian
+from skentropy.mixture._gaussian_mixture import COVARIANCE_TYPES
+from skentropy.mixture._information import Metric, missing_information, score
+from skentropy.mixture._model import MixtureModel, MixtureParameters
+from skentropy.mixture._observations import Units
+
+REFERENCE = json.loads((Path(__file__).parent / "gaussian.json").read_text())
+_WINE = load_wine().data
+DATA = {
+    "iris": load_iris().data,
+    "wine": (_WINE - _WINE.mean(axis=0)) / _WINE.std(axis=0),
+    "faithful": np.array(REFERENCE["faithful"], dtype=float),
+    "cancer5": load_breast_cancer().data[:, :5],
+}
+SEEDS = {"iris": 11, "wine": 12, "faithful": 13, "cancer5": 14}
+
+
+def problem(case: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
+    """Rows, weights and the start of a case, by the recipe of the references."""
+    X, K, seed = DATA[case["data"]].copy(), case["K"], SEEDS[case["data"]]
+    n, d = X.shape
+    z = ((X - X.mean(axis=0)) / X.std(axis=0)).sum(axis=1)
+    group = np.argsort(np.argsort(z, kind="stable"), kind="stable") * K // n
+    weight = np.ones(n)
+    if "missing" in case["variant"]:
+        missing = np.random.RandomState(seed).rand(n, d) < 0.1
+        missing[missing.all(axis=1), 0] = False
+        X[missing] = np.nan
+    if "weighted" in case["variant"]:
+        weight = np.random.RandomState(seed + 100).randint(0, 4, size=n).astype(float)
+    r = weight * (group == np.arange(K)[:, np.newaxis])
+    seen = r @ ~np.isnan(X)
+    means = r @ np.nan_to_num(X) / seen
+    variances = np.stack([r[k] @ np.nan_to_num(X - means[k]) ** 2 for k in range(K)]) / seen
+    weights = r.sum(axis=1) / weight.sum()
+    covariances = {
+        "full": np.stack([np.diag(v) for v in variances]),
+        "tied": np.diag(weights @ variances),
+        "diag": variances,
+        "spherical": variances.mean(axis=1),
+    }[case["type"]]
+    return X, weight, {"weights_init": weights, "means_init": means, "covariances_init": covariances}
+
+
+def case_name(case: dict[str, Any]) -> str:
+    return "-".join(str(case[key]) for key in ("data", "type", "K", "variant"))
+
+
+@pytest.mark.parametrize("case", REFERENCE["cases"], ids=case_name)
+def test_maxima_of_other_programs(case: dict[str, Any]) -> None:
+    X, weight, start = problem(case)
+    model = GaussianMixture(case["K"], covariance_type=case["type"], max_iter=5000, tol=1e-12, **start)
+    model.fit(X, sample_weight=weight)
+    assert model.converged_
+    assert model.lower_bound_ == pytest.approx(case["ll"] / case["W"], abs=1e-9)
+    terms = model.entropy_sum_
+    np.testing.assert_allclose([terms.posterior, terms.prior, terms.observable], case["terms"], atol=1e-6)
+    np.testing.assert_allclose(model.weights_, case["weights"], atol=1e-5)
+
+
+def by_definition(X: Any, weight: Any, model: GaussianMixture) -> Any:
+    """Log joint densities (n, K) of what is observed."""
+    K, d = model.means_.shape
+    shaped = {
+        "full": lambda c: model.covariances_[c],
+        "tied": lambda c: model.covariances_,
+        "diag": lambda c: np.diag(model.covariances_[c]),
+        "spherical": lambda c: model.covariances_[c] * np.eye(d),
+        "tied_diag": lambda c: np.diag(model.covariances_),
+        "tied_spherical": lambda c: model.covariances_ * np.eye(d),
+    }[model.covariance_type]
+    joint = np.log(model.weights_) + np.zeros((len(X), K))
+    for n, x in enumerate(X):
+        o = ~np.isnan(x)
+        for c in range(K):
+            if o.any():
+                joint[n, c] += multivariate_normal.logpdf(x[o], model.means_[c][o], np.asarray(shaped(c))[np.ix_(o, o)])
+    return joint
+
+
+def gappy(seed: int = 0) -> tuple[Any, Any]:
+    """Rows with scattered gaps, one frequent pattern, and one row without anything; and weights."""
+    rng = np.random.RandomState(seed)
+    X = load_iris().data + 0.01 * rng.normal(size=(150, 4))
+    X[rng.uniform(size=X.shape) < 0.15] = np.nan
+    X[::3, 1:3] = np.nan
+    X[3:, 0] = np.where(np.isnan(X[3:]).all(axis=1), 5.0, X[3:, 0])
+    X[:3, :] = np.nan
+    return X, rng.exponential(size=150)
+
+
+@pytest.mark.parametrize("kind", COVARIANCE_TYPES)
+def test_densities_with_gaps(kind: str) -> None:
+    X, weight = gappy()
+    model = GaussianMixture(3, covariance_type=kind, prior_counts=1.0, random_state=0).fit(X[3:], sample_weight=weight[3:])
+    joint = by_definition(X, weight, model)
+    evidence = logsumexp(joint, axis=1)
+    np.testing.assert_allclose(model.score_samples(X), evidence, rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(model.predict_proba(X), np.exp(joint - evidence[:, np.newaxis]), atol=1e-10)
+    np.testing.assert_allclose(model.score_samples(X)[:3], 0.0, atol=1e-12)
+
+
+@pytest.mark.parametrize("ridge", [0.0, 0.05])
+@pytest.mark.parametrize("prior_counts", [0.0, 3.0])
+@pytest.mark.parametrize("gaps", [False, True])
+@pytest.mark.parametrize("kind", COVARIANCE_TYPES)
+def test_the_identity_at_every_step(kind: str, gaps: bool, prior_counts: float, ridge: float) -> None:
+    """The entropy sum of a step is its ELBO: the bound before it plus what the M-step gains, term by term."""
+    X, weight = gappy()
+    X, weight = (X[3:] if gaps else np.nan_to_num(X, nan=2.0)[3:]), weight[3:]
+    options: dict[str, Any] = {"covariance_type": kind, "prior_counts": prior_counts, "reg_covar": ridge}
+    start = GaussianMixture(3, max_iter=1, n_starts=1, init_params="random", random_state=3, **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        before = start.fit(X, sample_weight=weight)
+        after = GaussianMixture(
+            3,
+            max_iter=1,
+            accelerate=False,
+            weights_init=before.weights_,
+            means_init=before.means_,
+            covariances_init=before.covariances_,
+            **options,
+        ).fit(X, sample_weight=weight)
+    q = before.predict_proba(X)
+    # ELBO of the old posteriors of classes and missing entries under the new parameters, by its definition.
+    total = weight.sum()
+    elbo = -(weight @ (q * np.log(np.maximum(q, 1e-300))).sum(axis=1)) + weight @ q @ np.log(after.weights_)
+    matrices = [_matrix(model, c) for model in (before, after) for c in range(3)]
+    for c in range(3):
+        old, new = matrices[c], matrices[3 + c]
+        for x, r in zip(X, weight * q[:, c], strict=True):
+            o, m = ~np.isnan(x), np.isnan(x)
+            gain = np.linalg.solve(old[np.ix_(o, o)], old[np.ix_(o, m)]).T
+            filled, spread = np.where(o, x, before.means_[c]), np.zeros_like(old)
+            filled[m] += gain @ (x[o] - before.means_[c][o])
+            spread[np.ix_(m, m)] = old[np.ix_(m, m)] - gain @ old[np.ix_(o, m)]
+            if kind not in ("full", "tied"):  # what is missing drops out
+                elbo += r * multivariate_normal.logpdf(x[o], after.means_[c][o], new[np.ix_(o, o)])
+                continue
+            step = filled - after.means_[c]
+            distance = np.trace(np.linalg.solve(new, spread + np.outer(step, step)))
+            elbo += -0.5 * r * (distance + np.linalg.slogdet(2 * np.pi * new)[1])
+            elbo += 0.5 * r * np.linalg.slogdet(2 * np.pi * np.e * spread[np.ix_(m, m)])[1]
+    assert after.entropy_sums_[0].value == pytest.approx(elbo / total, abs=1e-10)
+
+
+def _matrix(model: GaussianMixture, c: int) -> Any:
+    d = model.means_.shape[1]
+    covariances = np.asarray(model.covariances_)
+    own = covariances if model.covariance_type.startswith("tied") else covariances[c]
+    return own if own.ndim == 2 else np.diag(np.broadcast_to(own, d))
+
+
+@pytest.mark.parametrize("kind", COVARIANCE_TYPES)
+def test_what_is_missing_is_imputed_by_its_expectation(kind: str) -> None:
+    X, weight = gappy()
+    model = GaussianMixture(3, covariance_type=kind, prior_counts=1.0, random_state=0).fit(X[3:], sample_weight=weight[3:])
+    filled, q = model.impute(X), model.predict_proba(X)
+    assert np.array_equal(filled[~np.isnan(X)], X[~np.isnan(X)])
+    for n, x in enumerate(X):
+        o, m = ~np.isnan(x), np.isnan(x)
+        expected = 0.0
+        for c in range(3):
+            S, mean = _matrix(model, c), model.means_[c]
+            expected = expected + q[n, c] * (mean[m] + S[np.ix_(m, o)] @ np.linalg.solve(S[np.ix_(o, o)], x[o] - mean[o]))
+        np.testing.assert_allclose(filled[n, m], expected, rtol=1e-8, atol=1e-10)
+
+
+def components(kind: str, prior_counts: float, d: int) -> Any:
+    units = Units(np.full(d, 0.2), np.full(d, 1.5))
+    if kind in ("full", "tied"):
+        return CorrelatedGaussian(kind == "tied", 0.0, units, prior_counts, np.full(d, 0.1), np.eye(d) + 0.2)
+    pooled = np.stack([np.full(d, 0.1), np.full(d, 1.2)])
+    over = {"over_components": kind.startswith("tied"), "over_features": kind.endswith("spherical")}
+    return DiagonalGaussian(Gaussian(), units=units, prior_counts=prior_counts, pooled=pooled, **over)
+
+
+@pytest.mark.parametrize("prior_counts", [0.0, 1.5])
+@pytest.mark.parametrize("kind", COVARIANCE_TYPES)
+def test_score_and_information_are_derivatives_of_the_objective(kind: str, prior_counts: float) -> None:
+    """With gaps and weights; second derivatives at a maximum, where coordinates do not matter."""
+    d, K, rng = 3, 2, np.random.default_rng(0)
+    X = rng.normal(size=(120, d)) @ rng.normal(size=(d, d)) + 4.0 * rng.integers(2, size=(120, 1))
+    X[40:][rng.uniform(size=(80, d)) < 0.25] = np.nan
+    X[:40, 1] = np.nan
+    rows = Rows(X, rng.exponential(size=120))
+    model = MixtureModel(components(kind, prior_counts, d))
+
+    def expect(parameters: MixtureParameters) -> Any:
+        return rows.sum(partial(model.expect, parameters))
+
+    def objective(parameters: MixtureParameters | None) -> float:
+        assert parameters is not None
+        statistics = expect(parameters)
+        return (model.elbo(statistics) + model.log_prior(parameters, statistics)) * statistics.weight
+
+    pooled = model.components.pooled_parameters(K)
+    q = rng.dirichlet([0.2] * K, size=120).T
+    block = Block(X, rows.sample_weight, None, 0)
+    first = model.components.observe(pooled, model.components.read(block), np.zeros(K)).accumulate(q)
+    start = MixtureParameters(np.log([0.4, 0.6]), model.components.maximize(first))
+    statistics = expect(start)
+    metric = Metric.at(model, start, statistics)
+    W = metric.matrix()
+    gradient = metric.gradient(score(model, start, statistics)).ravel()
+    np.testing.assert_allclose(W.T @ score(model, start, statistics).ravel(), gradient, atol=1e-10)
+
+    def along(parameters: Any, own: Metric, z: Any, h: float) -> float:
+        return objective(model.moved(parameters, own.directions(h * z.reshape(K, -1))))
+
+    h = 1e-3
+    for z in np.eye(len(W)):
+        at = [along(start, metric, z, k * h) for k in (-2, -1, 1, 2)]
+        assert gradient @ z == pytest.approx((at[0] - 8 * at[1] + 8 * at[2] - at[3]) / (12 * h), abs=1e-7)
+
+    end = run_em(model, expect, start, tol=1e-14, max_iter=20_000).state
+    metric = Metric.at(model, end.parameters, end.statistics)
+    W = metric.matrix()
+    missing = W.T @ rows.sum(partial(missing_information, model, end.parameters)) @ W
+    _, singular, right = np.linalg.svd(W)
+    basis = right[singular > 1e-10 * singular[0]]
+    h = 3e-2
+    for _ in range(3):
+        z = rng.normal(size=len(basis)) @ basis
+        z /= np.linalg.norm(z)
+        at = [along(end.parameters, metric, z, k * h) for k in (-2, -1, 0, 1, 2)]
+        second = (-at[0] + 16 * at[1] - 30 * at[2] + 16 * at[3] - at[4]) / (12 * h**2)
+        assert z @ missing @ z - 1.0 == pytest.approx(second, abs=2e-6)
+
+
+@pytest.mark.parametrize("kind", ["full", "tied"])
+@pytest.mark.parametrize("far", [1e6, 1e7])
+def test_narrow_clusters_far_apart(kind: str, far: float) -> None:
+    """A component is as precise as its own spread allows, however far the others are."""
+    rng = np.random.default_rng(0)
+    near, away = rng.normal(size=(200, 2)), rng.normal(size=(100, 2))
+    X = np.concatenate([near, away + far])
+    model = GaussianMixture(2, covariance_type=kind, random_state=0).fit(X)
+    parts = [np.cov(near.T, bias=True), np.cov(away.T, bias=True)]
+    if kind == "tied":
+        np.testing.assert_allclose(model.covariances_, (2 * parts[0] + parts[1]) / 3, rtol=1e-7)
+    else:
+        found = model.covariances_[np.argsort(model.means_[:, 0])]
+        np.testing.assert_allclose(found, parts, rtol=1e-7, atol=1e-8)
+
+
+def test_ill_conditioned_and_far_from_the_origin() -> None:
+    """A condition of 1e10, 1e4 standard deviations away: the likelihood of the closed form of one Gaussian."""
+    rng = np.random.default_rng(1)
+    Q = np.linalg.qr(rng.normal(size=(4, 4)))[0]
+    y = rng.normal(size=(400, 4))
+    y = np.linalg.solve(np.linalg.cholesky(np.cov(y.T, bias=True)), (y - y.mean(axis=0)).T).T
+    scale = np.array([1.0, 1e-2, 1e-4, 1e-5])
+    X = (y * scale) @ Q.T + 1e4
+    model = GaussianMixture(1).fit(X)
+    expected = -0.5 * 4 * np.log(2 * np.pi * np.e) - np.log(scale).sum()
+    # Rows of this size are rounded to 1e-12, 1e-7 of the smallest spread.
+    assert model.score(X) == pytest.approx(expected, abs=1e-8)
+    assert model.entropy_sum_score() == pytest.approx(expected, abs=1e-8)
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+@pytest.mark.parametrize("kind", ["full", "tied"])
+def test_singular_covariances_are_finite_and_named(kind: str, gaps: bool) -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 4))
+    X[:, 3] = X[:, 1] + X[:, 2]
+    if gaps:
+        X[rng.uniform(size=X.shape) < 0.05] = np.nan
+    with pytest.warns(ConvergenceWarning, match=r"in column 1, column 2, column 3 is \(nearly\) singular.*prior_counts"):
+        model = GaussianMixture(2, covariance_type=kind, random_state=0).fit(X)
+    assert np.isfinite(model.lower_bound_)
+    assert np.isfinite(model.score_samples(X)).all()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        regular = GaussianMixture(2, covariance_type=kind, prior_counts=5.0, random_state=0).fit(X[:, :3])
+    assert abs(regular.stationarity_gap_) < 1e-6
+
+
+def test_fewer_rows_than_columns() -> None:
+    X = np.random.default_rng(0).normal(size=(6, 10))
+    with pytest.warns(ConvergenceWarning, match="singular"):
+        model = GaussianMixture(2, random_state=0).fit(X)
+    assert np.isfinite(model.lower_bound_)
+    assert GaussianMixture(2, covariance_type="tied_spherical", random_state=0).fit(X).converged_
+
+
+@pytest.mark.parametrize("kind", COVARIANCE_TYPES)
+def test_from_parameters(kind: str) -> None:
+    X = DATA["iris"]
+    model = GaussianMixture(2, covariance_type=kind, random_state=0).fit(X)
+    made = GaussianMixture.from_parameters(model.weights_, model.means_, model.covariances_, kind)
+    np.testing.assert_allclose(made.score_samples(X), model.score_samples(X), rtol=1e-12)
+    np.testing.assert_allclose(made.precisions_, model.precisions_, rtol=1e-9)
+    assert made.n_parameters_ == model.n_parameters_
+    by_precisions = GaussianMixture(
+        2, covariance_type=kind, weights_init=model.weights_, means_init=model.means_, precisions_init=model.precisions_
+    ).fit(X)
+    assert by_precisions.lower_bound_ == pytest.approx(model.lower_bound_, rel=1e-9)
+
+
+def test_bad_parameters_are_refused_by_name() -> None:
+    make, means = GaussianMixture.from_parameters, np.zeros((2, 2))
+    with pytest.raises(
+        ValueError, match=r"covariances should have the shape \(n_components, n_features, n_features\) = \(2, 2, 2\)"
+    ):
+        make([0.5, 0.5], means, np.eye(2))
+    with pytest.raises(ValueError, match="covariances of component 1 must be symmetric and positive definite"):
+        make([0.5, 0.5], means, [np.eye(2), [[1.0, 2.0], [2.0, 1.0]]])
+    with pytest.raises(ValueError, match="covariances must be symmetric and positive definite"):
+        make([0.5, 0.5], means, [[1.0, 0.0], [1.0, 1.0]], "tied")
+    with pytest.raises(ValueError, match="covariances must be positive"):
+        make([0.5, 0.5], means, [1.0, 0.0], "spherical")
+    with pytest.raises(ValueError, match="means must be finite"):
+        make([0.5, 0.5], means + np.nan, 1.0, "tied_spherical")
+    with pytest.raises(ValueError, match="covariance_type must be one of full"):
+        make([0.5, 0.5], means, 1.0, "banded")
+    X = DATA["iris"]
+    with pytest.raises(ValueError, match="covariances_init and precisions_init say the same"):
+        GaussianMixture(means_init=X[:2], covariances_init=[np.eye(4)] * 2, precisions_init=[np.eye(4)] * 2).fit(X)
+    with pytest.raises(ValueError, match="precisions_init must be symmetric and positive definite"):
+        GaussianMixture(means_init=X[:2], precisions_init=np.zeros((2, 4, 4))).fit(X)
+    with pytest.raises(ValueError, match=r"means_init is missing"):
+        GaussianMixture(covariances_init=[np.eye(4)] * 2).fit(X)
+
+
+def test_means_alone_are_a_start() -> None:
+    X = DATA["iris"]
+    model = GaussianMixture(3, means_init=X[[0, 60, 120]]).fit(X)
+    assert model.lower_bound_ == pytest.approx(GaussianMixture(3, random_state=0).fit(X).lower_bound_, abs=1e-3)
