@@ -7,11 +7,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._base import list_columns
 from .._data import SingleThreadedBLAS, Source
+from .._linalg import LOG_2PI
 from .._tables import Summary
 from .._typing import ArrayLike, FloatArray
 from ._base import LinearGaussianEstimator, imputed_covariance, is_incomplete
 from ._fit_indices import Discrepancy, GoodnessOfFit, fit_indices
-from ._gaussian import LOG_2PI, LinearGaussian
+from ._gaussian import LinearGaussian
 from ._moments import Moments
 from ._profile import inverse_and_log_det
 from ._saturated import Unrestricted, fit_unrestricted

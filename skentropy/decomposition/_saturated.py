@@ -10,10 +10,10 @@ import numpy as np
 
 from .._data import Prepared, SingleThreadedBLAS
 from .._em import run_em
+from .._linalg import LOG_2PI
 from .._typing import FloatArray
 from ..entropy import EntropySum
 from ._em_model import Table, TableTotals
-from ._gaussian import LOG_2PI
 
 _TOL, _MAX_ITER = 1e-12, 5000
 
