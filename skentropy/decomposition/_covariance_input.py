@@ -58,7 +58,7 @@ class FitsCovariances(FittedLinearGaussian):
         >>> from skentropy import FactorAnalysis
         >>> R = [[1.0, 0.83, 0.78, 0.44], [0.83, 1.0, 0.78, 0.49], [0.78, 0.78, 1.0, 0.46], [0.44, 0.49, 0.46, 1.0]]
         >>> FactorAnalysis(1).fit_covariance(R, 213).components_.round(3)
-        array([[0.9  , 0.917, 0.857, 0.523]])
+        array([[0.905, 0.916, 0.858, 0.518]])
         """
         self._validate_params()
         total = check_n_samples(n_samples)

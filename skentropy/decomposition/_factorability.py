@@ -1,0 +1,362 @@
+"""Whether correlations are worth a factor analysis, and of how many factors: KMO, Bartlett's sphericity, Horn's analysis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import stats
+from sklearn.utils import check_random_state
+
+from .._base import list_columns
+from .._tables import Column, Table
+from .._typing import ArrayLike, FloatArray
+from ._base import imputed_covariance
+from ._covariance_input import check_covariance, check_n_samples
+from ._factor_analysis import FactorAnalysis
+from ._moments import Moments
+from ._moments import row_bytes as moments_row_bytes
+from ._profile import inverse_and_log_det
+from ._saturated import Unrestricted, fit_unrestricted
+from ._spectrum import MatrixCovariance, without_rounding
+from ._summary import feature_names
+
+_SINGULAR = (
+    "The correlations are singular: there are no more rows than columns, or columns that depend on each other. Leave "
+    "columns out, or give more rows."
+)
+
+
+@dataclass(frozen=True, repr=False)
+class SamplingAdequacy:
+    """Measures of sampling adequacy of Kaiser, Meyer and Olkin: correlations beside partial ones, from 0 to 1.
+
+    Kaiser and Rice (1974) call them marvellous from 0.9, meritorious from 0.8, middling from 0.7, mediocre from 0.6,
+    miserable from 0.5, and unacceptable below.
+
+    Attributes
+    ----------
+    overall : float
+    per_feature : ndarray of shape (n_features,)
+    feature_names : list of str
+    """
+
+    overall: float
+    per_feature: FloatArray
+    feature_names: list[str]
+
+    @property
+    def table(self) -> Table:
+        """The measures as a table."""
+        names, values = ["overall", *self.feature_names], [self.overall, *self.per_feature]
+        return Table("sampling adequacy (Kaiser-Meyer-Olkin), at most 1", names, [Column("KMO", values)], "feature")
+
+    def to_frame(self) -> Any:
+        """The measures as a pandas frame.
+
+        Returns
+        -------
+        pandas.DataFrame
+        """
+        return self.table.to_frame()
+
+    def __str__(self) -> str:
+        return str(self.table)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return self.table._repr_html_()
+
+
+@dataclass(frozen=True)
+class SphericityTest:
+    """Bartlett's test that all correlations are zero.
+
+    Attributes
+    ----------
+    statistic : float
+        Chi-square ``-(n - 1 - (2 D + 5) / 6) log det R`` of n rows with D columns.
+    dof : int
+        D (D - 1) / 2.
+    pvalue : float
+    """
+
+    statistic: float
+    dof: int
+    pvalue: float
+
+
+@dataclass(frozen=True, repr=False)
+class ParallelAnalysis:
+    """Eigenvalues of the correlations beside those of as many rows of independent features.
+
+    Attributes
+    ----------
+    n_components : int
+        Number of leading eigenvalues that are larger than the thresholds: as many factors as are worth looking at.
+    eigenvalues, thresholds : ndarray of shape (n_features,)
+    kind : {"components", "factors"}
+    quantile : float or None
+        Of the random eigenvalues, at which the thresholds are; None is their mean.
+    """
+
+    n_components: int
+    eigenvalues: FloatArray
+    thresholds: FloatArray
+    kind: str
+    quantile: float | None
+
+    @property
+    def table(self) -> Table:
+        """The eigenvalues as a table."""
+        what = "mean" if self.quantile is None else f"{self.quantile:g} quantile"
+        title = f"parallel analysis: {self.kind} with eigenvalues above the {what} of random data: {self.n_components}"
+        names = [str(i + 1) for i in range(len(self.eigenvalues))]
+        larger = np.arange(len(names)) < self.n_components
+        columns = [Column("eigenvalue", self.eigenvalues), Column("random data", self.thresholds), Column("kept", larger)]
+        return Table(title, names, columns, "number")
+
+    def to_frame(self) -> Any:
+        """The eigenvalues as a pandas frame.
+
+        Returns
+        -------
+        pandas.DataFrame
+        """
+        return self.table.to_frame()
+
+    def __str__(self) -> str:
+        return str(self.table)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return self.table._repr_html_()
+
+
+def kmo(
+    X: ArrayLike | None = None, sample_weight: ArrayLike | None = None, *, covariance: ArrayLike | None = None
+) -> SamplingAdequacy:
+    r"""Measure of sampling adequacy, for all features and for each (Kaiser 1970; Kaiser and Rice 1974).
+
+    .. math::
+
+        \frac{\sum r_{ij}^2}{\sum r_{ij}^2 + \sum q_{ij}^2}, \quad i \ne j,
+
+    with the correlations r of two features and the partial correlations q given all others; of one feature i over j alone.
+
+    Parameters
+    ----------
+    X : {array-like, sparse matrix, Dask array or frame, RowBlocks} of shape (n_samples, n_features), default=None
+        With missing values the correlations are those of maximum likelihood.
+    sample_weight : array-like of shape (n_samples,), default=None
+    covariance : array-like of shape (n_features, n_features), default=None
+        Covariances or correlations in the place of X.
+
+    Returns
+    -------
+    SamplingAdequacy
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from skentropy.decomposition import kmo
+    >>> round(kmo(load_wine().data).overall, 3)
+    0.779
+    """
+    R, _, names = _correlations(X, sample_weight, covariance)
+    inverse, _ = inverse_and_log_det(R)
+    if inverse is None:
+        raise ValueError(_SINGULAR)
+    scale = np.sqrt(np.diag(inverse))
+    correlations, partial = R**2, (inverse / scale / scale[:, np.newaxis]) ** 2
+    np.fill_diagonal(correlations, 0.0)
+    np.fill_diagonal(partial, 0.0)
+    of_feature = correlations.sum(axis=0)
+    per_feature = of_feature / (of_feature + partial.sum(axis=0))
+    overall = float(correlations.sum() / (correlations.sum() + partial.sum()))
+    return SamplingAdequacy(overall, np.asarray(per_feature), names)
+
+
+def bartlett_sphericity(
+    X: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    *,
+    covariance: ArrayLike | None = None,
+    n_samples: float | None = None,
+) -> SphericityTest:
+    """Bartlett's test of sphericity: whether the features correlate at all (Bartlett 1950, 1951).
+
+    Parameters
+    ----------
+    X : {array-like, sparse matrix, Dask array or frame, RowBlocks} of shape (n_samples, n_features), default=None
+        Complete rows.
+    sample_weight : array-like of shape (n_samples,), default=None
+        As counts.
+    covariance : array-like of shape (n_features, n_features), default=None
+        Covariances or correlations in the place of X.
+    n_samples : float, default=None
+        Number of rows of ``covariance``.
+
+    Returns
+    -------
+    SphericityTest
+
+    Raises
+    ------
+    ValueError
+        If X has missing values, for which the test's distribution is another, or the correlations are singular.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from skentropy.decomposition import bartlett_sphericity
+    >>> test = bartlett_sphericity(load_wine().data)
+    >>> round(test.statistic, 2), test.dof
+    (1317.18, 78)
+    """
+    R, n, _ = _correlations(X, sample_weight, covariance, n_samples, count="bartlett_sphericity")
+    inverse, log_det = inverse_and_log_det(R)
+    if inverse is None:
+        raise ValueError(_SINGULAR)
+    d = len(R)
+    statistic, dof = -(n - 1.0 - (2.0 * d + 5.0) / 6.0) * log_det, d * (d - 1) // 2
+    return SphericityTest(float(statistic), dof, float(stats.chi2.sf(statistic, dof)))
+
+
+def parallel_analysis(
+    X: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    *,
+    covariance: ArrayLike | None = None,
+    n_samples: float | None = None,
+    kind: str = "components",
+    quantile: float | None = 0.95,
+    n_draws: int = 200,
+    random_state: Any = None,
+) -> ParallelAnalysis:
+    """Number of factors by Horn's parallel analysis: eigenvalues beside those of random data of the same size.
+
+    Parameters
+    ----------
+    X : {array-like, sparse matrix, Dask array or frame, RowBlocks} of shape (n_samples, n_features), default=None
+        With missing values the correlations are those of maximum likelihood.
+    sample_weight : array-like of shape (n_samples,), default=None
+        As counts.
+    covariance : array-like of shape (n_features, n_features), default=None
+        Covariances or correlations in the place of X.
+    n_samples : float, default=None
+        Number of rows of ``covariance``.
+    kind : {"components", "factors"}, default="components"
+        Eigenvalues of the correlations (Horn 1965), or of those with squared multiple correlations on the diagonal
+        (Humphreys and Ilgen 1969), which keep more.
+    quantile : float or None, default=0.95
+        Of the random eigenvalues (Glorfeld 1995); None compares with their mean, as Horn did.
+    n_draws : int, default=200
+        Number of random correlation matrices.
+    random_state : int, RandomState instance or None, default=None
+
+    Returns
+    -------
+    ParallelAnalysis
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from skentropy.decomposition import parallel_analysis
+    >>> parallel_analysis(load_wine().data, random_state=0).n_components
+    3
+    """
+    if kind not in ("components", "factors"):
+        raise ValueError(f"kind must be 'components' or 'factors', got {kind!r}.")
+    if quantile is not None and not 0.0 < quantile < 1.0:
+        raise ValueError(f"quantile must be between 0 and 1, or None for the mean, got {quantile!r}.")
+    if n_draws < 1:
+        raise ValueError(f"n_draws must be at least 1, got {n_draws!r}.")
+    R, n, _ = _correlations(X, sample_weight, covariance, n_samples, count="parallel_analysis")
+    random_state = check_random_state(random_state)
+    draws = np.array([_eigenvalues(random_correlations(n, len(R), random_state), kind) for _ in range(n_draws)])
+    thresholds = draws.mean(axis=0) if quantile is None else np.quantile(draws, quantile, axis=0)
+    eigenvalues = _eigenvalues(R, kind)
+    below = np.flatnonzero(eigenvalues <= thresholds)
+    return ParallelAnalysis(int(below[0]) if below.size else len(R), eigenvalues, thresholds, kind, quantile)
+
+
+def random_correlations(n: float, d: int, random_state: np.random.RandomState) -> FloatArray:
+    """Correlations of n rows of d independent Gaussians: their scatter is Wishart, by its Bartlett decomposition."""
+    if n - 1.0 >= d:
+        root = np.tril(random_state.normal(size=(d, d)), -1)
+        root[np.diag_indices(d)] = np.sqrt(random_state.chisquare(n - 1.0 - np.arange(d)))
+    else:
+        rows = random_state.normal(size=(int(n), d))
+        root = (rows - rows.mean(axis=0)).T
+    root /= np.linalg.norm(root, axis=1, keepdims=True)
+    return np.asarray(root @ root.T)
+
+
+def _eigenvalues(R: FloatArray, kind: str) -> FloatArray:
+    """Descending; of factors with the squared multiple correlations 1 - 1 / (R^-1)_ii in the place of ones."""
+    if kind == "factors":
+        inverse, _ = inverse_and_log_det(R)
+        if inverse is None:
+            raise ValueError(_SINGULAR)
+        R = R - np.diag(1.0 / np.diag(inverse))
+    return np.asarray(np.linalg.eigvalsh(R)[::-1])
+
+
+def _correlations(
+    X: ArrayLike | None,
+    sample_weight: ArrayLike | None,
+    covariance: ArrayLike | None,
+    n_samples: float | None = None,
+    count: str = "",
+) -> tuple[FloatArray, float, list[str]]:
+    """Correlations, number of rows and names of the features; ``count`` is the function that needs to know the number."""
+    if (X is None) == (covariance is None):
+        raise ValueError("Give either X or covariance.")
+    reader = FactorAnalysis()
+    if X is None:
+        if sample_weight is not None:
+            raise ValueError("sample_weight goes with X; the number of rows of covariance is n_samples.")
+        if count and n_samples is None:
+            raise ValueError(f"{count} of a covariance needs n_samples, the number of its rows.")
+        n = check_n_samples(n_samples) if count else 2.0
+        matrix = check_covariance(covariance)
+        reader._reader(lambda n_features: 1).check_names(reader, covariance, reset=True)
+        reader.mean_ = np.zeros(len(matrix))
+        moments = Moments(n, reader.mean_, matrix * n)
+    else:
+        if n_samples is not None:
+            raise ValueError("n_samples goes with covariance; that of X is its number of rows, or the sum of sample_weight.")
+        moments = _moments(reader, X, sample_weight, complete=count == "bartlett_sphericity")
+        reader.mean_ = moments.mean
+    variances = without_rounding(np.diag(moments.covariance), moments.mean)
+    if not variances.all():
+        columns = list_columns(reader, np.flatnonzero(variances == 0.0))
+        raise ValueError(f"Correlations need columns that vary, but {columns} is constant; leave such columns out.")
+    scale = np.sqrt(variances)
+    return np.asarray(moments.covariance / scale / scale[:, np.newaxis]), moments.weight, feature_names(reader)
+
+
+def _moments(reader: FactorAnalysis, X: ArrayLike, sample_weight: ArrayLike | None, *, complete: bool) -> Moments:
+    """Moments of complete rows, or of the likeliest Gaussian where entries are missing."""
+    rows = reader._reader(moments_row_bytes).read(reader, X, sample_weight, reset=True, min_samples=2)
+    moments = Moments.of_rows(rows)
+    if not np.isnan(moments.mean).any():
+        return moments
+    if complete:
+        raise ValueError("X has missing values, with which Bartlett's test has another distribution; leave such rows out.")
+    model, location, scale = reader._em_model(rows)
+    start = imputed_covariance(model.tables)
+    if not isinstance(start, MatrixCovariance):
+        raise ValueError(_SINGULAR)
+    try:
+        found = fit_unrestricted(model.tables, Unrestricted(start.mean, start.matrix))
+    except np.linalg.LinAlgError as error:
+        raise ValueError(_SINGULAR) from error
+    weight = model.total_weight
+    return Moments(weight, location + scale * found.mean, weight * found.covariance * scale * scale[:, np.newaxis])
