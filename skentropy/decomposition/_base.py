@@ -40,7 +40,8 @@ from ._moments import Moments
 from ._moments import row_bytes as moments_row_bytes
 from ._rotation import Rotation
 from ._rows import with_weight
-from ._spectrum import Covariance, MatrixCovariance, RowsCovariance, without_rounding
+from ._saturated import imputed_covariance
+from ._spectrum import Covariance, without_rounding
 
 # Products of variances beyond these, and in float32 noise variances on their floor, over- or underflow.
 _VARIANCES = {np.float64: (1e-150, 1e150), np.float32: (1e-30, 1e37)}
@@ -272,12 +273,19 @@ class LinearGaussianEstimator(FitsCovariances):
         if rows.is_sparse:
             raise ValueError("solver='em' needs dense X; for sparse X choose another solver.")
         k = self._em_components()
-        model, location, scale = self._em_model(rows)
+        return self._run_em(k, self._em_model(rows), rows, X)
+
+    def _run_em(
+        self, k: int, scaled: tuple[GaussianModel, FloatArray, FloatArray], rows: Source, X: ArrayLike
+    ) -> tuple[dict[str, Any], Monitor]:
+        """Fit k components by EM to rows that have been centred and scaled."""
+        model, location, scale = scaled
         d, dtype = rows.n_features, rows.dtype
         starts = check_random_state(self.random_state).randint(np.iinfo(np.int32).max, size=self.n_init)
         warm = self.warm_start and hasattr(self, "components_")
         if warm and self.components_.shape != (k, d):
-            warn_of_fresh_start(self, d)
+            if isinstance(self.n_components, Integral):
+                warn_of_fresh_start(self, d)
             warm = False
         n_init = 1 if warm else self.n_init
         with SingleThreadedBLAS():
@@ -342,7 +350,7 @@ class LinearGaussianEstimator(FitsCovariances):
         if not isinstance(self.n_components, Integral):
             raise ValueError(
                 f"n_components={self.n_components!r} needs the eigenvalues of complete data; with missing values, or "
-                "solver='em', n_components must be an integer."
+                "solver='em', n_components must be an integer or 'bic'."
             )
         return int(self.n_components)
 
@@ -418,8 +426,8 @@ class LinearGaussianEstimator(FitsCovariances):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        # Gaps are for EM, which needs a number of components, and dense rows.
-        tags.input_tags.allow_nan = isinstance(self.n_components, Integral)
+        # Gaps are for EM, to which shares of the variance say nothing, and dense rows.
+        tags.input_tags.allow_nan = isinstance(self.n_components, Integral) or self.n_components == "bic"
         tags.input_tags.sparse = self.solver != "em"
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
@@ -431,14 +439,3 @@ def is_incomplete(rows: Source) -> bool:
         return False
     X, _ = with_weight(rows.X, rows.sample_weight)
     return has_nan(X)
-
-
-def imputed_covariance(tables: Prepared) -> Covariance:
-    """The covariance with means for what is missing, in which to start."""
-    n, d = tables.sum(lambda table: len(table.values)), tables.sum(lambda table: table.values.shape[1:])[0]
-    if n < d:
-        table = tables.sum(lambda table: [table])
-        X, weight = (np.concatenate([getattr(part, name) for part in table]) for name in ("values", "weight"))
-        return RowsCovariance.of(X, weight)
-    moments = tables.sum(lambda table: Moments.of_table(table.values, table.weight))
-    return MatrixCovariance(moments.mean, moments.covariance)

@@ -12,14 +12,13 @@ from sklearn.utils import check_random_state
 from .._base import list_columns
 from .._tables import Column, Table
 from .._typing import ArrayLike, FloatArray
-from ._base import imputed_covariance
 from ._covariance_input import check_covariance, check_n_samples
 from ._factor_analysis import FactorAnalysis
 from ._moments import Moments
 from ._moments import row_bytes as moments_row_bytes
 from ._profile import inverse_and_log_det
-from ._saturated import Unrestricted, fit_unrestricted
-from ._spectrum import MatrixCovariance, without_rounding
+from ._saturated import likeliest_gaussian
+from ._spectrum import without_rounding
 from ._summary import feature_names
 
 _SINGULAR = (
@@ -351,12 +350,8 @@ def _moments(reader: FactorAnalysis, X: ArrayLike, sample_weight: ArrayLike | No
     if complete:
         raise ValueError("X has missing values, with which Bartlett's test has another distribution; leave such rows out.")
     model, location, scale = reader._em_model(rows)
-    start = imputed_covariance(model.tables)
-    if not isinstance(start, MatrixCovariance):
+    found = likeliest_gaussian(model)
+    if found is None:
         raise ValueError(_SINGULAR)
-    try:
-        found = fit_unrestricted(model.tables, Unrestricted(start.mean, start.matrix))
-    except np.linalg.LinAlgError as error:
-        raise ValueError(_SINGULAR) from error
     weight = model.total_weight
     return Moments(weight, location + scale * found.mean, weight * found.covariance * scale * scale[:, np.newaxis])

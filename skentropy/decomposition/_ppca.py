@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._base import list_columns
 from .._data import Rows, Source
 from .._linalg import LOG_2PI
+from .._monitor import Monitor
 from .._tables import Summary
 from .._typing import Array, ArrayLike, FloatArray
 from ._base import LinearGaussianEstimator
@@ -23,6 +24,7 @@ from ._em_model import ON_FLOOR
 from ._gaussian import LinearGaussian, fix_signs
 from ._information import StandardErrors
 from ._moments import Moments, form_moments
+from ._saturated import likeliest_gaussian
 from ._spectrum import Covariance, MatrixCovariance, Spectrum, covariance_of_rows
 from ._summary import summarize_components
 
@@ -64,7 +66,8 @@ class PPCA(LinearGaussianEstimator):
     ----------
     n_components : int, float or "bic", default=2
         Number of components H; or, between 0 and 1, the share of the variance that the components must exceed; or
-        "bic" for the H, at least 1, with the lowest Bayesian information criterion among those that leave some noise.
+        "bic" for the H, at least 1, with the lowest Bayesian information criterion among those that leave some noise; with
+        missing values each is fitted by EM, from 1 until no larger one can be better.
         Constant columns and sums of multiples of others have no say in it; with fewer rows than columns rows and columns
         change their roles; of both there is a warning. With H = D the last component is zero.
     solver : {"auto", "covariance_eigh", "arpack", "randomized", "em"}, default="auto"
@@ -109,7 +112,7 @@ class PPCA(LinearGaussianEstimator):
         Their shares of the variance of all features.
     entropy_sum_path_ : ndarray or None
         ``entropy_sum_path_[h]`` is the entropy sum of the PPCA with h components, nats per sample, for all h that the
-        solver's eigenvalues tell of. None for "em".
+        solver's eigenvalues tell of. None for "em"; where that was to choose by "bic" NaN for those that it did not fit.
     bic_path_ : ndarray or None
         Their Bayesian information criteria, in nats, of all columns.
     posterior_covariance_ : ndarray of shape (n_components, n_components)
@@ -288,6 +291,36 @@ class PPCA(LinearGaussianEstimator):
                 model._finish({**attributes, "n_samples_": first.n_samples_})
             model.set_params(solver=self.solver)
         return models
+
+    def _fit_em(self, rows: Source, X: ArrayLike) -> tuple[dict[str, Any], Monitor]:
+        """With "bic" one number of components after another, until none that follows can be better."""
+        if self.n_components != "bic" or rows.is_sparse:
+            return super()._fit_em(rows, X)
+        scaled, d, n = self._em_model(rows), rows.n_features, rows.totals.weight
+        any_covariance = likeliest_gaussian(scaled[0])
+        highest = np.inf if any_covariance is None else any_covariance.log_likelihood
+        size = max(d, 2)
+        penalties = np.log(n) * count_parameters(d, np.arange(size + 1))
+        entropies, bic = np.full(size, np.nan), np.full(size, np.nan)
+        best: tuple[dict[str, Any], Monitor] | None = None
+        for h in range(1, size):
+            found = attributes, monitor = self._run_em(h, scaled, rows, X)
+            if not attributes["_on_floor"]:
+                entropies[h] = attributes["entropy_sum_"].value
+                bic[h] = penalties[h] - 2.0 * n * attributes["lower_bound_"]
+            if best is None:
+                best = found
+            elif bic[h] < np.nanmin(bic[:h]):
+                best[1].close()
+                best = found
+            else:
+                monitor.close()
+            # None is likelier than the Gaussian with any covariance.
+            if attributes["_on_floor"] or penalties[h + 1] - 2.0 * n * highest >= np.nanmin(bic):
+                break
+        assert best is not None
+        best[0].update(entropy_sum_path_=entropies, bic_path_=bic)
+        return best
 
     def _choose_n_components(self, spectrum: Spectrum, covariance: Covariance, weight: float) -> tuple[int, list[str]]:
         """The number of components, and what is to be said of the choice."""

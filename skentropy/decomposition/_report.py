@@ -10,13 +10,13 @@ from .._data import SingleThreadedBLAS, Source
 from .._linalg import LOG_2PI
 from .._tables import Summary
 from .._typing import ArrayLike, FloatArray
-from ._base import LinearGaussianEstimator, imputed_covariance, is_incomplete
+from ._base import LinearGaussianEstimator, is_incomplete
 from ._fit_indices import Discrepancy, GoodnessOfFit, fit_indices
 from ._gaussian import LinearGaussian
 from ._moments import Moments
 from ._profile import inverse_and_log_det
-from ._saturated import Unrestricted, fit_unrestricted
-from ._spectrum import MatrixCovariance, without_rounding
+from ._saturated import likeliest_gaussian
+from ._spectrum import without_rounding
 from ._summary import summarize_factors
 
 
@@ -163,15 +163,11 @@ class ReportedFactors(LinearGaussianEstimator):
     def _discrepancy_with_gaps(self, parameters: LinearGaussian, rows: Source) -> Discrepancy:
         model, location, scale = self._em_model(rows)
         standardised = parameters.standardised(location, scale)
-        start = imputed_covariance(model.tables)
-        if not isinstance(start, MatrixCovariance):
+        saturated = likeliest_gaussian(model)
+        if saturated is None:
             raise ValueError(_SINGULAR)
-        try:
-            with SingleThreadedBLAS():
-                of_model = model.elbo(model.expect(standardised))
-            saturated = fit_unrestricted(model.tables, Unrestricted(start.mean, start.matrix))
-        except np.linalg.LinAlgError as error:
-            raise ValueError(_SINGULAR) from error
+        with SingleThreadedBLAS():
+            of_model = model.elbo(model.expect(standardised))
         share = model.feature_weight / model.total_weight
         variances = model.squares / model.feature_weight
         return Discrepancy(
@@ -179,7 +175,7 @@ class ReportedFactors(LinearGaussianEstimator):
             n_components=parameters.shape[1],
             n_parameters=self.n_parameters_,
             model=of_model,
-            saturated=saturated.log_likelihood - float(share @ model.log_scale),
+            saturated=saturated.log_likelihood,
             baseline=-0.5 * float(share @ (LOG_2PI + 1.0 + np.log(variances) + 2.0 * model.log_scale)),
             residual=_residual(saturated.covariance, standardised),
         )

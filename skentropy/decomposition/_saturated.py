@@ -13,7 +13,9 @@ from .._em import run_em
 from .._linalg import LOG_2PI
 from .._typing import FloatArray
 from ..entropy import EntropySum
-from ._em_model import Table, TableTotals
+from ._em_model import GaussianModel, Table, TableTotals
+from ._moments import Moments
+from ._spectrum import Covariance, MatrixCovariance, RowsCovariance
 
 _TOL, _MAX_ITER = 1e-12, 5000
 
@@ -112,16 +114,33 @@ class _Model:
         return Unrestricted(mean, root @ root.T)
 
 
-def fit_unrestricted(tables: Prepared, start: Unrestricted) -> Unrestricted:
-    """The maximum of the likelihood.
+def likeliest_gaussian(model: GaussianModel) -> Unrestricted | None:
+    """The likeliest Gaussian for the data of a linear-Gaussian model, in the units that these were scaled to.
 
-    Raises
-    ------
-    LinAlgError
-        If the covariance becomes singular on the way: the likelihood has no maximum.
+    Its mean log-likelihood is that of the data as they are. None where the covariance becomes singular, so that the
+    likelihood has no maximum.
     """
-    model = _Model(tables)
-    with SingleThreadedBLAS():
-        state = run_em(model, model.expect, start, tol=_TOL, max_iter=_MAX_ITER).state
-    p: Unrestricted = state.parameters
-    return Unrestricted(p.mean, p.covariance, state.elbo)
+    start = imputed_covariance(model.tables)
+    if not isinstance(start, MatrixCovariance):
+        return None
+    unrestricted = _Model(model.tables)
+    try:
+        with SingleThreadedBLAS():
+            state = run_em(
+                unrestricted, unrestricted.expect, Unrestricted(start.mean, start.matrix), tol=_TOL, max_iter=_MAX_ITER
+            ).state
+    except np.linalg.LinAlgError:
+        return None
+    log_scale = float(model.feature_weight @ model.log_scale) / model.total_weight
+    return Unrestricted(state.parameters.mean, state.parameters.covariance, state.elbo - log_scale)
+
+
+def imputed_covariance(tables: Prepared) -> Covariance:
+    """The covariance with means for what is missing, in which to start."""
+    n, d = tables.sum(lambda table: len(table.values)), tables.sum(lambda table: table.values.shape[1:])[0]
+    if n < d:
+        table = tables.sum(lambda table: [table])
+        X, weight = (np.concatenate([getattr(part, name) for part in table]) for name in ("values", "weight"))
+        return RowsCovariance.of(X, weight)
+    moments = tables.sum(lambda table: Moments.of_table(table.values, table.weight))
+    return MatrixCovariance(moments.mean, moments.covariance)

@@ -295,7 +295,8 @@ def test_no_numbers_of_components_give_no_models(load):
 def test_tags_say_what_fit_takes():
     assert not FactorAnalysis(solver="em").__sklearn_tags__().input_tags.sparse
     assert FactorAnalysis().__sklearn_tags__().input_tags.sparse
-    assert not PPCA("bic").__sklearn_tags__().input_tags.allow_nan
+    assert PPCA("bic").__sklearn_tags__().input_tags.allow_nan
+    assert not PPCA(0.9).__sklearn_tags__().input_tags.allow_nan
     assert PPCA(2).__sklearn_tags__().input_tags.allow_nan
 
 
