@@ -32,7 +32,8 @@ class EntropySum:
     observable : float
         Expected pseudo entropy of the observable distribution under the aggregate posterior; counts negative.
     base_measure : float, default=0.0
-        Mean log base measure; counts positive. Zero for families with h = 1.
+        Mean log base measure; counts positive. Zero for families with h = 1. For counts above a million the base measure is
+        the distribution of the pooled data.
     hidden : float, default=0.0
         Expected entropy of a second hidden layer, Eqn. 21 of [1]_; counts negative.
     penalty : float, default=0.0

@@ -88,7 +88,8 @@ def test_a_score_reads_a_stream_once(case: EstimatorCase) -> None:
             yield block
 
     model = plainly(case).fit(case.gaps)
-    for method in ("score", "entropy_sum", "stationarity_gap"):
+    of_rows = {"score_samples", case.output, "predict"} & set(dir(model))
+    for method in ("score", "entropy_sum", "stationarity_gap", *sorted(of_rows)):
         read.clear()
         getattr(model, method)(RowBlocks(once))
         assert len(read) == len(blocks)
@@ -109,11 +110,22 @@ def test_values_outside_the_support_are_counted_in_all_blocks(name: str) -> None
     case = ESTIMATORS[name]
     model, X = plainly(case).fit(case.X), case.X.copy()
     X[3, 0], X[-1, 1] = -1.0, -2.0
-    with pytest.raises(ValueError, match="X holds 2 other values, in column 0, column 1"):
-        model.score(RowBlocks(lambda: [X[:10], X[10:20], X[20:]]))
-    if case.sparse:
-        with pytest.raises(ValueError, match="X holds 2 other values, in column 0, column 1"):
-            model.score(sparse.csr_matrix(X))
+    tables = [RowBlocks(lambda: [X[:10], X[10:20], X[20:]]), *([sparse.csr_matrix(X)] if case.sparse else [])]
+    for table in tables:
+        for method in ("score", "score_samples", "predict", "predict_proba"):
+            with pytest.raises(ValueError, match="X holds 2 other values, in column 0, column 1"):
+                getattr(model, method)(table)
+
+
+def test_values_outside_the_support_of_lazy_data_are_refused_when_they_are_computed() -> None:
+    da = pytest.importorskip("dask.array")
+    X = ESTIMATORS["PoissonMixture"].X
+    model, wrong = PoissonMixture(2, random_state=0).fit(X), X.copy()
+    wrong[-1, 1] = -2.0
+    labels = model.predict(da.from_array(wrong, chunks=(len(X) // 2, -1)))
+    np.testing.assert_array_equal(labels[: len(X) // 2].compute(), model.predict(X)[: len(X) // 2])
+    with pytest.raises(ValueError, match="X holds 1 other values, in column 1"):
+        labels.compute()
 
 
 @every

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, reduce
 from itertools import islice
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 import threadpoolctl
@@ -131,11 +131,14 @@ class Source(ABC):
     dtype : numpy dtype
         That of results: float32 for float32, else float64. All computations are in double precision.
     is_sparse : bool
+    maps_lazily : bool
+        Whether what ``map`` returns is computed later, when and where nobody here knows.
     """
 
     n_features: int
     dtype: np.dtype[Any]
     is_sparse: bool
+    maps_lazily: ClassVar[bool] = False
 
     @abstractmethod
     def sum(self, function: Callable[[Block], Statistics], pool: ThreadPoolExecutor | None = None) -> Statistics:

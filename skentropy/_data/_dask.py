@@ -39,6 +39,8 @@ _SMALL = 20_000
 class DaskRows(Source):
     """The partitions of a Dask array or frame."""
 
+    maps_lazily = True
+
     def __init__(
         self,
         reader: PartReader,

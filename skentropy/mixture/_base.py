@@ -43,7 +43,7 @@ from ._model import MixtureModel, MixtureParameters, MixtureStatistics
 from ._newton import NewtonSteps
 from ._report import failures
 from ._seeding import initial_parameters
-from ._survey import evaluate, summarize
+from ._survey import evaluate, map_inside, summarize
 
 # Distinct rows that seeds are chosen from: as many as keep choosing cheaper than a few EM steps on large data.
 _SAMPLE_ENTRIES = 2**16
@@ -367,7 +367,9 @@ class BaseMixture(LatentVariableModel):
         """The model that the fitted attributes describe, in units that they alone decide."""
         standard = self._standard_parameters()
         weights = np.asarray(self.weights_, dtype=np.float64)
-        components = self._fitted_components().of_fitted(weights, standard, is_sparse=rows.is_sparse)
+        known = rows.exposure if isinstance(rows, Rows) else None
+        exposure = 1.0 if known is None else float(known.max())
+        components = self._fitted_components().of_fitted(weights, standard, is_sparse=rows.is_sparse, exposure=exposure)
         return MixtureModel(components), MixtureParameters(safe_log(weights), components.natural(standard))
 
     def _evaluate(
@@ -522,8 +524,8 @@ class BaseMixture(LatentVariableModel):
         rows = self._rows(X, exposure=exposure)
         model, parameters = self._fitted_model(rows)
         with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
-            self._refuse_outside(model.components, rows.sum(model.components.count_outside, pool))
-            values = rows.map(partial(function, model, parameters), pool)
+            refuse = partial(self._refuse_outside, model.components)
+            values = map_inside(rows, partial(function, model, parameters), model.components, refuse, pool)
         return values.astype(rows.dtype, copy=False) if values.dtype.kind == "f" else values
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> tuple[FloatArray, Array]:
@@ -564,6 +566,8 @@ class BaseMixture(LatentVariableModel):
         n_features = standard[0].shape[1]
         check_shapes(names, "", standard, components.axes(mixture.n_components, n_features))
         components.check_standard(standard)
+        for message in components.cautions(mixture, standard):
+            warnings.warn(message, UserWarning, stacklevel=3)
         for name, value in zip(names, standard, strict=True):
             setattr(mixture, name + "_", value)
         mixture.n_features_in_ = n_features

@@ -287,9 +287,15 @@ class Components(ABC):
     def check_standard(self, standard: tuple[FloatArray, ...], suffix: str = "") -> None:
         """Raise ValueError, by name, for attributes that are out of range."""
 
+    def cautions(self, estimator: Any, standard: tuple[FloatArray, ...]) -> list[str]:
+        """What is to be said of attributes that nobody has fitted, such as that likelihoods lose digits."""
+        return []
+
     @abstractmethod
-    def of_fitted(self, weights: FloatArray, standard: tuple[FloatArray, ...], *, is_sparse: bool) -> Self:
-        """These components in units that the fitted mixture decides alone."""
+    def of_fitted(
+        self, weights: FloatArray, standard: tuple[FloatArray, ...], *, is_sparse: bool, exposure: float = 1.0
+    ) -> Self:
+        """These components in units that the fitted mixture decides alone; ``exposure`` is the largest, if known."""
 
     @abstractmethod
     def n_parameters(self, n_components: int) -> int:

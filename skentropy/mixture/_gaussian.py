@@ -697,7 +697,9 @@ class CorrelatedGaussian(Components):
             if not symmetric or np.linalg.eigvalsh(matrix)[0] <= 0.0:
                 raise ValueError(f"covariances{suffix}{of} must be symmetric and positive definite.")
 
-    def of_fitted(self, weights: FloatArray, standard: tuple[FloatArray, ...], *, is_sparse: bool) -> Self:
+    def of_fitted(
+        self, weights: FloatArray, standard: tuple[FloatArray, ...], *, is_sparse: bool, exposure: float = 1.0
+    ) -> Self:
         means, covariances = standard
         variances = np.broadcast_to(np.diagonal(covariances, axis1=-2, axis2=-1), means.shape)
         units = Units.of_mixture(Gaussian(), weights, (means, variances))

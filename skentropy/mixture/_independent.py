@@ -16,6 +16,7 @@ from ._components import Components
 from ._feature_limits import FeatureLimits
 from ._feature_metric import FeatureMetric
 from ._input import check_columns, check_sums, choose_substitutes, is_outside
+from ._large_counts import cautions_of_means, relative_to_data, relative_to_parameters
 from ._model import LOG_TINY
 from ._observations import Observations, Units, product, transposed_product, with_data
 from ._report import degenerate_features
@@ -134,6 +135,7 @@ class Independent(Components):
     def prepare(self, estimator: Any, columns: ColumnSurvey, *, is_sparse: bool, prior_counts: float) -> Self:
         check_columns(estimator, self.family, columns)
         family = self.family.for_columns(columns.largest)
+        family = relative_to_data(estimator, family, columns, is_sparse=is_sparse)
         mean = np.where(columns.constant, columns.smallest, columns.mean)
         components = replace(
             self,
@@ -406,17 +408,23 @@ class Independent(Components):
     def check_standard(self, standard: tuple[FloatArray, ...], suffix: str = "") -> None:
         check_sums(self.family, standard, suffix)
 
-    def of_fitted(self, weights: FloatArray, standard: tuple[FloatArray, ...], *, is_sparse: bool) -> Self:
-        family = self.family
+    def cautions(self, estimator: Any, standard: tuple[FloatArray, ...]) -> list[str]:
+        return cautions_of_means(estimator, self.family, self._by_feature(standard))
+
+    def of_fitted(
+        self, weights: FloatArray, standard: tuple[FloatArray, ...], *, is_sparse: bool, exposure: float = 1.0
+    ) -> Self:
         by_feature = self._by_feature(standard)
-        components = self._in_units(Units.of_mixture(family, weights, by_feature, keep_zero=is_sparse))
+        family = self.family if is_sparse else relative_to_parameters(self.family, weights, by_feature, exposure)
+        components = replace(self, family=family)
+        components = components._in_units(Units.of_mixture(family, weights, by_feature, keep_zero=is_sparse))
         parameters = components.natural(standard)
         inner = np.abs(parameters.eta * family.mean(parameters.eta)).sum(axis=0)
         has_form = type(family).stable_log_prob is not ExponentialFamily.stable_log_prob
         largest = (inner + np.abs(parameters.log_partition)).max()
         if has_form and not is_sparse and not float(largest) <= _LARGEST_TERMS:
-            return replace(components, narrow=by_feature, pooled=self.pooled_of(weights, parameters))
-        return replace(components, pooled=self.pooled_of(weights, parameters))
+            components = replace(components, narrow=by_feature)
+        return replace(components, pooled=components.pooled_of(weights, parameters))
 
     def pooled_of(self, weights: FloatArray, parameters: NaturalParameters) -> FloatArray:
         """Mean statistics of all rows that a mixture expects."""

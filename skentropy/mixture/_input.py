@@ -44,7 +44,7 @@ def check_columns(estimator: Any, family: ExponentialFamily, columns: ColumnSurv
         )
     if columns.n_empty_rows:
         message = f"X has no observed value in {columns.n_empty_rows} of its rows; they carry no information."
-        warnings.warn(message, UserWarning, stacklevel=8)
+        warnings.warn(message, UserWarning, stacklevel=7)
 
 
 def choose_substitutes(estimator: Any, zeros: str | float, columns: ColumnSurvey) -> FloatArray | None:

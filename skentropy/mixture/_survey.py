@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from .._data import Block, Rounding, RowSample
+from .._data import Block, Rounding, RowSample, Source
 from .._typing import Array
 from ._components import Components
 from ._model import MixtureModel, MixtureParameters, MixtureStatistics
@@ -42,6 +44,35 @@ def evaluate(block: Block, model: MixtureModel, parameters: MixtureParameters) -
     if outside[0].any():  # the data will be refused, when all such values are counted
         block = block[:0]
     return QuerySums(outside, model.expect(parameters, block), model.total_log_base_measure(block))
+
+
+def map_inside(
+    rows: Source,
+    function: Callable[[Block], Array],
+    components: Components,
+    refuse: Callable[[Array], None],
+    pool: ThreadPoolExecutor | None,
+) -> Array:
+    """function of all blocks, in a pass that counts the values the components are not defined for; ``refuse`` is told.
+
+    It is called at the end of the pass with all counts, or where that is never seen with those of a block.
+    """
+    counts: list[Array] = []
+
+    def of_block(block: Block) -> Array:
+        outside = components.count_outside(block)
+        if outside[0].any():
+            if rows.maps_lazily:
+                refuse(outside)
+            counts.append(outside)
+            shape = block.X.shape
+            block = replace(block, X=type(block.X)(shape) if rows.is_sparse else np.full(shape, np.nan))
+        return function(block)
+
+    values: Array = rows.map(of_block, pool)
+    if counts:
+        refuse(np.sum(counts, axis=0))
+    return values
 
 
 @dataclass(frozen=True)
