@@ -9,8 +9,9 @@ from .._typing import Array, Matrix
 from ._base import ExponentialFamily
 from ._checks import check_parameter
 
-# Variances are held above this, in units in which the data are of order one.
-SMALLEST_VARIANCE = 1e-10
+# Variances are held above this, in units in which the data are of order one: those of mean squares less squared means that
+# are smaller are rounding errors.
+SMALLEST_VARIANCE = 1e-14
 
 
 class Gaussian(ExponentialFamily):
@@ -19,7 +20,7 @@ class Gaussian(ExponentialFamily):
     .. math::  p(x) = \frac{1}{\sqrt{2 \pi v}} \exp\Big(-\frac{(x - \mu)^2}{2v}\Big)
 
     :math:`T = (x, x^2)`, :math:`\eta = (\mu/v, -1/(2v))`, :math:`A = \mu^2/(2v) + \frac12 \log(2\pi v)`, :math:`h = 1`;
-    the entropy is :math:`\frac12 \log(2\pi e v)`, W(32). Variances are held above 1e-10.
+    the entropy is :math:`\frac12 \log(2\pi e v)`, W(32). Variances are held above 1e-14.
 
     Examples
     --------

@@ -23,7 +23,7 @@ class LogNormal(ExponentialFamily):
     .. math::  p(x) = \frac{1}{x \sqrt{2 \pi v}} \exp\Big(-\frac{(\log x - \mu)^2}{2v}\Big)
 
     :math:`T = (\log x, \log^2 x)`, :math:`\eta = (\mu/v - 1, -1/(2v))`, :math:`A = \mu^2/(2v) + \frac12 \log(2\pi v)`,
-    :math:`h = 1`; the entropy is :math:`\mu + \frac12 \log(2\pi e v)`. Variances are held above 1e-10.
+    :math:`h = 1`; the entropy is :math:`\mu + \frac12 \log(2\pi e v)`. Variances are held above 1e-14.
 
     Examples
     --------

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy import stats
 
 from skentropy import ExponentialFamilyMixture, GammaMixture, PoissonMixture
 from skentropy.families import FAMILIES
@@ -194,3 +195,23 @@ def test_waiting_times_of_all_scales_are_no_collapse(short: float) -> None:
     X = np.concatenate([rng.exponential(short, 200), rng.exponential(1e5, 200)])[:, np.newaxis]
     mixture = ExponentialFamilyMixture("exponential", 2, random_state=0).fit(X)
     np.testing.assert_allclose(np.sort(1.0 / mixture.rates_[:, 0]), [X[:200].mean(), X[200:].mean()], rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("family", "far", "digits"),
+    [("gaussian", 1e4, 7), ("gaussian", 1e6, 3), ("gaussian", 1e7, 1), ("log_normal", 1e4, 7), ("log_normal", 1e6, 3)],
+)
+def test_clusters_far_from_each_other_are_no_collapse(family: str, far: float, digits: int) -> None:
+    """Their variances have the digits that mean squares less squared means leave."""
+    rng = np.random.RandomState(0)
+    near, other = rng.normal(size=200), far + rng.normal(size=100)
+    X = np.concatenate([near, other])[:, np.newaxis]
+    X = np.exp(X / far) if family == "log_normal" else X
+    mixture = ExponentialFamilyMixture(family, 2, random_state=0).fit(X)
+    variances = mixture.variances_ if family == "gaussian" else mixture.log_variances_ * far**2
+    np.testing.assert_allclose(np.sort(variances.ravel()), np.sort([near.var(), other.var()]), rtol=10.0**-digits)
+    log_densities = stats.norm.logpdf(near, near.mean(), near.std()), stats.norm.logpdf(other, other.mean(), other.std())
+    expected = np.concatenate([log_densities[0] + np.log(2 / 3), log_densities[1] + np.log(1 / 3)])
+    if family == "log_normal":
+        expected += np.log(far) - np.log(X[:, 0])
+    assert mixture.score(X) == pytest.approx(expected.mean(), abs=10.0**-digits)
