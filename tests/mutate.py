@@ -153,7 +153,7 @@ def _nodes(tree: ast.AST, function: str = "") -> list[tuple[Any, str]]:
 
 
 # Functions that say how much memory something takes, by which blocks are cut.
-SIZES = ("row_bytes",)
+SIZES = ("row_bytes", "evaluation_row_bytes")
 OPERATORS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult}
 FUNCTIONS = {"log": "exp", "log1p": "expm1", "minimum": "maximum", "min": "max"}
 FUNCTIONS |= {after: before for before, after in FUNCTIONS.items()}

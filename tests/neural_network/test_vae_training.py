@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from skentropy.neural_network._perceptron import ACTIVATIONS
+from skentropy.neural_network._vae_fitting import Fitting
 from skentropy.neural_network._vae_observables import GaussianNoise
 from skentropy.neural_network._vae_training import Adam, Batch, Nets, Objective, Training, train
 from tests.common.autoencoders import D, H, N, observations, random_nets
@@ -152,3 +154,11 @@ def test_batches() -> None:
     order = np.random.default_rng(0).permutation(N)
     np.testing.assert_array_equal(np.concatenate([part.x for part in parts]), batch.x[order])
     np.testing.assert_array_equal(np.concatenate([part.weight for part in batch.split(4, None)]), batch.weight)
+
+
+def test_what_is_compared_is_the_elbo_less_the_term_of_the_ridge() -> None:
+    sums = SimpleNamespace(elbo=lambda observable: observable.elbo, penalty=lambda observable, ridge: 10.0 * ridge)
+    fitted: Any = SimpleNamespace(model=SimpleNamespace(observable=SimpleNamespace(elbo=-3.0)), sums=sums)
+    nothing: Any = None
+    objective: Any = SimpleNamespace(ridge=0.1)
+    assert Fitting(nothing, nothing, objective).value(fitted) == -4.0
