@@ -46,9 +46,9 @@ errors, errors_with_gaps = complete.standard_errors(), incomplete.standard_error
 style = {"fmt": "o", "markersize": 4}
 for factor, axes in enumerate(panels[:3]):
     axes.axvline(0, color="0.8", linewidth=1)
-    bar = 2 * errors.components[factor]
+    bar = 2 * errors["components"][factor]
     axes.errorbar(complete.components_[factor], places - 0.15, xerr=bar, label="all entries", **style)
-    bar = 2 * errors_with_gaps.components[order[factor]]
+    bar = 2 * errors_with_gaps["components"][order[factor]]
     loadings = signs[factor] * incomplete.components_[order[factor]]
     axes.errorbar(loadings, places + 0.15, xerr=bar, label="10% deleted", **style)
     axes.set(title=f"factor {factor + 1}", xlabel="loading", ylim=(12.6, -0.6), xlim=(-1.2, 1.2))

@@ -3,6 +3,7 @@
 from . import _sklearn_models  # noqa: F401, registers scikit-learn's models
 from ._checkpoint import Checkpoint
 from ._data import RowBlocks
+from ._standard_errors import StandardErrors
 from .decomposition import PPCA, FactorAnalysis
 from .entropy import EntropySum, entropy_sum
 from .mixture import ExponentialFamilyMixture, GammaMixture, GaussianMixture, PoissonMixture
@@ -27,6 +28,7 @@ __all__ = [
     "PoissonVAE",
     "RowBlocks",
     "SigmoidBeliefNet",
+    "StandardErrors",
     "__version__",
     "entropy_sum",
     "entropy_sum_scorer",

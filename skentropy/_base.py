@@ -227,6 +227,12 @@ def saddle_message(estimator: Any) -> str:
     )
 
 
+def feature_names(estimator: Any) -> list[str]:
+    """Names of the features of a fitted model, ``x0`` and so on where X had none."""
+    names = getattr(estimator, "feature_names_in_", None)
+    return [f"x{i}" for i in range(estimator.n_features_in_)] if names is None else list(map(str, names))
+
+
 def column_label(estimator: Any, column: int) -> str:
     """How messages name a column: by its name where it has one."""
     names = getattr(estimator, "feature_names_in_", None)

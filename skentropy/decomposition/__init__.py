@@ -10,7 +10,6 @@ from ._factorability import (
     parallel_analysis,
 )
 from ._fit_indices import GoodnessOfFit
-from ._information import StandardErrors
 from ._ppca import PPCA
 
 __all__ = [
@@ -20,7 +19,6 @@ __all__ = [
     "ParallelAnalysis",
     "SamplingAdequacy",
     "SphericityTest",
-    "StandardErrors",
     "bartlett_sphericity",
     "kmo",
     "parallel_analysis",

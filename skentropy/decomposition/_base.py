@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -16,7 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 
-from .._base import list_columns, saddle_message, warn_of_fresh_start
+from .._base import feature_names, list_columns, saddle_message, warn_of_fresh_start
 from .._data import (
     Prepared,
     Rows,
@@ -29,13 +30,14 @@ from .._data import (
 )
 from .._em import Run, best_of, run_em
 from .._monitor import Monitor
+from .._standard_errors import StandardErrors
 from .._typing import Array, ArrayLike, FloatArray
 from ..entropy import EntropySum
 from ._covariance_input import FitsCovariances
 from ._em_model import GaussianModel, Table
 from ._finish import LEFT_OVER, MOST_STEPS, Finish
 from ._gaussian import LinearGaussian
-from ._information import StandardErrors, standard_errors
+from ._information import standard_errors
 from ._moments import Moments
 from ._moments import row_bytes as moments_row_bytes
 from ._rotation import Rotation
@@ -414,15 +416,11 @@ class LinearGaussianEstimator(FitsCovariances):
                 parameters.standardised(location, scale),
                 rotation=rotation,
                 on_bound=self._on_bound(),
+                location=location,
+                scale=scale,
+                names=feature_names(self),
             )
-        noise = np.asarray(errors.noise_variance)
-        noise = noise * scale[: len(noise)] ** 2
-        return StandardErrors(
-            errors.components * scale,
-            float(noise[0]) if self._isotropic else noise,
-            errors.mean * scale,
-            errors.factor_correlation,
-        )
+        return replace(errors, title=f"{type(self).__name__}: {errors.title}")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -12,11 +12,11 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._base import list_columns, saddle_message
 from .._data import Rows, SingleThreadedBLAS, Source
+from .._standard_errors import StandardErrors
 from .._typing import Array, ArrayLike, FloatArray
 from ._base import LinearGaussianEstimator
 from ._em_model import ON_FLOOR
 from ._gaussian import LinearGaussian
-from ._information import StandardErrors
 from ._moments import Moments, form_moments
 from ._profile import Profile, ProfileFit, starting_uniquenesses
 from ._report import ReportedFactors

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import stats
 from sklearn.utils import check_random_state
 
-from .._base import list_columns
+from .._base import feature_names, list_columns
 from .._tables import Column, Table
 from .._typing import ArrayLike, FloatArray
 from ._covariance_input import check_covariance, check_n_samples
@@ -19,7 +19,6 @@ from ._moments import row_bytes as moments_row_bytes
 from ._profile import inverse_and_log_det
 from ._saturated import likeliest_gaussian
 from ._spectrum import without_rounding
-from ._summary import feature_names
 
 _SINGULAR = (
     "The correlations are singular: there are no more rows than columns, or columns that depend on each other. Leave "
@@ -326,13 +325,12 @@ def _correlations(
         n = check_n_samples(n_samples) if count else 2.0
         matrix = check_covariance(covariance)
         reader._reader(lambda n_features: 1).check_names(reader, covariance, reset=True)
-        reader.mean_ = np.zeros(len(matrix))
-        moments = Moments(n, reader.mean_, matrix * n)
+        reader.n_features_in_ = len(matrix)
+        moments = Moments(n, np.zeros(len(matrix)), matrix * n)
     else:
         if n_samples is not None:
             raise ValueError("n_samples goes with covariance; that of X is its number of rows, or the sum of sample_weight.")
         moments = _moments(reader, X, sample_weight, complete=count == "bartlett_sphericity")
-        reader.mean_ = moments.mean
     variances = without_rounding(np.diag(moments.covariance), moments.mean)
     if not variances.all():
         columns = list_columns(reader, np.flatnonzero(variances == 0.0))

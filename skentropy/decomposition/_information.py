@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from .._standard_errors import KNOWN, Estimate, StandardErrors
 from .._typing import Array, FloatArray
 from ._em_model import GaussianModel
 from ._gaussian import LinearGaussian
@@ -14,25 +14,6 @@ from ._rotation import Rotation
 
 # Fourth-order differences of the analytic gradient, in units of the features' standard deviations, and of log psi.
 _STEP = 1e-4
-
-
-@dataclass(frozen=True)
-class StandardErrors:
-    """Standard errors of the fitted attributes of the same names; NaN for parameters on a bound.
-
-    Attributes
-    ----------
-    components : ndarray of shape (n_components, n_features)
-    noise_variance : ndarray of shape (n_features,), or float for PPCA
-    mean : ndarray of shape (n_features,)
-    factor_correlation : ndarray of shape (n_components, n_components)
-        Zero unless the factors are oblique.
-    """
-
-    components: FloatArray
-    noise_variance: FloatArray | float
-    mean: FloatArray
-    factor_correlation: FloatArray
 
 
 class _Coordinates:
@@ -97,12 +78,20 @@ def identification(p: LinearGaussian, rotation: Rotation | None) -> FloatArray:
 
 
 def standard_errors(
-    model: GaussianModel, parameters: LinearGaussian, *, rotation: Rotation | None, on_bound: Array
+    model: GaussianModel,
+    parameters: LinearGaussian,
+    *,
+    rotation: Rotation | None,
+    on_bound: Array,
+    location: FloatArray,
+    scale: FloatArray,
+    names: Sequence[str],
 ) -> StandardErrors:
     """Standard errors of parameters that maximise the model's likelihood; of rotated ones by the delta method.
 
-    The information is inverted where the factors are unrotated: beside a uniqueness on its floor, of which the rotation
-    knows nothing, the constraints of a rotation would make that ill-conditioned.
+    The model is that of standardised features; ``location``, ``scale`` and ``names`` are those of the features. The
+    information is inverted where the factors are unrotated: beside a uniqueness on its floor, of which the rotation knows
+    nothing, the constraints of a rotation would make that ill-conditioned.
     """
     at = _Coordinates(parameters, isotropic=model.isotropic, oblique=rotation is not None and rotation.is_oblique)
     if rotation is None:
@@ -112,16 +101,40 @@ def standard_errors(
         unrotated = LinearGaussian.of(parameters.mean, parameters.loadings @ root, parameters.noise).canonical()
         jacobian = _rotation_jacobian(at, unrotated, parameters, rotation)
         covariance = jacobian @ _unrotated_covariance(model, unrotated, on_bound) @ jacobian.T
-    variances = np.diag(covariance)
-    errors = np.sqrt(np.where(variances >= 0, variances, np.nan))
+    none = ~(np.diag(covariance) >= 0.0)
     if not model.isotropic:
-        errors[at.sizes[1] : at.sizes[2]][on_bound] = np.nan
-    loadings, mean, log_noise, pairs = np.split(errors, at.sizes)
-    correlation = np.zeros((at.k, at.k))
-    correlation[at.pairs] = pairs
-    correlation[at.pairs[::-1]] = pairs
-    noise = log_noise * parameters.noise[: len(log_noise)]
-    return StandardErrors(loadings.reshape(at.d, at.k).T, noise, mean, correlation)
+        none[at.sizes[1] : at.sizes[2]] |= on_bound
+    # Of the data's units, of which those of log psi are d psi = psi d log psi.
+    n_noise = 1 if model.isotropic else at.d
+    noise = (parameters.noise * scale**2)[:n_noise]
+    units = np.concatenate([scale.repeat(at.k), scale, noise, np.ones(len(at.pairs[0]))])
+    covariance = covariance * units * units[:, np.newaxis]
+    covariance[none] = covariance[:, none] = np.nan
+    return StandardErrors(
+        "standard errors by the observed information, in the units of the features",
+        covariance,
+        _estimates(at, parameters, location, scale, names),
+    )
+
+
+def _estimates(
+    at: _Coordinates, parameters: LinearGaussian, location: FloatArray, scale: FloatArray, names: Sequence[str]
+) -> list[Estimate]:
+    """The fitted attributes; correlations of orthogonal factors are no estimates."""
+    d, k = at.d, at.k
+    factors = list(map(str, range(k)))
+    places = np.arange(d * k).reshape(d, k).T
+    estimates = [Estimate("components", (parameters.loadings * scale[:, np.newaxis]).T, [factors, names], places)]
+    noise = parameters.noise * scale**2
+    if at.isotropic:
+        estimates.append(Estimate("noise_variance", noise[0], [], np.array(at.sizes[1]), 0.0))
+    else:
+        estimates.append(Estimate("noise_variance", noise, [names], np.arange(at.sizes[1], at.sizes[2]), 0.0))
+    estimates.append(Estimate("mean", location + scale * parameters.mean, [names], np.arange(at.sizes[0], at.sizes[1])))
+    places = np.full((k, k), KNOWN)
+    places[at.pairs] = places[at.pairs[::-1]] = at.sizes[2] + np.arange(len(at.pairs[0]))
+    estimates.append(Estimate("factor_correlation", parameters.correlation, [factors, factors], places, -1.0, 1.0))
+    return estimates
 
 
 def _unrotated_covariance(model: GaussianModel, p: LinearGaussian, on_bound: Array) -> FloatArray:

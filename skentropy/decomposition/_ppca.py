@@ -17,12 +17,12 @@ from .._base import list_columns
 from .._data import Rows, Source
 from .._linalg import LOG_2PI
 from .._monitor import Monitor
+from .._standard_errors import StandardErrors
 from .._tables import Summary
 from .._typing import Array, ArrayLike, FloatArray
 from ._base import LinearGaussianEstimator
 from ._em_model import ON_FLOOR
 from ._gaussian import LinearGaussian, fix_signs
-from ._information import StandardErrors
 from ._moments import Moments, form_moments
 from ._saturated import likeliest_gaussian
 from ._spectrum import Covariance, MatrixCovariance, Spectrum, covariance_of_rows

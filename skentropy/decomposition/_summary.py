@@ -6,17 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from .._base import list_columns
+from .._base import feature_names, list_columns
+from .._standard_errors import StandardErrors
 from .._tables import Column, Summary, Table
 from .._typing import Array, FloatArray
 from ._fit_indices import GoodnessOfFit
-from ._information import StandardErrors
-
-
-def feature_names(model: Any) -> list[str]:
-    """Names of the features, ``x0`` and so on where X had none."""
-    names = getattr(model, "feature_names_in_", None)
-    return [f"x{i}" for i in range(len(model.mean_))] if names is None else list(map(str, names))
 
 
 def summarize_factors(
@@ -130,11 +124,11 @@ def _scores(model: Any) -> Table:
 
 def _standard_errors(model: Any, errors: StandardErrors) -> Table:
     columns = []
-    for j, (estimates, spread) in enumerate(zip(model.components_, errors.components, strict=True)):
+    for j, (estimates, spread) in enumerate(zip(model.components_, errors["components"], strict=True)):
         columns += [Column(f"factor{j}", estimates, ".4g"), Column(f"error{j}", spread, ".2g")]
     columns += [
         Column("uniqueness", model.noise_variance_, ".4g"),
-        Column("error", np.asarray(errors.noise_variance), ".2g"),
+        Column("error", errors["noise_variance"], ".2g"),
     ]
     title = "loadings and uniquenesses in the units of the features, with standard errors"
     return Table(title, feature_names(model), columns, "feature")

@@ -57,6 +57,8 @@ class ExponentialFamily(ABC):
     name: ClassVar[str]
     # Standard parameters in the field's words, in the order of ``to_standard``; singular, as in "rate".
     parameter_names: ClassVar[tuple[str, ...]]
+    # What each of them lies between, where confidence intervals stay; empty where they may be any numbers.
+    parameter_limits: tuple[tuple[float, float], ...] = ()
     # What data may be, for messages: "non-negative values".
     support: ClassVar[str]
     # No value is below this.

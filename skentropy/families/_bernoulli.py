@@ -30,6 +30,7 @@ class Bernoulli(AngleCoordinates):
 
     name = "bernoulli"
     parameter_names = ("probability",)
+    parameter_limits = ((0.0, 1.0),)
     support = "zeros and ones"
     lower_limit = 0.0
     upper_limit = 1.0

@@ -75,6 +75,7 @@ class Beta(ExponentialFamily):
 
     name = "beta"
     parameter_names = ("alpha", "beta")
+    parameter_limits = ((0.0, np.inf), (0.0, np.inf))
     support = "values strictly between 0 and 1"
     lower_limit = 0.0
     discrete = False

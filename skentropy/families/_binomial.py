@@ -40,6 +40,7 @@ class Binomial(AngleCoordinates):
 
     name = "binomial"
     parameter_names = ("probability",)
+    parameter_limits = ((0.0, 1.0),)
     lower_limit = 0.0
     discrete = True
     constant_base_measure = False

@@ -49,6 +49,7 @@ class Categorical(RootCoordinates):
 
     name = "categorical"
     parameter_names = ("probability",)
+    parameter_limits = ((0.0, 1.0),)
     lower_limit = 0.0
     discrete = True
 

@@ -30,6 +30,7 @@ class Exponential(ExponentialFamily):
 
     name = "exponential"
     parameter_names = ("rate",)
+    parameter_limits = ((0.0, np.inf),)
     support = "non-negative values"
     lower_limit = 0.0
     discrete = False

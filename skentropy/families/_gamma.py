@@ -57,6 +57,7 @@ class Gamma(ExponentialFamily):
 
     name = "gamma"
     parameter_names = ("shape", "rate")
+    parameter_limits = ((0.0, np.inf), (0.0, np.inf))
     support = "positive values"
     lower_limit = 0.0
     discrete = False

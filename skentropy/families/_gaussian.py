@@ -33,6 +33,7 @@ class Gaussian(ExponentialFamily):
 
     name = "gaussian"
     parameter_names = ("mean", "variance")
+    parameter_limits = ((-np.inf, np.inf), (0.0, np.inf))
     support = "finite values"
     lower_limit = -np.inf
     discrete = False

@@ -33,6 +33,7 @@ class Geometric(RootCoordinates):
 
     name = "geometric"
     parameter_names = ("probability",)
+    parameter_limits = ((0.0, 1.0),)
     support = "non-negative values"
     lower_limit = 0.0
     discrete = True

@@ -34,6 +34,7 @@ class InverseGaussian(ExponentialFamily):
 
     name = "inverse_gaussian"
     parameter_names = ("mean", "shape")
+    parameter_limits = ((0.0, np.inf), (0.0, np.inf))
     support = "positive values"
     lower_limit = 0.0
     discrete = False

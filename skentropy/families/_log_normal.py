@@ -36,6 +36,7 @@ class LogNormal(ExponentialFamily):
 
     name = "log_normal"
     parameter_names = ("log_mean", "log_variance")
+    parameter_limits = ((-np.inf, np.inf), (0.0, np.inf))
     support = "positive values"
     lower_limit = 0.0
     discrete = False

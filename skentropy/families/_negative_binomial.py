@@ -41,6 +41,7 @@ class NegativeBinomial(RootCoordinates):
 
     name = "negative_binomial"
     parameter_names = ("probability",)
+    parameter_limits = ((0.0, 1.0),)
     support = "non-negative values"
     lower_limit = 0.0
     discrete = True

@@ -38,6 +38,7 @@ class Poisson(RootCoordinates):
 
     name = "poisson"
     parameter_names = ("rate",)
+    parameter_limits = ((0.0, np.inf),)
     support = "non-negative values"
     lower_limit = 0.0
     discrete = True

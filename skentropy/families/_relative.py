@@ -46,6 +46,7 @@ class RelativeFamily(ExponentialFamily):
 
     def __init__(self, family: Any, reference: Array) -> None:
         self._family = family
+        self.parameter_limits = family.parameter_limits
         inside = (reference > 0.0) & (reference < family.upper_limit)
         self.reference = np.where(inside, reference, min(1.0, 0.5 * family.upper_limit))
         self.origin = family.natural(self.reference[np.newaxis])

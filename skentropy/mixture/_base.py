@@ -20,7 +20,7 @@ from sklearn.utils import ClassifierTags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from .._base import Evaluation, LatentVariableModel, check_counts, list_columns, warn_of_fresh_start
+from .._base import Evaluation, check_counts, list_columns, warn_of_fresh_start
 from .._data import (
     Block,
     Reader,
@@ -42,6 +42,7 @@ from ._maximum import Maximum
 from ._model import MixtureModel, MixtureParameters, MixtureStatistics
 from ._newton import NewtonSteps
 from ._report import failures
+from ._reported import ReportedMixture
 from ._seeding import initial_parameters
 from ._survey import evaluate, map_inside, summarize
 
@@ -50,7 +51,7 @@ _SAMPLE_ENTRIES = 2**16
 _SAMPLE_ROWS = (1024, 8192)
 
 
-class BaseMixture(LatentVariableModel):
+class BaseMixture(ReportedMixture):
     """Mixture of components of one kind; a subclass says which, and gives their parameters their names."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {

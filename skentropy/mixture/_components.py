@@ -10,6 +10,7 @@ import numpy as np
 
 from .._data import Block, ColumnSurvey, Rounding
 from .._typing import Array, FloatArray
+from ._changes import differences
 
 
 class Evidence(Protocol):
@@ -139,6 +140,10 @@ class Components(ABC):
     @abstractmethod
     def with_pooled(self, summary: Any) -> Self:
         """These components, with what ``summarize`` says of all rows: where a conjugate prior is centred."""
+
+    @abstractmethod
+    def with_prior(self, prior_counts: float) -> Self:
+        """These components with so many pseudo-observations of all rows."""
 
     @abstractmethod
     def rounding(self, columns: ColumnSurvey) -> Rounding | None:
@@ -278,6 +283,15 @@ class Components(ABC):
     @abstractmethod
     def standard(self, parameters: Any) -> tuple[FloatArray, ...]:
         """The fitted attributes, in the data's units."""
+
+    @property
+    @abstractmethod
+    def standard_limits(self) -> tuple[tuple[float, float], ...]:
+        """What the values of each attribute lie between; of a covariance matrix those of its diagonal."""
+
+    def standard_changes(self, parameters: Any, directions: FloatArray) -> tuple[FloatArray, ...]:
+        """Derivatives of the fitted attributes along directions (M, K, P), each with M more on its first axis."""
+        return differences(self, parameters, directions)
 
     @abstractmethod
     def natural(self, standard: tuple[FloatArray, ...]) -> Any:

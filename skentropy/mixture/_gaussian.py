@@ -379,6 +379,7 @@ class CorrelatedGaussian(Components):
     discrete = False
     allows_sparse = False
     allows_exposure = False
+    standard_limits = Gaussian.parameter_limits
 
     @property
     def _diagonal(self) -> Independent:
@@ -414,6 +415,9 @@ class CorrelatedGaussian(Components):
             values, vectors = np.linalg.eigh(covariance)
             covariance = (vectors * np.maximum(values, 0.0)) @ vectors.T
         return replace(self, pooled_mean=mean, pooled_covariance=covariance)
+
+    def with_prior(self, prior_counts: float) -> Self:
+        return replace(self, prior_counts=prior_counts)
 
     def rounding(self, columns: ColumnSurvey) -> Rounding | None:
         return self._diagonal.rounding(columns)
@@ -676,6 +680,16 @@ class CorrelatedGaussian(Components):
         scale = self.units.scale
         covariances = parameters.covariances * scale * scale[:, np.newaxis]
         return self.units.location + scale * parameters.means, covariances[0] if self.tied else covariances
+
+    def standard_changes(self, parameters: GaussianParameters, directions: FloatArray) -> tuple[FloatArray, ...]:
+        r"""Of the means :math:`R d`, of the covariances :math:`R S R^\top`, S the part of the direction that is theirs."""
+        M, K, _ = directions.shape
+        R, scale = parameters.factors, self.units.scale
+        G, d, _ = R.shape
+        of_means = np.einsum("kij,mkj->mki", R[parameters.group], directions[..., :d])
+        S = np.sqrt(2.0) * unpack_symmetric(directions[..., d:].reshape(M, G, K // G, -1).mean(axis=2), d)
+        of_covariances = (R @ S @ R.transpose(0, 2, 1)) * scale * scale[:, np.newaxis]
+        return scale * of_means, of_covariances[:, 0] if self.tied else of_covariances
 
     def natural(self, standard: tuple[FloatArray, ...]) -> GaussianParameters:
         means, covariances = standard

@@ -169,6 +169,9 @@ class Independent(Components):
     def with_pooled(self, summary: FeatureSums) -> Self:
         return replace(self, pooled=summary.sums / summary.exposures)
 
+    def with_prior(self, prior_counts: float) -> Self:
+        return replace(self, prior_counts=prior_counts)
+
     def rounding(self, columns: ColumnSurvey) -> Rounding | None:
         units = Units.of_moments(self.family, columns.mean, columns.variance)
         return None if units is None else Rounding(units.location, units.scale, self.family.equivariance == "scale")
@@ -394,6 +397,10 @@ class Independent(Components):
         with np.errstate(over="ignore"):
             rescaled = self.family.rescale(standard, self.units.location, self.units.scale)
         return tuple(np.nan_to_num(value, nan=np.nan) for value in rescaled)
+
+    @property
+    def standard_limits(self) -> tuple[tuple[float, float], ...]:
+        return self.family.parameter_limits or ((-np.inf, np.inf),) * len(self.attribute_names)
 
     def _by_feature(self, standard: tuple[FloatArray, ...]) -> tuple[FloatArray, ...]:
         """The attributes as standard parameters of each component and feature."""

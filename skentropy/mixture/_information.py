@@ -65,6 +65,30 @@ def missing_information(model: MixtureModel, parameters: MixtureParameters, bloc
     return total
 
 
+def score_products(model: MixtureModel, parameters: MixtureParameters, block: Block, power: int) -> FloatArray:
+    r"""Sum over a block of :math:`w_n^p s_n s_n^T` with the rows' observed scores; a square matrix.
+
+    .. math::  s_n = (q_n(c) - \pi_c,\; q_n(c) t_{nc})_c
+    """
+    pi = np.exp(parameters.log_weights)
+    width = 1 + model.components.n_directions(parameters.components)
+    total = np.zeros((len(pi) * width, len(pi) * width))
+    step = max(1, _CHUNK_ENTRIES // len(total))
+    for start in range(0, block.n_rows, step):
+        part = block[start : start + step]
+        observations = model.components.read(part)
+        q = np.exp(model.posterior(parameters, observations)[1])
+        s = np.empty((part.n_rows, len(pi), width))
+        s[:, :, 0] = q.T - pi
+        for c, t in enumerate(model.components.row_scores(parameters.components, observations)):
+            s[:, c, 1:] = q[c, :, np.newaxis] * t
+        if part.weight is not None:
+            s *= (part.weight ** (0.5 * power))[:, np.newaxis, np.newaxis]
+        rows = s.reshape(part.n_rows, -1)
+        total += rows.T @ rows
+    return total
+
+
 @dataclass(frozen=True)
 class Metric:
     r"""The complete data's information at some parameters, and coordinates z in which it is the unit matrix.

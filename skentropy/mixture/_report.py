@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # Two components are one where telling them apart takes more rows than this many times those there are.
 _DUPLICATE_NATS = 1e-3
 # A component that explains less than this many rows is empty.
-_EMPTY_ROWS = 1e-6
+EMPTY_ROWS = 1e-6
 _MOST_NAMED = 3
 
 
@@ -33,7 +33,7 @@ def failures(estimator: Any, model: MixtureModel, run: Run) -> Iterator[str]:
         )
     if run.saddle:
         yield saddle_message(estimator)
-    empty = np.flatnonzero(run.state.statistics.counts < _EMPTY_ROWS)
+    empty = np.flatnonzero(run.state.statistics.counts < EMPTY_ROWS)
     if empty.size:
         yield f"{name}: {_named(empty)} empty: no row has any probability of it. Fewer components would do."
     pairs = [pair for pair in duplicates(model, parameters, run.state.statistics.weight) if not np.isin(pair, empty).any()]

@@ -21,8 +21,8 @@ def test_it_is_the_fit_of_data_with_that_covariance(load, model, ddof):
     assert model.lower_bound_ == pytest.approx(model.score(X), abs=1e-10)
     assert model.entropy_sum_.value == pytest.approx(expected.entropy_sum_.value, abs=1e-10)
     errors, of_rows = model.standard_errors(), expected.standard_errors()
-    np.testing.assert_allclose(errors.components, of_rows.components, rtol=1e-5)
-    np.testing.assert_allclose(errors.mean, of_rows.mean, rtol=1e-8)
+    np.testing.assert_allclose(errors["components"], of_rows["components"], rtol=1e-5)
+    np.testing.assert_allclose(errors["mean"], of_rows["mean"], rtol=1e-8)
 
 
 def test_rows_can_be_added_to_it(load):

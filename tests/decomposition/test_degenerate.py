@@ -273,8 +273,8 @@ def test_constant_columns_leave_the_errors_of_rotated_loadings(load, rotation):
     X = X / X.std(axis=0)
     errors = FactorAnalysis(2, rotation=rotation).fit(np.c_[X, np.full(32, 3.3)]).standard_errors()
     without = FactorAnalysis(2, rotation=rotation).fit(X).standard_errors()
-    assert np.isfinite(errors.components[:, :-1]).all()  # not the same: varimax depends on the number of columns
-    np.testing.assert_allclose(errors.noise_variance[:-1], without.noise_variance, rtol=1e-3)
+    assert np.isfinite(errors["components"][:, :-1]).all()  # not the same: varimax depends on the number of columns
+    np.testing.assert_allclose(errors["noise_variance"][:-1], without["noise_variance"], rtol=1e-3)
 
 
 class TestChoiceByBIC:

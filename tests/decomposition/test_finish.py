@@ -27,7 +27,7 @@ def test_the_symmetric_saddle_point_is_left(options):
     model = FactorAnalysis(1, **options).fit(X)
     assert model.lower_bound_ == pytest.approx(-5.4775648691, abs=1e-9)
     assert model.converged_
-    assert np.isfinite(model.standard_errors(X).components).all()
+    assert np.isfinite(model.standard_errors(X)["components"]).all()
 
 
 def test_em_is_finished():

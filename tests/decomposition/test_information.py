@@ -56,6 +56,10 @@ def test_identification_is_zero_at_the_fitted_rotation_alone(load, rotation, kai
         assert np.abs(identification(turned, rotation)).max() > 1e-4
 
 
+def raw(d):
+    return {"location": np.zeros(d), "scale": np.ones(d), "names": [f"x{i}" for i in range(d)]}
+
+
 @pytest.mark.parametrize("weight", [1e-16, 200.0, 1e16])
 @pytest.mark.parametrize("rotation", ["ppca", *ROTATIONS])
 def test_standard_errors_are_those_of_the_information_along_the_constraints(rotation, weight):
@@ -72,9 +76,8 @@ def test_standard_errors_are_those_of_the_information_along_the_constraints(rota
         M = rotation.matrix(p.loadings / np.sqrt(communality)[:, np.newaxis])
         p = LinearGaussian(p.mean, p.loadings @ M, noise, factor_correlation(M) if is_oblique else np.eye(k))
     tables = Table.with_moments(Moments(weight, p.mean, weight * p.covariance()))
-    errors = standard_errors(
-        model_of(tables, d, isotropic=isotropic), p, rotation=rotation, on_bound=np.zeros(d, dtype=bool)
-    )
+    model = model_of(tables, d, isotropic=isotropic)
+    errors = standard_errors(model, p, rotation=rotation, on_bound=np.zeros(d, dtype=bool), **raw(d))
 
     # Directions in which parameters may change: one loading, one log noise (or all), one correlation.
     zero = LinearGaussian(np.zeros(d), np.zeros((d, k)), np.zeros(d), np.zeros((k, k)))
@@ -95,12 +98,12 @@ def test_standard_errors_are_those_of_the_information_along_the_constraints(rota
     information = 0.5 * weight * np.einsum("aij,bji->ab", products, products)
     N = null_space(np.transpose(constraints))
     expected = np.sqrt(np.diag(N @ np.linalg.inv(N.T @ information @ N) @ N.T))
-    np.testing.assert_allclose(errors.components, expected[: d * k].reshape(d, k).T, rtol=1e-4)
+    np.testing.assert_allclose(errors["components"], expected[: d * k].reshape(d, k).T, rtol=1e-4)
     of_noise = expected[d * k : d * k + (1 if isotropic else d)]
-    np.testing.assert_allclose(errors.noise_variance, of_noise * noise[: len(of_noise)], rtol=1e-4)
-    np.testing.assert_allclose(errors.mean, np.sqrt(np.diag(p.covariance()) / weight), rtol=1e-4)
+    np.testing.assert_allclose(errors["noise_variance"], of_noise * noise[: len(of_noise)], rtol=1e-4)
+    np.testing.assert_allclose(errors["mean"], np.sqrt(np.diag(p.covariance()) / weight), rtol=1e-4)
     of_correlation = expected[-1] if is_oblique else 0.0
-    np.testing.assert_allclose(errors.factor_correlation, of_correlation * (1.0 - np.eye(k)), rtol=1e-4)
+    np.testing.assert_allclose(errors["factor_correlation"], of_correlation * (1.0 - np.eye(k)), rtol=1e-4)
 
 
 @pytest.mark.parametrize("estimator", [PPCA, FactorAnalysis])
@@ -109,9 +112,9 @@ def test_errors_of_constraints_that_say_nothing(estimator):
     p = LinearGaussian.of(np.zeros(4), np.zeros((4, 2)), np.ones(4))
     tables = Table.with_moments(Moments(50.0, np.zeros(4), 50.0 * np.eye(4)))
     model = model_of(tables, 4, isotropic=estimator is PPCA)
-    errors = standard_errors(model, p, rotation=None, on_bound=np.zeros(4, dtype=bool))
-    np.testing.assert_allclose(errors.mean, np.sqrt(1 / 50), rtol=1e-6)
-    np.testing.assert_allclose(errors.noise_variance, np.sqrt(2 / 50 / (4 if estimator is PPCA else 1)), rtol=1e-6)
+    errors = standard_errors(model, p, rotation=None, on_bound=np.zeros(4, dtype=bool), **raw(4))
+    np.testing.assert_allclose(errors["mean"], np.sqrt(1 / 50), rtol=1e-6)
+    np.testing.assert_allclose(errors["noise_variance"], np.sqrt(2 / 50 / (4 if estimator is PPCA else 1)), rtol=1e-6)
 
 
 HEYWOOD = np.random.default_rng(0).normal(size=(20, 5))
@@ -125,10 +128,10 @@ def test_beside_a_uniqueness_on_its_floor(rotation):
     with pytest.warns(UserWarning, match="Heywood"):
         unrotated = FactorAnalysis(2).fit(HEYWOOD)
     errors = model.standard_errors()
-    np.testing.assert_allclose(errors.mean, HEYWOOD.std(axis=0) / np.sqrt(20), rtol=2e-4)
-    assert np.isnan(errors.noise_variance).sum() == len(model.heywood_) == 1
-    np.testing.assert_allclose(errors.noise_variance, unrotated.standard_errors().noise_variance, rtol=1e-6)
-    assert np.isfinite(errors.components).all()
+    np.testing.assert_allclose(errors["mean"], HEYWOOD.std(axis=0) / np.sqrt(20), rtol=2e-4)
+    assert np.isnan(errors["noise_variance"]).sum() == len(model.heywood_) == 1
+    np.testing.assert_allclose(errors["noise_variance"], unrotated.standard_errors()["noise_variance"], rtol=1e-6)
+    assert np.isfinite(errors["components"]).all()
 
 
 def test_simulated_heywood_cases_under_every_rotation():
@@ -143,8 +146,10 @@ def test_simulated_heywood_cases_under_every_rotation():
             n_cases += 1
             for rotation in ("varimax", "oblimin"):
                 errors = FactorAnalysis(2, rotation=rotation).fit(X).standard_errors()
-                np.testing.assert_allclose(errors.mean, X.std(axis=0) / 5.0, rtol=1e-3)
-                np.testing.assert_allclose(errors.noise_variance, unrotated.standard_errors().noise_variance, rtol=1e-3)
+                np.testing.assert_allclose(errors["mean"], X.std(axis=0) / 5.0, rtol=1e-3)
+                np.testing.assert_allclose(
+                    errors["noise_variance"], unrotated.standard_errors()["noise_variance"], rtol=1e-3
+                )
     assert n_cases >= 10
 
 

@@ -139,8 +139,8 @@ def test_a_summary_with_standard_errors(load):
     model = FactorAnalysis(2).fit(X)
     frame = model.summary(standard_errors=True)["standard errors"].to_frame()
     errors = model.standard_errors()
-    np.testing.assert_array_equal(frame["error1"], errors.components[1])
-    np.testing.assert_array_equal(frame["error"], errors.noise_variance)
+    np.testing.assert_array_equal(frame["error1"], errors["components"][1])
+    np.testing.assert_array_equal(frame["error"], errors["noise_variance"])
     np.testing.assert_array_equal(frame["factor0"], model.components_[0])
     assert list(frame.index) == [f"x{i}" for i in range(13)]
 

@@ -262,27 +262,27 @@ def test_standard_errors_are_the_spread_of_refits(load, model):
     signs = [np.sign((refit.components_ * model.components_).sum(axis=1)) for refit in refits]
     loadings = np.std([sign[:, np.newaxis] * refit.components_ for sign, refit in zip(signs, refits, strict=True)], axis=0)
     # 120 refits leave a tenth of uncertainty in each spread, much less in their mean ratio.
-    assert np.median(loadings / errors.components) == pytest.approx(1.0, abs=0.1)
+    assert np.median(loadings / errors["components"]) == pytest.approx(1.0, abs=0.1)
     noise = np.std([refit.noise_variance_ for refit in refits], axis=0)
-    assert np.median(noise / errors.noise_variance) == pytest.approx(1.0, abs=0.15)
-    np.testing.assert_allclose(errors.mean, np.sqrt(np.diag(model.get_covariance()) / 178), rtol=1e-5)
+    assert np.median(noise / errors["noise_variance"]) == pytest.approx(1.0, abs=0.15)
+    np.testing.assert_allclose(errors["mean"], np.sqrt(np.diag(model.get_covariance()) / 178), rtol=1e-5)
     if getattr(model, "rotation", None) in OBLIQUE:
         spread = np.std([s[0] * s[1] * r.factor_correlation_[0, 1] for s, r in zip(signs, refits, strict=True)])
-        assert spread / errors.factor_correlation[0, 1] == pytest.approx(1.0, abs=0.25)
-        assert errors.factor_correlation[0, 0] == 0.0
+        assert spread / errors["factor_correlation"][0, 1] == pytest.approx(1.0, abs=0.25)
+        assert errors["factor_correlation"][0, 0] == 0.0
     from_rows = model.standard_errors(X)
-    np.testing.assert_allclose(from_rows.components, errors.components, rtol=1e-6)
+    np.testing.assert_allclose(from_rows["components"], errors["components"], rtol=1e-6)
 
 
 def test_standard_errors_with_gaps(load):
     X = load("wine_miss_std")
     model = FactorAnalysis(1, tol=1e-13).fit(X)
     errors = model.standard_errors(X)
-    assert np.isfinite(errors.components).all()
+    assert np.isfinite(errors["components"]).all()
     # Gaps cost information: the mean of a feature seen less often is known less well.
     seen = (~np.isnan(X)).sum(axis=0)
-    assert (errors.mean >= 0.97 * np.sqrt(np.diag(model.get_covariance()) / len(X))).all()
-    assert (errors.mean <= 1.03 * np.sqrt(np.diag(model.get_covariance()) / seen)).all()
+    assert (errors["mean"] >= 0.97 * np.sqrt(np.diag(model.get_covariance()) / len(X))).all()
+    assert (errors["mean"] <= 1.03 * np.sqrt(np.diag(model.get_covariance()) / seen)).all()
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -290,16 +290,18 @@ def test_standard_errors_of_a_heywood_case_take_its_noise_as_known(load):
     X = load("iris")
     model = FactorAnalysis(1).fit(X)
     errors = model.standard_errors()
-    assert list(np.flatnonzero(np.isnan(errors.noise_variance))) == list(model.heywood_) == [2]
+    assert list(np.flatnonzero(np.isnan(errors["noise_variance"]))) == list(model.heywood_) == [2]
     # The factor is the third feature but for its mean and scale; what is left are regressions on it.
     others = [0, 1, 3]
     scatter = len(X) * X[:, 2].var()
     expected = np.sqrt(model.noise_variance_[others] / scatter) * X[:, 2].std()
     explained = model.components_[0, others] ** 2 / (2 * len(X))
-    np.testing.assert_allclose(errors.components[0, others], np.sqrt(expected**2 + explained), rtol=1e-3)
-    assert errors.components[0, 2] == pytest.approx(X[:, 2].std() / np.sqrt(2 * len(X)), rel=1e-3)
-    np.testing.assert_allclose(errors.noise_variance[others], model.noise_variance_[others] * np.sqrt(2 / len(X)), rtol=1e-3)
-    np.testing.assert_allclose(errors.mean, X.std(axis=0) / np.sqrt(len(X)), rtol=1e-3)
+    np.testing.assert_allclose(errors["components"][0, others], np.sqrt(expected**2 + explained), rtol=1e-3)
+    assert errors["components"][0, 2] == pytest.approx(X[:, 2].std() / np.sqrt(2 * len(X)), rel=1e-3)
+    np.testing.assert_allclose(
+        errors["noise_variance"][others], model.noise_variance_[others] * np.sqrt(2 / len(X)), rtol=1e-3
+    )
+    np.testing.assert_allclose(errors["mean"], X.std(axis=0) / np.sqrt(len(X)), rtol=1e-3)
 
 
 @pytest.mark.parametrize("estimator", [PPCA, FactorAnalysis])
@@ -317,8 +319,8 @@ def test_standard_errors_with_little_noise(estimator, noise):
     products = [precision @ change for change in changes]
     information = 250 * np.array([[np.trace(a @ b) for b in products] for a in products])
     expected = np.sqrt(np.diag(np.linalg.inv(information)))
-    np.testing.assert_allclose(errors.components[0], expected[:4], rtol=2e-3)
-    np.testing.assert_allclose(errors.noise_variance / model.noise_variance_, np.squeeze(expected[4:]), rtol=5e-3)
+    np.testing.assert_allclose(errors["components"][0], expected[:4], rtol=2e-3)
+    np.testing.assert_allclose(errors["noise_variance"] / model.noise_variance_, np.squeeze(expected[4:]), rtol=5e-3)
 
 
 @pytest.mark.parametrize("from_rows", [False, True])
@@ -327,9 +329,9 @@ def test_standard_errors_scale_with_the_features(load, from_rows):
     X = (X - X.mean(axis=0)) / X.std(axis=0)
     plain, model = FactorAnalysis(2).fit(X).standard_errors(), FactorAnalysis(2).fit(X * scale)
     scaled = model.standard_errors(X * scale) if from_rows else model.standard_errors()
-    np.testing.assert_allclose(scaled.components / scale, plain.components, rtol=1e-7)
-    np.testing.assert_allclose(scaled.mean / scale, plain.mean, rtol=1e-7)
-    np.testing.assert_allclose(scaled.noise_variance / scale**2, plain.noise_variance, rtol=1e-7)
+    np.testing.assert_allclose(scaled["components"] / scale, plain["components"], rtol=1e-7)
+    np.testing.assert_allclose(scaled["mean"] / scale, plain["mean"], rtol=1e-7)
+    np.testing.assert_allclose(scaled["noise_variance"] / scale**2, plain["noise_variance"], rtol=1e-7)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

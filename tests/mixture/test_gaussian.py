@@ -22,7 +22,7 @@ from skentropy.families import Gaussian
 from skentropy.mixture._diagonal import DiagonalGaussian
 from skentropy.mixture._gaussian import CorrelatedGaussian
 from skentropy.mixture._gaussian_mixture import COVARIANCE_TYPES
-from skentropy.mixture._information import Metric, missing_information, score
+from skentropy.mixture._information import Metric, missing_information, score, score_products
 from skentropy.mixture._model import MixtureModel, MixtureParameters
 from skentropy.mixture._observations import Units
 
@@ -225,6 +225,14 @@ def test_score_and_information_are_derivatives_of_the_objective(kind: str, prior
     statistics = expect(start)
     metric = Metric.at(model, start, statistics)
     W = metric.matrix()
+    if not prior_counts:
+        products = rows.sum(partial(score_products, model, start, power=2))
+        assert rows.sample_weight is not None
+        singly = [
+            weight * score(model, start, model.expect(start, Block(x[np.newaxis], None, None, 0))).ravel()
+            for x, weight in zip(X, rows.sample_weight, strict=True)
+        ]
+        np.testing.assert_allclose(products, np.transpose(singly) @ singly, atol=1e-9)
     gradient = metric.gradient(score(model, start, statistics)).ravel()
     np.testing.assert_allclose(W.T @ score(model, start, statistics).ravel(), gradient, atol=1e-10)
 

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from skentropy._data import Rows
 from skentropy.mixture._independent import Independent
-from skentropy.mixture._information import Metric, missing_information, score
+from skentropy.mixture._information import Metric, missing_information, score, score_products
 from skentropy.mixture._model import MixtureModel, MixtureParameters
 from tests.common.cases import CASES
 
@@ -86,6 +86,22 @@ def test_observed_information_is_the_derivative_of_the_score(name: str) -> None:
         z = np.random.RandomState(1).normal(size=(2, len(W) // 2))
         np.testing.assert_allclose(metric.directions(z).ravel(), W @ z.ravel(), rtol=1e-12, atol=1e-12)
         np.testing.assert_allclose(metric.gradient(z).ravel(), W.T @ z.ravel(), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("power", [1, 2])
+@pytest.mark.parametrize("name", list(CASES))
+def test_products_of_scores_are_those_of_single_rows(name: str, power: int) -> None:
+    model, parameters, rows = problem(name)
+    model = MixtureModel(model.components.with_prior(0.0))
+    found = rows.sum(partial(score_products, model, parameters, power=power))
+    expected = np.zeros_like(found)
+    assert rows.sample_weight is not None
+    for n, weight in enumerate(rows.sample_weight):
+        exposure = None if rows.exposure is None else rows.exposure[[n]]
+        row = Rows(rows.X[[n]], None, exposure)
+        of_row = score(model, parameters, row.sum(partial(model.expect, parameters))).ravel()
+        expected += weight**power * np.outer(of_row, of_row)
+    np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-9 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if CASES[name].family.zero_statistics])

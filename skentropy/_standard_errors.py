@@ -1,0 +1,211 @@
+"""Standard errors, confidence intervals and the table of them, the same for all models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import expit, logit, ndtri
+
+from ._tables import Column, Table
+from ._typing import Array, FloatArray
+
+# Digits of the errors that are printed, and the most decimals.
+_DIGITS, _MOST_DECIMALS = 3, 7
+# What is known has this place in the covariance.
+KNOWN = -1
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One fitted attribute.
+
+    Attributes
+    ----------
+    name : str
+        That of the attribute without its underscore.
+    values : ndarray
+    axes : sequence of sequence of str
+        Labels along each axis.
+    places : ndarray of int
+        Row of the covariance of each entry; ``KNOWN`` where it is no estimate.
+    low, high : ndarray or float
+        Limits of the values, which broadcast against them.
+    """
+
+    name: str
+    values: FloatArray
+    axes: Sequence[Sequence[str]]
+    places: Array
+    low: FloatArray | float = -np.inf
+    high: FloatArray | float = np.inf
+
+    def label(self, index: tuple[int, ...]) -> str:
+        """What an entry is called: "means[0, eruptions]"."""
+        if not index:
+            return self.name
+        return f"{self.name}[{', '.join(labels[i] for labels, i in zip(self.axes, index, strict=True))}]"
+
+    def interval(self, errors: FloatArray, level: float) -> FloatArray:
+        """Lower and upper ends, on the last axis; symmetric where the limits are infinitely far (delta method)."""
+        x, low, high = (np.asarray(value, dtype=np.float64) for value in (self.values, self.low, self.high))
+        steps = np.multiply.outer(errors, ndtri(0.5 + 0.5 * level) * np.array([-1.0, 1.0]))
+        x, low, high = (np.broadcast_to(value, errors.shape)[..., np.newaxis] for value in (x, low, high))
+        both, below = np.isfinite(low) & np.isfinite(high), np.isfinite(low) & ~np.isfinite(high)
+        with np.errstate(all="ignore"):
+            # d log(x - l) = dx / (x - l), d logit((x - l) / (h - l)) = dx (h - l) / ((x - l) (h - x))
+            of_log = low + (x - low) * np.exp(steps / (x - low))
+            of_logit = low + (high - low) * expit(
+                logit((x - low) / (high - low)) + steps * (high - low) / ((x - low) * (high - x))
+            )
+        ends = np.where(both, of_logit, np.where(below, of_log, x + steps))
+        return np.where(errors[..., np.newaxis] == 0.0, x, ends)
+
+
+@dataclass(frozen=True, repr=False)
+class StandardErrors:
+    """Estimates of a fitted model with their standard errors; prints as a table.
+
+    ``errors["means"]`` are the standard errors of ``means_``. They are NaN for what has none, and zero for what is no
+    estimate, such as the weight of a single component.
+
+    Attributes
+    ----------
+    title : str
+        Of the table.
+    covariance : ndarray of shape (n_estimates, n_estimates)
+        Covariance of the estimates in the order of ``names``; NaN for what has none.
+    parameters : sequence of Estimate
+        The fitted attributes, and where their entries are in ``covariance``.
+    """
+
+    title: str
+    covariance: FloatArray
+    parameters: Sequence[Estimate]
+
+    @property
+    def estimates(self) -> dict[str, FloatArray]:
+        """The fitted attributes, by their names without the underscore."""
+        return {parameter.name: parameter.values for parameter in self.parameters}
+
+    @property
+    def standard_errors(self) -> dict[str, FloatArray]:
+        """Their standard errors, of the same shapes."""
+        errors = np.append(np.sqrt(np.diag(self.covariance)), 0.0)
+        return {parameter.name: errors[parameter.places] for parameter in self.parameters}
+
+    def __getitem__(self, name: str) -> FloatArray:
+        """The standard errors of one attribute."""
+        errors = self.standard_errors
+        if name not in errors:
+            raise KeyError(f"There are no standard errors of {name!r}; there are those of {', '.join(errors)}.")
+        return errors[name]
+
+    @property
+    def names(self) -> list[str]:
+        """What the estimates are called, in the order of ``covariance``."""
+        return [parameter.label(index) for parameter, index in self._entries]
+
+    @property
+    def _entries(self) -> list[tuple[Estimate, tuple[int, ...]]]:
+        """The parameter and the index of each row of the covariance."""
+        entries: dict[int, tuple[Estimate, tuple[int, ...]]] = {}
+        for parameter in self.parameters:
+            for index, place in np.ndenumerate(parameter.places):
+                if place != KNOWN:
+                    entries.setdefault(int(place), (parameter, index))
+        return [entries[place] for place in range(len(self.covariance))]
+
+    def confidence_intervals(self, level: float = 0.95) -> dict[str, FloatArray]:
+        """Confidence intervals from the normal distribution of the estimates, on scales that keep them inside.
+
+        Of positive parameters those of the logarithm, of probabilities those of the log-odds, transformed back.
+
+        Parameters
+        ----------
+        level : float, default=0.95
+            Share of intervals that hold the true value, in large samples.
+
+        Returns
+        -------
+        dict of str to ndarray
+            Of each attribute the lower and the upper ends, on a further last axis of length 2.
+
+        Raises
+        ------
+        ValueError
+            If the level is not between 0 and 1.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_wine
+        >>> from skentropy import PPCA
+        >>> intervals = PPCA(1).fit(load_wine().data[:, :4]).standard_errors().confidence_intervals()
+        >>> intervals["mean"].round(1)
+        array([[12.9, 13.1],
+               [ 2.2,  2.5],
+               [ 2.3,  2.5],
+               [19. , 20. ]])
+        """
+        if not 0.0 < level < 1.0:
+            raise ValueError(f"level must be between 0 and 1, got {level!r}.")
+        errors = self.standard_errors
+        return {parameter.name: parameter.interval(errors[parameter.name], level) for parameter in self.parameters}
+
+    def table(self, level: float = 0.95) -> Table:
+        """All estimates with their standard errors and intervals.
+
+        Parameters
+        ----------
+        level : float, default=0.95
+            Of the intervals.
+
+        Returns
+        -------
+        Table
+        """
+        intervals, errors = self.confidence_intervals(level), self.standard_errors
+        entries = self._entries
+        formats = {parameter.name: _format(errors[parameter.name]) for parameter in self.parameters}
+        each = [formats[parameter.name] for parameter, _ in entries]
+        values = {
+            "estimate": [parameter.values[index] for parameter, index in entries],
+            "standard error": [errors[parameter.name][index] for parameter, index in entries],
+            f"lower {100 * level:g}%": [intervals[parameter.name][(*index, 0)] for parameter, index in entries],
+            f"upper {100 * level:g}%": [intervals[parameter.name][(*index, 1)] for parameter, index in entries],
+        }
+        return Table(self.title, self.names, [Column(name, column, each) for name, column in values.items()], "parameter")
+
+    def to_frame(self, level: float = 0.95) -> Any:
+        """The table as a pandas frame, with all digits.
+
+        Parameters
+        ----------
+        level : float, default=0.95
+            Of the intervals.
+
+        Returns
+        -------
+        pandas.DataFrame
+        """
+        return self.table(level).to_frame()
+
+    def __str__(self) -> str:
+        return str(self.table())
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return self.table()._repr_html_()
+
+
+def _format(errors: FloatArray) -> str:
+    """As many decimals for all entries of an attribute as its typical error needs."""
+    known = errors[np.isfinite(errors) & (errors > 0.0)]
+    if not known.size:
+        return ".4g"
+    decimals = _DIGITS - 1 - int(np.floor(np.log10(np.median(known))))
+    return f".{max(decimals, 0)}f" if decimals <= _MOST_DECIMALS else ".4g"

@@ -1,0 +1,46 @@
+"""How fitted attributes change along directions of the parameters, for the delta method."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+
+from .._typing import FloatArray
+
+# Fourth-order differences: steps in units of one row's information, and at most so much of a logarithm.
+_STEP = 1e-3
+_STEPS = np.array([-2.0, -1.0, 1.0, 2.0])
+_COEFFICIENTS = np.array([1.0, -8.0, 8.0, -1.0]) / 12.0
+
+
+class Movable(Protocol):
+    """What is needed of components here."""
+
+    def standard(self, parameters: Any) -> tuple[FloatArray, ...]: ...
+
+    def moved(self, parameters: Any, direction: FloatArray) -> Any | None: ...
+
+    def stride(self, direction: FloatArray) -> float: ...
+
+
+def differences(components: Movable, parameters: Any, directions: FloatArray) -> tuple[FloatArray, ...]:
+    """Derivatives of the fitted attributes along directions (M, K, P) of the length of one row's information.
+
+    Each has M more on its first axis; NaN where a step leaves the domain.
+    """
+    shapes = [value.shape for value in components.standard(parameters)]
+    changes = tuple(np.zeros((len(directions), *shape)) for shape in shapes)
+    for m, direction in enumerate(directions):
+        if not direction.any():
+            continue
+        h = _STEP / max(components.stride(direction), 1.0)
+        for step, coefficient in zip(_STEPS, _COEFFICIENTS, strict=True):
+            moved = components.moved(parameters, step * h * direction)
+            for change, shape, value in zip(changes, shapes, _values(components, moved, len(shapes)), strict=True):
+                change[m] += coefficient / h * np.broadcast_to(value, shape)
+    return changes
+
+
+def _values(components: Movable, moved: Any | None, n: int) -> tuple[FloatArray, ...]:
+    return (np.asarray(np.nan),) * n if moved is None else components.standard(moved)

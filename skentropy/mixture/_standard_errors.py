@@ -1,0 +1,255 @@
+"""Standard errors of mixtures: observed information (Louis 1982), scores, sandwich; in the fitted attributes' own terms."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Self
+
+import numpy as np
+
+from .._base import feature_names
+from .._data import Block, Source, check_total_weight
+from .._standard_errors import KNOWN, Estimate, StandardErrors
+from .._typing import Array, FloatArray
+from ._information import Metric, missing_information, score, score_products
+from ._model import MixtureModel, MixtureParameters
+from ._report import EMPTY_ROWS
+from ._survey import QuerySums, evaluate
+
+METHODS = ("information", "scores", "sandwich")
+# A direction that has less than this share of the complete data's information is not identified. Errors that much larger,
+# ten thousand times and more, have no normal distribution either.
+_UNIDENTIFIED = 1e-8
+# What such directions move by more than this share is not identified.
+_MOVES = 1e-4
+# Nats that are missing to a maximum of which errors are worth computing: a seventh of a standard error.
+_NEAR_MAXIMUM = 1e-2
+# Curvature of the wrong sign that is more than rounding.
+_NO_CURVATURE = 1e-6
+_MOST_NAMED = 3
+
+
+@dataclass(frozen=True)
+class InformationSums:
+    """What one pass over the rows gives.
+
+    Attributes
+    ----------
+    query : QuerySums
+    missing : as from ``missing_information``
+    products : as from ``score_products``
+    """
+
+    query: QuerySums
+    missing: FloatArray
+    products: FloatArray
+
+    def __add__(self, other: InformationSums) -> InformationSums:
+        return InformationSums(self.query + other.query, self.missing + other.missing, self.products + other.products)
+
+    @classmethod
+    def of_block(cls, block: Block, model: MixtureModel, parameters: MixtureParameters, method: str, power: int) -> Self:
+        """Of one block; what the method does not need is zero."""
+        query = evaluate(block, model, parameters)
+        if query.outside[0].any():
+            block = block[:0]
+        missing: FloatArray = np.zeros((1, 1))
+        products = missing
+        if method != "scores":
+            missing = missing_information(model, parameters, block)
+        if method != "information":
+            products = score_products(model, parameters, block, power)
+        return cls(query, missing, products)
+
+
+@dataclass(frozen=True)
+class Directions:
+    """Directions z whose squares add up to the covariance, and those that are not identified; as columns.
+
+    ``root`` is that of the inverse information, or of the scores' products; ``curvature`` its smallest eigenvalue.
+    """
+
+    errors: FloatArray
+    root: FloatArray
+    unidentified: FloatArray
+    curvature: float
+
+    @classmethod
+    def of(cls, metric: Metric, sums: InformationSums, method: str) -> Self:
+        r"""Of the covariance :math:`J^{-1}`, :math:`M^{-1}` or :math:`J^{-1} M J^{-1}`.
+
+        In the coordinates z the observed information J is :math:`1 - W^\top \mathrm{missing}\, W`, and M is
+        :math:`W^\top (\sum_n w_n^p s_n s_n^\top) W`.
+        """
+        W = metric.matrix()
+        of_scores = method == "scores"
+        values, vectors = np.linalg.eigh(W.T @ sums.products @ W if of_scores else np.eye(len(W)) - W.T @ sums.missing @ W)
+        free = values > _UNIDENTIFIED
+        root = errors = vectors[:, free] / np.sqrt(values[free])
+        if method == "sandwich":
+            errors = root @ (root.T @ _root(W.T @ sums.products @ W))
+        return cls(errors, root, vectors[:, ~free], float(values[0]))
+
+
+def _root(matrix: FloatArray) -> FloatArray:
+    values, vectors = np.linalg.eigh(matrix)
+    return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
+
+
+def mixture_standard_errors(
+    estimator: Any, rows: Source, model: MixtureModel, parameters: MixtureParameters, method: str, weights: str, pool: Any
+) -> StandardErrors:
+    """Standard errors of a fitted mixture, from one pass over the rows."""
+    of_block = partial(
+        InformationSums.of_block,
+        model=model,
+        parameters=parameters,
+        method=method,
+        power=2 if weights == "survey" else 1,
+    )
+    sums = rows.sum(of_block, pool)
+    estimator._refuse_outside(model.components, sums.query.outside)
+    statistics = sums.query.statistics
+    check_total_weight(statistics.weight)
+    model = MixtureModel(model.components.with_prior(float(estimator.prior_counts)))
+    metric = Metric.at(model, parameters, statistics)
+    directions = Directions.of(metric, sums, method)
+    estimates = list(_estimates(estimator, model))
+    changes = _changes(model, parameters, metric, statistics.counts, estimates)
+    gain = 0.0
+    if not estimator.prior_counts:
+        gradient = metric.gradient(score(model, parameters, statistics)).ravel()
+        gain = 0.5 * float(((directions.root.T @ gradient) ** 2).sum())
+    none = _Absent.of(estimates, changes, directions, statistics.counts < EMPTY_ROWS)
+    at_maximum = gain <= _NEAR_MAXIMUM and directions.curvature >= -_NO_CURVATURE
+    for message in none.messages(estimator, estimates, at_maximum):
+        warnings.warn(message, UserWarning, stacklevel=3)
+    spread = changes @ directions.errors
+    covariance = spread @ spread.T
+    covariance[none.all] = covariance[:, none.all] = np.nan
+    by = {"information": "observed information", "scores": "products of scores", "sandwich": "sandwich"}[method]
+    return StandardErrors(
+        f"{type(estimator).__name__}: standard errors by the {by}, {statistics.weight:.10g} rows; in the units of the data",
+        covariance,
+        estimates,
+    )
+
+
+def check_method(method: str, weights: str) -> None:
+    """Raise ValueError for methods that there are not."""
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(METHODS)}; got {method!r}.")
+    if weights not in ("counts", "survey"):
+        raise ValueError(f"weights must be 'counts' or 'survey', got {weights!r}.")
+    if weights == "survey" and method != "sandwich":
+        raise ValueError(
+            "Weights of a survey say how many units a row stands for, not how many were seen: their standard errors are "
+            "those of method='sandwich'."
+        )
+
+
+def _estimates(estimator: Any, model: MixtureModel) -> Iterator[Estimate]:
+    """The fitted attributes, each entry with its place in the covariance; symmetric entries share theirs."""
+    components, K = model.components, len(estimator.weights_)
+    names = feature_names(estimator)
+    labels = {"n_components": list(map(str, range(K))), "n_features": names}
+    places = np.arange(K) if K > 1 else np.full(1, KNOWN)
+    yield Estimate("weights", np.asarray(estimator.weights_, dtype=np.float64), [labels["n_components"]], places, 0.0, 1.0)
+    n_before = K if K > 1 else 0
+    attributes = zip(components.attribute_names, components.axes(K, len(names)), components.standard_limits, strict=True)
+    for name, axes, (low, high) in attributes:
+        values = np.asarray(getattr(estimator, name + "_"), dtype=np.float64)
+        own = [labels[axis] for axis, _ in axes]
+        own += [list(map(str, range(length))) for length in values.shape[len(axes) :]]
+        lower, upper = np.full(values.shape, low), np.full(values.shape, high)
+        index: Array = np.arange(values.size).reshape(values.shape)
+        if [axis for axis, _ in axes[-2:]] == ["n_features", "n_features"]:
+            off = ~np.eye(len(names), dtype=bool)
+            lower[..., off], upper[..., off] = -np.inf, np.inf
+            index = np.minimum(index, np.swapaxes(index, -1, -2))
+        distinct, places = np.unique(index, return_inverse=True)
+        yield Estimate(name, values, own, n_before + places.reshape(values.shape), lower, upper)
+        n_before += len(distinct)
+
+
+def _changes(
+    model: MixtureModel, parameters: MixtureParameters, metric: Metric, counts: FloatArray, estimates: Sequence[Estimate]
+) -> FloatArray:
+    """Derivatives of the estimates along the coordinates z, one row for each place in the covariance."""
+    W = metric.matrix()
+    K, M = len(counts), len(W)
+    by_component = W.reshape(K, -1, M)
+    pi, of_logits = np.exp(parameters.log_weights), by_component[:, 0]
+    # d pi_c = pi_c (d alpha_c - sum_b pi_b d alpha_b)
+    values = [(pi[:, np.newaxis] * (of_logits - pi @ of_logits)).T]
+    # Steps of the length of one row's information.
+    scale = np.sqrt(np.maximum(counts, EMPTY_ROWS)).repeat(M // K)
+    along = np.moveaxis(by_component[:, 1:] * scale, -1, 0)
+    for change in model.components.standard_changes(parameters.components, along):
+        values.append((change.reshape(M, -1).T / scale).T)
+    size = 1 + max(int(estimate.places.max(initial=KNOWN)) for estimate in estimates)
+    changes = np.zeros((size, M))
+    for estimate, value in zip(estimates, values, strict=True):
+        place = estimate.places.ravel()
+        changes[place[place != KNOWN]] = value[:, place != KNOWN].T
+    return changes
+
+
+@dataclass(frozen=True)
+class _Absent:
+    """Which estimates have no standard errors, and why; masks over the rows of the covariance."""
+
+    empty: Array
+    limit: Array
+    bound: Array
+    unidentified: Array
+    impossible: Array
+
+    @classmethod
+    def of(cls, estimates: Sequence[Estimate], changes: FloatArray, directions: Directions, is_empty: Array) -> Self:
+        length = np.linalg.norm(changes, axis=1)
+        moved = np.linalg.norm(changes @ directions.unidentified, axis=1)
+        empty, limit, impossible = (np.zeros(len(changes), dtype=bool) for _ in range(3))
+        for estimate in estimates:
+            seen, values = estimate.places != KNOWN, np.asarray(estimate.values)
+            at_limit = (values == estimate.low) | (values == estimate.high)
+            limit[estimate.places[seen]] = at_limit[seen]
+            if values.ndim and len(values) == len(is_empty) and len(estimate.axes[0]) == len(is_empty):
+                own = np.broadcast_to(is_empty.reshape(-1, *(1,) * (values.ndim - 1)), values.shape)
+                empty[estimate.places[seen]] = own[seen]
+                everywhere = np.broadcast_to((values == estimate.low).all(axis=0), values.shape)
+                impossible[estimate.places[seen]] = everywhere[seen]
+        still = ~(length > 0.0)
+        limit &= still
+        unidentified = moved > _MOVES * length
+        return cls(empty, limit & ~empty, still & ~limit & ~empty, unidentified & ~still & ~empty, impossible)
+
+    @property
+    def all(self) -> Array:
+        return self.empty | self.limit | self.bound | self.unidentified
+
+    def messages(self, estimator: Any, estimates: Sequence[Estimate], at_maximum: bool) -> Iterator[str]:
+        """What is said of them, but for categories that no component has."""
+        name = type(estimator).__name__
+        if not at_maximum:
+            yield (
+                f"{name} is not at a maximum of the likelihood of these data, to which standard errors belong. Give the "
+                "data that it was fitted to, with their weights, and fit until it converges, without reg_covar."
+            )
+        reasons = {
+            "of an empty component, which no row has any probability of. Use fewer components": self.empty,
+            "at the limit of what it can be, where an estimate is not normal; prior_counts > 0 moves it inside": self.limit,
+            "held at a bound; use fewer components, or prior_counts > 0": self.bound,
+        }
+        if at_maximum:
+            reasons["not identified: other values explain the data as well. Use fewer components"] = self.unidentified
+        labels = StandardErrors("", np.zeros((len(self.empty),) * 2), estimates).names
+        for reason, mask in reasons.items():
+            places = np.flatnonzero(mask & ~self.impossible)
+            if places.size:
+                listed = ", ".join(labels[place] for place in places[:_MOST_NAMED])
+                more = f" and {len(places) - _MOST_NAMED} more" if len(places) > _MOST_NAMED else ""
+                yield f"{name}: there is no standard error of {listed}{more}, {reason}."

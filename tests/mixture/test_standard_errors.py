@@ -1,0 +1,318 @@
+"""Standard errors of mixtures: other programs' values, closed forms, curvature of the likelihood by its definition."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+from scipy.special import expit, logit, logsumexp
+from sklearn.exceptions import ConvergenceWarning
+
+from skentropy import ExponentialFamilyMixture, GaussianMixture, PoissonMixture, RowBlocks
+from skentropy.mixture._changes import differences
+from skentropy.mixture._gaussian import CorrelatedGaussian, GaussianParameters
+from skentropy.mixture._gaussian_mixture import COVARIANCE_TYPES
+from skentropy.mixture._observations import Units
+from tests.common.cases import CASES, Case, log_joint
+
+from .test_gaussian import DATA, REFERENCE
+
+DEATHS = np.arange(10)[:, np.newaxis]
+DAYS = np.array([162, 267, 271, 185, 111, 61, 27, 8, 3, 1])
+
+
+@pytest.fixture(scope="module")
+def times() -> PoissonMixture:
+    return PoissonMixture(2, random_state=0, tol=1e-14).fit(DEATHS, sample_weight=DAYS)
+
+
+# flexmix's refit, which differentiates numerically, has 0.27866, 0.09404 and 0.84510 for the first.
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [
+        ("information", [0.278664976128, 0.094044402115, 0.8451016845639]),
+        ("scores", [0.294258217115, 0.099667454399, 0.895588580174]),
+        ("sandwich", [0.264053921513, 0.088758349095, 0.797653681181]),
+    ],
+)
+def test_deaths_in_the_times(times: PoissonMixture, method: Any, expected: list[float]) -> None:
+    """Of the log rates, and of log(pi_2 / pi_1)."""
+    errors = times.standard_errors(DEATHS, sample_weight=DAYS, method=method)
+    order = times.rates_[:, 0].argsort()
+    of_log = (errors["rates"] / times.rates_)[order, 0]
+    np.testing.assert_allclose([*of_log, errors["weights"][0] / times.weights_.prod()], expected, rtol=1e-6)
+    rates = errors.covariance[2:, 2:] / np.outer(times.rates_, times.rates_)
+    if method == "information":
+        np.testing.assert_allclose(rates[0, 1], 0.022733740158, rtol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["information", "scores"])
+def test_faithful(method: Any) -> None:
+    reference = REFERENCE["standard_errors"][0]
+    X = (DATA["faithful"] - DATA["faithful"].mean(axis=0)) / DATA["faithful"].std(axis=0)
+    model = GaussianMixture(2, random_state=0, tol=1e-14).fit(X)
+    errors = model.standard_errors(X, method=method)
+    order = model.means_[:, 0].argsort()
+    of_covariances = errors["covariances"][order][:, [0, 0, 1], [0, 1, 1]]
+    of_logit = errors["weights"][0] / model.weights_.prod()
+    found = [*errors["means"][order].ravel(), *of_covariances.ravel(), of_logit]
+    np.testing.assert_allclose(found, reference[method], rtol=1e-6)
+    np.testing.assert_array_equal(errors["covariances"], errors["covariances"].transpose(0, 2, 1))
+
+
+def free_parameters(case: Case, mixture: Any) -> tuple[Any, Any]:
+    """The attributes as a vector of free ones, and the likelihood of rows at such vectors by its definition."""
+    names = case.family.attribute_names
+    last = case.family.name == "categorical"
+    values = [getattr(mixture, name + "_") for name in names]
+    start = np.concatenate([mixture.weights_[:1], *((v[..., :-1] if last else v).ravel() for v in values)])
+
+    def unpack(vector: Any) -> Any:
+        own = ExponentialFamilyMixture(case.family, 2)
+        own.weights_ = np.array([vector[0], 1.0 - vector[0]])
+        rest = vector[1:]
+        for name, value in zip(names, values, strict=True):
+            shape = (*value.shape[:-1], value.shape[-1] - 1) if last else value.shape
+            size = int(np.prod(shape))
+            part, rest = rest[:size].reshape(shape), rest[size:]
+            setattr(own, name + "_", np.concatenate([part, 1.0 - part.sum(-1, keepdims=True)], -1) if last else part)
+        return own
+
+    return start, unpack
+
+
+def hessian(function: Any, x: Any, steps: Any) -> Any:
+    """Fourth-order central differences."""
+    offsets, coefficients = (-2, -1, 1, 2), np.array([1, -8, 8, -1]) / 12
+    units = np.diag(steps)
+    second = np.empty((len(x), len(x)))
+    middle = function(x)
+    for i in range(len(x)):
+        at = [function(x + k * units[i]) for k in offsets]
+        second[i, i] = (-at[0] + 16 * at[1] - 30 * middle + 16 * at[2] - at[3]) / 12
+        for j in range(i):
+            cross = [[function(x + k * units[i] + m * units[j]) for m in offsets] for k in offsets]
+            second[i, j] = second[j, i] = coefficients @ np.array(cross) @ coefficients
+    return second / np.outer(steps, steps)
+
+
+@pytest.mark.parametrize("name", list(CASES))
+def test_errors_are_those_of_the_curvature_of_the_likelihood(name: str) -> None:
+    """With weights, gaps and exposures, in the fitted attributes themselves."""
+    case, rng = CASES[name], np.random.RandomState(1)
+    n = 400 if case.family.discrete else 150
+    exposure = rng.randint(1, 4, size=n).astype(float) if case.family.additive else None
+    X = case.draw(n, 3, rng, exposure)
+    X[: n // 3, 1][rng.uniform(size=n // 3) < 0.3] = np.nan
+    weight = rng.exponential(size=n)
+    mixture = ExponentialFamilyMixture(case.family, 2, tol=1e-15, random_state=0)
+    mixture.fit(X, sample_weight=weight, exposure=exposure)
+    errors = mixture.standard_errors(X, sample_weight=weight, exposure=exposure)
+    start, unpack = free_parameters(case, mixture)
+
+    def objective(vector: Any) -> float:
+        return float(weight @ logsumexp(log_joint(case, X, unpack(vector), exposure), axis=1))
+
+    # Two weights sum to one, and so do the probabilities of a column.
+    found = [errors["weights"][0]]
+    for attribute in case.family.attribute_names:
+        found += list((errors[attribute][..., :-1] if name == "categorical" else errors[attribute]).ravel())
+    information = -hessian(objective, start, 0.01 * np.array(found))
+    np.testing.assert_allclose(found, np.sqrt(np.diag(np.linalg.inv(information))), rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", COVARIANCE_TYPES)
+def test_clusters_that_are_far_apart(kind: str) -> None:
+    """Which are samples of known labels, with closed forms."""
+    rng, d = np.random.default_rng(0), 3
+    root = np.array([[1.0, 0.0, 0.0], [0.5, 2.0, 0.0], [-0.3, 0.4, 0.7]])
+    label = np.repeat([0, 1], [1200, 2800])
+    X = rng.normal(size=(4000, d)) @ root.T + 1e3 * label[:, np.newaxis]
+    model = GaussianMixture(2, covariance_type=kind, random_state=0).fit(X)
+    order = model.means_[:, 0].argsort()
+    errors = model.standard_errors(X)
+    n = np.array([1200, 2800])
+    shared = kind.startswith("tied")
+    covariances = np.broadcast_to(
+        {
+            "full": lambda c: c,
+            "tied": lambda c: c,
+            "diag": lambda c: c[:, :, np.newaxis] * np.eye(d),
+            "tied_diag": lambda c: c[..., np.newaxis] * np.eye(d),
+            "spherical": lambda c: c[:, np.newaxis, np.newaxis] * np.eye(d),
+            "tied_spherical": lambda c: c * np.eye(d),
+        }[kind](model.covariances_),
+        (2, d, d),
+    )[order]
+    variances = np.diagonal(covariances, axis1=1, axis2=2)
+    np.testing.assert_allclose(errors["means"][order], np.sqrt(variances / n[:, np.newaxis]), rtol=1e-5)
+    np.testing.assert_allclose(errors["weights"], np.sqrt(0.3 * 0.7 / 4000), rtol=1e-5)
+    if "spherical" in kind:
+        expected = variances[:, 0] * np.sqrt(2 / (d * n))
+        expected = variances[0, 0] * np.sqrt(2 / (d * 4000)) if shared else expected
+    elif "diag" in kind:
+        expected = variances[0] * np.sqrt(2 / 4000) if shared else variances * np.sqrt(2 / n)[:, np.newaxis]
+    else:
+        squares = variances[:, :, np.newaxis] * variances[:, np.newaxis] + covariances**2
+        expected = np.sqrt(squares[0] / 4000) if shared else np.sqrt(squares / n[:, np.newaxis, np.newaxis])
+    found = errors["covariances"] if shared else errors["covariances"][order]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_changes_of_gaussians_are_derivatives(tied: bool) -> None:
+    rng = np.random.default_rng(0)
+    components = CorrelatedGaussian(tied, units=Units(rng.normal(size=3), np.array([1.0, 0.1, 7.0])))
+    roots = rng.normal(size=(1 if tied else 2, 3, 3))
+    parameters = GaussianParameters.of(rng.normal(size=(2, 3)), roots @ roots.transpose(0, 2, 1), np.zeros((len(roots), 3)))
+    directions = rng.normal(size=(4, 2, 9))
+    expected = differences(components, parameters, directions)
+    for found, wanted in zip(components.standard_changes(parameters, directions), expected, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-9)
+
+
+def test_weights_of_counts_and_of_surveys() -> None:
+    """Of one component: a weighted mean."""
+    rng = np.random.default_rng(0)
+    x, w = rng.poisson(3.0, size=(200, 1)).astype(float), rng.exponential(size=200)
+    model = PoissonMixture(1).fit(x, sample_weight=w)
+    mean, residuals = w @ x[:, 0] / w.sum(), x[:, 0] - w @ x[:, 0] / w.sum()
+    expected = {
+        ("information", "counts"): mean / w.sum(),
+        ("scores", "counts"): mean**2 / (w @ residuals**2),
+        ("sandwich", "counts"): w @ residuals**2 / w.sum() ** 2,
+        ("sandwich", "survey"): w**2 @ residuals**2 / w.sum() ** 2,
+    }
+    for (method, weights), variance in expected.items():
+        errors = model.standard_errors(x, w, method=method, weights=weights)
+        assert errors["rates"].item() == pytest.approx(np.sqrt(variance), rel=1e-9)
+        assert errors["weights"].item() == 0.0
+        assert errors.covariance.shape == (1, 1)
+    with pytest.raises(ValueError, match="method='sandwich'"):
+        model.standard_errors(x, w, weights="survey")
+    with pytest.raises(ValueError, match="method must be one of information, scores, sandwich"):
+        model.standard_errors(x, w, method="hessian")
+    with pytest.raises(ValueError, match="weights must be 'counts' or 'survey'"):
+        model.standard_errors(x, w, weights="frequency")
+
+
+def test_any_source(times: PoissonMixture) -> None:
+    rows = DEATHS.repeat(DAYS, axis=0).astype(float)
+    expected = times.standard_errors(DEATHS, sample_weight=DAYS, method="sandwich")
+    blocks = RowBlocks(lambda: iter(np.array_split(rows, 3)))
+    for X in (rows, rows.astype(np.float32), sparse.csr_matrix(rows), pd.DataFrame(rows), blocks):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # names of columns that the fit had not
+            errors = times.standard_errors(X, method="sandwich")
+        np.testing.assert_allclose(errors.covariance, expected.covariance, rtol=1e-9)
+
+
+def test_units_and_threads() -> None:
+    X, scale = DATA["iris"].copy(), np.array([1e-6, 1.0, 30.0, 1e4])
+    X[::7, 1] = np.nan
+    model = GaussianMixture(2, random_state=0).fit(X)
+    scaled = GaussianMixture(2, random_state=0, n_jobs=2).fit(X * scale)
+    errors, others = model.standard_errors(X), scaled.standard_errors(X * scale)
+    np.testing.assert_allclose(others["means"] / scale, errors["means"], rtol=1e-5)
+    np.testing.assert_allclose(others["covariances"] / np.outer(scale, scale), errors["covariances"], rtol=1e-5)
+    np.testing.assert_array_equal(scaled.set_params(n_jobs=None).standard_errors(X * scale).covariance, others.covariance)
+
+
+def test_a_prior_adds_its_information() -> None:
+    x = np.repeat([[0.0], [1.0]], [30, 70], axis=0)
+    model = ExponentialFamilyMixture("bernoulli", 1, prior_counts=20.0).fit(x)
+    errors = model.standard_errors(x)
+    assert errors["probabilities"].item() == pytest.approx(np.sqrt(0.7 * 0.3 / 120), rel=1e-9)
+
+
+def test_intervals_stay_inside(times: PoissonMixture) -> None:
+    errors = times.standard_errors(DEATHS, sample_weight=DAYS)
+    intervals = errors.confidence_intervals(0.9)
+    z = 1.6448536269514722
+    relative = errors["rates"] / times.rates_
+    np.testing.assert_allclose(intervals["rates"][..., 0], times.rates_ * np.exp(-z * relative), rtol=1e-12)
+    np.testing.assert_allclose(intervals["rates"][..., 1], times.rates_ * np.exp(z * relative), rtol=1e-12)
+    of_logit = errors["weights"] / times.weights_ / (1.0 - times.weights_)
+    expected = expit(logit(times.weights_)[:, np.newaxis] + np.outer(of_logit, [-z, z]))
+    np.testing.assert_allclose(intervals["weights"], expected, rtol=1e-12)
+    with pytest.raises(ValueError, match="level must be between 0 and 1"):
+        errors.confidence_intervals(95)
+
+
+def test_tables_and_frames() -> None:
+    X = pd.DataFrame(DATA["faithful"], columns=["eruptions", "waiting"])
+    errors = GaussianMixture(2, random_state=0).fit(X).standard_errors(X)
+    lines = str(errors).splitlines()
+    assert lines[0] == ("GaussianMixture: standard errors by the observed information, 272 rows; in the units of the data")
+    assert lines[1].split() == ["parameter", "estimate", "standard", "error", "lower", "95%", "upper", "95%"]
+    assert max(map(len, lines)) <= 100
+    frame = errors.to_frame(0.9)
+    assert list(frame.columns) == ["estimate", "standard error", "lower 90%", "upper 90%"]
+    assert len(frame) == len(errors.covariance) == 12
+    name = "covariances[1, eruptions, waiting]"
+    assert frame.loc[name, "standard error"] == errors["covariances"][1, 1, 0]
+    assert frame.loc[name, "estimate"] == errors.estimates["covariances"][1, 0, 1]
+    np.testing.assert_array_equal(frame["standard error"], np.sqrt(np.diag(errors.covariance)))
+    assert "<caption>GaussianMixture" in errors._repr_html_()
+    with pytest.raises(KeyError, match="those of weights, means, covariances"):
+        errors["rates"]
+
+
+def test_what_is_at_a_limit_has_none() -> None:
+    X = np.array([[0, 3], [0, 5], [0, 4], [90, 4], [80, 1], [110, 3], [0, 2], [70, 2]], dtype=float)
+    with pytest.warns(ConvergenceWarning, match="probability zero"):
+        model = PoissonMixture(2, random_state=0).fit(X)
+    zero = int(np.flatnonzero(model.rates_[:, 0] == 0.0)[0])
+    with pytest.warns(UserWarning, match=rf"no standard error of rates\[{zero}, x0\], at the limit"):
+        errors = model.standard_errors(X)
+    assert list(np.argwhere(np.isnan(errors["rates"]))[0]) == [zero, 0]
+    assert np.isnan(errors["rates"]).sum() == 1
+    own = X[X[:, 0] == 0, 1]
+    assert errors["rates"][zero, 1] == pytest.approx(np.sqrt(own.mean() / len(own)), rel=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_what_is_held_at_a_bound_has_none() -> None:
+    X = np.r_[np.random.default_rng(0).normal(size=(40, 2)), np.full((20, 2), [9.0, 9.0])]
+    for model in (GaussianMixture(2, random_state=0), ExponentialFamilyMixture("gaussian", 2, random_state=0)):
+        model.fit(X)
+        narrow = int(model.means_[:, 0].argmax())
+        with pytest.warns(UserWarning, match=rf"means\[{narrow}, x0\].*held at a bound"):
+            errors = model.standard_errors(X)
+        assert np.isnan(errors["means"][narrow]).all()
+        assert np.isfinite(errors["means"][1 - narrow]).all()
+        assert np.isfinite(errors["weights"]).all()
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_what_is_not_identified_has_none() -> None:
+    """Two classes of two yes/no questions are five parameters of three numbers."""
+    counts = np.array([40, 25, 15, 20])
+    X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], dtype=float).repeat(counts, axis=0)
+    model = ExponentialFamilyMixture("bernoulli", 2, random_state=0, tol=1e-13).fit(X)
+    with pytest.warns(UserWarning, match="not identified"):
+        errors = model.standard_errors(X)
+    assert np.isnan(errors["weights"]).all()
+
+
+def test_an_empty_component_has_none() -> None:
+    model = PoissonMixture.from_parameters([0.5, 0.5, 0.0], [[1.0], [9.0], [4.0]])
+    X, _ = PoissonMixture.from_parameters([0.5, 0.5], [[1.0], [9.0]]).sample(500, random_state=0)
+    model.set_params(weights_init=model.weights_, rates_init=model.rates_)
+    with pytest.warns(ConvergenceWarning, match="empty"):
+        model.fit(X)
+    with pytest.warns(UserWarning, match=r"weights\[2\], rates\[2, x0\], of an empty component"):
+        errors = model.standard_errors(X)
+    assert np.isnan(errors["weights"]).tolist() == [False, False, True]
+    assert np.isnan(errors["rates"][:, 0]).tolist() == [False, False, True]
+
+
+def test_other_data_are_told(times: PoissonMixture) -> None:
+    with pytest.warns(UserWarning, match="not at a maximum"):
+        times.standard_errors(DEATHS)
+    with pytest.raises(ValueError, match="PoissonMixture takes"):
+        times.standard_errors(-DEATHS)
