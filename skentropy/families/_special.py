@@ -66,7 +66,9 @@ def deviance_term(x: Array, m: Array) -> Array:
     v = difference / total
     near = np.abs(v) < 0.1
     v2 = np.where(near, v, 0.0) ** 2
-    odd = sum(v2**j / (2 * j + 1) for j in range(9, 0, -1))
+    odd = np.zeros_like(v2)
+    for j in range(9, 0, -1):  # v^2 / 3 + v^4 / 5 + ...
+        odd = v2 * (odd + 1 / (2 * j + 1))
     return np.where(near, difference * v + 2.0 * x * v * odd, x * np.log(x / m) - difference)
 
 
