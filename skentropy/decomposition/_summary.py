@@ -43,7 +43,7 @@ def summarize_components(model: Any, *, cutoff: float, sort: bool) -> Summary:
     W, noise = model.components_.T.astype(np.float64), model.noise_variance_
     d, k = W.shape
     names = [f"component{j}" for j in range(k)]
-    order = _order(np.abs(W)) if sort else np.arange(d)
+    order = loading_order(np.abs(W)) if sort else np.arange(d)
     variances = (W**2).sum(axis=1) + noise
     columns = [Column(name, W[order, j], ".4g", cutoff) for j, name in enumerate(names)]
     columns += [Column("communality", (1.0 - noise / variances)[order]), Column("variance", variances[order], ".4g")]
@@ -66,7 +66,7 @@ def _factors(k: int) -> list[str]:
     return [f"factor{j}" for j in range(k)]
 
 
-def _order(sizes: FloatArray) -> Array:
+def loading_order(sizes: FloatArray) -> Array:
     """Features by the factor on which they load most, and on each by descending absolute loading, as psych sorts them."""
     if not sizes.shape[1]:
         return np.arange(len(sizes))
@@ -75,7 +75,7 @@ def _order(sizes: FloatArray) -> Array:
 
 def _loadings(model: Any, *, cutoff: float, sort: bool) -> Table:
     L, communalities = model.loadings_, model.communalities_
-    order = _order(np.abs(L)) if sort else np.arange(len(L))
+    order = loading_order(np.abs(L)) if sort else np.arange(len(L))
     fourth = (L**4).sum(axis=1)
     # Hofmann's (1978) index of complexity: on how many factors a feature loads.
     complexity = np.divide((L**2).sum(axis=1) ** 2, fourth, out=np.full(len(L), np.nan), where=fourth > 0.0)

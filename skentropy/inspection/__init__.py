@@ -2,12 +2,15 @@
 
 from .._tables import Column, Summary, Table
 from ._displays import EntropyDecompositionDisplay, LatentInformationDisplay
+from ._loadings_display import BiplotDisplay, LoadingsDisplay
 from ._ranking_display import ModelRankingDisplay
 
 __all__ = [
+    "BiplotDisplay",
     "Column",
     "EntropyDecompositionDisplay",
     "LatentInformationDisplay",
+    "LoadingsDisplay",
     "ModelRankingDisplay",
     "Summary",
     "Table",
