@@ -341,6 +341,11 @@ class FactorAnalysis(ReportedFactors):
             return None
         return Rotation(self.rotation, self.kaiser_normalization, self.rotation_params or {})
 
+    def _check_n_components(self, largest: int, what: str) -> None:
+        super()._check_n_components(largest, what)
+        if self._rotation is not None:
+            self._rotation.check_shape((self.n_features_in_, self.n_components))
+
     def _on_bound(self) -> Array:
         on_bound = np.zeros(len(self.mean_), dtype=bool)
         on_bound[self._floor_index] = True

@@ -98,6 +98,23 @@ class Rotation:
         """Whether factors may correlate."""
         return self.method in OBLIQUE
 
+    def check_shape(self, shape: tuple[int, ...]) -> None:
+        """Raise ValueError if there is no such rotation of loadings of shape (n_features, n_components)."""
+        if self.method == "bifactor" and shape[1] == 2:
+            raise ValueError(
+                "rotation='bifactor' needs n_components of at least 3, a general factor and two groups: with one group "
+                "every rotation is as good as another."
+            )
+        if "target" in self.options and self._target.shape != shape:
+            raise ValueError(
+                f"rotation_params['target'] has shape {self._target.shape}, but the loadings have shape (n_features, "
+                f"n_components)={shape}."
+            )
+
+    @property
+    def _target(self) -> FloatArray:
+        return np.asarray(self.options["target"], dtype=np.float64)
+
     def matrix(self, loadings: FloatArray) -> FloatArray:
         """The matrix M for which ``loadings @ M`` is simple; factors are ordered by the variance they explain.
 
@@ -105,11 +122,7 @@ class Rotation:
         have its order and signs, and the general factor of a bifactor rotation is the first.
         """
         k = loadings.shape[1]
-        if self.method == "bifactor" and k == 2:
-            raise ValueError(
-                "rotation='bifactor' needs n_components of at least 3, a general factor and two groups: with one group "
-                "every rotation is as good as another."
-            )
+        self.check_shape(loadings.shape)
         A, criterion = self.problem(loadings, (loadings**2).sum(axis=1))
         if np.linalg.matrix_rank(A) < k or k < 2:
             # Loadings that do not span k dimensions have no unique simple form.
@@ -136,20 +149,14 @@ class Rotation:
         """
         common = communalities > _NOTHING
         lengths = np.sqrt(communalities[common])[:, np.newaxis] if self.kaiser else np.ones((int(common.sum()), 1))
-        return loadings[common] / lengths, self._criterion(loadings.shape, common, lengths)
+        return loadings[common] / lengths, self._criterion(common, lengths)
 
-    def _criterion(self, shape: tuple[int, ...], common: Array, lengths: FloatArray) -> Criterion:
+    def _criterion(self, common: Array, lengths: FloatArray) -> Criterion:
         if self.method == "promax":
             return _criteria.varimax
         if "target" not in self.options:
             return partial(CRITERIA[self.method], **self.options)
-        wanted = np.asarray(self.options["target"], dtype=np.float64)
-        if wanted.shape != shape:
-            raise ValueError(
-                f"rotation_params['target'] has shape {wanted.shape}, but the loadings have shape (n_features, "
-                f"n_components)={shape}."
-            )
-        return partial(_criteria.target, wanted=wanted[common] / lengths)
+        return partial(_criteria.target, wanted=self._target[common] / lengths)
 
     def _promax(self, loadings: FloatArray, A: FloatArray) -> FloatArray:
         """Hendrickson and White (1964): from varimax loadings V towards V |V|^(power - 1).

@@ -129,6 +129,17 @@ def test_options_that_a_rotation_does_not_know(method, options, message):
         FactorAnalysis(2, rotation=method, rotation_params=options).fit(np.random.default_rng(0).normal(size=(30, 5)))
 
 
+def test_options_are_checked_before_the_search(monkeypatch):
+    monkeypatch.setattr(FactorAnalysis, "_fit_moments", None)
+    X = np.random.default_rng(0).normal(size=(30, 5))
+    with pytest.raises(ValueError, match="needs n_components of at least 3"):
+        FactorAnalysis(2, rotation="bifactor").fit(X)
+    with pytest.raises(ValueError, match=r"shape \(4, 2\)"):
+        FactorAnalysis(2, rotation="target", rotation_params={"target": np.zeros((4, 2))}).fit(X)
+    with pytest.raises(ValueError, match="has no parameter 'power'"):
+        FactorAnalysis(2, rotation="oblimin", rotation_params={"power": 3}).fit(X)
+
+
 @pytest.mark.parametrize("gamma", [0.8, 1.0])
 def test_factors_that_fall_together(gamma):
     with pytest.raises(ValueError, match="fall together"):
