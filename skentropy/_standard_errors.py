@@ -9,11 +9,9 @@ from typing import Any
 import numpy as np
 from scipy.special import expit, logit, ndtri
 
-from ._tables import Column, Table
+from ._tables import Column, Table, decimals_for
 from ._typing import Array, FloatArray
 
-# Digits of the errors that are printed, and the most decimals.
-_DIGITS, _MOST_DECIMALS = 3, 7
 # What is known has this place in the covariance.
 KNOWN = -1
 
@@ -168,7 +166,7 @@ class StandardErrors:
         """
         intervals, errors = self.confidence_intervals(level), self.standard_errors
         entries = self._entries
-        formats = {parameter.name: _format(errors[parameter.name]) for parameter in self.parameters}
+        formats = {parameter.name: decimals_for(errors[parameter.name]) for parameter in self.parameters}
         each = [formats[parameter.name] for parameter, _ in entries]
         values = {
             "estimate": [parameter.values[index] for parameter, index in entries],
@@ -200,12 +198,3 @@ class StandardErrors:
 
     def _repr_html_(self) -> str:
         return self.table()._repr_html_()
-
-
-def _format(errors: FloatArray) -> str:
-    """As many decimals for all entries of an attribute as its typical error needs."""
-    known = errors[np.isfinite(errors) & (errors > 0.0)]
-    if not known.size:
-        return ".4g"
-    decimals = _DIGITS - 1 - int(np.floor(np.log10(np.median(known))))
-    return f".{max(decimals, 0)}f" if decimals <= _MOST_DECIMALS else ".4g"

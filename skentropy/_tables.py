@@ -15,6 +15,8 @@ from ._typing import Array
 # Characters of a printed line, and of names in its first column: at least, and where there are many columns beside them.
 WIDTH, _NAME, _LONG_NAME = 100, 20, 30
 _GAP = "  "
+# Digits of errors and deviations that are printed, and the most decimals.
+_DIGITS, _MOST_DECIMALS = 3, 7
 
 
 @dataclass(frozen=True)
@@ -191,6 +193,15 @@ def aligned(header: list[str], cells: list[list[str]], left: Collection[str] = (
 def columns_of(index: Sequence[int], header: list[str], cells: list[list[str]]) -> tuple[list[str], list[list[str]]]:
     """Some columns of a table."""
     return [header[i] for i in index], [[line[i] for i in index] for line in cells]
+
+
+def decimals_for(errors: Array) -> str:
+    """A format with the decimals that values of this uncertainty, or spread, are worth: three digits of the typical one."""
+    known = errors[np.isfinite(errors) & (errors > 0.0)]
+    if not known.size:
+        return ".4g"
+    decimals = _DIGITS - 1 - int(np.floor(np.log10(np.median(known))))
+    return f".{max(decimals, 0)}f" if decimals <= _MOST_DECIMALS else ".4g"
 
 
 def html_table(caption: str, header: list[str], cells: list[list[str]]) -> str:

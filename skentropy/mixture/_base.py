@@ -238,7 +238,8 @@ class BaseMixture(ReportedMixture):
         best = best_of(run_once, n_init, n_threads, required_backend(X), tol=self.tol)
         self._replace_fitted(attributes_of(best))
         monitor.close()
-        for message in failures(self, model, best):
+        self._failures = list(failures(self, model, best))
+        for message in self._failures:
             warnings.warn(message, ConvergenceWarning, stacklevel=4)
 
     def _rows(
@@ -354,8 +355,10 @@ class BaseMixture(ReportedMixture):
             "entropy_sum_": entropy_sum,
             "entropy_sums_": list(run.entropy_sums),
             "stationarity_gap_": entropy_sum.value - state.elbo,
+            "n_samples_": state.statistics.weight,
             "n_iter_": run.n_iter,
             "converged_": run.converged,
+            "_classification": state.statistics.classification / state.statistics.weight,
         }
 
     # The fitted mixture.
@@ -364,13 +367,14 @@ class BaseMixture(ReportedMixture):
         names = self._fitted_components().attribute_names
         return tuple(np.asarray(getattr(self, name + "_"), dtype=np.float64) for name in names)
 
-    def _fitted_model(self, rows: Source) -> tuple[MixtureModel, MixtureParameters]:
-        """The model that the fitted attributes describe, in units that they alone decide."""
+    def _fitted_model(self, rows: Source | None) -> tuple[MixtureModel, MixtureParameters]:
+        """The model that the fitted attributes describe, in units that they alone decide; rows are those to come."""
         standard = self._standard_parameters()
         weights = np.asarray(self.weights_, dtype=np.float64)
         known = rows.exposure if isinstance(rows, Rows) else None
         exposure = 1.0 if known is None else float(known.max())
-        components = self._fitted_components().of_fitted(weights, standard, is_sparse=rows.is_sparse, exposure=exposure)
+        is_sparse = rows is not None and rows.is_sparse
+        components = self._fitted_components().of_fitted(weights, standard, is_sparse=is_sparse, exposure=exposure)
         return MixtureModel(components), MixtureParameters(safe_log(weights), components.natural(standard))
 
     def _evaluate(

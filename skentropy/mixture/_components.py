@@ -320,6 +320,18 @@ class Components(ABC):
         """Kullback-Leibler divergences of all components from one of them, (K,)."""
 
     @abstractmethod
+    def column_divergences(self, parameters: Any, component: int) -> FloatArray:
+        """Those of single columns, (K, D); infinite where the one component excludes what the other one has."""
+
+    @abstractmethod
+    def moments(self, parameters: Any) -> tuple[FloatArray, FloatArray]:
+        """Means and variances of the columns in the data's units, at an exposure of one; each (K, D)."""
+
+    def category_probabilities(self, parameters: Any) -> dict[int, FloatArray]:
+        """Of columns whose values are codes of categories the probabilities of each, (K, n_categories)."""
+        return {}
+
+    @abstractmethod
     def failures(self, estimator: Any, parameters: Any) -> Iterator[str]:
         """Reasons not to trust parameters that a fit has ended at."""
 

@@ -732,6 +732,16 @@ class CorrelatedGaussian(Components):
         log_ratio = parameters.log_dets - parameters.log_dets[component]
         return np.asarray(0.5 * (spread + (step**2).sum(axis=1) - d + log_ratio))
 
+    def column_divergences(self, parameters: GaussianParameters, component: int) -> FloatArray:
+        means, variances = self.moments(parameters)
+        ratio = variances[component] / variances
+        step = (means - means[component]) ** 2 / variances
+        return np.asarray(0.5 * (ratio - np.log(ratio) - 1.0 + step))
+
+    def moments(self, parameters: GaussianParameters) -> tuple[FloatArray, FloatArray]:
+        variances = np.diagonal(parameters.covariances, axis1=1, axis2=2)[parameters.group]
+        return self.units.location + self.units.scale * parameters.means, self.units.scale**2 * variances
+
     def failures(self, estimator: Any, parameters: GaussianParameters) -> Iterator[str]:
         return degenerate_covariances(estimator, _singular_columns(parameters), np.diag(self.pooled_covariance) == 0.0)
 

@@ -11,7 +11,8 @@ from scipy import sparse
 
 from .._data import Block, ColumnSurvey, Rounding, has_nan
 from .._typing import Array, FloatArray, Matrix
-from ..families import ExponentialFamily
+from ..families import Bernoulli, Categorical, ExponentialFamily
+from ..families._base import LOG_ZERO
 from ._components import Components
 from ._feature_limits import FeatureLimits
 from ._feature_metric import FeatureMetric
@@ -250,9 +251,7 @@ class Independent(Components):
         self, parameters: NaturalParameters, observations: Observations, responsibilities: FloatArray
     ) -> FloatArray:
         """Expectations of all entries: given the component, those that are observed say nothing of the others."""
-        means = self.family.moments(parameters.eta)[0]
-        if self.units is not None:
-            means = self.units.location + self.units.scale * means
+        means, _ = self.moments(parameters)
         expected = np.asarray(responsibilities.T @ means)
         return expected if observations.exposure is None else expected * observations.exposure[:, np.newaxis]
 
@@ -444,6 +443,34 @@ class Independent(Components):
 
     def divergence(self, parameters: NaturalParameters, component: int) -> FloatArray:
         return np.asarray(self.family.divergence(parameters.eta[:, [component]], parameters.eta).sum(axis=-1))
+
+    def column_divergences(self, parameters: NaturalParameters, component: int) -> FloatArray:
+        own = parameters.eta[:, [component]]
+        divergences = self.family.divergence(own, parameters.eta)
+        if self.discrete:
+            # What has probability zero is at the ends of log-odds and log-rates.
+            excluded = (parameters.eta <= LOG_ZERO) & (own > LOG_ZERO) | (parameters.eta >= -LOG_ZERO) & (own < -LOG_ZERO)
+            divergences = np.where(excluded.any(axis=0), np.inf, divergences)
+        return np.asarray(divergences)
+
+    def moments(self, parameters: NaturalParameters) -> tuple[FloatArray, FloatArray]:
+        means, variances = self.family.moments(parameters.eta)
+        if self.units is not None:
+            means = self.units.location + self.units.scale * means
+            variances = self.units.scale**2 * variances
+        return means, variances
+
+    def category_probabilities(self, parameters: NaturalParameters) -> dict[int, FloatArray]:
+        family = self.family
+        if not isinstance(family, Bernoulli | Categorical):
+            return {}
+        (p,) = family.to_standard(parameters.eta)
+        if isinstance(family, Bernoulli):
+            p = np.stack([1.0 - p, p], axis=-1)
+        n_features = p.shape[1]
+        known = family.n_categories if isinstance(family, Categorical) else 2
+        sizes = known if isinstance(known, tuple) else (p.shape[2],) * n_features
+        return {d: p[:, d, :size] for d, size in zip(range(n_features), sizes, strict=True)}
 
     def failures(self, estimator: Any, parameters: NaturalParameters) -> Iterator[str]:
         return degenerate_features(estimator, self.family, self.pooled, parameters.eta)

@@ -77,6 +77,8 @@ class PoissonMixture(BaseMixture):
         Entropy sum of each EM step's posteriors and new parameters, which is their ELBO.
     stationarity_gap_ : float
         ``entropy_sum_.value - lower_bound_``.
+    n_samples_ : float
+        Number of rows, or the sum of their weights.
     n_iter_ : int
         Number of steps.
     converged_ : bool

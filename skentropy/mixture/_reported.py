@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import replace
+from functools import partial
 from typing import Literal
 
 from joblib import effective_n_jobs
 from sklearn.utils.validation import check_is_fitted
 
-from .._base import LatentVariableModel
+from .._base import Evaluation, LatentVariableModel, feature_names
 from .._data import Source, thread_pool
 from .._standard_errors import StandardErrors
-from .._typing import ArrayLike, FloatArray
+from .._tables import Summary, Table
+from .._typing import Array, ArrayLike, FloatArray
+from ._components import Components
 from ._model import MixtureModel, MixtureParameters
+from ._residuals import PairTables
 from ._standard_errors import check_method, mixture_standard_errors
+from ._summary import summarize_mixture
 
 
 class ReportedMixture(LatentVariableModel):
     """Adds to a mixture what is told of it."""
 
     weights_: FloatArray
+    n_samples_: float
     n_jobs: int | None
+    _classification: float
 
     @abstractmethod
     def _rows(
@@ -29,8 +37,12 @@ class ReportedMixture(LatentVariableModel):
         """Validated data, to be read by blocks."""
 
     @abstractmethod
-    def _fitted_model(self, rows: Source) -> tuple[MixtureModel, MixtureParameters]:
+    def _fitted_model(self, rows: Source | None) -> tuple[MixtureModel, MixtureParameters]:
         """The model that the fitted attributes describe."""
+
+    @abstractmethod
+    def _refuse_outside(self, components: Components, counts: Array) -> None:
+        """Raise ValueError if there are values outside the support."""
 
     def standard_errors(
         self,
@@ -89,3 +101,130 @@ class ReportedMixture(LatentVariableModel):
         model, parameters = self._fitted_model(rows)
         with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
             return mixture_standard_errors(self, rows, model, parameters, method, weights, pool)
+
+    def summary(
+        self,
+        X: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        exposure: ArrayLike | None = None,
+        *,
+        standard_errors: bool = False,
+    ) -> Summary:
+        """All that is reported of a mixture, as a text, as HTML in notebooks, or as frames.
+
+        Parameters
+        ----------
+        X, sample_weight, exposure
+            The training data, or others to describe by the mixture. Without them the numbers are those of the fit, and there
+            is no table of how rows are classified.
+        standard_errors : bool, default=False
+            Add the parameters with their standard errors; needs X.
+
+        Returns
+        -------
+        Summary
+            ``summary["components"].to_frame()`` is the table of that name; others are "means" and "probabilities" of the
+            columns by component, "features", which tells what columns tell components apart, and given X "classification",
+            of latent classes "residuals", and "standard errors".
+
+        Raises
+        ------
+        ValueError
+            If standard errors are asked for without X.
+
+        See Also
+        --------
+        bivariate_residuals : The residuals of all pairs of columns.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skentropy import GaussianMixture
+        >>> X, _ = load_iris(return_X_y=True, as_frame=True)
+        >>> summary = GaussianMixture(2, random_state=0).fit(X).summary(X)
+        >>> print(summary["features"])
+        which columns tell components apart: expected Kullback-Leibler divergence, in nats, of two
+        components that are drawn by their weights
+        feature            divergence
+        petal length (cm)      48.862
+        petal width (cm)       23.755
+        sepal length (cm)       2.048
+        sepal width (cm)        0.564
+        """
+        check_is_fitted(self, "weights_")
+        if X is None and (standard_errors or sample_weight is not None or exposure is not None):
+            raise ValueError("standard_errors, sample_weight and exposure go with X; give X as well.")
+        rows = None if X is None else self._rows(X, sample_weight, exposure)
+        evaluation = self._fitted_evaluation() if X is None else self._evaluate(X, sample_weight, **_given(exposure))
+        model, parameters = self._fitted_model(rows)
+        with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
+            summary = summarize_mixture(self, model, parameters, evaluation, rows, pool)
+        if X is None or not standard_errors:
+            return summary
+        errors = self.standard_errors(X, sample_weight, exposure=exposure)
+        return replace(summary, tables={**summary.tables, "standard errors": errors.table()})
+
+    def bivariate_residuals(
+        self, X: ArrayLike, sample_weight: ArrayLike | None = None, exposure: ArrayLike | None = None
+    ) -> Table:
+        r"""Which pairs of columns of categories are dependent given the component, contrary to the model.
+
+        For each pair Pearson's chi-square by its degrees of freedom,
+
+        .. math::  \frac{1}{(A - 1)(B - 1)} \sum_{ab} \frac{(n_{ab} - e_{ab})^2}{e_{ab}}, \qquad
+            e_{ab} = n \sum_c \pi_c\, p_{cda}\, p_{ceb},
+
+        of the n rows that show both columns, by their weights. It has no exact distribution, and is rather smaller than one
+        by chance; above 4 or so a pair is worth a look [1]_.
+
+        Parameters
+        ----------
+        X, sample_weight, exposure
+            The training data.
+
+        Returns
+        -------
+        Table
+            One row for each pair, the largest residual first.
+
+        Raises
+        ------
+        TypeError
+            If there are no two columns of categories.
+
+        References
+        ----------
+        .. [1] Vermunt, Magidson (2016), "Technical Guide for Latent GOLD 5.1".
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skentropy import ExponentialFamilyMixture
+        >>> rng = np.random.default_rng(0)
+        >>> answers = (rng.random((500, 6)) < rng.choice([0.2, 0.8], size=(500, 1))).astype(float)
+        >>> answers[:, 5] = np.where(rng.random(500) < 0.3, answers[:, 4], answers[:, 5])
+        >>> mixture = ExponentialFamilyMixture("bernoulli", 2, random_state=0).fit(answers)
+        >>> mixture.bivariate_residuals(answers).rows[0]
+        'x4, x5'
+        """
+        check_is_fitted(self, "weights_")
+        rows = self._rows(X, sample_weight, exposure)
+        model, parameters = self._fitted_model(rows)
+        probabilities = model.components.category_probabilities(parameters.components)
+        if len(probabilities) < 2:
+            raise TypeError(f"Bivariate residuals are of two columns of categories, which {model.components.label} lacks.")
+        sizes = {feature: values.shape[1] for feature, values in probabilities.items()}
+        with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
+            self._refuse_outside(model.components, rows.sum(model.components.count_outside, pool))
+            pairs = rows.sum(partial(PairTables.of_block, sizes=sizes), pool)
+        return pairs.table(self.weights_, probabilities, feature_names(self))
+
+    def _fitted_evaluation(self) -> Evaluation | None:
+        """What the fit says of the training data; None without a fit."""
+        if not hasattr(self, "entropy_sum_"):
+            return None
+        return Evaluation(self.lower_bound_, self.entropy_sum_, self.n_samples_, self._classification)
+
+
+def _given(exposure: ArrayLike | None) -> dict[str, ArrayLike]:
+    return {} if exposure is None else {"exposure": exposure}

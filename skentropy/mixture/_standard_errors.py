@@ -130,9 +130,9 @@ def mixture_standard_errors(
     spread = changes @ directions.errors
     covariance = spread @ spread.T
     covariance[none.all] = covariance[:, none.all] = np.nan
-    by = {"information": "observed information", "scores": "products of scores", "sandwich": "sandwich"}[method]
+    by = {"information": "observed information", "scores": "products of scores", "sandwich": "the sandwich"}[method]
     return StandardErrors(
-        f"{type(estimator).__name__}: standard errors by the {by}, {statistics.weight:.10g} rows; in the units of the data",
+        f"{type(estimator).__name__}: standard errors by {by}, {statistics.weight:.8g} rows, in the data's units",
         covariance,
         estimates,
     )

@@ -247,7 +247,7 @@ def test_tables_and_frames() -> None:
     X = pd.DataFrame(DATA["faithful"], columns=["eruptions", "waiting"])
     errors = GaussianMixture(2, random_state=0).fit(X).standard_errors(X)
     lines = str(errors).splitlines()
-    assert lines[0] == ("GaussianMixture: standard errors by the observed information, 272 rows; in the units of the data")
+    assert lines[0] == ("GaussianMixture: standard errors by observed information, 272 rows, in the data's units")
     assert lines[1].split() == ["parameter", "estimate", "standard", "error", "lower", "95%", "upper", "95%"]
     assert max(map(len, lines)) <= 100
     frame = errors.to_frame(0.9)

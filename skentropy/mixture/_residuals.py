@@ -1,0 +1,85 @@
+"""Which pairs of categorical columns the components leave dependent: bivariate residuals of latent classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from scipy import sparse
+
+from .._data import Block
+from .._tables import Column, Table
+from .._typing import Array, FloatArray
+
+# Cells that are expected so rarely have no say.
+_IMPOSSIBLE = 1e-300
+
+
+@dataclass(frozen=True)
+class PairTables:
+    """Weighted counts of all pairs of categories that rows show together.
+
+    Attributes
+    ----------
+    counts : ndarray of shape (C, C)
+        C is the number of categories of all columns.
+    """
+
+    counts: FloatArray
+
+    def __add__(self, other: PairTables) -> PairTables:
+        return PairTables(self.counts + other.counts)
+
+    @classmethod
+    def of_block(cls, block: Block, sizes: Mapping[int, int]) -> PairTables:
+        """Of columns with so many categories each, which are coded 0, 1, ..."""
+        X = block.X[:, list(sizes)]
+        X = X.toarray() if sparse.issparse(X) else X
+        shown = [X[:, [i]] == np.arange(size) for i, size in enumerate(sizes.values())]
+        one_hot: Array = np.concatenate([np.zeros((block.n_rows, 0)), *shown], axis=1)
+        weighted = one_hot if block.weight is None else one_hot * block.weight[:, np.newaxis]
+        return cls(weighted.T @ one_hot)
+
+    def table(
+        self, weights: Array, probabilities: Mapping[int, FloatArray], names: Sequence[str], most: int | None = None
+    ) -> Table:
+        r"""Pearson's chi-square of each pair, the largest by its degrees of freedom first.
+
+        Of counts :math:`n_{ab}` and :math:`n_{..} \sum_c \pi_c p_{cda} p_{ceb}`, with (A - 1)(B - 1) degrees of freedom for
+        the categories that occur.
+        """
+        ends = np.cumsum([0, *(values.shape[1] for values in probabilities.values())])
+        places = {d: slice(ends[i], ends[i + 1]) for i, d in enumerate(probabilities)}
+        rows, values = [], []
+        for d, e in combinations(probabilities, 2):
+            observed = self.counts[places[d], places[e]]
+            expected = observed.sum() * np.einsum("c,ca,cb->ab", weights, probabilities[d], probabilities[e])
+            possible = expected > _IMPOSSIBLE
+            chi_square = float(((observed - expected)[possible] ** 2 / expected[possible]).sum())
+            occur = [int(probabilities[f].any(axis=0).sum()) for f in (d, e)]
+            dof = (occur[0] - 1) * (occur[1] - 1)
+            if dof:
+                rows.append(f"{names[d]}, {names[e]}")
+                values.append((chi_square / dof, chi_square, float(dof), _strongest(observed, expected)))
+        order = sorted(range(len(rows)), key=lambda i: -values[i][0])[:most]
+        shown = f" of the {len(order)} largest of {len(rows)} pairs" if len(order) < len(rows) else " of pairs"
+        columns = [
+            Column("residual", [values[i][0] for i in order], ".3f"),
+            Column("chi-square", [values[i][1] for i in order], ".3f"),
+            Column("df", [int(values[i][2]) for i in order]),
+            Column("most", [values[i][3] for i in order]),
+        ]
+        title = (
+            f"bivariate residuals{shown}: chi-square of what components leave dependent, by its degrees of freedom; well "
+            "above 1 is dependent; and the cell with the largest part"
+        )
+        return Table(title, [rows[i] for i in order], columns, "features")
+
+
+def _strongest(observed: FloatArray, expected: FloatArray) -> str:
+    """The cell with the largest Pearson residual."""
+    residuals = (observed - expected) / np.sqrt(np.maximum(expected, _IMPOSSIBLE))
+    a, b = np.unravel_index(int(np.abs(residuals).argmax()), residuals.shape)
+    return f"{a}, {b} too {'often' if residuals[a, b] > 0.0 else 'rarely'}"

@@ -1,0 +1,202 @@
+"""Summaries of fitted mixtures, table by table: what mclust, flexmix and poLCA print of theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from .._base import Evaluation, feature_names
+from .._data import Block, Source
+from .._tables import Column, Summary, Table, decimals_for
+from .._typing import FloatArray
+from ._model import MixtureModel, MixtureParameters
+from ._residuals import PairTables
+
+# Residuals of pairs that a summary shows.
+_MOST_PAIRS = 10
+
+
+@dataclass(frozen=True)
+class RowSums:
+    """What the rows' posteriors say, besides their statistics.
+
+    Attributes
+    ----------
+    assigned : ndarray of shape (K, K)
+        Of rows that are most probable of one component, in rows, the sums of w q(c).
+    pairs : PairTables
+    """
+
+    assigned: FloatArray
+    pairs: PairTables
+
+    def __add__(self, other: RowSums) -> RowSums:
+        return RowSums(self.assigned + other.assigned, self.pairs + other.pairs)
+
+    @classmethod
+    def of_block(cls, block: Block, model: MixtureModel, parameters: MixtureParameters, sizes: Mapping[int, int]) -> RowSums:
+        q = np.exp(model.posterior(parameters, model.components.read(block))[1])
+        weighted = q if block.weight is None else q * block.weight
+        is_largest = q.argmax(axis=0) == np.arange(len(q))[:, np.newaxis]
+        return cls(is_largest @ weighted.T, PairTables.of_block(block, sizes))
+
+
+def summarize_mixture(
+    estimator: Any,
+    model: MixtureModel,
+    parameters: MixtureParameters,
+    evaluation: Evaluation | None,
+    rows: Source | None,
+    pool: Any,
+) -> Summary:
+    """The summary of a mixture; ``evaluation`` is that of the rows, or where there are none of the fit."""
+    K, names = len(estimator.weights_), feature_names(estimator)
+    probabilities = model.components.category_probabilities(parameters.components)
+    n = None if evaluation is None else evaluation.weight
+    tables = {"components": _components(estimator, n)}
+    sums = None
+    if rows is not None:
+        sizes = {feature: values.shape[1] for feature, values in probabilities.items()}
+        sums = rows.sum(partial(RowSums.of_block, model=model, parameters=parameters, sizes=sizes), pool)
+        tables["classification"] = _classification(sums.assigned)
+    if len(probabilities) < len(names):
+        tables["means"] = _means(estimator, model, parameters, [d for d in range(len(names)) if d not in probabilities])
+    if probabilities:
+        tables["probabilities"] = _probabilities(estimator, probabilities)
+    if K > 1:
+        tables["features"] = _features(estimator, model, parameters)
+    if sums is not None and len(probabilities) > 1:
+        tables["residuals"] = sums.pairs.table(estimator.weights_, probabilities, names, most=_MOST_PAIRS)
+    of = f"{counted(K, 'component')} of {counted(len(names), 'feature')}"
+    title = f"{type(estimator).__name__}: {of}, {model.components.label}"
+    return Summary(title, tables, _facts(estimator, evaluation), _notes(estimator, rows))
+
+
+def counted(n: int, noun: str) -> str:
+    """ "1 feature", "2 features"."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def relative_entropy(posterior: float, n_components: int) -> float:
+    """One where rows are classified with certainty, zero where nothing is known of their components; NaN for one.
+
+    .. math::  1 - \\frac{\\sum_n w_n H[q_n]}{\\sum_n w_n \\log K}
+    """
+    return 1.0 - posterior / float(np.log(n_components)) if n_components > 1 else float("nan")
+
+
+def _facts(estimator: Any, evaluation: Evaluation | None) -> dict[str, str]:
+    parameters = estimator.n_parameters_
+    if evaluation is None:
+        return {"parameters": f"{parameters}"}
+    n, per_sample = evaluation.weight, evaluation.elbo
+    total, terms = n * per_sample, evaluation.entropy_sum
+    bic = np.log(n) * parameters - 2.0 * total
+    facts = {
+        "rows": f"{n:.10g}",
+        "log-likelihood": f"{total:.3f} nats in total, {per_sample:.6f} per row",
+        "entropy sum": f"{terms.value:.6f} nats per row",
+        "parameters": f"{parameters}",
+        "BIC, AIC": f"{bic:.3f}, {2.0 * (parameters - total):.3f} nats; lower is better",
+        "ICL": f"{bic + 2.0 * n * evaluation.classification:.3f} nats; lower is better",
+    }
+    K = len(estimator.weights_)
+    if K > 1:
+        facts["entropy of posteriors"] = (
+            f"{terms.posterior:.4f} nats per row, of log {K} = {np.log(K):.4f}; relative entropy "
+            f"{relative_entropy(terms.posterior, K):.3f} (1 is certain)"
+        )
+    return facts
+
+
+def _notes(estimator: Any, rows: Source | None) -> list[str]:
+    notes = [f"Warning: {message}" for message in getattr(estimator, "_failures", ())]
+    if rows is None:
+        notes.append("With the training data, summary(X) also says how rows are classified.")
+    return notes
+
+
+def _components(estimator: Any, n: float | None) -> Table:
+    weights = np.asarray(estimator.weights_, dtype=np.float64)
+    columns = [Column("weight", weights, ".4f")]
+    if n is not None:
+        columns.append(Column("rows", n * weights, ".1f"))
+    return Table("mixing weights, and the rows that they come to", list(map(str, range(len(weights)))), columns, "component")
+
+
+def _classification(assigned: FloatArray) -> Table:
+    """Average posteriors of the rows that are assigned to each component."""
+    counts = assigned.sum(axis=1)
+    average = np.divide(
+        assigned, counts[:, np.newaxis], out=np.full(assigned.shape, np.nan), where=counts[:, np.newaxis] > 0
+    )
+    columns = [Column("rows", counts, ".10g")]
+    columns += [Column(f"component {c}", average[:, c], ".4f") for c in range(len(counts))]
+    title = "average posterior probabilities of the rows for which each component is the most probable"
+    return Table(title, list(map(str, range(len(counts)))), columns, "assigned to")
+
+
+def _means(estimator: Any, model: MixtureModel, parameters: MixtureParameters, features: list[int]) -> Table:
+    weights = np.asarray(estimator.weights_, dtype=np.float64)
+    means, variances = model.components.moments(parameters.components)
+    spread = np.sqrt(variances[:, features])
+    each = [decimals_for(of_feature) for of_feature in spread.T]
+    columns = []
+    for c in range(len(weights)):
+        columns += [Column(f"mean {c}", means[c, features], each), Column(f"sd {c}", spread[c], each)]
+    if len(weights) > 1:
+        mean = weights @ means
+        variance = weights @ (variances + (means - mean) ** 2)  # law of total variance
+        columns += [Column("mean", mean[features], each), Column("sd", np.sqrt(variance[features]), each)]
+    exposure = ", at an exposure of one" if model.components.allows_exposure else ""
+    names = feature_names(estimator)
+    title = f"means and standard deviations by component{', and of all' * (len(weights) > 1)}, in the data's units{exposure}"
+    return Table(title, [names[d] for d in features], columns, "feature")
+
+
+def _probabilities(estimator: Any, probabilities: Mapping[int, FloatArray]) -> Table:
+    weights, names = np.asarray(estimator.weights_, dtype=np.float64), feature_names(estimator)
+    rows, values = [], []
+    for feature, of_feature in probabilities.items():
+        n_categories = of_feature.shape[1]
+        for code in range(n_categories):
+            # Of two categories one says all; what no component has does not occur.
+            if (n_categories == 2 and code == 0) or not of_feature[:, code].any():
+                continue
+            rows.append(f"{names[feature]} = {code}")
+            values.append(of_feature[:, code])
+    table = np.array(values).reshape(-1, len(weights))
+    columns = [Column(f"component {c}", table[:, c], ".4f") for c in range(len(weights))]
+    return Table("probabilities of categories", rows, [*columns, Column("all", table @ weights, ".4f")], "category")
+
+
+def _features(estimator: Any, model: MixtureModel, parameters: MixtureParameters) -> Table:
+    """Which columns tell components apart: expected divergence of two components that are drawn by their weights."""
+    weights = np.asarray(estimator.weights_, dtype=np.float64)
+    K = len(weights)
+    # a to b, column by column
+    divergences = np.stack([model.components.column_divergences(parameters.components, a) for a in range(K)])
+    pairs = np.outer(weights, weights)[:, :, np.newaxis]
+    both = np.where(pairs > 0.0, pairs, 0.0) * np.where(pairs > 0.0, divergences, 0.0)
+    total = both.sum(axis=(0, 1))
+    symmetric = divergences + divergences.transpose(1, 0, 2)
+    a, b = np.triu_indices(K, 1)
+    of_pairs = symmetric[a, b]
+    most, least = of_pairs.argmax(axis=0), of_pairs.argmin(axis=0)
+    order = np.argsort(-total, kind="stable")
+    names = feature_names(estimator)
+    columns = [Column("divergence", total[order])]
+    if K > 2:
+        columns.append(Column("most apart", [f"{a[most[d]]} and {b[most[d]]}" for d in order]))
+        columns.append(Column("least apart", [f"{a[least[d]]} and {b[least[d]]}" for d in order]))
+    title = (
+        "which columns tell components apart: expected Kullback-Leibler divergence, in nats, of two components that are "
+        "drawn by their weights"
+    )
+    if np.isinf(total).any():
+        title += "; inf where one has values that are impossible in the other"
+    return Table(title, [names[d] for d in order], columns, "feature")

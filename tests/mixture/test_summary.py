@@ -1,0 +1,223 @@
+"""Summaries of mixtures: tables against what the model and the data say otherwise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse, stats
+from sklearn.exceptions import ConvergenceWarning
+
+from skentropy import ExponentialFamilyMixture, GammaMixture, GaussianMixture, PoissonMixture
+from skentropy.families import Categorical
+from skentropy.mixture._summary import relative_entropy
+from tests.common.cases import CASES
+
+from .test_gaussian import DATA
+
+IRIS = pd.DataFrame(DATA["iris"], columns=["sepal length", "sepal width", "petal length", "petal width"])
+
+
+@pytest.fixture(scope="module")
+def iris() -> GaussianMixture:
+    return GaussianMixture(3, random_state=0).fit(IRIS)
+
+
+def answers(n: int = 400) -> Any:
+    """Codes of three columns, the last two of which depend on each other; with gaps, and weights."""
+    rng = np.random.default_rng(0)
+    label = rng.choice(2, size=n)
+    X = np.stack([rng.binomial(k, np.where(label, 0.8, 0.2)) for k in (2, 1, 3)], axis=1).astype(float)
+    X[:, 2] = np.where(rng.random(n) < 0.5, X[:, 1], X[:, 2])
+    X[rng.random(X.shape) < 0.1] = np.nan
+    X[np.isnan(X).all(axis=1)] = 0.0
+    return X, rng.exponential(size=n)
+
+
+def test_tables_of_gaussians(iris: GaussianMixture) -> None:
+    summary = iris.summary(IRIS)
+    frames = summary.to_frames()
+    assert list(frames) == ["components", "classification", "means", "features"]
+    np.testing.assert_array_equal(frames["components"]["weight"], iris.weights_)
+    np.testing.assert_allclose(frames["components"]["rows"], 150 * iris.weights_)
+    means = frames["means"]
+    assert list(means.index) == list(IRIS.columns)
+    np.testing.assert_allclose(means[["mean 0", "mean 1", "mean 2"]], iris.means_.T, rtol=1e-12)
+    np.testing.assert_allclose(means["sd 1"], np.sqrt(np.diag(iris.covariances_[1])), rtol=1e-12)
+    # At a maximum the mixture has the data's first two moments.
+    np.testing.assert_allclose(means["mean"], IRIS.mean(), rtol=1e-6)
+    np.testing.assert_allclose(means["sd"], IRIS.std(ddof=0), rtol=1e-4)
+    q, labels = iris.predict_proba(IRIS), iris.predict(IRIS)
+    np.testing.assert_allclose(frames["classification"]["rows"], np.bincount(labels))
+    for c in range(3):
+        np.testing.assert_allclose(frames["classification"].iloc[c, 1:], q[labels == c].mean(axis=0), atol=1e-9)
+
+
+def test_what_tells_gaussians_apart(iris: GaussianMixture) -> None:
+    frame = iris.summary()["features"].to_frame()
+    assert frame["divergence"].is_monotonic_decreasing
+    expected = np.zeros(4)
+    for a in range(3):
+        for b in range(3):
+            va, vb = np.diag(iris.covariances_[a]), np.diag(iris.covariances_[b])
+            step = (iris.means_[a] - iris.means_[b]) ** 2
+            expected += iris.weights_[a] * iris.weights_[b] * 0.5 * (np.log(vb / va) + (va + step) / vb - 1.0)
+    np.testing.assert_allclose(frame["divergence"].loc[list(IRIS.columns)], expected, rtol=1e-10)
+    setosa = int(iris.means_[:, 2].argmin())
+    assert str(setosa) in frame.loc["petal length", "most apart"]
+    assert str(setosa) not in frame.loc["petal length", "least apart"]
+
+
+@pytest.mark.parametrize("name", list(CASES))
+def test_divergences_of_columns_add_up(name: str) -> None:
+    case = CASES[name]
+    names = case.family.attribute_names
+    parameters = {
+        name: np.stack([np.stack([np.asarray(c[i], float)] * 2) for c in case.components]) for i, name in enumerate(names)
+    }
+    mixture = ExponentialFamilyMixture.from_parameters(case.family, [0.4, 0.6], **parameters)
+    model, own = mixture._fitted_model(None)
+    columns = model.components.column_divergences(own.components, 1)
+    assert columns.shape == (2, 2)
+    assert columns[0, 0] > 0.0
+    np.testing.assert_allclose(columns.sum(axis=1), model.components.divergence(own.components, 1), rtol=1e-12)
+
+
+def test_diagonal_and_full_covariances_say_the_same_of_columns() -> None:
+    means, variances = np.array([[0.0, 1.0], [3.0, -2.0]]), np.array([[1.0, 4.0], [0.5, 2.0]])
+    tables = []
+    for kind, covariances in (("diag", variances), ("full", variances[:, :, np.newaxis] * np.eye(2))):
+        mixture = GaussianMixture.from_parameters([0.3, 0.7], means, covariances, kind)
+        tables.append(mixture.summary().to_frames())
+    for name in ("means", "features"):
+        pd.testing.assert_frame_equal(tables[0][name], tables[1][name], rtol=1e-12)
+
+
+def test_facts(iris: GaussianMixture) -> None:
+    text = str(iris.summary(IRIS))
+    assert f"{150 * iris.score(IRIS):.3f} nats in total" in text
+    assert f"{iris.bic(IRIS):.3f}, {iris.aic(IRIS):.3f} nats" in text
+    assert f"ICL                    {iris.icl(IRIS):.3f} nats" in text
+    assert f"{iris.entropy_sum_score():.6f} nats per row" in text
+    q = iris.predict_proba(IRIS)
+    entropy = stats.entropy(q, axis=1).mean()
+    assert f"{entropy:.4f} nats per row" in text
+    assert f"relative entropy {1.0 - entropy / np.log(3):.3f}" in text
+    assert relative_entropy(0.0, 3) == 1.0
+    assert relative_entropy(np.log(3), 3) == pytest.approx(0.0)
+    # The fit alone says the same.
+    own = str(iris.summary())
+    for line in text.split("\n\n")[0].splitlines():
+        assert line in own.splitlines()
+    assert max(map(len, text.splitlines())) <= 100
+    assert "<caption>average posterior" in iris.summary(IRIS)._repr_html_()
+
+
+def test_means_are_in_the_units_of_the_data() -> None:
+    """Whatever the parameters are called."""
+    X = 1e3 * np.random.default_rng(0).gamma(3.0, size=(300, 2)) * [1.0, 1e-5]
+    gamma = GammaMixture(2, random_state=0).fit(X)
+    means = gamma.summary()["means"].to_frame()
+    np.testing.assert_allclose(means["mean 1"], gamma.shapes_[1] / gamma.rates_[1], rtol=1e-10)
+    np.testing.assert_allclose(means["sd 0"], np.sqrt(gamma.shapes_[0]) / gamma.rates_[0], rtol=1e-10)
+    log_normal = ExponentialFamilyMixture("log_normal", 1).fit(X)
+    means = log_normal.summary()["means"].to_frame()
+    assert list(means.columns) == ["mean 0", "sd 0"]
+    expected = np.exp(log_normal.log_means_ + 0.5 * log_normal.log_variances_)[0]
+    np.testing.assert_allclose(means["mean 0"], expected, rtol=1e-10)
+
+
+def test_exposures_and_weights() -> None:
+    rng = np.random.default_rng(0)
+    s, w = rng.uniform(1.0, 9.0, size=200), rng.exponential(size=200)
+    X = rng.poisson(rng.choice([0.5, 3.0], size=200) * s)[:, np.newaxis]
+    mixture = PoissonMixture(2, random_state=0).fit(X, sample_weight=w, exposure=s)
+    summary = mixture.summary(X, sample_weight=w, exposure=s, standard_errors=True)
+    assert summary["means"].title.endswith("at an exposure of one")
+    np.testing.assert_allclose(summary["means"].to_frame()[["mean 0", "mean 1"]], mixture.rates_.T)
+    assert f"{mixture.icl(X, sample_weight=w, exposure=s):.3f} nats" in str(summary)
+    q, labels = mixture.predict_proba(X, exposure=s), mixture.predict(X, exposure=s)
+    frame = summary["classification"].to_frame()
+    np.testing.assert_allclose(frame["rows"], np.bincount(labels, w))
+    np.testing.assert_allclose(frame.iloc[0, 1:], np.average(q[labels == 0], weights=w[labels == 0], axis=0))
+    errors = mixture.standard_errors(X, sample_weight=w, exposure=s)
+    pd.testing.assert_frame_equal(summary["standard errors"].to_frame(), errors.to_frame())
+    with pytest.raises(ValueError, match="give X as well"):
+        mixture.summary(standard_errors=True)
+
+
+def test_latent_classes() -> None:
+    X, w = answers()
+    frame = pd.DataFrame(X, columns=["a", "b", "c"])
+    model = ExponentialFamilyMixture(Categorical((3, 2, 5)), 2, random_state=0).fit(frame, sample_weight=w)
+    summary = model.summary(frame, sample_weight=w)
+    assert list(summary.tables) == ["components", "classification", "probabilities", "features", "residuals"]
+    table = summary["probabilities"].to_frame()
+    # Of two categories the second is said; the fifth of c does not occur.
+    assert list(table.index) == ["a = 0", "a = 1", "a = 2", "b = 1", "c = 0", "c = 1", "c = 2", "c = 3"]
+    np.testing.assert_allclose(table.loc["a = 1", ["component 0", "component 1"]], model.probabilities_[:, 0, 1])
+    np.testing.assert_allclose(table["all"]["b = 1"], model.weights_ @ model.probabilities_[:, 1, 1])
+
+    residuals = model.bivariate_residuals(frame, sample_weight=w).to_frame()
+    pd.testing.assert_frame_equal(summary["residuals"].to_frame(), residuals)
+    assert residuals["residual"].is_monotonic_decreasing
+    sizes, p = (3, 2, 4), model.probabilities_
+    for i, j in ((0, 1), (0, 2), (1, 2)):
+        both = ~np.isnan(X[:, [i, j]]).any(axis=1)
+        chi_square = 0.0
+        for a in range(sizes[i]):
+            for b in range(sizes[j]):
+                observed = w[both & (X[:, i] == a) & (X[:, j] == b)].sum()
+                expected = w[both].sum() * (model.weights_ * p[:, i, a] * p[:, j, b]).sum()
+                chi_square += (observed - expected) ** 2 / expected
+        own = residuals.loc[f"{'abc'[i]}, {'abc'[j]}"]
+        assert own["chi-square"] == pytest.approx(chi_square, rel=1e-9)
+        assert own["df"] == (sizes[i] - 1) * (sizes[j] - 1)
+        assert own["residual"] == pytest.approx(chi_square / own["df"], rel=1e-9)
+
+
+def test_yes_and_no_are_categories() -> None:
+    X, _ = answers()
+    X = np.nan_to_num(X) > 0
+    model = ExponentialFamilyMixture("bernoulli", 2, random_state=0).fit(sparse.csr_matrix(X.astype(float)))
+    dense = ExponentialFamilyMixture(Categorical(2), 2, random_state=0).fit(X.astype(float))
+    of_sparse, of_dense = (model.bivariate_residuals(sparse.csr_matrix(X.astype(float))), dense.bivariate_residuals(X * 1.0))
+    pd.testing.assert_frame_equal(of_sparse.to_frame(), of_dense.to_frame(), rtol=1e-4)
+    table = model.summary()["probabilities"].to_frame()
+    np.testing.assert_allclose(table["component 1"], model.probabilities_[1])
+    with pytest.raises(TypeError, match="two columns of categories, which the poisson family lacks"):
+        PoissonMixture(1).fit(X * 1.0).bivariate_residuals(X * 1.0)
+    with pytest.raises(ValueError, match="zeros and ones"):
+        model.bivariate_residuals(X + 1.0)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_columns_that_exclude_a_component() -> None:
+    X = np.array([[0, 3], [0, 5], [0, 4], [90, 4], [80, 1], [110, 3], [0, 2], [70, 2]], dtype=float)
+    summary = PoissonMixture(2, random_state=0).fit(X).summary()
+    frame = summary["features"].to_frame()
+    assert list(frame.index) == ["x0", "x1"]
+    assert np.isinf(frame["divergence"]["x0"])
+    assert np.isfinite(frame["divergence"]["x1"])
+    assert "impossible" in summary["features"].title
+
+
+def test_warnings_of_the_fit_stay() -> None:
+    X = np.array([[0, 3], [0, 5], [0, 4], [90, 4], [80, 1], [110, 3], [0, 2], [70, 2]], dtype=float)
+    with pytest.warns(ConvergenceWarning, match="probability zero"):
+        model = PoissonMixture(2, random_state=0).fit(X)
+    assert "Warning: PoissonMixture: component" in str(model.summary())
+    model.fit(X + 1.0)
+    assert "Warning" not in str(model.summary())
+
+
+def test_without_a_fit() -> None:
+    mixture = PoissonMixture.from_parameters([1.0], [[3.0]])
+    text = str(mixture.summary())
+    assert text.splitlines()[:2] == ["PoissonMixture: 1 component of 1 feature, the poisson family", "parameters  1"]
+    assert "log-likelihood" not in text
+    with_data = str(mixture.summary([[2], [3]]))
+    assert f"{2 * mixture.score([[2], [3]]):.3f} nats in total" in with_data
+    assert "relative entropy" not in with_data
