@@ -20,7 +20,7 @@ from skentropy._data import Block, Rows
 from skentropy._em import run_em
 from skentropy.families import Gaussian
 from skentropy.mixture._diagonal import DiagonalGaussian
-from skentropy.mixture._gaussian import CorrelatedGaussian
+from skentropy.mixture._gaussian import CorrelatedGaussian, GaussianParameters
 from skentropy.mixture._gaussian_mixture import COVARIANCE_TYPES
 from skentropy.mixture._information import Metric, missing_information, score, score_products
 from skentropy.mixture._model import MixtureModel, MixtureParameters
@@ -259,6 +259,35 @@ def test_score_and_information_are_derivatives_of_the_objective(kind: str, prior
         assert z @ missing @ z - 1.0 == pytest.approx(second, abs=2e-6)
 
 
+def test_distances_from_other_parameters_than_those_of_the_e_step() -> None:
+    """Sums of squared Mahalanobis distances by loops, from sums in frames of others; and the way to a vector and back."""
+    rng = np.random.RandomState(0)
+    X, r = rng.normal(size=(9, 3)), rng.uniform(size=(2, 9))
+    kind = components("full", 0.0, 3)
+    frame, other = (
+        GaussianParameters.of(rng.normal(size=(2, 3)), np.eye(3) + 0.3 * rng.uniform(size=(2, 1, 1)), np.zeros((2, 3)))
+        for _ in "ab"
+    )
+    sums = kind.observe(
+        frame, kind.read(Block(kind.units.location + kind.units.scale * X, None, None, 0)), np.zeros(2)
+    ).accumulate(r)
+    expected = [
+        sum(
+            r[c, n] * (x - other.means[c]) @ np.linalg.inv(other.covariances[c]) @ (x - other.means[c])
+            for n, x in enumerate(X)
+        )
+        for c in range(2)
+    ]
+    np.testing.assert_allclose(sums.distances(other), expected, rtol=1e-10)
+    log_normalisers = 3 * np.log(2 * np.pi) + np.linalg.slogdet(other.covariances)[1]
+    size = 0.5 * (np.sum(expected) + np.abs(log_normalisers) @ r.sum(axis=1)) + abs(sums.log_volume)
+    assert kind.magnitude(other, sums) == pytest.approx(size, rel=1e-10)
+    back = kind.unpack(kind.pack(other), frame)
+    assert back is not None
+    np.testing.assert_allclose(back.means, other.means, rtol=1e-12)
+    np.testing.assert_allclose(back.covariances, other.covariances, rtol=1e-10)
+
+
 @pytest.mark.parametrize("kind", ["full", "tied"])
 @pytest.mark.parametrize("far", [1e6, 1e7])
 def test_narrow_clusters_far_apart(kind: str, far: float) -> None:
@@ -326,7 +355,10 @@ def test_from_parameters(kind: str) -> None:
     assert made.n_parameters_ == model.n_parameters_
     by_precisions = GaussianMixture(
         2, covariance_type=kind, weights_init=model.weights_, means_init=model.means_, precisions_init=model.precisions_
-    ).fit(X)
+    )
+    start = by_precisions.set_params(max_iter=0).fit(X)
+    np.testing.assert_allclose(start.covariances_, model.covariances_, rtol=1e-9)
+    by_precisions.set_params(max_iter=1000).fit(X)
     assert by_precisions.lower_bound_ == pytest.approx(model.lower_bound_, rel=1e-9)
 
 
