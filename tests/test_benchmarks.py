@@ -26,6 +26,7 @@ PARTS = [
     "model_selection",
     "large",
     "starts",
+    "coverage",
 ]
 
 

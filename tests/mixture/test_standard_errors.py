@@ -316,3 +316,53 @@ def test_other_data_are_told(times: PoissonMixture) -> None:
         times.standard_errors(DEATHS)
     with pytest.raises(ValueError, match="PoissonMixture takes"):
         times.standard_errors(-DEATHS)
+
+
+def gradient(X: Any, weight: Any, vector: Any, kind: str) -> Any:
+    """Of the log-likelihood of two Gaussians in two dimensions, by the weight, means and entries of the covariances."""
+    means, packed = vector[1:5].reshape(2, 2), vector[5:].reshape(-1, 3)
+    matrices = packed[:, [0, 1, 1, 2]].reshape(-1, 2, 2)
+    log_weights = np.log([vector[0], 1.0 - vector[0]])
+    joint = np.empty((len(X), 2))
+    by_mean, by_entry = np.zeros((2, len(X), 2)), np.zeros((2, len(X), 3))
+    for c in range(2):
+        S = matrices[c % len(matrices)]
+        for n, x in enumerate(X):
+            o = np.flatnonzero(~np.isnan(x))
+            P, step = np.linalg.inv(S[np.ix_(o, o)]), x[o] - means[c, o]
+            pull = P @ step
+            joint[n, c] = log_weights[c] - 0.5 * (step @ pull - np.log(np.linalg.det(P)) + len(o) * np.log(2 * np.pi))
+            by_mean[c, n, o] = pull
+            by_matrix = np.zeros((2, 2))
+            by_matrix[np.ix_(o, o)] = 0.5 * (np.outer(pull, pull) - P)
+            by_entry[c, n] = by_matrix[0, 0], 2.0 * by_matrix[0, 1], by_matrix[1, 1]
+    q = np.exp(joint - logsumexp(joint, axis=1, keepdims=True)) * weight[:, np.newaxis]
+    of_weight = q[:, 0].sum() / vector[0] - q[:, 1].sum() / (1.0 - vector[0])
+    entries = np.einsum("nc,cne->ce", q, by_entry)
+    entries = entries.sum(axis=0) if kind == "tied" else entries.ravel()
+    return np.concatenate([[of_weight], np.einsum("nc,cnd->cd", q, by_mean).ravel(), entries])
+
+
+@pytest.mark.parametrize("kind", ["full", "tied"])
+def test_gaussians_with_gaps_and_weights(kind: str) -> None:
+    """Their covariance is the inverse of differences of the score, written out here."""
+    rng = np.random.default_rng(3)
+    X = DATA["faithful"][:120] / [1.0, 10.0]
+    X[20:50, 0] = np.nan
+    X[60:80, 1] = np.nan
+    weight = rng.exponential(size=120)
+    model = GaussianMixture(2, covariance_type=kind, tol=1e-15, random_state=0).fit(X, sample_weight=weight)
+    errors = model.standard_errors(X, sample_weight=weight)
+    vector = np.concatenate(
+        [model.weights_[:1], model.means_.ravel(), model.covariances_.reshape(-1, 4)[:, [0, 1, 3]].ravel()]
+    )
+    columns = []
+    for i in range(len(vector)):
+        h = 1e-3 * errors.covariance[i + (i > 0), i + (i > 0)] ** 0.5 * np.eye(len(vector))[i]
+        at = [gradient(X, weight, vector + k * h, kind) for k in (-2, -1, 1, 2)]
+        columns.append((at[0] - 8 * at[1] + 8 * at[2] - at[3]) / (12 * h[i]))
+    # The two weights are one parameter.
+    found = np.delete(np.delete(errors.covariance, 1, axis=0), 1, axis=1)
+    expected = np.linalg.inv(-np.array(columns))
+    scale = np.sqrt(np.diag(expected))
+    np.testing.assert_allclose(found / np.outer(scale, scale), expected / np.outer(scale, scale), atol=1e-8)
