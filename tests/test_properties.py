@@ -100,6 +100,16 @@ MAKERS = {
     "SigmoidBeliefNet": lambda: SigmoidBeliefNet(2, max_iter=5, random_state=0),
     "GaussianVAE": lambda: GaussianVAE(1, hidden_layer_sizes=(8,), max_iter=3, random_state=0),
     "GaussianVAE-diag": lambda: GaussianVAE(1, covariance_type="diag", reg_covar=0.0, max_iter=3, random_state=0),
+    "GaussianVAE-codes": lambda: GaussianVAE(1, prior="laplace", hidden_layer_sizes=(), max_iter=5),
+    "GaussianVAE-heteroscedastic": lambda: GaussianVAE(
+        1,
+        covariance_type="heteroscedastic",
+        reg_covar=0.0,
+        prior="laplace",
+        hidden_layer_sizes=(8,),
+        max_iter=3,
+        random_state=0,
+    ),
     "BernoulliVAE": lambda: BernoulliVAE(1, hidden_layer_sizes=(8,), max_iter=3, random_state=0),
     "PoissonVAE": lambda: PoissonVAE(1, hidden_layer_sizes=(8,), max_iter=3, random_state=0),
 }

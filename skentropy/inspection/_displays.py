@@ -12,6 +12,7 @@ from scipy.special import entr
 from sklearn.utils.validation import check_is_fitted
 
 from .._data import Block, unique_rows
+from .._linalg import LOG_2PI
 from .._typing import Array, ArrayLike
 from ..decomposition._base import LinearGaussianEstimator
 from ..decomposition._gaussian import LinearGaussian
@@ -240,7 +241,9 @@ def latent_information(estimator: Any, X: ArrayLike) -> Array:
         priors = np.concatenate([means.mean(axis=0)[: means.shape[1] - len(estimator.prior_)], estimator.prior_])
         return np.asarray(_binary(priors) - _binary(means).mean(axis=0))
     if hasattr(estimator, "posterior"):
-        return np.asarray(-0.5 * np.log(estimator.posterior(X)[1]).mean(axis=0))
+        log_variances = np.log(estimator.posterior(X)[1])
+        prior = estimator.entropy_sum_.prior / log_variances.shape[1]
+        return np.asarray(prior - 0.5 * (1.0 + LOG_2PI) - 0.5 * log_variances.mean(axis=0))
     if isinstance(estimator, LinearGaussianEstimator):
         log_variances = estimator._map_rows(partial(_log_posterior_variances, estimator._parameters()), X)
         return np.asarray(-0.5 * log_variances.mean(axis=0))

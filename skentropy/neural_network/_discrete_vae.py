@@ -10,55 +10,26 @@ from sklearn.utils._param_validation import Interval
 
 from .._base import list_columns
 from ..decomposition._gaussian import LinearGaussian
-from ._autoencoder import Units
 from ._vae_base import VariationalAutoencoder
 from ._vae_data import TrainingData
 from ._vae_observables import BernoulliOutputs, Canonical, Observable, PoissonOutputs
 from ._vae_start import start_canonical
 from ._vae_training import Nets
+from ._vae_units import Units
 
 
 class _DiscreteVAE(VariationalAutoencoder):
     """Base of those whose decoders say natural parameters."""
 
-    _closed_form = False
-    _observable: ClassVar[type[Canonical]]
+    _standardises = False
+    _outputs: ClassVar[type[Canonical]]
 
-    def __init__(
-        self,
-        n_components: int = 2,
-        *,
-        hidden_layer_sizes: Any = (128,),
-        encoder_hidden_layer_sizes: Any = None,
-        activation: str = "silu",
-        alpha: float = 30.0,
-        beta: float = 1.0,
-        learning_rate_init: float = 0.02,
-        batch_size: int = 100,
-        max_iter: int = 100,
-        shuffle: bool = True,
-        warm_start: bool = False,
-        random_state: Any = None,
-        verbose: int = 0,
-        verbose_interval: int = 10,
-    ) -> None:
-        self.n_components = n_components
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.encoder_hidden_layer_sizes = encoder_hidden_layer_sizes
-        self.activation = activation
-        self.alpha = alpha
-        self.beta = beta
-        self.learning_rate_init = learning_rate_init
-        self.batch_size = batch_size
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.warm_start = warm_start
-        self.random_state = random_state
-        self.verbose = verbose
-        self.verbose_interval = verbose_interval
+    @property
+    def _kind(self) -> type[Canonical]:
+        return self._outputs
 
     def _set_start(self, nets: Nets, linear: LinearGaussian, units: Units) -> Observable:
-        return start_canonical(nets, linear, units, self._observable())
+        return start_canonical(nets, linear, units, self._kind())
 
 
 class BernoulliVAE(_DiscreteVAE):
@@ -84,6 +55,8 @@ class BernoulliVAE(_DiscreteVAE):
         Number of latent variables H.
     binarize : float or None, default=0.0
         Values above it are 1, others 0. None takes zeros and ones only.
+    prior : {"gaussian", "laplace"}, default="gaussian"
+        Of the latents, which have variance 1 under either.
     hidden_layer_sizes : sequence of int, default=(128,)
         Hidden layers of the decoder; without any the logits are linear in the latents.
     encoder_hidden_layer_sizes : sequence of int or None, default=None
@@ -161,7 +134,7 @@ class BernoulliVAE(_DiscreteVAE):
     True
     """
 
-    _observable = BernoulliOutputs
+    _outputs = BernoulliOutputs
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **VariationalAutoencoder._parameter_constraints,
@@ -176,6 +149,7 @@ class BernoulliVAE(_DiscreteVAE):
         n_components: int = 2,
         *,
         binarize: float | None = 0.0,
+        prior: str = "gaussian",
         hidden_layer_sizes: Any = (128,),
         encoder_hidden_layer_sizes: Any = None,
         activation: str = "silu",
@@ -192,6 +166,7 @@ class BernoulliVAE(_DiscreteVAE):
     ) -> None:
         super().__init__(
             n_components,
+            prior=prior,
             hidden_layer_sizes=hidden_layer_sizes,
             encoder_hidden_layer_sizes=encoder_hidden_layer_sizes,
             activation=activation,
@@ -244,6 +219,8 @@ class PoissonVAE(_DiscreteVAE):
     ----------
     n_components : int, default=2
         Number of latent variables H.
+    prior : {"gaussian", "laplace"}, default="gaussian"
+        Of the latents, which have variance 1 under either.
     hidden_layer_sizes : sequence of int, default=(128,)
         Hidden layers of the decoder; without any the logarithms of rates are linear in the latents.
     encoder_hidden_layer_sizes : sequence of int or None, default=None
@@ -321,7 +298,7 @@ class PoissonVAE(_DiscreteVAE):
     True
     """
 
-    _observable = PoissonOutputs
+    _outputs = PoissonOutputs
 
     def _check_values(self, data: TrainingData) -> None:
         negative = np.flatnonzero(data.n_negative)

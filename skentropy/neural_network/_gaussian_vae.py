@@ -11,11 +11,12 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from .._base import list_columns
 from .._typing import FloatArray
 from ..decomposition._gaussian import LinearGaussian
-from ._autoencoder import Autoencoder, Units
+from ._autoencoder import Autoencoder
 from ._vae_base import VariationalAutoencoder
-from ._vae_observables import NOISE_FLOOR, GaussianNoise, Observable
+from ._vae_observables import NOISE_FLOOR, GaussianNoise, HeteroscedasticNoise, Observable
 from ._vae_start import start_linear
 from ._vae_training import Nets
+from ._vae_units import Units
 
 
 class GaussianVAE(VariationalAutoencoder):
@@ -26,10 +27,11 @@ class GaussianVAE(VariationalAutoencoder):
         z \sim N(0, I_H), \qquad x \mid z \sim N\bigl(\mu(z), \Sigma\bigr), \qquad
         q_n(z) = N\bigl(m_n, \operatorname{diag}(\tau_n^2)\bigr),
 
-    with a net :math:`\mu` beside a linear path, :math:`\Sigma = \sigma^2 I` or :math:`\operatorname{diag}(\sigma_d^2)`, and
-    posteriors that start from an encoder. It starts at the maximum of the linear model, ``PPCA``, which it never falls
-    below, and needs a second where PPCA fits too stiffly. Whatever training has left, the best noise variances and the best
-    offsets and scales of the latents are closed forms, and with them the ELBO, nats per sample, is
+    with a net :math:`\mu` beside a linear path, :math:`\Sigma = \sigma^2 I`, :math:`\operatorname{diag}(\sigma_d^2)` or
+    :math:`\operatorname{diag}(\sigma_d^2 e^{v_d(z)})`, and posteriors that start from an encoder. It starts at the maximum
+    of the linear model, ``PPCA``, which it never falls below, and needs a second where PPCA fits too stiffly. Whatever
+    training has left, the best noise variances and the best offsets and scales of the latents are closed forms, and with
+    them the ELBO, nats per sample, is
 
     .. math::
 
@@ -37,16 +39,22 @@ class GaussianVAE(VariationalAutoencoder):
         - \sum_d \tfrac12 \log(2\pi e\,\sigma_d^2) + \sum_d \frac{\epsilon}{2\sigma_d^2},
 
     the sum of entropies of [1]_ and [2]_; the last term is what the ridge :math:`\epsilon` on the noise variances adds.
+    Where these depend on z, the last two terms are means over the posteriors.
 
     Parameters
     ----------
     n_components : int, default=2
         Number of latent variables H.
-    covariance_type : {"scalar", "diag"}, default="scalar"
-        One noise variance, or one a feature.
+    covariance_type : {"scalar", "diag", "heteroscedastic"}, default="scalar"
+        One noise variance, one a feature, or one a feature that depends on the latents: :math:`\sigma_d^2 e^{v_d(z)}`, where
+        the decoder says :math:`v` besides the means.
+    prior : {"gaussian", "laplace"}, default="gaussian"
+        Of the latents, which have variance 1 under either. "laplace" makes most of a row's latents small: sparse coding.
     hidden_layer_sizes : sequence of int, default=(128,)
-        Hidden layers of the decoder. Without any the model is linear, ``PPCA`` or for "diag" ``FactorAnalysis``, and is
-        fitted in closed form.
+        Hidden layers of the decoder. Without any the model is linear, and unless it is "heteroscedastic" there is nothing to
+        train: it is ``PPCA``, or for "diag" ``FactorAnalysis``, in closed form. With ``prior="laplace"`` L-BFGS finds the
+        decoder for which the ELBO of the best posteriors is largest: with its scales in closed form it is made of entropies
+        alone [4]_.
     encoder_hidden_layer_sizes : sequence of int or None, default=None
         Hidden layers of the encoder; None for those of the decoder.
     activation : {"silu", "tanh", "relu", "softplus"}, default="silu"
@@ -62,7 +70,7 @@ class GaussianVAE(VariationalAutoencoder):
         Largest learning rate of Adam, which rises over the first fiftieth of the steps and then falls as a cosine does.
     batch_size : int, default=100
     max_iter : int, default=100
-        Number of epochs.
+        Number of epochs; where L-BFGS is used, largest number of its steps.
     shuffle : bool, default=True
         Whether to shuffle rows in each epoch.
     warm_start : bool, default=False
@@ -78,13 +86,14 @@ class GaussianVAE(VariationalAutoencoder):
     Attributes
     ----------
     noise_variance_ : float or ndarray of shape (n_features,)
-        :math:`\sigma^2`, one a feature for "diag".
+        :math:`\sigma^2`, one a feature unless it is "scalar".
     mean_ : ndarray of shape (n_features,)
         Means of the columns. The encoder reads (x - mean_) / scale_, the decoder says such values.
     scale_ : float
         Root of the mean variance of the columns.
     encoder_coefs_, decoder_coefs_ : list of ndarray
-        Weights of the layers. The encoder's outputs are the means and the log variances.
+        Weights of the layers. The encoder's outputs are the means and the log variances, the decoder's the means and, for
+        "heteroscedastic", :math:`v`.
     encoder_intercepts_, decoder_intercepts_ : list of ndarray
     encoder_linear_ : ndarray of shape (n_features, n_components)
         Linear path to the means.
@@ -93,9 +102,10 @@ class GaussianVAE(VariationalAutoencoder):
         What each latent tells of the data, nats per sample: entropy of the prior less the mean entropy of the posteriors.
         The latents are ordered by it.
     collapsed_ : ndarray of shape (n_components,)
-        Which latents tell less than a hundredth of a nat.
+        Which latents tell less than a hundredth of a nat more than nothing. With the prior "laplace" nothing is 0.048 nats,
+        the entropy that it has less than the Gaussian next to it.
     is_linear_ : bool
-        Whether the model is the linear one: there are no hidden layers, or training did not beat it.
+        Whether the model is a linear one: there is nothing to train, or training did not beat it.
     entropy_sum_ : EntropySum
         Of the training data.
     stationarity_gap_ : float
@@ -109,7 +119,7 @@ class GaussianVAE(VariationalAutoencoder):
     n_iter_ : int
         Number of epochs.
     converged_ : bool
-        Whether all epochs were run.
+        Whether all epochs were run, or L-BFGS has converged.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
 
@@ -125,7 +135,8 @@ class GaussianVAE(VariationalAutoencoder):
 
     Expectations under posteriors are taken by 2 H + 1 fixed nodes, exact for decoders of up to the third degree: scores know
     no randomness, and do not depend on other rows. From where the encoder puts it each posterior takes two steps towards
-    the best one for the decoder's statistical linearisation [3]_, and never to a lower ELBO.
+    the best one for the decoder's statistical linearisation [3]_, and never to a lower ELBO. Posteriors of linear decoders
+    need no encoder and are the best ones.
 
     References
     ----------
@@ -134,6 +145,7 @@ class GaussianVAE(VariationalAutoencoder):
     .. [2] Warnken, Velychko, Damm, Fischer, Lücke (2024), "Generative Models with ELBOs Converging to Entropy Sums".
     .. [3] García-Fernández, Svensson, Morelande, Särkkä (2015), "Posterior linearization filter", IEEE Transactions on
        Signal Processing 63.
+    .. [4] Velychko, Damm, Fischer, Lücke (2024), "Learning Sparse Codes with Entropy-Based ELBOs", AISTATS.
 
     Examples
     --------
@@ -149,18 +161,18 @@ class GaussianVAE(VariationalAutoencoder):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **VariationalAutoencoder._parameter_constraints,
-        "covariance_type": [StrOptions({"scalar", "diag"})],
+        "covariance_type": [StrOptions({"scalar", "diag", "heteroscedastic"})],
         "reg_covar": [Interval(Real, 0.0, None, closed="left")],
     }
 
-    _observable = GaussianNoise
-    _closed_form = True
+    _standardises = True
 
     def __init__(
         self,
         n_components: int = 2,
         *,
         covariance_type: str = "scalar",
+        prior: str = "gaussian",
         hidden_layer_sizes: Any = (128,),
         encoder_hidden_layer_sizes: Any = None,
         activation: str = "silu",
@@ -176,22 +188,33 @@ class GaussianVAE(VariationalAutoencoder):
         verbose: int = 0,
         verbose_interval: int = 10,
     ) -> None:
-        self.n_components = n_components
+        super().__init__(
+            n_components,
+            prior=prior,
+            hidden_layer_sizes=hidden_layer_sizes,
+            encoder_hidden_layer_sizes=encoder_hidden_layer_sizes,
+            activation=activation,
+            alpha=alpha,
+            beta=beta,
+            learning_rate_init=learning_rate_init,
+            batch_size=batch_size,
+            max_iter=max_iter,
+            shuffle=shuffle,
+            warm_start=warm_start,
+            random_state=random_state,
+            verbose=verbose,
+            verbose_interval=verbose_interval,
+        )
         self.covariance_type = covariance_type
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.encoder_hidden_layer_sizes = encoder_hidden_layer_sizes
-        self.activation = activation
-        self.alpha = alpha
-        self.beta = beta
         self.reg_covar = reg_covar
-        self.learning_rate_init = learning_rate_init
-        self.batch_size = batch_size
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.warm_start = warm_start
-        self.random_state = random_state
-        self.verbose = verbose
-        self.verbose_interval = verbose_interval
+
+    @property
+    def _kind(self) -> type[GaussianNoise]:
+        return HeteroscedasticNoise if self.covariance_type == "heteroscedastic" else GaussianNoise
+
+    @property
+    def _is_closed_form(self) -> bool:
+        return self._kind is GaussianNoise
 
     @property
     def _tied(self) -> bool:
@@ -202,13 +225,13 @@ class GaussianVAE(VariationalAutoencoder):
         return float(self.reg_covar)
 
     def _set_start(self, nets: Nets, linear: LinearGaussian, units: Units) -> Observable:
-        return start_linear(nets, linear)
+        return self._kind.of(start_linear(nets, linear))
 
     def _own_attributes(self, model: Autoencoder, units: Units, dtype: Any) -> dict[str, Any]:
         noise = self._noise(model) * units.scale**2
         return {"noise_variance_": float(noise[0]) if self._tied else noise.astype(dtype)}
 
-    def _own_complaints(self, model: Autoencoder) -> list[str]:
+    def _complaints(self, model: Autoencoder) -> list[str]:
         on_floor = np.flatnonzero(self._noise(model) <= NOISE_FLOOR)
         if not on_floor.size:
             return []

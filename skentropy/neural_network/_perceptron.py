@@ -103,6 +103,16 @@ class Perceptron:
         return [len(self.coefs[0]), *(coefs.shape[1] for coefs in self.coefs)]
 
     @property
+    def is_linear(self) -> bool:
+        """Whether there are no hidden layers, or they add nothing."""
+        return len(self.coefs) == 1 or not self.coefs[-1].any()
+
+    @property
+    def slopes(self) -> FloatArray:
+        """Of a net that is linear, with a linear path to all outputs, (n_inputs, n_outputs)."""
+        return self.coefs[0] + self.linear if len(self.coefs) == 1 else self.linear
+
+    @property
     def arrays(self) -> list[FloatArray]:
         """All parameters, in the order of ``shapes``."""
         layers = zip(self.coefs, self.intercepts, strict=True)

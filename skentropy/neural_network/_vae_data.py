@@ -14,10 +14,12 @@ import numpy as np
 from .._data import Block, ColumnSurvey, Rows, Source, survey_columns
 from .._typing import Array, ArrayLike, FloatArray
 from ..decomposition._gaussian import LinearGaussian
-from ._autoencoder import Autoencoder, Sums, Units, binary
+from ._autoencoder import Autoencoder
 from ._vae_rows import sums, weight_of
 from ._vae_start import fit_linear
+from ._vae_sums import Sums
 from ._vae_training import Batch
+from ._vae_units import Units, binary
 
 # Data are held in memory up to this size in double precision; of others as many rows at a time as are shuffled together.
 IN_MEMORY_BYTES = 2**28
@@ -59,8 +61,13 @@ class TrainingData(ABC):
         """Number of batches of an epoch, and what makes them, shuffled if it is given a generator."""
 
     @abstractmethod
+    def reduce(self, function: Callable[[Block], Any]) -> Any:
+        """The sum of a function over blocks of the rows that have something observed."""
+
     def sums(self, model: Autoencoder, units: Units) -> Sums:
         """What ELBO and entropy sum need of the rows that have something observed."""
+        result: Sums = self.reduce(partial(sums, model, units))
+        return result
 
 
 def training_data(
@@ -143,9 +150,8 @@ class Table(TrainingData):
         everything = Batch.of(units.observe(self.rows.X), self.rows.sample_weight * (n_batches / self.weight), dtype)
         return n_batches, partial(everything.split, size)
 
-    def sums(self, model: Autoencoder, units: Units) -> Sums:
-        result: Sums = self.rows.sum(partial(sums, model, units))
-        return result
+    def reduce(self, function: Callable[[Block], Any]) -> Any:
+        return self.rows.sum(function)
 
 
 @dataclass(frozen=True)
@@ -178,9 +184,8 @@ class Stream(TrainingData):
 
         return n_batches, make
 
-    def sums(self, model: Autoencoder, units: Units) -> Sums:
-        result: Sums = self.source.sum(partial(_sums_of_seen, model, units))
-        return result
+    def reduce(self, function: Callable[[Block], Any]) -> Any:
+        return self.source.sum(partial(_of_seen, function))
 
     def _blocks(self, rng: np.random.Generator | None) -> Iterator[Block]:
         """Some thousand rows at a time, of each part in any order if there is a generator."""
@@ -224,5 +229,5 @@ def _invalid(block: Block) -> Array:
     return np.stack([(X < 0).sum(axis=0), (~np.isnan(X) & (X != 0) & (X != 1)).sum(axis=0)])
 
 
-def _sums_of_seen(model: Autoencoder, units: Units, block: Block) -> Sums:
-    return sums(model, units, _seen(block))
+def _of_seen(function: Callable[[Block], Any], block: Block) -> Any:
+    return function(_seen(block))

@@ -10,10 +10,12 @@ from sklearn.exceptions import ConvergenceWarning
 
 from .._em import Run, State, Watcher
 from ..entropy import EntropySum
-from ._autoencoder import Autoencoder, Sums, Units, polished
+from ._autoencoder import Autoencoder, polished
 from ._vae_data import TrainingData
 from ._vae_observables import Observable
+from ._vae_sums import Sums
 from ._vae_training import Nets, Objective, Training, train
+from ._vae_units import Units
 
 # Newton steps towards the best scale of a decoder's outputs, at most, and how near it must be.
 _NEWTON_STEPS, _EXACT = 30, 1e-12
@@ -66,6 +68,12 @@ class Fitting:
     def entropy_sum(self, sums: Sums, observable: Observable) -> EntropySum:
         """Entropy sum of the training data in their own units."""
         return sums.entropy_sum(observable, ridge=self.objective.ridge, log_jacobian=sums.log_jacobian(self.units))
+
+    def run_of(self, fitted: Fitted) -> Run:
+        """A run that was over in one step."""
+        sums, observable = fitted.sums, fitted.model.observable
+        elbo = self.elbo(sums, observable)
+        return Run(State(None, None, elbo, elbo), [elbo], [self.entropy_sum(sums, observable)], True)
 
     def train(
         self,

@@ -13,7 +13,7 @@ from .._linalg import LOG_2PI
 from .._typing import FloatArray
 
 if TYPE_CHECKING:
-    from ._autoencoder import Sums
+    from ._vae_sums import Sums
 
 # The noise variances are never less than this, in units of the data's scale.
 NOISE_FLOOR = 1e-10
@@ -28,8 +28,8 @@ class Fit:
     Attributes
     ----------
     value : (n, d), expected log-likelihood, up to what outputs do not change
-    pull : (n, d), its derivative in the outputs
-    curvature : (n, d) or (d,), minus its second derivative
+    pull : (n, o), its derivative in the outputs
+    curvature : (n, o) or (o,), minus its second derivative
     """
 
     value: FloatArray
@@ -38,16 +38,17 @@ class Fit:
 
 
 class Observable(ABC):
-    """p(x | y) with y the outputs of a decoder, independent over features.
+    """p(x | y) with y the outputs of a decoder, ``n_outputs`` a feature, independent over features.
 
     What is to be summed over rows for ELBO and entropy sum are ``n_statistics`` numbers an entry.
     """
 
+    n_outputs: ClassVar[int] = 1
     n_statistics: ClassVar[int]
 
     @abstractmethod
     def expect(self, y: FloatArray, x: FloatArray, shares: FloatArray) -> tuple[Fit, FloatArray, FloatArray]:
-        """Fit, expected means (n, d) and statistics (k, n, d), for outputs (s, n, d) at nodes with shares (s,).
+        """Fit, expected means (n, d) and statistics (k, n, d), for outputs (s, n, o) at nodes with shares (s,).
 
         ``y`` is overwritten.
         """
@@ -105,8 +106,8 @@ class Observable(ABC):
     # For training.
 
     @abstractmethod
-    def pull(self, y: FloatArray, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Derivative of log p(x | y) in y (n, d), and statistics (k, n, d), for one draw a row; ``y`` is overwritten."""
+    def pull(self, y: FloatArray, x: FloatArray, ridge: float = 0.0) -> tuple[FloatArray, FloatArray]:
+        """Derivative in y (n, o) of log p(x | y) less the ridge's term, and statistics (k, n, d); ``y`` is overwritten."""
 
 
 @dataclass(frozen=True)
@@ -156,29 +157,96 @@ class GaussianNoise(Observable):
         return float(0.5 * sums.observed @ (1.0 + LOG_2PI + np.log(self.noise)))
 
     def penalty(self, sums: Sums, ridge: float) -> float:
-        return float(0.5 * ridge * sums.observed @ (1.0 / self.noise))
+        return float(0.5 * ridge * self._exposure(sums) @ (1.0 / self.noise))
 
-    def polished(self, sums: Sums, *, tied: bool, ridge: float) -> GaussianNoise:
-        return replace(
-            self, noise=np.maximum(best_noise(sums.statistics[0], sums.observed, tied=tied, ridge=ridge), NOISE_FLOOR)
-        )
+    def polished(self, sums: Sums, *, tied: bool, ridge: float) -> Self:
+        best = best_noise(sums.statistics[0], ridge * self._exposure(sums), sums.observed, tied=tied)
+        return replace(self, noise=np.maximum(best, NOISE_FLOOR))
 
-    def as_trained(self) -> GaussianNoise:
+    def _exposure(self, sums: Sums) -> FloatArray:
+        """What the ridge on the noise variances is counted by, (d,)."""
+        return sums.observed
+
+    def as_trained(self) -> Self:
         return self.of(self.noise)
 
-    def pull(self, y: FloatArray, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def pull(self, y: FloatArray, x: FloatArray, ridge: float = 0.0) -> tuple[FloatArray, FloatArray]:
         y -= x
         squares = y * y
         y /= -self.noise.astype(y.dtype)
         return y, squares[np.newaxis]
 
 
-def best_noise(squares: FloatArray, observed: FloatArray, *, tied: bool, ridge: float) -> FloatArray:
-    """The noise variances that maximise the likelihood less the ridge's term, (d,); 1 where nothing was observed."""
+@dataclass(frozen=True)
+class HeteroscedasticNoise(GaussianNoise):
+    """N(mu, diag(noise exp(v))) with the outputs y = (mu, v) of a decoder.
+
+    Its statistics are (x - mu)^2 exp(-v), v and exp(-v), all expected. ``noise`` is what the offset of v would be, and has a
+    closed form.
+    """
+
+    n_outputs: ClassVar[int] = 2
+    n_statistics: ClassVar[int] = 3
+
+    # How far logarithms of variances may go from where noise has them.
+    _LARGEST: ClassVar[float] = 8.0
+
+    def _split(self, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+        mu, v = np.split(y, 2, axis=-1)
+        return mu, np.clip(v, -self._LARGEST, self._LARGEST)
+
+    def expect(self, y: FloatArray, x: FloatArray, shares: FloatArray) -> tuple[Fit, FloatArray, FloatArray]:
+        mu, v = self._split(y)
+        residual, shrink = x - mu, np.exp(-v)
+        squares, mean_v, mean_shrink = (np.tensordot(shares, s, axes=1) for s in (residual * residual * shrink, v, shrink))
+        precision = 1.0 / self.step_noise
+        # In v the derivatives are those of -1/2 (v + r^2 exp(-v) / noise).
+        pull = [np.tensordot(shares, residual * shrink, axes=1) * precision, 0.5 * (squares * precision - 1.0)]
+        curvature = [mean_shrink * precision, 0.5 * squares * precision]
+        fit = Fit(-0.5 * (mean_v + squares * precision), np.hstack(pull), np.hstack(curvature))
+        return fit, np.tensordot(shares, mu, axes=1), np.stack([squares, mean_v, mean_shrink])
+
+    def expected_log_density(self, statistics: FloatArray, x: FloatArray) -> FloatArray:
+        return super().expected_log_density(statistics, x) - 0.5 * statistics[1]
+
+    def log_density(self, y: FloatArray, x: FloatArray) -> FloatArray:
+        mu, v = self._split(y)
+        return np.asarray(-0.5 * (LOG_2PI + np.log(self.noise) + v + (x - mu) ** 2 * np.exp(-v) / self.noise))
+
+    def draw(self, y: FloatArray, random_state: Any) -> FloatArray:
+        mu, v = self._split(y)
+        return np.asarray(mu + random_state.normal(size=mu.shape) * np.sqrt(self.noise * np.exp(v)))
+
+    def mean(self, y: FloatArray) -> FloatArray:
+        return self._split(y)[0]
+
+    def log_likelihood(self, sums: Sums) -> float:
+        return super().log_likelihood(sums) - 0.5 * float(sums.statistics[1].sum())
+
+    def pseudo_entropy(self, sums: Sums) -> float:
+        return super().pseudo_entropy(sums) + 0.5 * float(sums.statistics[1].sum())
+
+    def _exposure(self, sums: Sums) -> FloatArray:
+        return np.asarray(sums.statistics[2])
+
+    def pull(self, y: FloatArray, x: FloatArray, ridge: float = 0.0) -> tuple[FloatArray, FloatArray]:
+        mu, v = self._split(y)
+        residual, shrink, noise = x - mu, np.exp(-v), self.noise.astype(y.dtype)
+        squares = residual * residual * shrink
+        bend = 0.5 * ((squares + y.dtype.type(ridge) * shrink) / noise - 1)
+        bend[abs(v) >= self._LARGEST] = 0
+        return np.hstack([residual * shrink / noise, bend]), np.stack([squares, v, shrink])
+
+
+def best_noise(squares: FloatArray, ridges: FloatArray, observed: FloatArray, *, tied: bool) -> FloatArray:
+    """The noise variances that maximise the likelihood less the ridge's term, (d,); 1 where nothing was observed.
+
+    ``squares`` and ``ridges`` are sums over the rows.
+    """
     seen = observed > 0
     if tied:
-        return np.full(len(squares), squares.sum() / observed.sum() + ridge)
-    return np.where(seen, squares / np.where(seen, observed, 1.0) + ridge, 1.0)
+        return np.full(len(squares), (squares + ridges).sum() / observed.sum())
+    return np.where(seen, (squares + ridges) / np.where(seen, observed, 1.0), 1.0)
 
 
 @dataclass(frozen=True)
@@ -260,7 +328,7 @@ class Canonical(Observable):
     def scaled(self, factor: float) -> Self:
         return replace(self, step_scale=self.step_scale / factor)
 
-    def pull(self, y: FloatArray, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def pull(self, y: FloatArray, x: FloatArray, ridge: float = 0.0) -> tuple[FloatArray, FloatArray]:
         mean, variance = self.moments(y)
         return x - mean, np.stack([*self._statistics(y, x, mean, variance), self.log_base_measure(x)])
 
@@ -306,3 +374,6 @@ class PoissonOutputs(Canonical):
 
     def draw(self, y: FloatArray, random_state: Any) -> FloatArray:
         return np.asarray(random_state.poisson(self.log_partition(y)), dtype=np.float64)
+
+
+OBSERVABLES = {kind.__name__: kind for kind in (GaussianNoise, HeteroscedasticNoise, BernoulliOutputs, PoissonOutputs)}

@@ -6,12 +6,14 @@ import numpy as np
 
 from .._data import Block
 from .._typing import FloatArray
-from ._autoencoder import Autoencoder, Sums, Units
+from ._autoencoder import Autoencoder
+from ._vae_sums import Sums
+from ._vae_units import Units
 
 
-def row_bytes(n_latents: int, widest: int, n_features: int) -> int:
+def row_bytes(n_latents: int, widest: int, n_outputs: int) -> int:
     """Bytes that the evaluation of one row works on: the decoder at the nodes of a cubature rule."""
-    return 8 * (2 * n_latents + 1) * (2 * widest + 2 * n_features)
+    return 8 * (2 * n_latents + 1) * (2 * widest + 2 * n_outputs)
 
 
 def weight_of(block: Block) -> FloatArray:

@@ -7,12 +7,12 @@ import warnings
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from .._typing import ArrayLike
+from .._typing import ArrayLike, FloatArray
 from ..decomposition import PPCA, FactorAnalysis
 from ..decomposition._gaussian import LinearGaussian
-from ._autoencoder import Units
-from ._vae_observables import NOISE_FLOOR, Canonical, GaussianNoise
+from ._vae_observables import NOISE_FLOOR, Canonical
 from ._vae_training import Nets
+from ._vae_units import Units
 
 
 def fit_linear(X: ArrayLike, weight: ArrayLike | None, n_components: int, *, tied: bool) -> LinearGaussian:
@@ -25,8 +25,8 @@ def fit_linear(X: ArrayLike, weight: ArrayLike | None, n_components: int, *, tie
     return model._parameters(orthogonal=True).canonical()
 
 
-def start_linear(nets: Nets, linear: LinearGaussian) -> GaussianNoise:
-    """Set the linear paths in place to a linear model and its posterior; returns its noise.
+def start_linear(nets: Nets, linear: LinearGaussian) -> FloatArray:
+    """Set the linear paths in place to a linear model and its posterior; returns its noise variances, (d,).
 
     The posterior is N((W' psi^-1 (x - m)) / l, 1 / l) with l = diag(W' psi^-1 W + I): W(28), where W is in the principal
     axes of psi^-1/2 W.
@@ -35,11 +35,11 @@ def start_linear(nets: Nets, linear: LinearGaussian) -> GaussianNoise:
     scaled = linear.loadings / noise[:, np.newaxis]
     precision = 1.0 + (linear.loadings * scaled).sum(axis=0)
     nets.decoder.linear[:] = linear.loadings.T
-    nets.decoder.intercepts[-1][:] = linear.mean
+    nets.decoder.intercepts[-1][: len(linear.mean)] = linear.mean
     nets.encoder.linear[:] = scaled / precision
     nets.encoder.intercepts[-1][:h] = -linear.mean @ nets.encoder.linear
     nets.encoder.intercepts[-1][h:] = -np.log(precision)
-    return GaussianNoise.of(noise)
+    return noise
 
 
 def start_canonical(nets: Nets, linear: LinearGaussian, units: Units, observable: Canonical) -> Canonical:

@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 
 from .._typing import FloatArray
-from ._autoencoder import LOG_VARIANCES, Autoencoder, Observations, Sums
+from ._autoencoder import LOG_VARIANCES, Autoencoder
 from ._perceptron import Perceptron
 from ._vae_observables import Observable
+from ._vae_prior import Prior
+from ._vae_sums import Sums
+from ._vae_units import Observations
 
 # Adam (Kingma and Ba 2015): how long it remembers gradients and their squares.
 _MOMENTUM, _SQUARES, _EPSILON = 0.9, 0.999, 1e-8
@@ -70,43 +73,44 @@ class Objective:
     tied : bool
         Whether all features have one noise variance.
     ridge : float
-        Added to the noise variances.
+        On the noise variances.
+    prior : Prior
     """
 
     beta: float
     decay: float
     tied: bool
     ridge: float
+    prior: Prior
 
     def gradient(self, nets: Nets, observable: Observable, batch: Batch, draws: FloatArray, gradient: Nets) -> Sums:
         """Set the gradient for one draw from each posterior, and return the sums of the rows."""
-        encoder, decoder, h = nets.encoder, nets.decoder, nets.n_latents
+        encoder, decoder, prior, h = nets.encoder, nets.decoder, self.prior, nets.n_latents
         outputs, encoded = encoder.trace(batch.filled)
         m, log_variance = outputs[:, :h], np.clip(outputs[:, h:], *LOG_VARIANCES)
         tau = np.exp(0.5 * log_variance)
-        z = m + tau * draws
-        y, decoded = decoder.trace(z)
-        pull, statistics = observable.pull(y, batch.x)
-        if batch.observed is None:
-            observed = np.full(y.shape[1], batch.weight.sum())
-        else:
-            pull = pull * batch.observed
+        v = tau * tau
+        y, decoded = decoder.trace(m + tau * draws)
+        pull, statistics = observable.pull(y, batch.x, self.ridge)
+        observed = np.full(batch.x.shape[1], batch.weight.sum())
+        if batch.observed is not None:
+            pull = pull * np.tile(batch.observed, observable.n_outputs)
             statistics = statistics * batch.observed
             observed = batch.weight @ batch.observed
-        second = m * m + tau * tau
         sums = Sums(
+            prior,
             float(batch.weight.sum()),
             observed,
             np.stack([batch.weight @ values for values in statistics]),
-            *(batch.weight @ values for values in (m, second, log_variance)),
+            *(batch.weight @ values for values in (m, prior.energy(m, v), log_variance)),
         )
         share = batch.weight[:, np.newaxis]
         pull *= share
         through = decoder.input_derivative(decoder.backward(decoded, pull, gradient.decoder), pull)
         divergence = m.dtype.type(self.beta) * share
         derivative = np.empty_like(outputs)
-        derivative[:, :h] = through - divergence * m
-        derivative[:, h:] = 0.5 * (through * draws * tau - divergence * (tau * tau - 1))
+        derivative[:, :h] = through - divergence * prior.slope(m, v)
+        derivative[:, h:] = 0.5 * (through * draws * tau - divergence * (prior.curvature(m, v) * v - 1))
         clipped = (outputs[:, h:] < LOG_VARIANCES[0]) | (outputs[:, h:] > LOG_VARIANCES[1])
         derivative[:, h:][clipped] = 0
         encoder.backward(encoded, derivative, gradient.encoder)
@@ -129,7 +133,7 @@ class Nets:
         cls, encoder_sizes: Sequence[int], decoder_sizes: Sequence[int], activation: str, dtype: Any = np.float64
     ) -> Nets:
         """Nets of zeros."""
-        linear = (decoder_sizes[0], decoder_sizes[-1])
+        linear = (decoder_sizes[0], encoder_sizes[0])  # to the latents' means, and to the features'
         shapes = [Perceptron.shapes(sizes, n) for sizes, n in zip((encoder_sizes, decoder_sizes), linear, strict=True)]
         n_encoder, n_decoder = (sum(int(np.prod(shape)) for shape in of_net) for of_net in shapes)
         decaying = [
@@ -148,6 +152,11 @@ class Nets:
     @property
     def n_latents(self) -> int:
         return len(self.decoder.coefs[0])
+
+    def initialise(self, rng: np.random.Generator) -> None:
+        """Draw the hidden layers in place; all else is zero."""
+        self.encoder.initialise(rng)
+        self.decoder.initialise(rng)
 
     def zeros(self) -> Nets:
         """Nets of the same sizes, all zero."""
@@ -191,11 +200,12 @@ class Training:
 
     nets: Nets
     observable: Observable
+    prior: Prior
 
     @property
     def model(self) -> Autoencoder:
         """The model as it is now."""
-        return Autoencoder.trained(self.nets.encoder, self.nets.decoder, self.observable)
+        return Autoencoder.trained(self.nets.encoder, self.nets.decoder, self.observable, self.prior)
 
 
 def train(

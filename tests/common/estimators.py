@@ -86,6 +86,19 @@ ESTIMATORS = {
     "SigmoidBeliefNet": EstimatorCase(
         _maker(SigmoidBeliefNet, n_components=3, binarize=None, alpha=0.1, tol=1e-7), ANSWERS, "transform"
     ),
+    "GaussianVAE-heteroscedastic": EstimatorCase(
+        _maker(
+            GaussianVAE,
+            n_components=2,
+            covariance_type="heteroscedastic",
+            hidden_layer_sizes=(16,),
+            max_iter=15,
+        ),
+        WINE,
+        "transform",
+        sparse=False,
+        by_em=False,
+    ),
     "GaussianVAE": EstimatorCase(
         _maker(GaussianVAE, n_components=2, hidden_layer_sizes=(16,), max_iter=15),
         WINE,

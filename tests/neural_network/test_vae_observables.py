@@ -9,15 +9,29 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from skentropy.neural_network._autoencoder import Autoencoder, Observations, Units, polished
+from skentropy.neural_network._autoencoder import Autoencoder, polished
 from skentropy.neural_network._perceptron import ACTIVATIONS
-from skentropy.neural_network._vae_observables import BernoulliOutputs, Canonical, GaussianNoise, PoissonOutputs
+from skentropy.neural_network._vae_observables import (
+    BernoulliOutputs,
+    Canonical,
+    GaussianNoise,
+    HeteroscedasticNoise,
+    PoissonOutputs,
+)
+from skentropy.neural_network._vae_prior import PRIORS
 from skentropy.neural_network._vae_training import Batch, Objective
-from tests.common.autoencoders import D, H, N, naive_elbo, observations, random_nets
+from skentropy.neural_network._vae_units import Observations, Units
+from tests.common.autoencoders import GAUSSIAN, D, H, N, divergence, naive_elbo, observations, random_nets
 from tests.neural_network.test_autoencoder import nodes
 
 NOISE = GaussianNoise(np.array([0.5, 1.0, 2.0, 0.3]), np.array([0.4, 1.5, 1.0, 0.6]))
-KINDS: dict[str, Any] = {"gaussian": NOISE, "bernoulli": BernoulliOutputs(0.7), "poisson": PoissonOutputs(0.7)}
+KINDS: dict[str, Any] = {
+    "gaussian": NOISE,
+    "heteroscedastic": HeteroscedasticNoise(NOISE.noise, NOISE.step_noise),
+    "bernoulli": BernoulliOutputs(0.7),
+    "poisson": PoissonOutputs(0.7),
+}
+RIDGE = 0.3
 every = pytest.mark.parametrize("kind", KINDS)
 canonical = pytest.mark.parametrize("kind", ["bernoulli", "poisson"])
 
@@ -25,7 +39,7 @@ canonical = pytest.mark.parametrize("kind", ["bernoulli", "poisson"])
 def rows_of(kind: str, gaps: bool, n: int = N) -> tuple[Observations, Any]:
     rows, weight = observations(gaps, n)
     rng = np.random.default_rng(7)
-    if kind == "gaussian":
+    if kind in ("gaussian", "heteroscedastic"):
         return rows, weight
     x = rng.integers(0, 2 if kind == "bernoulli" else 6, size=rows.x.shape).astype(float)
     return replace(rows, x=x * rows.mask), weight
@@ -34,6 +48,8 @@ def rows_of(kind: str, gaps: bool, n: int = N) -> tuple[Observations, Any]:
 def log_density(kind: str, y: Any, x: Any) -> Any:
     if kind == "gaussian":
         return stats.norm.logpdf(x, y, np.sqrt(NOISE.noise))
+    if kind == "heteroscedastic":
+        return stats.norm.logpdf(x, y[..., :D], np.sqrt(NOISE.noise * np.exp(y[..., D:])))
     if kind == "bernoulli":
         return stats.bernoulli.logpmf(x, 1 / (1 + np.exp(-y)))
     return stats.poisson.logpmf(x, np.exp(y))
@@ -43,20 +59,24 @@ def log_density(kind: str, y: Any, x: Any) -> Any:
 def test_densities_and_expectations(kind: str) -> None:
     rng, observable = np.random.default_rng(0), KINDS[kind]
     (rows, _), shares = rows_of(kind, False), np.array([0.2, 0.5, 0.3])
-    y, x = rng.normal(size=(3, N, D)), rows.x
+    y, x = rng.normal(size=(3, N, observable.n_outputs * D)), rows.x
     np.testing.assert_allclose(observable.log_density(y[0], x), log_density(kind, y[0], x), rtol=1e-10)
     fit, expected, statistics = observable.expect(y.copy(), x, shares)
     exact = sum(share * log_density(kind, one, x) for share, one in zip(shares, y, strict=True))
     np.testing.assert_allclose(observable.expected_log_density(statistics, x), exact, rtol=1e-10)
-    means = {"gaussian": y, "bernoulli": 1 / (1 + np.exp(-y)), "poisson": np.exp(y)}[kind]
+    means = {"gaussian": y, "heteroscedastic": y[..., :D], "bernoulli": 1 / (1 + np.exp(-y)), "poisson": np.exp(y)}[kind]
     np.testing.assert_allclose(expected, np.tensordot(shares, means, axes=1), rtol=1e-10)
     np.testing.assert_allclose(observable.mean(y), means, rtol=1e-12)
-    # What steps go by: value, and its first two derivatives in a shift of all outputs.
+    # What steps go by: value, and its first two derivatives in a shift of all outputs of a kind.
     step = 1e-3
-    up, down = (observable.expect(y + shift, x, shares)[0].value for shift in (step, -step))
-    np.testing.assert_allclose(fit.pull, (up - down) / (2 * step), rtol=1e-5, atol=1e-5)
-    curvature = np.broadcast_to(fit.curvature, x.shape)
-    np.testing.assert_allclose(curvature, -(up + down - 2 * fit.value) / step**2, rtol=1e-4, atol=1e-4)
+    for part in range(observable.n_outputs):
+        outputs = slice(part * D, (part + 1) * D)
+        shift = np.zeros(y.shape[-1])
+        shift[outputs] = step
+        up, down = (observable.expect(shifted, x, shares)[0].value for shifted in (y + shift, y - shift))
+        np.testing.assert_allclose(fit.pull[:, outputs], (up - down) / (2 * step), rtol=1e-5, atol=1e-5)
+        curvature = np.broadcast_to(fit.curvature, fit.pull.shape)[:, outputs]
+        np.testing.assert_allclose(curvature, -(up + down - 2 * fit.value) / step**2, rtol=1e-4, atol=1e-4)
 
 
 @canonical
@@ -71,20 +91,25 @@ def test_pseudo_entropies(kind: str) -> None:
 
 
 @every
+@pytest.mark.parametrize("prior", sorted(PRIORS))
 @pytest.mark.parametrize("gaps", [False, True])
-def test_training_gradients(kind: str, gaps: bool) -> None:
+def test_training_gradients(kind: str, prior: str, gaps: bool) -> None:
     rows, weight = rows_of(kind, gaps)
-    nets, gradient, draws = random_nets(), random_nets(), np.random.default_rng(1).normal(size=(N, H))
-    batch = Batch.of(rows, weight, np.float64)
-    sums = Objective(0.7, 0.1, True, 0.0).gradient(nets, KINDS[kind], batch, draws, gradient)
+    nets, gradient = (random_nets(n_outputs=KINDS[kind].n_outputs * D) for _ in range(2))
+    draws, batch = np.random.default_rng(1).normal(size=(N, H)), Batch.of(rows, weight, np.float64)
+    sums = Objective(0.7, 0.1, True, RIDGE, PRIORS[prior]).gradient(nets, KINDS[kind], batch, draws, gradient)
 
     def value() -> float:
         outputs = nets.encoder(rows.filled)
         m, log_variance = outputs[:, :H], outputs[:, H:]
-        fit = log_density(kind, nets.decoder(m + np.exp(0.5 * log_variance) * draws), rows.x) * rows.mask
-        divergence = 0.5 * (m**2 + np.exp(log_variance) - 1 - log_variance).sum(axis=1)
+        y = nets.decoder(m + np.exp(0.5 * log_variance) * draws)
+        fit = log_density(kind, y, rows.x) * rows.mask
+        if kind == "heteroscedastic":
+            fit -= 0.5 * RIDGE * np.exp(-y[:, D:]) / NOISE.noise * rows.mask
+        v = np.exp(log_variance)
+        distance = [sum(divergence(prior, *pair) for pair in zip(*row, strict=True)) for row in zip(m, v, strict=True)]
         decay = sum(float((coefs**2).sum()) for net in (nets.encoder, nets.decoder) for coefs in net.coefs)
-        return float(weight @ (fit.sum(axis=1) - 0.7 * divergence)) - 0.05 * decay
+        return float(weight @ (fit.sum(axis=1) - 0.7 * np.array(distance))) - 0.05 * decay
 
     fit = log_density(kind, nets.decoder(_latents(nets, rows, draws)), rows.x) * rows.mask
     assert KINDS[kind].log_likelihood(sums) == pytest.approx(float(weight @ fit.sum(axis=1)), rel=1e-9)
@@ -95,6 +120,44 @@ def test_training_gradients(kind: str, gaps: bool) -> None:
             values.append(value())
         nets.vector[place] = at
         assert gradient.vector[place] == pytest.approx((values[0] - values[1]) / (2 * step), rel=1e-4, abs=1e-4)
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+@pytest.mark.parametrize("prior", sorted(PRIORS))
+@pytest.mark.parametrize("ridge", [0.0, RIDGE])
+@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
+def test_variances_that_depend_on_the_latents(gaps: bool, prior: str, ridge: float, activation: str) -> None:
+    rows, weight = rows_of("heteroscedastic", gaps)
+    nets = random_nets(activation, n_outputs=2 * D)
+    model = Autoencoder.trained(nets.encoder, nets.decoder, KINDS["heteroscedastic"].as_trained(), PRIORS[prior])
+    before, sums = model.posteriors(rows), model.sums(rows, weight)
+    elbo = np.average(naive_elbo(model, rows, before.means, before.variances, *nodes(H)), weights=weight)
+    assert sums.elbo(model.observable) == pytest.approx(elbo, rel=1e-10)
+    shrunk = np.exp(-model.decoder(before.means)[:, D:])
+    assert sums.penalty(model.observable, ridge) == pytest.approx(
+        0.5 * ridge * np.average((shrunk / NOISE.noise * rows.mask).sum(axis=1), weights=weight), rel=0.5
+    )
+    best, polished_sums = polished(model, sums, tied=False, ridge=ridge)
+    np.testing.assert_allclose(best.posteriors(rows).expected, before.expected, rtol=1e-9)
+    for one in (polished_sums, best.sums(rows, weight)):
+        terms = one.entropy_sum(best.observable, ridge=ridge)
+        assert terms.value == pytest.approx(one.elbo(best.observable), abs=1e-11)
+    # It is the best that offsets of the log variances can do.
+    value = polished_sums.elbo(best.observable) - polished_sums.penalty(best.observable, ridge)
+    for factor in (0.99, 1.01):
+        other = HeteroscedasticNoise.of(best.observable.noise * factor)
+        assert polished_sums.elbo(other) - polished_sums.penalty(other, ridge) < value
+
+
+def test_draws_with_variances_that_depend_on_the_latents() -> None:
+    y = np.broadcast_to(np.concatenate([np.arange(4.0), [-1.0, 0.1, 1.0, 20.0]]), (50_000, 8))
+    drawn = KINDS["heteroscedastic"].draw(y, np.random.RandomState(0))
+    np.testing.assert_allclose(drawn.mean(axis=0), np.arange(4.0), atol=0.5)
+    variances = NOISE.noise * np.exp([-1.0, 0.1, 1.0, 8.0])  # no more than exp(8) times the noise
+    np.testing.assert_allclose(drawn.var(axis=0), variances, rtol=0.03)
+    pull = KINDS["heteroscedastic"].pull(y[:1].copy(), np.zeros((1, D)))[0]
+    assert pull[0, -1] == 0.0
+    assert (pull[0, D:-1] != 0.0).all()
 
 
 def _latents(nets: Any, rows: Observations, draws: Any) -> Any:
@@ -108,7 +171,7 @@ def _latents(nets: Any, rows: Observations, draws: Any) -> Any:
 def test_the_best_scale_closes_the_gap_at_any_parameters(kind: str, gaps: bool, activation: str) -> None:
     rows, weight = rows_of(kind, gaps)
     nets = random_nets(activation)
-    model = Autoencoder.trained(nets.encoder, nets.decoder, type(KINDS[kind])())
+    model = Autoencoder.trained(nets.encoder, nets.decoder, type(KINDS[kind])(), GAUSSIAN)
     before = model.posteriors(rows)
     elbo = np.average(naive_elbo(model, rows, before.means, before.variances, *nodes(H)), weights=weight)
     assert model.sums(rows, weight).elbo(model.observable) == pytest.approx(elbo, rel=1e-10)
@@ -128,11 +191,13 @@ def test_the_best_scale_closes_the_gap_at_any_parameters(kind: str, gaps: bool, 
         assert other.sums(rows, weight).elbo(other.observable) < terms.value
 
 
-@canonical
-def test_steps_raise_the_elbo(kind: str) -> None:
+@every
+@pytest.mark.parametrize("prior", sorted(PRIORS))
+def test_steps_raise_the_elbo(kind: str, prior: str) -> None:
     rows, _ = rows_of(kind, True, n=40)
-    nets = random_nets()
-    model = Autoencoder.trained(nets.encoder, nets.decoder, type(KINDS[kind])())
+    nets = random_nets(n_outputs=KINDS[kind].n_outputs * D)
+    observable = KINDS[kind].as_trained() if kind in ("gaussian", "heteroscedastic") else type(KINDS[kind])()
+    model = Autoencoder.trained(nets.encoder, nets.decoder, observable, PRIORS[prior])
     means, variances = model.encode(rows)
     gains = model.elbo_of_rows(rows) - naive_elbo(model, rows, means, variances, *nodes(H))
     some = rows.mask.any(axis=1)

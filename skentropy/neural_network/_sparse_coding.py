@@ -1,0 +1,203 @@
+"""Sparse coding: linear decoders of latents that are not Gaussian, at the maximum of an ELBO made of entropies alone."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, fields, replace
+from functools import partial
+
+import numpy as np
+from scipy.optimize import minimize
+from sklearn.exceptions import ConvergenceWarning
+
+from .._data import Block
+from .._em import Run, State, Watcher
+from .._linalg import LOG_2PI
+from .._typing import FloatArray
+from ..entropy import EntropySum
+from ._linear_decoder import LinearDecoder
+from ._vae_fitting import Fitting
+from ._vae_observables import NOISE_FLOOR, best_noise
+from ._vae_prior import Prior
+from ._vae_rows import weight_of
+from ._vae_units import Units
+
+# L-BFGS ends where a step gains less than this, in nats per sample, or as a share where there are many of them, or where
+# no derivative is larger; steps that it remembers.
+_TOLERANCE, _MEMORY = 1e-8, 20
+
+
+@dataclass(frozen=True)
+class CodeStatistics:
+    """What the ELBO and its gradient need of the posteriors; additive over rows, with their weights.
+
+    Attributes
+    ----------
+    at : LinearDecoder
+        That the posteriors are of.
+    weight : float
+    observed, squares : (d,), of 1 and x^2
+    regressors : (d, 1 + h, 1 + h), or (1, 1 + h, 1 + h) where all is observed; of E[(1, z) (1, z)']
+    products : (d, 1 + h), of x E[(1, z)]
+    energy, log_variance : (h,)
+    """
+
+    at: LinearDecoder
+    weight: float
+    observed: FloatArray
+    squares: FloatArray
+    regressors: FloatArray
+    products: FloatArray
+    energy: FloatArray
+    log_variance: FloatArray
+
+    def __add__(self, other: CodeStatistics) -> CodeStatistics:
+        names = [field.name for field in fields(self)][1:]
+        return replace(self, **{name: getattr(self, name) + getattr(other, name) for name in names})
+
+    @property
+    def explained(self) -> FloatArray:
+        """Of the products what the decoder explains, (d, 1 + h)."""
+        return np.matmul(self.regressors, self._coefficients[:, :, np.newaxis])[:, :, 0]
+
+    @property
+    def residuals(self) -> FloatArray:
+        """Expected squared residuals, (d,)."""
+        squares = self.squares + (self._coefficients * (self.explained - 2.0 * self.products)).sum(axis=1)
+        return np.maximum(squares, 0.0)
+
+    @property
+    def _coefficients(self) -> FloatArray:
+        return np.column_stack([self.at.offset, self.at.slopes.T])
+
+
+def expect(decoder: LinearDecoder, prior: Prior, units: Units, block: Block) -> CodeStatistics:
+    """Statistics of a block of rows and their best posteriors."""
+    observations, weight = units.observe(block.X), weight_of(block)
+    m, v = decoder.posteriors(observations, prior)
+    n, h = m.shape
+    z = np.column_stack([np.ones(n), m])
+    moments = z[:, :, np.newaxis] * z[:, np.newaxis]
+    latents = 1 + np.arange(h)
+    moments[:, latents, latents] += v
+    mask = np.ones((n, 1)) if observations.observed is None else observations.observed
+    counted = (weight[:, np.newaxis] * mask).T
+    return CodeStatistics(
+        decoder,
+        float(weight.sum()),
+        np.broadcast_to(counted.sum(axis=1), decoder.offset.shape),
+        weight @ observations.x**2,
+        (counted @ moments.reshape(n, -1)).reshape(-1, 1 + h, 1 + h),
+        (weight[:, np.newaxis] * observations.x).T @ z,
+        weight @ prior.energy(m, v),
+        weight @ np.log(v),
+    )
+
+
+@dataclass(frozen=True)
+class SparseCoding:
+    """What is maximised over decoders: the ELBO of the best posteriors, less the ridge's term.
+
+    Attributes
+    ----------
+    prior : Prior
+    tied : bool
+        Whether all features have one noise variance.
+    ridge : float
+        On the noise variances.
+    """
+
+    prior: Prior
+    tied: bool
+    ridge: float
+
+    def elbo(self, statistics: CodeStatistics) -> float:
+        """Mean ELBO, nats per sample."""
+        weight, noise = statistics.weight, statistics.at.noise
+        fit = statistics.observed @ (LOG_2PI + np.log(noise)) + statistics.residuals @ (1.0 / noise)
+        divergence = weight * (self.prior.excess - 0.5) + statistics.energy - 0.5 * statistics.log_variance
+        return float(-0.5 * fit - divergence.sum()) / weight
+
+    def penalty(self, statistics: CodeStatistics) -> float:
+        """What the ridge takes from the objective."""
+        return 0.5 * self.ridge * float(statistics.observed @ (1.0 / statistics.at.noise)) / statistics.weight
+
+    def entropy_sum(self, statistics: CodeStatistics) -> EntropySum:
+        """Entropies of posteriors, and of prior and noise with closed-form scales: all of the ELBO of these, W(3)."""
+        weight, observed = statistics.weight, statistics.observed
+        noise = np.maximum(best_noise(statistics.residuals, self.ridge * observed, observed, tied=self.tied), NOISE_FLOOR)
+        log_scale = np.log(statistics.energy / (weight * self.prior.mean_energy))
+        return EntropySum(
+            posterior=float((0.5 * (1.0 + LOG_2PI + statistics.log_variance / weight) - log_scale).sum()),
+            prior=len(log_scale) * self.prior.entropy,
+            observable=0.5 * float(observed @ (1.0 + LOG_2PI + np.log(noise))) / weight,
+            penalty=0.5 * self.ridge * float(observed @ (1.0 / noise)) / weight,
+        )
+
+    def gradient(self, statistics: CodeStatistics) -> FloatArray:
+        """Of the objective in slopes, offset and log noise, (h d + d + 1 or d,); the posteriors are at their best."""
+        noise, weight = statistics.at.noise, statistics.weight
+        of_coefficients = (statistics.products - statistics.explained) / noise[:, np.newaxis]
+        of_noise = 0.5 * ((statistics.residuals + self.ridge * statistics.observed) / noise - statistics.observed)
+        of_noise = of_noise.sum(keepdims=True) if self.tied else of_noise
+        return np.concatenate([of_coefficients[:, 1:].T.ravel(), of_coefficients[:, 0], of_noise]) / weight
+
+    def pack(self, decoder: LinearDecoder) -> FloatArray:
+        """Slopes, offset and log noise as one vector."""
+        log_noise = np.log(decoder.noise)
+        return np.concatenate([decoder.slopes.ravel(), decoder.offset, log_noise[:1] if self.tied else log_noise])
+
+    def unpack(self, vector: FloatArray, like: LinearDecoder) -> LinearDecoder:
+        """The inverse of ``pack`` for a decoder of the same size."""
+        h, d = like.slopes.shape
+        noise = np.broadcast_to(np.exp(vector[(h + 1) * d :]), d)
+        return LinearDecoder(vector[: h * d].reshape(h, d), vector[h * d : (h + 1) * d], noise)
+
+
+def fit_codes(fitting: Fitting, start: LinearDecoder, max_iter: int, watcher: Watcher) -> Run:
+    """L-BFGS over decoders; the states' parameters are decoders. After Ctrl-C the run is as it was after its last step."""
+    objective = fitting.objective
+    model = SparseCoding(objective.prior, objective.tied, objective.ridge)
+    first = model.pack(start)
+    n_free = start.slopes.size + start.offset.size
+    # In units of the noise slopes are about as curved as logarithms of variances.
+    units = np.where(np.arange(len(first)) < n_free, np.sqrt(start.noise.mean()), 1.0)
+    seen: dict[bytes, CodeStatistics] = {}
+
+    def statistics_at(x: FloatArray) -> CodeStatistics:
+        if x.tobytes() not in seen:
+            decoder = model.unpack(x * units, start)
+            seen.clear()
+            seen[x.tobytes()] = fitting.data.reduce(partial(expect, decoder, model.prior, fitting.units))
+        return seen[x.tobytes()]
+
+    def loss(x: FloatArray) -> tuple[float, FloatArray]:
+        statistics = statistics_at(x)
+        return model.penalty(statistics) - model.elbo(statistics), -units * model.gradient(statistics)
+
+    def state_at(statistics: CodeStatistics) -> State:
+        return State(statistics.at, None, model.elbo(statistics), model.elbo(statistics) - model.penalty(statistics))
+
+    def on_step(x: FloatArray) -> None:
+        statistics = statistics_at(x)
+        terms, log_jacobian = model.entropy_sum(statistics), statistics.observed.sum() * fitting.units.log_jacobian
+        terms = replace(terms, observable=terms.observable - log_jacobian / statistics.weight)
+        run.state = state_at(statistics)
+        run.entropy_sums.append(terms)
+        run.lower_bounds.append(terms.value)
+        if watcher.on_step(run):
+            raise StopIteration
+
+    run = Run(state_at(statistics_at(first / units)))
+    bounds = [(None, None)] * n_free + [(np.log(NOISE_FLOOR), None)] * (len(first) - n_free)
+    options = {"maxiter": max_iter, "maxcor": _MEMORY, "ftol": _TOLERANCE, "gtol": _TOLERANCE, "maxfun": 20 * max_iter}
+    message = f"Sparse coding has not converged after {max_iter} steps; raise max_iter."
+    try:
+        end = minimize(loss, first / units, jac=True, method="L-BFGS-B", bounds=bounds, callback=on_step, options=options)
+        run.converged = end.status == 0
+    except KeyboardInterrupt:
+        message = f"Sparse coding was interrupted after {run.n_iter} steps; the model is that of the moment."
+    if not run.converged:
+        warnings.warn(message, ConvergenceWarning, stacklevel=5)
+    watcher.on_end(run)
+    return run

@@ -1,0 +1,233 @@
+"""What a user asks of a fitted variational autoencoder."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_array, check_is_fitted
+
+from .._base import Evaluation, LatentVariableModel
+from .._data import Block, Reader, Source, check_output_stays_lazy, check_total_weight, is_dask, thread_pool
+from .._typing import ArrayLike, FloatArray
+from . import _vae_rows as vae_rows
+from ._autoencoder import Autoencoder
+from ._vae_observables import Observable
+from ._vae_units import Units
+
+_FLOATS = (np.float64, np.float32)
+
+
+class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel):
+    """Base of autoencoders: scores, posteriors, draws and gaps that are filled, from what ``fit`` has left."""
+
+    n_components: int
+    hidden_layer_sizes: Any
+
+    # The model in double precision, as nothing but arrays and names.
+    _autoencoder: dict[str, Any]
+    _units: dict[str, Any]
+    mean_: FloatArray
+    decoder_linear_: FloatArray
+
+    @property
+    @abstractmethod
+    def _kind(self) -> type[Observable]:
+        """What the observables are."""
+
+    def _evaluate(self, X: ArrayLike, sample_weight: ArrayLike | None, **row_data: Any) -> Evaluation:
+        if row_data:
+            raise TypeError(f"{type(self).__name__} takes no {', '.join(row_data)}.")
+        model, units = self._fitted()
+        rows = self._read(X, sample_weight)
+        with thread_pool(1):
+            sums = rows.sum(partial(vae_rows.sums, model, units))
+        check_total_weight(sums.weight)
+        log_jacobian = sums.log_jacobian(units)
+        elbo = sums.elbo(model.observable) + log_jacobian
+        terms = sums.entropy_sum(model.observable, ridge=0.0, log_jacobian=log_jacobian)
+        return Evaluation(elbo, replace(terms, penalty=self._fitted_penalty), sums.weight)
+
+    def score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
+        """Weighted mean ELBO of X, a lower bound of its log-likelihood, nats per sample.
+
+        Parameters
+        ----------
+        X : {array-like, Dask array or frame, RowBlocks} of shape (n_samples, n_features)
+        y : Ignored
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        float
+        """
+        return super().score(X, y, sample_weight)
+
+    def score_samples(self, X: ArrayLike) -> FloatArray:
+        """ELBO of each row, a lower bound of its log-likelihood, in nats; of what is observed where entries are missing.
+
+        Its expectation is taken by 2 H + 1 fixed nodes: the same for a row in every call and whatever the other rows are.
+
+        Parameters
+        ----------
+        X : {array-like, Dask array or frame, RowBlocks} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray, or lazy Dask array, of shape (n_samples,)
+        """
+        return self._map_rows(vae_rows.elbos, X)
+
+    def importance_weighted_score(
+        self, X: ArrayLike, n_samples: int = 100, *, sample_weight: ArrayLike | None = None, random_state: Any = None
+    ) -> float:
+        """Importance-weighted bound of the mean log-likelihood (Burda, Grosse, Salakhutdinov 2016), nats per sample.
+
+        On average it rises with ``n_samples``, from the ELBO to the log-likelihood.
+
+        Parameters
+        ----------
+        X : {array-like, Dask array or frame, RowBlocks} of shape (n_samples, n_features)
+        n_samples : int, default=100
+            Draws from each row's posterior.
+        sample_weight : array-like of shape (n_samples,), default=None
+        random_state : int, RandomState instance or None, default=None
+
+        Returns
+        -------
+        float
+        """
+        if n_samples < 1:
+            raise ValueError(f"n_samples must be at least 1, got {n_samples}.")
+        model, units = self._fitted()
+        rows = self._read(X, sample_weight)
+        seed = int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+        with thread_pool(1):
+            weight, total = rows.sum(partial(vae_rows.importance_weighted, model, units, n_samples, seed)).tolist()
+        check_total_weight(weight)
+        return float(total / weight)
+
+    def posterior(self, X: ArrayLike) -> tuple[FloatArray, FloatArray]:
+        """Means and variances of the latents' posteriors, which are independent Gaussians.
+
+        Parameters
+        ----------
+        X : {array-like, RowBlocks} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        means, variances : ndarray of shape (n_samples, n_components)
+        """
+        joined = self._map_rows(vae_rows.means_and_variances, X)
+        return joined[:, : self.n_components], joined[:, self.n_components :]
+
+    def transform(self, X: ArrayLike) -> FloatArray:
+        """Posterior means of the latent variables.
+
+        Parameters
+        ----------
+        X : {array-like, Dask array or frame, RowBlocks} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray, or lazy Dask array, of shape (n_samples, n_components)
+        """
+        check_output_stays_lazy(self, X)
+        return self._map_rows(vae_rows.means, X)
+
+    def inverse_transform(self, X: ArrayLike) -> FloatArray:
+        """Means of the observables given latent variables, what the decoder says.
+
+        Parameters
+        ----------
+        X : {array-like, Dask array or frame} of shape (n_samples, n_components)
+
+        Returns
+        -------
+        ndarray, or lazy Dask array, of shape (n_samples, n_features)
+        """
+        model, units = self._fitted()
+        if is_dask(X):
+            from .._data._dask import map_array
+
+            return map_array(self.inverse_transform, X)
+        Z = check_array(X, dtype=_FLOATS, input_name="X")
+        if Z.shape[1] != model.n_latents:
+            raise ValueError(f"X has {Z.shape[1]} columns, but the model has {model.n_latents} components.")
+        return units.original(model.observable.mean(model.decoder(Z.astype(np.float64)))).astype(Z.dtype)
+
+    def impute(self, X: ArrayLike) -> FloatArray:
+        """X with missing entries replaced by their expected values, given what is observed of their rows.
+
+        Parameters
+        ----------
+        X : {array-like, Dask array or frame, RowBlocks} of shape (n_samples, n_features)
+            NaN where an entry is missing.
+
+        Returns
+        -------
+        ndarray, or lazy Dask array, of shape (n_samples, n_features)
+        """
+        return self._map_rows(vae_rows.imputed, X)
+
+    def sample(self, n_samples: int = 1, random_state: Any = None) -> FloatArray:
+        """Draw rows.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+        random_state : int, RandomState instance or None, default=None
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+        """
+        model, units = self._fitted()
+        if n_samples < 1:
+            raise ValueError(f"n_samples must be at least 1, got {n_samples}.")
+        random_state = check_random_state(random_state)
+        outputs = model.decoder(model.prior.draw(random_state, (n_samples, model.n_latents)))
+        return units.original(model.observable.draw(outputs, random_state)).astype(self.mean_.dtype)
+
+    def _fitted(self) -> tuple[Autoencoder, Units]:
+        check_is_fitted(self, "decoder_linear_")
+        return Autoencoder.of_state(self._autoencoder), Units(**self._units)
+
+    def _map_rows(self, function: Callable[[Autoencoder, Units, Block], FloatArray], X: ArrayLike) -> FloatArray:
+        """function of the model and all blocks of rows, in the precision of the rows."""
+        model, units = self._fitted()
+        rows = self._read(X)
+        with thread_pool(1):
+            return rows.map(partial(function, model, units), None).astype(rows.dtype, copy=False)
+
+    @property
+    def _n_features_out(self) -> int:
+        return int(self.decoder_linear_.shape[0])
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    def _hidden_sizes(self, name: str) -> list[int]:
+        given = getattr(self, name)
+        sizes = [given] if isinstance(given, Integral) else list(given)
+        if not all(isinstance(size, Integral) and int(size) >= 1 for size in sizes):
+            raise ValueError(f"{name}={given!r} must hold positive integers, the sizes of hidden layers.")
+        return [int(size) for size in sizes]
+
+    def _read(self, X: ArrayLike, sample_weight: ArrayLike | None = None, *, reset: bool = False) -> Source:
+        reader = Reader(sparse="no", dtype="numeric", row_bytes=self._row_bytes)
+        return reader.read(self, X, sample_weight, reset=reset, min_samples=2 if reset else 1)
+
+    def _row_bytes(self, n_features: int) -> int:
+        widest = max([0, *self._hidden_sizes("hidden_layer_sizes")])
+        return vae_rows.row_bytes(self.n_components, widest, self._kind.n_outputs * n_features)
