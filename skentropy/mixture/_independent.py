@@ -12,7 +12,7 @@ from scipy import sparse
 from .._data import Block, ColumnSurvey, Rounding, has_nan
 from .._typing import Array, FloatArray, Matrix
 from ..families import Bernoulli, Categorical, ExponentialFamily
-from ..families._base import LOG_ZERO
+from ..families._base import LOG_ZERO, SMALLEST_NORMAL
 from ._components import Components
 from ._feature_limits import FeatureLimits
 from ._feature_metric import FeatureMetric
@@ -458,6 +458,9 @@ class Independent(Components):
         if self.units is not None:
             means = self.units.location + self.units.scale * means
             variances = self.units.scale**2 * variances
+        if self.discrete:
+            # A rate or a probability of zero is held as the smallest double.
+            means, variances = (np.where(value < SMALLEST_NORMAL, 0.0, value) for value in (means, variances))
         return means, variances
 
     def category_probabilities(self, parameters: NaturalParameters) -> dict[int, FloatArray]:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 from scipy import sparse
+from scipy.special import xlogy
+from scipy.stats import chi2
 
 from .._data import Block
 from .._tables import Column, Table
 from .._typing import Array, FloatArray
 
+# Tables of all columns together have so many cells at most.
+_MOST_CELLS = 2**12
 # Cells that are expected so rarely have no say.
 _IMPOSSIBLE = 1e-300
 
@@ -76,6 +81,47 @@ class PairTables:
             "above 1 is dependent; and the cell with the largest part"
         )
         return Table(title, [rows[i] for i in order], columns, "features")
+
+
+def count_patterns(block: Block, sizes: Mapping[int, int]) -> FloatArray:
+    """Weighted counts of the rows' patterns of categories; NaN where rows have gaps, empty where there are too many."""
+    cells = math.prod(sizes.values())
+    if not sizes or cells > _MOST_CELLS:
+        return np.zeros(0)
+    X = block.X[:, list(sizes)]
+    X = X.toarray() if sparse.issparse(X) else X
+    if np.isnan(X).any():
+        return np.full(cells, np.nan)
+    index = np.ravel_multi_index(tuple(X.astype(np.intp).T), tuple(sizes.values()))
+    return np.bincount(index, block.weight, cells).astype(np.float64)
+
+
+def pattern_facts(
+    counts: FloatArray, weights: Array, probabilities: Mapping[int, FloatArray], n_parameters: int
+) -> dict[str, str]:
+    r"""Likelihood-ratio and Pearson's chi-square of all patterns, as poLCA prints them; none after gaps.
+
+    .. math::  G^2 = 2 \sum_x n_x \log \frac{n_x}{n p(x)}, \qquad X^2 = \sum_x \frac{(n_x - n p(x))^2}{n p(x)}
+    """
+    if not counts.size or np.isnan(counts).any():
+        return {}
+    joint = np.asarray(weights, dtype=np.float64)[:, np.newaxis]
+    for p in probabilities.values():
+        joint = (joint[:, :, np.newaxis] * p[:, np.newaxis]).reshape(len(p), -1)
+    expected = counts.sum() * joint.sum(axis=0)
+    possible = expected > _IMPOSSIBLE
+    n, e = counts[possible], expected[possible]
+    statistics = {
+        "G-squared": 2.0 * float(xlogy(n, n / e).sum()),
+        "X-squared": float(((n - e) ** 2 / e).sum()),
+    }
+    cells = math.prod(int(p.any(axis=0).sum()) for p in probabilities.values())
+    dof = cells - 1 - n_parameters
+    if dof <= 0:
+        return {}
+    return {
+        name: f"{value:.3f} on {dof} degrees of freedom, p {chi2.sf(value, dof):.3g}" for name, value in statistics.items()
+    }
 
 
 def _strongest(observed: FloatArray, expected: FloatArray) -> str:

@@ -14,7 +14,7 @@ from .._data import Block, Source
 from .._tables import Column, Summary, Table, decimals_for
 from .._typing import FloatArray
 from ._model import MixtureModel, MixtureParameters
-from ._residuals import PairTables
+from ._residuals import PairTables, count_patterns, pattern_facts
 
 # Residuals of pairs that a summary shows.
 _MOST_PAIRS = 10
@@ -26,23 +26,33 @@ class RowSums:
 
     Attributes
     ----------
+    counts : ndarray of shape (K,)
+        Weights of the rows for which each component is the most probable.
     assigned : ndarray of shape (K, K)
-        Of rows that are most probable of one component, in rows, the sums of w q(c).
+        Of these rows, one component's in a row, the sums of w q(c).
     pairs : PairTables
+    patterns : as from ``count_patterns``
     """
 
+    counts: FloatArray
     assigned: FloatArray
     pairs: PairTables
+    patterns: FloatArray
 
     def __add__(self, other: RowSums) -> RowSums:
-        return RowSums(self.assigned + other.assigned, self.pairs + other.pairs)
+        return RowSums(
+            self.counts + other.counts,
+            self.assigned + other.assigned,
+            self.pairs + other.pairs,
+            self.patterns + other.patterns,
+        )
 
     @classmethod
     def of_block(cls, block: Block, model: MixtureModel, parameters: MixtureParameters, sizes: Mapping[int, int]) -> RowSums:
         q = np.exp(model.posterior(parameters, model.components.read(block))[1])
-        weighted = q if block.weight is None else q * block.weight
-        is_largest = q.argmax(axis=0) == np.arange(len(q))[:, np.newaxis]
-        return cls(is_largest @ weighted.T, PairTables.of_block(block, sizes))
+        weight = np.ones(block.n_rows) if block.weight is None else block.weight
+        largest = (q.argmax(axis=0) == np.arange(len(q))[:, np.newaxis]) * weight
+        return cls(largest.sum(axis=1), largest @ q.T, PairTables.of_block(block, sizes), count_patterns(block, sizes))
 
 
 def summarize_mixture(
@@ -62,7 +72,7 @@ def summarize_mixture(
     if rows is not None:
         sizes = {feature: values.shape[1] for feature, values in probabilities.items()}
         sums = rows.sum(partial(RowSums.of_block, model=model, parameters=parameters, sizes=sizes), pool)
-        tables["classification"] = _classification(sums.assigned)
+        tables["classification"] = _classification(sums.counts, sums.assigned)
     if len(probabilities) < len(names):
         tables["means"] = _means(estimator, model, parameters, [d for d in range(len(names)) if d not in probabilities])
     if probabilities:
@@ -71,9 +81,12 @@ def summarize_mixture(
         tables["features"] = _features(estimator, model, parameters)
     if sums is not None and len(probabilities) > 1:
         tables["residuals"] = sums.pairs.table(estimator.weights_, probabilities, names, most=_MOST_PAIRS)
+    facts = _facts(estimator, evaluation)
+    if sums is not None and len(probabilities) == len(names):
+        facts |= pattern_facts(sums.patterns, estimator.weights_, probabilities, estimator.n_parameters_)
     of = f"{counted(K, 'component')} of {counted(len(names), 'feature')}"
     title = f"{type(estimator).__name__}: {of}, {model.components.label}"
-    return Summary(title, tables, _facts(estimator, evaluation), _notes(estimator, rows))
+    return Summary(title, tables, facts, _notes(estimator, rows))
 
 
 def counted(n: int, noun: str) -> str:
@@ -128,9 +141,8 @@ def _components(estimator: Any, n: float | None) -> Table:
     return Table("mixing weights, and the rows that they come to", list(map(str, range(len(weights)))), columns, "component")
 
 
-def _classification(assigned: FloatArray) -> Table:
+def _classification(counts: FloatArray, assigned: FloatArray) -> Table:
     """Average posteriors of the rows that are assigned to each component."""
-    counts = assigned.sum(axis=1)
     average = np.divide(
         assigned, counts[:, np.newaxis], out=np.full(assigned.shape, np.nan), where=counts[:, np.newaxis] > 0
     )
@@ -143,14 +155,14 @@ def _classification(assigned: FloatArray) -> Table:
 def _means(estimator: Any, model: MixtureModel, parameters: MixtureParameters, features: list[int]) -> Table:
     weights = np.asarray(estimator.weights_, dtype=np.float64)
     means, variances = model.components.moments(parameters.components)
-    spread = np.sqrt(variances[:, features])
-    each = [decimals_for(of_feature) for of_feature in spread.T]
+    mean = weights @ means
+    variance = weights @ (variances + (means - mean) ** 2)  # law of total variance
+    each = [decimals_for(np.sqrt(variance[[d]])) for d in features]
     columns = []
     for c in range(len(weights)):
-        columns += [Column(f"mean {c}", means[c, features], each), Column(f"sd {c}", spread[c], each)]
+        columns += [Column(f"mean {c}", means[c, features], each)]
+        columns += [Column(f"sd {c}", np.sqrt(variances[c, features]), each)]
     if len(weights) > 1:
-        mean = weights @ means
-        variance = weights @ (variances + (means - mean) ** 2)  # law of total variance
         columns += [Column("mean", mean[features], each), Column("sd", np.sqrt(variance[features]), each)]
     exposure = ", at an exposure of one" if model.components.allows_exposure else ""
     names = feature_names(estimator)

@@ -20,6 +20,7 @@ from skentropy.mixture._observations import Units
 from tests.common.cases import CASES, Case, log_joint
 
 from .test_gaussian import DATA, REFERENCE
+from .test_summary import binary
 
 DEATHS = np.arange(10)[:, np.newaxis]
 DAYS = np.array([162, 267, 271, 185, 111, 61, 27, 8, 3, 1])
@@ -62,6 +63,29 @@ def test_faithful(method: Any) -> None:
     found = [*errors["means"][order].ravel(), *of_covariances.ravel(), of_logit]
     np.testing.assert_allclose(found, reference[method], rtol=1e-6)
     np.testing.assert_array_equal(errors["covariances"], errors["covariances"].transpose(0, 2, 1))
+
+
+def test_what_flexmix_refits() -> None:
+    """flexmix 2.3.18, whose refit differentiates numerically; of probabilities, and of means and log standard deviations."""
+    X = binary()
+    classes = ExponentialFamilyMixture("bernoulli", 2, random_state=0, tol=1e-13).fit(X)
+    errors = classes.standard_errors(X)
+    order = classes.weights_.argsort()[::-1]
+    expected = [
+        [0.03239012674, 0.03597886260, 0.03432423002, 0.04121362124, 0.03293787249, 0.03501785930],
+        [0.03311559828, 0.04157082763, 0.03622183714, 0.03550982195, 0.03332265323, 0.03451707393],
+    ]
+    np.testing.assert_allclose(errors["probabilities"][order], expected, rtol=1e-4)
+    assert errors["weights"][0] / classes.weights_.prod() == pytest.approx(0.1701395077030, rel=1e-4)
+
+    eruptions = DATA["faithful"][:, :1]
+    model = GaussianMixture(2, random_state=0, tol=1e-13).fit(eruptions)
+    errors = model.standard_errors(eruptions)
+    order = model.means_[:, 0].argsort()[::-1]
+    np.testing.assert_allclose(errors["means"][order, 0], [0.03410979424, 0.02607419676], rtol=1e-5)
+    of_log = errors["covariances"][:, 0, 0] / model.covariances_[:, 0, 0] / 2.0
+    np.testing.assert_allclose(of_log[order], [0.06203456116, 0.09800180782], rtol=1e-5)
+    assert errors["weights"][0] / model.weights_.prod() == pytest.approx(0.12857522557, rel=1e-5)
 
 
 def free_parameters(case: Case, mixture: Any) -> tuple[Any, Any]:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse, stats
+from sklearn.datasets import load_breast_cancer
 from sklearn.exceptions import ConvergenceWarning
 
 from skentropy import ExponentialFamilyMixture, GammaMixture, GaussianMixture, PoissonMixture
@@ -34,6 +35,11 @@ def answers(n: int = 400) -> Any:
     X[rng.random(X.shape) < 0.1] = np.nan
     X[np.isnan(X).all(axis=1)] = 0.0
     return X, rng.exponential(size=n)
+
+
+def binary() -> Any:
+    columns = load_breast_cancer().data[:, [1, 4, 8, 9, 11, 14]]
+    return pd.DataFrame((columns > np.median(columns, axis=0)) * 1.0, columns=list("abcdef"))
 
 
 def test_tables_of_gaussians(iris: GaussianMixture) -> None:
@@ -113,6 +119,26 @@ def test_facts(iris: GaussianMixture) -> None:
         assert line in own.splitlines()
     assert max(map(len, text.splitlines())) <= 100
     assert "<caption>average posterior" in iris.summary(IRIS)._repr_html_()
+
+
+def test_what_mclust_says_of_iris(iris: GaussianMixture) -> None:
+    """mclust 6.0.0, VVV: log-likelihood -180.1854771, BIC -580.8389072, ICL -584.0454596; these of the other sign."""
+    summary = iris.summary(IRIS)
+    assert summary.facts["log-likelihood"].startswith("-180.185 nats")
+    assert summary.facts["parameters"] == "44"
+    assert summary.facts["BIC, AIC"].startswith("580.839,")
+    assert summary.facts["ICL"].startswith("584.045 nats")
+    assert sorted(summary["classification"].to_frame()["rows"]) == [45, 50, 55]
+
+
+def test_what_flexmix_says_of_latent_classes() -> None:
+    """flexmix 2.3.18: log-likelihood -2219.21495652, BIC 4520.90035868, AIC 4464.42991304, ICL 4661.57416278."""
+    X = binary()
+    summary = ExponentialFamilyMixture("bernoulli", 2, random_state=0).fit(X).summary(X)
+    assert summary.facts["log-likelihood"].startswith("-2219.215 nats")
+    assert summary.facts["BIC, AIC"] == "4520.900, 4464.430 nats; lower is better"
+    assert summary.facts["ICL"] == "4661.574 nats; lower is better"
+    assert sorted(summary["classification"].to_frame()["rows"]) == [274, 295]
 
 
 def test_means_are_in_the_units_of_the_data() -> None:
@@ -196,7 +222,10 @@ def test_yes_and_no_are_categories() -> None:
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_columns_that_exclude_a_component() -> None:
     X = np.array([[0, 3], [0, 5], [0, 4], [90, 4], [80, 1], [110, 3], [0, 2], [70, 2]], dtype=float)
-    summary = PoissonMixture(2, random_state=0).fit(X).summary()
+    model = PoissonMixture(2, random_state=0).fit(X)
+    summary = model.summary()
+    means = summary["means"].to_frame().loc["x0"]
+    assert means[f"mean {model.rates_[:, 0].argmin()}"] == means[f"sd {model.rates_[:, 0].argmin()}"] == 0.0
     frame = summary["features"].to_frame()
     assert list(frame.index) == ["x0", "x1"]
     assert np.isinf(frame["divergence"]["x0"])
@@ -221,3 +250,19 @@ def test_without_a_fit() -> None:
     with_data = str(mixture.summary([[2], [3]]))
     assert f"{2 * mixture.score([[2], [3]]):.3f} nats in total" in with_data
     assert "relative entropy" not in with_data
+
+
+def test_patterns_of_latent_classes() -> None:
+    X = binary()
+    model = ExponentialFamilyMixture("bernoulli", 2, random_state=0).fit(X)
+    facts = model.summary(X).facts
+    counts = X.value_counts()
+    expected = len(X) * np.exp(model.score_samples(counts.index.to_frame(index=False)))
+    g = 2.0 * (counts * np.log(counts / expected)).sum()
+    x = ((counts - expected) ** 2 / expected).sum() + len(X) - expected.sum()
+    assert facts["G-squared"] == f"{g:.3f} on 50 degrees of freedom, p {stats.chi2.sf(g, 50):.3g}"
+    assert facts["X-squared"] == f"{x:.3f} on 50 degrees of freedom, p {stats.chi2.sf(x, 50):.3g}"
+    weighted = model.summary(counts.index.to_frame(index=False), sample_weight=counts.to_numpy()).facts
+    assert weighted["G-squared"] == facts["G-squared"]
+    X.iloc[3, 2] = np.nan
+    assert "G-squared" not in model.summary(X).facts
