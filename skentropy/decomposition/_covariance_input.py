@@ -93,6 +93,15 @@ def check_n_samples(n_samples: Any) -> float:
     return float(n_samples)
 
 
+def check_total(weight: float) -> None:
+    """Refuse weights that are normalised where their sum is the number of rows of a test."""
+    if weight < 2.0:
+        raise ValueError(
+            f"sample_weight sums to {weight:g}. Weights are counts, and their sum is the number of rows, of which "
+            "this needs at least 2; do not normalise them."
+        )
+
+
 def check_covariance(covariance: ArrayLike) -> FloatArray:
     """A covariance matrix as an array.
 

@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 from .._base import feature_names, list_columns
 from .._tables import Column, Table
 from .._typing import ArrayLike, FloatArray
-from ._covariance_input import check_covariance, check_n_samples
+from ._covariance_input import check_covariance, check_n_samples, check_total
 from ._factor_analysis import FactorAnalysis
 from ._moments import Moments
 from ._moments import row_bytes as moments_row_bytes
@@ -221,6 +221,7 @@ def bartlett_sphericity(
     inverse, log_det = inverse_and_log_det(R)
     if inverse is None:
         raise ValueError(_SINGULAR)
+    check_total(n)
     d = len(R)
     statistic, dof = -(n - 1.0 - (2.0 * d + 5.0) / 6.0) * log_det, d * (d - 1) // 2
     return SphericityTest(float(statistic), dof, float(stats.chi2.sf(statistic, dof)))
@@ -276,6 +277,7 @@ def parallel_analysis(
     if n_draws < 1:
         raise ValueError(f"n_draws must be at least 1, got {n_draws!r}.")
     R, n, _ = _correlations(X, sample_weight, covariance, n_samples, count="parallel_analysis")
+    check_total(n)
     random_state = check_random_state(random_state)
     draws = np.array([_eigenvalues(random_correlations(n, len(R), random_state), kind) for _ in range(n_draws)])
     thresholds = draws.mean(axis=0) if quantile is None else np.quantile(draws, quantile, axis=0)

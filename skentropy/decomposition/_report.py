@@ -11,6 +11,7 @@ from .._linalg import LOG_2PI
 from .._tables import Summary
 from .._typing import ArrayLike, FloatArray
 from ._base import LinearGaussianEstimator, is_incomplete
+from ._covariance_input import check_total
 from ._fit_indices import Discrepancy, GoodnessOfFit, fit_indices
 from ._gaussian import LinearGaussian
 from ._moments import Moments
@@ -85,7 +86,7 @@ class ReportedFactors(LinearGaussianEstimator):
         Raises
         ------
         ValueError
-            If X is needed, or the covariance of the data is singular.
+            If X is needed, the covariance of the data is singular, or weights are normalised.
 
         Examples
         --------
@@ -101,6 +102,7 @@ class ReportedFactors(LinearGaussianEstimator):
         if not 0.0 < level < 1.0:
             raise ValueError(f"level must be between 0 and 1, got {level!r}.")
         discrepancy, complete = self._discrepancy(X, sample_weight)
+        check_total(discrepancy.n_samples)
         return fit_indices(discrepancy, bartlett=correction is not None and complete, level=level)
 
     def summary(
@@ -132,7 +134,8 @@ class ReportedFactors(LinearGaussianEstimator):
             factors, "scores", "fit" and "standard errors".
         """
         check_is_fitted(self, "components_")
-        fit = self.goodness_of_fit(X, sample_weight) if X is not None or self._has_indices() else None
+        has_indices = self.n_samples_ >= 2.0 and (X is not None or self._has_indices())
+        fit = self.goodness_of_fit(X, sample_weight) if has_indices else None
         errors = self.standard_errors(X, sample_weight) if standard_errors else None
         return summarize_factors(self, fit, errors, cutoff=cutoff, sort=sort)
 

@@ -92,6 +92,18 @@ def test_gaps_and_weights(load):
     assert of_counts.statistic == pytest.approx(bartlett_sphericity(np.repeat(complete, 2, axis=0)).statistic)
 
 
+def test_weights_that_are_normalised_are_no_counts(load):
+    X = load("attitude")
+    share = np.full(len(X), 1.0 / len(X))
+    model = FactorAnalysis(2).fit(X, sample_weight=share)
+    calls = [model.goodness_of_fit, lambda: bartlett_sphericity(X, share), lambda: parallel_analysis(X, share)]
+    for call in calls:
+        with pytest.raises(ValueError, match=r"sample_weight sums to 1\. Weights are counts"):
+            call()
+    assert "fit" not in model.summary().tables
+    assert kmo(X, share).overall == pytest.approx(kmo(X).overall)
+
+
 def test_they_print_names(load):
     frame = pd.DataFrame(load("attitude"), columns=["rating", "complaints", "privileges", "learning", "raises", "b", "c"])
     lines = str(kmo(frame)).splitlines()
