@@ -233,8 +233,28 @@ def feature_names(estimator: Any) -> list[str]:
     return [f"x{i}" for i in range(estimator.n_features_in_)] if names is None else list(map(str, names))
 
 
+@dataclass(frozen=True)
+class NamedColumns:
+    """An estimator as those see it that have some of its columns: its name, and how messages call the columns."""
+
+    name: str
+    labels: tuple[str, ...]
+
+    @classmethod
+    def of(cls, estimator: Any, columns: Any) -> NamedColumns:
+        """Of some columns of an estimator."""
+        return cls(model_name(estimator), tuple(column_label(estimator, int(column)) for column in columns))
+
+
+def model_name(estimator: Any) -> str:
+    """How messages call an estimator."""
+    return estimator.name if isinstance(estimator, NamedColumns) else type(estimator).__name__
+
+
 def column_label(estimator: Any, column: int) -> str:
     """How messages name a column: by its name where it has one."""
+    if isinstance(estimator, NamedColumns):
+        return estimator.labels[column]
     names = getattr(estimator, "feature_names_in_", None)
     return f"column {column}" if names is None else f"column {names[column]!r}"
 

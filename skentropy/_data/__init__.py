@@ -15,6 +15,7 @@ from ._blocks import (
 from ._checks import check_distinct, check_total_weight
 from ._columns import ColumnSurvey, has_nan, survey_columns
 from ._containers import as_numbers, is_dask
+from ._named import ColumnKind, Encoding, survey_kinds
 from ._patterns import unique_rows
 from ._reading import Reader, check_output_stays_lazy, required_backend
 from ._sampling import Rounding, RowSample, hash_rows
@@ -23,7 +24,9 @@ from ._streams import RowBlocks
 __all__ = [
     "WORKING_SET_BYTES",
     "Block",
+    "ColumnKind",
     "ColumnSurvey",
+    "Encoding",
     "Prepared",
     "Reader",
     "Rounding",
@@ -44,6 +47,7 @@ __all__ = [
     "is_dask",
     "required_backend",
     "survey_columns",
+    "survey_kinds",
     "thread_pool",
     "unique_rows",
 ]

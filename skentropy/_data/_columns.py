@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from scipy import sparse
@@ -60,6 +60,11 @@ class ColumnSurvey:
         """Mean of each column per unit of exposure; that of a sparse table, which is not asked for it, per row."""
         seen = self.exposure > 0
         return np.divide(self.mean * self.weight, self.exposure, out=np.zeros_like(self.mean), where=seen)
+
+    def take(self, columns: Array) -> ColumnSurvey:
+        """The survey of some columns; rows that are empty are those of all."""
+        taken = {field.name: getattr(self, field.name)[columns] for field in fields(self) if field.name != "n_empty_rows"}
+        return replace(self, **taken)
 
     @property
     def constant(self) -> Array:

@@ -22,10 +22,11 @@ def as_numbers(X: Any) -> Any:
     ValueError or TypeError
         If a value can be no number: text, a date, a category that is text. The message names the columns.
     """
-    if _is_frame(X):
+    if is_frame(X):
         if hasattr(X, "iloc") and (hasattr(X, "sparse") or all(_is_plain(dtype) for dtype in X.dtypes)):
             return X
-        return _stack([np.asarray(column.to_numpy()) for column in _columns(X)], [f"column {name!r}" for name in _names(X)])
+        labels = [f"column {name!r}" for name in frame_names(X)]
+        return _stack([np.asarray(column.to_numpy()) for column in frame_columns(X)], labels)
     if sparse.issparse(X):
         return X if _is_plain(X.dtype) else X.astype(np.float64)
     table = X
@@ -48,19 +49,21 @@ def _is_plain(dtype: Any) -> bool:
     return isinstance(dtype, np.dtype) and (dtype.kind in "biuc" or (dtype.kind == "f" and dtype.itemsize <= 8))
 
 
-def _is_frame(X: Any) -> bool:
+def is_frame(X: Any) -> bool:
     """Whether X is a pandas or polars frame or an Arrow table; none of them is imported for the question."""
     kinds = {"pandas": "DataFrame", "polars": "DataFrame", "pyarrow": "Table"}
     return any(name in sys.modules and isinstance(X, getattr(sys.modules[name], kind)) for name, kind in kinds.items())
 
 
-def _columns(frame: Any) -> list[Any]:
+def frame_columns(frame: Any) -> list[Any]:
+    """The columns of a frame, as series."""
     if hasattr(frame, "iloc"):
         return [frame.iloc[:, column] for column in range(frame.shape[1])]
     return list(frame.get_columns() if hasattr(frame, "get_columns") else frame.columns)
 
 
-def _names(frame: Any) -> list[Any]:
+def frame_names(frame: Any) -> list[Any]:
+    """Their names."""
     return list(frame.column_names if hasattr(frame, "column_names") else frame.columns)
 
 

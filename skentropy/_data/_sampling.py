@@ -22,17 +22,21 @@ _ROUNDED_BITS = 20
 class Rounding:
     """Values (x - location) / scale, column by column, with few enough bits that they are the same in any units.
 
-    ``relative`` rounds to bits of each value, as positive values of all magnitudes need; otherwise to bits of the scale.
+    ``relative`` says, of all columns or of each, whether values are rounded to bits of their own, as positive values of all
+    magnitudes need; otherwise they are to bits of the scale.
     """
 
     location: FloatArray
     scale: FloatArray
-    relative: bool
+    relative: bool | Array
 
     def __call__(self, values: Array, columns: Any = slice(None)) -> Array:
         with np.errstate(over="ignore", under="ignore"):
             values = (values - self.location[columns]) / self.scale[columns]
-            return values.astype(np.float32) if self.relative else np.rint(np.ldexp(values, _ROUNDED_BITS))
+            if isinstance(self.relative, bool):
+                return values.astype(np.float32) if self.relative else np.rint(np.ldexp(values, _ROUNDED_BITS))
+            relative = self.relative[columns]
+            return np.where(relative, values.astype(np.float32), np.rint(np.ldexp(values, _ROUNDED_BITS)))
 
 
 @dataclass(frozen=True)

@@ -212,6 +212,13 @@ class ExponentialFamily(ABC):
         """
         return None
 
+    def predict(self, eta: Array, weights: Array) -> Array:
+        """What is to be expected of x, (n, D), in mixtures with weights (K, n) of distributions (S, K, D): the mean.
+
+        A family whose values are names rather than numbers says the most probable one.
+        """
+        return np.asarray(weights.T @ self.moments(eta)[0])
+
     # Derived, final.
 
     def log_prob(self, X: Array, eta: Array, exposure: Array | float = 1.0) -> Array:

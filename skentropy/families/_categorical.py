@@ -138,6 +138,10 @@ class Categorical(RootCoordinates):
         mean = probability @ codes
         return mean, (probability * (codes - mean[..., np.newaxis]) ** 2).sum(axis=-1)
 
+    def predict(self, eta: Array, weights: Array) -> Array:
+        """The most probable category."""
+        return np.asarray(np.einsum("kn,skd->snd", weights, self.mean(eta)).argmax(axis=0), dtype=np.float64)
+
     def sample(self, eta: Array, random_state: np.random.RandomState, exposure: Array | None = None) -> Array:
         (probability,) = self.to_standard(eta)
         cumulative = probability.cumsum(axis=-1)

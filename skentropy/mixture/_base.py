@@ -37,7 +37,7 @@ from .._typing import Array, ArrayLike, FloatArray
 from ..families._base import safe_exp, safe_log
 from ._components import Components
 from ._information import missing_information
-from ._input import check_mixing_weights, check_shapes
+from ._input import check_mixing_weights, warn_of_empty_rows
 from ._maximum import Maximum
 from ._model import MixtureModel, MixtureParameters, MixtureStatistics
 from ._newton import NewtonSteps
@@ -279,6 +279,7 @@ class BaseMixture(ReportedMixture):
     def _prepare(self, rows: Source, salt: int, pool: ThreadPoolExecutor | None) -> tuple[MixtureModel, Block, bool]:
         """The model for these data, a sample of distinct rows to choose seeds from, and whether it holds them all."""
         columns = rows.sum(survey_columns, pool)
+        warn_of_empty_rows(columns)
         components = self._get_components().prepare(
             self, columns, is_sparse=rows.is_sparse, prior_counts=float(self.prior_counts)
         )
@@ -296,39 +297,35 @@ class BaseMixture(ReportedMixture):
     def _given_start(self, model: MixtureModel, n_features: int) -> MixtureParameters | None:
         """The parameters that the user wants EM to start from; None where they are to be found by seeding."""
         components = model.components
-        names = components.attribute_names
-        axes = components.axes(self.n_components, n_features)
         warm = self.warm_start and hasattr(self, "weights_")
-        if warm and not self._fits(names, axes):
+        if warm and not components.fits(self._standard_parameters(), self.n_components, n_features):
             warn_of_fresh_start(self, n_features)
             warm = False
         if warm:
             weights: FloatArray = self.weights_.astype(np.float64)
             standard, suffix = self._standard_parameters(), "_"
         else:
-            init = self._get_parameters_init()
-            if all(value is None for value in init.values()):
+            given = self._initial_standard(components)
+            if given is None:
                 return None
-            init = self._complete_init(init, model)
-            if any(value is None for value in init.values()):
-                missing = ", ".join(f"{name}_init" for name, value in init.items() if value is None)
-                raise ValueError(f"Initial parameters must be given together; {missing} is missing.")
-            standard = tuple(np.asarray(init[name], dtype=np.float64) for name in names)
-            weights, suffix = self._initial_weights(), "_init"
-        check_shapes(names, suffix, standard, axes)
-        components.check_standard(standard, suffix)
+            standard, weights, suffix = given, self._initial_weights(), "_init"
+        components.check_given(standard, suffix, self.n_components, n_features)
         return MixtureParameters(safe_log(weights), components.natural(standard))
 
-    def _complete_init(self, init: dict[str, ArrayLike | None], model: MixtureModel) -> dict[str, ArrayLike | None]:
+    def _initial_standard(self, components: Components) -> Any | None:
+        """The user's initial parameters as ``Components.natural`` takes them; None if there are none."""
+        init = self._get_parameters_init()
+        if all(value is None for value in init.values()):
+            return None
+        init = self._complete_init(init, components)
+        if any(value is None for value in init.values()):
+            missing = ", ".join(f"{name}_init" for name, value in init.items() if value is None)
+            raise ValueError(f"Initial parameters must be given together; {missing} is missing.")
+        return tuple(np.asarray(init[name], dtype=np.float64) for name in components.attribute_names)
+
+    def _complete_init(self, init: dict[str, ArrayLike | None], components: Components) -> dict[str, ArrayLike | None]:
         """Initial parameters of which some are given, with those that follow from the data."""
         return init
-
-    def _fits(self, names: tuple[str, ...], axes: tuple[list[tuple[str, int]], ...]) -> bool:
-        """Whether the fitted parameters have these names and axes."""
-        shapes = [np.shape(getattr(self, name + "_", ())) for name in names]
-        return all(
-            shape[: len(wanted)] == tuple(length for _, length in wanted) for shape, wanted in zip(shapes, axes, strict=True)
-        )
 
     def _initial_weights(self) -> FloatArray:
         if self.weights_init is None:
@@ -344,11 +341,9 @@ class BaseMixture(ReportedMixture):
         state = run.state
         entropy_sum = model.entropy_sum(state.parameters, state.statistics)
         components, weights = model.components, safe_exp(state.parameters.log_weights)
-        names = (name + "_" for name in components.attribute_names)
-        standard = (value.astype(dtype) for value in components.standard(state.parameters.components))
         return {
             "weights_": weights.astype(dtype),
-            **dict(zip(names, standard, strict=True)),
+            **self._named_parameters(components, components.standard(state.parameters.components), dtype),
             "n_parameters_": len(weights) - 1 + components.n_parameters(len(weights)),
             "lower_bound_": state.elbo,
             "lower_bounds_": list(run.lower_bounds),
@@ -361,11 +356,17 @@ class BaseMixture(ReportedMixture):
             "_classification": state.statistics.classification / state.statistics.weight,
         }
 
+    def _named_parameters(self, components: Components, standard: Any, dtype: np.dtype[Any]) -> dict[str, Any]:
+        """Fitted attributes of what ``Components.standard`` gives."""
+        names = (name + "_" for name in components.attribute_names)
+        return dict(zip(names, (value.astype(dtype) for value in standard), strict=True))
+
     # The fitted mixture.
 
-    def _standard_parameters(self) -> tuple[FloatArray, ...]:
+    def _standard_parameters(self) -> Any:
+        """The fitted attributes as ``Components.natural`` takes them."""
         names = self._fitted_components().attribute_names
-        return tuple(np.asarray(getattr(self, name + "_"), dtype=np.float64) for name in names)
+        return tuple(np.asarray(getattr(self, name + "_", np.nan), dtype=np.float64) for name in names)
 
     def _fitted_model(self, rows: Source | None) -> tuple[MixtureModel, MixtureParameters]:
         """The model that the fitted attributes describe, in units that they alone decide; rows are those to come."""
@@ -569,8 +570,7 @@ class BaseMixture(ReportedMixture):
         if standard[0].ndim < 2:
             raise ValueError(f"{names[0]} should have the shape (n_components, n_features), but got {standard[0].shape}.")
         n_features = standard[0].shape[1]
-        check_shapes(names, "", standard, components.axes(mixture.n_components, n_features))
-        components.check_standard(standard)
+        components.check_given(standard, "", mixture.n_components, n_features)
         for message in components.cautions(mixture, standard):
             warnings.warn(message, UserWarning, stacklevel=3)
         for name, value in zip(names, standard, strict=True):

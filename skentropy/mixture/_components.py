@@ -11,6 +11,7 @@ import numpy as np
 from .._data import Block, ColumnSurvey, Rounding
 from .._typing import Array, FloatArray
 from ._changes import differences
+from ._input import check_shapes
 
 
 class Evidence(Protocol):
@@ -252,7 +253,7 @@ class Components(ABC):
     def moved(self, parameters: Any, direction: FloatArray) -> Any | None:
         """Parameters moved along a direction (K, P); None outside the domain."""
 
-    def stride(self, direction: FloatArray) -> float:
+    def stride(self, parameters: Any, direction: FloatArray) -> float:
         """The largest change of a logarithm that a direction makes; zero where lengths have no such meaning."""
         return 0.0
 
@@ -279,6 +280,19 @@ class Components(ABC):
     @abstractmethod
     def axes(self, n_components: int, n_features: int) -> tuple[list[tuple[str, int]], ...]:
         """For each attribute the names and lengths of its axes."""
+
+    def fits(self, standard: tuple[FloatArray, ...], n_components: int, n_features: int) -> bool:
+        """Whether attributes are of so many components and features."""
+        for value, axes in zip(standard, self.axes(n_components, n_features), strict=True):
+            lengths = tuple(length for _, length in axes)
+            if value.shape[: len(lengths)] != lengths:
+                return False
+        return True
+
+    def check_given(self, standard: tuple[FloatArray, ...], suffix: str, n_components: int, n_features: int) -> None:
+        """Raise ValueError, by name, for attributes of other shapes or out of range."""
+        check_shapes(self.attribute_names, suffix, standard, self.axes(n_components, n_features))
+        self.check_standard(standard, suffix)
 
     @abstractmethod
     def standard(self, parameters: Any) -> tuple[FloatArray, ...]:

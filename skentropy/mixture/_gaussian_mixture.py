@@ -226,10 +226,9 @@ class GaussianMixture(BaseMixture):
             covariances = self._invert(np.asarray(self.precisions_init, dtype=np.float64), "precisions_init")
         return {"means": self.means_init, "covariances": covariances}
 
-    def _complete_init(self, init: dict[str, ArrayLike | None], model: MixtureModel) -> dict[str, ArrayLike | None]:
+    def _complete_init(self, init: dict[str, ArrayLike | None], components: Components) -> dict[str, ArrayLike | None]:
         if init["covariances"] is None:
-            pooled = model.components.pooled_parameters(self.n_components)
-            init["covariances"] = model.components.standard(pooled)[1]
+            init["covariances"] = components.standard(components.pooled_parameters(self.n_components))[1]
         return init
 
     def _invert(self, matrices: Array, name: str) -> FloatArray:

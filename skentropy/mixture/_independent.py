@@ -251,8 +251,9 @@ class Independent(Components):
         self, parameters: NaturalParameters, observations: Observations, responsibilities: FloatArray
     ) -> FloatArray:
         """Expectations of all entries: given the component, those that are observed say nothing of the others."""
-        means, _ = self.moments(parameters)
-        expected = np.asarray(responsibilities.T @ means)
+        expected = self.family.predict(parameters.eta, responsibilities)
+        if self.units is not None:
+            expected = self.units.location + self.units.scale * expected
         return expected if observations.exposure is None else expected * observations.exposure[:, np.newaxis]
 
     def mean_parameters(self, statistics: FeatureSums) -> FloatArray:
@@ -357,7 +358,7 @@ class Independent(Components):
         changed = parameters.eta + np.where(inside, eta, 0.0)
         return self._at(changed) if self.discrete else self.parameters(changed)
 
-    def stride(self, direction: FloatArray) -> float:
+    def stride(self, parameters: NaturalParameters, direction: FloatArray) -> float:
         return float(np.abs(direction).max(initial=0.0)) if self.discrete else 0.0
 
     # Several runs at once.

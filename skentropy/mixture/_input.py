@@ -20,7 +20,7 @@ _LARGEST_COUNT = 2.0**53
 
 
 def check_columns(estimator: Any, family: ExponentialFamily, columns: ColumnSurvey) -> None:
-    """Raise ValueError, by name, for columns that no mixture can be fitted to; warn of rows that say nothing."""
+    """Raise ValueError, by name, for columns that no mixture can be fitted to."""
     unobserved = np.flatnonzero(columns.weight == 0)
     if unobserved.size:
         raise ValueError(f"X has no observed value in {list_columns(estimator, unobserved)}; leave such columns out.")
@@ -42,9 +42,13 @@ def check_columns(estimator: Any, family: ExponentialFamily, columns: ColumnSurv
         raise ValueError(
             f"The values are too small in {list_columns(estimator, np.flatnonzero(too_small))}; rescale the data."
         )
+
+
+def warn_of_empty_rows(columns: ColumnSurvey) -> None:
+    """Warn of rows that say nothing."""
     if columns.n_empty_rows:
         message = f"X has no observed value in {columns.n_empty_rows} of its rows; they carry no information."
-        warnings.warn(message, UserWarning, stacklevel=7)
+        warnings.warn(message, UserWarning, stacklevel=6)
 
 
 def choose_substitutes(estimator: Any, zeros: str | float, columns: ColumnSurvey) -> FloatArray | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .._base import list_columns
+from .._base import list_columns, model_name
 from .._data import ColumnSurvey
 from .._typing import FloatArray
 from ..families import ExponentialFamily
@@ -53,7 +53,7 @@ def _cautions(estimator: Any, largest: FloatArray, errors: FloatArray) -> list[s
     if not columns.size:
         return []
     return [
-        f"{type(estimator).__name__}: counts up to {largest[columns].max():.3g} in {list_columns(estimator, columns)}; "
+        f"{model_name(estimator)}: counts up to {largest[columns].max():.3g} in {list_columns(estimator, columns)}; "
         f"log-likelihoods may be off by {errors.sum():.1g} nats a row, the spacing of doubles. Values of this size are as "
         "good as continuous: a family such as 'gamma' or 'log_normal' keeps all digits."
     ]

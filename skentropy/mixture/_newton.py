@@ -118,7 +118,8 @@ class NewtonSteps:
         if curvature is None:
             return None, np.inf
         direction = curvature.step(self._damping)
-        longest = max(float(np.abs(direction[:, 0]).max()), self._model.components.stride(direction[:, 1:]))
+        stride = self._model.components.stride(state.parameters.components, direction[:, 1:])
+        longest = max(float(np.abs(direction[:, 0]).max()), stride)
         share = min(1.0, _LONGEST_STEP / longest) if longest > 0.0 else 1.0
         for _ in range(_HALVINGS):
             moved = self._model.moved(state.parameters, share * direction)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._base import column_label, list_columns, saddle_message
+from .._base import column_label, list_columns, model_name, saddle_message
 from .._em import Run
 from .._typing import Array, FloatArray
 from ..families import ExponentialFamily
@@ -45,7 +45,7 @@ def failures(estimator: Any, model: MixtureModel, run: Run) -> Iterator[str]:
 
 def degenerate_features(estimator: Any, family: ExponentialFamily, pooled: FloatArray, eta: FloatArray) -> Iterator[str]:
     """Where natural parameters (S, K, D) have come to a limit of their family; ``pooled`` are the means of all rows."""
-    name = type(estimator).__name__
+    name = model_name(estimator)
     at_bound = family.at_bound(eta)
     constant = np.flatnonzero(family.at_bound(family.natural(pooled)))
     if constant.size:
@@ -73,7 +73,7 @@ def degenerate_features(estimator: Any, family: ExponentialFamily, pooled: Float
 
 def degenerate_covariances(estimator: Any, singular: Array, constant: Array) -> Iterator[str]:
     """Which covariances are (nearly) singular, (G, d): in directions of which columns; and which columns are constant."""
-    name = type(estimator).__name__
+    name = model_name(estimator)
     if constant.any():
         yield (
             f"{name}: the values are (nearly) all the same in {list_columns(estimator, np.flatnonzero(constant))}; its "

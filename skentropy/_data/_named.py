@@ -1,0 +1,236 @@
+"""Columns whose values are names: text, categories. Their values become codes, and codes their values again."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Self
+
+import numpy as np
+from scipy import sparse
+
+from .._typing import Array
+from ._containers import as_numbers, frame_columns, frame_names, is_dask, is_frame
+from ._streams import RowBlocks
+
+# Rows of which the most frequent value is looked for.
+_ROWS_OF_MODE = 20_000
+# More categories than this are an identifier rather than a property.
+_MOST_CATEGORIES = 1_000
+# Categories that a message names.
+_MOST_NAMED = 5
+
+
+@dataclass(frozen=True)
+class ColumnKind:
+    """What the values of a column are like, in the rows looked at.
+
+    Attributes
+    ----------
+    names : tuple or None
+        The distinct values of a column of names, in their order; None of numbers.
+    binary, whole : bool
+        Whether there is nothing but 0 and 1, or nothing but whole numbers from 0.
+    mode, mode_share : float
+        The most frequent of numbers that are not whole, and its share; NaN and 0 elsewhere.
+    """
+
+    names: tuple[Any, ...] | None
+    binary: bool = False
+    whole: bool = False
+    mode: float = np.nan
+    mode_share: float = 0.0
+
+    @classmethod
+    def of(cls, values: Any) -> Self:
+        """Of a column: a series or an array."""
+        categories = getattr(getattr(values, "dtype", None), "categories", None)
+        if categories is not None and hasattr(categories, "tolist"):
+            return cls(tuple(categories.tolist()))
+        objects = np.asarray(values.to_numpy() if hasattr(values, "to_numpy") else values)
+        if objects.dtype.kind in "OUS":
+            present = [value for value in objects.tolist() if not _is_missing(value)]
+            if not all(isinstance(value, int | float | np.number | bool | np.bool_) for value in present):
+                return cls(tuple(_in_order(set(present))))
+            objects = np.array(present)
+        if objects.dtype.kind not in "biuf":
+            return cls(None)
+        observed = objects[~np.isnan(objects)] if objects.dtype.kind == "f" else objects.astype(np.float64)
+        whole = bool(((observed >= 0) & (observed == np.floor(observed)) & np.isfinite(observed)).all())
+        binary = bool(np.isin(observed, (0.0, 1.0)).all()) and observed.size > 0
+        if whole or not observed.size:
+            return cls(None, binary, whole)
+        distinct, counts = np.unique(observed[:_ROWS_OF_MODE], return_counts=True)
+        return cls(None, binary, whole, float(distinct[counts.argmax()]), float(counts.max() / counts.sum()))
+
+    def __add__(self, other: ColumnKind) -> ColumnKind:
+        if (self.names is None) != (other.names is None):
+            named = self if self.names is not None else other
+            return named
+        if self.names is not None and other.names is not None:
+            new = set(other.names) - set(self.names)
+            return replace(self, names=tuple(_in_order({*self.names, *new}) if new else self.names))
+        first = self if self.mode_share >= other.mode_share else other
+        return replace(first, binary=self.binary and other.binary, whole=self.whole and other.whole)
+
+
+def _is_missing(value: Any) -> bool:
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, float | np.floating) and bool(np.isnan(value))
+
+
+def _in_order(values: set[Any]) -> list[Any]:
+    try:
+        return sorted(values)
+    except TypeError:  # of several types
+        return sorted(values, key=lambda value: (type(value).__name__, str(value)))
+
+
+def survey_kinds(X: Any) -> tuple[list[Any] | None, list[ColumnKind]]:
+    """Names of the columns, None where they have none, and what their values are like; one pass over the rows."""
+    if isinstance(X, RowBlocks):
+        names: list[Any] | None = None
+        kinds: list[ColumnKind] | None = None
+        for block, _, _ in X:
+            own_names, own = survey_kinds(block)
+            if kinds is None:
+                names, kinds = own_names, own
+            else:
+                if names is not None and own_names is not None and set(names) == set(own_names):
+                    own = [own[own_names.index(name)] for name in names]
+                kinds = [a + b for a, b in zip(kinds, own, strict=False)]
+        return names, kinds or []
+    if is_dask(X):
+        return _survey_dask(X)
+    return _names_of(X), [ColumnKind.of(values) for values in _columns_of(X)]
+
+
+def _survey_dask(X: Any) -> tuple[list[Any] | None, list[ColumnKind]]:
+    import dask
+
+    if hasattr(X, "columns"):
+        names, parts = list(X.columns), X.to_delayed()
+    else:
+        names, parts = None, X.rechunk({1: -1}).to_delayed().ravel()
+    surveys = dask.compute(*[dask.delayed(survey_kinds)(part) for part in parts])
+    kinds = list(surveys[0][1])
+    for _, own in surveys[1:]:
+        kinds = [a + b for a, b in zip(kinds, own, strict=True)]
+    return names, kinds
+
+
+def _names_of(X: Any) -> list[Any] | None:
+    return list(frame_names(X)) if is_frame(X) else None
+
+
+def _columns_of(X: Any) -> Iterator[Any]:
+    if is_frame(X):
+        yield from frame_columns(X)
+    elif sparse.issparse(X):
+        raise TypeError("Sparse data was passed, but dense data is required: columns of several kinds have no common zero.")
+    else:
+        table = np.asarray(X) if not isinstance(X, list) else np.array(X, dtype=object)
+        if table.ndim != 2:
+            raise ValueError(f"Expected 2D array, got {table.ndim}D array instead. Reshape your data.")
+        yield from table.T
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """Codes 0, 1, ... in the place of names.
+
+    Attributes
+    ----------
+    categories : dict
+        Position of a column -> its categories.
+    unused : tuple of int
+        Positions of columns of names that nothing is made of.
+    names : list or None
+        Names of all columns, where they have some.
+    unseen : {"error", "missing"}
+        What a value is that is none of the categories.
+    """
+
+    categories: dict[int, tuple[Any, ...]]
+    unused: tuple[int, ...]
+    names: list[Any] | None
+    unseen: Literal["error", "missing"]
+
+    def __post_init__(self) -> None:
+        for column, categories in self.categories.items():
+            if len(categories) > _MOST_CATEGORIES:
+                raise ValueError(
+                    f"{self._label(column)} has {len(categories)} categories, more than {_MOST_CATEGORIES}; leave it out, "
+                    "or take categories together."
+                )
+
+    def _label(self, column: int) -> str:
+        return f"column {column}" if self.names is None else f"column {self.names[column]!r}"
+
+    def apply(self, X: Any) -> Any:
+        """X, of any container, with numbers only."""
+        if not (self.categories or self.unused):
+            return X
+        if isinstance(X, RowBlocks):
+            return RowBlocks(lambda: ((self.apply(block), weight, exposure) for block, weight, exposure in X))
+        if is_dask(X):
+            if not hasattr(X, "columns"):
+                return X
+            return X.map_partitions(self.apply, meta=self.apply(X._meta))
+        if is_frame(X):
+            return self._apply_to_frame(X)
+        table = np.array(X, dtype=object)
+        if table.ndim == 2:
+            for column in (*self.categories, *self.unused):
+                if column < table.shape[1]:
+                    table[:, column] = self._codes(column, table[:, column])
+        return as_numbers(table)
+
+    def _apply_to_frame(self, X: Any) -> Any:
+        here = list(frame_names(X))
+        if self.names is not None and set(here) != set(self.names):
+            return X  # validation says what differs
+        wanted = here if self.names is None else self.names
+        places = {here.index(wanted[column]): column for column in (*self.categories, *self.unused)}
+        values = list(frame_columns(X))
+        codes = {place: self._codes(column, values[place]) for place, column in places.items()}
+        if hasattr(X, "iloc"):
+            X = X.copy()
+            for place, of_column in codes.items():
+                X[here[place]] = of_column
+            return X
+        polars = sys.modules.get("polars")
+        if polars is not None and isinstance(X, polars.DataFrame):
+            return X.with_columns([polars.Series(here[place], of_column) for place, of_column in codes.items()])
+        for place, of_column in codes.items():  # an Arrow table
+            X = X.set_column(place, here[place], [of_column])
+        return X
+
+    def _codes(self, column: int, values: Any) -> Array:
+        if column in self.unused:
+            return np.zeros(len(values))
+        number = {value: code for code, value in enumerate(self.categories[column])}
+        given = values.tolist() if hasattr(values, "tolist") else values.to_pylist()
+        codes = np.array([np.nan if _is_missing(value) else number.get(value, -1) for value in given], dtype=np.float64)
+        if (codes == -1).any():
+            if self.unseen == "error":
+                value, known = given[int((codes == -1).argmax())], self.categories[column]
+                listed = ", ".join(map(repr, known[:_MOST_NAMED])) + (" ..." if len(known) > _MOST_NAMED else "")
+                raise ValueError(
+                    f"{value!r} in {self._label(column)} is none of the categories that the fit has seen, {listed}; with "
+                    "unseen='missing' it would count as missing."
+                )
+            codes[codes == -1] = np.nan
+        return codes
+
+    def restore(self, X: Array) -> Array:
+        """The values of codes, as objects if any column holds names."""
+        if not self.categories:
+            return X
+        table = X.astype(object)
+        for column, categories in self.categories.items():
+            known = ~np.isnan(X[:, column])
+            table[known, column] = [categories[int(code)] for code in X[known, column]]
+        return table

@@ -1,0 +1,212 @@
+"""Which columns of a table are of which kind, as a user says or as their values suggest."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from .._data import ColumnKind, Encoding, survey_kinds
+from .._typing import Array
+from ..families import Bernoulli, Categorical, ExponentialFamily, get_family
+from ._base import BaseMixture
+from ._columns import ColumnBlock, ColumnBlocks
+from ._components import Components
+from ._independent import Independent
+
+# A value that so large a share of a column's numbers has is a point mass, which no density has.
+_POINT_MASS = 0.05
+# The order in which blocks of columns="auto" come.
+_AUTOMATIC = ("bernoulli", "categorical", "poisson", "gaussian")
+
+
+@dataclass(frozen=True)
+class ColumnPlan:
+    """Blocks of columns, and how names become numbers.
+
+    Attributes
+    ----------
+    components : ColumnBlocks
+    encoding : Encoding
+    """
+
+    components: ColumnBlocks
+    encoding: Encoding
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the blocks."""
+        return [block.name for block in self.components.blocks]
+
+
+def plan_columns(X: Any, columns: Any, remainder: Any, unseen: Literal["error", "missing"]) -> ColumnPlan:
+    """The plan for data, by one look at the values.
+
+    Raises
+    ------
+    ValueError
+        If columns are unknown, in two blocks, or of names where numbers are needed; or if a block has no columns.
+    """
+    names, kinds = survey_kinds(X)
+    if isinstance(columns, str) and columns == "auto":
+        triples = _automatic(kinds, np.arange(len(kinds)))
+    else:
+        triples = [(name, family, _resolve(own, X, names, len(kinds), name)) for name, family, own in _checked(columns)]
+        free = np.setdiff1d(np.arange(len(kinds)), np.concatenate([own for _, _, own in triples]))
+        if free.size and isinstance(remainder, str) and remainder == "auto":
+            taken = {name for name, _, _ in triples}
+            triples += [(_unused(name, taken), family, own) for name, family, own in _automatic(kinds, free)]
+        elif free.size and not (isinstance(remainder, str) and remainder == "drop"):
+            triples.append(("remainder", remainder, free))
+    _check_overlap(triples, names)
+    label = _labels(names)
+    blocks = tuple(ColumnBlock(name, components_of(family), own) for name, family, own in triples)
+    used = np.concatenate([block.columns for block in blocks])
+    encoding = Encoding(
+        categories=_categories(blocks, kinds, label),
+        unused=tuple(int(c) for c in range(len(kinds)) if c not in used and kinds[c].names is not None),
+        names=names,
+        unseen=unseen,
+    )
+    _warn_of_point_masses(blocks, kinds, label)
+    return ColumnPlan(ColumnBlocks(blocks, len(kinds)), encoding)
+
+
+def components_of(family: Any) -> Components:
+    """Components of what stands for a kind: a family or its name, or a mixture of this package, not fitted."""
+    if isinstance(family, BaseMixture):
+        return family._get_components()
+    if family == "categorical":
+        return Independent(Categorical("auto"))
+    if isinstance(family, (str, ExponentialFamily)):
+        return Independent(get_family(family))
+    raise ValueError(
+        f"A block of columns takes the name of a family, a family, or a mixture such as GaussianMixture(); got {family!r}."
+    )
+
+
+def _checked(columns: Any) -> list[tuple[str, Any, Any]]:
+    if not isinstance(columns, Sequence) or isinstance(columns, str) or not len(columns):
+        raise ValueError(f"columns must be 'auto' or a list of triples (name, family, columns); got {columns!r}.")
+    for triple in columns:
+        if not isinstance(triple, Sequence) or len(triple) != 3 or not isinstance(triple[0], str):
+            raise ValueError(f"columns must hold triples (name, family, columns), the name a string; got {triple!r}.")
+    names = [name for name, _, _ in columns]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"Names of blocks of columns must differ; {twice[0]!r} stands twice.")
+    return [tuple(triple) for triple in columns]
+
+
+def _resolve(given: Any, X: Any, names: list[Any] | None, n_columns: int, block: str) -> Array:
+    """Positions of the columns that a user names, counts, slices, masks, or computes from X."""
+    if callable(given):
+        given = given(X)
+    if isinstance(given, slice):
+        start, stop = (_bound(bound, names, block) for bound in (given.start, given.stop))
+        if isinstance(given.stop, str):  # names include their end, as in pandas
+            stop = None if stop is None else stop + 1
+        return _not_empty(np.arange(n_columns)[start : stop : given.step], block)
+    scalar = isinstance(given, str) or np.ndim(given) == 0
+    values = [given] if scalar else list(given)
+    if values and all(isinstance(value, bool | np.bool_) for value in values):
+        if len(values) != n_columns:
+            raise ValueError(f"The mask of block {block!r} has {len(values)} entries, but X has {n_columns} columns.")
+        return _not_empty(np.flatnonzero(values), block)
+    positions = [_position(value, names, n_columns, block) for value in values]
+    return _not_empty(np.array(positions, dtype=int), block)
+
+
+def _not_empty(positions: Array, block: str) -> Array:
+    if not positions.size:
+        raise ValueError(f"Block {block!r} has no columns; leave it out.")
+    return positions
+
+
+def _bound(bound: Any, names: list[Any] | None, block: str) -> int | None:
+    return _by_name(bound, names, block) if isinstance(bound, str) else bound
+
+
+def _position(value: Any, names: list[Any] | None, n_columns: int, block: str) -> int:
+    if not isinstance(value, int | np.integer):
+        return _by_name(value, names, block)
+    if not -n_columns <= value < n_columns:
+        raise ValueError(f"Block {block!r} has column {value}, but X has {n_columns} columns.")
+    return int(value) % n_columns
+
+
+def _by_name(name: Any, names: list[Any] | None, block: str) -> int:
+    if names is None:
+        raise ValueError(f"Block {block!r} has column {name!r}, but the columns of X have no names; give its position.")
+    if name not in names:
+        raise ValueError(f"Block {block!r} has column {name!r}, which X does not have.")
+    return names.index(name)
+
+
+def _labels(names: list[Any] | None) -> Callable[[int], str]:
+    return lambda column: f"column {column}" if names is None else f"column {names[column]!r}"
+
+
+def _check_overlap(triples: list[tuple[str, Any, Array]], names: list[Any] | None) -> None:
+    owner: dict[int, str] = {}
+    for block, _, own in triples:
+        for column in own.tolist():
+            if column in owner:
+                raise ValueError(f"{_labels(names)(column)} is named twice, in {owner[column]!r} and in {block!r}.")
+            owner[column] = block
+
+
+def _automatic(kinds: list[ColumnKind], columns: Array) -> list[tuple[str, Any, Array]]:
+    """Triples of columns by what is there: bits, names, counts, and other numbers."""
+
+    def family(kind: ColumnKind) -> str:
+        if kind.names is not None:
+            return "categorical"
+        return "bernoulli" if kind.binary else "poisson" if kind.whole else "gaussian"
+
+    chosen = np.array([family(kinds[column]) for column in columns])
+    blocks = [(name, name, columns[chosen == name]) for name in _AUTOMATIC]
+    return [(name, kind, own) for name, kind, own in blocks if own.size]
+
+
+def _unused(name: str, taken: set[str]) -> str:
+    return name if name not in taken else f"remainder_{name}"
+
+
+def _categories(
+    blocks: tuple[ColumnBlock, ...], kinds: list[ColumnKind], label: Callable[[int], str]
+) -> dict[int, tuple[Any, ...]]:
+    """Categories of the columns of names; ValueError where a family takes numbers only."""
+    categories = {}
+    for block in blocks:
+        family = getattr(block.components, "family", None)
+        for column in block.columns.tolist():
+            names = kinds[column].names
+            if names is None:
+                continue
+            if isinstance(family, Bernoulli) and len(names) > 2:
+                raise ValueError(f"{label(column)} has {len(names)} values, too many for a Bernoulli family: {names[:3]}.")
+            if not isinstance(family, Bernoulli | Categorical):
+                raise ValueError(f"{label(column)} holds names such as {names[0]!r}, but block {block.name!r} takes numbers.")
+            categories[column] = names
+    return categories
+
+
+def _warn_of_point_masses(
+    blocks: tuple[ColumnBlock, ...], kinds: list[ColumnKind], label: Callable[[int], str]
+) -> None:
+    for block in blocks:
+        if block.components.discrete:
+            continue
+        for column in block.columns.tolist():
+            kind = kinds[column]
+            if kind.mode_share > _POINT_MASS:
+                warnings.warn(
+                    f"{kind.mode_share:.0%} of the values in {label(column)} are {kind.mode:g}: a component of a continuous "
+                    "family can collapse onto them. Make a category of that value, or use prior_counts > 0.",
+                    UserWarning,
+                    stacklevel=5,
+                )
