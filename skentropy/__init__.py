@@ -6,7 +6,14 @@ from ._data import RowBlocks
 from ._standard_errors import StandardErrors
 from .decomposition import PPCA, FactorAnalysis
 from .entropy import EntropySum, entropy_sum
-from .mixture import ExponentialFamilyMixture, GammaMixture, GaussianMixture, PoissonMixture
+from .mixture import (
+    ColumnMixture,
+    ExponentialFamilyMixture,
+    GammaMixture,
+    GaussianMixture,
+    PoissonMixture,
+    make_column_mixture,
+)
 from .model_selection import EntropySumSearch, ModelRanking, entropy_sum_scorer, rank_models
 from .neural_network import BernoulliVAE, GaussianVAE, PoissonVAE, SigmoidBeliefNet
 
@@ -16,6 +23,7 @@ __all__ = [
     "PPCA",
     "BernoulliVAE",
     "Checkpoint",
+    "ColumnMixture",
     "EntropySum",
     "EntropySumSearch",
     "ExponentialFamilyMixture",
@@ -32,5 +40,6 @@ __all__ = [
     "__version__",
     "entropy_sum",
     "entropy_sum_scorer",
+    "make_column_mixture",
     "rank_models",
 ]

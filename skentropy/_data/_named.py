@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 from scipy import sparse
@@ -156,7 +156,7 @@ class Encoding:
     categories: dict[int, tuple[Any, ...]]
     unused: tuple[int, ...]
     names: list[Any] | None
-    unseen: Literal["error", "missing"]
+    unseen: str
 
     def __post_init__(self) -> None:
         for column, categories in self.categories.items():
@@ -234,3 +234,27 @@ class Encoding:
             known = ~np.isnan(X[:, column])
             table[known, column] = [categories[int(code)] for code in X[known, column]]
         return table
+
+
+def as_frame_like(X: Any, values: Array) -> Any:
+    """Values as a pandas or polars frame with the columns of X, if that is one; else themselves."""
+    if not is_frame(X):
+        return values
+    columns = {name: values[:, place] for place, name in enumerate(frame_names(X))}
+    if values.dtype == object:
+        columns = {name: _as_floats(column) for name, column in columns.items()}
+    if hasattr(X, "iloc"):
+        import pandas
+
+        return pandas.DataFrame(columns, index=X.index)
+    polars = sys.modules.get("polars")
+    if polars is not None and isinstance(X, polars.DataFrame):
+        return polars.DataFrame({name: column.tolist() for name, column in columns.items()}, strict=False)
+    return values
+
+
+def _as_floats(column: Array) -> Array:
+    try:
+        return column.astype(np.float64)
+    except (TypeError, ValueError):
+        return column

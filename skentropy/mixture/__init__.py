@@ -1,8 +1,16 @@
 """Mixtures of exponential families."""
 
+from ._column_mixture import ColumnMixture, make_column_mixture
 from ._exponential_family import ExponentialFamilyMixture
 from ._gamma import GammaMixture
 from ._gaussian_mixture import GaussianMixture
 from ._poisson import PoissonMixture
 
-__all__ = ["ExponentialFamilyMixture", "GammaMixture", "GaussianMixture", "PoissonMixture"]
+__all__ = [
+    "ColumnMixture",
+    "ExponentialFamilyMixture",
+    "GammaMixture",
+    "GaussianMixture",
+    "PoissonMixture",
+    "make_column_mixture",
+]

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.validation import check_is_fitted
 
-from .._data import Encoding, Source
+from .._data import Source, as_frame_like, is_dask
 from .._em import Run
 from .._typing import Array, ArrayLike, FloatArray
 from ._base import BaseMixture
-from ._column_plan import ColumnPlan, components_of, plan_columns
-from ._columns import ColumnBlock, ColumnBlocks
+from ._column_plan import ColumnPlan, plan_columns
+from ._columns import ColumnBlocks
 from ._components import Components
-from ._independent import Independent
+from ._gaussian import CorrelatedGaussian
 from ._input import check_mixing_weights
 from ._model import MixtureModel
 
@@ -146,8 +146,8 @@ class ColumnMixture(BaseMixture):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseMixture._parameter_constraints,
-        "columns": "no_validation",  # type: ignore[dict-item]
-        "remainder": "no_validation",  # type: ignore[dict-item]
+        "columns": [object],
+        "remainder": [object],
         "unseen": [StrOptions({"error", "missing"})],
         "parameters_init": [dict, None],
     }
@@ -219,19 +219,20 @@ class ColumnMixture(BaseMixture):
         reset: bool = False,
     ) -> Source:
         if reset:
-            self._plan = plan_columns(X, self.columns, self.remainder, self.unseen)  # type: ignore[arg-type]
+            self._plan = plan_columns(X, self.columns, self.remainder, self.unseen)
         return super()._rows(self._plan.encoding.apply(X), sample_weight, exposure, reset=reset)
 
-    def _fitted_components(self) -> Components:
-        return self._plan.fitted if self._plan.fitted is not None else self._plan.components
+    def _standard_parameters(self) -> Any:
+        components = self._get_components()
+        assert isinstance(components, ColumnBlocks)
+        return _in_order(components, self.parameters_, "parameters_")
 
     def _named_parameters(self, components: Components, standard: Any, dtype: np.dtype[Any]) -> dict[str, Any]:
         assert isinstance(components, ColumnBlocks)
         pairs = zip(components.blocks, standard, strict=True)
         parameters = {
             block.name: {
-                name: value.astype(dtype)
-                for name, value in zip(block.components.attribute_names, own, strict=True)
+                name: value.astype(dtype) for name, value in zip(block.components.attribute_names, own, strict=True)
             }
             for block, own in pairs
         }
@@ -244,6 +245,7 @@ class ColumnMixture(BaseMixture):
         names = self._plan.encoding.names
         return {
             **super()._fitted_attributes(model, dtype, run),
+            "_plan": replace(self._plan, components=components),
             "families_": {block.name: _kind(block.components) for block in components.blocks},
             "columns_": {block.name: block.columns for block in components.blocks},
             "categories_": {
@@ -252,3 +254,145 @@ class ColumnMixture(BaseMixture):
             },
             "block_entropies_": {name: value / state.statistics.weight for name, value in entropies.items()},
         }
+
+    def impute(self, X: ArrayLike, exposure: ArrayLike | None = None) -> Any:
+        """The rows with their missing entries replaced by their expectations, or the most probable category.
+
+        Parameters
+        ----------
+        X
+            As in ``fit``.
+        exposure : None
+            There is none for columns of several kinds.
+
+        Returns
+        -------
+        ndarray, pandas or polars frame, or lazy Dask array, of shape (n_samples, n_features)
+            A frame where X is one. Columns of names hold names again, but for Dask collections, where they hold codes;
+            columns of names in no block hold zeros.
+        """
+        filled = super().impute(X, exposure)
+        return filled if is_dask(X) else as_frame_like(X, self._plan.encoding.restore(filled))
+
+    def sample(self, n_samples: int = 1, random_state: Any = None) -> tuple[Array, Array]:
+        """Draw rows.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+        random_state : int, RandomState instance or None, default=None
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            Of objects if any column holds names; NaN in columns that are in no block.
+        labels : ndarray of shape (n_samples,)
+            The component of each row.
+        """
+        X, labels = super().sample(n_samples, random_state)
+        return self._plan.encoding.restore(X), labels
+
+    @classmethod
+    def from_parameters(cls, columns: Any, weights: ArrayLike, parameters: Mapping[str, Mapping[str, ArrayLike]]) -> Self:
+        """Make a mixture that scores, predicts and samples without ``fit``.
+
+        Parameters
+        ----------
+        columns : list of tuple
+            Triples (name, family, columns) as in the constructor, the columns by position, each column of X in one of them.
+        weights : array-like of shape (n_components,)
+            Mixing weights; they sum to one.
+        parameters : dict of dict
+            As ``parameters_``.
+
+        Returns
+        -------
+        ColumnMixture
+
+        Examples
+        --------
+        >>> from skentropy import ColumnMixture
+        >>> mixture = ColumnMixture.from_parameters(
+        ...     [("counts", "poisson", [0]), ("sizes", "gaussian", [1])],
+        ...     [0.5, 0.5],
+        ...     {
+        ...         "counts": {"rates": [[1.0], [9.0]]},
+        ...         "sizes": {"means": [[0.0], [5.0]], "variances": [[1.0], [1.0]]},
+        ...     },
+        ... )
+        >>> mixture.predict([[0, 0.3], [7, 4.2]])
+        array([0, 1])
+        """
+        mixture = cls(columns, len(np.atleast_1d(weights)))
+        n_features = 1 + max(int(np.max(own)) for _, _, own in columns)
+        mixture._plan = plan_columns(np.zeros((1, n_features)), columns, "drop", "error")
+        components = mixture._plan.components
+        standard = _in_order(components, parameters, "parameters")
+        components.check_given(standard, "", mixture.n_components, n_features)
+        mixture.weights_ = check_mixing_weights(weights, "weights", mixture.n_components)
+        known = components.of_fitted(mixture.weights_, standard, is_sparse=False)
+        for name, value in mixture._named_parameters(known, standard, np.dtype(np.float64)).items():
+            setattr(mixture, name, value)
+        mixture.n_features_in_ = n_features
+        mixture.n_parameters_ = mixture.n_components - 1 + known.n_parameters(mixture.n_components)
+        return mixture
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        return tags
+
+
+def make_column_mixture(*blocks: tuple[Any, Any], n_components: int = 2, **options: Any) -> ColumnMixture:
+    """A ``ColumnMixture`` of blocks that get their names from what is in them.
+
+    Parameters
+    ----------
+    *blocks : tuple
+        Pairs (family, columns), as in ``ColumnMixture``.
+    n_components : int, default=2
+    **options
+        Of ``ColumnMixture``.
+
+    Returns
+    -------
+    ColumnMixture
+
+    Examples
+    --------
+    >>> from skentropy import GaussianMixture, make_column_mixture
+    >>> mixture = make_column_mixture(("poisson", ["visits"]), (GaussianMixture(), ["age", "weight"]), n_components=3)
+    >>> [name for name, _, _ in mixture.columns]
+    ['poisson', 'gaussianmixture']
+    """
+    names = [_name(family) for family, _ in blocks]
+    numbered = [name if names.count(name) == 1 else f"{name}-{names[: i + 1].count(name)}" for i, name in enumerate(names)]
+    columns = [(name, family, own) for name, (family, own) in zip(numbered, blocks, strict=True)]
+    return ColumnMixture(columns, n_components, **options)
+
+
+def _name(family: Any) -> str:
+    return family if isinstance(family, str) else str(getattr(family, "name", type(family).__name__.lower()))
+
+
+def _in_order(components: ColumnBlocks, parameters: Mapping[str, Mapping[str, Any]], argument: str) -> Any:
+    """Parameters by name as tuples in the order of the blocks; ValueError if any is missing or unknown."""
+    wanted = {block.name: block.components.attribute_names for block in components.blocks}
+    if set(parameters) != set(wanted):
+        raise ValueError(f"{argument} must have the blocks {', '.join(wanted)}; got {', '.join(parameters) or 'none'}.")
+    for name, attributes in wanted.items():
+        if set(parameters[name]) != set(attributes):
+            given = ", ".join(parameters[name]) or "none"
+            raise ValueError(f"{argument}[{name!r}] must have {', '.join(attributes)}; got {given}.")
+    return tuple(
+        tuple(np.asarray(parameters[name][attribute], dtype=np.float64) for attribute in attributes)
+        for name, attributes in wanted.items()
+    )
+
+
+def _kind(components: Components) -> Any:
+    """What a block is, for ``families_``."""
+    if isinstance(components, CorrelatedGaussian):
+        return "tied" if components.tied else "full"
+    return getattr(components, "family", components)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +42,7 @@ class ColumnPlan:
         return [block.name for block in self.components.blocks]
 
 
-def plan_columns(X: Any, columns: Any, remainder: Any, unseen: Literal["error", "missing"]) -> ColumnPlan:
+def plan_columns(X: Any, columns: Any, remainder: Any, unseen: str) -> ColumnPlan:
     """The plan for data, by one look at the values.
 
     Raises
@@ -190,14 +190,13 @@ def _categories(
             if isinstance(family, Bernoulli) and len(names) > 2:
                 raise ValueError(f"{label(column)} has {len(names)} values, too many for a Bernoulli family: {names[:3]}.")
             if not isinstance(family, Bernoulli | Categorical):
-                raise ValueError(f"{label(column)} holds names such as {names[0]!r}, but block {block.name!r} takes numbers.")
+                held = f"{label(column)} holds names such as {names[0]!r}"
+                raise ValueError(f"{held}, but block {block.name!r} takes numbers.")
             categories[column] = names
     return categories
 
 
-def _warn_of_point_masses(
-    blocks: tuple[ColumnBlock, ...], kinds: list[ColumnKind], label: Callable[[int], str]
-) -> None:
+def _warn_of_point_masses(blocks: tuple[ColumnBlock, ...], kinds: list[ColumnKind], label: Callable[[int], str]) -> None:
     for block in blocks:
         if block.components.discrete:
             continue
