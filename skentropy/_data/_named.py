@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -32,15 +32,23 @@ class ColumnKind:
         The distinct values of a column of names, in their order; None of numbers.
     binary, whole : bool
         Whether there is nothing but 0 and 1, or nothing but whole numbers from 0.
-    mode, mode_share : float
-        The most frequent of numbers that are not whole, and its share; NaN and 0 elsewhere.
+    mode : float
+        The most frequent of numbers that are not whole; NaN elsewhere.
+    mode_count, n_seen : int
+        How often it was seen among how many.
     """
 
     names: tuple[Any, ...] | None
     binary: bool = False
     whole: bool = False
     mode: float = np.nan
-    mode_share: float = 0.0
+    mode_count: int = 0
+    n_seen: int = 0
+
+    @property
+    def mode_share(self) -> float:
+        """Share of the mode among the values looked at."""
+        return self.mode_count / max(self.n_seen, 1)
 
     @classmethod
     def of(cls, values: Any) -> Self:
@@ -57,22 +65,29 @@ class ColumnKind:
         if objects.dtype.kind not in "biuf":
             return cls(None)
         observed = objects[~np.isnan(objects)] if objects.dtype.kind == "f" else objects.astype(np.float64)
-        whole = bool(((observed >= 0) & (observed == np.floor(observed)) & np.isfinite(observed)).all())
-        binary = bool(np.isin(observed, (0.0, 1.0)).all()) and observed.size > 0
-        if whole or not observed.size:
+        integers = bool((observed == np.floor(observed)).all())
+        whole = integers and bool((observed >= 0).all())
+        binary = bool(np.isin(observed, (0.0, 1.0)).all())
+        if integers or not observed.size:
             return cls(None, binary, whole)
         distinct, counts = np.unique(observed[:_ROWS_OF_MODE], return_counts=True)
-        return cls(None, binary, whole, float(distinct[counts.argmax()]), float(counts.max() / counts.sum()))
+        return cls(None, binary, whole, float(distinct[counts.argmax()]), int(counts.max()), int(counts.sum()))
 
     def __add__(self, other: ColumnKind) -> ColumnKind:
         if (self.names is None) != (other.names is None):
-            named = self if self.names is not None else other
-            return named
+            return self if self.names is not None else other
         if self.names is not None and other.names is not None:
             new = set(other.names) - set(self.names)
             return replace(self, names=tuple(_in_order({*self.names, *new}) if new else self.names))
-        first = self if self.mode_share >= other.mode_share else other
-        return replace(first, binary=self.binary and other.binary, whole=self.whole and other.whole)
+        first, second = (self, other) if self.mode_count >= other.mode_count else (other, self)
+        return ColumnKind(
+            None,
+            binary=self.binary and other.binary,
+            whole=self.whole and other.whole,
+            mode=first.mode,
+            mode_count=first.mode_count + (second.mode_count if second.mode == first.mode else 0),
+            n_seen=self.n_seen + other.n_seen,
+        )
 
 
 def _is_missing(value: Any) -> bool:
@@ -91,33 +106,27 @@ def _in_order(values: set[Any]) -> list[Any]:
 def survey_kinds(X: Any) -> tuple[list[Any] | None, list[ColumnKind]]:
     """Names of the columns, None where they have none, and what their values are like; one pass over the rows."""
     if isinstance(X, RowBlocks):
-        names: list[Any] | None = None
-        kinds: list[ColumnKind] | None = None
-        for block, _, _ in X:
-            own_names, own = survey_kinds(block)
-            if kinds is None:
-                names, kinds = own_names, own
-            else:
-                if names is not None and own_names is not None and set(names) == set(own_names):
-                    own = [own[own_names.index(name)] for name in names]
-                kinds = [a + b for a, b in zip(kinds, own, strict=False)]
-        return names, kinds or []
+        return _joint(survey_kinds(block) for block, _, _ in X)
     if is_dask(X):
-        return _survey_dask(X)
+        import dask
+
+        parts = X.to_delayed() if hasattr(X, "columns") else X.rechunk({1: -1}).to_delayed().ravel()
+        return _joint(dask.compute(*[dask.delayed(survey_kinds)(part) for part in parts]))
     return _names_of(X), [ColumnKind.of(values) for values in _columns_of(X)]
 
 
-def _survey_dask(X: Any) -> tuple[list[Any] | None, list[ColumnKind]]:
-    import dask
-
-    if hasattr(X, "columns"):
-        names, parts = list(X.columns), X.to_delayed()
-    else:
-        names, parts = None, X.rechunk({1: -1}).to_delayed().ravel()
-    surveys = dask.compute(*[dask.delayed(survey_kinds)(part) for part in parts])
-    kinds = list(surveys[0][1])
-    for _, own in surveys[1:]:
-        kinds = [a + b for a, b in zip(kinds, own, strict=True)]
+def _joint(surveys: Iterable[tuple[list[Any] | None, list[ColumnKind]]]) -> tuple[list[Any] | None, list[ColumnKind]]:
+    """The survey of all parts; columns that differ between parts are left to validation."""
+    names: list[Any] | None = None
+    kinds: list[ColumnKind] = []
+    for own_names, own in surveys:
+        if not kinds:
+            names, kinds = own_names, own
+            continue
+        if names is not None and own_names is not None and set(names) == set(own_names):
+            own = [own[own_names.index(name)] for name in names]
+        if len(own) == len(kinds):
+            kinds = [a + b for a, b in zip(kinds, own, strict=True)]
     return names, kinds
 
 
@@ -212,7 +221,8 @@ class Encoding:
         if column in self.unused:
             return np.zeros(len(values))
         number = {value: code for code, value in enumerate(self.categories[column])}
-        given = values.tolist() if hasattr(values, "tolist") else values.to_pylist()
+        as_list = next(getattr(values, name) for name in ("tolist", "to_list", "to_pylist") if hasattr(values, name))
+        given = as_list()
         codes = np.array([np.nan if _is_missing(value) else number.get(value, -1) for value in given], dtype=np.float64)
         if (codes == -1).any():
             if self.unseen == "error":

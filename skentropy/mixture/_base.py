@@ -54,7 +54,7 @@ _SAMPLE_ROWS = (1024, 8192)
 class BaseMixture(ReportedMixture):
     """Mixture of components of one kind; a subclass says which, and gives their parameters their names."""
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0.0, None, closed="left")],
         "max_iter": [Interval(Integral, 0, None, closed="left")],

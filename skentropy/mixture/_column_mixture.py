@@ -144,10 +144,10 @@ class ColumnMixture(BaseMixture):
     'full'
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseMixture._parameter_constraints,
-        "columns": [object],
-        "remainder": [object],
+        "columns": "no_validation",
+        "remainder": "no_validation",
         "unseen": [StrOptions({"error", "missing"})],
         "parameters_init": [dict, None],
     }

@@ -17,8 +17,9 @@ from ._columns import ColumnBlock, ColumnBlocks
 from ._components import Components
 from ._independent import Independent
 
-# A value that so large a share of a column's numbers has is a point mass, which no density has.
+# A value that so large a share of a column's numbers has, and so many rows, is a point mass, which no density has.
 _POINT_MASS = 0.05
+_ROWS_OF_POINT_MASS = 10
 # The order in which blocks of columns="auto" come.
 _AUTOMATIC = ("bernoulli", "categorical", "poisson", "gaussian")
 
@@ -51,6 +52,8 @@ def plan_columns(X: Any, columns: Any, remainder: Any, unseen: str) -> ColumnPla
         If columns are unknown, in two blocks, or of names where numbers are needed; or if a block has no columns.
     """
     names, kinds = survey_kinds(X)
+    if not kinds:  # which validation refuses
+        return ColumnPlan(ColumnBlocks((), 0), Encoding({}, (), names, unseen))
     if isinstance(columns, str) and columns == "auto":
         triples = _automatic(kinds, np.arange(len(kinds)))
     else:
@@ -202,7 +205,7 @@ def _warn_of_point_masses(blocks: tuple[ColumnBlock, ...], kinds: list[ColumnKin
             continue
         for column in block.columns.tolist():
             kind = kinds[column]
-            if kind.mode_share > _POINT_MASS:
+            if kind.mode_share > _POINT_MASS and kind.mode_count >= _ROWS_OF_POINT_MASS:
                 warnings.warn(
                     f"{kind.mode_share:.0%} of the values in {label(column)} are {kind.mode:g}: a component of a continuous "
                     "family can collapse onto them. Make a category of that value, or use prior_counts > 0.",

@@ -12,6 +12,7 @@ from sklearn.datasets import load_digits, load_wine
 from skentropy import (
     PPCA,
     BernoulliVAE,
+    ColumnMixture,
     ExponentialFamilyMixture,
     FactorAnalysis,
     GammaMixture,
@@ -71,6 +72,12 @@ ESTIMATORS = {
         np.sign(COUNTS),
         "predict_proba",
     ),
+    "ColumnMixture": EstimatorCase(
+        _maker(ColumnMixture, n_components=2, prior_counts=0.5, tol=1e-10),
+        np.column_stack([MEASURES[:, :2], ANSWERS[:178, 2:4], COUNTS[:178, 4]]),
+        "predict_proba",
+        sparse=False,
+    ),
     **{
         f"GaussianMixture-{kind}": EstimatorCase(
             _maker(GaussianMixture, covariance_type=kind, n_components=2, tol=1e-10), MEASURES, "predict_proba", sparse=False
@@ -119,6 +126,7 @@ DEFAULTS = [
     GammaMixture(),
     ExponentialFamilyMixture(),
     GaussianMixture(),
+    ColumnMixture(),
     PPCA(),
     FactorAnalysis(),
     SigmoidBeliefNet(),
