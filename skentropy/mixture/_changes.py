@@ -21,7 +21,7 @@ class Movable(Protocol):
 
     def moved(self, parameters: Any, direction: FloatArray) -> Any | None: ...
 
-    def stride(self, direction: FloatArray) -> float: ...
+    def stride(self, parameters: Any, direction: FloatArray) -> float: ...
 
 
 def differences(components: Movable, parameters: Any, directions: FloatArray) -> tuple[FloatArray, ...]:
@@ -34,7 +34,7 @@ def differences(components: Movable, parameters: Any, directions: FloatArray) ->
     for m, direction in enumerate(directions):
         if not direction.any():
             continue
-        h = _STEP / max(components.stride(direction), 1.0)
+        h = _STEP / max(components.stride(parameters, direction), 1.0)
         for step, coefficient in zip(_STEPS, _COEFFICIENTS, strict=True):
             moved = components.moved(parameters, step * h * direction)
             for change, shape, value in zip(changes, shapes, _values(components, moved, len(shapes)), strict=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -11,7 +11,7 @@ import numpy as np
 from .._base import NamedColumns
 from .._data import Block, ColumnSurvey, Rounding
 from .._typing import Array, FloatArray
-from ._components import ComponentMetric, Components, Evidence, Limits, SeedRows
+from ._components import ComponentMetric, Components, Evidence, Limits, Reported, SeedRows
 
 
 @dataclass(frozen=True)
@@ -177,6 +177,9 @@ class ColumnBlocks(Components):
     def with_pooled(self, summary: Any) -> Self:
         return self._with([part.with_pooled(own) for part, own in self._zip(summary)])
 
+    def with_prior(self, prior_counts: float) -> Self:
+        return self._with([part.with_prior(prior_counts) for part in self._parts])
+
     def rounding(self, columns: ColumnSurvey) -> Rounding | None:
         location, scale, relative = np.zeros(self.n_features), np.ones(self.n_features), np.ones(self.n_features, dtype=bool)
         roundings = [block.components.rounding(columns.take(block.columns)) for block in self.blocks]
@@ -339,6 +342,29 @@ class ColumnBlocks(Components):
     def standard(self, parameters: Any) -> tuple[Any, ...]:
         return tuple(part.standard(own) for part, own in self._zip(parameters))
 
+    def reported(self, estimator: Any, n_components: int, n_features: int) -> Iterator[Reported]:
+        """Under the names of the blocks and the attributes, such as "visits: rates"."""
+        for block in self.blocks:
+            attributes = zip(
+                block.components.attribute_names,
+                block.components.axes(n_components, len(block.columns)),
+                block.components.standard_limits,
+                strict=True,
+            )
+            for name, axes, limits in attributes:
+                values = np.asarray(estimator.parameters_[block.name][name], dtype=np.float64)
+                yield Reported(f"{block.name}: {name}", values, axes, block.columns, limits)
+
+    @property
+    def standard_limits(self) -> tuple[tuple[float, float], ...]:
+        return tuple(limits for part in self._parts for limits in part.standard_limits)
+
+    def standard_changes(self, parameters: Any, directions: FloatArray) -> tuple[FloatArray, ...]:
+        """Of the attributes of the first block, and so on."""
+        split = np.split(directions, self._edges(parameters), axis=2)
+        pairs = self._zip(parameters, split)
+        return tuple(change for part, own, along in pairs for change in part.standard_changes(own, along))
+
     def natural(self, standard: Any) -> tuple[Any, ...]:
         return tuple(part.natural(own) for part, own in self._zip(standard))
 
@@ -354,6 +380,31 @@ class ColumnBlocks(Components):
 
     def divergence(self, parameters: Any, component: int) -> FloatArray:
         return np.asarray(sum(part.divergence(own, component) for part, own in self._zip(parameters)))
+
+    def column_divergences(self, parameters: Any, component: int) -> FloatArray:
+        """Zero for columns that are in no block."""
+        divergences = [part.column_divergences(own, component) for part, own in self._zip(parameters)]
+        return self._spread(divergences, 0.0)
+
+    def moments(self, parameters: Any) -> tuple[FloatArray, FloatArray]:
+        """NaN for columns that are in no block."""
+        moments = [part.moments(own) for part, own in self._zip(parameters)]
+        means, variances = zip(*moments, strict=True)
+        return self._spread(means, np.nan), self._spread(variances, np.nan)
+
+    def _spread(self, values: Sequence[FloatArray], elsewhere: float) -> FloatArray:
+        """Arrays (K, number of a block's columns) side by side, (K, D)."""
+        spread = np.full((len(values[0]), self.n_features), elsewhere)
+        for block, own in zip(self.blocks, values, strict=True):
+            spread[:, block.columns] = own
+        return spread
+
+    def category_probabilities(self, parameters: Any) -> dict[int, FloatArray]:
+        return {
+            int(block.columns[column]): probabilities
+            for block, own in zip(self.blocks, parameters, strict=True)
+            for column, probabilities in block.components.category_probabilities(own).items()
+        }
 
     def failures(self, estimator: Any, parameters: Any) -> Iterator[str]:
         for block, own in zip(self.blocks, parameters, strict=True):

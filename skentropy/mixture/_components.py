@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 
@@ -80,6 +80,16 @@ class ComponentMetric(Protocol):
 
     def matrix(self) -> FloatArray:
         """W, of shape (K, P, K, P)."""
+
+
+class Reported(NamedTuple):
+    """A fitted attribute: its name, values and axes, which columns the features are, and what the values lie between."""
+
+    name: str
+    values: FloatArray
+    axes: list[tuple[str, int]]
+    columns: Array
+    limits: tuple[float, float]
 
 
 class Components(ABC):
@@ -306,6 +316,13 @@ class Components(ABC):
     def standard_changes(self, parameters: Any, directions: FloatArray) -> tuple[FloatArray, ...]:
         """Derivatives of the fitted attributes along directions (M, K, P), each with M more on its first axis."""
         return differences(self, parameters, directions)
+
+    def reported(self, estimator: Any, n_components: int, n_features: int) -> Iterator[Reported]:
+        """The fitted attributes of an estimator one by one, in the order of ``standard_changes``."""
+        axes = self.axes(n_components, n_features)
+        for name, own, limits in zip(self.attribute_names, axes, self.standard_limits, strict=True):
+            values = np.asarray(getattr(estimator, name + "_"), dtype=np.float64)
+            yield Reported(name, values, own, np.arange(n_features), limits)
 
     @abstractmethod
     def natural(self, standard: tuple[FloatArray, ...]) -> Any:

@@ -154,20 +154,19 @@ def check_method(method: str, weights: str) -> None:
 def _estimates(estimator: Any, model: MixtureModel) -> Iterator[Estimate]:
     """The fitted attributes, each entry with its place in the covariance; symmetric entries share theirs."""
     components, K = model.components, len(estimator.weights_)
-    names = feature_names(estimator)
-    labels = {"n_components": list(map(str, range(K))), "n_features": names}
+    components_of = list(map(str, range(K)))
     places = np.arange(K) if K > 1 else np.full(1, KNOWN)
-    yield Estimate("weights", np.asarray(estimator.weights_, dtype=np.float64), [labels["n_components"]], places, 0.0, 1.0)
+    yield Estimate("weights", np.asarray(estimator.weights_, dtype=np.float64), [components_of], places, 0.0, 1.0)
     n_before = K if K > 1 else 0
-    attributes = zip(components.attribute_names, components.axes(K, len(names)), components.standard_limits, strict=True)
-    for name, axes, (low, high) in attributes:
-        values = np.asarray(getattr(estimator, name + "_"), dtype=np.float64)
+    names = feature_names(estimator)
+    for name, values, axes, columns, (low, high) in components.reported(estimator, K, len(names)):
+        labels = {"n_components": components_of, "n_features": [names[column] for column in columns]}
         own = [labels[axis] for axis, _ in axes]
         own += [list(map(str, range(length))) for length in values.shape[len(axes) :]]
         lower, upper = np.full(values.shape, low), np.full(values.shape, high)
         index: Array = np.arange(values.size).reshape(values.shape)
         if [axis for axis, _ in axes[-2:]] == ["n_features", "n_features"]:
-            off = ~np.eye(len(names), dtype=bool)
+            off = ~np.eye(len(columns), dtype=bool)
             lower[..., off], upper[..., off] = -np.inf, np.inf
             index = np.minimum(index, np.swapaxes(index, -1, -2))
         distinct, places = np.unique(index, return_inverse=True)

@@ -179,11 +179,18 @@ def _probabilities(estimator: Any, probabilities: Mapping[int, FloatArray]) -> T
             # Of two categories one says all; what no component has does not occur.
             if (n_categories == 2 and code == 0) or not of_feature[:, code].any():
                 continue
-            rows.append(f"{names[feature]} = {code}")
+            rows.append(f"{names[feature]} = {category_name(estimator, feature, code)}")
             values.append(of_feature[:, code])
     table = np.array(values).reshape(-1, len(weights))
     columns = [Column(f"component {c}", table[:, c], ".4f") for c in range(len(weights))]
     return Table("probabilities of categories", rows, [*columns, Column("all", table @ weights, ".4f")], "category")
+
+
+def category_name(estimator: Any, feature: int, code: int) -> Any:
+    """The category that a code stands for, where the model has read names."""
+    known = getattr(estimator, "categories_", {})
+    name = feature_names(estimator)[feature] if hasattr(estimator, "feature_names_in_") else feature
+    return known[name][code] if name in known else code
 
 
 def _features(estimator: Any, model: MixtureModel, parameters: MixtureParameters) -> Table:
