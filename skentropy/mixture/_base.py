@@ -298,7 +298,7 @@ class BaseMixture(ReportedMixture):
         """The parameters that the user wants EM to start from; None where they are to be found by seeding."""
         components = model.components
         warm = self.warm_start and hasattr(self, "weights_")
-        if warm and not components.fits(self._standard_parameters(), self.n_components, n_features):
+        if warm and not components.fits(self._standard_parameters(components), self.n_components, n_features):
             warn_of_fresh_start(self, n_features)
             warm = False
         if warm:
@@ -363,9 +363,9 @@ class BaseMixture(ReportedMixture):
 
     # The fitted mixture.
 
-    def _standard_parameters(self) -> Any:
-        """The fitted attributes as ``Components.natural`` takes them."""
-        names = self._fitted_components().attribute_names
+    def _standard_parameters(self, components: Components | None = None) -> Any:
+        """The fitted attributes as ``Components.natural`` takes them, of these components or those of the fit."""
+        names = (components or self._fitted_components()).attribute_names
         return tuple(np.asarray(getattr(self, name + "_", np.nan), dtype=np.float64) for name in names)
 
     def _fitted_model(self, rows: Source | None) -> tuple[MixtureModel, MixtureParameters]:

@@ -222,9 +222,12 @@ class ColumnMixture(BaseMixture):
             self._plan = plan_columns(X, self.columns, self.remainder, self.unseen)
         return super()._rows(self._plan.encoding.apply(X), sample_weight, exposure, reset=reset)
 
-    def _standard_parameters(self) -> Any:
-        components = self._get_components()
+    def _standard_parameters(self, components: Components | None = None) -> Any:
+        components = components or self._get_components()
         assert isinstance(components, ColumnBlocks)
+        wanted = {block.name: set(block.components.attribute_names) for block in components.blocks}
+        if {name: set(own) for name, own in self.parameters_.items()} != wanted:
+            return ()  # of another fit
         return _in_order(components, self.parameters_, "parameters_")
 
     def _named_parameters(self, components: Components, standard: Any, dtype: np.dtype[Any]) -> dict[str, Any]:
