@@ -4,345 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 
 from .._data import Block, ColumnSurvey, Rounding, has_nan
-from .._linalg import LOG_2PI, factorise, log_det_of_factors, pack_symmetric, unpack_symmetric
+from .._linalg import LOG_2PI, factorise, pack_symmetric, unpack_symmetric
 from .._typing import Array, FloatArray
 from ..families import Gaussian
 from ._components import Components, Limits, SeedRows
-from ._gaps import Conditional, Filling, Gaps, Pattern, fillings
+from ._gaps import Gaps
 from ._gaussian_metric import GaussianMetric, NoLimits
+from ._gaussian_parameters import SMALLEST_SHARE, GaussianParameters, GaussianSums, singular_columns
+from ._gaussian_rows import CompletedRows, GaussianEvidence, GaussianRows, PooledSums, score_loadings
 from ._independent import Independent
 from ._observations import Units
 from ._report import degenerate_covariances
 
-# Eigenvalues of a component's correlations are held above this, its standard deviations there above this share of all
-# rows'. A component that has come to its bound leaves it where the eigenvalues are so many times as large.
-_SMALLEST_SHARE = 1e-12
-_SMALLEST_SCALE = 1e-8
-_LEAVES_BOUND = 1e2
-# Features whose part of a unit vector is larger make out its direction.
-_IN_DIRECTION = 0.1
 # A component with less than this share of the weight has no statistics worth dividing.
 _EMPTY = 1e-100
-# What is kept of a block's rows, so many numbers at most, is not computed twice.
-_KEPT_ENTRIES = 2**22
 # No extrapolation or step of a logarithm of a variance is longer.
 _LONGEST_LOG = 100.0
 # A component whose smallest variance is this share of the pooled one, and of that some steps ago, collapses.
 _COLLAPSED = 1e-3
 _COLLAPSING = 0.5
-
-
-@dataclass(frozen=True)
-class GaussianParameters:
-    """Means (K, d), and lower Cholesky factors R of G covariances (G, d, d), each of K / G components; in units.
-
-    ``bounds`` (G, d) are zero, but for covariances that are held at a bound: the scales in which it is.
-    """
-
-    means: FloatArray
-    factors: FloatArray
-    bounds: FloatArray
-
-    @classmethod
-    def of(cls, means: FloatArray, covariances: FloatArray, bounds: FloatArray) -> Self:
-        """Of covariances (G, d, d), which are kept regular, at the bounds where those are not zero."""
-        deviations = np.sqrt(np.maximum(np.diagonal(covariances, axis1=1, axis2=2), _SMALLEST_SCALE**2))
-        correlations = covariances / deviations[:, :, np.newaxis] / deviations[:, np.newaxis]
-        was_held = bounds[:, 0] > 0.0
-        least = np.linalg.eigvalsh(correlations)[:, 0]
-        held = least < _SMALLEST_SHARE * np.where(was_held, _LEAVES_BOUND, 1.0)
-        # The M-step at a bound climbs as long as the bound stays where it is.
-        scales = np.where((held & was_held)[:, np.newaxis], bounds, deviations)
-        return cls(means, factorise(covariances, scales, _SMALLEST_SHARE), np.where(held[:, np.newaxis], scales, 0.0))
-
-    @cached_property
-    def held(self) -> Array:
-        """Which covariances are held at a bound, (G,)."""
-        return np.asarray(self.bounds[:, 0] > 0.0)
-
-    @cached_property
-    def group(self) -> Array:
-        """Index of each component's covariance."""
-        return np.arange(len(self.means)) * len(self.factors) // len(self.means)
-
-    @cached_property
-    def inverses(self) -> FloatArray:
-        """R^-1, (G, d, d)."""
-        return np.linalg.inv(self.factors)
-
-    @cached_property
-    def precisions(self) -> FloatArray:
-        """Inverse covariances, (G, d, d)."""
-        return np.matmul(self.inverses.transpose(0, 2, 1), self.inverses)
-
-    @cached_property
-    def covariances(self) -> FloatArray:
-        """(G, d, d)."""
-        return np.matmul(self.factors, self.factors.transpose(0, 2, 1))
-
-    @cached_property
-    def _conditionals(self) -> dict[bytes, Conditional]:
-        return {}
-
-    def conditional(self, missing: Array) -> Conditional:
-        """How rows of a pattern are completed; computed once."""
-        key = missing.tobytes()
-        if key not in self._conditionals:
-            self._conditionals[key] = Conditional.of(self.inverses, self.precisions, missing)
-        return self._conditionals[key]
-
-    @cached_property
-    def log_dets(self) -> FloatArray:
-        """Log determinants of the components' covariances, (K,)."""
-        return log_det_of_factors(self.factors)[self.group]
-
-
-@dataclass(frozen=True)
-class GaussianSums:
-    """Sums over completed rows, with responsibilities r = w q, in the frames y = R^-1 (x - mu) of the E-step's parameters.
-
-    About their own frames mean y is about 0 and mean yy' about 1, so that no digits cancel (theory of the M-step: the new
-    factor is R times that of the frame's covariance).
-
-    Attributes
-    ----------
-    frame : GaussianParameters
-    counts : sum of r, (K,)
-    first : sum of r E[y], (K, d)
-    second : sum of r E[y y'], (K, d, d)
-    missing_entropy : sum of r times the entropy of what is missing given what is observed
-    log_volume : sum of r times the logarithm of the volume that the units give to what is observed
-    """
-
-    frame: GaussianParameters
-    counts: FloatArray
-    first: FloatArray
-    second: FloatArray
-    missing_entropy: float
-    log_volume: float
-
-    def __add__(self, other: GaussianSums) -> GaussianSums:
-        return GaussianSums(
-            self.frame,
-            self.counts + other.counts,
-            self.first + other.first,
-            self.second + other.second,
-            self.missing_entropy + other.missing_entropy,
-            self.log_volume + other.log_volume,
-        )
-
-    def plus(self, counts: FloatArray, mean: FloatArray, covariance: FloatArray) -> GaussianSums:
-        """With so many rows of a distribution added to each component."""
-        U = self.frame.inverses[self.frame.group]
-        centre = (U @ (mean - self.frame.means)[:, :, np.newaxis])[:, :, 0]
-        second = U @ covariance @ U.transpose(0, 2, 1) + centre[:, :, np.newaxis] * centre[:, np.newaxis]
-        n = counts[:, np.newaxis]
-        return replace(
-            self,
-            counts=self.counts + counts,
-            first=self.first + n * centre,
-            second=self.second + n[:, :, np.newaxis] * second,
-        )
-
-    def distances(self, parameters: GaussianParameters) -> FloatArray:
-        """Sum of r times the squared Mahalanobis distances from other parameters, (K,)."""
-        frame = self.frame
-        A = parameters.inverses[parameters.group] @ frame.factors[frame.group]
-        b = parameters.inverses[parameters.group] @ (frame.means - parameters.means)[:, :, np.newaxis]
-        spread = np.einsum("kij,kjl,kil->k", A, self.second, A, optimize=True)
-        cross = np.einsum("kij,kj,ki->k", A, self.first, b[:, :, 0], optimize=True)
-        return np.asarray(spread + 2.0 * cross + self.counts * (b[:, :, 0] ** 2).sum(axis=1))
-
-
-@dataclass(frozen=True)
-class PooledSums:
-    """Weights and products of all pairs of entries that rows show together, and of single ones; in units."""
-
-    pairs: FloatArray
-    sums: FloatArray
-    products: FloatArray
-
-    def __add__(self, other: PooledSums) -> PooledSums:
-        return PooledSums(self.pairs + other.pairs, self.sums + other.sums, self.products + other.products)
-
-
-@dataclass(frozen=True)
-class GaussianRows:
-    """Rows in units, features first (d, n); those with gaps in the order of ``gaps``, with zeros in them.
-
-    ``log_volume`` (n,) is that of what is observed.
-    """
-
-    X: FloatArray
-    log_volume: FloatArray
-    gaps: Gaps | None
-
-    def unsorted(self, values: FloatArray, out: FloatArray | None = None) -> FloatArray:
-        """Values (..., n) of the rows in the order in which they came."""
-        if self.gaps is None:
-            return values
-        out = np.empty_like(values) if out is None else out
-        out[..., self.gaps.order] = values
-        return out
-
-
-class GaussianEvidence:
-    """Log joint densities (K, n) of a block, and its statistics."""
-
-    def __init__(
-        self, parameters: GaussianParameters, rows: GaussianRows, offsets: FloatArray, out: FloatArray | None
-    ) -> None:
-        d, n = rows.X.shape
-        K = len(parameters.means)
-        self._completed = CompletedRows(parameters, rows)
-        self._kept: list[FloatArray] = []
-        keep = K * d * n <= _KEPT_ENTRIES
-        log_joint = np.empty((K, n)) if out is None or rows.gaps is not None else out
-        n_observed = d if rows.gaps is None else d - rows.gaps.n_missing
-        constant = n_observed * LOG_2PI + 2.0 * rows.log_volume
-        for c in range(K):
-            y = self._completed.in_frame(c)
-            if keep:
-                self._kept.append(y)
-            # -2 log N(x_o; mu_o, Sigma_oo): the best x_m leave the distance, and det Sigma_oo = det Sigma det Lambda_mm
-            values = np.einsum("ij,ij->j", y, y, out=log_joint[c])
-            values += constant
-            values += parameters.log_dets[c]
-            self._completed.add_log_dets(c, values)
-            values *= -0.5
-            values += offsets[c]
-        self.log_joint = rows.unsorted(log_joint, out)
-
-    def accumulate(self, weights: FloatArray) -> GaussianSums:
-        completed, rows, parameters = self._completed, self._completed.rows, self._completed.parameters
-        if rows.gaps is not None:
-            weights = weights[:, rows.gaps.order]
-        K, d = parameters.means.shape
-        first, second = np.empty((K, d)), np.empty((K, d, d))
-        missing_entropy = 0.0
-        for c, w in enumerate(weights):
-            y = self._kept[c] if self._kept else completed.in_frame(c)
-            first[c] = y @ w
-            weighted = y * np.sqrt(w)
-            second[c] = weighted @ weighted.T
-            if rows.gaps is not None:
-                second[c] += completed.spread(c, w)
-                missing_entropy += completed.missing_entropy(c, w)
-        return GaussianSums(
-            frame=parameters,
-            counts=weights.sum(axis=1),
-            first=first,
-            second=second,
-            missing_entropy=missing_entropy,
-            log_volume=float(weights.sum(axis=0) @ rows.log_volume),
-        )
-
-
-class CompletedRows:
-    """Rows with what the components expect in their gaps."""
-
-    def __init__(self, parameters: GaussianParameters, rows: GaussianRows) -> None:
-        self.parameters, self.rows = parameters, rows
-        self._fillings: list[Filling] = []
-        self._patterns: list[tuple[Pattern, Conditional]] = []
-        if rows.gaps is not None:
-            p = parameters
-            self._fillings = list(fillings(rows.X, p.means, p.precisions, p.group, rows.gaps))
-            self._patterns = [(pattern, p.conditional(pattern.missing)) for pattern in rows.gaps.patterns]
-
-    def deviations(self, component: int) -> FloatArray:
-        """Completed x - mu, but for the gaps of patterns, (d, n)."""
-        deviation = self.rows.X - self.parameters.means[component][:, np.newaxis]
-        for filling in self._fillings:
-            filling.put(deviation, component)
-        return deviation
-
-    def in_frame(self, component: int) -> FloatArray:
-        """y = R^-1 (x - mu), (d, n)."""
-        group = self.parameters.group[component]
-        deviation = self.deviations(component)
-        if not self._patterns:
-            return self.parameters.inverses[group] @ deviation
-        y = np.empty_like(deviation)
-        before = slice(0, self._patterns[0][0].rows.start)
-        y[:, before] = self.parameters.inverses[group] @ deviation[:, before]
-        for pattern, conditional in self._patterns:
-            y[:, pattern.rows] = conditional.transform[group] @ deviation[:, pattern.rows]
-        return y
-
-    def completed(self, component: int) -> FloatArray:
-        """Rows in units, (d, n)."""
-        deviation, group = self.deviations(component), self.parameters.group[component]
-        for pattern, conditional in self._patterns:
-            of_rows = deviation[:, pattern.rows]
-            of_rows[pattern.missing] = conditional.completion[group] @ of_rows
-        return deviation + self.parameters.means[component][:, np.newaxis]
-
-    def add_log_dets(self, component: int, values: FloatArray) -> None:
-        """Add each row's log det of the precision of what is missing."""
-        group = self.parameters.group[component]
-        for filling in self._fillings:
-            values[filling.group.rows] += filling.log_det_precisions[group]
-        for pattern, conditional in self._patterns:
-            values[pattern.rows] += conditional.log_det_precisions[group]
-
-    def spread(self, component: int, weights: FloatArray) -> FloatArray:
-        """Weighted sum of the covariances that missing entries leave in the frame, (d, d)."""
-        d, group = len(self.rows.X), self.parameters.group[component]
-        total = np.zeros((d, d))
-        if self._fillings:
-            U = self.parameters.inverses[group]
-            total += U @ sum(filling.spread(group, weights, d) for filling in self._fillings) @ U.T
-        for pattern, conditional in self._patterns:
-            roots = conditional.roots[group]
-            total += weights[pattern.rows].sum() * (roots @ roots.T)
-        return total
-
-    def missing_entropy(self, component: int, weights: FloatArray) -> float:
-        """Weighted sum of the entropies of what is missing given what is observed."""
-        assert self.rows.gaps is not None
-        twice = self.rows.gaps.n_missing * (LOG_2PI + 1.0)
-        negative = np.zeros(len(twice))
-        self.add_log_dets(component, negative)
-        return 0.5 * float(weights @ (twice - negative))
-
-    def roots(self, component: int) -> Iterator[tuple[slice, FloatArray]]:
-        """Rows with gaps, and roots of the covariances that their gaps leave in the frame, (n_rows, d, q)."""
-        d, group = len(self.rows.X), self.parameters.group[component]
-        for filling in self._fillings:
-            yield filling.group.rows, self.parameters.inverses[group] @ filling.roots(group, d)
-        for pattern, conditional in self._patterns:
-            n_rows = pattern.rows.stop - pattern.rows.start
-            yield pattern.rows, np.broadcast_to(conditional.roots[group], (n_rows, *conditional.roots.shape[1:]))
-
-
-def _singular_columns(parameters: GaussianParameters) -> Array:
-    """Which features (G, d) make out the directions in which covariances are held at their bounds."""
-    scales = np.where(parameters.held[:, np.newaxis], parameters.bounds, 1.0)
-    values, vectors = np.linalg.eigh(parameters.covariances / scales[:, :, np.newaxis] / scales[:, np.newaxis])
-    at_bound = (values <= _LEAVES_BOUND * _SMALLEST_SHARE)[:, np.newaxis] & parameters.held[:, np.newaxis, np.newaxis]
-    return np.asarray(((np.abs(vectors) > _IN_DIRECTION) & at_bound).any(axis=2))
-
-
-def _score_loadings(y: FloatArray, roots: FloatArray) -> Iterator[FloatArray]:
-    """Loadings (n, P) of the scores of y + B e on uncorrelated variables of e ~ N(0, 1); y is (n, d), B (n, d, q)."""
-
-    def symmetric(a: FloatArray, b: FloatArray) -> FloatArray:
-        outer = a[:, :, np.newaxis] * b[:, np.newaxis]
-        return pack_symmetric(outer + outer.transpose(0, 2, 1)) / np.sqrt(2.0)
-
-    columns = [roots[:, :, k] for k in range(roots.shape[2])]
-    for i, b in enumerate(columns):
-        yield np.concatenate([b, symmetric(y, b)], axis=1)  # e_i
-        for j, other in enumerate(columns[: i + 1]):
-            of_products = symmetric(b, other)  # e_i e_j, and (e_i^2 - 1) / sqrt(2)
-            yield np.concatenate([np.zeros_like(b), of_products / np.sqrt(2.0) if i == j else of_products], axis=1)
 
 
 @dataclass(frozen=True)
@@ -488,23 +173,7 @@ class CorrelatedGaussian(Components):
         if self.reg_covar:
             U = frame.inverses
             S = S + U * (self.reg_covar / self.units.scale**2) @ U.transpose(0, 2, 1)
-        return self._moved(frame, means, S)
-
-    @staticmethod
-    def _moved(before: GaussianParameters, means: FloatArray, S: FloatArray) -> GaussianParameters:
-        """Parameters with other means, and covariances R S R' in the frames of those before."""
-        R = before.factors
-        try:
-            factors = R @ np.linalg.cholesky(S)
-        except np.linalg.LinAlgError:
-            factors = None
-        if factors is not None and not before.held.any():
-            # Squares of the diagonal are the variances given the features before.
-            variances = (factors**2).sum(axis=2)
-            shares = np.diagonal(factors, axis1=1, axis2=2) ** 2 / variances
-            if variances.min() > _SMALLEST_SCALE**2 and shares.min() > _LEAVES_BOUND * _SMALLEST_SHARE:
-                return GaussianParameters(means, factors, before.bounds)
-        return GaussianParameters.of(means, R @ S @ R.transpose(0, 2, 1), before.bounds)
+        return frame.moved(means, S)
 
     def log_base_measure(self, block: Block) -> FloatArray:
         return np.zeros(block.n_rows)
@@ -623,7 +292,7 @@ class CorrelatedGaussian(Components):
             y = completed.in_frame(c).T
             for rows, roots in completed.roots(c):
                 root_weights = np.sqrt(w[rows])[:, np.newaxis]
-                for loading in _score_loadings(y[rows], roots):
+                for loading in score_loadings(y[rows], roots):
                     loading *= root_weights
                     total[c] += loading.T @ loading
         return total
@@ -644,7 +313,7 @@ class CorrelatedGaussian(Components):
         if not np.abs(logs).max() <= _LONGEST_LOG:
             return None
         S = (vectors * np.exp(logs)[:, np.newaxis]) @ vectors.transpose(0, 2, 1)
-        return self._moved(parameters, means, S)
+        return parameters.moved(means, S)
 
     # Several runs at once.
 
@@ -666,7 +335,7 @@ class CorrelatedGaussian(Components):
         smallest, earlier = (np.linalg.eigvalsh(p.covariances)[:, 0] for p in (parameters, before))
         pooled = float(np.linalg.eigvalsh(self.pooled_covariance)[0])
         narrow = (smallest < _COLLAPSED * pooled) & (smallest < _COLLAPSING * earlier)
-        collapsed = (narrow | parameters.held) & (pooled > _SMALLEST_SHARE)
+        collapsed = (narrow | parameters.held) & (pooled > SMALLEST_SHARE)
         return np.asarray(collapsed[parameters.group])
 
     # What users see.
@@ -743,7 +412,7 @@ class CorrelatedGaussian(Components):
         return self.units.location + self.units.scale * parameters.means, self.units.scale**2 * variances
 
     def failures(self, estimator: Any, parameters: GaussianParameters) -> Iterator[str]:
-        return degenerate_covariances(estimator, _singular_columns(parameters), np.diag(self.pooled_covariance) == 0.0)
+        return degenerate_covariances(estimator, singular_columns(parameters), np.diag(self.pooled_covariance) == 0.0)
 
     def sample(self, standard: tuple[FloatArray, ...], labels: Array, random_state: np.random.RandomState) -> FloatArray:
         means, covariances = standard

@@ -14,8 +14,9 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skentropy import ExponentialFamilyMixture, GaussianMixture, PoissonMixture, RowBlocks
 from skentropy.mixture._changes import differences
-from skentropy.mixture._gaussian import CorrelatedGaussian, GaussianParameters
+from skentropy.mixture._gaussian import CorrelatedGaussian
 from skentropy.mixture._gaussian_mixture import COVARIANCE_TYPES
+from skentropy.mixture._gaussian_parameters import GaussianParameters
 from skentropy.mixture._observations import Units
 from tests.common.cases import CASES, Case, log_joint
 

@@ -1,0 +1,166 @@
+"""Parameters of Gaussian components, and the sums that M-steps make them of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+
+from .._linalg import factorise, log_det_of_factors
+from .._typing import Array, FloatArray
+from ._gaps import Conditional
+
+# Eigenvalues of a component's correlations are held above this, its standard deviations there above this share of all
+# rows'. A component that has come to its bound leaves it where the eigenvalues are so many times as large.
+SMALLEST_SHARE = 1e-12
+_SMALLEST_SCALE = 1e-8
+_LEAVES_BOUND = 1e2
+# Features whose part of a unit vector is larger make out its direction.
+_IN_DIRECTION = 0.1
+
+
+@dataclass(frozen=True)
+class GaussianParameters:
+    """Means (K, d), and lower Cholesky factors R of G covariances (G, d, d), each of K / G components; in units.
+
+    ``bounds`` (G, d) are zero, but for covariances that are held at a bound: the scales in which it is.
+    """
+
+    means: FloatArray
+    factors: FloatArray
+    bounds: FloatArray
+
+    @classmethod
+    def of(cls, means: FloatArray, covariances: FloatArray, bounds: FloatArray) -> Self:
+        """Of covariances (G, d, d), which are kept regular, at the bounds where those are not zero."""
+        deviations = np.sqrt(np.maximum(np.diagonal(covariances, axis1=1, axis2=2), _SMALLEST_SCALE**2))
+        correlations = covariances / deviations[:, :, np.newaxis] / deviations[:, np.newaxis]
+        was_held = bounds[:, 0] > 0.0
+        least = np.linalg.eigvalsh(correlations)[:, 0]
+        held = least < SMALLEST_SHARE * np.where(was_held, _LEAVES_BOUND, 1.0)
+        # The M-step at a bound climbs as long as the bound stays where it is.
+        scales = np.where((held & was_held)[:, np.newaxis], bounds, deviations)
+        return cls(means, factorise(covariances, scales, SMALLEST_SHARE), np.where(held[:, np.newaxis], scales, 0.0))
+
+    def moved(self, means: FloatArray, S: FloatArray) -> Self:
+        """Parameters with other means, and covariances R S R'."""
+        R = self.factors
+        try:
+            factors = R @ np.linalg.cholesky(S)
+        except np.linalg.LinAlgError:
+            factors = None
+        if factors is not None and not self.held.any():
+            # Squares of the diagonal are the variances given the features before.
+            variances = (factors**2).sum(axis=2)
+            shares = np.diagonal(factors, axis1=1, axis2=2) ** 2 / variances
+            if variances.min() > _SMALLEST_SCALE**2 and shares.min() > _LEAVES_BOUND * SMALLEST_SHARE:
+                return type(self)(means, factors, self.bounds)
+        return self.of(means, R @ S @ R.transpose(0, 2, 1), self.bounds)
+
+    @cached_property
+    def held(self) -> Array:
+        """Which covariances are held at a bound, (G,)."""
+        return np.asarray(self.bounds[:, 0] > 0.0)
+
+    @cached_property
+    def group(self) -> Array:
+        """Index of each component's covariance."""
+        return np.arange(len(self.means)) * len(self.factors) // len(self.means)
+
+    @cached_property
+    def inverses(self) -> FloatArray:
+        """R^-1, (G, d, d)."""
+        return np.linalg.inv(self.factors)
+
+    @cached_property
+    def precisions(self) -> FloatArray:
+        """Inverse covariances, (G, d, d)."""
+        return np.matmul(self.inverses.transpose(0, 2, 1), self.inverses)
+
+    @cached_property
+    def covariances(self) -> FloatArray:
+        """(G, d, d)."""
+        return np.matmul(self.factors, self.factors.transpose(0, 2, 1))
+
+    @cached_property
+    def _conditionals(self) -> dict[bytes, Conditional]:
+        return {}
+
+    def conditional(self, missing: Array) -> Conditional:
+        """How rows of a pattern are completed; computed once."""
+        key = missing.tobytes()
+        if key not in self._conditionals:
+            self._conditionals[key] = Conditional.of(self.inverses, self.precisions, missing)
+        return self._conditionals[key]
+
+    @cached_property
+    def log_dets(self) -> FloatArray:
+        """Log determinants of the components' covariances, (K,)."""
+        return log_det_of_factors(self.factors)[self.group]
+
+
+@dataclass(frozen=True)
+class GaussianSums:
+    """Sums over completed rows, with responsibilities r = w q, in the frames y = R^-1 (x - mu) of the E-step's parameters.
+
+    About their own frames mean y is about 0 and mean yy' about 1, so that no digits cancel (theory of the M-step: the new
+    factor is R times that of the frame's covariance).
+
+    Attributes
+    ----------
+    frame : GaussianParameters
+    counts : sum of r, (K,)
+    first : sum of r E[y], (K, d)
+    second : sum of r E[y y'], (K, d, d)
+    missing_entropy : sum of r times the entropy of what is missing given what is observed
+    log_volume : sum of r times the logarithm of the volume that the units give to what is observed
+    """
+
+    frame: GaussianParameters
+    counts: FloatArray
+    first: FloatArray
+    second: FloatArray
+    missing_entropy: float
+    log_volume: float
+
+    def __add__(self, other: GaussianSums) -> GaussianSums:
+        return GaussianSums(
+            self.frame,
+            self.counts + other.counts,
+            self.first + other.first,
+            self.second + other.second,
+            self.missing_entropy + other.missing_entropy,
+            self.log_volume + other.log_volume,
+        )
+
+    def plus(self, counts: FloatArray, mean: FloatArray, covariance: FloatArray) -> GaussianSums:
+        """With so many rows of a distribution added to each component."""
+        U = self.frame.inverses[self.frame.group]
+        centre = (U @ (mean - self.frame.means)[:, :, np.newaxis])[:, :, 0]
+        second = U @ covariance @ U.transpose(0, 2, 1) + centre[:, :, np.newaxis] * centre[:, np.newaxis]
+        n = counts[:, np.newaxis]
+        return replace(
+            self,
+            counts=self.counts + counts,
+            first=self.first + n * centre,
+            second=self.second + n[:, :, np.newaxis] * second,
+        )
+
+    def distances(self, parameters: GaussianParameters) -> FloatArray:
+        """Sum of r times the squared Mahalanobis distances from other parameters, (K,)."""
+        frame = self.frame
+        A = parameters.inverses[parameters.group] @ frame.factors[frame.group]
+        b = parameters.inverses[parameters.group] @ (frame.means - parameters.means)[:, :, np.newaxis]
+        spread = np.einsum("kij,kjl,kil->k", A, self.second, A, optimize=True)
+        cross = np.einsum("kij,kj,ki->k", A, self.first, b[:, :, 0], optimize=True)
+        return np.asarray(spread + 2.0 * cross + self.counts * (b[:, :, 0] ** 2).sum(axis=1))
+
+
+def singular_columns(parameters: GaussianParameters) -> Array:
+    """Which features (G, d) make out the directions in which covariances are held at their bounds."""
+    scales = np.where(parameters.held[:, np.newaxis], parameters.bounds, 1.0)
+    values, vectors = np.linalg.eigh(parameters.covariances / scales[:, :, np.newaxis] / scales[:, np.newaxis])
+    at_bound = (values <= _LEAVES_BOUND * SMALLEST_SHARE)[:, np.newaxis] & parameters.held[:, np.newaxis, np.newaxis]
+    return np.asarray(((np.abs(vectors) > _IN_DIRECTION) & at_bound).any(axis=2))

@@ -1,0 +1,193 @@
+"""What Gaussian components say of a block of rows, whose missing entries are latent variables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._linalg import LOG_2PI, pack_symmetric
+from .._typing import FloatArray
+from ._gaps import Conditional, Filling, Gaps, Pattern, fillings
+from ._gaussian_parameters import GaussianParameters, GaussianSums
+
+# What is kept of a block's rows, so many numbers at most, is not computed twice.
+_KEPT_ENTRIES = 2**22
+
+
+@dataclass(frozen=True)
+class PooledSums:
+    """Weights and products of all pairs of entries that rows show together, and of single ones; in units."""
+
+    pairs: FloatArray
+    sums: FloatArray
+    products: FloatArray
+
+    def __add__(self, other: PooledSums) -> PooledSums:
+        return PooledSums(self.pairs + other.pairs, self.sums + other.sums, self.products + other.products)
+
+
+@dataclass(frozen=True)
+class GaussianRows:
+    """Rows in units, features first (d, n); those with gaps in the order of ``gaps``, with zeros in them.
+
+    ``log_volume`` (n,) is that of what is observed.
+    """
+
+    X: FloatArray
+    log_volume: FloatArray
+    gaps: Gaps | None
+
+    def unsorted(self, values: FloatArray, out: FloatArray | None = None) -> FloatArray:
+        """Values (..., n) of the rows in the order in which they came."""
+        if self.gaps is None:
+            return values
+        out = np.empty_like(values) if out is None else out
+        out[..., self.gaps.order] = values
+        return out
+
+
+class GaussianEvidence:
+    """Log joint densities (K, n) of a block, and its statistics."""
+
+    def __init__(
+        self, parameters: GaussianParameters, rows: GaussianRows, offsets: FloatArray, out: FloatArray | None
+    ) -> None:
+        d, n = rows.X.shape
+        K = len(parameters.means)
+        self._completed = CompletedRows(parameters, rows)
+        self._kept: list[FloatArray] = []
+        keep = K * d * n <= _KEPT_ENTRIES
+        log_joint = np.empty((K, n)) if out is None or rows.gaps is not None else out
+        n_observed = d if rows.gaps is None else d - rows.gaps.n_missing
+        constant = n_observed * LOG_2PI + 2.0 * rows.log_volume
+        for c in range(K):
+            y = self._completed.in_frame(c)
+            if keep:
+                self._kept.append(y)
+            # -2 log N(x_o; mu_o, Sigma_oo): the best x_m leave the distance, and det Sigma_oo = det Sigma det Lambda_mm
+            values = np.einsum("ij,ij->j", y, y, out=log_joint[c])
+            values += constant
+            values += parameters.log_dets[c]
+            self._completed.add_log_dets(c, values)
+            values *= -0.5
+            values += offsets[c]
+        self.log_joint = rows.unsorted(log_joint, out)
+
+    def accumulate(self, weights: FloatArray) -> GaussianSums:
+        completed, rows, parameters = self._completed, self._completed.rows, self._completed.parameters
+        if rows.gaps is not None:
+            weights = weights[:, rows.gaps.order]
+        K, d = parameters.means.shape
+        first, second = np.empty((K, d)), np.empty((K, d, d))
+        missing_entropy = 0.0
+        for c, w in enumerate(weights):
+            y = self._kept[c] if self._kept else completed.in_frame(c)
+            first[c] = y @ w
+            weighted = y * np.sqrt(w)
+            second[c] = weighted @ weighted.T
+            if rows.gaps is not None:
+                second[c] += completed.spread(c, w)
+                missing_entropy += completed.missing_entropy(c, w)
+        return GaussianSums(
+            frame=parameters,
+            counts=weights.sum(axis=1),
+            first=first,
+            second=second,
+            missing_entropy=missing_entropy,
+            log_volume=float(weights.sum(axis=0) @ rows.log_volume),
+        )
+
+
+class CompletedRows:
+    """Rows with what the components expect in their gaps."""
+
+    def __init__(self, parameters: GaussianParameters, rows: GaussianRows) -> None:
+        self.parameters, self.rows = parameters, rows
+        self._fillings: list[Filling] = []
+        self._patterns: list[tuple[Pattern, Conditional]] = []
+        if rows.gaps is not None:
+            p = parameters
+            self._fillings = list(fillings(rows.X, p.means, p.precisions, p.group, rows.gaps))
+            self._patterns = [(pattern, p.conditional(pattern.missing)) for pattern in rows.gaps.patterns]
+
+    def deviations(self, component: int) -> FloatArray:
+        """Completed x - mu, but for the gaps of patterns, (d, n)."""
+        deviation = self.rows.X - self.parameters.means[component][:, np.newaxis]
+        for filling in self._fillings:
+            filling.put(deviation, component)
+        return deviation
+
+    def in_frame(self, component: int) -> FloatArray:
+        """y = R^-1 (x - mu), (d, n)."""
+        group = self.parameters.group[component]
+        deviation = self.deviations(component)
+        if not self._patterns:
+            return self.parameters.inverses[group] @ deviation
+        y = np.empty_like(deviation)
+        before = slice(0, self._patterns[0][0].rows.start)
+        y[:, before] = self.parameters.inverses[group] @ deviation[:, before]
+        for pattern, conditional in self._patterns:
+            y[:, pattern.rows] = conditional.transform[group] @ deviation[:, pattern.rows]
+        return y
+
+    def completed(self, component: int) -> FloatArray:
+        """Rows in units, (d, n)."""
+        deviation, group = self.deviations(component), self.parameters.group[component]
+        for pattern, conditional in self._patterns:
+            of_rows = deviation[:, pattern.rows]
+            of_rows[pattern.missing] = conditional.completion[group] @ of_rows
+        return deviation + self.parameters.means[component][:, np.newaxis]
+
+    def add_log_dets(self, component: int, values: FloatArray) -> None:
+        """Add each row's log det of the precision of what is missing."""
+        group = self.parameters.group[component]
+        for filling in self._fillings:
+            values[filling.group.rows] += filling.log_det_precisions[group]
+        for pattern, conditional in self._patterns:
+            values[pattern.rows] += conditional.log_det_precisions[group]
+
+    def spread(self, component: int, weights: FloatArray) -> FloatArray:
+        """Weighted sum of the covariances that missing entries leave in the frame, (d, d)."""
+        d, group = len(self.rows.X), self.parameters.group[component]
+        total = np.zeros((d, d))
+        if self._fillings:
+            U = self.parameters.inverses[group]
+            total += U @ sum(filling.spread(group, weights, d) for filling in self._fillings) @ U.T
+        for pattern, conditional in self._patterns:
+            roots = conditional.roots[group]
+            total += weights[pattern.rows].sum() * (roots @ roots.T)
+        return total
+
+    def missing_entropy(self, component: int, weights: FloatArray) -> float:
+        """Weighted sum of the entropies of what is missing given what is observed."""
+        assert self.rows.gaps is not None
+        twice = self.rows.gaps.n_missing * (LOG_2PI + 1.0)
+        negative = np.zeros(len(twice))
+        self.add_log_dets(component, negative)
+        return 0.5 * float(weights @ (twice - negative))
+
+    def roots(self, component: int) -> Iterator[tuple[slice, FloatArray]]:
+        """Rows with gaps, and roots of the covariances that their gaps leave in the frame, (n_rows, d, q)."""
+        d, group = len(self.rows.X), self.parameters.group[component]
+        for filling in self._fillings:
+            yield filling.group.rows, self.parameters.inverses[group] @ filling.roots(group, d)
+        for pattern, conditional in self._patterns:
+            n_rows = pattern.rows.stop - pattern.rows.start
+            yield pattern.rows, np.broadcast_to(conditional.roots[group], (n_rows, *conditional.roots.shape[1:]))
+
+
+def score_loadings(y: FloatArray, roots: FloatArray) -> Iterator[FloatArray]:
+    """Loadings (n, P) of the scores of y + B e on uncorrelated variables of e ~ N(0, 1); y is (n, d), B (n, d, q)."""
+
+    def symmetric(a: FloatArray, b: FloatArray) -> FloatArray:
+        outer = a[:, :, np.newaxis] * b[:, np.newaxis]
+        return pack_symmetric(outer + outer.transpose(0, 2, 1)) / np.sqrt(2.0)
+
+    columns = [roots[:, :, k] for k in range(roots.shape[2])]
+    for i, b in enumerate(columns):
+        yield np.concatenate([b, symmetric(y, b)], axis=1)  # e_i
+        for j, other in enumerate(columns[: i + 1]):
+            of_products = symmetric(b, other)  # e_i e_j, and (e_i^2 - 1) / sqrt(2)
+            yield np.concatenate([np.zeros_like(b), of_products / np.sqrt(2.0) if i == j else of_products], axis=1)
