@@ -18,6 +18,7 @@ from skentropy.mixture._gaussian import CorrelatedGaussian
 from skentropy.mixture._gaussian_mixture import COVARIANCE_TYPES
 from skentropy.mixture._gaussian_parameters import GaussianParameters
 from skentropy.mixture._observations import Units
+from skentropy.mixture._standard_errors import METHODS
 from tests.common.cases import CASES, Case, log_joint
 
 from .test_gaussian import DATA, REFERENCE
@@ -186,6 +187,17 @@ def test_clusters_that_are_far_apart(kind: str) -> None:
         expected = np.sqrt(squares[0] / 4000) if shared else np.sqrt(squares / n[:, np.newaxis, np.newaxis])
     found = errors["covariances"] if shared else errors["covariances"][order]
     np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", COVARIANCE_TYPES)
+def test_methods_agree_where_the_model_is_true(kind: str) -> None:
+    """In large samples, by the information equality."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(20_000, 2)) + 2.0 * rng.choice(2, p=[0.3, 0.7], size=(20_000, 1))
+    model = GaussianMixture(2, covariance_type=kind, random_state=0).fit(X)
+    information, scores, sandwich = (np.diag(model.standard_errors(X, method=m).covariance) for m in METHODS)
+    np.testing.assert_allclose(scores, information, rtol=0.15)
+    np.testing.assert_allclose(sandwich, information, rtol=0.15)
 
 
 @pytest.mark.parametrize("tied", [False, True])
