@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from numbers import Real
 from typing import Any, Self
 
@@ -77,9 +78,9 @@ class FitsCovariances(FittedLinearGaussian):
         self._fit_to_moments(moments, np.float64)
         return self
 
+    @abstractmethod
     def _fit_to_moments(self, moments: Moments, dtype: Any) -> None:
         """Fit the model to moments, and keep them."""
-        raise NotImplementedError
 
 
 def _is_number(value: Any) -> bool:
