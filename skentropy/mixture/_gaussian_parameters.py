@@ -151,11 +151,12 @@ class GaussianSums:
     def distances(self, parameters: GaussianParameters) -> FloatArray:
         """Sum of r times the squared Mahalanobis distances from other parameters, (K,)."""
         frame = self.frame
-        A = parameters.inverses[parameters.group] @ frame.factors[frame.group]
-        b = parameters.inverses[parameters.group] @ (frame.means - parameters.means)[:, :, np.newaxis]
-        spread = np.einsum("kij,kjl,kil->k", A, self.second, A, optimize=True)
-        cross = np.einsum("kij,kj,ki->k", A, self.first, b[:, :, 0], optimize=True)
-        return np.asarray(spread + 2.0 * cross + self.counts * (b[:, :, 0] ** 2).sum(axis=1))
+        U = parameters.inverses[parameters.group]
+        A = U @ frame.factors[frame.group]
+        b = (U @ (frame.means - parameters.means)[:, :, np.newaxis])[:, :, 0]
+        spread = ((A @ self.second) * A).sum(axis=(1, 2))
+        cross = ((A @ self.first[:, :, np.newaxis])[:, :, 0] * b).sum(axis=1)
+        return np.asarray(spread + 2.0 * cross + self.counts * (b**2).sum(axis=1))
 
 
 def singular_columns(parameters: GaussianParameters) -> Array:

@@ -14,6 +14,8 @@ from ._gaussian_parameters import GaussianParameters, GaussianSums
 
 # What is kept of a block's rows, so many numbers at most, is not computed twice.
 _KEPT_ENTRIES = 2**22
+# Numbers that components are taken together for.
+_TOGETHER_ENTRIES = 2**15
 
 
 @dataclass(frozen=True)
@@ -57,22 +59,26 @@ class GaussianEvidence:
         d, n = rows.X.shape
         K = len(parameters.means)
         self._completed = CompletedRows(parameters, rows)
+        # Components are taken together where that saves calls, and one by one where their rows fill the cache.
+        size = max(1, _TOGETHER_ENTRIES // (d * n)) if rows.gaps is None and n else 1
+        self._parts = [slice(start, min(start + size, K)) for start in range(0, K, size)]
         self._kept: list[FloatArray] = []
         keep = K * d * n <= _KEPT_ENTRIES
         log_joint = np.empty((K, n)) if out is None or rows.gaps is not None else out
         n_observed = d if rows.gaps is None else d - rows.gaps.n_missing
         constant = n_observed * LOG_2PI + 2.0 * rows.log_volume
-        for c in range(K):
-            y = self._completed.in_frame(c)
+        for part in self._parts:
+            y = self._completed.in_frames(part)
             if keep:
                 self._kept.append(y)
             # -2 log N(x_o; mu_o, Sigma_oo): the best x_m leave the distance, and det Sigma_oo = det Sigma det Lambda_mm
-            values = np.einsum("ij,ij->j", y, y, out=log_joint[c])
+            values = np.einsum("kij,kij->kj", y, y, out=log_joint[part])
             values += constant
-            values += parameters.log_dets[c]
-            self._completed.add_log_dets(c, values)
+            values += parameters.log_dets[part, np.newaxis]
+            if rows.gaps is not None:
+                self._completed.add_log_dets(part.start, values[0])
             values *= -0.5
-            values += offsets[c]
+            values += offsets[part, np.newaxis]
         self.log_joint = rows.unsorted(log_joint, out)
 
     def accumulate(self, weights: FloatArray) -> GaussianSums:
@@ -82,14 +88,14 @@ class GaussianEvidence:
         K, d = parameters.means.shape
         first, second = np.empty((K, d)), np.empty((K, d, d))
         missing_entropy = 0.0
-        for c, w in enumerate(weights):
-            y = self._kept[c] if self._kept else completed.in_frame(c)
-            first[c] = y @ w
-            weighted = y * np.sqrt(w)
-            second[c] = weighted @ weighted.T
+        for i, part in enumerate(self._parts):
+            y, w = self._kept[i] if self._kept else completed.in_frames(part), weights[part]
+            first[part] = (y @ w[:, :, np.newaxis])[:, :, 0]
+            weighted = y * np.sqrt(w)[:, np.newaxis]
+            second[part] = weighted @ weighted.transpose(0, 2, 1)
             if rows.gaps is not None:
-                second[c] += completed.spread(c, w)
-                missing_entropy += completed.missing_entropy(c, w)
+                second[part.start] += completed.spread(part.start, w[0])
+                missing_entropy += completed.missing_entropy(part.start, w[0])
         return GaussianSums(
             frame=parameters,
             counts=weights.sum(axis=1),
@@ -118,6 +124,13 @@ class CompletedRows:
         for filling in self._fillings:
             filling.put(deviation, component)
         return deviation
+
+    def in_frames(self, components: slice) -> FloatArray:
+        """y = R^-1 (x - mu) of some components, one only where rows have gaps, (k, d, n)."""
+        if self.rows.gaps is not None:
+            return self.in_frame(components.start)[np.newaxis]
+        deviation = self.rows.X - self.parameters.means[components, :, np.newaxis]
+        return self.parameters.inverses[self.parameters.group[components]] @ deviation
 
     def in_frame(self, component: int) -> FloatArray:
         """y = R^-1 (x - mu), (d, n)."""
