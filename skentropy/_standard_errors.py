@@ -31,6 +31,8 @@ class Estimate:
         Row of the covariance of each entry; ``KNOWN`` where it is no estimate.
     low, high : ndarray or float
         Limits of the values, which broadcast against them.
+    categories : sequence of sequence of str, default=()
+        Of each feature the labels along the last axis, where that is one of categories.
     """
 
     name: str
@@ -39,12 +41,16 @@ class Estimate:
     places: Array
     low: FloatArray | float = -np.inf
     high: FloatArray | float = np.inf
+    categories: Sequence[Sequence[str]] = ()
 
     def label(self, index: tuple[int, ...]) -> str:
         """What an entry is called: "means[0, eruptions]"."""
         if not index:
             return self.name
-        return f"{self.name}[{', '.join(labels[i] for labels, i in zip(self.axes, index, strict=True))}]"
+        labels = [own[i] for own, i in zip(self.axes, index, strict=False)]
+        if self.categories:
+            labels.append(self.categories[index[-2]][index[-1]])
+        return f"{self.name}[{', '.join(labels)}]"
 
     def interval(self, errors: FloatArray, level: float) -> FloatArray:
         """Lower and upper ends, on the last axis; symmetric where the limits are infinitely far (delta method)."""

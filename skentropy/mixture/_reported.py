@@ -10,7 +10,7 @@ from typing import Literal
 from joblib import effective_n_jobs
 from sklearn.utils.validation import check_is_fitted
 
-from .._base import Evaluation, LatentVariableModel, feature_names
+from .._base import Evaluation, LatentVariableModel
 from .._data import Source, thread_pool
 from .._standard_errors import StandardErrors
 from .._tables import Summary, Table
@@ -218,7 +218,7 @@ class ReportedMixture(LatentVariableModel):
         with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
             self._refuse_outside(model.components, rows.sum(model.components.count_outside, pool))
             pairs = rows.sum(partial(PairTables.of_block, sizes=sizes), pool)
-        return pairs.table(self.weights_, probabilities, feature_names(self))
+        return pairs.table(self, probabilities)
 
     def _fitted_evaluation(self) -> Evaluation | None:
         """What the fit says of the training data; None without a fit."""

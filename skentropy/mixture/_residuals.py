@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from scipy import sparse
 from scipy.special import xlogy
 from scipy.stats import chi2
 
+from .._base import feature_names
 from .._data import Block
 from .._tables import Column, Table
 from .._typing import Array, FloatArray
+from ._categories import category_name
 
 # Tables of all columns together have so many cells at most.
 _MOST_CELLS = 2**12
@@ -47,14 +50,13 @@ class PairTables:
         weighted = one_hot if block.weight is None else one_hot * block.weight[:, np.newaxis]
         return cls(weighted.T @ one_hot)
 
-    def table(
-        self, weights: Array, probabilities: Mapping[int, FloatArray], names: Sequence[str], most: int | None = None
-    ) -> Table:
+    def table(self, estimator: Any, probabilities: Mapping[int, FloatArray], most: int | None = None) -> Table:
         r"""Pearson's chi-square of each pair, the largest by its degrees of freedom first.
 
         Of counts :math:`n_{ab}` and :math:`n_{..} \sum_c \pi_c p_{cda} p_{ceb}`, with (A - 1)(B - 1) degrees of freedom for
         the categories that occur.
         """
+        weights, names = estimator.weights_, feature_names(estimator)
         ends = np.cumsum([0, *(values.shape[1] for values in probabilities.values())])
         places = {d: slice(ends[i], ends[i + 1]) for i, d in enumerate(probabilities)}
         rows, values = [], []
@@ -67,7 +69,7 @@ class PairTables:
             dof = (occur[0] - 1) * (occur[1] - 1)
             if dof:
                 rows.append(f"{names[d]}, {names[e]}")
-                values.append((chi_square / dof, chi_square, float(dof), _strongest(observed, expected)))
+                values.append((chi_square / dof, chi_square, float(dof), _strongest(estimator, (d, e), observed, expected)))
         order = sorted(range(len(rows)), key=lambda i: -values[i][0])[:most]
         shown = f" of the {len(order)} largest of {len(rows)} pairs" if len(order) < len(rows) else " of pairs"
         columns = [
@@ -124,8 +126,9 @@ def pattern_facts(
     }
 
 
-def _strongest(observed: FloatArray, expected: FloatArray) -> str:
+def _strongest(estimator: Any, features: tuple[int, int], observed: FloatArray, expected: FloatArray) -> str:
     """The cell with the largest Pearson residual."""
     residuals = (observed - expected) / np.sqrt(np.maximum(expected, _IMPOSSIBLE))
-    a, b = np.unravel_index(int(np.abs(residuals).argmax()), residuals.shape)
-    return f"{a}, {b} too {'often' if residuals[a, b] > 0.0 else 'rarely'}"
+    cell = np.unravel_index(int(np.abs(residuals).argmax()), residuals.shape)
+    named = [str(category_name(estimator, feature, int(code))) for feature, code in zip(features, cell, strict=True)]
+    return f"{', '.join(named)} too {'often' if residuals[cell] > 0.0 else 'rarely'}"

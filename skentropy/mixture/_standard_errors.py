@@ -14,6 +14,7 @@ from .._base import feature_names
 from .._data import Block, Source, check_total_weight
 from .._standard_errors import KNOWN, Estimate, StandardErrors
 from .._typing import Array, FloatArray
+from ._categories import category_name
 from ._information import Metric, missing_information, score, score_products
 from ._model import MixtureModel, MixtureParameters
 from ._report import EMPTY_ROWS
@@ -117,7 +118,7 @@ def mixture_standard_errors(
     model = MixtureModel(model.components.with_prior(float(estimator.prior_counts)))
     metric = Metric.at(model, parameters, statistics)
     directions = Directions.of(metric, sums, method)
-    estimates = list(_estimates(estimator, model))
+    estimates = list(_estimates(estimator, model, parameters))
     changes = _changes(model, parameters, metric, statistics.counts, estimates)
     gain = 0.0
     if not estimator.prior_counts:
@@ -151,26 +152,38 @@ def check_method(method: str, weights: str) -> None:
         )
 
 
-def _estimates(estimator: Any, model: MixtureModel) -> Iterator[Estimate]:
-    """The fitted attributes, each entry with its place in the covariance; symmetric entries share theirs."""
+def _estimates(estimator: Any, model: MixtureModel, parameters: MixtureParameters) -> Iterator[Estimate]:
+    """The fitted attributes, each entry with its place in the covariance; symmetric entries share theirs.
+
+    Categories that a column does not have are no estimates.
+    """
     components, K = model.components, len(estimator.weights_)
     components_of = list(map(str, range(K)))
     places = np.arange(K) if K > 1 else np.full(1, KNOWN)
     yield Estimate("weights", np.asarray(estimator.weights_, dtype=np.float64), [components_of], places, 0.0, 1.0)
     n_before = K if K > 1 else 0
     names = feature_names(estimator)
+    probabilities = components.category_probabilities(parameters.components)
     for name, values, axes, columns, (low, high) in components.reported(estimator, K, len(names)):
         labels = {"n_components": components_of, "n_features": [names[column] for column in columns]}
         own = [labels[axis] for axis, _ in axes]
-        own += [list(map(str, range(length))) for length in values.shape[len(axes) :]]
         lower, upper = np.full(values.shape, low), np.full(values.shape, high)
         index: Array = np.arange(values.size).reshape(values.shape)
         if [axis for axis, _ in axes[-2:]] == ["n_features", "n_features"]:
             off = ~np.eye(len(columns), dtype=bool)
             lower[..., off], upper[..., off] = -np.inf, np.inf
             index = np.minimum(index, np.swapaxes(index, -1, -2))
-        distinct, places = np.unique(index, return_inverse=True)
-        yield Estimate(name, values, own, n_before + places.reshape(values.shape), lower, upper)
+        categories = []
+        if values.ndim > len(axes):
+            sizes = [probabilities[column].shape[1] if column in probabilities else values.shape[-1] for column in columns]
+            categories = [
+                [str(category_name(estimator, column, code)) for code in range(size)]
+                for column, size in zip(columns, sizes, strict=True)
+            ]
+            index = np.where(np.arange(values.shape[-1]) < np.array(sizes)[:, np.newaxis], index, KNOWN)
+        distinct = np.unique(index[index != KNOWN])
+        places = np.where(index == KNOWN, KNOWN, n_before + np.searchsorted(distinct, index))
+        yield Estimate(name, values, own, places, lower, upper, categories)
         n_before += len(distinct)
 
 

@@ -13,6 +13,7 @@ from .._base import Evaluation, feature_names
 from .._data import Block, Source
 from .._tables import Column, Summary, Table, decimals_for
 from .._typing import FloatArray
+from ._categories import category_name
 from ._model import MixtureModel, MixtureParameters
 from ._residuals import PairTables, count_patterns, pattern_facts
 
@@ -80,7 +81,7 @@ def summarize_mixture(
     if K > 1:
         tables["features"] = _features(estimator, model, parameters)
     if sums is not None and len(probabilities) > 1:
-        tables["residuals"] = sums.pairs.table(estimator.weights_, probabilities, names, most=_MOST_PAIRS)
+        tables["residuals"] = sums.pairs.table(estimator, probabilities, most=_MOST_PAIRS)
     facts = _facts(estimator, evaluation)
     if sums is not None and len(probabilities) == len(names):
         facts |= pattern_facts(sums.patterns, estimator.weights_, probabilities, estimator.n_parameters_)
@@ -184,13 +185,6 @@ def _probabilities(estimator: Any, probabilities: Mapping[int, FloatArray]) -> T
     table = np.array(values).reshape(-1, len(weights))
     columns = [Column(f"component {c}", table[:, c], ".4f") for c in range(len(weights))]
     return Table("probabilities of categories", rows, [*columns, Column("all", table @ weights, ".4f")], "category")
-
-
-def category_name(estimator: Any, feature: int, code: int) -> Any:
-    """The category that a code stands for, where the model has read names."""
-    known = getattr(estimator, "categories_", {})
-    name = feature_names(estimator)[feature] if hasattr(estimator, "feature_names_in_") else feature
-    return known[name][code] if name in known else code
 
 
 def _features(estimator: Any, model: MixtureModel, parameters: MixtureParameters) -> Table:

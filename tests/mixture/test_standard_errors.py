@@ -12,7 +12,7 @@ from scipy import sparse
 from scipy.special import expit, logit, logsumexp
 from sklearn.exceptions import ConvergenceWarning
 
-from skentropy import ExponentialFamilyMixture, GaussianMixture, PoissonMixture, RowBlocks
+from skentropy import ColumnMixture, ExponentialFamilyMixture, GaussianMixture, PoissonMixture, RowBlocks
 from skentropy.mixture._changes import differences
 from skentropy.mixture._gaussian import CorrelatedGaussian
 from skentropy.mixture._gaussian_mixture import COVARIANCE_TYPES
@@ -403,3 +403,28 @@ def test_gaussians_with_gaps_and_weights(kind: str) -> None:
     expected = np.linalg.inv(-np.array(columns))
     scale = np.sqrt(np.diag(expected))
     np.testing.assert_allclose(found / np.outer(scale, scale), expected / np.outer(scale, scale), atol=1e-8)
+
+
+def test_blocks_of_columns() -> None:
+    """Of one kind they are one mixture; names of categories are told, and those that a column lacks are no estimates."""
+    X = binary()
+    whole = ExponentialFamilyMixture("bernoulli", 2, random_state=0, tol=1e-13).fit(X)
+    start = {"one": {"probabilities": whole.probabilities_[:, :2]}, "two": {"probabilities": whole.probabilities_[:, 2:]}}
+    blocks = [("one", "bernoulli", ["a", "b"]), ("two", "bernoulli", ["c", "d", "e", "f"])]
+    model = ColumnMixture(blocks, weights_init=whole.weights_, parameters_init=start, tol=1e-13).fit(X)
+    errors = model.standard_errors(X)
+    np.testing.assert_allclose(errors.covariance[:2, :2], whole.standard_errors(X).covariance[:2, :2], rtol=1e-5)
+    found = np.concatenate([errors["one: probabilities"], errors["two: probabilities"]], axis=1)
+    np.testing.assert_allclose(found, whole.standard_errors(X)["probabilities"], rtol=1e-5)
+
+    sizes = np.array(["small", "middle", "large"])[(X["a"] + X["c"]).astype(int)]
+    table = pd.DataFrame({"size": sizes, "answer": np.where(X["b"] > 0, "yes", "no"), "more": X["d"], "again": X["f"]})
+    model = ColumnMixture(random_state=0, prior_counts=1.0).fit(table)
+    errors = model.standard_errors(table)
+    own = [name for name in errors.names if name.startswith("categorical: probabilities[0")]
+    assert own[3:] == ["categorical: probabilities[0, answer, no]", "categorical: probabilities[0, answer, yes]"]
+    assert own[0] == "categorical: probabilities[0, size, large]"
+    assert errors["categorical: probabilities"][0, 1, 2] == 0.0
+    assert np.isfinite(errors.covariance).all()
+    cells = model.bivariate_residuals(table).to_frame()["most"]
+    assert cells["size, answer"].split(",")[0] in ("small", "middle", "large")

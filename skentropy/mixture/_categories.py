@@ -1,0 +1,14 @@
+"""What categories are called."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .._base import feature_names
+
+
+def category_name(estimator: Any, feature: int, code: int) -> Any:
+    """The category that a code stands for, where the model has read names."""
+    known = getattr(estimator, "categories_", {})
+    name = feature_names(estimator)[feature] if hasattr(estimator, "feature_names_in_") else feature
+    return known[name][code] if name in known else code
