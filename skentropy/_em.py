@@ -92,6 +92,7 @@ class Run:
     entropy_sums: list[EntropySum] = field(default_factory=list)
     converged: bool = False
     saddle: bool = False
+    degenerate: bool = False
 
     @property
     def n_iter(self) -> int:
@@ -249,11 +250,13 @@ def best_of(
 ) -> Run:
     """The run with the highest objective out of n_init, made in parallel; ``require`` as in ``joblib.Parallel``.
 
-    Runs that ``tol`` or rounding errors do not tell apart have found the same maximum, perhaps with its components in
-    another order: it is the first of those that converged.
+    A degenerate run, whose likelihood may be as high as a bound allows, loses to every regular one. Runs that ``tol`` or
+    rounding errors do not tell apart have found the same maximum, perhaps with its components in another order: it is the
+    first of those that converged.
     """
     parallel = Parallel(n_jobs=min(n_jobs, n_init), prefer="threads", require=require)
     runs = parallel(delayed(run_once)(init) for init in range(n_init))
+    runs = [run for run in runs if not run.degenerate] or runs
     best = max(runs, key=lambda run: float(run.state.objective))
     tie = max(min(tol, _LARGEST_TIE), _TIE_ROUNDING * (1.0 + abs(best.state.objective)))
     equals = (run for run in runs if run.state.objective >= best.state.objective - tie)

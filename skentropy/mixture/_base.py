@@ -233,6 +233,7 @@ class BaseMixture(ReportedMixture):
                     refine=maximum if climbs else None,
                 )
                 run.saddle = maximum.saddle
+                run.degenerate = model.components.degenerate(run.state.parameters.components)
                 return run
 
         best = best_of(run_once, n_init, n_threads, required_backend(X), tol=self.tol)

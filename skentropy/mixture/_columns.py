@@ -322,6 +322,9 @@ class ColumnBlocks(Components):
     def collapsed(self, before: Any, parameters: Any) -> Array:
         return np.any([part.collapsed(old, own) for part, old, own in self._zip(before, parameters)], axis=0)
 
+    def degenerate(self, parameters: Any) -> bool:
+        return any(part.degenerate(own) for part, own in self._zip(parameters))
+
     # What users see.
 
     def axes(self, n_components: int, n_features: int) -> tuple[list[tuple[str, int]], ...]:

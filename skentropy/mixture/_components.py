@@ -285,6 +285,10 @@ class Components(ABC):
     def collapsed(self, before: Any, parameters: Any) -> Array:
         """Which components are about to collapse onto a single value, seen from parameters some steps before; (K,)."""
 
+    @abstractmethod
+    def degenerate(self, parameters: Any) -> bool:
+        """Whether a component is held at a bound that not all rows together are at."""
+
     # What users see.
 
     @abstractmethod

@@ -338,6 +338,9 @@ class CorrelatedGaussian(Components):
         collapsed = (narrow | parameters.held) & (pooled > SMALLEST_SHARE)
         return np.asarray(collapsed[parameters.group])
 
+    def degenerate(self, parameters: GaussianParameters) -> bool:
+        return bool(parameters.held.any() and not self.pooled_parameters(1).held.any())
+
     # What users see.
 
     def axes(self, n_components: int, n_features: int) -> tuple[list[tuple[str, int]], ...]:

@@ -385,6 +385,10 @@ class Independent(Components):
                 collapsed |= narrow & (variances < _COLLAPSING * family.moments(before.eta)[1])
         return np.any(collapsed & ~family.at_bound(pooled), axis=1)
 
+    def degenerate(self, parameters: NaturalParameters) -> bool:
+        at_bound = self.family.at_bound(parameters.eta) & ~self.family.at_bound(self.family.natural(self.pooled))
+        return bool(at_bound.any())
+
     # What users see.
 
     def axes(self, n_components: int, n_features: int) -> tuple[list[tuple[str, int]], ...]:

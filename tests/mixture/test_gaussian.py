@@ -392,3 +392,22 @@ def test_means_alone_are_a_start() -> None:
     X = DATA["iris"]
     model = GaussianMixture(3, means_init=X[[0, 60, 120]]).fit(X)
     assert model.lower_bound_ == pytest.approx(GaussianMixture(3, random_state=0).fit(X).lower_bound_, abs=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["full", "spherical"])
+def test_a_degenerate_run_loses_to_a_regular_one(kind: str) -> None:
+    """A component on a few rows has a likelihood without bound; of several runs a regular one is kept."""
+    X = np.random.RandomState(0).normal(size=(40, 3))
+    options: dict[str, Any] = {"covariance_type": kind, "init_params": "random_from_data", "n_starts": 1}
+
+    def narrowest(model: GaussianMixture) -> float:
+        return float(min(np.linalg.eigvalsh(_matrix(model, c))[0] for c in range(5)))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        single = (GaussianMixture(5, random_state=seed, **options).fit(X) for seed in range(12))
+        collapsed = next(model for model in single if narrowest(model) < 1e-10)
+        # The first of several runs is the single one.
+        best = GaussianMixture(5, random_state=collapsed.random_state, n_init=6, **options).fit(X)
+    assert best.lower_bound_ < collapsed.lower_bound_
+    assert narrowest(best) > 1e-6
