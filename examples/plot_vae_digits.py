@@ -18,16 +18,18 @@ X, y = load_digits(return_X_y=True)
 X = X / 16
 train, test, _, labels = train_test_split(X, y, test_size=0.25, random_state=0)
 
-for h in (2, 10):
-    linear, bent = PPCA(h).fit(train), GaussianVAE(h, random_state=0).fit(train)
-    print(f"H = {h}: held-out PPCA {linear.score(test):.1f}, GaussianVAE {bent.score(test):.1f} nats an image")
+planes = [PPCA(2).fit(train), GaussianVAE(2, random_state=0).fit(train)]
+linear, bent = PPCA(10).fit(train), GaussianVAE(10, random_state=0).fit(train)
+for h, pair in ((2, planes), (10, (linear, bent))):
+    scores = ", ".join(f"{type(model).__name__} {model.score(test):.1f}" for model in pair)
+    print(f"H = {h}: held-out {scores} nats an image")
 
 # %%
 # Two latent variables: where the held-out digits lie, in PPCA's plane and in the autoencoder's.
 
 figure, axes = plt.subplots(1, 2, figsize=(10, 4.5), layout="constrained")
-for ax, model in zip(axes, (PPCA(2), GaussianVAE(2, random_state=0)), strict=True):
-    z = model.fit(train).transform(test)
+for ax, model in zip(axes, planes, strict=True):
+    z = model.transform(test)
     dots = ax.scatter(*z.T, c=labels, cmap="tab10", vmin=-0.5, vmax=9.5, s=10)
     ax.set(xlabel="latent 0", ylabel="latent 1", title=f"{type(model).__name__}: {model.score(test):.1f} nats an image")
 figure.colorbar(dots, ax=axes, ticks=range(10), label="digit")

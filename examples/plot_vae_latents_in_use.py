@@ -14,9 +14,9 @@ from skentropy import PPCA, GaussianVAE, rank_models
 from skentropy.inspection import LatentInformationDisplay
 
 rng = np.random.default_rng(0)
-angle = rng.uniform(-2.8, 2.8, size=(3000, 1))
+angle = rng.uniform(-2.8, 2.8, size=(1500, 1))
 waves = np.hstack([np.cos(angle), np.sin(angle), np.cos(2 * angle), np.sin(2 * angle)])
-X = waves @ rng.normal(size=(4, 12)) + 0.3 * rng.normal(size=(3000, 12))
+X = waves @ rng.normal(size=(4, 12)) + 0.3 * rng.normal(size=(1500, 12))
 
 # %%
 # With six latents: what each tells of a row, in nats. PPCA's come in closed form, -1/2 log of the posterior's variance.

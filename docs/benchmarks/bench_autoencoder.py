@@ -1,41 +1,53 @@
-"""Gaussian autoencoders: held-out likelihood beside linear models and mixtures, the variance of estimates, growth with rows."""
+"""Gaussian autoencoders: held-out likelihood beside linear models, mixtures and PyTorch, variances of estimates, growth."""
 
 from __future__ import annotations
 
+import importlib
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from common import clock, setting, table
+from common import clock, fresh, is_installed, left_out, setting, table
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
 from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import KFold, train_test_split
 
 from skentropy import PPCA, FactorAnalysis, GaussianVAE
-from skentropy.neural_network._autoencoder import Autoencoder, Observations
+from skentropy.neural_network._autoencoder import Autoencoder
+from skentropy.neural_network._vae_units import Observations
 
 TITLE = "Gaussian autoencoders"
 NOTES = """\
 Digits: scikit-learn's, pixels divided by 16, 1,347 images to fit and 450 held out; nats per image. `score` is the ELBO, a lower bound
 of the log-likelihood; the importance-weighted bound has 100 draws. PPCA, factor analysis and mixtures have exact likelihoods.
+Seconds are CPU seconds of one thread.
 """
+PEERS = ["torch", "pythae"]
 TABLES = [(load_iris, 2), (load_wine, 3), (load_breast_cancer, 5), (load_diabetes, 3)]
-KINDS = {"scalar": PPCA, "diag": FactorAnalysis}
+KINDS: list[dict[str, str]] = [
+    {"covariance_type": "scalar"},
+    {"covariance_type": "diag"},
+    {"covariance_type": "heteroscedastic"},
+    {"prior": "laplace"},
+]
+# Of those tried at 100 epochs, 0.001 to 0.01, the learning rates that come furthest; and the epochs.
+LOOPS = [("loop", 0.01, 100), ("loop", 0.01, 300), ("loop", 0.01, 1000), ("pythae", 0.003, 100)]
 
 
 def digits(n_seeds: int, options: dict[str, Any]) -> Iterator[list[str]]:
     train, test = train_test_split(load_digits().data / 16, test_size=0.25, random_state=0)
     for kind in KINDS:
-        model, fits = GaussianVAE(10, covariance_type=kind, **options), []
+        model, fits = GaussianVAE(10, **kind, **options), []
         for seed in range(n_seeds):
-            fit, wall, _ = clock(lambda model=model, seed=seed: model.set_params(random_state=seed).fit(train), at_most=1)
+            fit, _, cpu = clock(lambda model=model, seed=seed: model.set_params(random_state=seed).fit(train), at_most=1)
             bound = fit.importance_weighted_score(test, random_state=0)
-            fits.append((wall, fit.score(test), bound, fit.information_.min(), abs(fit.stationarity_gap(train))))
-        wall, score, bound, information, gap = np.transpose(fits)
-        name = f'`GaussianVAE(10, covariance_type="{kind}")`, {n_seeds} seeds'
+            fits.append((cpu, fit.score(test), bound, fit.information_.min(), abs(fit.stationarity_gap(train))))
+        cpu, score, bound, information, gap = np.transpose(fits)
+        arguments = ", ".join(f'{name}="{value}"' for name, value in kind.items())
+        name = f"`GaussianVAE(10, {arguments})`, {n_seeds} seeds"
         values = [f"{score.mean():.2f} ({score.min():.2f})", f"{bound.mean():.2f}", f"{information.min():.2f}"]
-        yield [name, *values, f"{gap.max():.0e}", f"{wall.mean():.2f}"]
+        yield [name, *values, f"{gap.max():.0e}", f"{cpu.mean():.2f}"]
     peers = [
         ("`PPCA(10)`", PPCA(10)),
         ("`FactorAnalysis(10)`, constant columns noisy", FactorAnalysis(10)),
@@ -47,8 +59,25 @@ def digits(n_seeds: int, options: dict[str, Any]) -> Iterator[list[str]]:
         X, Y = train, test
         if isinstance(model, FactorAnalysis):  # without a ridge of its own it needs noise of the ridge's size
             X, Y = (Z + np.sqrt(1e-3 * train.var(axis=0).mean()) * rng.normal(size=Z.shape) for Z in (train, test))
-        _, wall, _ = clock(lambda model=model, X=X: model.set_params(**seed_of(model)).fit(X), at_most=1)
-        yield [name, f"{model.score(Y):.2f}", "", "", "", f"{wall:.2f}"]
+        _, _, cpu = clock(lambda model=model, X=X: model.set_params(**seed_of(model)).fit(X), at_most=1)
+        yield [name, f"{model.score(Y):.2f}", "", "", "", f"{cpu:.2f}"]
+
+
+def in_torch(noise: float, quick: bool) -> Iterator[list[str]]:
+    """The loops of ``torch_vae``, in processes of their own; pythae's noise variance is given."""
+    torch_vae = importlib.import_module("torch_vae")
+    names = {"loop": "PyTorch, a loop of Adam", "pythae": "pythae's `VAE`, its noise variance that of `GaussianVAE`"}
+    for kind, rate, epochs in LOOPS:
+        if kind == "loop" or is_installed("pythae"):
+            given = (noise,) if kind == "pythae" else ()
+            elbo, bound, seconds = fresh(getattr(torch_vae, kind), 10, 2 if quick else epochs, rate, 0, *given)
+            yield [f"{names[kind]}, learning rate {rate}, {epochs} epochs", f"{elbo:.2f}", f"{bound:.2f}", f"{seconds:.1f}"]
+    train, test = train_test_split(load_digits().data / 16, test_size=0.25, random_state=0)
+    for epochs in (10, 25, 100):
+        model = GaussianVAE(10, max_iter=epochs, random_state=0)
+        fit, _, cpu = clock(lambda model=model: model.fit(train), at_most=1)
+        bound = fit.importance_weighted_score(test, random_state=0)
+        yield [f"`GaussianVAE(10, max_iter={epochs})`", f"{fit.score(test):.2f}", f"{bound:.2f}", f"{cpu:.1f}"]
 
 
 def seed_of(model: Any) -> dict[str, int]:
@@ -97,7 +126,7 @@ def estimates(n: int, options: dict[str, Any]) -> Iterator[list[str]]:
         for index in batches:
             values.append(estimate())
             parts.append(estimate(index))
-        seconds = clock(estimate, at_most=20)[1]
+        seconds = clock(estimate, at_most=20)[2]
         yield [name, f"{np.std(values):.1e}", f"{np.std(parts):.3f}", f"{1e3 * seconds:.1f}"]
 
 
@@ -106,11 +135,11 @@ def growth(sizes: list[int], options: dict[str, Any]) -> Iterator[list[str]]:
     loadings = rng.normal(size=(10, 200)) / 3.0
     for n in sizes:
         X = 1.5 * np.tanh(rng.normal(size=(n, 10)) @ loadings) + 0.3 * rng.normal(size=(n, 200))
-        started = time.perf_counter()
+        started = time.process_time()
         vae = GaussianVAE(10, random_state=0, **options).fit(X)
-        fit, started = time.perf_counter() - started, time.perf_counter()
+        fit, started = time.process_time() - started, time.process_time()
         vae.transform(X)
-        transform = time.perf_counter() - started
+        transform = time.process_time() - started
         yield [
             f"{n:,} x 200",
             f"{fit:.1f}",
@@ -122,10 +151,18 @@ def growth(sizes: list[int], options: dict[str, Any]) -> Iterator[list[str]]:
 
 def page(quick: bool) -> Iterator[str]:
     options = {"max_iter": 2, "hidden_layer_sizes": (16,)} if quick else {}
-    yield setting("skentropy", "sklearn") + "\n"
+    yield setting("skentropy", "sklearn", *PEERS) + "\n"
     yield NOTES
     columns = ["model", "held-out score (worst)", "importance-weighted", "least information", "gap", "seconds"]
     yield from table(columns, digits(1 if quick else 5, options))
+    yield from left_out(PEERS)
+    if is_installed("torch"):
+        yield (
+            "The same digits in PyTorch: the nets of `GaussianVAE` without linear paths, from random weights, one noise variance, one "
+            "thread. The time is that of training.\n"
+        )
+        noise = GaussianVAE(10, random_state=0, **options).fit(load_digits().data / 16).noise_variance_
+        yield from table(["fit", "held-out ELBO", "importance-weighted", "seconds"], in_torch(noise, quick))
     yield "Five-fold held-out score, columns divided by their standard deviations; the gain of the worst fold on the right:\n"
     yield from table(["table", "H", "`PPCA`", "`GaussianVAE`", "gain", "worst fold"], five_fold(1 if quick else 5, options))
     yield (

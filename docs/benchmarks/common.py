@@ -27,6 +27,7 @@ PACKAGES = {
     "sklearn": "scikit-learn",
     "pomegranate": "pomegranate",
     "torch": "torch",
+    "pythae": "pythae",
     "stepmix": "stepmix",
     "hmmlearn": "hmmlearn",
     "factor_analyzer": "factor_analyzer",

@@ -223,7 +223,7 @@ class VariationalAutoencoder(FittedAutoencoder):
                 nets.vector[:] = np.concatenate([given.encoder.pack(), given.decoder.pack()])
                 observable = given.observable.as_trained()
                 candidates.append(fitting.polish(given))
-            run = self._train(fitting, Training(nets.astype(np.float32), observable, fitting.objective.prior), monitor, rng)
+            run = self._train(fitting, Training(nets.rounded(), observable, fitting.objective.prior), monitor, rng)
         elif self.prior == "gaussian":
             run = fitting.run_of(candidates[0])
         else:

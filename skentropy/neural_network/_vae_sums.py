@@ -58,7 +58,8 @@ class Sums:
 
     def _combine(self, function: Callable[..., Any], *others: Sums) -> Sums:
         """Every sum as a function of this one and of the others'."""
-        return replace(self, **{name: function(*(getattr(sums, name) for sums in (self, *others))) for name in _ADDITIVE})
+        all_sums = (self, *others)
+        return Sums(self.prior, *(function(*[getattr(sums, name) for sums in all_sums]) for name in _ADDITIVE))
 
     def __add__(self, other: Sums) -> Sums:
         return self._combine(lambda mine, theirs: mine + theirs, other)

@@ -20,6 +20,9 @@ from ._vae_units import Observations
 _MOMENTUM, _SQUARES, _EPSILON = 0.9, 0.999, 1e-8
 # Share of all steps over which the learning rate rises; after that it falls as a cosine does.
 _WARM_UP = 0.02
+# Binary digits of the largest weight of a layer that training starts from, and of others as far down. Rounding errors, which
+# depend on the unit of measurement, are further down.
+_START_BITS = 14
 # Running sums follow the batches at least this fast.
 _FORGETTING = 0.9
 
@@ -162,10 +165,13 @@ class Nets:
         """Nets of the same sizes, all zero."""
         return Nets.of_sizes(self.encoder.sizes, self.decoder.sizes, self.encoder.activation, self.vector.dtype)
 
-    def astype(self, dtype: Any) -> Nets:
-        """A copy in another precision."""
-        new = Nets.of_sizes(self.encoder.sizes, self.decoder.sizes, self.encoder.activation, dtype)
-        new.vector[:] = self.vector
+    def rounded(self) -> Nets:
+        """A copy in single precision, rounded so that training does not amplify rounding errors of where it starts."""
+        new = Nets.of_sizes(self.encoder.sizes, self.decoder.sizes, self.encoder.activation, np.float32)
+        for mine, copy in ((self.encoder, new.encoder), (self.decoder, new.decoder)):
+            for array, rounded in zip(mine.arrays, copy.arrays, strict=True):
+                grid = np.ldexp(1.0, np.frexp(abs(array).max(initial=0.0))[1] - _START_BITS)
+                rounded[:] = grid * np.round(array / grid)
         return new
 
 

@@ -158,13 +158,15 @@ def test_the_same_seed_gives_the_same_bits_whatever_order_or_copies() -> None:
     assert (different.score_samples(X) != model.score_samples(X)).any()
 
 
-@pytest.mark.parametrize(("factor", "tolerance"), [(2.0**20, 1e-9), (2.0**-13, 1e-9), (1e6, 1e-2)])
-def test_units_change_densities_by_their_jacobian(factor: float, tolerance: float) -> None:
-    model, other = (GaussianVAE(2, max_iter=30, random_state=0).fit(X) for X in (RAW, RAW * factor))
-    jacobian = RAW.shape[1] * np.log(factor)
+@pytest.mark.parametrize("X", [RAW, DIGITS[:300]], ids=["wine", "digits"])
+@pytest.mark.parametrize(("factor", "tolerance"), [(2.0**20, 1e-9), (2.0**-13, 1e-9), (1e6, 1e-6)])
+def test_units_change_densities_by_their_jacobian(X: Any, factor: float, tolerance: float) -> None:
+    model, other = (GaussianVAE(2, max_iter=30, random_state=0).fit(Y) for Y in (X, X * factor))
+    assert model.is_linear_ == (X is RAW)
+    jacobian = X.shape[1] * np.log(factor)
     assert other.lower_bound_ + jacobian == pytest.approx(model.lower_bound_, abs=tolerance)
     assert other.entropy_sum_.value + jacobian == pytest.approx(model.entropy_sum_.value, abs=tolerance)
-    np.testing.assert_allclose(other.score_samples(RAW * factor) + jacobian, model.score_samples(RAW), atol=100 * tolerance)
+    np.testing.assert_allclose(other.score_samples(X * factor) + jacobian, model.score_samples(X), atol=100 * tolerance)
 
 
 def test_warm_start_goes_on() -> None:

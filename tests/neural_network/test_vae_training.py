@@ -164,3 +164,16 @@ def test_what_is_compared_is_the_elbo_less_the_term_of_the_ridge() -> None:
     nothing: Any = None
     objective: Any = SimpleNamespace(ridge=0.1)
     assert Fitting(nothing, nothing, objective).value(fitted) == -4.0
+
+
+def test_rounding_errors_of_a_start_are_left_out() -> None:
+    nets, other = random_nets(), random_nets()
+    nets.encoder.linear[0, 0], other.encoder.linear[0, 0] = 1e-15, -1e-16
+    other.vector[1:] *= 1.0 + 1e-14
+    one, two = nets.rounded(), other.rounded()
+    np.testing.assert_array_equal(one.vector, two.vector)
+    assert one.encoder.linear[0, 0] == 0.0
+    assert one.vector.dtype == np.float32
+    np.testing.assert_allclose(one.vector, nets.vector, atol=abs(nets.vector).max() * 2.0**-14)
+    zeros = nets.zeros().rounded()
+    assert not zeros.vector.any()
