@@ -199,10 +199,10 @@ class Encoding:
 
     def _apply_to_frame(self, X: Any) -> Any:
         here = list(frame_names(X))
-        if self.names is not None and set(here) != set(self.names):
-            return X  # validation says what differs
         wanted = here if self.names is None else self.names
-        places = {here.index(wanted[column]): column for column in (*self.categories, *self.unused)}
+        coded = (*self.categories, *self.unused)
+        # What is missing is left to validation, which says what differs.
+        places = {here.index(wanted[column]): column for column in coded if wanted[column] in here}
         values = list(frame_columns(X))
         codes = {place: self._codes(column, values[place]) for place, column in places.items()}
         if hasattr(X, "iloc"):

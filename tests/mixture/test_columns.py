@@ -283,6 +283,8 @@ def test_what_the_fit_has_not_seen(people: pd.DataFrame) -> None:
         ValueError, match=r"'gold' in column 'plan' is none of the categories that the fit has seen, 'basic'"
     ):
         model.predict(strange)
+    with pytest.raises(ValueError, match="Feature names seen at fit time, yet now missing:\n- age"):
+        model.predict(people.drop(columns="age"))
     model.set_params(unseen="missing").fit(people)
     blank = people.assign(plan=people["plan"].where(people.index != 9, None))
     np.testing.assert_array_equal(model.predict_proba(strange), model.predict_proba(blank))
