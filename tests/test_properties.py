@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
+from sklearn.utils import get_tags
 
 from skentropy import (
     PPCA,
@@ -146,8 +147,11 @@ def test_hostile_tables_fit_or_are_refused(name: str, X: Any) -> None:
     ids=["text", "objects", "three dimensions", "complex", "no rows", "no columns", "number", "None"],
 )
 def test_what_is_no_table_is_refused(name: str, X: Any) -> None:
+    model = ESTIMATORS[name].make()
+    if get_tags(model).input_tags.string and isinstance(X, np.ndarray) and X.dtype.kind in "OU":
+        X = X[:, :, np.newaxis]  # to whoever takes names it is one
     with pytest.raises((ValueError, TypeError)):
-        ESTIMATORS[name].make().fit(X)
+        model.fit(X)
 
 
 # Many fits.

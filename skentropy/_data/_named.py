@@ -34,8 +34,8 @@ class ColumnKind:
         Whether there is nothing but 0 and 1, or nothing but whole numbers from 0.
     mode : float
         The most frequent of numbers that are not whole; NaN elsewhere.
-    mode_count, n_seen : int
-        How often it was seen among how many.
+    mode_count, n_seen, n_distinct : int
+        How often it was seen, among how many and how many different ones.
     """
 
     names: tuple[Any, ...] | None
@@ -44,6 +44,7 @@ class ColumnKind:
     mode: float = np.nan
     mode_count: int = 0
     n_seen: int = 0
+    n_distinct: int = 0
 
     @property
     def mode_share(self) -> float:
@@ -71,7 +72,8 @@ class ColumnKind:
         if integers or not observed.size:
             return cls(None, binary, whole)
         distinct, counts = np.unique(observed[:_ROWS_OF_MODE], return_counts=True)
-        return cls(None, binary, whole, float(distinct[counts.argmax()]), int(counts.max()), int(counts.sum()))
+        mode = float(distinct[counts.argmax()])
+        return cls(None, binary, whole, mode, int(counts.max()), int(counts.sum()), len(distinct))
 
     def __add__(self, other: ColumnKind) -> ColumnKind:
         if (self.names is None) != (other.names is None):
@@ -87,6 +89,7 @@ class ColumnKind:
             mode=first.mode,
             mode_count=first.mode_count + (second.mode_count if second.mode == first.mode else 0),
             n_seen=self.n_seen + other.n_seen,
+            n_distinct=max(self.n_distinct, other.n_distinct),
         )
 
 

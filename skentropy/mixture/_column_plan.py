@@ -17,9 +17,9 @@ from ._columns import ColumnBlock, ColumnBlocks
 from ._components import Components
 from ._independent import Independent
 
-# A value that so large a share of a column's numbers has, and so many rows, is a point mass, which no density has.
+# A value that so large a share of a column's numbers has, and so many times what is usual, is a point mass.
 _POINT_MASS = 0.05
-_ROWS_OF_POINT_MASS = 10
+_TIMES_USUAL = 10.0
 # The order in which blocks of columns="auto" come.
 _AUTOMATIC = ("bernoulli", "categorical", "poisson", "gaussian")
 
@@ -205,7 +205,8 @@ def _warn_of_point_masses(blocks: tuple[ColumnBlock, ...], kinds: list[ColumnKin
             continue
         for column in block.columns.tolist():
             kind = kinds[column]
-            if kind.mode_share > _POINT_MASS and kind.mode_count >= _ROWS_OF_POINT_MASS:
+            usual = kind.n_seen / max(kind.n_distinct, 1)
+            if kind.mode_share > _POINT_MASS and kind.mode_count >= _TIMES_USUAL * usual:
                 warnings.warn(
                     f"{kind.mode_share:.0%} of the values in {label(column)} are {kind.mode:g}: a component of a continuous "
                     "family can collapse onto them. Make a category of that value, or use prior_counts > 0.",
