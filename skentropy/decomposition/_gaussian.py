@@ -199,7 +199,7 @@ class LinearGaussian:
         lengthening = np.full(J.shape, np.nan)
         if k:
             is_determined = np.linalg.matrix_rank(J, hermitian=True) == k
-            lengthening[is_determined] = np.linalg.solve(J[is_determined], self.prior_precision)
+            lengthening[is_determined] = np.linalg.inv(J[is_determined]) @ self.prior_precision
         return means + np.matmul(lengthening[index], means[:, :, np.newaxis])[:, :, 0]
 
     def rescaled(self, location: FloatArray, scale: FloatArray | float) -> LinearGaussian:
