@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from numbers import Number
 from typing import Any, Self
 
 import numpy as np
@@ -60,9 +61,11 @@ class ColumnKind:
         objects = np.asarray(values.to_numpy() if hasattr(values, "to_numpy") else values)
         if objects.dtype.kind in "OUS":
             present = [value for value in objects.tolist() if not _is_missing(value)]
-            if not all(isinstance(value, int | float | np.number | bool | np.bool_) for value in present):
-                return cls(tuple(_in_order(set(present))))
+            if not all(isinstance(value, Number | np.bool_) for value in present):
+                return cls(tuple(_in_order(_distinct(present))))
             objects = np.array(present)
+            if objects.dtype.kind == "O":  # such as decimal numbers
+                objects = objects.astype(np.float64)
         if objects.dtype.kind not in "biuf":
             return cls(None)
         observed = objects[~np.isnan(objects)] if objects.dtype.kind == "f" else objects.astype(np.float64)
@@ -97,6 +100,13 @@ def _is_missing(value: Any) -> bool:
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True
     return isinstance(value, float | np.floating) and bool(np.isnan(value))
+
+
+def _distinct(values: list[Any]) -> set[Any]:
+    try:
+        return set(values)
+    except TypeError as error:
+        raise TypeError(f"X must hold numbers or names, but {values[0]!r} is neither: {error}.") from error
 
 
 def _in_order(values: set[Any]) -> list[Any]:

@@ -51,6 +51,8 @@ def plan_columns(X: Any, columns: Any, remainder: Any, unseen: str) -> ColumnPla
     ValueError
         If columns are unknown, in two blocks, or of names where numbers are needed; or if a block has no columns.
     """
+    if not (isinstance(remainder, str) and remainder in ("drop", "auto")):
+        components_of(remainder)  # refuses what is no kind
     names, kinds = survey_kinds(X)
     if not kinds:  # which validation refuses
         return ColumnPlan(ColumnBlocks((), 0), Encoding({}, (), names, unseen))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -410,6 +411,15 @@ def test_parameters_that_are_refused(people: pd.DataFrame) -> None:
     with pytest.raises(ValueError, match="column 'id' has 1500 categories"):
         ColumnMixture().fit(many)
     ColumnMixture([("x", "gaussian", ["x"])], random_state=0).fit(many)
+
+
+def test_numbers_of_other_types_and_what_is_neither(people: pd.DataFrame) -> None:
+    decimal = people.assign(weight=[Decimal(f"{value:.3f}") for value in people["weight"]])
+    assert list(ColumnMixture(random_state=0).fit(decimal).columns_["gaussian"]) == [0, 1]
+    with pytest.raises(TypeError, match="X must hold numbers or names"):
+        ColumnMixture().fit(people.assign(weight=[[1.0]] * len(people)))
+    with pytest.raises(ValueError, match="foo"):
+        ColumnMixture(remainder="foo").fit(people)
 
 
 def test_a_point_mass_is_warned_of() -> None:
