@@ -60,6 +60,11 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
         """The penalty per sample of the training data, on whichever data the entropy sum is asked for."""
         return self.entropy_sum_.penalty if hasattr(self, "entropy_sum_") else 0.0
 
+    @property
+    def _modelled_columns(self) -> dict[int, bool] | None:
+        """Positions of the columns that the model has a distribution of, and whether it is of counts; None where of all."""
+        return None
+
     # Why there are no information criteria, where parameters count by no agreed rule; empty where they do.
     _why_no_criteria: ClassVar[str] = ""
 

@@ -93,6 +93,11 @@ class ExponentialFamily(ABC):
         """The family for data with these largest values of the columns; itself, unless it is to learn from them."""
         return self
 
+    @property
+    def absolute(self) -> ExponentialFamily:
+        """The family with its own base measure; itself, unless it is one relative to a reference distribution."""
+        return self
+
     def relative_to(self, mean: Array, largest: float) -> ExponentialFamily:
         """The family with the distributions of these means as base measures, for counts as large as ``largest``.
 

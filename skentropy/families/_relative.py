@@ -28,6 +28,8 @@ from ._special import log_binomial, log_poisson, log_ratio
 
 # From counts of this size on the terms of a log-probability are so large that rounding leaves errors above 1e-9.
 _LARGE_COUNT = 1e6
+# A column of smaller means is one of zeros; counts divided by them would overflow.
+_SMALLEST_REFERENCE = 1e-280
 EPS = float(np.finfo(np.float64).eps)
 # Beyond this difference of natural parameters the exponential decides which form of a log-partition is used.
 _FAR = 30.0
@@ -47,9 +49,14 @@ class RelativeFamily(ExponentialFamily):
     def __init__(self, family: Any, reference: Array) -> None:
         self._family = family
         self.parameter_limits = family.parameter_limits
-        inside = (reference > 0.0) & (reference < family.upper_limit)
+        inside = (reference > _SMALLEST_REFERENCE) & (reference < family.upper_limit)
         self.reference = np.where(inside, reference, min(1.0, 0.5 * family.upper_limit))
         self.origin = family.natural(self.reference[np.newaxis])
+
+    @property
+    def absolute(self) -> ExponentialFamily:
+        family: ExponentialFamily = self._family
+        return family
 
     @classmethod
     def where_large(cls, family: ExponentialFamily, mean: Array, largest: float) -> ExponentialFamily:

@@ -299,7 +299,7 @@ class BaseMixture(ReportedMixture):
         """The parameters that the user wants EM to start from; None where they are to be found by seeding."""
         components = model.components
         warm = self.warm_start and hasattr(self, "weights_")
-        if warm and not components.fits(self._standard_parameters(components), self.n_components, n_features):
+        if warm and not components.fits(self._standard_parameters(components), self.n_components):
             warn_of_fresh_start(self, n_features)
             warm = False
         if warm:

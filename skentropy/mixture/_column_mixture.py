@@ -17,6 +17,7 @@ from ._column_plan import ColumnPlan, plan_columns
 from ._columns import ColumnBlocks
 from ._components import Components
 from ._gaussian import CorrelatedGaussian
+from ._independent import Independent
 from ._input import check_mixing_weights
 from ._model import MixtureModel
 
@@ -37,7 +38,8 @@ class ColumnMixture(BaseMixture):
     columns : list of tuple or "auto", default="auto"
         Triples (name, family, columns), as those of ``ColumnTransformer``. The family is a name in
         ``skentropy.families.FAMILIES``, a family object, or an unfitted mixture of this package whose components are meant:
-        ``GaussianMixture(covariance_type="full")`` for correlated columns, ``GammaMixture(zeros=0.5)``. Columns are names,
+        ``GaussianMixture(covariance_type="full")`` for correlated columns, ``GammaMixture(zeros=0.5)``. Of its arguments
+        ``covariance_type``, ``reg_covar``, ``zeros`` and ``family`` count; others are refused. Columns are names,
         positions, a slice, a boolean mask, or a callable that is given X. "auto" goes by what is there: nothing but 0 and 1
         is Bernoulli, names (text, categories) are categorical, nothing but whole numbers from 0 is Poisson, and all else
         Gaussian.
@@ -153,6 +155,7 @@ class ColumnMixture(BaseMixture):
     }
 
     parameters_: dict[str, dict[str, FloatArray]]
+    _plan: ColumnPlan
 
     def __init__(
         self,
@@ -201,6 +204,12 @@ class ColumnMixture(BaseMixture):
         plan: ColumnPlan | None = getattr(self, "_plan", None)
         return ColumnBlocks((), 0) if plan is None else plan.components
 
+    @property
+    def _modelled_columns(self) -> dict[int, bool] | None:
+        components = self._get_components()
+        assert isinstance(components, ColumnBlocks)
+        return {int(c): block.components.discrete for block in components.blocks for c in block.columns}
+
     def _get_parameters_init(self) -> dict[str, ArrayLike | None]:
         return {"parameters": None}
 
@@ -219,15 +228,15 @@ class ColumnMixture(BaseMixture):
         reset: bool = False,
     ) -> Source:
         if reset:
-            self._plan = plan_columns(X, self.columns, self.remainder, self.unseen)
+            last = self._plan if hasattr(self, "weights_") else None
+            self._plan = plan_columns(X, self.columns, self.remainder, self.unseen).after(last)
         return super()._rows(self._plan.encoding.apply(X), sample_weight, exposure, reset=reset)
 
     def _standard_parameters(self, components: Components | None = None) -> Any:
+        if components is not None and not self._plan.goes_on:
+            return ()  # of another table
         components = components or self._get_components()
         assert isinstance(components, ColumnBlocks)
-        wanted = {block.name: set(block.components.attribute_names) for block in components.blocks}
-        if {name: set(own) for name, own in self.parameters_.items()} != wanted:
-            return ()  # of another fit
         return _in_order(components, self.parameters_, "parameters_")
 
     def _named_parameters(self, components: Components, standard: Any, dtype: np.dtype[Any]) -> dict[str, Any]:
@@ -398,4 +407,4 @@ def _kind(components: Components) -> Any:
     """What a block is, for ``families_``."""
     if isinstance(components, CorrelatedGaussian):
         return "tied" if components.tied else "full"
-    return getattr(components, "family", components)
+    return components.family.absolute if isinstance(components, Independent) else components

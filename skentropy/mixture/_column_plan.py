@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from ._independent import Independent
 # A value that so large a share of a column's numbers has, and so many times what is usual, is a point mass.
 _POINT_MASS = 0.05
 _TIMES_USUAL = 10.0
+# What of a mixture's arguments says what its components are.
+_OF_COMPONENTS = {"family", "covariance_type", "reg_covar", "zeros"}
 # The order in which blocks of columns="auto" come.
 _AUTOMATIC = ("bernoulli", "categorical", "poisson", "gaussian")
 
@@ -32,15 +35,26 @@ class ColumnPlan:
     ----------
     components : ColumnBlocks
     encoding : Encoding
+    goes_on : bool
+        Whether the last fit was of the same columns, kinds and categories, so that a fit can go on from its parameters.
     """
 
     components: ColumnBlocks
     encoding: Encoding
+    goes_on: bool = False
+
+    def after(self, last: ColumnPlan | None) -> ColumnPlan:
+        """The plan of a fit that comes after another one."""
+        return replace(self, goes_on=last is not None and self._content == last._content)
 
     @property
-    def names(self) -> list[str]:
-        """Names of the blocks."""
-        return [block.name for block in self.components.blocks]
+    def _content(self) -> list[Any]:
+        """What the blocks are made of, in comparable terms."""
+        label, categories = _labels(self.encoding.names), self.encoding.categories
+        return [
+            (block.name, block.components.label, [(label(c), categories.get(c)) for c in block.columns.tolist()])
+            for block in self.components.blocks
+        ]
 
 
 def plan_columns(X: Any, columns: Any, remainder: Any, unseen: str) -> ColumnPlan:
@@ -83,14 +97,33 @@ def plan_columns(X: Any, columns: Any, remainder: Any, unseen: str) -> ColumnPla
 def components_of(family: Any) -> Components:
     """Components of what stands for a kind: a family or its name, or a mixture of this package, not fitted."""
     if isinstance(family, BaseMixture):
+        _check_template(family)
         return family._get_components()
     if family == "categorical":
         return Independent(Categorical("auto"))
     if isinstance(family, (str, ExponentialFamily)):
         return Independent(get_family(family))
     raise ValueError(
-        f"A block of columns takes the name of a family, a family, or a mixture such as GaussianMixture(); got {family!r}."
+        "A block of columns takes the name of a family, a family, or a mixture of this package such as GaussianMixture(), "
+        f"not fitted; got {family!r} of {type(family).__module__}."
     )
+
+
+def _check_template(mixture: BaseMixture) -> None:
+    """Refuse a mixture whose arguments say more than what its components are."""
+    name = type(mixture).__name__
+    if isinstance(mixture._get_components(), ColumnBlocks):
+        raise ValueError(f"A block of columns cannot be a {name} itself; give its blocks one by one.")
+    if hasattr(mixture, "weights_"):
+        raise ValueError(f"The {name} of a block has been fitted, but only its kind of components would count; clone it.")
+    defaults = {key: parameter.default for key, parameter in signature(type(mixture).__init__).parameters.items()}
+    told = [
+        key
+        for key, value in mixture.get_params(deep=False).items()
+        if key not in _OF_COMPONENTS and value is not defaults[key] and not np.array_equal(value, defaults[key])
+    ]
+    if told:
+        raise ValueError(f"{', '.join(told)} of the {name} of a block would be ignored; set them on the ColumnMixture.")
 
 
 def _checked(columns: Any) -> list[tuple[str, Any, Any]]:

@@ -330,10 +330,9 @@ class ColumnBlocks(Components):
     def axes(self, n_components: int, n_features: int) -> tuple[list[tuple[str, int]], ...]:
         raise TypeError("Blocks of columns have axes each.")
 
-    def fits(self, standard: Any, n_components: int, n_features: int) -> bool:
-        pairs = zip(self.blocks, standard, strict=False)
+    def fits(self, standard: Any, n_components: int) -> bool:
         same = len(standard) == len(self.blocks)
-        return same and all(block.components.fits(own, n_components, len(block.columns)) for block, own in pairs)
+        return same and all(part.fits(own, n_components) for part, own in self._zip(standard))
 
     def check_given(self, standard: Any, suffix: str, n_components: int, n_features: int) -> None:
         for block, own in zip(self.blocks, standard, strict=True):

@@ -295,13 +295,10 @@ class Components(ABC):
     def axes(self, n_components: int, n_features: int) -> tuple[list[tuple[str, int]], ...]:
         """For each attribute the names and lengths of its axes."""
 
-    def fits(self, standard: tuple[FloatArray, ...], n_components: int, n_features: int) -> bool:
-        """Whether attributes are of so many components and features."""
-        for value, axes in zip(standard, self.axes(n_components, n_features), strict=True):
-            lengths = tuple(length for _, length in axes)
-            if value.shape[: len(lengths)] != lengths:
-                return False
-        return True
+    def fits(self, standard: tuple[FloatArray, ...], n_components: int) -> bool:
+        """Whether attributes have the shapes that a fit of so many of these components leaves."""
+        shapes = [value.shape for value in self.standard(self.pooled_parameters(n_components))]
+        return [np.shape(value) for value in standard] == shapes
 
     def check_given(self, standard: tuple[FloatArray, ...], suffix: str, n_components: int, n_features: int) -> None:
         """Raise ValueError, by name, for attributes of other shapes or out of range."""

@@ -34,6 +34,11 @@ class DiagonalGaussian(Independent):
     attribute_names = ("means", "covariances")
 
     @property
+    def label(self) -> str:
+        shared = [word for word, over in (("tied", self.over_components), ("spherical", self.over_features)) if over]
+        return " ".join([*shared, "Gaussian components of uncorrelated features"])
+
+    @property
     def _shares(self) -> bool:
         return self.over_components or self.over_features
 

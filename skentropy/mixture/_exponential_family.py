@@ -174,7 +174,7 @@ class ExponentialFamilyMixture(BaseMixture):
 
     def _fitted_attributes(self, model: MixtureModel, dtype: np.dtype[Any], run: Run) -> dict[str, Any]:
         assert isinstance(model.components, Independent)
-        return {**super()._fitted_attributes(model, dtype, run), "family_": model.components.family}
+        return {**super()._fitted_attributes(model, dtype, run), "family_": model.components.family.absolute}
 
     def _get_parameters_init(self) -> dict[str, ArrayLike | None]:
         names = self._get_components().attribute_names

@@ -58,7 +58,11 @@ class CorrelatedGaussian(Components):
     n_runs: int = 1
 
     attribute_names = ("means", "covariances")
-    label = "Gaussian components"
+
+    @property
+    def label(self) -> str:
+        return "Gaussian components of one covariance" if self.tied else "Gaussian components"
+
     support = Gaussian.support
     lower_limit = -np.inf
     discrete = False

@@ -19,7 +19,7 @@ from sklearn.utils.metadata_routing import process_routing
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _num_samples, check_is_fitted, has_fit_parameter
 
-from .._base import Evaluation, LatentVariableModel, warn_of_normalised
+from .._base import Evaluation, LatentVariableModel, list_columns, warn_of_normalised
 from .._callbacks import subtask
 from .._data import required_backend
 from .._typing import ArrayLike
@@ -127,6 +127,27 @@ def _check_same_transformation(named: Named) -> None:
             )
 
 
+def _check_same_columns(ranked: Sequence[RankedModel]) -> None:
+    """Refuse fitted models of different columns, as far as they say which those are; the others are of all."""
+    lasts = [(row.name, steps_of(row.model)[-1]) for row in ranked]
+    told = [(name, last, last._modelled_columns) for name, last in lasts if getattr(last, "_modelled_columns", None)]
+    if not told:
+        return
+    first, model, columns = told[0]
+    for name, last in lasts:
+        other = getattr(last, "_modelled_columns", None) or dict.fromkeys(range(model.n_features_in_))
+        differing = sorted(columns.keys() ^ other.keys())
+        how = "of which one of them is no model"
+        if not differing:
+            differing = [column for column, is_count in columns.items() if other[column] not in (None, is_count)]
+            how = "a count to one of them and a real number to the other"
+        if differing:
+            raise ValueError(
+                f"{first} and {name} are models of different variables: {list_columns(model, differing)} {how}. Their "
+                "likelihoods are not comparable; give all models the same columns."
+            )
+
+
 def _signature(transformer: Any) -> str:
     """What says that two transformers do the same, once fitted to the same data."""
     try:
@@ -222,6 +243,7 @@ def assess_all(
         if row.error:
             warnings.warn(f"{row.name} could not be fitted and evaluated: {row.error}", FitFailedWarning, stacklevel=3)
     ranked = [row for row in rows if not row.error]
+    _check_same_columns(ranked)
     if not correct:  # once more, since searches may have changed transformers
         _check_same_transformation([(row.name, row.model) for row in ranked])
     _check_same_values(ranked)

@@ -75,7 +75,8 @@ def rank_models(
 
     Notes
     -----
-    A probability of counts and a density of real numbers are not comparable either, which nothing here can detect.
+    A probability of counts and a density of real numbers are not comparable either, which is noticed only among those models
+    that say what their columns are, such as ``ColumnMixture``.
 
     Examples
     --------

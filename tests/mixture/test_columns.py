@@ -14,9 +14,11 @@ import pandas as pd
 import pytest
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal, norm, poisson
+from sklearn.mixture import GaussianMixture as SklearnGaussianMixture
 
 from skentropy import (
     ColumnMixture,
+    EntropySumSearch,
     ExponentialFamilyMixture,
     GammaMixture,
     GaussianMixture,
@@ -27,7 +29,7 @@ from skentropy import (
     rank_models,
 )
 from skentropy._data import Rows
-from skentropy.families import Bernoulli, Categorical
+from skentropy.families import Bernoulli, Categorical, Poisson
 from skentropy.mixture._columns import ColumnBlocks
 from skentropy.mixture._information import Metric, missing_information, score
 from skentropy.mixture._model import MixtureModel, MixtureParameters
@@ -436,3 +438,73 @@ def test_warm_start_goes_on(people: pd.DataFrame) -> None:
     assert model.lower_bound_ == pytest.approx(bound, abs=1e-9)
     with pytest.warns(UserWarning, match="starts afresh"):
         model.set_params(n_components=3).fit(people)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda table: table.assign(plan=table["plan"].where(table.index > 5, "gold")),
+        lambda table: table.assign(plan=pd.Categorical(table["plan"], ["none", "full", "basic"])),
+        lambda table: table.assign(plan=table["plan"].replace({"basic": "full", "full": "gold"})),
+        lambda table: table[["weight", "age", "visits", "smokes", "plan"]],
+        lambda table: table.assign(visits=table["visits"] + 0.5),
+    ],
+    ids=["one more category", "another order", "other categories", "other columns", "another family"],
+)
+def test_a_warm_start_goes_on_with_the_same_table_only(change: Any, people: pd.DataFrame) -> None:
+    model = ColumnMixture(warm_start=True, prior_counts=0.5, random_state=0).fit(people)
+    other = change(people)
+    with pytest.warns(UserWarning, match="starts afresh"):
+        model.fit(other)
+    assert model.lower_bounds_ == ColumnMixture(prior_counts=0.5, random_state=0).fit(other).lower_bounds_
+
+
+def test_a_warm_start_with_more_codes_starts_afresh() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.integers(3, size=(60, 2)).astype(float)
+    model = ExponentialFamilyMixture(Categorical("auto"), warm_start=True, prior_counts=1.0, random_state=0).fit(X)
+    X[0, 0] = 4.0
+    with pytest.warns(UserWarning, match="starts afresh"):
+        model.fit(X)
+    assert model.probabilities_.shape == (2, 2, 5)
+
+
+def test_models_of_different_columns_are_not_ranked(people: pd.DataFrame) -> None:
+    part = ColumnMixture([("sizes", "gaussian", ["age"])], random_state=0)
+    with pytest.raises(ValueError, match=r"different variables: column 'weight', column 'visits'.* of which one"):
+        rank_models({"all": ColumnMixture(random_state=0), "part": part}, people)
+    numbers = people[["age", "weight"]].dropna()
+    with pytest.raises(ValueError, match="part and gaussian are models of different variables: column 'weight'"):
+        rank_models({"part": part, "gaussian": GaussianMixture(random_state=0)}, numbers)
+    search = EntropySumSearch(
+        ColumnMixture(random_state=0), {"columns": [[("v", "poisson", ["visits"])], [("v", "gaussian", ["visits"])]]}
+    )
+    with pytest.raises(ValueError, match="column 'visits' a count to one of them and a real number to the other"):
+        search.fit(people[["visits"]].dropna())
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        (GaussianMixture(5, prior_counts=2.0), "n_components, prior_counts of the GaussianMixture of a block would be"),
+        (GaussianMixture(means_init=[[0.0], [1.0]]), "means_init of the GaussianMixture"),
+        (GaussianMixture().fit(np.random.default_rng(0).normal(size=(9, 1))), "GaussianMixture of a block has been fitted"),
+        (ColumnMixture(), "cannot be a ColumnMixture itself"),
+        (SklearnGaussianMixture(), r"got GaussianMixture\(\) of sklearn.mixture"),
+    ],
+    ids=["arguments", "starts", "fitted", "nested", "of scikit-learn"],
+)
+def test_templates_say_what_components_are_and_no_more(template: Any, message: str, people: pd.DataFrame) -> None:
+    with pytest.raises(ValueError, match=message):
+        ColumnMixture([("a", template, ["age"])]).fit(people)
+    kept = ColumnMixture([("a", GaussianMixture(covariance_type="tied", reg_covar=0.1), ["age"])], random_state=0)
+    assert kept.fit(people).entropy_sum_.penalty > 0.0
+
+
+def test_the_family_of_large_counts_is_the_one_that_was_asked_for() -> None:
+    X = np.random.default_rng(0).poisson(3e9, size=(50, 1)).astype(float)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fits = ColumnMixture(n_components=1).fit(X), ExponentialFamilyMixture("poisson", 1).fit(X)
+    assert fits[0].families_["poisson"] == fits[1].family_ == Poisson()
+    assert fits[0].score(X) == pytest.approx(fits[0].lower_bound_, abs=1e-6)
