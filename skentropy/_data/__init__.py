@@ -15,7 +15,7 @@ from ._blocks import (
 from ._checks import check_distinct, check_total_weight
 from ._columns import ColumnSurvey, has_nan, survey_columns
 from ._containers import as_numbers, is_dask
-from ._named import ColumnKind, Encoding, as_frame_like, survey_kinds
+from ._named import ColumnKind, Encoding, fill_frame, survey_kinds
 from ._patterns import unique_rows
 from ._reading import Reader, check_output_stays_lazy, required_backend
 from ._sampling import Rounding, RowSample, hash_rows
@@ -37,12 +37,12 @@ __all__ = [
     "Scratch",
     "SingleThreadedBLAS",
     "Source",
-    "as_frame_like",
     "as_numbers",
     "blas_threads",
     "check_distinct",
     "check_output_stays_lazy",
     "check_total_weight",
+    "fill_frame",
     "has_nan",
     "hash_rows",
     "is_dask",

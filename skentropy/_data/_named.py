@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, replace
 from numbers import Number
 from typing import Any, Self
@@ -234,8 +234,7 @@ class Encoding:
         if column in self.unused:
             return np.zeros(len(values))
         number = {value: code for code, value in enumerate(self.categories[column])}
-        as_list = next(getattr(values, name) for name in ("tolist", "to_list", "to_pylist") if hasattr(values, name))
-        given = as_list()
+        given = _as_list(values)
         codes = np.array([np.nan if _is_missing(value) else number.get(value, -1) for value in given], dtype=np.float64)
         if (codes == -1).any():
             if self.unseen == "error":
@@ -259,25 +258,30 @@ class Encoding:
         return table
 
 
-def as_frame_like(X: Any, values: Array) -> Any:
-    """Values as a pandas or polars frame with the columns of X, if that is one; else themselves."""
+def fill_frame(X: Any, values: Array, columns: Container[int] | None = None) -> Any:
+    """X with values in the place of its gaps, those of some columns, if it is a pandas or polars frame; else the values."""
     if not is_frame(X):
         return values
-    columns = {name: values[:, place] for place, name in enumerate(frame_names(X))}
-    if values.dtype == object:
-        columns = {name: _as_floats(column) for name, column in columns.items()}
+    own = range(values.shape[1]) if columns is None else columns
+    gaps = {
+        place: name
+        for place, (name, column) in enumerate(zip(frame_names(X), frame_columns(X), strict=True))
+        if place in own and any(map(_is_missing, _as_list(column)))
+    }
     if hasattr(X, "iloc"):
         import pandas
 
-        return pandas.DataFrame(columns, index=X.index)
+        X = X.copy()
+        for place, name in gaps.items():
+            dtype = X[name].dtype if isinstance(X[name].dtype, pandas.CategoricalDtype) else None
+            X[name] = pandas.Series(values[:, place].tolist(), index=X.index, dtype=dtype)
+        return X
     polars = sys.modules.get("polars")
     if polars is not None and isinstance(X, polars.DataFrame):
-        return polars.DataFrame({name: column.tolist() for name, column in columns.items()}, strict=False)
+        return X.with_columns([polars.Series(name, values[:, place].tolist()) for place, name in gaps.items()])
     return values
 
 
-def _as_floats(column: Array) -> Array:
-    try:
-        return column.astype(np.float64)
-    except (TypeError, ValueError):
-        return column
+def _as_list(column: Any) -> list[Any]:
+    as_list = next(getattr(column, name) for name in ("tolist", "to_list", "to_pylist") if hasattr(column, name))
+    return list(as_list())

@@ -27,6 +27,8 @@ from .._data import (
     Rows,
     Source,
     check_total_weight,
+    fill_frame,
+    is_dask,
     required_backend,
     survey_columns,
     thread_pool,
@@ -134,12 +136,14 @@ class BaseMixture(ReportedMixture):
         Parameters
         ----------
         X : {array-like, sparse matrix, Dask array or frame, RowBlocks} of shape (n_samples, n_features)
-            NaN means that an entry is missing; it is marginalised. Sparse matrices are never made dense.
+            NaN means that an entry is missing; it is marginalised. Sparse matrices are taken for families whose zeros add
+            nothing to sums, and never made dense.
         y : Ignored
         sample_weight : array-like of shape (n_samples,), default=None
             A weight of k counts as k copies of the row.
         exposure : array-like of shape (n_samples,), default=None
-            Exposure s of each row; for count families that have one, such as the Poisson with rates s * rate.
+            Exposure s of each row; for count families that have one, such as the Poisson with rates s * rate. Others
+            refuse it.
 
         Returns
         -------
@@ -505,8 +509,10 @@ class BaseMixture(ReportedMixture):
 
         return self._map_rows(responsibilities, X, exposure)
 
-    def impute(self, X: ArrayLike, exposure: ArrayLike | None = None) -> FloatArray:
+    def impute(self, X: ArrayLike, exposure: ArrayLike | None = None) -> Any:
         """The rows with their missing entries replaced by their expectations given what is observed.
+
+        A missing category is replaced by the most probable one.
 
         Parameters
         ----------
@@ -515,7 +521,8 @@ class BaseMixture(ReportedMixture):
 
         Returns
         -------
-        ndarray, or lazy Dask array, of shape (n_samples, n_features)
+        ndarray, pandas or polars frame, or lazy Dask array, of shape (n_samples, n_features)
+            A frame where X is one, whose columns without gaps stay as they are. Dask collections of names become codes.
         """
 
         def filled(model: MixtureModel, parameters: MixtureParameters, block: Block) -> FloatArray:
@@ -524,7 +531,12 @@ class BaseMixture(ReportedMixture):
             X = block.X.toarray() if sparse.issparse(block.X) else block.X
             return np.where(np.isnan(X), model.components.expected_rows(parameters.components, observations, q), X)
 
-        return self._map_rows(filled, X, exposure)
+        values = self._map_rows(filled, X, exposure)
+        return values if is_dask(X) else fill_frame(X, self._with_names(values), self._modelled_columns)
+
+    def _with_names(self, X: FloatArray) -> Array:
+        """Rows of numbers with names in the place of their codes, where there are names."""
+        return X
 
     def _map_rows(self, function: Callable[..., Array], X: ArrayLike, exposure: ArrayLike | None) -> Array:
         check_is_fitted(self, "weights_")
@@ -535,7 +547,7 @@ class BaseMixture(ReportedMixture):
             values = map_inside(rows, partial(function, model, parameters), model.components, refuse, pool)
         return values.astype(rows.dtype, copy=False) if values.dtype.kind == "f" else values
 
-    def sample(self, n_samples: int = 1, random_state: Any = None) -> tuple[FloatArray, Array]:
+    def sample(self, n_samples: int = 1, random_state: Any = None) -> tuple[Array, Array]:
         """Draw rows, at exposure 1.
 
         Parameters
@@ -546,6 +558,7 @@ class BaseMixture(ReportedMixture):
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
+            Of objects if any column holds names; NaN in columns that the mixture leaves out.
         labels : ndarray of shape (n_samples,)
             The component of each row.
         """
@@ -556,7 +569,7 @@ class BaseMixture(ReportedMixture):
         weights = np.asarray(self.weights_, dtype=np.float64)
         labels = random_state.choice(len(weights), size=n_samples, p=weights / weights.sum())
         X = self._fitted_components().sample(self._standard_parameters(), labels, random_state)
-        return X.astype(self.weights_.dtype), labels
+        return self._with_names(X.astype(self.weights_.dtype)), labels
 
     @classmethod
     def _from_parameters(cls, mixture: Self, weights: ArrayLike, parameters: dict[str, ArrayLike]) -> Self:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.utils._param_validation import StrOptions
 
-from .._data import Source, as_frame_like, is_dask
+from .._data import Source
 from .._em import Run
 from .._typing import Array, ArrayLike, FloatArray
 from ._base import BaseMixture
@@ -267,42 +267,8 @@ class ColumnMixture(BaseMixture):
             "block_entropies_": {name: value / state.statistics.weight for name, value in entropies.items()},
         }
 
-    def impute(self, X: ArrayLike, exposure: ArrayLike | None = None) -> Any:
-        """The rows with their missing entries replaced by their expectations, or the most probable category.
-
-        Parameters
-        ----------
-        X
-            As in ``fit``.
-        exposure : None
-            There is none for columns of several kinds.
-
-        Returns
-        -------
-        ndarray, pandas or polars frame, or lazy Dask array, of shape (n_samples, n_features)
-            A frame where X is one. Columns of names hold names again, but for Dask collections, where they hold codes;
-            columns of names in no block hold zeros.
-        """
-        filled = super().impute(X, exposure)
-        return filled if is_dask(X) else as_frame_like(X, self._plan.encoding.restore(filled))
-
-    def sample(self, n_samples: int = 1, random_state: Any = None) -> tuple[Array, Array]:
-        """Draw rows.
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-        random_state : int, RandomState instance or None, default=None
-
-        Returns
-        -------
-        X : ndarray of shape (n_samples, n_features)
-            Of objects if any column holds names; NaN in columns that are in no block.
-        labels : ndarray of shape (n_samples,)
-            The component of each row.
-        """
-        X, labels = super().sample(n_samples, random_state)
-        return self._plan.encoding.restore(X), labels
+    def _with_names(self, X: FloatArray) -> Array:
+        return self._plan.encoding.restore(X)
 
     @classmethod
     def from_parameters(cls, columns: Any, weights: ArrayLike, parameters: Mapping[str, Mapping[str, ArrayLike]]) -> Self:
@@ -336,7 +302,10 @@ class ColumnMixture(BaseMixture):
         array([0, 1])
         """
         mixture = cls(columns, len(np.atleast_1d(weights)))
-        n_features = 1 + max(int(np.max(own)) for _, _, own in columns)
+        positions = np.concatenate([np.ravel(own) for _, _, own in columns])
+        if positions.dtype.kind != "i":
+            raise ValueError(f"Columns of from_parameters go by position, such as [0, 1]; got {positions[0]!r}.")
+        n_features = 1 + int(positions.max())
         mixture._plan = plan_columns(np.zeros((1, n_features)), columns, "drop", "error")
         components = mixture._plan.components
         standard = _in_order(components, parameters, "parameters")

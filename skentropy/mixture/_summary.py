@@ -67,6 +67,8 @@ def summarize_mixture(
     """The summary of a mixture; ``evaluation`` is that of the rows, or where there are none of the fit."""
     K, names = len(estimator.weights_), feature_names(estimator)
     probabilities = model.components.category_probabilities(parameters.components)
+    features = sorted(estimator._modelled_columns or range(len(names)))
+    numbers = [feature for feature in features if feature not in probabilities]
     n = None if evaluation is None else evaluation.weight
     tables = {"components": _components(estimator, n)}
     sums = None
@@ -74,18 +76,18 @@ def summarize_mixture(
         sizes = {feature: values.shape[1] for feature, values in probabilities.items()}
         sums = rows.sum(partial(RowSums.of_block, model=model, parameters=parameters, sizes=sizes), pool)
         tables["classification"] = _classification(sums.counts, sums.assigned)
-    if len(probabilities) < len(names):
-        tables["means"] = _means(estimator, model, parameters, [d for d in range(len(names)) if d not in probabilities])
+    if numbers:
+        tables["means"] = _means(estimator, model, parameters, numbers)
     if probabilities:
         tables["probabilities"] = _probabilities(estimator, probabilities)
     if K > 1:
-        tables["features"] = _features(estimator, model, parameters)
+        tables["features"] = _features(estimator, model, parameters, features)
     if sums is not None and len(probabilities) > 1:
         tables["residuals"] = sums.pairs.table(estimator, probabilities, most=_MOST_PAIRS)
     facts = _facts(estimator, evaluation)
-    if sums is not None and len(probabilities) == len(names):
+    if sums is not None and not numbers:
         facts |= pattern_facts(sums.patterns, estimator.weights_, probabilities, estimator.n_parameters_)
-    of = f"{counted(K, 'component')} of {counted(len(names), 'feature')}"
+    of = f"{counted(K, 'component')} of {counted(len(features), 'feature')}"
     title = f"{type(estimator).__name__}: {of}, {model.components.label}"
     return Summary(title, tables, facts, _notes(estimator, rows))
 
@@ -187,7 +189,7 @@ def _probabilities(estimator: Any, probabilities: Mapping[int, FloatArray]) -> T
     return Table("probabilities of categories", rows, [*columns, Column("all", table @ weights, ".4f")], "category")
 
 
-def _features(estimator: Any, model: MixtureModel, parameters: MixtureParameters) -> Table:
+def _features(estimator: Any, model: MixtureModel, parameters: MixtureParameters, features: list[int]) -> Table:
     """Which columns tell components apart: expected divergence of two components that are drawn by their weights."""
     weights = np.asarray(estimator.weights_, dtype=np.float64)
     K = len(weights)
@@ -200,7 +202,7 @@ def _features(estimator: Any, model: MixtureModel, parameters: MixtureParameters
     a, b = np.triu_indices(K, 1)
     of_pairs = symmetric[a, b]
     most, least = of_pairs.argmax(axis=0), of_pairs.argmin(axis=0)
-    order = np.argsort(-total, kind="stable")
+    order = np.array(features)[np.argsort(-total[features], kind="stable")]
     names = feature_names(estimator)
     columns = [Column("divergence", total[order])]
     if K > 2:

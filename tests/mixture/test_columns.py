@@ -270,6 +270,7 @@ def test_names_survive(people: pd.DataFrame) -> None:
     assert list(filled.columns) == list(people.columns)
     assert filled.loc[3, "plan"] in ("basic", "full", "none")
     assert filled.loc[7, "visits"] > 0
+    assert filled["smokes"].equals(people["smokes"])
     observed = people["plan"].notna()
     assert (filled.loc[observed, "plan"] == people.loc[observed, "plan"]).all()
     drawn, _ = model.sample(50, random_state=0)
@@ -332,6 +333,20 @@ def test_ways_to_say_which_columns(columns: Any, people: pd.DataFrame) -> None:
     assert model.n_features_in_ == 5
     reference = ExponentialFamilyMixture("gaussian", random_state=0).fit(people[["age", "weight"]])
     assert model.lower_bound_ == pytest.approx(reference.lower_bound_, rel=1e-9)
+
+
+def test_columns_in_no_block_are_left_alone(people: pd.DataFrame) -> None:
+    model = ColumnMixture([("visits", "poisson", ["visits"])], random_state=0).fit(people)
+    filled = model.impute(people)
+    assert filled.drop(columns="visits").equals(people.drop(columns="visits"))
+    assert filled["visits"].notna().all()
+    summary = model.summary(people)
+    assert "2 components of 1 feature" in str(summary)
+    assert list(summary["means"].rows) == list(summary["features"].rows) == ["visits"]
+    ordered = people.assign(plan=pd.Categorical(people["plan"], ["none", "basic", "full"], ordered=True))
+    assert ColumnMixture(random_state=0).fit(ordered).impute(ordered)["plan"].dtype == ordered["plan"].dtype
+    with pytest.raises(ValueError, match="go by position"):
+        ColumnMixture.from_parameters([("a", "poisson", ["visits"])], [1.0], {"a": {"rates": [[1.0]]}})
 
 
 def test_remainder_and_make(people: pd.DataFrame) -> None:

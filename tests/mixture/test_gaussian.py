@@ -411,3 +411,15 @@ def test_a_degenerate_run_loses_to_a_regular_one(kind: str) -> None:
         best = GaussianMixture(5, random_state=collapsed.random_state, n_init=6, **options).fit(X)
     assert best.lower_bound_ < collapsed.lower_bound_
     assert narrowest(best) > 1e-6
+
+
+def test_a_frame_is_imputed_as_a_frame() -> None:
+    pandas = pytest.importorskip("pandas")
+    X, _ = gappy()
+    table = pandas.DataFrame(X[3:], columns=list("abcd"), index=range(100, 247)).assign(e=np.arange(147))
+    model = GaussianMixture(2, prior_counts=1.0, random_state=0).fit(table)
+    filled = model.impute(table)
+    assert filled.index.equals(table.index)
+    assert filled["e"].dtype == table["e"].dtype
+    np.testing.assert_allclose(filled.to_numpy(dtype=float), model.impute(table).to_numpy(dtype=float))
+    assert filled.notna().all().all()
