@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from joblib import effective_n_jobs
@@ -20,7 +20,7 @@ from sklearn.utils import ClassifierTags, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from .._base import Evaluation, check_counts, list_columns, warn_of_fresh_start
+from .._base import Evaluation, list_columns, warn_of_fresh_start
 from .._data import (
     Block,
     Reader,
@@ -422,37 +422,6 @@ class BaseMixture(ReportedMixture):
         float
         """
         return self._evaluate(X, sample_weight, exposure).elbo
-
-    def icl(
-        self,
-        X: ArrayLike,
-        sample_weight: ArrayLike | None = None,
-        classification: Literal["map", "posterior"] = "map",
-        **row_data: Any,
-    ) -> float:
-        r"""Integrated completed likelihood of X, in nats; the lower the better.
-
-        .. math::  \mathrm{BIC} - 2 \sum_n w_n \log q_n(\hat c_n)
-
-        with the most probable component :math:`\hat c_n` of each row, as Biernacki et al. (2000) and mclust have it (whose
-        sign is the opposite); or in the place of the sum with the posteriors' entropy, a term of the entropy sum.
-
-        Parameters
-        ----------
-        X, sample_weight, **row_data
-            As in ``entropy_sum``.
-        classification : {"map", "posterior"}, default="map"
-
-        Returns
-        -------
-        float
-        """
-        if classification not in ("map", "posterior"):
-            raise ValueError(f"classification must be 'map' or 'posterior', got {classification!r}.")
-        check_counts(sample_weight)
-        evaluation = self._evaluate(X, sample_weight, **row_data)
-        uncertainty = evaluation.classification if classification == "map" else evaluation.entropy_sum.posterior
-        return self._bic(evaluation) + 2.0 * evaluation.weight * uncertainty
 
     def score_samples(self, X: ArrayLike, exposure: ArrayLike | None = None) -> FloatArray:
         """Log-likelihood of each row, in nats, the base measure included.

@@ -5,12 +5,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import replace
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 from joblib import effective_n_jobs
 from sklearn.utils.validation import check_is_fitted
 
-from .._base import Evaluation, LatentVariableModel
+from .._base import Evaluation, LatentVariableModel, check_counts
 from .._data import Source, thread_pool
 from .._standard_errors import StandardErrors
 from .._tables import Summary, Table
@@ -43,6 +43,37 @@ class ReportedMixture(LatentVariableModel):
     @abstractmethod
     def _refuse_outside(self, components: Components, counts: Array) -> None:
         """Raise ValueError if there are values outside the support."""
+
+    def icl(
+        self,
+        X: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        classification: Literal["map", "posterior"] = "map",
+        **row_data: Any,
+    ) -> float:
+        r"""Integrated completed likelihood of X, in nats; the lower the better.
+
+        .. math::  \mathrm{BIC} - 2 \sum_n w_n \log q_n(\hat c_n)
+
+        with the most probable component :math:`\hat c_n` of each row, as Biernacki et al. (2000) and mclust have it (whose
+        sign is the opposite); or in the place of the sum with the posteriors' entropy, a term of the entropy sum.
+
+        Parameters
+        ----------
+        X, sample_weight, **row_data
+            As in ``entropy_sum``.
+        classification : {"map", "posterior"}, default="map"
+
+        Returns
+        -------
+        float
+        """
+        if classification not in ("map", "posterior"):
+            raise ValueError(f"classification must be 'map' or 'posterior', got {classification!r}.")
+        check_counts(sample_weight)
+        evaluation = self._evaluate(X, sample_weight, **row_data)
+        uncertainty = evaluation.classification if classification == "map" else evaluation.entropy_sum.posterior
+        return self._bic(evaluation) + 2.0 * evaluation.weight * uncertainty
 
     def standard_errors(
         self,
