@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import date, time, timedelta
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from scipy import sparse
 
 from .._typing import Array
 
+# Types of dates, times of day and durations; those of pandas are among them.
+TIMES = (np.datetime64, np.timedelta64, date, time, timedelta)
 # Columns that a message names.
 _MOST_NAMED = 3
 
@@ -86,7 +89,7 @@ def _stack(columns: list[Array], labels: list[str]) -> Array:
 
 def _numbers(values: Array) -> Array:
     """One column in double precision."""
-    if values.dtype.kind in "mM" or {np.datetime64, np.timedelta64} & set(map(type, values)):
+    if values.dtype.kind in "mM" or any(isinstance(value, TIMES) for value in values):
         raise TypeError(f"its values are dates or durations, such as {values[0]}.")
     try:
         return values.astype(np.float64)

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import sparse
 
 from .._typing import Array
-from ._containers import as_numbers, frame_columns, frame_names, is_dask, is_frame
+from ._containers import TIMES, as_numbers, frame_columns, frame_names, is_dask, is_frame
 from ._streams import RowBlocks
 
 # Rows of which the most frequent value is looked for.
@@ -61,6 +61,8 @@ class ColumnKind:
         objects = np.asarray(values.to_numpy() if hasattr(values, "to_numpy") else values)
         if objects.dtype.kind in "OUS":
             present = [value for value in objects.tolist() if not _is_missing(value)]
+            if any(isinstance(value, TIMES) for value in present):
+                return cls(None)  # neither numbers nor names, which reading says
             if not all(isinstance(value, Number | np.bool_) for value in present):
                 return cls(tuple(_in_order(_distinct(present))))
             objects = np.array(present)

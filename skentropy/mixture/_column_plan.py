@@ -241,7 +241,7 @@ def _warn_of_point_masses(blocks: tuple[ColumnBlock, ...], kinds: list[ColumnKin
         for column in block.columns.tolist():
             kind = kinds[column]
             usual = kind.n_seen / max(kind.n_distinct, 1)
-            if kind.mode_share > _POINT_MASS and kind.mode_count >= _TIMES_USUAL * usual:
+            if kind.n_distinct > 1 and kind.mode_share > _POINT_MASS and kind.mode_count >= _TIMES_USUAL * usual:
                 warnings.warn(
                     f"{kind.mode_share:.0%} of the values in {label(column)} are {kind.mode:g}: a component of a continuous "
                     "family can collapse onto them. Make a category of that value, or use prior_counts > 0.",

@@ -82,11 +82,6 @@ class Gaps:
         """The rows of all groups."""
         return slice(self.groups[0].rows.start, self.groups[-1].rows.stop) if self.groups else slice(0, 0)
 
-    @property
-    def n_unpatterned(self) -> int:
-        """Number of rows before those of patterns."""
-        return self.patterns[0].rows.start if self.patterns else len(self.order)
-
 
 @dataclass(frozen=True)
 class Conditional:

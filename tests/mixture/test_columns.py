@@ -435,6 +435,9 @@ def test_numbers_of_other_types_and_what_is_neither(people: pd.DataFrame) -> Non
     assert list(ColumnMixture(random_state=0).fit(decimal).columns_["gaussian"]) == [0, 1]
     with pytest.raises(TypeError, match="X must hold numbers or names"):
         ColumnMixture().fit(people.assign(weight=[[1.0]] * len(people)))
+    for days in (pd.date_range("2020", periods=len(people)), pd.date_range("2020", periods=len(people)).date):
+        with pytest.raises(TypeError, match="column 'day' cannot be made numbers: its values are dates"):
+            ColumnMixture().fit(people.assign(day=days))
     with pytest.raises(ValueError, match="foo"):
         ColumnMixture(remainder="foo").fit(people)
 
