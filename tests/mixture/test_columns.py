@@ -28,9 +28,10 @@ from skentropy import (
     make_column_mixture,
     rank_models,
 )
-from skentropy._data import Rows
-from skentropy.families import Bernoulli, Categorical, Poisson
-from skentropy.mixture._columns import ColumnBlocks
+from skentropy._data import Rows, survey_columns
+from skentropy.families import Bernoulli, Categorical, Gamma, Gaussian, Poisson
+from skentropy.mixture._columns import ColumnBlock, ColumnBlocks
+from skentropy.mixture._independent import Independent
 from skentropy.mixture._information import Metric, missing_information, score
 from skentropy.mixture._model import MixtureModel, MixtureParameters
 from tests.common.cases import CASES
@@ -369,6 +370,11 @@ def test_remainder_and_make(people: pd.DataFrame) -> None:
 def test_one_block_is_the_mixture_of_its_family() -> None:
     rng = np.random.default_rng(0)
     X = rng.poisson(np.where(rng.random((200, 1)) < 0.5, [1.0, 6.0], [5.0, 2.0])).astype(float)
+    for prior_counts in (0.0, 2.0):
+        alone = PoissonMixture(2, prior_counts=prior_counts, random_state=0).fit(X)
+        block = ColumnMixture([("visits", "poisson", [0, 1])], 2, prior_counts=prior_counts, random_state=0).fit(X)
+        assert block.entropy_sum_.penalty == pytest.approx(alone.entropy_sum_.penalty, rel=1e-9)
+        assert block.entropy_sum_.value == pytest.approx(alone.entropy_sum_.value, rel=1e-9)
     alone = PoissonMixture(2, random_state=0).fit(X)
     block = ColumnMixture([("visits", "poisson", [0, 1])], 2, random_state=0).fit(X)
     np.testing.assert_allclose(block.parameters_["visits"]["rates"], alone.rates_, rtol=1e-9)
@@ -526,3 +532,20 @@ def test_the_family_of_large_counts_is_the_one_that_was_asked_for() -> None:
         fits = ColumnMixture(n_components=1).fit(X), ExponentialFamilyMixture("poisson", 1).fit(X)
     assert fits[0].families_["poisson"] == fits[1].family_ == Poisson()
     assert fits[0].score(X) == pytest.approx(fits[0].lower_bound_, abs=1e-6)
+
+
+def test_columns_are_rounded_as_their_families_are() -> None:
+    """Starts do not depend on units: positive values of all magnitudes keep bits of their own."""
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.normal(size=40), rng.gamma(2.0, size=40), rng.poisson(2.0, size=40)])
+    columns = Rows(X).sum(survey_columns)
+    kinds = (Gaussian(), Gamma(), Poisson())
+    blocks = tuple(ColumnBlock(family.name, Independent(family), np.array([c])) for c, family in enumerate(kinds))
+    rounding = ColumnBlocks(blocks, 3).rounding(columns)
+    assert rounding is not None
+    np.testing.assert_array_equal(rounding.relative, [False, True, True])
+    for c, family in enumerate(kinds[:2]):
+        alone = Independent(family).rounding(columns.take(np.array([c])))
+        assert alone is not None
+        assert (rounding.location[c], rounding.scale[c]) == (alone.location[0], alone.scale[0])
+    assert ColumnBlocks(blocks[2:], 3).rounding(columns) is None

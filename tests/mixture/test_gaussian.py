@@ -423,3 +423,18 @@ def test_a_frame_is_imputed_as_a_frame() -> None:
     assert filled["e"].dtype == table["e"].dtype
     np.testing.assert_allclose(filled.to_numpy(dtype=float), model.impute(table).to_numpy(dtype=float))
     assert filled.notna().all().all()
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_divergence_of_components(tied: bool) -> None:
+    S = np.array([[[2.0, 0.6], [0.6, 1.0]], [[1.0, -0.3], [-0.3, 0.5]]])
+    if tied:
+        S[1] = S[0]
+    means = np.array([[0.0, 1.0], [2.0, -1.0]])
+    kind = CorrelatedGaussian(tied, units=Units(np.zeros(2), np.ones(2)))
+    found = kind.divergence(kind.natural((means, S[0] if tied else S)), 0)
+    step = means[1] - means[0]
+    # KL(N_0 | N_1) = (tr S_1^-1 S_0 + step' S_1^-1 step - d + log det S_1 / det S_0) / 2
+    inverse, ratio = np.linalg.inv(S[1]), np.linalg.det(S[1]) / np.linalg.det(S[0])
+    expected = 0.5 * (np.trace(inverse @ S[0]) + step @ inverse @ step - 2.0 + np.log(ratio))
+    np.testing.assert_allclose(found, [0.0, expected], rtol=1e-10, atol=1e-12)
