@@ -163,6 +163,10 @@ class ExponentialFamily(ABC):
     def moments(self, eta: Array) -> tuple[Array, Array]:
         """Mean and variance of x, each of shape ``eta.shape[1:]``."""
 
+    def typical_value(self, eta: Array) -> Array:
+        """A value of the size of what is drawn, from which units are taken; the mean unless overridden."""
+        return self.moments(eta)[0]
+
     @abstractmethod
     def sample(self, eta: Array, random_state: np.random.RandomState, exposure: Array | None = None) -> Array:
         """One draw for each distribution, shape ``eta.shape[1:]``; exposures broadcast against it.

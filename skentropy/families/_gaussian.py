@@ -12,6 +12,12 @@ from ._checks import check_parameter
 # Variances are held above this, in units in which the data are of order one: those of mean squares less squared means that
 # are smaller are rounding errors.
 SMALLEST_VARIANCE = 1e-14
+# A smaller part of the mean square is rounding.
+_ROUNDING = 8.0 * np.finfo(np.float64).eps
+
+
+def _floor(mean_square: Array) -> Array:
+    return np.maximum(SMALLEST_VARIANCE, _ROUNDING * mean_square)
 
 
 class Gaussian(ExponentialFamily):
@@ -20,7 +26,8 @@ class Gaussian(ExponentialFamily):
     .. math::  p(x) = \frac{1}{\sqrt{2 \pi v}} \exp\Big(-\frac{(x - \mu)^2}{2v}\Big)
 
     :math:`T = (x, x^2)`, :math:`\eta = (\mu/v, -1/(2v))`, :math:`A = \mu^2/(2v) + \frac12 \log(2\pi v)`, :math:`h = 1`;
-    the entropy is :math:`\frac12 \log(2\pi e v)`, W(32). Variances are held above 1e-14.
+    the entropy is :math:`\frac12 \log(2\pi e v)`, W(32). Variances are held above 1e-14, and above
+    8 machine epsilons of the mean square, where they would be rounding.
 
     Examples
     --------
@@ -59,7 +66,7 @@ class Gaussian(ExponentialFamily):
 
     def natural(self, mean: Array) -> Array:
         mean_x, mean_square = mean
-        variance = np.maximum(mean_square - mean_x**2, SMALLEST_VARIANCE)
+        variance = np.maximum(mean_square - mean_x**2, _floor(mean_square))
         return np.stack([mean_x / variance, -0.5 / variance])
 
     def to_standard(self, eta: Array) -> tuple[Array, ...]:
@@ -91,7 +98,9 @@ class Gaussian(ExponentialFamily):
         return super().in_domain(eta) and bool(((eta[1] < 0.0) & ~self.at_bound(eta)).all())
 
     def at_bound(self, eta: Array) -> Array:
-        return eta[1] <= -0.5 / SMALLEST_VARIANCE * (1.0 - 1e-6)
+        variance = -0.5 / eta[1]
+        mean = eta[0] * variance
+        return variance <= _floor(mean**2 + variance) * (1.0 + 1e-6)
 
     def rescale(self, parameters: tuple[Array, ...], location: Array, scale: Array) -> tuple[Array, ...]:
         mean, variance = parameters

@@ -23,7 +23,8 @@ class LogNormal(ExponentialFamily):
     .. math::  p(x) = \frac{1}{x \sqrt{2 \pi v}} \exp\Big(-\frac{(\log x - \mu)^2}{2v}\Big)
 
     :math:`T = (\log x, \log^2 x)`, :math:`\eta = (\mu/v - 1, -1/(2v))`, :math:`A = \mu^2/(2v) + \frac12 \log(2\pi v)`,
-    :math:`h = 1`; the entropy is :math:`\mu + \frac12 \log(2\pi e v)`. Variances are held above 1e-14.
+    :math:`h = 1`; the entropy is :math:`\mu + \frac12 \log(2\pi e v)`. Variances are held
+    as the Gaussian family's are.
 
     Examples
     --------
@@ -72,6 +73,10 @@ class LogNormal(ExponentialFamily):
         mean, variance = self.to_standard(eta)
         mean_x = np.exp(mean + 0.5 * variance)
         return mean_x, np.expm1(variance) * mean_x**2
+
+    def typical_value(self, eta: Array) -> Array:
+        # The median: the mean of a wide distribution is beyond all draws.
+        return np.exp(self.to_standard(eta)[0])
 
     def sample(self, eta: Array, random_state: np.random.RandomState, exposure: Array | None = None) -> Array:
         # exp of less is no normal number, and exp of more is infinite.

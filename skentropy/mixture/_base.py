@@ -210,11 +210,11 @@ class BaseMixture(ReportedMixture):
         monitor = Monitor(self, n_init, attributes_of, {"X": X})
 
         def run_once(init: int) -> Run:
-            start = given
-            if start is None:
-                start = self._seeded_start(model, sample, np.random.RandomState(seeds[init]))
-            n_directions = model.components.n_directions(start.components)
             with thread_pool(n_threads if n_init == 1 else 1) as pool:
+                start = given
+                if start is None:
+                    start = self._seeded_start(model, sample, np.random.RandomState(seeds[init]))
+                n_directions = model.components.n_directions(start.components)
 
                 def expect(parameters: MixtureParameters) -> MixtureStatistics:
                     return data.sum(partial(model.expect, parameters), pool)

@@ -95,7 +95,11 @@ class Units:
         if family.equivariance == "none":
             return None
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            means, variances = family.moments(family.from_standard(*standard))
+            eta = family.from_standard(*standard)
+            if family.equivariance == "scale":
+                typical = weights @ family.typical_value(eta)
+                return cls.of_moments(family, typical, typical**2, keep_zero=keep_zero)
+            means, variances = family.moments(eta)
             mean = weights @ means
             variance = weights @ (variances + (means - mean) ** 2)
         return cls.of_moments(family, mean, variance, keep_zero=keep_zero)

@@ -99,9 +99,11 @@ def test_domain(family: ExponentialFamily, inside: tuple[float, ...], outside: t
         (Beta(), lambda share: (0.25e8 * share, 0.75e8 * share)),
         (Exponential(), lambda share: (1e100 * share,)),
         (Gamma(), lambda share: (1e8 * share, 2.0)),
-        (Gaussian(), lambda share: (3.0, 1e-14 / share)),
+        (Gaussian(), lambda share: (1.0, 1e-14 / share)),
+        (Gaussian(), lambda share: (1e3, 2.0**-49 * 1e6 / share)),
         (InverseGaussian(), lambda share: (2.0, 2e8 * share)),
-        (LogNormal(), lambda share: (3.0, 1e-14 / share)),
+        (LogNormal(), lambda share: (1.0, 1e-14 / share)),
+        (LogNormal(), lambda share: (1e3, 2.0**-49 * 1e6 / share)),
     ],
     ids=repr,
 )

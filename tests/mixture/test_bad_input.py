@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
+from scipy.special import logsumexp
+from sklearn.exceptions import ConvergenceWarning
 
 from skentropy import ExponentialFamilyMixture, GammaMixture, PoissonMixture
 from skentropy.families import FAMILIES
@@ -178,6 +180,25 @@ def test_any_data_give_a_finite_fit_or_a_clear_error(family: str, data: st.DataO
         if not prior_counts and not any("held at a bound" in str(warning.message) for warning in caught):
             rounding = 1e-10 * (1.0 + mixture.entropy_sum_.magnitude)
             assert (np.diff(mixture.lower_bounds_) >= -rounding).all()
+
+
+def test_variances_of_rounding_are_reported_as_collapsed() -> None:
+    # The logarithms lie far from that of the mean, beside whose square a variance of zero is rounding.
+    X = [[253.0, 1.0, 66305.0], [0.09375, 1.5, 1.5], [2.0, 1.5, 1.5], [1.5, 1.5, 1.5], [1.5, 4.0, 1.5]]
+    with pytest.warns(ConvergenceWarning, match="column 2.*held at a bound"):
+        ExponentialFamilyMixture("log_normal", random_state=0).fit(X)
+
+
+def test_rows_are_scored_by_a_wide_log_normal() -> None:
+    # Its variance of logarithms is 1300, its mean exp(660).
+    X = np.full((7, 2), 33966.0)
+    X[0], X[1, 0] = 1.0, 1.2e-38
+    with pytest.warns(ConvergenceWarning, match="held at a bound"):
+        mixture = ExponentialFamilyMixture("log_normal", random_state=0).fit(X)
+    deviations = np.sqrt(mixture.log_variances_)
+    log_p = stats.norm.logpdf(np.log(X)[:, np.newaxis], mixture.log_means_, deviations) - np.log(X)[:, np.newaxis]
+    expected = logsumexp(log_p.sum(axis=2) + np.log(mixture.weights_), axis=1)
+    np.testing.assert_allclose(mixture.score_samples(X), expected, rtol=1e-3)
 
 
 @pytest.mark.parametrize("model", [PoissonMixture(2), ExponentialFamilyMixture("gaussian", 2)], ids=str)

@@ -351,6 +351,6 @@ def test_bad_input() -> None:
     np.testing.assert_allclose(gaps.transform(np.full((1, 16), np.nan))[0], gaps.prior_, rtol=1e-9)
     with pytest.raises(ValueError, match="3 columns, but the net has 2 hidden"):
         gaps.inverse_transform(np.zeros((1, 3)))
-    with pytest.warns(ConvergenceWarning, match="hidden variable 1 is always on"):
+    with pytest.warns(ConvergenceWarning, match=r"hidden variable \d is always on"):
         two_rows = SigmoidBeliefNet(2, random_state=0).fit(X[:2])
     assert np.isfinite(two_rows.score(X))
