@@ -440,7 +440,8 @@ def main() -> None:
     left = [mutant for mutant in work if mutant not in outcome]
     rooms = sorted({room for mutant in left for room in TARGETS[mutant.path]})
     if left:
-        pytest.main(["-q", "-s", "-p", "no:cacheprovider", *rooms], plugins=[Mutation(left, arguments.jobs, done)])
+        options = ["-q", "-s", "-p", "no:cacheprovider", "--numprocesses", "0"]
+        pytest.main([*options, *rooms], plugins=[Mutation(left, arguments.jobs, done)])
     if len(outcome) < len(work):
         sys.exit("The tests could not be run.")
 

@@ -29,16 +29,17 @@ def differences(components: Movable, parameters: Any, directions: FloatArray) ->
 
     Each has M more on its first axis; NaN where a step leaves the domain.
     """
-    shapes = [value.shape for value in components.standard(parameters)]
-    changes = tuple(np.zeros((len(directions), *shape)) for shape in shapes)
+    # Differences from these leave no rounding of what does not move.
+    before = components.standard(parameters)
+    changes = tuple(np.zeros((len(directions), *value.shape)) for value in before)
     for m, direction in enumerate(directions):
         if not direction.any():
             continue
         h = _STEP / max(components.stride(parameters, direction), 1.0)
         for step, coefficient in zip(_STEPS, _COEFFICIENTS, strict=True):
             moved = components.moved(parameters, step * h * direction)
-            for change, shape, value in zip(changes, shapes, _values(components, moved, len(shapes)), strict=True):
-                change[m] += coefficient / h * np.broadcast_to(value, shape)
+            for change, start, value in zip(changes, before, _values(components, moved, len(before)), strict=True):
+                change[m] += coefficient / h * (value - start)
     return changes
 
 
