@@ -68,6 +68,12 @@ class Estimate:
         return np.where(errors[..., np.newaxis] == 0.0, x, ends)
 
 
+def check_level(level: float) -> None:
+    """Raise ValueError unless a level is a share."""
+    if not 0.0 < level < 1.0:
+        raise ValueError(f"level must be between 0 and 1, got {level!r}.")
+
+
 @dataclass(frozen=True, repr=False)
 class StandardErrors:
     """Estimates of a fitted model with their standard errors; prints as a table.
@@ -153,8 +159,7 @@ class StandardErrors:
                [ 2.3,  2.5],
                [19. , 20. ]])
         """
-        if not 0.0 < level < 1.0:
-            raise ValueError(f"level must be between 0 and 1, got {level!r}.")
+        check_level(level)
         errors = self.standard_errors
         return {parameter.name: parameter.interval(errors[parameter.name], level) for parameter in self.parameters}
 

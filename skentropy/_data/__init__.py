@@ -15,7 +15,7 @@ from ._blocks import (
 from ._checks import check_distinct, check_total_weight
 from ._columns import ColumnSurvey, has_nan, survey_columns
 from ._containers import as_numbers, is_dask
-from ._named import ColumnKind, Encoding, fill_frame, survey_kinds
+from ._named import ColumnKind, Encoding, fill_frame, survey_kinds, table_values, with_values
 from ._patterns import unique_rows
 from ._reading import Reader, check_output_stays_lazy, required_backend
 from ._sampling import Rounding, RowSample, hash_rows
@@ -49,6 +49,8 @@ __all__ = [
     "required_backend",
     "survey_columns",
     "survey_kinds",
+    "table_values",
     "thread_pool",
     "unique_rows",
+    "with_values",
 ]

@@ -284,6 +284,28 @@ def fill_frame(X: Any, values: Array, columns: Container[int] | None = None) -> 
     return values
 
 
+def table_values(X: Any) -> Array:
+    """The values of a table in memory as an array, of objects where it is a frame."""
+    return np.column_stack([np.array(_as_list(column), dtype=object) for column in frame_columns(X)]) if is_frame(X) else X
+
+
+def with_values(X: Any, values: Array) -> Any:
+    """Other rows as a table like X: a pandas or polars frame with its names and categories if it is one; else the values."""
+    if not is_frame(X):
+        return values
+    columns = {
+        name: [None if _is_missing(value) else value for value in values[:, place].tolist()]
+        for place, name in enumerate(frame_names(X))
+    }
+    if hasattr(X, "iloc"):
+        import pandas
+
+        ordered = {name: X[name].dtype for name in columns if isinstance(X[name].dtype, pandas.CategoricalDtype)}
+        return pandas.DataFrame(columns).astype(ordered)
+    polars = sys.modules.get("polars")
+    return polars.DataFrame(columns) if polars is not None and isinstance(X, polars.DataFrame) else values
+
+
 def _as_list(column: Any) -> list[Any]:
     as_list = next(getattr(column, name) for name in ("tolist", "to_list", "to_pylist") if hasattr(column, name))
     return list(as_list())

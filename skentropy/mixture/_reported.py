@@ -12,13 +12,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._base import Evaluation, LatentVariableModel, check_counts
 from .._data import Source, thread_pool
-from .._standard_errors import StandardErrors
+from .._standard_errors import Estimate, StandardErrors
 from .._tables import Summary, Table
 from .._typing import Array, ArrayLike, FloatArray
 from ._components import Components
 from ._model import MixtureModel, MixtureParameters
 from ._residuals import PairTables
-from ._standard_errors import check_method, mixture_standard_errors
+from ._standard_errors import check_method, mixture_estimates, mixture_standard_errors
 from ._summary import summarize_mixture
 
 
@@ -250,6 +250,22 @@ class ReportedMixture(LatentVariableModel):
             self._refuse_outside(model.components, rows.sum(model.components.count_outside, pool))
             pairs = rows.sum(partial(PairTables.of_block, sizes=sizes), pool)
         return pairs.table(self, probabilities)
+
+    def _estimates(self) -> list[Estimate]:
+        """The fitted attributes, as standard errors and the bootstrap name and order them."""
+        return list(mixture_estimates(self, *self._fitted_model(None)))
+
+    @property
+    def _is_degenerate(self) -> bool:
+        """Whether a component of the fitted mixture has collapsed."""
+        model, parameters = self._fitted_model(None)
+        return model.components.degenerate(parameters.components)
+
+    @property
+    def _learns_categories(self) -> bool:
+        """Whether a fit takes kinds or categories of columns from the values that it is given."""
+        model, parameters = self._fitted_model(None)
+        return self._modelled_columns is not None or bool(model.components.category_probabilities(parameters.components))
 
     def _fitted_evaluation(self) -> Evaluation | None:
         """What the fit says of the training data; None without a fit."""

@@ -118,7 +118,7 @@ def mixture_standard_errors(
     model = MixtureModel(model.components.with_prior(float(estimator.prior_counts)))
     metric = Metric.at(model, parameters, statistics)
     directions = Directions.of(metric, sums, method)
-    estimates = list(_estimates(estimator, model, parameters))
+    estimates = list(mixture_estimates(estimator, model, parameters))
     changes = _changes(model, parameters, metric, statistics.counts, estimates)
     gain = 0.0
     if not estimator.prior_counts:
@@ -152,7 +152,7 @@ def check_method(method: str, weights: str) -> None:
         )
 
 
-def _estimates(estimator: Any, model: MixtureModel, parameters: MixtureParameters) -> Iterator[Estimate]:
+def mixture_estimates(estimator: Any, model: MixtureModel, parameters: MixtureParameters) -> Iterator[Estimate]:
     """The fitted attributes, each entry with its place in the covariance; symmetric entries share theirs.
 
     Categories that a column does not have are no estimates.

@@ -1,0 +1,101 @@
+"""Where a fit of one component more can start: from a fitted mixture and the component that it lacks most."""
+
+from __future__ import annotations
+
+import copy
+from functools import partial
+from typing import Any
+
+import numpy as np
+from scipy.special import softmax
+
+from .._data import Block, Rows, hash_rows
+from .._typing import FloatArray
+from ._components import Components
+from ._model import MixtureModel, MixtureParameters
+
+# Rows whose neighbourhoods are tried, and the share of a component that is like all rows.
+_CANDIDATES, _POOLED = 64, 0.05
+# Weights that a new component starts with.
+_WEIGHTS = (1e-4, 0.5)
+
+
+class _Sums(tuple[FloatArray, Any]):
+    """Counts and statistics of components, which add one by one."""
+
+    def __add__(self, other: Any) -> _Sums:
+        return _Sums(a + b for a, b in zip(self, other, strict=True))
+
+
+def with_one_more(mixture: Any, rows: Rows) -> Any | None:
+    r"""A fitted mixture with one component more, for a warm start; None where none would make the likelihood rise.
+
+    A component of weight :math:`\epsilon` changes the mean log-likelihood by
+    :math:`\epsilon\, E[r_n - 1] - \tfrac12 \epsilon^2 E[(r_n - 1)^2]` to second order, with :math:`r_n` the ratio of its
+    density to the mixture's at row n. Of components around single rows it is the one with the largest gain (Lindsay 1983).
+    """
+    model, parameters = mixture._fitted_model(rows)
+    components = model.components.with_pooled(rows.sum(partial(_summary, model.components)))
+    log_density = rows.map(partial(_log_density, model, parameters))
+    _, first = np.unique(hash_rows(rows.X, rows.exposure, 0), return_index=True)
+    chosen = first[np.argsort(log_density[first], kind="stable")[:_CANDIDATES]]
+    candidates = _around(components.for_runs(len(chosen)), rows.take(chosen, np.ones(len(chosen))))
+    slope, curvature = rows.sum(partial(_expansion, model, parameters, candidates)) / rows.totals.weight
+    gain = np.where(slope > 0.0, slope**2 / curvature, 0.0)
+    best = int(gain.argmax())
+    if not gain[best] > 0.0:
+        return None
+    weight = float(np.clip(slope[best] / curvature[best], *_WEIGHTS))
+    new = components.select(candidates.components, np.array([best]), 1)
+    counts, statistics = rows.sum(partial(_step, components, parameters, new, weight))
+    more = copy.copy(mixture).set_params(n_components=mixture.n_components + 1)
+    more.weights_ = (counts / counts.sum()).astype(mixture.weights_.dtype)
+    standard = components.standard(components.maximize(statistics))
+    for name, value in more._named_parameters(components, standard, more.weights_.dtype).items():
+        setattr(more, name, value)
+    return more
+
+
+def _summary(components: Components, block: Block) -> Any:
+    return components.summarize(components.read(block), np.ones(block.n_rows) if block.weight is None else block.weight)
+
+
+def _around(components: Components, sample: Block) -> MixtureParameters:
+    """A component around each row of a sample, each of weight one."""
+    n = sample.n_rows
+    evidence = components.observe(components.pooled_parameters(n), components.read(sample), np.zeros(n))
+    statistics = components.with_average_rows(evidence.accumulate(np.eye(n)), _POOLED, n)
+    return MixtureParameters(np.zeros(n), components.maximize(statistics))
+
+
+def _log_density(model: MixtureModel, parameters: MixtureParameters, block: Block) -> FloatArray:
+    return model.posterior(parameters, model.components.read(block))[0]
+
+
+def _expansion(
+    model: MixtureModel, parameters: MixtureParameters, candidates: MixtureParameters, block: Block
+) -> FloatArray:
+    """Sums of w (r - 1) and w (r - 1)^2 for each candidate, (2, n)."""
+    observations = model.components.read(block)
+    log_p = model.components.observe(candidates.components, observations, candidates.log_weights).log_joint
+    with np.errstate(over="ignore"):
+        excess = np.expm1(log_p - _log_density(model, parameters, block))
+    weight = np.ones(block.n_rows) if block.weight is None else block.weight
+    return np.stack([excess @ weight, excess**2 @ weight])
+
+
+def _step(components: Components, parameters: MixtureParameters, new: Any, weight: float, block: Block) -> _Sums:
+    """What an EM step from the mixture and a new component of some weight adds up."""
+    observations = components.read(block)
+    offsets = parameters.log_weights + np.log1p(-weight)
+    log_joint = np.vstack(
+        [
+            components.observe(parameters.components, observations, offsets).log_joint,
+            components.observe(new, observations, np.log([weight])).log_joint,
+        ]
+    )
+    q = softmax(log_joint, axis=0)
+    if block.weight is not None:
+        q *= block.weight
+    evidence = components.observe(components.pooled_parameters(len(q)), observations, np.zeros(len(q)))
+    return _Sums((q.sum(axis=1), evidence.accumulate(q)))

@@ -1,0 +1,205 @@
+"""A test for the number of components: the bootstrap of the likelihood ratio (McLachlan 1987)."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from .._tables import wrapped
+from .._typing import ArrayLike, FloatArray
+from ..mixture._base import BaseMixture
+from ..mixture._one_more import with_one_more
+from ._resampling import Sample, Simulations, check_number, replicate, rows_in_memory, seeds, split_steps, unfitted, warm
+
+# Statistics below are those of fits in which another component brings nothing but what convergence leaves open.
+_NOTHING = 1e-3
+# With so many replicates as large as the statistic the verdict is clear.
+_CLEAR = 20
+
+
+@dataclass(frozen=True, repr=False)
+class BootstrapLRTResult:
+    """Bootstrap test of K components against K + 1; prints as a sentence.
+
+    Attributes
+    ----------
+    statistic : float
+        Twice the difference of the log-likelihoods.
+    pvalue : float
+    null_distribution : ndarray of shape (n_replicates,)
+        The statistics of data drawn from the mixture of K components, as many as were needed.
+    n_components : int
+        K.
+    title : str
+        What was tested.
+    """
+
+    statistic: float
+    pvalue: float
+    null_distribution: FloatArray
+    n_components: int
+    title: str
+
+    def __str__(self) -> str:
+        larger, n = int((self.null_distribution >= self.statistic).sum()), len(self.null_distribution)
+        verdict = f"2 log likelihood ratio {self.statistic:.4f}, p = {self.pvalue:.4f}"
+        of = f"{larger} of {n} simulated data sets have one as large"
+        return "\n".join([*wrapped(self.title), *wrapped(f"{verdict}: {of}")])
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def bootstrap_lrt(
+    model: Any,
+    X: ArrayLike,
+    n_boot: int = 99,
+    *,
+    sample_weight: ArrayLike | None = None,
+    stop_early: bool = True,
+    n_jobs: int | None = None,
+    random_state: Any = None,
+    verbose: int = 0,
+) -> BootstrapLRTResult:
+    r"""Test whether data need more components than a mixture has, by the bootstrap of the likelihood ratio.
+
+    The statistic :math:`2 (\log L_{K+1} - \log L_K)` has no chi-square distribution, since under the null hypothesis K + 1
+    components are not identified. It is compared with those of data that are drawn from the fitted mixture of K components
+    [1]_. With m of them as large as it, p is :math:`(m + 1) / (n_{boot} + 1)`; or, where 20 are as large before all are
+    made, 20 divided by the number made by then [2]_. Both hold the level.
+
+    Parameters
+    ----------
+    model : mixture, pipeline or search
+        Its ``n_components`` is K. The mixtures of K and K + 1 components are fitted here, with its other arguments; of a
+        pipeline, which must be fitted, the transformers stay as they are.
+    X : array-like of shape (n_samples, n_features)
+        In memory.
+    n_boot : int, default=99
+        The most data sets that are drawn. The smallest p that there can be is ``1 / (n_boot + 1)``.
+    sample_weight : array-like of shape (n_samples,), default=None
+        How many rows each row stands for, in whole numbers.
+    stop_early : bool, default=True
+        Whether the test ends with the twentieth statistic that is as large.
+    n_jobs : int, default=None
+        Number of processes, by joblib. It changes nothing of the result.
+    random_state : int, RandomState instance or None, default=None
+    verbose : int, default=0
+        1 prints a line after each tenth of ``n_boot``.
+
+    Returns
+    -------
+    BootstrapLRTResult
+        With the attributes ``statistic`` and ``pvalue``.
+
+    Raises
+    ------
+    TypeError
+        If the model is no mixture.
+    ValueError
+        If ``n_boot`` is less than 1, the mixture has initial parameters, which are of one number of components, X is not in
+        memory, or weights are no whole numbers.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If fits of K + 1 components did not converge, or ended degenerate. Their statistics count as they are.
+
+    See Also
+    --------
+    rank_models : Numbers of components by information criteria, at the cost of one fit each.
+
+    Notes
+    -----
+    Statistics below 0.001 are taken for zero: another component brings nothing. If that is so of X itself, p is 1.
+
+    References
+    ----------
+    .. [1] McLachlan (1987), "On Bootstrapping the Likelihood Ratio Test Statistic for the Number of Components in a Normal
+       Mixture".
+    .. [2] Besag, Clifford (1991), "Sequential Monte Carlo p-values".
+
+    Examples
+    --------
+    Counts of deaths a day, 1910 to 1912, are no sample of one Poisson distribution:
+
+    >>> import numpy as np
+    >>> from skentropy import PoissonMixture
+    >>> from skentropy.model_selection import bootstrap_lrt
+    >>> deaths, days = np.arange(10)[:, np.newaxis], [162, 267, 271, 185, 111, 61, 27, 8, 3, 1]
+    >>> bootstrap_lrt(PoissonMixture(1), deaths, sample_weight=days, random_state=0)
+    PoissonMixture: bootstrap test of 1 against 2 components, 1096 rows
+    2 log likelihood ratio 22.9040, p = 0.0100: 0 of 99 simulated data sets have one as large
+    """
+    check_number("n_boot", n_boot, 1)
+    mixture, X = split_steps(model, X)
+    _check_starts(mixture)
+    K, name = mixture.n_components, type(mixture).__name__
+    first, *others = seeds(random_state, 1 + int(n_boot))
+    null = unfitted(mixture, random_state=first).fit(X, sample_weight=sample_weight)
+    rows = rows_in_memory(null, X, sample_weight, None)
+    table = X if null._learns_categories else rows.X
+    observed, *_ = _test(null, Sample(table, rows.sample_weight, None), first)
+    fits = replicate(
+        partial(_replicate, null, Simulations.of(null, table, rows)),
+        others,
+        n_jobs=n_jobs,
+        verbose=verbose,
+        name=f"bootstrap of {name}",
+        enough=lambda fits: stop_early and sum(fit[0] >= observed for fit in fits) >= _CLEAR,
+    )
+    statistics, converged, degenerate = map(np.array, zip(*fits, strict=True))
+    for problem, count in (("did not converge", (~converged).sum()), ("ended degenerate", degenerate.sum())):
+        if count:
+            warnings.warn(
+                f"{count} of {len(fits)} fits of {K + 1} components {problem}; their statistics count as they are.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+    larger = int((statistics >= observed).sum())
+    pvalue = larger / len(fits) if stop_early and larger == _CLEAR else (larger + 1) / (len(fits) + 1)
+    title = f"{name}: bootstrap test of {K} against {K + 1} components, {rows.totals.weight:.8g} rows"
+    return BootstrapLRTResult(observed, pvalue, statistics, K, title)
+
+
+def _check_starts(mixture: BaseMixture) -> None:
+    """Refuse initial parameters, which another number of components cannot start from."""
+    given = [name for name, value in mixture.get_params(deep=False).items() if name.endswith("_init") and value is not None]
+    given = [name for name in given if name != "n_init"]
+    if given:
+        raise ValueError(
+            f"{', '.join(given)} are of {mixture.n_components} components, and the test also fits "
+            f"{mixture.n_components + 1}; leave them out."
+        )
+
+
+def _replicate(null: BaseMixture, draws: Simulations, seed: int) -> tuple[float, bool, bool]:
+    """The statistic of simulated data, and whether the fit of one component more converged, and is degenerate."""
+    sample = draws.draw(np.random.RandomState(seed))
+    return _test(sample.fit(warm(null)), sample, seed)
+
+
+def _test(null: BaseMixture, sample: Sample, seed: int) -> tuple[float, bool, bool]:
+    """Twice the log-likelihood ratio of a fit of one component more than a fitted mixture has; zero where that is nothing.
+
+    A fit that has found nothing goes on from the mixture and the component that it lacks most, if there is one: maxima at
+    limits, such as a rate of zero, can be out of reach of starts that are clusters.
+    """
+    fit = sample.fit(unfitted(null, n_components=null.n_components + 1, random_state=seed))
+    statistic = _statistic(null, fit)
+    if not statistic:
+        more = with_one_more(null, rows_in_memory(null, sample.X, sample.weight, None))
+        if more is not None:
+            fit = sample.fit(warm(more))
+            statistic = _statistic(null, fit)
+    return statistic, fit.converged_, fit._is_degenerate
+
+
+def _statistic(null: BaseMixture, alternative: BaseMixture) -> float:
+    statistic = 2.0 * null.n_samples_ * (alternative.lower_bound_ - null.lower_bound_)
+    return statistic if statistic > _NOTHING else 0.0

@@ -1,0 +1,182 @@
+"""Random weightings and simulations of a table, and many fits to them: side by side, in order, with progress."""
+
+from __future__ import annotations
+
+import copy
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from joblib import Parallel, delayed, effective_n_jobs
+from sklearn.utils import check_random_state
+
+from .._data import Rows, table_values, with_values
+from .._typing import Array, ArrayLike, FloatArray
+from ..mixture._base import BaseMixture
+from ._assessment import steps_of
+
+Result = TypeVar("Result")
+
+# Rows that keep the kinds and categories of columns in sight weigh so many rows.
+_UNSEEN = 1e-12
+# Fits for each process, and in all, before it is asked whether they are enough; and lines that tell of the progress.
+_PER_ROUND, _LINES = 5, 10
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a fit is given."""
+
+    X: Any
+    weight: FloatArray | None
+    exposure: FloatArray | None
+
+    def fit(self, mixture: Any) -> Any:
+        """A mixture fitted to it; what a fit warns of is counted by the caller."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return mixture.fit(self.X, sample_weight=self.weight, exposure=self.exposure)
+
+
+class Draws(Protocol):
+    """Random samples that stand for other data from the same source."""
+
+    def draw(self, random_state: np.random.RandomState) -> Sample: ...
+
+
+@dataclass(frozen=True)
+class Weightings:
+    """The rows with random weights: of n units each has a share from the uniform Dirichlet distribution.
+
+    A row that stands for w units has the sum of their shares, so that copies and weights are the same.
+    """
+
+    X: Any
+    counts: FloatArray
+    exposure: FloatArray | None
+
+    @classmethod
+    def of(cls, X: Any, rows: Rows) -> Weightings:
+        return cls(X, np.ones(rows.n_rows) if rows.sample_weight is None else rows.sample_weight, rows.exposure)
+
+    def draw(self, random_state: np.random.RandomState) -> Sample:
+        shares = random_state.standard_gamma(self.counts)
+        return Sample(self.X, shares * (self.counts.sum() / shares.sum()), self.exposure)
+
+
+@dataclass(frozen=True)
+class Simulations:
+    """Rows drawn from a fitted mixture, as many as there were, with gaps where those had some.
+
+    Attributes
+    ----------
+    mixture : fitted mixture
+    known : table or None
+        The data, whose container, kinds of columns and categories are kept; None where a fit learns none of these.
+    counts : ndarray of int, of shape (n_rows,)
+        How many rows each stands for.
+    missing : ndarray of bool, of shape (n_rows, n_features), or None
+    """
+
+    mixture: Any
+    known: Any
+    counts: Array
+    missing: Array | None
+
+    @classmethod
+    def of(cls, mixture: BaseMixture, X: Any, rows: Rows) -> Simulations:
+        if rows.exposure is not None:
+            raise ValueError("Rows are simulated at an exposure of one; leave exposure out, or use kind='weighted'.")
+        counts = np.ones(rows.n_rows) if rows.sample_weight is None else rows.sample_weight
+        if not (counts == np.floor(counts)).all():
+            raise ValueError(
+                "Rows are simulated as many times as sample_weight says, which must be whole numbers; use kind='weighted'."
+            )
+        missing = None if rows.is_sparse else np.isnan(rows.X)
+        known = X if mixture._learns_categories else None
+        return cls(mixture, known, counts.astype(int), missing if missing is not None and missing.any() else None)
+
+    def draw(self, random_state: np.random.RandomState) -> Sample:
+        n = int(self.counts.sum())
+        values, _ = self.mixture.sample(n, random_state)
+        if self.missing is not None:
+            values[self.missing.repeat(self.counts, axis=0)] = np.nan
+        if self.known is None:
+            return Sample(values, None, None)
+        known = table_values(self.known)
+        weight = np.concatenate([np.ones(n), np.full(len(known), _UNSEEN)])
+        return Sample(with_values(self.known, np.concatenate([values, known])), weight, None)
+
+
+def split_steps(model: Any, X: ArrayLike) -> tuple[BaseMixture, Any]:
+    """The mixture at the end of a pipeline or search, and the data as it gets them; TypeError for other models."""
+    *transformers, mixture = steps_of(model)
+    if not isinstance(mixture, BaseMixture):
+        raise TypeError(f"Fits to resampled rows are compared for mixtures, not for {type(mixture).__name__}.")
+    for transformer in transformers:
+        X = transformer.transform(X)
+    return mixture, X
+
+
+def rows_in_memory(mixture: BaseMixture, X: Any, sample_weight: ArrayLike | None, exposure: ArrayLike | None) -> Rows:
+    """Validated rows of a fitted mixture's data; ValueError if they are not in memory."""
+    rows = mixture._rows(X, sample_weight, exposure)
+    if not isinstance(rows, Rows):
+        raise ValueError(f"Resampled are the rows of a table in memory, and X is of {type(X).__name__}; take a sample.")
+    return rows
+
+
+def unfitted(mixture: Any, **options: Any) -> Any:
+    """A mixture without its fit, for a fit in one thread that says nothing."""
+    quiet = {"n_jobs": None, "verbose": 0, "warm_start": False}
+    return type(mixture)(**{**mixture.get_params(deep=False), **quiet, **options})
+
+
+def warm(mixture: Any) -> Any:
+    """A mixture whose next fit goes on from this one, which it leaves as it is."""
+    again = copy.copy(mixture).set_params(n_jobs=None, verbose=0, warm_start=True, random_state=0)
+    vars(again).pop("_skl_callbacks", None)
+    return again
+
+
+def check_number(name: str, value: Any, least: int) -> None:
+    """Raise ValueError unless a number of fits is whole and large enough."""
+    if not isinstance(value, Integral) or value < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}.")
+
+
+def seeds(random_state: Any, n: int) -> list[int]:
+    """As many seeds, the same whatever is done with them and where."""
+    return [int(seed) for seed in check_random_state(random_state).randint(np.iinfo(np.int32).max, size=n)]
+
+
+def replicate(
+    function: Callable[[int], Result],
+    seeds: Sequence[int],
+    *,
+    n_jobs: int | None,
+    verbose: int,
+    name: str,
+    enough: Callable[[list[Result]], bool] = lambda results: False,
+) -> list[Result]:
+    """function(seed) of the seeds in their order, up to where it is enough; so that no number of processes changes it."""
+    n_processes, started = effective_n_jobs(n_jobs), time.perf_counter()
+    step = _PER_ROUND * n_processes if n_processes > 1 else 1
+    results: list[Result] = []
+    told = 0
+    with Parallel(n_jobs=n_jobs) as parallel:
+        while len(results) < len(seeds):
+            chunk = seeds[len(results) : len(results) + step]
+            made = [function(seed) for seed in chunk] if step == 1 else parallel(delayed(function)(s) for s in chunk)
+            for result in made:
+                results.append(result)
+                if enough(results):
+                    return results
+            if verbose and len(results) * _LINES // len(seeds) > told:
+                told = len(results) * _LINES // len(seeds)
+                print(f"{name}: {len(results)} of {len(seeds)} fits, {time.perf_counter() - started:.1f} s", flush=True)
+    return results
