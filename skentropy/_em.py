@@ -211,7 +211,8 @@ def run_em(
                 tried = True
             else:
                 path.extend(start.parameters, plain, kept=kept)
-                run.converged = tail.ends(gain, path.stretch, noise)
+                is_near = gain < max(_EXTRAPOLATION_GATE, tol)  # earlier steps tell nothing of the end
+                run.converged = tail.ends(gain, path.stretch() if is_near else None, noise)
                 proposal = path.extrapolate(plain) if accelerate and gain < _EXTRAPOLATION_GATE else None
             if proposal is None or run.converged:
                 run.record(evaluate(plain), trial)
@@ -254,6 +255,8 @@ def best_of(
     rounding errors do not tell apart have found the same maximum, perhaps with its components in another order: it is the
     first of those that converged.
     """
+    if n_init == 1:
+        return run_once(0)
     parallel = Parallel(n_jobs=min(n_jobs, n_init), prefer="threads", require=require)
     runs = parallel(delayed(run_once)(init) for init in range(n_init))
     runs = [run for run in runs if not run.degenerate] or runs
@@ -276,7 +279,6 @@ class _Path:
         self._steps: list[Array] = []
         self._share = 1.0
         self._correction: Array | None = None
-        self._grows = False
 
     def extend(self, start: Any, plain: Any, *, kept: bool) -> None:
         """Add the EM step from ``start`` to ``plain``; ``kept`` says that an extrapolation led to ``start``."""
@@ -285,25 +287,26 @@ class _Path:
         point = self._model.pack(start)
         self._points = [*self._points[-_MEMORY:], point]
         self._steps = [*self._steps[-_MEMORY:], self._model.pack(plain) - point]
-        if len(self._points) < 2:
-            self._correction = None
-            return
-        moves, differences = np.diff(self._points, axis=0).T, np.diff(self._steps, axis=0).T
-        self._correction = self._secant_correction(moves, differences)
-        # The EM map's Jacobian takes moves to moves + differences. Where it lengthens one a saddle point is being left, and
-        # an extrapolation would lead back to it.
-        jacobian = np.linalg.lstsq(moves, moves + differences, rcond=1e-6)[0]
-        self._grows = bool(np.linalg.eigvals(jacobian).real.max() > 1.0)
+        self._correction = None
 
-    def _secant_correction(self, moves: Array, differences: Array) -> Array:
-        length = np.linalg.norm(differences, axis=0)
+    def _differences(self) -> tuple[Array, Array]:
+        """From one point to the next, and from one step to the next, in columns."""
+        points, steps = np.array(self._points), np.array(self._steps)
+        return (points[1:] - points[:-1]).T, (steps[1:] - steps[:-1]).T
+
+    def _correct(self) -> None:
+        """The secant correction of the last step, where there are steps enough."""
+        if self._correction is not None or len(self._points) < 2:
+            return
+        moves, differences = self._differences()
+        length = np.sqrt((differences**2).sum(axis=0))
         length[length == 0] = 1.0
         shares = np.linalg.lstsq(differences / length, self._steps[-1], rcond=1e-10)[0] / length
-        return -(moves + differences) @ shares
+        self._correction = -(moves + differences) @ shares
 
-    @property
     def stretch(self) -> float | None:
         """How many times longer the way to the estimated end is than the last step; None if that is not known yet."""
+        self._correct()
         if self._correction is None:
             return None
         step = np.linalg.norm(self._steps[-1])
@@ -311,16 +314,26 @@ class _Path:
 
     def extrapolate(self, plain: Any) -> Any | None:
         """Parameters towards the estimated end, inside the domain; None if there is no estimate yet, or no end."""
-        if self._grows:
+        self._correct()
+        if self._correction is None or self._leaves_saddle():
             return None
         share = self._share
-        while self._correction is not None and share > 1e-3:
+        while share > 1e-3:
             target = self._points[-1] + self._steps[-1] + share * self._correction
             candidate = self._model.unpack(target, plain)
             if candidate is not None:
                 return candidate
             share /= _DAMPING
         return None
+
+    def _leaves_saddle(self) -> bool:
+        """Whether the EM map's Jacobian, which takes moves to moves + differences, lengthens one.
+
+        Then a saddle point is being left, and an extrapolation would lead back to it.
+        """
+        moves, differences = self._differences()
+        jacobian = np.linalg.lstsq(moves, moves + differences, rcond=1e-6)[0]
+        return bool(np.linalg.eigvals(jacobian).real.max() > 1.0)
 
     def refuse(self) -> None:
         """Take note that the last extrapolation did not pay."""

@@ -167,3 +167,17 @@ class TestSingleThreadedBLAS:
         for limit in (1, 2):
             with threadpool_limits(limit, user_api="blas"):
                 assert blas_threads() == {limit}
+
+
+def test_a_small_table_is_the_same_block_in_every_pass() -> None:
+    """Also one that is not of doubles, whose copy is its own."""
+    X = np.arange(12, dtype=np.float32).reshape(4, 3)
+    table = Rows(X, row_bytes=1)
+    blocks: list[Block] = []
+    for _ in range(2):
+        table.map(lambda block: [blocks.append(block), block.X][1])
+    assert blocks[0] is blocks[1]
+    assert blocks[0].kept == []
+    assert blocks[0][:2].kept is None
+    np.testing.assert_array_equal(blocks[0].X, X)
+    assert rows().sum(lambda block: int(block.kept is None)) > 1

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, reduce
 from itertools import islice
 from typing import Any, ClassVar, Protocol, TypeVar
@@ -40,13 +40,15 @@ _LOOKAHEAD = 16
 class Block:
     """Consecutive rows in double precision, and a weight and an exposure for each row where there are any.
 
-    X is memory that the next block of the same pass may take over: what is to be kept of it is copied.
+    X is memory that the next block of the same pass may take over: what is to be kept of it is copied. A table of one block
+    is the same one in every pass, and ``kept`` is then where something is kept that was made of it, with what made it.
     """
 
     X: Matrix
     weight: FloatArray | None
     exposure: FloatArray | None
     start: int
+    kept: list[tuple[Any, Any]] | None = None
 
     def __getitem__(self, rows: slice) -> Block:
         """Some of the rows."""
@@ -206,6 +208,10 @@ class Rows(Source):
         weight = self.n_rows if self.sample_weight is None else self.sample_weight.sum()
         return RowTotals(self.n_rows, float(weight))
 
+    @cached_property
+    def _only_block(self) -> Block:
+        return replace(self._block(0, Scratch()), kept=[])
+
     def _block(self, start: int, scratch: Scratch) -> Block:
         """The block of rows from start on."""
         rows = slice(start, min(start + self.block_size, self.n_rows))
@@ -247,6 +253,8 @@ class Rows(Source):
         scratch = Scratch()
 
         def of_chunk(starts: range) -> Any:
+            if n <= self.block_size:
+                return function(iter([self._only_block]))
             return function(self._block(start, scratch) for start in starts)
 
         return map(of_chunk, chunks) if pool is None or n <= step else _map_in_order(pool, of_chunk, chunks)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -89,8 +90,7 @@ class RowSample:
 
 def hash_rows(X: Matrix, exposure: FloatArray | None, salt: int, rounding: Rounding | None = None) -> Array:
     """64-bit keys of the rows' contents, equal for dense and sparse rows and for float32 and float64 of equal value."""
-    multipliers = np.random.Generator(np.random.PCG64(salt)).integers(2**63, size=X.shape[1] + 2, dtype=np.uint64)
-    multipliers = multipliers * np.uint64(2) + np.uint64(1)
+    multipliers = _multipliers(salt, X.shape[1] + 2)
     with np.errstate(over="ignore"):
         if sparse.issparse(X):
             # What is not stored is zero: keys are sums, from which the zeros of what is stored are taken off again.
@@ -106,6 +106,12 @@ def hash_rows(X: Matrix, exposure: FloatArray | None, salt: int, rounding: Round
         return _mix(keys + multipliers[-1])
 
 
+@lru_cache(maxsize=16)
+def _multipliers(salt: int, n: int) -> Array:
+    """Odd numbers."""
+    return np.random.Generator(np.random.PCG64(salt)).integers(2**63, size=n, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+
+
 def _mantissas(X: Matrix) -> Matrix:
     """The values without their powers of two."""
     if sparse.issparse(X):
@@ -115,7 +121,8 @@ def _mantissas(X: Matrix) -> Matrix:
 
 def _bits(X: Array) -> Array:
     """The bits of the values as doubles; one zero, one NaN."""
-    X = X.astype(np.float64) + 0.0
+    X = X.astype(np.float64)
+    X += 0.0
     X[np.isnan(X)] = np.nan
     return X.view(np.uint64)
 
@@ -123,7 +130,7 @@ def _bits(X: Array) -> Array:
 def _mix(bits: Array) -> Array:
     """MurmurHash3's 64-bit finaliser, which keeps 0 at 0."""
     bits = bits ^ (bits >> np.uint64(33))
-    bits = bits * np.uint64(0xFF51AFD7ED558CCD)
-    bits = bits ^ (bits >> np.uint64(33))
-    bits = bits * np.uint64(0xC4CEB9FE1A85EC53)
-    return bits ^ (bits >> np.uint64(33))
+    for multiplier in (np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)):
+        bits *= multiplier
+        bits ^= bits >> np.uint64(33)
+    return bits

@@ -258,11 +258,15 @@ class Independent(Components):
 
     def mean_parameters(self, statistics: FeatureSums) -> FloatArray:
         """Mean parameters (S, K, D) of the components; the pooled ones where a component has seen nothing."""
-        exposures = statistics.exposures + self.prior_counts
-        sums = statistics.sums + self.prior_counts * np.expand_dims(self.pooled, -2)
+        exposures, sums = statistics.exposures, statistics.sums
+        if self.prior_counts:
+            exposures = exposures + self.prior_counts
+            sums = sums + self.prior_counts * np.expand_dims(self.pooled, -2)
         total = statistics.exposures.sum(axis=0)
-        pooled = statistics.sums.sum(axis=1, keepdims=True) / total
         empty = exposures <= _EMPTY * total
+        if not empty.any():
+            return np.asarray(sums / exposures)
+        pooled = statistics.sums.sum(axis=1, keepdims=True) / total
         return np.divide(sums, exposures, out=np.where(empty, pooled, sums), where=~empty)
 
     def maximize(self, statistics: FeatureSums) -> NaturalParameters:
@@ -297,6 +301,8 @@ class Independent(Components):
         return inner + float(np.abs(statistics.exposures * parameters.log_partition).sum())
 
     def log_prior(self, parameters: NaturalParameters, statistics: FeatureSums | None) -> FloatArray:
+        if not self.prior_counts:
+            return np.zeros(parameters.eta.shape[1])
         inner = (parameters.eta * np.expand_dims(self.pooled, -2)).sum(axis=0)
         return self.prior_counts * (inner - parameters.log_partition).sum(axis=-1)
 

@@ -44,8 +44,8 @@ def missing_information(model: MixtureModel, parameters: MixtureParameters, bloc
     total = np.zeros((n_components * width, n_components * width))
     step = max(1, _CHUNK_ENTRIES // (n_components * width))
     for start in range(0, block.n_rows, step):
-        part = block[start : start + step]
-        observations = model.components.read(part)
+        part = block if step >= block.n_rows else block[start : start + step]
+        observations = model.read(part)
         q = np.exp(model.posterior(parameters, observations)[1])
         weight = np.ones(part.n_rows) if part.weight is None else part.weight
         latent = model.components.latent_information(parameters.components, observations, q * weight)
@@ -75,8 +75,8 @@ def score_products(model: MixtureModel, parameters: MixtureParameters, block: Bl
     total = np.zeros((len(pi) * width, len(pi) * width))
     step = max(1, _CHUNK_ENTRIES // len(total))
     for start in range(0, block.n_rows, step):
-        part = block[start : start + step]
-        observations = model.components.read(part)
+        part = block if step >= block.n_rows else block[start : start + step]
+        observations = model.read(part)
         q = np.exp(model.posterior(parameters, observations)[1])
         s = np.empty((part.n_rows, len(pi), width))
         s[:, :, 0] = q.T - pi

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import logsumexp
 
 from .._data import Block, Scratch
 from .._typing import FloatArray
@@ -76,6 +75,17 @@ class MixtureModel:
         """Weighted sum over the rows of the log base measure."""
         return block.weighted_sum(self.components.log_base_measure(block))
 
+    def read(self, block: Block) -> Any:
+        """What the components see of a block; once, where the same block comes in every pass."""
+        if block.kept is None:
+            return self.components.read(block)
+        for components, observations in block.kept:
+            if components is self.components:
+                return observations
+        observations = self.components.read(block)
+        block.kept[:] = [(self.components, observations)]
+        return observations
+
     def posterior(self, parameters: MixtureParameters, observations: Any) -> tuple[FloatArray, FloatArray]:
         """log p(x_n) without the base measure, shape (n_rows,), and log q_n(c), shape (K, n_rows)."""
         log_joint = self.components.observe(parameters.components, observations, parameters.log_weights).log_joint
@@ -87,7 +97,7 @@ class MixtureModel:
 
     def expect(self, parameters: MixtureParameters, block: Block) -> MixtureStatistics:
         """E-step on one block of rows: exact posteriors, reduced to their statistics."""
-        observations = self.components.read(block)
+        observations = self.read(block)
         shape = (parameters.log_weights.size, block.n_rows)
         evidence = self.components.observe(
             parameters.components, observations, parameters.log_weights, _SCRATCH.array("log_joint", shape)
@@ -167,4 +177,5 @@ class MixtureModel:
 
     def normalised(self, logits: FloatArray, components: Any) -> MixtureParameters:
         """Parameters with weights of these logits, held where weights are zero."""
-        return MixtureParameters(np.maximum(logits - logsumexp(logits), LOG_TINY), components)
+        logits = logits - logits.max()
+        return MixtureParameters(np.maximum(logits - np.log(np.exp(logits).sum()), LOG_TINY), components)

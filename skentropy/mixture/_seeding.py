@@ -19,6 +19,8 @@ _CONCENTRATION = 0.3
 _STARTS = (16, 32)
 _STARTS_COST = 2**22
 _ROW_COST = 16
+# Divergences that are computed at a time.
+_ENTRIES = 2**16
 
 
 def kmeans_plusplus(
@@ -60,10 +62,17 @@ def random_rows(rows: SeedRows, weight: FloatArray, shape: tuple[int, int], rand
 
 
 def nearest(rows: SeedRows, seeds: Array) -> Array:
-    """Which seed is nearest to each row; a seed is nearest to itself, and the first of equals to others."""
-    divergences = rows.divergences(rows.seeds(seeds))
-    divergences[np.arange(len(seeds)), seeds] = -1.0
-    return _first_smallest(divergences, rows.rounding)
+    """Which of a run's seeds (runs, components) is nearest to each row, (runs, n).
+
+    A seed is nearest to itself, and the first of equals to others.
+    """
+    labels = []
+    step = max(1, _ENTRIES // (seeds.shape[1] * rows.rounding.size))
+    for some in (seeds[start : start + step] for start in range(0, len(seeds), step)):
+        divergences = rows.divergences(rows.seeds(some.ravel())).reshape(*some.shape, -1)
+        np.put_along_axis(divergences, some[:, :, np.newaxis], -1.0, axis=2)
+        labels.append(_first_smallest(divergences.swapaxes(0, 1), rows.rounding))
+    return np.concatenate(labels)
 
 
 def _draw(weight: FloatArray, size: int, random_state: np.random.RandomState) -> Array:
@@ -97,6 +106,8 @@ def initial_parameters(
     """
     observations = model.components.read(sample)
     weight = np.ones(sample.n_rows) if sample.weight is None else sample.weight
+    if n_components == 1:
+        n_starts = 1  # all starts are the same
     if n_starts == "auto":
         row_cost = _ROW_COST + model.components.row_cost(sample.X.shape[1])
         n_starts = int(np.clip(_STARTS_COST // (sample.n_rows * n_components * row_cost), *_STARTS))
@@ -107,7 +118,7 @@ def initial_parameters(
     else:
         rows = model.components.seed_rows(sample, observations)
         choose = kmeans_plusplus if init_params == "k-means++" else random_rows
-        labels = np.stack([nearest(rows, seeds) for seeds in choose(rows, weight, shape, random_state)])
+        labels = nearest(rows, choose(rows, weight, shape, random_state))
         responsibilities = np.float64(labels[:, np.newaxis] == np.arange(n_components)[:, np.newaxis])
     return ShortRuns(model, sample, observations, responsibilities).best()
 

@@ -27,6 +27,17 @@ def fitted(name: str) -> tuple[Any, MixtureParameters, MixtureStatistics]:
     return model, parameters, model.expect(parameters, Block(X, None, None, 0))
 
 
+def test_small_tables_are_read_once_by_the_same_components() -> None:
+    block = Block(np.array([[1.0], [4.0]]), None, None, 0, kept=[])
+    models = [
+        MixtureModel(Independent(get_family("gaussian"), units=Units(np.zeros(1), np.array([scale]))))
+        for scale in (1.0, 2.0)
+    ]
+    assert models[0].read(block) is models[0].read(block)
+    np.testing.assert_allclose(models[1].read(block).statistics[0], [[0.5], [2.0]])
+    np.testing.assert_allclose(models[0].read(block).statistics[0], block.X)
+
+
 @pytest.mark.parametrize("name", list(CASES))
 def test_parameters_as_a_vector_and_back(name: str) -> None:
     model, parameters, _ = fitted(name)

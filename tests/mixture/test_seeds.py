@@ -21,4 +21,4 @@ def test_a_seed_is_nearest_to_itself(name: str) -> None:
     pooled = np.stack([T.mean(axis=0) for T in statistics])
     rows = SmoothedRows(family, Independent(family).read(Block(X, None, None, 0)), pooled)
     seeds = np.array([3, 0, 15, 7])
-    np.testing.assert_array_equal(nearest(rows, seeds)[seeds], np.arange(4))
+    np.testing.assert_array_equal(nearest(rows, seeds[np.newaxis])[0, seeds], np.arange(4))
