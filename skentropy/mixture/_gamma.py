@@ -49,8 +49,9 @@ class GammaMixture(BaseMixture):
         alone, neither on the order of the rows nor on whether a row stands twice or with twice the weight.
     n_starts : int or "auto", default="auto"
         Number of starts that compete in each run: all take a few steps of EM on a sample of the rows, those that are behind
-        are given up, the others go on, until one is left. "auto" takes 32, and down to 16 where many components or features
-        make them costly.
+        are given up, the others go on, until one is left. It then competes with mixtures in which one of its components has
+        moved, half as many at a time, until none of them wins. "auto" takes 32, and down to 16 where many components or
+        features make them costly; 1 neither compares nor moves.
     weights_init : array-like of shape (n_components,), default=None
         Initial mixing weights.
     shapes_init, rates_init : array-like of shape (n_components, n_features), default=None

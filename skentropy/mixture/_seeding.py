@@ -10,6 +10,8 @@ import numpy as np
 from .._data import Block
 from .._typing import Array, FloatArray
 from ._components import SeedRows
+from ._draw import draw
+from ._exchanges import search
 from ._model import MixtureModel, MixtureParameters
 from ._short_runs import ShortRuns
 
@@ -33,7 +35,7 @@ def kmeans_plusplus(
     n_runs, n_components = shape
     n_trials = 2 + int(np.log(n_components))
     everywhere = np.broadcast_to(weight, (n_runs, weight.size))
-    seeds = _draw(everywhere, 1, random_state)
+    seeds = draw(everywhere, 1, random_state)
     nearest = rows.divergences(rows.seeds(seeds[:, 0]))
     for _ in range(1, n_components):
         np.put_along_axis(nearest, seeds, 0.0, axis=1)
@@ -43,7 +45,7 @@ def kmeans_plusplus(
             unused = everywhere[exhausted].copy()
             np.put_along_axis(unused, seeds[exhausted], 0.0, axis=1)
             potential[exhausted] = unused
-        trials = _draw(potential, n_trials, random_state)
+        trials = draw(potential, n_trials, random_state)
         candidates = rows.divergences(rows.seeds(trials.ravel())).reshape(n_runs, n_trials, -1)
         np.minimum(candidates, nearest[:, np.newaxis], out=candidates)
         best = _first_smallest((candidates @ weight).T, float(rows.rounding @ weight))
@@ -75,15 +77,6 @@ def nearest(rows: SeedRows, seeds: Array) -> Array:
     return np.concatenate(labels)
 
 
-def _draw(weight: FloatArray, size: int, random_state: np.random.RandomState) -> Array:
-    """Indices, (runs, size), drawn with probability proportional to each run's weight."""
-    cumulative = np.cumsum(weight, axis=1)
-    levels = random_state.uniform(size=(len(weight), size)) * cumulative[:, -1:]
-    drawn = [np.searchsorted(row, level, side="right") for row, level in zip(cumulative, levels, strict=True)]
-    last = weight.shape[1] - 1 - (weight[:, ::-1] > 0).argmax(axis=1)
-    return np.minimum(np.stack(drawn), last[:, np.newaxis])
-
-
 def initial_parameters(
     model: MixtureModel,
     sample: Block,
@@ -112,15 +105,18 @@ def initial_parameters(
         row_cost = _ROW_COST + model.components.row_cost(sample.X.shape[1])
         n_starts = int(np.clip(_STARTS_COST // (sample.n_rows * n_components * row_cost), *_STARTS))
     shape = int(n_starts), n_components
+    rows = model.components.seed_rows(sample, observations)
     if init_params == "random":
         q = random_state.standard_gamma(_CONCENTRATION, size=(*shape, sample.n_rows))
         responsibilities = q / q.sum(axis=1, keepdims=True)
     else:
-        rows = model.components.seed_rows(sample, observations)
         choose = kmeans_plusplus if init_params == "k-means++" else random_rows
         labels = nearest(rows, choose(rows, weight, shape, random_state))
         responsibilities = np.float64(labels[:, np.newaxis] == np.arange(n_components)[:, np.newaxis])
-    return ShortRuns(model, sample, observations, responsibilities).best()
+    runs = ShortRuns(model, sample, observations, responsibilities)
+    # As many proposals as there are pairs of a component that moves and one that is split, and half as many as starts.
+    n_proposals = min(n_components * (n_components - 1), shape[0] // 2)
+    return search(runs, rows, weight, n_proposals, random_state)
 
 
 def _first_smallest(values: Array, rounding: FloatArray | float) -> Array:

@@ -41,24 +41,35 @@ class ShortRuns:
     """
 
     def __init__(self, model: MixtureModel, sample: Block, observations: Any, responsibilities: FloatArray) -> None:
-        n_runs, self._n_components, n_rows = responsibilities.shape
-        self._components, self._observations = model.components.for_runs(n_runs), observations
-        self._weight = np.ones(n_rows) if sample.weight is None else sample.weight
+        self._model_components, self._observations = model.components, observations
+        self._weight = np.ones(sample.n_rows) if sample.weight is None else sample.weight
+        self._given_up: list[tuple[float, MixtureParameters]] = []
+        self.start(responsibilities)
+
+    def start(self, responsibilities: FloatArray) -> None:
+        """Start runs, in the place of those that were."""
+        n_runs, self._n_components, _ = responsibilities.shape
+        self._components = self._model_components.for_runs(n_runs)
         n_all = n_runs * self._n_components
         pooled = self._components.pooled_parameters(n_all)
-        self._evidence = self._components.observe(pooled, observations, np.zeros(n_all))
+        self._evidence = self._components.observe(pooled, self._observations, np.zeros(n_all))
         self._responsibilities = responsibilities * self._weight
         self._parameters = self._maximize(_CLUSTER_PRIOR)
         self._expect()
 
-    def best(self) -> MixtureParameters:
-        """Parameters of the run that wins a race in which at least half of the runs are given up at a time.
+    def log_joint(self) -> FloatArray:
+        """Log joint densities (K, n_rows) by the run that is left."""
+        parameters = self._parameters
+        return self._components.observe(parameters.components, self._observations, parameters.log_weights).log_joint
+
+    def race(self) -> int:
+        """Number of the run that wins, and stays: at least half of the runs are given up at a time.
 
         Of runs that have come to the same maximum the first goes on. A run in which a component collapses is overtaken by
-        all others; one that wins and collapses then gives way to the best of those that were given up.
+        all others.
         """
         n_steps = float(_FIRST_STEPS)
-        given_up: list[tuple[float, MixtureParameters]] = []
+        numbers = np.arange(len(self._objectives))
         while len(self._objectives) > 1:
             gains, collapses = self._run(int(n_steps))
             ahead = np.where(collapses | np.isnan(self._objectives), _LAST, self._objectives)
@@ -67,13 +78,18 @@ class ShortRuns:
             others = others[~np.isin(others, survivors)]
             if others.size:
                 best = int(others[ahead[others].argmax()])
-                given_up.append((float(ahead[best]), self._of_runs([best])))
+                self._given_up.append((float(ahead[best]), self._of_runs([best])))
             self._set(self._of_runs(survivors), len(survivors))
+            numbers = numbers[survivors]
             n_steps = min(_MORE_STEPS * n_steps, _MOST_STEPS)
-        if not given_up or self._components.discrete:
-            return self._parameters
+        return int(numbers[0])
+
+    def best(self) -> MixtureParameters:
+        """Parameters of the run that is left; one that collapses gives way to the best of all that were given up."""
         winner = self._parameters
-        for _, other in [(0.0, winner), *sorted(given_up, key=lambda pair: -pair[0])]:
+        if not self._given_up or self._components.discrete:
+            return winner
+        for _, other in [(0.0, winner), *sorted(self._given_up, key=lambda pair: -pair[0])]:
             self._set(other, 1)
             if not self._run(_LAST_STEPS)[1].any():
                 return self._parameters

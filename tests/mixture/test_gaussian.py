@@ -324,7 +324,7 @@ def test_ill_conditioned_and_far_from_the_origin() -> None:
 @pytest.mark.parametrize("kind", ["full", "tied"])
 def test_singular_covariances_are_finite_and_named(kind: str, gaps: bool) -> None:
     rng = np.random.default_rng(0)
-    X = rng.normal(size=(60, 4))
+    X = rng.normal(size=(200, 4))
     X[:, 3] = X[:, 1] + X[:, 2]
     if gaps:
         X[rng.uniform(size=X.shape) < 0.05] = np.nan

@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 
 from skentropy import ExponentialFamilyMixture
 from skentropy._data import Block
 from skentropy.families import FAMILIES
+from skentropy.mixture._exchanges import losses, propose, search
 from skentropy.mixture._independent import Independent
 from skentropy.mixture._model import MixtureModel
 from skentropy.mixture._seed_rows import SmoothedRows
@@ -90,8 +92,58 @@ def test_a_run_that_collapses_loses() -> None:
     onto_equal_values = np.stack([np.arange(92) < 12, np.arange(92) >= 12])
     regular = np.stack([X[:, 0] < 3.0, X[:, 0] >= 3.0])
     for starts in ([onto_equal_values, regular], [regular, onto_equal_values]):
-        best = ShortRuns(model, block, model.components.read(block), np.stack(starts).astype(float)).best()
+        runs = ShortRuns(model, block, model.components.read(block), np.stack(starts).astype(float))
+        runs.race()
+        best = runs.best()
         assert model.components.family.moments(best.components.eta)[1].min() > 0.1
+
+
+def test_a_component_moves_from_where_two_share_a_group_to_where_one_has_two() -> None:
+    """EM itself, which multiplies responsibilities, leaves them there."""
+    rng = np.random.RandomState(0)
+    X = np.concatenate([rng.normal(mean, 1.0, size=(60, 2)) for mean in (-9.0, 0.0, 9.0)])
+    group = np.repeat(np.arange(3), 60)
+    model: Any = MixtureModel(Independent(FAMILIES["gaussian"](), pooled=np.stack([X.mean(axis=0), (X**2).mean(axis=0)])))
+    block = Block(X, None, None, 0)
+    observations = model.components.read(block)
+    rows = model.components.seed_rows(block, observations)
+    start = np.stack([group < 2, (group == 2) & (X[:, 0] < 9.0), (group == 2) & (X[:, 0] >= 9.0)]).astype(float)
+    for n_proposals, groups in ((0, 2), (4, 3)):
+        runs = ShortRuns(model, block, observations, start[np.newaxis])
+        parameters = search(runs, rows, np.ones(180), n_proposals, np.random.RandomState(0))
+        means = model.components.family.moments(parameters.components.eta)[0][:, 0]
+        assert len(set(np.rint(means / 9.0))) == groups
+
+
+@pytest.mark.parametrize("name", list(CASES))
+def test_proposals_share_the_rows_of_one_component_with_another(name: str) -> None:
+    model, block, rng = problem(name)
+    observations = model.components.read(block)
+    q = rng.dirichlet(np.ones(4), size=60).T
+    log_joint = ShortRuns(model, block, observations, q[np.newaxis]).log_joint()
+    rows = model.components.seed_rows(block, observations)
+    assert block.weight is not None
+    moved = propose(log_joint, rows, block.weight, 30, rng)
+    np.testing.assert_allclose(moved.sum(axis=1), 1.0, rtol=1e-12)
+    for proposal in moved:
+        # No row is of both components that share; the others follow the posterior without the one that moved.
+        shared = [(a, b) for a in range(4) for b in range(a) if not (proposal[a] * proposal[b]).any()]
+        (a, b), *more = shared
+        assert not more
+        rest = [c for c in range(4) if c not in (a, b)]
+        split = a if np.allclose(softmax(log_joint[[*rest, a]], axis=0)[:2], proposal[rest]) else b
+        expected = softmax(log_joint[[*rest, split]], axis=0)
+        np.testing.assert_allclose(proposal[rest], expected[:2], rtol=1e-9)
+        np.testing.assert_allclose(proposal[a] + proposal[b], expected[2], rtol=1e-9)
+        assert proposal[a].any()
+
+
+def test_what_a_component_is_worth() -> None:
+    log_joint = np.log(np.random.RandomState(0).uniform(size=(3, 20)))
+    weight = np.random.RandomState(1).exponential(size=20)
+    p = np.exp(log_joint)
+    expected = [np.log(p.sum(axis=0) / np.delete(p, c, axis=0).sum(axis=0)) @ weight for c in range(3)]
+    np.testing.assert_allclose(losses(log_joint, weight), expected, rtol=1e-12)
 
 
 TABLES: dict[str, tuple[Any, int]] = {
