@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,13 +25,19 @@ class Movable(Protocol):
     def stride(self, parameters: Any, direction: FloatArray) -> float: ...
 
 
-def differences(components: Movable, parameters: Any, directions: FloatArray) -> tuple[FloatArray, ...]:
+def differences(
+    components: Movable,
+    parameters: Any,
+    directions: FloatArray,
+    values: Callable[[Any], tuple[FloatArray, ...]] | None = None,
+) -> tuple[FloatArray, ...]:
     """Derivatives of the fitted attributes along directions (M, K, P) of the length of one row's information.
 
-    Each has M more on its first axis; NaN where a step leaves the domain.
+    Or of other values of the parameters. Each has M more on its first axis; NaN where a step leaves the domain.
     """
+    values = values or components.standard
     # Differences from these leave no rounding of what does not move.
-    before = components.standard(parameters)
+    before = values(parameters)
     changes = tuple(np.zeros((len(directions), *value.shape)) for value in before)
     for m, direction in enumerate(directions):
         if not direction.any():
@@ -38,10 +45,7 @@ def differences(components: Movable, parameters: Any, directions: FloatArray) ->
         h = _STEP / max(components.stride(parameters, direction), 1.0)
         for step, coefficient in zip(_STEPS, _COEFFICIENTS, strict=True):
             moved = components.moved(parameters, step * h * direction)
-            for change, start, value in zip(changes, before, _values(components, moved, len(before)), strict=True):
+            after = [np.asarray(np.nan)] * len(before) if moved is None else values(moved)
+            for change, start, value in zip(changes, before, after, strict=True):
                 change[m] += coefficient / h * (value - start)
     return changes
-
-
-def _values(components: Movable, moved: Any | None, n: int) -> tuple[FloatArray, ...]:
-    return (np.asarray(np.nan),) * n if moved is None else components.standard(moved)

@@ -17,8 +17,9 @@ from .._tables import Summary, Table
 from .._typing import Array, ArrayLike, FloatArray
 from ._components import Components
 from ._model import MixtureModel, MixtureParameters
+from ._profiles import Profiles
 from ._residuals import PairTables
-from ._standard_errors import check_method, mixture_estimates, mixture_standard_errors
+from ._standard_errors import check_method, expectation_errors, mixture_estimates, mixture_standard_errors
 from ._summary import summarize_mixture
 
 
@@ -254,6 +255,22 @@ class ReportedMixture(LatentVariableModel):
     def _estimates(self) -> list[Estimate]:
         """The fitted attributes, as standard errors and the bootstrap name and order them."""
         return list(mixture_estimates(self, *self._fitted_model(None)))
+
+    def _profiles(
+        self,
+        X: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        exposure: ArrayLike | None = None,
+    ) -> tuple[Profiles, FloatArray | None]:
+        """What the components expect of each column, and given the training data the standard errors of that."""
+        check_is_fitted(self, "weights_")
+        rows = None if X is None else self._rows(X, sample_weight, exposure)
+        model, parameters = self._fitted_model(rows)
+        profiles = Profiles.of(self, model, parameters)
+        if rows is None:
+            return profiles, None
+        with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
+            return profiles, expectation_errors(self, rows, model, parameters, pool)
 
     @property
     def _is_degenerate(self) -> bool:

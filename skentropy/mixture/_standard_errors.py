@@ -15,8 +15,10 @@ from .._data import Block, Source, check_total_weight
 from .._standard_errors import KNOWN, Estimate, StandardErrors
 from .._typing import Array, FloatArray
 from ._categories import category_name
+from ._changes import differences
 from ._information import Metric, missing_information, score, score_products
-from ._model import MixtureModel, MixtureParameters
+from ._model import MixtureModel, MixtureParameters, MixtureStatistics
+from ._profiles import expectations
 from ._report import EMPTY_ROWS
 from ._survey import QuerySums, evaluate
 
@@ -100,33 +102,75 @@ def _root(matrix: FloatArray) -> FloatArray:
     return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
 
 
+@dataclass(frozen=True)
+class _Information:
+    """What rows say of the parameters of a fitted mixture: the model with its prior, and coordinates z of directions."""
+
+    model: MixtureModel
+    parameters: MixtureParameters
+    statistics: MixtureStatistics
+    metric: Metric
+    directions: Directions
+
+    @classmethod
+    def of(
+        cls,
+        estimator: Any,
+        rows: Source,
+        model: MixtureModel,
+        parameters: MixtureParameters,
+        pool: Any,
+        method: str = "information",
+        weights: str = "counts",
+    ) -> Self:
+        """From one pass over the rows."""
+        of_block = partial(
+            InformationSums.of_block,
+            model=model,
+            parameters=parameters,
+            method=method,
+            power=2 if weights == "survey" else 1,
+        )
+        sums = rows.sum(of_block, pool)
+        estimator._refuse_outside(model.components, sums.query.outside)
+        statistics = sums.query.statistics
+        check_total_weight(statistics.weight)
+        model = MixtureModel(model.components.with_prior(float(estimator.prior_counts)))
+        metric = Metric.at(model, parameters, statistics)
+        return cls(model, parameters, statistics, metric, Directions.of(metric, sums, method))
+
+    def at_maximum(self, estimator: Any) -> bool:
+        """Whether the parameters are near a maximum for these rows."""
+        gain, directions = 0.0, self.directions
+        if not estimator.prior_counts:
+            gradient = self.metric.gradient(score(self.model, self.parameters, self.statistics)).ravel()
+            gain = 0.5 * float(((directions.root.T @ gradient) ** 2).sum())
+        return gain <= _NEAR_MAXIMUM and directions.curvature >= -_NO_CURVATURE
+
+    def along(self) -> tuple[FloatArray, FloatArray]:
+        """The coordinates z as directions of the logits of the weights (K, M), and of the components (M, K, P)."""
+        counts, W = self.statistics.counts, self.metric.matrix()
+        by_component = W.reshape(len(counts), -1, len(W))
+        # Steps of the length of one row's information.
+        return by_component[:, 0], np.moveaxis(by_component[:, 1:] * self.scale, -1, 0)
+
+    @property
+    def scale(self) -> FloatArray:
+        """How many times longer directions of components are than the coordinates, (M,)."""
+        counts = self.statistics.counts
+        return np.sqrt(np.maximum(counts, EMPTY_ROWS)).repeat(len(self.metric.matrix()) // len(counts))
+
+
 def mixture_standard_errors(
     estimator: Any, rows: Source, model: MixtureModel, parameters: MixtureParameters, method: str, weights: str, pool: Any
 ) -> StandardErrors:
     """Standard errors of a fitted mixture, from one pass over the rows."""
-    of_block = partial(
-        InformationSums.of_block,
-        model=model,
-        parameters=parameters,
-        method=method,
-        power=2 if weights == "survey" else 1,
-    )
-    sums = rows.sum(of_block, pool)
-    estimator._refuse_outside(model.components, sums.query.outside)
-    statistics = sums.query.statistics
-    check_total_weight(statistics.weight)
-    model = MixtureModel(model.components.with_prior(float(estimator.prior_counts)))
-    metric = Metric.at(model, parameters, statistics)
-    directions = Directions.of(metric, sums, method)
+    information = _Information.of(estimator, rows, model, parameters, pool, method, weights)
+    model, statistics, directions = information.model, information.statistics, information.directions
     estimates = list(mixture_estimates(estimator, model, parameters))
-    changes = _changes(model, parameters, metric, statistics.counts, estimates)
-    gain = 0.0
-    if not estimator.prior_counts:
-        gradient = metric.gradient(score(model, parameters, statistics)).ravel()
-        gain = 0.5 * float(((directions.root.T @ gradient) ** 2).sum())
+    changes = _changes(information, estimates)
     none = _Absent.of(estimates, changes, directions, statistics.counts < EMPTY_ROWS)
-    at_maximum = gain <= _NEAR_MAXIMUM and directions.curvature >= -_NO_CURVATURE
-    for message in none.messages(estimator, estimates, at_maximum):
+    for message in none.messages(estimator, estimates, information.at_maximum(estimator)):
         warnings.warn(message, UserWarning, stacklevel=3)
     spread = changes @ directions.errors
     covariance = spread @ spread.T
@@ -137,6 +181,23 @@ def mixture_standard_errors(
         covariance,
         estimates,
     )
+
+
+def expectation_errors(
+    estimator: Any, rows: Source, model: MixtureModel, parameters: MixtureParameters, pool: Any
+) -> FloatArray:
+    """Standard errors (K, R) of the expectations of a profile; NaN where they are not identified."""
+    information = _Information.of(estimator, rows, model, parameters, pool)
+    if not information.at_maximum(estimator):
+        warnings.warn(_not_at_maximum(estimator), UserWarning, stacklevel=4)
+    components, directions = information.model.components, information.directions
+    (change,) = differences(
+        components, parameters.components, information.along()[1], lambda own: (expectations(components, own),)
+    )
+    changes = change.reshape(len(change), -1).T / information.scale
+    unidentified = np.linalg.norm(changes @ directions.unidentified, axis=1) > _MOVES * np.linalg.norm(changes, axis=1)
+    errors = np.where(unidentified, np.nan, np.linalg.norm(changes @ directions.errors, axis=1))
+    return np.asarray(errors.reshape(change.shape[1:]))
 
 
 def check_method(method: str, weights: str) -> None:
@@ -187,21 +248,15 @@ def mixture_estimates(estimator: Any, model: MixtureModel, parameters: MixturePa
         n_before += len(distinct)
 
 
-def _changes(
-    model: MixtureModel, parameters: MixtureParameters, metric: Metric, counts: FloatArray, estimates: Sequence[Estimate]
-) -> FloatArray:
+def _changes(information: _Information, estimates: Sequence[Estimate]) -> FloatArray:
     """Derivatives of the estimates along the coordinates z, one row for each place in the covariance."""
-    W = metric.matrix()
-    K, M = len(counts), len(W)
-    by_component = W.reshape(K, -1, M)
-    pi, of_logits = np.exp(parameters.log_weights), by_component[:, 0]
+    parameters = information.parameters
+    of_logits, along = information.along()
+    M, pi = len(along), np.exp(parameters.log_weights)
     # d pi_c = pi_c (d alpha_c - sum_b pi_b d alpha_b)
     values = [(pi[:, np.newaxis] * (of_logits - pi @ of_logits)).T]
-    # Steps of the length of one row's information.
-    scale = np.sqrt(np.maximum(counts, EMPTY_ROWS)).repeat(M // K)
-    along = np.moveaxis(by_component[:, 1:] * scale, -1, 0)
-    for change in model.components.standard_changes(parameters.components, along):
-        values.append((change.reshape(M, -1).T / scale).T)
+    for change in information.model.components.standard_changes(parameters.components, along):
+        values.append((change.reshape(M, -1).T / information.scale).T)
     size = 1 + max(int(estimate.places.max(initial=KNOWN)) for estimate in estimates)
     changes = np.zeros((size, M))
     for estimate, value in zip(estimates, values, strict=True):
@@ -247,10 +302,7 @@ class _Absent:
         """What is said of them, but for categories that no component has."""
         name = type(estimator).__name__
         if not at_maximum:
-            yield (
-                f"{name} is not at a maximum of the likelihood of these data, to which standard errors belong. Give the "
-                "data that it was fitted to, with their weights, and fit until it converges, without reg_covar."
-            )
+            yield _not_at_maximum(estimator)
         reasons = {
             "of an empty component, which no row has any probability of. Use fewer components": self.empty,
             "at the limit of what it can be, where an estimate is not normal; prior_counts > 0 moves it inside": self.limit,
@@ -265,3 +317,10 @@ class _Absent:
                 listed = ", ".join(labels[place] for place in places[:_MOST_NAMED])
                 more = f" and {len(places) - _MOST_NAMED} more" if len(places) > _MOST_NAMED else ""
                 yield f"{name}: there is no standard error of {listed}{more}, {reason}."
+
+
+def _not_at_maximum(estimator: Any) -> str:
+    return (
+        f"{type(estimator).__name__} is not at a maximum of the likelihood of these data, to which standard errors belong. "
+        "Give the data that it was fitted to, with their weights, and fit until it converges, without reg_covar."
+    )

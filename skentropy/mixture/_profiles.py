@@ -1,0 +1,90 @@
+"""What components expect of each column, whatever their parameters are called: means, and probabilities of categories."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .._base import feature_names
+from .._typing import Array, FloatArray
+from ._categories import category_name
+from ._components import Components
+from ._model import MixtureModel, MixtureParameters
+
+
+@dataclass(frozen=True)
+class Profiles:
+    """Expectations of R quantities, which are columns of numbers and categories of the others.
+
+    Attributes
+    ----------
+    names : list of str
+        Of the quantities.
+    expected : ndarray of shape (K, R)
+    deviations : ndarray of shape (K, R)
+        Standard deviations of rows within each component.
+    mean, deviation : ndarray of shape (R,)
+        Moments of the mixture.
+    is_category : ndarray of bool, of shape (R,)
+    """
+
+    names: list[str]
+    expected: FloatArray
+    deviations: FloatArray
+    mean: FloatArray
+    deviation: FloatArray
+    is_category: Array
+
+    @classmethod
+    def of(cls, estimator: Any, model: MixtureModel, parameters: MixtureParameters) -> Profiles:
+        """Of a fitted mixture."""
+        quantities = _quantities(model.components, parameters.components)
+        expected, variances = _moments(model.components, parameters.components, quantities)
+        weights, names = np.exp(parameters.log_weights), feature_names(estimator)
+        labels = [
+            names[column] if code is None else f"{names[column]} = {category_name(estimator, column, code)}"
+            for column, code in quantities
+        ]
+        mean = weights @ expected
+        variance = weights @ (variances + (expected - mean) ** 2)  # law of total variance
+        is_category = np.array([code is not None for _, code in quantities])
+        return cls(labels, expected, np.sqrt(variances), mean, np.sqrt(variance), is_category)
+
+
+def expectations(components: Components, parameters: Any) -> FloatArray:
+    """The expectations (K, R) of the quantities of a profile."""
+    return _moments(components, parameters, _quantities(components, parameters))[0]
+
+
+def _quantities(components: Components, parameters: Any) -> list[tuple[int, int | None]]:
+    """Columns, and of those of categories the code of each but the first of two, which says the same as the other."""
+    probabilities = components.category_probabilities(parameters)
+    means, _ = components.moments(parameters)
+    quantities: list[tuple[int, int | None]] = []
+    for column in np.flatnonzero(~np.isnan(means).all(axis=0)).tolist():
+        if column not in probabilities:
+            quantities.append((column, None))
+            continue
+        n_categories = probabilities[column].shape[1]
+        quantities += [(column, code) for code in range(1 if n_categories == 2 else 0, n_categories)]
+    return quantities
+
+
+def _moments(
+    components: Components, parameters: Any, quantities: Sequence[tuple[int, int | None]]
+) -> tuple[FloatArray, FloatArray]:
+    """Means and variances (K, R)."""
+    means, variances = components.moments(parameters)
+    probabilities = components.category_probabilities(parameters)
+    each = []
+    for column, code in quantities:
+        if code is None:
+            each.append((means[:, column], variances[:, column]))
+        else:
+            p = probabilities[column][:, code]
+            each.append((p, p * (1.0 - p)))
+    expected, spread = zip(*each, strict=True)
+    return np.column_stack(expected), np.column_stack(spread)
