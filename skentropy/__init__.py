@@ -1,8 +1,8 @@
 """Latent-variable estimators whose evidence lower bound is, once learning has converged, a sum of entropies."""
 
 from . import _sklearn_models  # noqa: F401, registers scikit-learn's models
-from ._checkpoint import Checkpoint
 from ._data import RowBlocks
+from ._em._checkpoint import Checkpoint
 from ._standard_errors import StandardErrors
 from .decomposition import PPCA, FactorAnalysis
 from .entropy import EntropySum, entropy_sum

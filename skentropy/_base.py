@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from ._callbacks import CallbackSupportMixin
+from ._em import Monitor
+from ._em._callbacks import CallbackSupportMixin
+from ._messages import check_counts, warn
 from ._typing import ArrayLike
 from .entropy import EntropySum
 
@@ -50,6 +53,14 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
             delattr(self, name)
         for name, value in attributes.items():
             setattr(self, name, value)
+
+    def _conclude(self, attributes: dict[str, Any], messages: Iterable[str], monitor: Monitor | None = None) -> None:
+        """The fit is over: set what it leaves, tell those who follow it, and warn."""
+        self._replace_fitted(attributes)
+        if monitor is not None:
+            monitor.close()
+        for message in messages:
+            warn(message, ConvergenceWarning)
 
     @abstractmethod
     def _evaluate(self, X: ArrayLike, sample_weight: ArrayLike | None, **row_data: Any) -> Evaluation:
@@ -195,77 +206,3 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
 
     def _bic(self, evaluation: Evaluation) -> float:
         return -2.0 * evaluation.weight * evaluation.elbo + float(np.log(evaluation.weight)) * self.n_parameters_
-
-
-def check_counts(sample_weight: ArrayLike | None) -> None:
-    """Warn of weights that are normalised, as ``warn_of_normalised`` does."""
-    if sample_weight is not None:
-        warn_of_normalised(float(np.sum(sample_weight)), stacklevel=4)
-
-
-def warn_of_normalised(total: float, stacklevel: int = 3) -> None:
-    """Warn if weights sum to one at most: the logarithm of their sum is what criteria punish each parameter with."""
-    if total <= 1.0 + 1e-6:  # a sum of shares is one but for rounding
-        warnings.warn(
-            f"sample_weight sums to {total:g}. Weights are counts, and their sum is the number of samples: "
-            "with one sample or less the Bayesian information criterion does not punish parameters. Do not normalise them.",
-            UserWarning,
-            stacklevel=stacklevel,
-        )
-
-
-def warn_of_fresh_start(estimator: Any, n_features: int) -> None:
-    """Warn that the last fit is no start for this one."""
-    warnings.warn(
-        f"warm_start=True, but the last fit had other numbers of components or columns than this one, of "
-        f"n_components={estimator.n_components} and {n_features} columns, which therefore starts afresh.",
-        UserWarning,
-        stacklevel=4,
-    )
-
-
-def saddle_message(estimator: Any) -> str:
-    """What is said of a fit that ended at a saddle point all the same."""
-    return (
-        f"{type(estimator).__name__} ended at a saddle point of the likelihood, which it found no way to leave; a higher "
-        "maximum may be near. Try another random_state, or n_init > 1."
-    )
-
-
-def feature_names(estimator: Any) -> list[str]:
-    """Names of the features of a fitted model, ``x0`` and so on where X had none."""
-    names = getattr(estimator, "feature_names_in_", None)
-    return [f"x{i}" for i in range(estimator.n_features_in_)] if names is None else list(map(str, names))
-
-
-@dataclass(frozen=True)
-class NamedColumns:
-    """An estimator as those see it that have some of its columns: its name, and how messages call the columns."""
-
-    name: str
-    labels: tuple[str, ...]
-
-    @classmethod
-    def of(cls, estimator: Any, columns: Any) -> NamedColumns:
-        """Of some columns of an estimator."""
-        return cls(model_name(estimator), tuple(column_label(estimator, int(column)) for column in columns))
-
-
-def model_name(estimator: Any) -> str:
-    """How messages call an estimator."""
-    return estimator.name if isinstance(estimator, NamedColumns) else type(estimator).__name__
-
-
-def column_label(estimator: Any, column: int) -> str:
-    """How messages name a column: by its name where it has one."""
-    if isinstance(estimator, NamedColumns):
-        return estimator.labels[column]
-    names = getattr(estimator, "feature_names_in_", None)
-    return f"column {column}" if names is None else f"column {names[column]!r}"
-
-
-def list_columns(estimator: Any, columns: Any, most: int = 3) -> str:
-    """How messages name several columns."""
-    labels = [column_label(estimator, int(column)) for column in columns[:most]]
-    rest = len(columns) - len(labels)
-    return ", ".join(labels) + (f" and {rest} more" if rest else "")

@@ -46,7 +46,14 @@ CPU_SECONDS = 20.0
 EVERY = ["tests/test_estimators.py", "tests/test_properties.py"]
 ROOMS = {
     "skentropy/": ["tests/test_"],
-    "skentropy/_em.py": ["tests/test_em.py", "tests/mixture", "tests/decomposition"],
+    "skentropy/_em/": [
+        "tests/test_em.py",
+        "tests/test_curvature.py",
+        "tests/test_checkpoint.py",
+        "tests/test_interruption.py",
+        "tests/mixture",
+        "tests/decomposition",
+    ],
     "skentropy/_data/_columns.py": ["tests/test_columns.py", "tests/mixture", "tests/decomposition"],
     "skentropy/_sklearn_models.py": ["tests/model_selection"],
     "skentropy/entropy.py": ["tests/test_entropy.py", "tests/mixture"],
@@ -60,7 +67,7 @@ ROOMS = {
 }
 # What has formulas that no number of a user's depends on, and why nothing is gained by making them wrong.
 LEFT_OUT = {
-    "skentropy/_monitor.py": "When progress is told, and how its lines look.",
+    "skentropy/_em/_monitor.py": "When progress is told, and how its lines look.",
     "skentropy/families/_check.py": "It is a test itself, and tests/families/test_check_family.py makes it fail.",
     "skentropy/families/_checks.py": "As above.",
 }

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skentropy._curvature import largest_eigenpair
+from skentropy._em import largest_eigenpair
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 8])

@@ -9,7 +9,8 @@ import pytest
 from scipy import optimize, special
 
 from skentropy import EntropySum
-from skentropy._em import Run, State, _Tail, best_of, run_em
+from skentropy._em import Run, State, best_of, run_em
+from skentropy._em._acceleration import Tail
 
 RATIOS = np.exp(np.random.RandomState(0).normal(0.05, 0.6, size=500))  # p1(x) / p0(x)
 
@@ -173,7 +174,7 @@ class Quadratic:
 
 def test_a_step_has_itself_to_come_at_least() -> None:
     """However short the way to the end is estimated to be; and two steps in a row must say that it is the end."""
-    tail = _Tail(1.0)
+    tail = Tail(1.0)
     assert [tail.ends(gain, 0.5, 0.0) for gain in (0.995, 0.995, 1.005, 0.995, 0.995)] == [False, True, False, False, True]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,13 +10,9 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from joblib import effective_n_jobs
 from sklearn.base import _fit_context
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 
-from .._base import feature_names, list_columns, saddle_message, warn_of_fresh_start
 from .._data import (
     Prepared,
     Rows,
@@ -25,24 +20,22 @@ from .._data import (
     Source,
     check_total_weight,
     has_nan,
-    required_backend,
     survey_columns,
 )
-from .._em import Run, best_of, run_em
-from .._monitor import Monitor
+from .._em import Monitor
+from .._messages import feature_names, list_columns, warn_of_empty_rows
 from .._standard_errors import StandardErrors
 from .._typing import Array, ArrayLike, FloatArray
 from ..entropy import EntropySum
 from ._covariance_input import FitsCovariances
 from ._em_model import GaussianModel, Table
-from ._finish import LEFT_OVER, MOST_STEPS, Finish
+from ._fit import GaussianFit, Outcome
 from ._gaussian import LinearGaussian
 from ._information import standard_errors
 from ._moments import Moments
 from ._moments import row_bytes as moments_row_bytes
 from ._rotation import Rotation
 from ._rows import with_weight
-from ._saturated import imputed_covariance
 from ._spectrum import Covariance, without_rounding
 
 # Products of variances beyond these, and in float32 noise variances on their floor, over- or underflow.
@@ -89,12 +82,12 @@ class LinearGaussianEstimator(FitsCovariances):
         """Whether complete rows like these are fitted by their moments."""
 
     @abstractmethod
-    def _fit_rows(self, rows: Rows) -> dict[str, Any]:
-        """Fit complete rows by products with them, and return the fitted attributes."""
+    def _fit_rows(self, rows: Rows) -> Outcome:
+        """Fit complete rows by products with them."""
 
     @abstractmethod
-    def _fit_moments(self, moments: Moments, dtype: Any) -> dict[str, Any]:
-        """Fit moments, and return the fitted attributes."""
+    def _fit_moments(self, moments: Moments, dtype: Any) -> Outcome:
+        """Fit moments."""
 
     @abstractmethod
     def _em_start(
@@ -112,6 +105,10 @@ class LinearGaussianEstimator(FitsCovariances):
     @abstractmethod
     def _attributes(self, parameters: LinearGaussian, floor: FloatArray, dtype: Any) -> dict[str, Any]:
         """The fitted parameters under their names; ``floor`` are the least noise variances."""
+
+    @abstractmethod
+    def _complaints(self, parameters: LinearGaussian, floor: FloatArray) -> list[str]:
+        """Reasons not to trust these parameters."""
 
     @abstractmethod
     def _n_parameters(self, d: int, k: int) -> int:
@@ -149,7 +146,8 @@ class LinearGaussianEstimator(FitsCovariances):
         Warns
         -----
         ConvergenceWarning
-            If ``max_iter`` steps did not suffice, or a noise variance ended on its lower bound.
+            If ``max_iter`` steps did not suffice, Ctrl-C has interrupted the fit, or a noise variance ended on its lower
+            bound.
         """
         rows = self._reader(moments_row_bytes).read(self, X, sample_weight, reset=True, min_samples=2)
         self._check_n_components(min(rows.totals.n_rows, rows.n_features), "min(n_samples, n_features)")
@@ -159,16 +157,17 @@ class LinearGaussianEstimator(FitsCovariances):
         # The mean tells of gaps without another pass.
         incomplete = self.solver == "em" or (is_incomplete(rows) if moments is None else bool(np.isnan(moments.mean).any()))
         if incomplete:
-            attributes, monitor = self._fit_em(rows, X)
+            outcome = self._fit_em(rows, X)
         else:
             monitor = Monitor(self, 1, lambda run: {}, {"X": X})
             if moments is not None:
-                attributes, self._moments = self._fit_moments(moments, rows.dtype), moments
+                outcome, self._moments = self._fit_moments(moments, rows.dtype), moments
             elif isinstance(rows, Rows):
-                attributes = self._fit_rows(rows)
+                outcome = self._fit_rows(rows)
             else:
                 raise ValueError(f"solver={self.solver!r} needs X in memory; use 'covariance_eigh' or 'em' here.")
-        self._finish({**attributes, "n_samples_": rows.totals.weight}, monitor)
+            outcome = replace(outcome, monitor=monitor)
+        self._leave(outcome, rows.totals.weight)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -218,8 +217,11 @@ class LinearGaussianEstimator(FitsCovariances):
         self._keep(moments, dtype)
 
     def _keep(self, moments: Moments, dtype: Any) -> None:
-        self._finish({**self._fit_moments(moments, dtype), "n_samples_": moments.weight}, stacklevel=5)
+        self._leave(self._fit_moments(moments, dtype), moments.weight)
         self._moments = moments
+
+    def _leave(self, outcome: Outcome, weight: float) -> None:
+        self._conclude({**outcome.attributes, "n_samples_": weight}, outcome.messages, outcome.monitor)
 
     def _check_n_components(self, largest: int, what: str) -> None:
         if isinstance(self.n_components, Integral) and int(self.n_components) > largest:
@@ -238,14 +240,6 @@ class LinearGaussianEstimator(FitsCovariances):
             if columns.any():
                 names = list_columns(self, np.flatnonzero(columns))
                 raise ValueError(f"The values are too {word} for {np.dtype(dtype)} in {names}; rescale the data.")
-
-    def _finish(self, attributes: dict[str, Any], monitor: Monitor | None = None, stacklevel: int = 4) -> None:
-        messages = attributes.pop("messages", [])
-        self._replace_fitted(attributes)
-        if monitor is not None:
-            monitor.close()
-        for message in messages:
-            warnings.warn(message, ConvergenceWarning, stacklevel=stacklevel)
 
     def _summary(
         self,
@@ -271,82 +265,11 @@ class LinearGaussianEstimator(FitsCovariances):
             "converged_": converged,
         }
 
-    def _fit_em(self, rows: Source, X: ArrayLike) -> tuple[dict[str, Any], Monitor]:
+    def _fit_em(self, rows: Source, X: ArrayLike) -> Outcome:
+        """Fit rows by EM."""
         if rows.is_sparse:
             raise ValueError("solver='em' needs dense X; for sparse X choose another solver.")
-        k = self._em_components()
-        return self._run_em(k, self._em_model(rows), rows, X)
-
-    def _run_em(
-        self, k: int, scaled: tuple[GaussianModel, FloatArray, FloatArray], rows: Source, X: ArrayLike
-    ) -> tuple[dict[str, Any], Monitor]:
-        """Fit k components by EM to rows that have been centred and scaled."""
-        model, location, scale = scaled
-        d, dtype = rows.n_features, rows.dtype
-        starts = check_random_state(self.random_state).randint(np.iinfo(np.int32).max, size=self.n_init)
-        warm = self.warm_start and hasattr(self, "components_")
-        if warm and self.components_.shape != (k, d):
-            if isinstance(self.n_components, Integral):
-                warn_of_fresh_start(self, d)
-            warm = False
-        n_init = 1 if warm else self.n_init
-        with SingleThreadedBLAS():
-            covariance, imputed = imputed_covariance(model.tables), not model.complete
-
-        def attributes_of(run: Run) -> dict[str, Any]:
-            state = run.state
-            parameters = state.parameters.canonical().rescaled(location, scale)
-            terms = model.fresh_entropy_sum(state.parameters, state.statistics)
-            summary = self._summary(
-                parameters,
-                model.floor * scale**2,
-                terms,
-                state.elbo,
-                dtype,
-                lower_bounds=list(run.lower_bounds),
-                converged=run.converged,
-            )
-            summary.update(self._em_attributes, entropy_sums_=list(run.entropy_sums), n_samples_=rows.totals.weight)
-            return summary
-
-        def fitted_attributes_of(run: Run) -> dict[str, Any]:
-            return {name: value for name, value in attributes_of(run).items() if name != "messages"}
-
-        monitor = Monitor(self, n_init, fitted_attributes_of, {"X": X})
-
-        def run_once(init: int) -> Run:
-            random_state = np.random.RandomState(starts[init])
-            with SingleThreadedBLAS():
-                if warm:
-                    start = self._parameters(orthogonal=True).standardised(location, scale)
-                else:
-                    start = self._em_start(covariance if init == 0 else None, d, k, random_state, imputed=imputed)
-                finish = Finish(model, self.tol, accelerate=self.accelerate)
-                run = run_em(
-                    model,
-                    model.expect,
-                    start,
-                    tol=max(self.tol, LEFT_OVER) if self.accelerate else self.tol,
-                    max_iter=self.max_iter,
-                    accelerate=self.accelerate,
-                    watcher=monitor.watch(init),
-                    refine=finish,
-                    hand_over=MOST_STEPS if self.accelerate else None,
-                )
-                run.saddle = finish.saddle
-                return run
-
-        best = best_of(run_once, n_init, effective_n_jobs(self.n_jobs), required_backend(X), tol=self.tol)
-        attributes = attributes_of(best)
-        messages = attributes["messages"]
-        if not best.converged:
-            messages.append(
-                f"{type(self).__name__} did not converge within max_iter={self.max_iter} steps; increase max_iter, or "
-                f"tol if {self.tol:g} nats per sample is more than you need."
-            )
-        if best.saddle:
-            messages.append(saddle_message(self))
-        return attributes, monitor
+        return GaussianFit(self, self._em_components(), *self._em_model(rows), rows, X).outcome()
 
     def _em_components(self) -> int:
         if not isinstance(self.n_components, Integral):
@@ -362,9 +285,7 @@ class LinearGaussianEstimator(FitsCovariances):
         if not columns.weight.all():
             unobserved = list_columns(self, np.flatnonzero(columns.weight == 0))
             raise ValueError(f"X has no observed value in {unobserved}; leave such columns out.")
-        if columns.n_empty_rows:
-            message = f"X has no observed value in {columns.n_empty_rows} of its rows; they carry no information."
-            warnings.warn(message, UserWarning, stacklevel=5)
+        warn_of_empty_rows(columns.n_empty_rows)
         self._check_scale(columns.variance, rows.dtype)
         return self._standardised_model(
             columns.mean,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -10,12 +9,13 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from .._base import list_columns, saddle_message
 from .._data import Rows, SingleThreadedBLAS, Source
+from .._messages import list_columns, saddle_message, warn
 from .._standard_errors import StandardErrors
 from .._typing import Array, ArrayLike, FloatArray
 from ._base import LinearGaussianEstimator
 from ._em_model import ON_FLOOR
+from ._fit import Outcome
 from ._gaussian import LinearGaussian
 from ._moments import Moments, form_moments
 from ._profile import Profile, ProfileFit, starting_uniquenesses
@@ -232,13 +232,13 @@ class FactorAnalysis(ReportedFactors):
     def _takes_moments(self, rows: Source) -> bool:
         return self.solver != "em" and form_moments(rows)
 
-    def _fit_rows(self, rows: Rows) -> dict[str, Any]:
+    def _fit_rows(self, rows: Rows) -> Outcome:
         return self._fit_covariance(covariance_of_rows(rows), rows.dtype)
 
-    def _fit_moments(self, moments: Moments, dtype: Any) -> dict[str, Any]:
+    def _fit_moments(self, moments: Moments, dtype: Any) -> Outcome:
         return self._fit_covariance(MatrixCovariance(moments.mean, moments.covariance), dtype)
 
-    def _fit_covariance(self, covariance: Covariance, dtype: Any) -> dict[str, Any]:
+    def _fit_covariance(self, covariance: Covariance, dtype: Any) -> Outcome:
         self._check_scale(covariance.variances, dtype)
         constant = covariance.constant()
         varying = covariance.variances[~constant]
@@ -248,9 +248,10 @@ class FactorAnalysis(ReportedFactors):
             fit = self._best_profile(correlation)
         parameters = LinearGaussian.of(np.zeros(len(scale)), fit.loadings, fit.noise).rescaled(covariance.mean, scale)
         log_scale = float(np.log(scale).sum())
+        floor = self.noise_floor * scale**2
         attributes = self._summary(
             parameters,
-            self.noise_floor * scale**2,
+            floor,
             parameters.entropy_sum(),
             fit.log_likelihood - log_scale,
             dtype,
@@ -259,7 +260,7 @@ class FactorAnalysis(ReportedFactors):
         )
         attributes["lower_bounds_"][-1] = attributes["lower_bound_"]
         attributes["gradient_"] = fit.gradient
-        messages = attributes["messages"]
+        messages = self._complaints(parameters, floor)
         if fit.saddle:
             messages.append(saddle_message(self))
         if not attributes["converged_"]:
@@ -267,7 +268,7 @@ class FactorAnalysis(ReportedFactors):
                 f"FactorAnalysis stopped after {attributes['n_iter_']} steps with a projected gradient of "
                 f"{fit.gradient:.2g}, above gtol={self.gtol:g}; increase max_iter, or gtol if that is accurate enough."
             )
-        return attributes
+        return Outcome(attributes, messages)
 
     def _best_profile(self, correlation: Covariance) -> ProfileFit:
         d, k = correlation.n_features, self.n_components
@@ -306,13 +307,21 @@ class FactorAnalysis(ReportedFactors):
             rotation = self._rotation.matrix(parameters.loadings / scale)
             if self._rotation.is_oblique:
                 correlation = factor_correlation(rotation)
-        variances = (parameters.loadings**2).sum(axis=1) + parameters.noise
-        on_floor = np.flatnonzero(parameters.noise <= np.maximum(ON_FLOOR * floor, _NEXT_TO_NOTHING * variances))
-        # A column with noise on its floor and hardly more variance than that is constant.
-        varies = variances[on_floor] > 2.0 * parameters.noise[on_floor]
-        heywood, constant = on_floor[varies], on_floor[~varies]
+        heywood, constant = _on_floor(parameters, floor)
         names = getattr(self, "feature_names_in_", None)
+        return {
+            "mean_": parameters.mean.astype(dtype),
+            "components_": np.ascontiguousarray((parameters.loadings @ rotation).T, dtype=dtype),
+            "noise_variance_": parameters.noise.astype(dtype),
+            "factor_correlation_": correlation.astype(dtype),
+            "rotation_matrix_": rotation.astype(dtype),
+            "heywood_": heywood if names is None else names[heywood],
+            "_floor_index": np.union1d(heywood, constant),
+        }
+
+    def _complaints(self, parameters: LinearGaussian, floor: FloatArray) -> list[str]:
         messages = []
+        heywood, constant = _on_floor(parameters.canonical(), floor)
         if heywood.size:
             messages.append(
                 f"FactorAnalysis: noise variance on its floor (a Heywood case) in {list_columns(self, heywood)}"
@@ -324,16 +333,7 @@ class FactorAnalysis(ReportedFactors):
                 f"FactorAnalysis: {list_columns(self, constant)} constant; its noise variance is on its floor, where the "
                 "entropy sum is not exactly the ELBO. Leave such columns out."
             )
-        return {
-            "mean_": parameters.mean.astype(dtype),
-            "components_": np.ascontiguousarray((parameters.loadings @ rotation).T, dtype=dtype),
-            "noise_variance_": parameters.noise.astype(dtype),
-            "factor_correlation_": correlation.astype(dtype),
-            "rotation_matrix_": rotation.astype(dtype),
-            "heywood_": heywood if names is None else names[heywood],
-            "_floor_index": on_floor,
-            "messages": messages,
-        }
+        return messages
 
     @property
     def _rotation(self) -> Rotation | None:
@@ -379,13 +379,19 @@ class FactorAnalysis(ReportedFactors):
             raise ValueError("There are no standard errors for promax, which optimises no single criterion; try oblimin.")
         d, k = len(self.mean_), len(self.components_)
         if d * k - k * (k - 1) // 2 + d > d * (d + 1) // 2:
-            warnings.warn(
+            warn(
                 f"{k} factors of {d} columns are not identified: loadings and uniquenesses are more parameters than a "
-                "covariance matrix has, and have no standard errors. Use fewer components.",
-                UserWarning,
-                stacklevel=2,
+                "covariance matrix has, and have no standard errors. Use fewer components."
             )
         return self._standard_errors(X, sample_weight, self._rotation)
+
+
+def _on_floor(parameters: LinearGaussian, floor: FloatArray) -> tuple[Array, Array]:
+    """Features with noise on its floor, and the constant ones, with hardly more variance than that."""
+    variances = (parameters.loadings**2).sum(axis=1) + parameters.noise
+    on_floor = np.flatnonzero(parameters.noise <= np.maximum(ON_FLOOR * floor, _NEXT_TO_NOTHING * variances))
+    varies = variances[on_floor] > 2.0 * parameters.noise[on_floor]
+    return on_floor[varies], on_floor[~varies]
 
 
 def n_factor_parameters(d: int, k: int) -> int:

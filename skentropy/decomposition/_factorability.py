@@ -9,7 +9,7 @@ import numpy as np
 from scipy import stats
 from sklearn.utils import check_random_state
 
-from .._base import feature_names, list_columns
+from .._messages import feature_names, list_columns
 from .._tables import Column, Table
 from .._typing import ArrayLike, FloatArray
 from ._covariance_input import check_covariance, check_n_samples, check_total

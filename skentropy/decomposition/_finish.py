@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import minimize
 
-from .._curvature import largest_eigenpair
-from .._em import ROUNDING, State, run_em
+from .._em import ROUNDING, End, Evaluate, State, largest_eigenpair, run_em
 from .._typing import Array, FloatArray
 from ._em_model import ON_FLOOR, GaussianModel, GaussianStatistics
 from ._gaussian import LinearGaussian
@@ -49,30 +48,23 @@ class Finish:
 
     def __init__(self, model: GaussianModel, tol: float, *, accelerate: bool) -> None:
         self._model, self._tol, self._accelerate = model, tol, accelerate
-        self.saddle = False
 
-    def __call__(self, state: State) -> tuple[State, bool]:
-        """The state, or a better one, and whether EM is to go on from there."""
-        self.saddle = False
-        best, at_end = self._climb(state)
+    def __call__(self, state: State, evaluate: Evaluate) -> End:
+        best, at_end = self._climb(state, evaluate)
         floored = self._on_floor(best)
         best = floored if floored is not None and floored.objective > best.objective else best
         noise = ROUNDING * self._model.magnitude(state.parameters, state.statistics)
         if not self._accelerate and best.objective > state.objective + max(self._tol, noise):
-            return state, True
-        end = self._settled(best) if self._accelerate else state
-        left = self._leave_saddle(end) if at_end else None
-        return (end, not at_end) if left is None else (left, True)
+            return End(state, goes_on=True)
+        end = self._settled(best, evaluate) if self._accelerate else state
+        if not at_end:
+            return End(end, goes_on=True)
+        return self._leave_saddle(end, evaluate)
 
-    def _evaluate(self, parameters: LinearGaussian) -> State:
-        statistics = self._model.expect(parameters)
-        elbo = self._model.elbo(statistics)
-        return State(parameters, statistics, elbo, elbo)
-
-    def _climb(self, state: State) -> tuple[State, bool]:
+    def _climb(self, state: State, evaluate: Evaluate) -> tuple[State, bool]:
         """L-BFGS from a state, each time in coordinates that suit where it starts, until that gains less than tol."""
         for _ in range(_MOST_CLIMBS):
-            higher = self._climb_once(state)
+            higher = self._climb_once(state, evaluate)
             gained = higher.objective - state.objective
             if gained > 0.0:
                 state = higher
@@ -80,14 +72,14 @@ class Finish:
                 return state, True
         return state, False
 
-    def _climb_once(self, state: State) -> State:
+    def _climb_once(self, state: State, evaluate: Evaluate) -> State:
         """L-BFGS in mean, loadings and log noise where the complete data's information is one, with floors as bounds."""
         coordinates = _Vector(self._model, state.parameters)
         metric = _Metric.at(self._model, coordinates, state)
         origin = coordinates.pack(state.parameters)
 
         def loss(z: FloatArray) -> tuple[float, FloatArray]:
-            at = self._evaluate(coordinates.unpack(origin + metric.direction(z)))
+            at = evaluate(coordinates.unpack(origin + metric.direction(z)))
             return -at.objective, -metric.whitened(coordinates.gradient(at)) / self._model.total_weight
 
         low = (coordinates.log_floor - origin[coordinates.split :]) / metric.of_log_noise
@@ -100,13 +92,13 @@ class Finish:
             bounds=bounds,
             options={"maxiter": _MAX_ITERATIONS, "maxcor": _CORRECTIONS, "gtol": 1e-10, "ftol": 0.0},
         )
-        return self._evaluate(coordinates.unpack(origin + metric.direction(result.x)))
+        return evaluate(coordinates.unpack(origin + metric.direction(result.x)))
 
-    def _settled(self, state: State) -> State:
+    def _settled(self, state: State, evaluate: Evaluate) -> State:
         """A few EM steps on: they shrink what is left of the gap between entropy sum and ELBO most."""
         noise = ROUNDING * self._model.magnitude(state.parameters, state.statistics)
         for _ in range(_SETTLING_STEPS):
-            after = self._evaluate(self._model.maximize(state.statistics))
+            after = evaluate(self._model.maximize(state.statistics))
             if not after.objective >= state.objective - noise:
                 break
             state = after
@@ -124,14 +116,14 @@ class Finish:
         floored = replace(p, noise=np.where(falling, self._model.floor, p.noise))
         return run_em(self._model, self._model.expect, floored, tol=self._tol, max_iter=MOST_STEPS).state
 
-    def _leave_saddle(self, state: State) -> State | None:
-        """The best of a few states along the direction of upward curvature, if there is one; None at a maximum."""
+    def _leave_saddle(self, state: State, evaluate: Evaluate) -> End:
+        """The best of a few states along the direction of upward curvature, if there is one, to go on from."""
         coordinates = _Vector(self._model, state.parameters)
         metric = _Metric.at(self._model, coordinates, state)
         origin = coordinates.pack(state.parameters)
 
         def gradient(z: FloatArray) -> FloatArray:
-            moved = self._evaluate(coordinates.unpack(origin + metric.direction(z)))
+            moved = evaluate(coordinates.unpack(origin + metric.direction(z)))
             return metric.whitened(coordinates.gradient(moved)) / self._model.total_weight
 
         def em_map(z: FloatArray) -> FloatArray:
@@ -142,18 +134,17 @@ class Finish:
 
         start = metric.without_rotations(np.random.RandomState(0).normal(size=len(origin)))
         if not start.any():
-            return None
+            return End(state, goes_on=False)
         largest, z = largest_eigenpair(em_map, start, _LANCZOS_STEPS)
         if largest < _TRIED:
-            return None
+            return End(state, goes_on=False)
         along = metric.direction(metric.without_rotations(z))
         noise = ROUNDING * self._model.magnitude(state.parameters, state.statistics)
         best = state
         for share in np.outer(_LEAVES, [1.0, -1.0]).ravel():
-            trial = self._evaluate(coordinates.unpack(origin + share * along))
+            trial = evaluate(coordinates.unpack(origin + share * along))
             best = trial if trial.objective > best.objective + noise else best
-        self.saddle = best is state and largest > _SADDLE
-        return None if best is state else best
+        return End(best, goes_on=best is not state, saddle=best is state and largest > _SADDLE)
 
 
 class _Vector:

@@ -13,15 +13,15 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from .._base import list_columns
 from .._data import Rows, Source
 from .._linalg import LOG_2PI
-from .._monitor import Monitor
+from .._messages import list_columns
 from .._standard_errors import StandardErrors
 from .._tables import Summary
 from .._typing import Array, ArrayLike, FloatArray
 from ._base import LinearGaussianEstimator
 from ._em_model import ON_FLOOR
+from ._fit import GaussianFit, Outcome
 from ._gaussian import LinearGaussian, fix_signs
 from ._moments import Moments, form_moments
 from ._saturated import likeliest_gaussian
@@ -204,10 +204,10 @@ class PPCA(LinearGaussianEstimator):
     def _takes_moments(self, rows: Source) -> bool:
         return self._choose_solver(rows) == "covariance_eigh" and form_moments(rows)
 
-    def _fit_rows(self, rows: Rows) -> dict[str, Any]:
+    def _fit_rows(self, rows: Rows) -> Outcome:
         solver, covariance, weight = self._choose_solver(rows), covariance_of_rows(rows), rows.totals.weight
         if solver == "covariance_eigh":
-            return self._attributes_of(covariance, None, weight, rows.dtype)
+            return self._outcome_of(covariance, None, weight, rows.dtype)
         if not isinstance(self.n_components, Integral):
             raise ValueError(
                 f"n_components={self.n_components!r} needs all eigenvalues; solver={solver!r} finds only the leading "
@@ -217,7 +217,7 @@ class PPCA(LinearGaussianEstimator):
             spectrum = covariance.leading(int(self.n_components))
         else:
             spectrum = covariance.randomized(int(self.n_components), check_random_state(self.random_state))
-        return self._attributes_of(covariance, spectrum, weight, rows.dtype)
+        return self._outcome_of(covariance, spectrum, weight, rows.dtype)
 
     def _choose_solver(self, rows: Source) -> str:
         if self.solver != "auto":
@@ -228,11 +228,11 @@ class PPCA(LinearGaussianEstimator):
         few = isinstance(self.n_components, Integral) and self.n_components < 0.1 * size
         return "arpack" if few and size > _FULL else "covariance_eigh"
 
-    def _fit_moments(self, moments: Moments, dtype: Any) -> dict[str, Any]:
+    def _fit_moments(self, moments: Moments, dtype: Any) -> Outcome:
         covariance = MatrixCovariance(moments.mean, moments.covariance)
-        return self._attributes_of(covariance, None, moments.weight, dtype)
+        return self._outcome_of(covariance, None, moments.weight, dtype)
 
-    def _attributes_of(self, covariance: Covariance, spectrum: Spectrum | None, weight: float, dtype: Any) -> dict[str, Any]:
+    def _outcome_of(self, covariance: Covariance, spectrum: Spectrum | None, weight: float, dtype: Any) -> Outcome:
         self._check_scale(covariance.variances, dtype)
         constant = covariance.constant()
         if spectrum is None:
@@ -243,9 +243,10 @@ class PPCA(LinearGaussianEstimator):
         h, messages = self._choose_n_components(spectrum, covariance, weight)
         parameters = closed_form(spectrum, covariance.mean, h, floor)
         elbo = expected_log_likelihood(parameters, spectrum)
-        attributes = self._summary(parameters, np.full(len(constant), floor), parameters.entropy_sum(), elbo, dtype)
-        attributes.update(entropy_sum_path_=path, bic_path_=bic, messages=attributes["messages"] + messages)
-        return attributes
+        floors = np.full(len(constant), floor)
+        attributes = self._summary(parameters, floors, parameters.entropy_sum(), elbo, dtype)
+        attributes.update(entropy_sum_path_=path, bic_path_=bic)
+        return Outcome(attributes, self._complaints(parameters, floors) + messages)
 
     def fit_path(self, X: ArrayLike, n_components: Sequence[int], sample_weight: ArrayLike | None = None) -> list[PPCA]:
         """Models with several numbers of components, from one eigendecomposition where the rows are complete.
@@ -287,12 +288,12 @@ class PPCA(LinearGaussianEstimator):
                 for name in ("n_features_in_", "feature_names_in_", "_moments"):
                     if hasattr(first, name):
                         setattr(model, name, getattr(first, name))
-                attributes = model._attributes_of(covariance, spectrum, first._moments.weight, first.mean_.dtype)
-                model._finish({**attributes, "n_samples_": first.n_samples_})
+                outcome = model._outcome_of(covariance, spectrum, first._moments.weight, first.mean_.dtype)
+                model._leave(outcome, first.n_samples_)
             model.set_params(solver=self.solver)
         return models
 
-    def _fit_em(self, rows: Source, X: ArrayLike) -> tuple[dict[str, Any], Monitor]:
+    def _fit_em(self, rows: Source, X: ArrayLike) -> Outcome:
         """With "bic" one number of components after another, until none that follows can be better."""
         if self.n_components != "bic" or rows.is_sparse:
             return super()._fit_em(rows, X)
@@ -302,24 +303,28 @@ class PPCA(LinearGaussianEstimator):
         size = max(d, 2)
         penalties = np.log(n) * count_parameters(d, np.arange(size + 1))
         entropies, bic = np.full(size, np.nan), np.full(size, np.nan)
-        best: tuple[dict[str, Any], Monitor] | None = None
+        best: Outcome | None = None
         for h in range(1, size):
-            found = attributes, monitor = self._run_em(h, scaled, rows, X)
-            if not attributes["_on_floor"]:
-                entropies[h] = attributes["entropy_sum_"].value
-                bic[h] = penalties[h] - 2.0 * n * attributes["lower_bound_"]
+            fit = GaussianFit(self, h, *scaled, rows, X)
+            found = fit.outcome()
+            on_floor = found.attributes["_on_floor"]
+            if not on_floor:
+                entropies[h] = found.attributes["entropy_sum_"].value
+                bic[h] = penalties[h] - 2.0 * n * found.attributes["lower_bound_"]
             if best is None:
                 best = found
-            elif bic[h] < np.nanmin(bic[:h]):
-                best[1].close()
+            elif bic[h] < np.nanmin(bic[:h]) and not fit.interrupted:
+                best.pass_over()
                 best = found
             else:
-                monitor.close()
+                found.pass_over()
+            if fit.interrupted and best is not found:
+                best.messages.append(f"PPCA was interrupted at {h} components; the model is the best of those with fewer.")
             # None is likelier than the Gaussian with any covariance.
-            if attributes["_on_floor"] or penalties[h + 1] - 2.0 * n * highest >= np.nanmin(bic):
+            if fit.interrupted or on_floor or penalties[h + 1] - 2.0 * n * highest >= np.nanmin(bic):
                 break
         assert best is not None
-        best[0].update(entropy_sum_path_=entropies, bic_path_=bic)
+        best.attributes.update(entropy_sum_path_=entropies, bic_path_=bic)
         return best
 
     def _choose_n_components(self, spectrum: Spectrum, covariance: Covariance, weight: float) -> tuple[int, list[str]]:
@@ -374,20 +379,22 @@ class PPCA(LinearGaussianEstimator):
 
     def _attributes(self, parameters: LinearGaussian, floor: FloatArray, dtype: Any) -> dict[str, Any]:
         noise = parameters.noise[0]
-        on_floor = bool(noise <= ON_FLOOR * floor[0])
-        message = (
-            f"PPCA with {parameters.shape[1]} components explains the data completely: the likelihood has no maximum, "
-            f"and the noise variance is held at {noise:.3g}. Use fewer components."
-        )
         return {
             "mean_": parameters.mean.astype(dtype),
             "components_": np.ascontiguousarray(parameters.loadings.T, dtype=dtype),
             "noise_variance_": float(noise),
             "explained_variance_": ((parameters.loadings**2).sum(axis=0) + noise).astype(dtype),
             "n_components_": parameters.shape[1],
-            "_on_floor": on_floor,
-            "messages": [message] if on_floor else [],
+            "_on_floor": _is_on_floor(parameters, floor),
         }
+
+    def _complaints(self, parameters: LinearGaussian, floor: FloatArray) -> list[str]:
+        if not _is_on_floor(parameters, floor):
+            return []
+        return [
+            f"PPCA with {parameters.shape[1]} components explains the data completely: the likelihood has no maximum, "
+            f"and the noise variance is held at {parameters.noise[0]:.3g}. Use fewer components."
+        ]
 
     @property
     def explained_variance_ratio_(self) -> FloatArray:
@@ -446,6 +453,11 @@ class PPCA(LinearGaussianEstimator):
                 "no maximum; use fewer components."
             )
         return self._standard_errors(X, sample_weight, None)
+
+
+def _is_on_floor(parameters: LinearGaussian, floor: FloatArray) -> bool:
+    """Whether the components leave nothing to the noise."""
+    return bool(parameters.noise[0] <= ON_FLOOR * floor[0])
 
 
 def _redundant(covariance: Covariance, weight: float) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import linalg
 from scipy.optimize import OptimizeResult, minimize
 
-from .._curvature import largest_eigenpair
+from .._em import largest_eigenpair
 from .._linalg import LOG_2PI
 from .._typing import FloatArray
 from ._spectrum import Covariance, MatrixCovariance, Spectrum

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from .._base import list_columns
 from .._data import SingleThreadedBLAS, Source
 from .._linalg import LOG_2PI
+from .._messages import list_columns
 from .._tables import Summary
 from .._typing import ArrayLike, FloatArray
 from ._base import LinearGaussianEstimator, is_incomplete

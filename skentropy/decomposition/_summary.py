@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .._base import feature_names, list_columns
+from .._messages import feature_names, list_columns
 from .._standard_errors import StandardErrors
 from .._tables import Column, Summary, Table
 from .._typing import Array, FloatArray

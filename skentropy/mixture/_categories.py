@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._base import feature_names
+from .._messages import feature_names
 
 
 def category_name(estimator: Any, feature: int, code: int) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from inspect import signature
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .._data import ColumnKind, Encoding, survey_kinds
+from .._messages import warn
 from .._typing import Array
 from ..families import Bernoulli, Categorical, ExponentialFamily, get_family
 from ._base import BaseMixture
@@ -242,9 +242,7 @@ def _warn_of_point_masses(blocks: tuple[ColumnBlock, ...], kinds: list[ColumnKin
             kind = kinds[column]
             usual = kind.n_seen / max(kind.n_distinct, 1)
             if kind.n_distinct > 1 and kind.mode_share > _POINT_MASS and kind.mode_count >= _TIMES_USUAL * usual:
-                warnings.warn(
+                warn(
                     f"{kind.mode_share:.0%} of the values in {label(column)} are {kind.mode:g}: a component of a continuous "
-                    "family can collapse onto them. Make a category of that value, or use prior_counts > 0.",
-                    UserWarning,
-                    stacklevel=5,
+                    "family can collapse onto them. Make a category of that value, or use prior_counts > 0."
                 )

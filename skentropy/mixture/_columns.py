@@ -8,8 +8,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from .._base import NamedColumns
 from .._data import Block, ColumnSurvey, Rounding
+from .._messages import NamedColumns
 from .._typing import Array, FloatArray
 from ._components import ComponentMetric, Components, Evidence, Limits, Reported, SeedRows
 

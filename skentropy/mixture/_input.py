@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 
-from .._base import list_columns
 from .._data import ColumnSurvey
+from .._messages import list_columns, warn
 from .._typing import Array, ArrayLike, FloatArray
 from ..families import ExponentialFamily
 
@@ -44,13 +43,6 @@ def check_columns(estimator: Any, family: ExponentialFamily, columns: ColumnSurv
         )
 
 
-def warn_of_empty_rows(columns: ColumnSurvey) -> None:
-    """Warn of rows that say nothing."""
-    if columns.n_empty_rows:
-        message = f"X has no observed value in {columns.n_empty_rows} of its rows; they carry no information."
-        warnings.warn(message, UserWarning, stacklevel=6)
-
-
 def choose_substitutes(estimator: Any, zeros: str | float, columns: ColumnSurvey) -> FloatArray | None:
     """Values that stand for zeros, one a column; None where zeros stand for themselves. Warns where it had to choose."""
     if zeros == "error":
@@ -59,11 +51,9 @@ def choose_substitutes(estimator: Any, zeros: str | float, columns: ColumnSurvey
         return np.full(len(columns.mean), float(zeros))
     with_zeros = np.flatnonzero(columns.n_zeros)
     if with_zeros.size:
-        warnings.warn(
+        warn(
             f"{int(columns.n_zeros.sum())} zeros in {list_columns(estimator, with_zeros)} are replaced by half the column's "
-            "smallest positive value; set zeros to 'error' or to a value to decide otherwise.",
-            UserWarning,
-            stacklevel=7,
+            "smallest positive value; set zeros to 'error' or to a value to decide otherwise."
         )
     return np.where(np.isfinite(columns.smallest_positive), 0.5 * columns.smallest_positive, 1.0)
 

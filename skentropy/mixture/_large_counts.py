@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 
-from .._base import list_columns, model_name
 from .._data import ColumnSurvey
+from .._messages import list_columns, model_name, warn
 from .._typing import FloatArray
 from ..families import ExponentialFamily
 
@@ -26,7 +25,7 @@ def relative_to_data(
         return family
     errors = family.rounding_error(columns.largest) * (_SPARSE_ROUNDING if is_sparse else 1.0)
     for message in _cautions(estimator, columns.largest, errors):
-        warnings.warn(message, UserWarning, stacklevel=7)
+        warn(message)
     return family if is_sparse else family.relative_to(columns.rate, float(columns.largest.max()))
 
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
-from .._curvature import largest_eigenpair
-from .._em import ROUNDING, State
+from .._em import ROUNDING, End, Evaluate, State, largest_eigenpair
 from .._typing import FloatArray
 from ._information import Metric, score
-from ._model import MixtureModel, MixtureParameters, MixtureStatistics
+from ._model import MixtureModel
 from ._newton import NewtonSteps
 from ._zeros import settle_zeros
 
@@ -33,65 +30,52 @@ class Maximum:
     Parameters
     ----------
     model : MixtureModel
-    expect : callable
-        E-step over all data.
     newton : NewtonSteps
         Knows the curvature where that is cheap; elsewhere Lanczos steps on differences of the score tell it.
     tol : float
     """
 
-    def __init__(
-        self, model: MixtureModel, expect: Callable[[MixtureParameters], MixtureStatistics], newton: NewtonSteps, tol: float
-    ) -> None:
-        self._model, self._expect, self._newton, self._tol = model, expect, newton, tol
-        self.saddle = False
+    def __init__(self, model: MixtureModel, newton: NewtonSteps, tol: float) -> None:
+        self._model, self._newton, self._tol = model, newton, tol
 
-    def __call__(self, state: State) -> tuple[State, bool]:
-        """The state, or a better one, and whether EM is to go on from there."""
-        self.saddle = False
-        settled, raised = settle_zeros(self._model, self._evaluate, state)
+    def __call__(self, state: State, evaluate: Evaluate) -> End:
+        settled, raised = settle_zeros(self._model, evaluate, state)
         if raised or settled.objective > state.objective + self._tol:
-            return settled, True
-        return self._leave_saddle(settled)
+            return End(settled, goes_on=True)
+        return self._leave_saddle(settled, evaluate)
 
-    def _evaluate(self, parameters: MixtureParameters) -> State:
-        statistics = self._expect(parameters)
-        elbo = self._model.elbo(statistics)
-        return State(parameters, statistics, elbo, elbo + self._model.log_prior(parameters, statistics))
-
-    def _leave_saddle(self, state: State) -> tuple[State, bool]:
+    def _leave_saddle(self, state: State, evaluate: Evaluate) -> End:
         noise = ROUNDING * self._model.magnitude(state.parameters, state.statistics)
         metric = Metric.at(self._model, state.parameters, state.statistics)
         gradient = metric.gradient(score(self._model, state.parameters, state.statistics))
         if not float((gradient**2).sum()) <= 2.0 * _STATIONARY * state.statistics.weight:
-            return state, False
+            return End(state, goes_on=False)
         if self._newton.look_pays:
             curvature = self._newton.curvature(state)
             if curvature is None:
-                return state, False
+                return End(state, goes_on=False)
             largest, direction = 1.0 - curvature.values[-1], curvature.direction(curvature.vectors[:, -1])
             more_to_come = curvature.missing_nats > max(self._tol, noise)
         else:
-            largest, direction = self._differences(state, metric)
+            largest, direction = self._differences(state, metric, evaluate)
             more_to_come = False
         if largest < _TRIED:
-            return state, more_to_come
-        best = max(self._away(state, direction), key=lambda other: other.objective, default=state)
+            return End(state, goes_on=more_to_come)
+        best = max(self._away(state, direction, evaluate), key=lambda other: other.objective, default=state)
         if best.objective > state.objective + max(min(_PAYS * self._tol, _PAYS_AT_MOST), noise):
-            return best, True
-        self.saddle = largest > _SADDLE
-        return state, False
+            return End(best, goes_on=True)
+        return End(state, goes_on=False, saddle=largest > _SADDLE)
 
-    def _away(self, state: State, direction: FloatArray) -> list[State]:
+    def _away(self, state: State, direction: FloatArray, evaluate: Evaluate) -> list[State]:
         """States to both sides along a direction."""
         states = []
         for length in np.sqrt(state.statistics.weight) * np.outer(_LEAVES, [1.0, -1.0]).ravel():
             moved = self._model.moved(state.parameters, length * direction)
             if moved is not None:
-                states.append(self._evaluate(moved))
+                states.append(evaluate(moved))
         return states
 
-    def _differences(self, state: State, metric: Metric) -> tuple[float, FloatArray]:
+    def _differences(self, state: State, metric: Metric, evaluate: Evaluate) -> tuple[float, FloatArray]:
         """The largest eigenvalue of the EM map that a few Lanczos steps see, and its direction; 0 if they see none."""
         model, parameters = self._model, state.parameters
         here = metric.gradient(score(model, parameters, state.statistics))
@@ -102,7 +86,7 @@ class Maximum:
             moved = model.moved(parameters, metric.directions(length * z.reshape(here.shape)))
             if moved is None:
                 return np.zeros_like(z)
-            there = metric.gradient(score(model, moved, self._expect(moved)))
+            there = metric.gradient(score(model, moved, evaluate(moved).statistics))
             return z + ((there - here) / length).ravel()
 
         start = np.random.RandomState(0).normal(size=here.shape)

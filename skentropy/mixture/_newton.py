@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._em import State
+from .._em import Evaluate, State
 from .._typing import FloatArray
 from ._information import Metric, score
 from ._model import MixtureModel, MixtureParameters
@@ -113,7 +113,7 @@ class NewtonSteps:
     def curvature(self, state: State) -> Curvature | None:
         return Curvature.at(self._model, self._missing_information, state)
 
-    def propose(self, state: State) -> tuple[MixtureParameters | None, float]:
+    def propose(self, state: State, evaluate: Evaluate) -> tuple[MixtureParameters | None, float]:
         curvature = self.curvature(state)
         if curvature is None:
             return None, np.inf

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .._base import feature_names
+from .._messages import feature_names
 from .._typing import Array, FloatArray
 from ._categories import category_name
 from ._components import Components

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._base import column_label, list_columns, model_name, saddle_message
 from .._em import Run
+from .._messages import column_label, list_columns, model_name
 from .._typing import Array, FloatArray
 from ..families import ExponentialFamily
 
@@ -23,16 +23,9 @@ _MOST_NAMED = 3
 
 
 def failures(estimator: Any, model: MixtureModel, run: Run) -> Iterator[str]:
-    """Reasons not to trust a fit, one message for each kind."""
+    """Reasons not to trust where a run has ended, one message for each kind."""
     name = type(estimator).__name__
     parameters = run.state.parameters
-    if not run.converged and estimator.max_iter > 0:
-        yield (
-            f"{name} did not converge within max_iter={estimator.max_iter} steps; increase max_iter, or tol if "
-            f"{estimator.tol:g} nats per sample is more than you need."
-        )
-    if run.saddle:
-        yield saddle_message(estimator)
     empty = np.flatnonzero(run.state.statistics.counts < EMPTY_ROWS)
     if empty.size:
         yield f"{name}: {_named(empty)} empty: no row has any probability of it. Fewer components would do."

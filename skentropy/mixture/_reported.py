@@ -10,8 +10,9 @@ from typing import Any, Literal
 from joblib import effective_n_jobs
 from sklearn.utils.validation import check_is_fitted
 
-from .._base import Evaluation, LatentVariableModel, check_counts
+from .._base import Evaluation, LatentVariableModel
 from .._data import Source, thread_pool
+from .._messages import check_counts
 from .._standard_errors import Estimate, StandardErrors
 from .._tables import Summary, Table
 from .._typing import Array, ArrayLike, FloatArray

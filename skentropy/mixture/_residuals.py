@@ -13,8 +13,8 @@ from scipy import sparse
 from scipy.special import xlogy
 from scipy.stats import chi2
 
-from .._base import feature_names
 from .._data import Block
+from .._messages import feature_names
 from .._tables import Column, Table
 from .._typing import Array, FloatArray
 from ._categories import category_name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,8 +9,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from .._base import feature_names
 from .._data import Block, Source, check_total_weight
+from .._messages import feature_names, warn
 from .._standard_errors import KNOWN, Estimate, StandardErrors
 from .._typing import Array, FloatArray
 from ._categories import category_name
@@ -171,7 +170,7 @@ def mixture_standard_errors(
     changes = _changes(information, estimates)
     none = _Absent.of(estimates, changes, directions, statistics.counts < EMPTY_ROWS)
     for message in none.messages(estimator, estimates, information.at_maximum(estimator)):
-        warnings.warn(message, UserWarning, stacklevel=3)
+        warn(message)
     spread = changes @ directions.errors
     covariance = spread @ spread.T
     covariance[none.all] = covariance[:, none.all] = np.nan
@@ -189,7 +188,7 @@ def expectation_errors(
     """Standard errors (K, R) of the expectations of a profile; NaN where they are not identified."""
     information = _Information.of(estimator, rows, model, parameters, pool)
     if not information.at_maximum(estimator):
-        warnings.warn(_not_at_maximum(estimator), UserWarning, stacklevel=4)
+        warn(_not_at_maximum(estimator))
     components, directions = information.model.components, information.directions
     (change,) = differences(
         components, parameters.components, information.along()[1], lambda own: (expectations(components, own),)

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from .._base import Evaluation, feature_names
+from .._base import Evaluation
 from .._data import Block, Source
+from .._messages import feature_names
 from .._tables import Column, Summary, Table, decimals_for
 from .._typing import FloatArray
 from ._categories import category_name

@@ -6,12 +6,11 @@ which EM would multiply a tiny value is the derivative of the likelihood there; 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from .._em import State
+from .._em import Evaluate, State
 from .._typing import Array, FloatArray
 from ..families._base import LOG_ZERO
 from ._model import LOG_TINY, MixtureModel, MixtureParameters
@@ -72,7 +71,7 @@ class _Zeros:
         )
 
 
-def settle_zeros(model: MixtureModel, evaluate: Callable[[MixtureParameters], State], state: State) -> tuple[State, bool]:
+def settle_zeros(model: MixtureModel, evaluate: Evaluate, state: State) -> tuple[State, bool]:
     """What would not grow from zero put to zero, what would and is stuck there raised; and whether anything was raised.
 
     The state returned is no worse than the given one.

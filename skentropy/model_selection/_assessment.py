@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral
@@ -19,9 +18,11 @@ from sklearn.utils.metadata_routing import process_routing
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _num_samples, check_is_fitted, has_fit_parameter
 
-from .._base import Evaluation, LatentVariableModel, list_columns, warn_of_normalised
-from .._callbacks import subtask
+from .._base import Evaluation, LatentVariableModel
 from .._data import required_backend
+from .._em import as_part
+from .._em._callbacks import subtask
+from .._messages import list_columns, warn, warn_of_normalised
 from .._typing import ArrayLike
 from ..decomposition import PPCA
 from ..entropy import check_has_entropy_sum, entropy_sum, has_discrete_latents, has_entropy_sum, n_parameters
@@ -241,14 +242,14 @@ def assess_all(
     )
     for row in rows:
         if row.error:
-            warnings.warn(f"{row.name} could not be fitted and evaluated: {row.error}", FitFailedWarning, stacklevel=3)
+            warn(f"{row.name} could not be fitted and evaluated: {row.error}", FitFailedWarning)
     ranked = [row for row in rows if not row.error]
     _check_same_columns(ranked)
     if not correct:  # once more, since searches may have changed transformers
         _check_same_transformation([(row.name, row.model) for row in ranked])
     _check_same_values(ranked)
     if criterion in ("bic", "aicc", "icl") and ranked:
-        warn_of_normalised(min(row.n_samples for row in ranked), stacklevel=4)
+        warn_of_normalised(min(row.n_samples for row in ranked))
     return rows
 
 
@@ -319,7 +320,7 @@ def _fit_and_evaluate(
     held_out: HeldOut | None,
 ) -> RankedModel:
     """The row of one model, which is fitted first unless that took some seconds already."""
-    with subtask(context, caller, model, X):
+    with as_part(), subtask(context, caller, model, X):
         if seconds is None:
             start = time.perf_counter()
             model.fit(X, **metadata)

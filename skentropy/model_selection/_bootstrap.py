@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -11,6 +10,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
+from .._messages import warn
 from .._standard_errors import KNOWN, StandardErrors, check_level
 from .._typing import ArrayLike, FloatArray
 from ..mixture._base import BaseMixture
@@ -170,17 +170,15 @@ def bootstrap(
     fits = replicate(again, seeds(random_state, int(n)), n_jobs=n_jobs, verbose=verbose, name=f"bootstrap of {name}")
     values, converged, degenerate = map(np.array, zip(*fits, strict=True))
     if not converged.all():
-        warnings.warn(
+        warn(
             f"{(~converged).sum()} of {n} fits did not converge within max_iter={mixture.max_iter} steps; increase it.",
             ConvergenceWarning,
-            stacklevel=2,
         )
     if degenerate.any():
-        warnings.warn(
+        warn(
             f"{degenerate.sum()} of {n} fits ended degenerate, which makes intervals too wide. Use fewer components, or "
             "prior_counts > 0.",
             ConvergenceWarning,
-            stacklevel=2,
         )
     of = "random weightings of" if kind == "weighted" else "simulations of"
     title = f"{name}: bootstrap by {n} {of} {rows.totals.weight:.8g} rows, percentile intervals, in the data's units"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -10,6 +9,8 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from .._em import as_part
+from .._messages import warn
 from .._tables import wrapped
 from .._typing import ArrayLike, FloatArray
 from ..mixture._base import BaseMixture
@@ -141,7 +142,8 @@ def bootstrap_lrt(
     _check_starts(mixture)
     K, name = mixture.n_components, type(mixture).__name__
     first, *others = seeds(random_state, 1 + int(n_boot))
-    null = unfitted(mixture, random_state=first).fit(X, sample_weight=sample_weight)
+    with as_part():
+        null = unfitted(mixture, random_state=first).fit(X, sample_weight=sample_weight)
     rows = rows_in_memory(null, X, sample_weight, None)
     table = X if null._learns_categories else rows.X
     observed, *_ = _test(null, Sample(table, rows.sample_weight, None), first)
@@ -156,10 +158,9 @@ def bootstrap_lrt(
     statistics, converged, degenerate = map(np.array, zip(*fits, strict=True))
     for problem, count in (("did not converge", (~converged).sum()), ("ended degenerate", degenerate.sum())):
         if count:
-            warnings.warn(
+            warn(
                 f"{count} of {len(fits)} fits of {K + 1} components {problem}; their statistics count as they are.",
                 ConvergenceWarning,
-                stacklevel=2,
             )
     larger = int((statistics >= observed).sum())
     pvalue = larger / len(fits) if stop_early and larger == _CLEAR else (larger + 1) / (len(fits) + 1)

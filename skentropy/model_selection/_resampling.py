@@ -15,6 +15,7 @@ from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.utils import check_random_state
 
 from .._data import Rows, table_values, with_values
+from .._em import as_part
 from .._typing import Array, ArrayLike, FloatArray
 from ..mixture._base import BaseMixture
 from ._assessment import steps_of
@@ -37,7 +38,7 @@ class Sample:
 
     def fit(self, mixture: Any) -> Any:
         """A mixture fitted to it; what a fit warns of is counted by the caller."""
-        with warnings.catch_warnings():
+        with as_part(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return mixture.fit(self.X, sample_weight=self.weight, exposure=self.exposure)
 

@@ -20,8 +20,8 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from .._callbacks import CallbackSupportMixin
-from .._checkpoint import Checkpoint
+from .._em._callbacks import CallbackSupportMixin
+from .._em._checkpoint import Checkpoint
 from .._typing import ArrayLike
 from ..entropy import EntropySum
 from ._assessment import assess_all, check_models, fit_metadata, row_data, steps_of

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .._em import as_part
 from .._tables import wrapped
 from .._typing import Array, ArrayLike, FloatArray
 from ..mixture._base import BaseMixture
@@ -109,7 +110,8 @@ def stability(
     check_number("n", n, 1)
     mixture, X = split_steps(model, X)
     first, *others = seeds(random_state, 1 + int(n))
-    fitted = unfitted(mixture, random_state=first).fit(X, sample_weight=sample_weight, exposure=exposure)
+    with as_part():
+        fitted = unfitted(mixture, random_state=first).fit(X, sample_weight=sample_weight, exposure=exposure)
     draws = Weightings.of(X, rows_in_memory(fitted, X, sample_weight, exposure))
     name = type(mixture).__name__
     agreement = partial(_agreement, mixture, draws)

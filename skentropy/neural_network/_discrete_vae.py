@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.utils._param_validation import Interval
 
-from .._base import list_columns
+from .._messages import list_columns
 from ..decomposition._gaussian import LinearGaussian
 from ._vae_base import VariationalAutoencoder
 from ._vae_data import TrainingData

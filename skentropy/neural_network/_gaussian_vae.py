@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from .._base import list_columns
+from .._messages import list_columns
 from .._typing import FloatArray
 from ..decomposition._gaussian import LinearGaussian
 from ._autoencoder import Autoencoder

@@ -20,10 +20,11 @@ _SMALLEST_SHARE = 1e-300
 
 @dataclass(frozen=True)
 class Parameters:
-    """A net, and what the posteriors start from: the states that a truncated posterior has found so far, or None."""
+    """A net, and of a truncated posterior the states that it has found so far: all that it keeps, or where it starts."""
 
     net: BeliefNet
     states: Any = None
+    keeps_states: bool = False
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from scipy.optimize import OptimizeResult, minimize
 
-from .._em import State
+from .._em import Evaluate, State
 from .._typing import FloatArray
 from ._metric import Metric
-from ._model import BeliefNetModel, NetStatistics, Parameters
+from ._model import BeliefNetModel, Parameters
 
 _MAX_EVALUATIONS = 400
 # L-BFGS ends when so many iterations together gain less than this share of tol.
@@ -20,23 +19,20 @@ _SCALE_STEPS = 6
 _STEP = 1e-4
 
 
-def evaluated(model: BeliefNetModel, expect: Callable[[Any], NetStatistics], like: State, vector: FloatArray) -> State:
-    """The state at other parameters of a net of the same shape."""
-    parameters = Parameters(like.parameters.net.unpack(vector))
-    statistics = expect(parameters)
-    elbo = model.elbo(statistics)
-    return State(parameters, statistics, elbo, elbo + model.log_prior(parameters, statistics))
+def moved(state: State, vector: FloatArray) -> Parameters:
+    """Parameters of a net of the same shape; a truncated posterior keeps the states that it has."""
+    return Parameters(state.parameters.net.unpack(vector), state.statistics.states, keeps_states=True)
 
 
-def polished(model: BeliefNetModel, expect: Callable[[Any], NetStatistics], state: State, *, tol: float = 0.0) -> State:
+def polished(model: BeliefNetModel, evaluate: Evaluate, state: State, *, tol: float = 0.0) -> State:
     """A state no worse than the given one, with no more than ``tol`` to come, and its two scales stationary."""
 
-    def evaluate(vector: FloatArray) -> State:
-        return evaluated(model, expect, state, vector)
+    def at(vector: FloatArray) -> State:
+        return evaluate(moved(state, vector))
 
     def loss(z: FloatArray) -> tuple[float, FloatArray]:
-        at = evaluate(start + metric.direction(z))
-        return -at.objective, -metric.gradient(model.gradient(at.statistics))
+        there = at(start + metric.direction(z))
+        return -there.objective, -metric.gradient(model.gradient(there.statistics))
 
     def stop_when_stalled(intermediate_result: OptimizeResult) -> None:
         course.append(-float(intermediate_result.fun))
@@ -47,8 +43,8 @@ def polished(model: BeliefNetModel, expect: Callable[[Any], NetStatistics], stat
     start, metric = state.parameters.net.pack(), Metric(model, state.statistics)
     options = {"maxfun": _MAX_EVALUATIONS, "maxiter": _MAX_EVALUATIONS, "gtol": 1e-9, "ftol": 0.0, "maxcor": 30}
     result = minimize(loss, np.zeros_like(start), jac=True, method="L-BFGS-B", callback=stop_when_stalled, options=options)
-    best = evaluate(start + metric.direction(result.x)) if -result.fun >= state.objective else state
-    return _scaled(model, evaluate, best)
+    best = at(start + metric.direction(result.x)) if -result.fun >= state.objective else state
+    return _scaled(model, at, best)
 
 
 def _scaled(model: BeliefNetModel, evaluate: Callable[[FloatArray], State], state: State) -> State:

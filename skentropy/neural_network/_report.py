@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from .._base import list_columns, saddle_message
 from .._data import RowTotals
 from .._em import Run
+from .._messages import list_columns
 from .._typing import Array, FloatArray
 
 # Logits beyond this say that a column is separated.
@@ -20,14 +20,7 @@ _MOST_NAMED = 6
 
 
 def complaints(estimator: Any, run: Run, totals: RowTotals) -> Iterator[str]:
-    """Reasons not to trust a fit, one message for each kind; ``totals`` are those of the rows before any were merged."""
-    if not run.converged:
-        yield (
-            f"SigmoidBeliefNet did not converge within max_iter={estimator.max_iter} steps; increase max_iter, or tol if "
-            f"{estimator.tol:g} nats per sample is more than you need."
-        )
-    if run.saddle:
-        yield saddle_message(estimator)
+    """Reasons not to trust where a run has ended, one for each kind; ``totals`` are of the rows before any were merged."""
     for depth, layer in enumerate(run.state.parameters.net.layers):
         far = np.flatnonzero(np.abs(layer.joined).max(axis=1) > _SEPARATED)
         if estimator.alpha == 0 and far.size:

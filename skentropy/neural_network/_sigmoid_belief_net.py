@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -13,33 +12,29 @@ import numpy as np
 from joblib import effective_n_jobs
 from scipy.special import expit, logit
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from .._base import Evaluation, LatentVariableModel, list_columns, warn_of_fresh_start
+from .._base import Evaluation, LatentVariableModel
 from .._data import (
     Block,
     Reader,
-    Rows,
     Source,
     check_output_stays_lazy,
     check_total_weight,
     is_dask,
-    required_backend,
     thread_pool,
 )
-from .._em import Run, best_of
-from .._monitor import Monitor
+from .._em import Run
+from .._messages import list_columns, warn, warn_of_empty_rows
 from .._typing import Array, ArrayLike, FloatArray
 from ..entropy import EntropySum
 from ._exact import Enumeration, Observations, expect, observe
-from ._fitting import Fitting
+from ._fit import NetFit
 from ._layers import BeliefNet, Layer
 from ._model import BeliefNetModel, Parameters
-from ._report import complaints
-from ._rows import merge_duplicates, row_bytes, survey
+from ._rows import row_bytes, survey
 from ._truncated import StateSets, draw_states, search, weighted_terms, with_states
 
 # "auto" enumerates up to this many states of a layer, and joint states of two layers.
@@ -248,42 +243,18 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         Warns
         -----
         ConvergenceWarning
-            If ``max_iter`` steps did not suffice, columns are separated without a ridge, or hidden variables are always
-            on or always off.
+            If ``max_iter`` steps did not suffice, Ctrl-C has interrupted the fit, columns are separated without a ridge, or
+            hidden variables are always on or always off.
         """
         sizes = self._sizes()
         rows = self._read(sizes, X, sample_weight, reset=True)
         exact = self._is_exact(sizes, rows)
         threshold = 0.0 if self.binarize is None else self.binarize
         means = self._check_columns(rows, threshold)
-        totals = rows.totals
-        if isinstance(rows, Rows):
-            rows, threshold = merge_duplicates(rows, threshold), 0.0
-        elif not exact:
-            raise ValueError("posterior='truncated' keeps states of each row and needs X in memory; use fewer components.")
-        salt, *seeds = check_random_state(self.random_state).randint(np.iinfo(np.int32).max, size=1 + self.n_init)
-        n_threads = effective_n_jobs(self.n_jobs)
-        model = BeliefNetModel(float(self.alpha))
-        given = self._net() if self.warm_start and hasattr(self, "prior_") else None
-        if given is not None and (given.sizes != sizes or given.n_features != rows.n_features):
-            warn_of_fresh_start(self, rows.n_features)
-            given = None
-        n_init = self.n_init if given is None else 1
-        attributes_of = partial(self._fitted_attributes, model, rows.dtype, exact)
-        monitor = Monitor(self, n_init, attributes_of, {"X": X})
-        find = None if given is None else self._search(given)
-        fitting = Fitting(self, model, rows, threshold, means, exact, int(salt), find)
-
-        def run_once(init: int) -> Run:
-            random_state = np.random.RandomState(seeds[init])
-            with thread_pool(n_threads if n_init == 1 else 1) as pool:
-                return fitting.run(given, random_state, monitor.watch(init), pool)
-
-        best = best_of(run_once, n_init, n_threads, required_backend(X), tol=self.tol)
-        self._replace_fitted({**attributes_of(best), "_known_states": fitting.states_missed(best.state)})
-        monitor.close()
-        for message in complaints(self, best, totals):
-            warnings.warn(message, ConvergenceWarning, stacklevel=3)
+        fit = NetFit(self, rows, X, sizes=sizes, threshold=threshold, means=means, exact=exact)
+        best = fit.best_run()
+        attributes = {**fit.attributes(best), "_known_states": fit.states_missed(best.state)}
+        self._conclude(attributes, fit.messages(best), fit.monitor)
         return self
 
     def _sizes(self) -> tuple[int, ...]:
@@ -331,21 +302,17 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
             raise ValueError(
                 f"X has no observed value in {list_columns(self, np.flatnonzero(weight == 0))}; leave such columns out."
             )
-        if empty[0]:
-            message = f"X has no observed value in {empty[0]:.0f} of its rows; they carry no information."
-            warnings.warn(message, UserWarning, stacklevel=4)
+        warn_of_empty_rows(empty[0])
         means = np.asarray(ones / weight)
         # Columns of pictures that hold no ink are no fault; a threshold below all values is.
         useless = np.flatnonzero((invalid > 0) & (means > 1.0 - 1e-12))
         if self.binarize is not None and useless.size:
-            message = (
+            warn(
                 f"binarize={self.binarize:g} makes 1 of every value in {list_columns(self, useless)}, which tells nothing "
                 "then; set binarize to a threshold among the values."
             )
-            warnings.warn(message, UserWarning, stacklevel=4)
         elif self.binarize is not None and not means.any():
-            message = f"binarize={self.binarize:g} makes 0 of every value of X; set it to a threshold among the values."
-            warnings.warn(message, UserWarning, stacklevel=4)
+            warn(f"binarize={self.binarize:g} makes 0 of every value of X; set it to a threshold among the values.")
         return means
 
     def _fitted_attributes(self, model: BeliefNetModel, dtype: Any, exact: bool, run: Run) -> dict[str, Any]:

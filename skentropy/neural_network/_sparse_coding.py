@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, fields, replace
 from functools import partial
 
@@ -11,8 +10,9 @@ from scipy.optimize import minimize
 from sklearn.exceptions import ConvergenceWarning
 
 from .._data import Block
-from .._em import Run, State, Watcher
+from .._em import Interruption, Run, State, Watcher
 from .._linalg import LOG_2PI
+from .._messages import warn
 from .._typing import FloatArray
 from ..entropy import EntropySum
 from ._linear_decoder import LinearDecoder
@@ -191,13 +191,10 @@ def fit_codes(fitting: Fitting, start: LinearDecoder, max_iter: int, watcher: Wa
     run = Run(state_at(statistics_at(first / units)))
     bounds = [(None, None)] * n_free + [(np.log(NOISE_FLOOR), None)] * (len(first) - n_free)
     options = {"maxiter": max_iter, "maxcor": _MEMORY, "ftol": _TOLERANCE, "gtol": _TOLERANCE, "maxfun": 20 * max_iter}
-    message = f"Sparse coding has not converged after {max_iter} steps; raise max_iter."
-    try:
+    with Interruption().caught(run):
         end = minimize(loss, first / units, jac=True, method="L-BFGS-B", bounds=bounds, callback=on_step, options=options)
         run.converged = end.status == 0
-    except KeyboardInterrupt:
-        message = f"Sparse coding was interrupted after {run.n_iter} steps; the model is that of the moment."
-    if not run.converged:
-        warnings.warn(message, ConvergenceWarning, stacklevel=5)
+    if not (run.converged or run.interrupted):
+        warn(f"Sparse coding has not converged after {max_iter} steps; raise max_iter.", ConvergenceWarning)
     watcher.on_end(run)
     return run

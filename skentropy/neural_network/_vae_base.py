@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import abstractmethod
 from dataclasses import asdict, replace
 from functools import partial
@@ -11,14 +10,12 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import _fit_context
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from .._base import list_columns, warn_of_fresh_start
 from .._data import Source, thread_pool
-from .._em import Run
-from .._monitor import Monitor
+from .._em import Monitor, Run
+from .._messages import interruption_message, list_columns, warn_of_fresh_start
 from .._typing import ArrayLike
 from ..decomposition._gaussian import LinearGaussian
 from ._autoencoder import Autoencoder
@@ -182,9 +179,7 @@ class VariationalAutoencoder(FittedAutoencoder):
         decoder_sizes = [self.n_components, *hidden, self._kind.n_outputs * rows.n_features]
         # One thread: batches are small, and the same seed gives the same bits.
         with thread_pool(1):
-            messages = self._fit_rows(rows, X, sample_weight, encoder_sizes, decoder_sizes)
-        for message in messages:
-            warnings.warn(message, ConvergenceWarning, stacklevel=2)
+            self._fit_rows(rows, X, sample_weight, encoder_sizes, decoder_sizes)
         return self
 
     def _fit_rows(
@@ -194,8 +189,8 @@ class VariationalAutoencoder(FittedAutoencoder):
         sample_weight: ArrayLike | None,
         encoder_sizes: list[int],
         decoder_sizes: list[int],
-    ) -> list[str]:
-        """Set all fitted attributes, and return what is to be warned of."""
+    ) -> None:
+        """Fit rows to nets of these sizes."""
         is_linear = len(decoder_sizes) == 2 and self._is_closed_form
         sizes = encoder_sizes, decoder_sizes
         fitting, linear, given = self._prepare(rows, X, sample_weight, None if is_linear else sizes)
@@ -231,9 +226,11 @@ class VariationalAutoencoder(FittedAutoencoder):
         if run.state.parameters is not None:
             candidates.append(fitting.polish(model_of(run)))
         best = max(candidates, key=fitting.value)
-        self._replace_fitted({**attributes_of(best, run), "is_linear_": is_linear or best is candidates[0]})
-        monitor.close()
-        return self._complaints(best.model)
+        messages = self._complaints(best.model)
+        if run.interrupted:
+            messages = [interruption_message(self, run.n_iter, "step" if is_linear else self._step_name), *messages]
+        attributes = {**attributes_of(best, run), "is_linear_": is_linear or best is candidates[0]}
+        self._conclude(attributes, messages, monitor)
 
     def _prepare(
         self, rows: Source, X: ArrayLike, sample_weight: ArrayLike | None, sizes: tuple[list[int], list[int]] | None

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 
-from .._em import Run, State, Watcher
+from .._em import Interruption, Run, State, Watcher
 from ..entropy import EntropySum
 from ._autoencoder import Autoencoder, polished
 from ._vae_data import TrainingData
@@ -97,7 +95,7 @@ class Fitting:
             run.state = State(training, None, elbo, elbo)
             return watcher.on_step(run)
 
-        try:
+        with Interruption().caught(run):
             run.converged = train(
                 training,
                 self.objective,
@@ -108,9 +106,6 @@ class Fitting:
                 rng=rng,
                 on_epoch=on_epoch,
             )
-        except KeyboardInterrupt:
-            message = f"Training was interrupted after {run.n_iter} epochs; the model is that of the moment."
-            warnings.warn(message, ConvergenceWarning, stacklevel=5)
         watcher.on_end(run)
         return run
 

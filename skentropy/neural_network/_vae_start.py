@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from .._em import as_part
 from .._typing import ArrayLike, FloatArray
 from ..decomposition import PPCA, FactorAnalysis
 from ..decomposition._gaussian import LinearGaussian
@@ -18,7 +19,7 @@ from ._vae_units import Units
 def fit_linear(X: ArrayLike, weight: ArrayLike | None, n_components: int, *, tied: bool) -> LinearGaussian:
     """Maximum-likelihood PPCA, or factor analysis, its latents independent under the posterior of complete rows."""
     model = PPCA(n_components) if tied else FactorAnalysis(n_components, random_state=0)
-    with warnings.catch_warnings():
+    with as_part(), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.filterwarnings("ignore", "X has no observed value", UserWarning)
         model.fit(X, sample_weight=weight)

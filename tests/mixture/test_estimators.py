@@ -199,18 +199,13 @@ def test_warm_start_goes_on() -> None:
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_an_interrupt_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch, n_jobs: int) -> None:
+def test_an_interrupt_before_the_first_step_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch, n_jobs: int) -> None:
     from skentropy.mixture._model import MixtureModel
 
-    original, calls = MixtureModel.maximize, []
+    def interrupted(*arguments: Any) -> None:
+        raise KeyboardInterrupt
 
-    def interrupted(self: Any, statistics: Any) -> Any:
-        calls.append(1)
-        if len(calls) > 10:
-            raise KeyboardInterrupt
-        return original(self, statistics)
-
-    monkeypatch.setattr(MixtureModel, "maximize", interrupted)
+    monkeypatch.setattr(MixtureModel, "expect", interrupted)
     mixture = PoissonMixture(3, n_starts=1, n_jobs=n_jobs, tol=0.0, random_state=0)
     before = threading.active_count()
     with pytest.raises(KeyboardInterrupt):

@@ -57,10 +57,10 @@ def test_differences_of_the_gradient_have_the_eigenvalues_of_the_em_map(sizes: t
 
     vector, h = end.pack(), 1e-5
     jacobian = np.array([(em_step(vector + h * e) - em_step(vector - h * e)) / (2 * h) for e in np.eye(len(vector))]).T
-    maximum = Maximum(model, lambda _: lambda p: e_step(p.net, X, weight), 1e-4, accelerate=True)
+    maximum = Maximum(model, 1e-4, accelerate=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_maximum, "_LANCZOS_STEPS", len(vector))
-        largest, direction = maximum._largest_eigenvalue(state)
+        largest, direction = maximum._largest_eigenvalue(state, lambda p: state_at(model, p.net, X, weight))
     assert largest == pytest.approx(np.linalg.eigvals(jacobian).real.max(), abs=2e-3)
     np.testing.assert_allclose(jacobian @ direction, largest * direction, atol=0.03 * np.abs(direction).max())
 
@@ -106,22 +106,22 @@ def test_saddle_points_are_left(accelerate: bool, monkeypatch: pytest.MonkeyPatc
     state = twins(X, weight, model)
     calls = []
 
-    def expect(parameters: Parameters) -> Any:
+    def evaluate(parameters: Parameters) -> State:
         calls.append(1)
-        return e_step(parameters.net, X, weight)
+        return state_at(model, parameters.net, X, weight)
 
-    maximum = Maximum(model, lambda _: expect, 1e-6, accelerate=accelerate)
-    better, left = maximum._leave_saddle(state)
-    assert left
-    assert better.objective > state.objective + 1e-5
-    assert not maximum.saddle
+    maximum = Maximum(model, 1e-6, accelerate=accelerate)
+    end = maximum._leave_saddle(state, evaluate)
+    assert end.goes_on
+    assert end.state.objective > state.objective + 1e-5
+    assert not end.saddle
     assert len(calls) <= 20
-    assert maximum(state)[1]
+    assert maximum(state, evaluate).goes_on
     monkeypatch.setattr(_maximum, "_LEAVES", (1e-9,))
-    same, left = maximum._leave_saddle(state)
-    assert same is state
-    assert not left
-    assert maximum.saddle
+    end = maximum._leave_saddle(state, evaluate)
+    assert end.state is state
+    assert not end.goes_on
+    assert end.saddle
 
 
 @pytest.mark.parametrize(("largest", "is_saddle"), [(1.00005, False), (1.0005, False), (1.002, True)])
@@ -132,11 +132,12 @@ def test_eigenvalues_hardly_above_one_are_no_verdict(
     model = BeliefNetModel(0.1)
     state = twins(X, weight, model)
     monkeypatch.setattr(
-        Maximum, "_largest_eigenvalue", lambda self, state: (largest, np.zeros(len(state.parameters.net.pack())))
+        Maximum, "_largest_eigenvalue", lambda self, state, _: (largest, np.zeros(len(state.parameters.net.pack())))
     )
-    maximum = Maximum(model, lambda _: lambda parameters: e_step(parameters.net, X, weight), 1e-6, accelerate=True)
-    assert maximum._leave_saddle(state) == (state, False)
-    assert maximum.saddle == is_saddle
+    end = Maximum(model, 1e-6, accelerate=True)._leave_saddle(state, lambda p: state_at(model, p.net, X, weight))
+    assert end.state is state
+    assert not end.goes_on
+    assert end.saddle == is_saddle
 
 
 def test_a_fit_that_ends_on_a_saddle_point_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,14 +145,14 @@ def test_a_fit_that_ends_on_a_saddle_point_says_so(monkeypatch: pytest.MonkeyPat
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         SigmoidBeliefNet(2, alpha=0.1, random_state=0).fit(X)
-    monkeypatch.setattr(Maximum, "_largest_eigenvalue", lambda self, state: (1.1, np.zeros(26)))
+    monkeypatch.setattr(Maximum, "_largest_eigenvalue", lambda self, state, _: (1.1, np.zeros(26)))
     with pytest.warns(ConvergenceWarning, match="ended at a saddle point"):
         SigmoidBeliefNet(2, alpha=0.1, random_state=0).fit(X)
 
 
 def test_without_acceleration_what_lbfgs_finds_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     """It only tells how much is to come."""
-    monkeypatch.setattr(Maximum, "_largest_eigenvalue", lambda self, state: (0.9, np.zeros(23)))
+    monkeypatch.setattr(Maximum, "_largest_eigenvalue", lambda self, state, _: (0.9, np.zeros(23)))
     X, weight = data(True, n=80)
     model = BeliefNetModel(0.5)
 
@@ -163,10 +164,9 @@ def test_without_acceleration_what_lbfgs_finds_is_not_taken(monkeypatch: pytest.
     ).state
     to_come = end_of((3,), True)[2].objective - early.objective
     for tol, go_on in ((0.5 * to_come, True), (2.0 * to_come, False)):
-        maximum = Maximum(model, lambda _: expect, tol, accelerate=False)
-        state, again = maximum(early)
-        assert state is early
-        assert again is go_on
+        end = Maximum(model, tol, accelerate=False)(early, lambda p: state_at(model, p.net, X, weight))
+        assert end.state is early
+        assert end.goes_on is go_on
 
 
 def to_come(fitted: SigmoidBeliefNet, X: Any) -> float:

@@ -6,7 +6,6 @@ import glob
 import os
 import threading
 import time
-import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,7 +14,8 @@ from typing import Any
 
 import joblib
 
-from ._base import LatentVariableModel
+from .._base import LatentVariableModel
+from .._messages import warn
 
 # Seconds by which a file system's clock may be behind.
 _CLOCK_TICK = 0.1
@@ -136,11 +136,7 @@ class Checkpoint:
         except Exception as error:
             with suppress(OSError):
                 new.unlink(missing_ok=True)
-            warnings.warn(
-                f"Checkpoint could not save {str(self.path)!r}, and the fit goes on: {type(error).__name__}: {error}",
-                UserWarning,
-                stacklevel=2,
-            )
+            warn(f"Checkpoint could not save {str(self.path)!r}, and the fit goes on: {type(error).__name__}: {error}")
 
     def _replace_file(self, fitted: Any, new: Path) -> None:
         model = type(fitted)(**fitted.get_params(deep=False))  # a clone would keep the callbacks

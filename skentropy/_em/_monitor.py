@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ._em import Run
+from ._model import Run
 
 
 class Monitor:

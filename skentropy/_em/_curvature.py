@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.linalg import eigh_tridiagonal
 
-from ._typing import FloatArray
+from .._typing import FloatArray
 
 # What orthogonalisation leaves of a vector that lies in the space already spanned, relative to the operator.
 _EXHAUSTED = 1e-10

@@ -1,0 +1,115 @@
+"""How a run of EM is extrapolated, and how much the steps still to come will add."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .._typing import Array
+from ._model import Model
+
+# Steps that an extrapolation learns from.
+_MEMORY = 5
+# An extrapolation that is refused shortens the next ones by this factor, one that is kept lengthens them again.
+_DAMPING = 4.0
+# Consecutive steps that must agree that the rest is below tol, and steps whose slowest rate is remembered.
+_PATIENCE = 2
+_RATE_MEMORY = 6
+
+
+class Path:
+    """The last EM steps in packed coordinates, and Anderson's extrapolation from them (Walker and Ni 2011).
+
+    With points x and steps f, the combination of the last differences of f that best explains f is where the steps would
+    vanish if they changed linearly.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._points: list[Array] = []
+        self._steps: list[Array] = []
+        self._share = 1.0
+        self._correction: Array | None = None
+
+    def extend(self, start: Any, plain: Any, *, kept: bool) -> None:
+        """Add the EM step from ``start`` to ``plain``; ``kept`` says that an extrapolation led to ``start``."""
+        if kept:
+            self._share = min(1.0, self._share * _DAMPING)
+        point = self._model.pack(start)
+        self._points = [*self._points[-_MEMORY:], point]
+        self._steps = [*self._steps[-_MEMORY:], self._model.pack(plain) - point]
+        self._correction = None
+
+    def _differences(self) -> tuple[Array, Array]:
+        """From one point to the next, and from one step to the next, in columns."""
+        points, steps = np.array(self._points), np.array(self._steps)
+        return (points[1:] - points[:-1]).T, (steps[1:] - steps[:-1]).T
+
+    def _correct(self) -> None:
+        """The secant correction of the last step, where there are steps enough."""
+        if self._correction is not None or len(self._points) < 2:
+            return
+        moves, differences = self._differences()
+        length = np.sqrt((differences**2).sum(axis=0))
+        length[length == 0] = 1.0
+        shares = np.linalg.lstsq(differences / length, self._steps[-1], rcond=1e-10)[0] / length
+        self._correction = -(moves + differences) @ shares
+
+    def stretch(self) -> float | None:
+        """How many times longer the way to the estimated end is than the last step; None if that is not known yet."""
+        self._correct()
+        if self._correction is None:
+            return None
+        step = np.linalg.norm(self._steps[-1])
+        return float(np.linalg.norm(self._steps[-1] + self._correction) / step) if step > 0 else 1.0
+
+    def extrapolate(self, plain: Any) -> Any | None:
+        """Parameters towards the estimated end, inside the domain; None if there is no estimate yet, or no end."""
+        self._correct()
+        if self._correction is None or self._leaves_saddle():
+            return None
+        share = self._share
+        while share > 1e-3:
+            target = self._points[-1] + self._steps[-1] + share * self._correction
+            candidate = self._model.unpack(target, plain)
+            if candidate is not None:
+                return candidate
+            share /= _DAMPING
+        return None
+
+    def _leaves_saddle(self) -> bool:
+        """Whether the EM map's Jacobian, which takes moves to moves + differences, lengthens one.
+
+        Then a saddle point is being left, and an extrapolation would lead back to it.
+        """
+        moves, differences = self._differences()
+        jacobian = np.linalg.lstsq(moves, moves + differences, rcond=1e-6)[0]
+        return bool(np.linalg.eigvals(jacobian).real.max() > 1.0)
+
+    def refuse(self) -> None:
+        """Take note that the last extrapolation did not pay."""
+        self._share = max(self._share / _DAMPING, 1e-2)
+
+
+class Tail:
+    """Estimates what the steps still to come will add, rather than look at the last step alone.
+
+    Near a maximum the ELBO that a step gains for fixed posteriors is half the step's squared length in the metric of the
+    complete data, and what is missing is half the product of the step and the way to the end: their ratio times the gain.
+    The largest of the last few ratios counts, since single steps can hide the slowest direction.
+    """
+
+    def __init__(self, tol: float) -> None:
+        self._tol = tol
+        self._stretches: list[float] = []
+        self._in_favour = 0
+
+    def ends(self, gain: float, stretch: float | None, noise: float) -> bool:
+        """Whether the run can end, given what its last step gains, and the size of rounding errors."""
+        if stretch is not None:
+            self._stretches = [*self._stretches[1 - _RATE_MEMORY :], max(stretch, 1.0)]
+        known = bool(self._stretches)
+        below = gain <= noise or (known and gain * max(self._stretches) <= self._tol)
+        self._in_favour = self._in_favour + 1 if below else 0
+        return self._in_favour >= _PATIENCE

@@ -1,0 +1,188 @@
+"""Expectation maximisation: steps, extrapolations, convergence, history. It knows nothing of any model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+
+from ._acceleration import Path, Tail
+from ._model import Finish, Model, Newton, Run, State, Step, Watcher
+from ._runs import Interruption
+
+# Rounding errors of a bound, relative to the sum of the absolute values of its terms.
+ROUNDING = 16 * float(np.finfo(np.float64).eps)
+# Nats per sample that a plain step must gain less than before anything else is tried: the basin is plain EM's choice.
+_EXTRAPOLATION_GATE = 3e-4
+_NEWTON_GATE = 3e-5
+# Times that a converged run may go on from where it was moved to.
+_LARGEST_MOVES = 10
+
+
+def run_em(
+    model: Model,
+    expect: Callable[[Any], Any],
+    parameters: Any,
+    *,
+    tol: float,
+    max_iter: int,
+    accelerate: bool = True,
+    watcher: Watcher | None = None,
+    newton: Newton | None = None,
+    finish: Finish | None = None,
+    hand_over: int | None = None,
+    interruption: Interruption | None = None,
+) -> Run:
+    """Maximise a model's objective by accelerated EM; the objective never falls by more than rounding.
+
+    Parameters
+    ----------
+    model : Model
+    expect : callable
+        E-step over all data: parameters -> statistics.
+    parameters
+        Where to start.
+    tol : float
+        Converged when the steps still to come are estimated to raise the objective by less than this, nats per sample.
+    max_iter : int
+        Largest number of EM steps.
+    accelerate : bool
+        Once a step gains less than 3e-4 nats per sample, extrapolate from the last steps (Anderson acceleration, of which
+        SQUAREM is the case with one step of memory). An extrapolation is judged when the step after it is known: it is kept
+        if the ELBO there with the posteriors held, the entropy sum, which needs no pass over the data, is no less than that
+        of the plain step. The objective therefore never falls.
+    watcher : Watcher or None
+        Told of each step; may end the run.
+    newton : Newton or None
+        Takes over from the extrapolations where that pays; its proposals are judged as theirs are.
+    finish : Finish or None
+        What is done to a state that EM has converged to.
+    hand_over : int or None
+        Number of steps after which ``finish`` takes over in any case.
+    interruption : Interruption or None
+        With one Ctrl-C ends the run where it is; else it is raised.
+    """
+    climb = _Climb(model, expect, parameters, tol=tol, newton=newton if accelerate else None, accelerate=accelerate)
+    run = climb.run
+    with nullcontext() if interruption is None else interruption.caught(run):
+        while run.n_iter < max_iter and not (interruption is not None and interruption.reaches(run)):
+            climb.step()
+            run.converged |= run.n_iter == hand_over
+            if watcher is not None and watcher.on_step(run):
+                break
+            if run.converged and not climb.goes_on_after(finish):
+                break
+    climb.end()
+    if watcher is not None:
+        watcher.on_end(run)
+    return run
+
+
+class _Climb:
+    """A run under way: where it is, and what decides about its next step."""
+
+    def __init__(
+        self,
+        model: Model,
+        expect: Callable[[Any], Any],
+        parameters: Any,
+        *,
+        tol: float,
+        accelerate: bool,
+        newton: Newton | None,
+    ) -> None:
+        self._model, self._expect, self._tol = model, expect, tol
+        self._accelerate, self._newton = accelerate, newton
+        self.run = Run(self._evaluate(parameters))
+        self._path, self._tail = Path(model), Tail(tol)
+        # The EM step that an extrapolation, or a Newton step, has gone beyond and is still to be compared with.
+        self._trial: Step | None = None
+        self._finishing, self._tried = False, False
+        self._n_moves, self._caution = 0, 1.0
+
+    def _evaluate(self, parameters: Any) -> State:
+        statistics = self._expect(parameters)
+        elbo = self._model.elbo(statistics)
+        return State(parameters, statistics, elbo, elbo + self._model.log_prior(parameters, statistics))
+
+    def _plain_step(self, start: State) -> tuple[Step, float]:
+        """The EM step from a state, and the rounding error of its bound."""
+        model, plain = self._model, self._model.maximize(start.statistics)
+        terms, elbo = model.entropy_sum(plain, start.statistics), model.elbo_of_step(plain, start.statistics)
+        bound = elbo + model.log_prior(plain, start.statistics)
+        return Step(plain, terms, elbo, bound), ROUNDING * model.magnitude(plain, start.statistics)
+
+    def step(self) -> None:
+        """Move on by one step, to where it or an extrapolation of it leads."""
+        run, trial, newton = self.run, self._trial, self._newton
+        step, noise = self._plain_step(run.state)
+        if trial is not None and not step.bound >= trial.bound - noise:
+            if self._finishing and newton is not None:
+                newton.refuse()
+            else:
+                self._path.refuse()
+            run.record(self._evaluate(trial.plain), trial)
+            self._trial = None
+            return
+        gain = step.bound - run.state.objective
+        if newton is not None and not self._finishing:
+            self._finishing = gain < _NEWTON_GATE and newton.pays(run.n_iter)
+        if self._finishing and newton is not None:
+            proposal = self._newton_proposal(newton, gain, noise)
+        else:
+            self._path.extend(run.state.parameters, step.plain, kept=trial is not None)
+            is_near = gain < max(_EXTRAPOLATION_GATE, self._tol)  # earlier steps tell nothing of the end
+            run.converged = self._tail.ends(gain, self._path.stretch() if is_near else None, noise)
+            proposal = self._path.extrapolate(step.plain) if self._accelerate and gain < _EXTRAPOLATION_GATE else None
+        if proposal is None or run.converged:
+            run.record(self._evaluate(step.plain), step)
+            self._trial = None
+        else:
+            run.record(self._evaluate(proposal), step)
+            self._trial = step
+
+    def _newton_proposal(self, newton: Newton, gain: float, noise: float) -> Any | None:
+        kept = self._trial is not None
+        if kept:
+            newton.keep()
+        proposal, missing = newton.propose(self.run.state, self._keeping_the_best)
+        self.run.converged = missing <= max(self._tol, noise) or (gain <= noise and self._tried and not kept)
+        self._tried = True
+        return proposal
+
+    def goes_on_after(self, finish: Finish | None) -> bool:
+        """Whether a run that has converged goes on from where ``finish`` has led it."""
+        if finish is None:
+            return False
+        run, before = self.run, self.run.state
+        end = finish(before, self._keeping_the_best)
+        run.state, run.saddle = end.state, end.saddle
+        self._n_moves += 1
+        if not end.goes_on:
+            return False
+        if self._n_moves > _LARGEST_MOVES:
+            run.converged = False
+            return False
+        stayed = run.state is before  # and the estimate was wrong
+        self._caution *= 0.1 if stayed else 1.0
+        self._finishing = stayed and self._newton is not None
+        run.converged = self._tried = False
+        self._path, self._tail = Path(self._model), Tail(self._caution * self._tol)
+        return True
+
+    def _keeping_the_best(self, parameters: Any) -> State:
+        """The state at these parameters, which the run would stay at if it was interrupted and none is better."""
+        state = self._evaluate(parameters)
+        if state.objective > self.run.state.objective:
+            self.run.state = state
+        return state
+
+    def end(self) -> None:
+        """Back to the last EM step where what was tried beyond it is no better; bound and parameters agree."""
+        run = self.run
+        if self._trial is not None and not run.state.objective >= self._trial.bound:
+            run.state = self._evaluate(self._trial.plain)
+        if run.lower_bounds:
+            run.lower_bounds[-1] = run.state.elbo

@@ -1,0 +1,143 @@
+"""What the engine maximises, where a run of it is, and who follows a run: implement these, receive those."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+from .._typing import Array
+from ..entropy import EntropySum
+
+
+class Model(Protocol):
+    """What is maximised: the ELBO of a generative model for given data, less a penalty."""
+
+    def maximize(self, statistics: Any) -> Any:
+        """M-step: the parameters that maximise the objective for the statistics' posteriors."""
+
+    def entropy_sum(self, parameters: Any, statistics: Any) -> EntropySum:
+        """After an exact M-step, the ELBO of its parameters and the statistics' posteriors (theory: the identity)."""
+
+    def elbo(self, statistics: Any) -> float:
+        """Mean ELBO of the parameters from which the statistics were computed, nats per sample."""
+
+    def elbo_of_step(self, parameters: Any, statistics: Any) -> float:
+        """Mean ELBO of other parameters with the statistics' posteriors: the entropy sum, unless a bound is in the way."""
+
+    def magnitude(self, parameters: Any, statistics: Any) -> float:
+        """Sum of the absolute values that ``elbo_of_step`` adds up, the scale of its rounding error."""
+
+    def log_prior(self, parameters: Any, statistics: Any) -> float:
+        """Minus the penalty, per sample; zero where nothing is regularised."""
+
+    def pack(self, parameters: Any) -> Array:
+        """Parameters as one vector, in coordinates in which the domain is convex."""
+
+    def unpack(self, vector: Array, like: Any) -> Any | None:
+        """The inverse of ``pack`` for parameters shaped like the given; None where the vector is outside the domain."""
+
+
+@dataclass(frozen=True)
+class State:
+    """Parameters, and what the E-step at these parameters says."""
+
+    parameters: Any
+    statistics: Any
+    elbo: float
+    objective: float
+
+
+# From parameters to the state there, by one E-step.
+Evaluate: TypeAlias = Callable[[Any], State]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A plain EM step, its entropy sum and ELBO, and the objective that it is known to reach."""
+
+    plain: Any
+    terms: EntropySum
+    elbo: float
+    bound: float
+
+
+@dataclass
+class Run:
+    """One run of EM: where it is, and how it came there.
+
+    ``lower_bounds[t]`` is the ELBO after EM step t + 1, ``entropy_sums[t]`` the entropy sum of that step's posteriors and
+    new parameters; unless something is penalised ``lower_bounds[t - 1] <= entropy_sums[t].value <= lower_bounds[t]``.
+    """
+
+    state: State
+    lower_bounds: list[float] = field(default_factory=list)
+    entropy_sums: list[EntropySum] = field(default_factory=list)
+    converged: bool = False
+    saddle: bool = False
+    degenerate: bool = False
+    interrupted: bool = False
+
+    @property
+    def n_iter(self) -> int:
+        return len(self.lower_bounds)
+
+    def record(self, state: State, step: Step) -> None:
+        """Move to a state that an EM step or an extrapolation of it has led to.
+
+        An extrapolation may fall short of the step for one evaluation; what is known to be reachable is the step's bound.
+        """
+        self.state = state
+        self.lower_bounds.append(state.elbo if state.objective >= step.bound else step.elbo)
+        self.entropy_sums.append(step.terms)
+
+
+class Newton(Protocol):
+    """Steps that know the curvature of the objective, in the place of extrapolations."""
+
+    def pays(self, n_steps: int) -> bool:
+        """Whether it is worth its cost in a run that has taken so many EM steps."""
+
+    def propose(self, state: State, evaluate: Evaluate) -> tuple[Any | None, float]:
+        """Parameters for the next step, None if there are none, and what is estimated to be missing, nats per sample."""
+
+    def keep(self) -> None:
+        """Take note that the last proposal was kept."""
+
+    def refuse(self) -> None:
+        """Take note that the last proposal fell behind an EM step."""
+
+
+@dataclass(frozen=True)
+class End:
+    """What is made of a state that EM has converged to.
+
+    Attributes
+    ----------
+    state : State
+        No worse than the one that EM has come to.
+    goes_on : bool
+        Whether EM is to go on from there.
+    saddle : bool
+        Whether it is a saddle point that there was no way to leave.
+    """
+
+    state: State
+    goes_on: bool
+    saddle: bool = False
+
+
+class Finish(Protocol):
+    """The hook after convergence: zeros, curvature, polish."""
+
+    def __call__(self, state: State, evaluate: Evaluate) -> End: ...
+
+
+class Watcher(Protocol):
+    """Who follows a run from outside."""
+
+    def on_step(self, run: Run) -> bool:
+        """Called after each step; true ends the run."""
+
+    def on_end(self, run: Run) -> None:
+        """Called when the run is over."""

@@ -1,0 +1,115 @@
+"""Several runs of one fit, the best of which is kept; and Ctrl-C, which leaves the best so far."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from joblib import Parallel, delayed
+
+from ._model import Run
+
+# Runs whose objectives differ by less are equal, whatever tol; and rounding errors of many steps, relative to an objective.
+_LARGEST_TIE = 1e-6
+_TIE_ROUNDING = 1e-12
+# Seconds between two looks at whether other runs have noticed that the fit was interrupted.
+_LOOK = 0.01
+# Whether fits that begin now are parts of something larger.
+_IS_PART = ContextVar("_IS_PART", default=False)
+
+
+@contextmanager
+def as_part() -> Iterator[None]:
+    """Fits in here are parts of something larger, which Ctrl-C is to end: it is raised."""
+    token = _IS_PART.set(True)
+    try:
+        yield
+    finally:
+        _IS_PART.reset(token)
+
+
+class Interruption:
+    """Whether a fit was interrupted by Ctrl-C, a ``KeyboardInterrupt``, in whichever of its runs.
+
+    The run that meets it ends where it is, others after their next step. A second one is held up by nothing.
+    """
+
+    def __init__(self) -> None:
+        self.happened = False
+
+    @contextmanager
+    def caught(self, run: Run) -> Iterator[None]:
+        """What is under way here ends with the first Ctrl-C."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.happen()
+            run.interrupted = True
+
+    def happen(self) -> None:
+        """Take note of the exception that is being handled, or raise it where a fit is part of something larger."""
+        if _IS_PART.get():
+            raise KeyboardInterrupt
+        self.happened = True
+
+    def reaches(self, run: Run) -> bool:
+        """Whether a run must not go on."""
+        run.interrupted |= self.happened
+        return run.interrupted
+
+
+def best_of(
+    run_once: Callable[[int], Run],
+    n_init: int,
+    n_jobs: int,
+    require: str | None = None,
+    *,
+    tol: float = 0.0,
+    interruption: Interruption | None = None,
+) -> Run:
+    """The run with the highest objective out of n_init, made in parallel; ``require`` as in ``joblib.Parallel``.
+
+    A degenerate run, whose likelihood may be as high as a bound allows, loses to every regular one. Runs that ``tol`` or
+    rounding errors do not tell apart have found the same maximum, perhaps with its components in another order: it is the
+    first of those that converged. Once the fit was interrupted no further run begins.
+    """
+    interruption = interruption or Interruption()
+    runs = _made(run_once, n_init, n_jobs, require, interruption)
+    runs = [run for run in runs if not run.degenerate] or runs
+    best = max(runs, key=lambda run: float(run.state.objective))
+    tie = max(min(tol, _LARGEST_TIE), _TIE_ROUNDING * (1.0 + abs(best.state.objective)))
+    equals = (run for run in runs if run.state.objective >= best.state.objective - tie)
+    return min(equals, key=lambda run: not run.converged, default=best)
+
+
+def _made(
+    run_once: Callable[[int], Run], n_init: int, n_jobs: int, require: str | None, interruption: Interruption
+) -> list[Run]:
+    """All runs that have come to something, at least one."""
+    if n_init == 1:
+        return [run_once(0)]
+    under_way: set[int] = set()
+    made: dict[int, Run] = {}
+
+    def unless_interrupted(init: int) -> Run | None:
+        if interruption.happened:
+            return None
+        under_way.add(init)
+        try:
+            made[init] = run_once(init)
+        finally:
+            under_way.discard(init)
+        return made[init]
+
+    parallel = Parallel(n_jobs=min(n_jobs, n_init), prefer="threads", require=require)
+    try:
+        return [run for run in parallel(delayed(unless_interrupted)(init) for init in range(n_init)) if run is not None]
+    except KeyboardInterrupt:  # between runs, or while this thread waited for those of others
+        interruption.happen()
+        while under_way:
+            time.sleep(_LOOK)
+        if not made:
+            raise
+        return [run for _, run in sorted(made.items())]

@@ -1,0 +1,107 @@
+"""How messages name estimators and columns, sentences that several estimators say, and the line that a warning points to."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ._typing import ArrayLike
+
+# Who stands between a user's line and what warns: the package, and scikit-learn's wrapper of each ``fit``.
+_INSIDE = (f"{__package__}.", "sklearn.base.")
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn of the line that called the package, however deep in it the warning arises."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and f"{frame.f_globals.get('__name__', '')}.".startswith(_INSIDE):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
+
+
+def warn_of_normalised(total: float) -> None:
+    """Warn if weights sum to one at most: the logarithm of their sum is what criteria punish each parameter with."""
+    if total <= 1.0 + 1e-6:  # a sum of shares is one but for rounding
+        warn(
+            f"sample_weight sums to {total:g}. Weights are counts, and their sum is the number of samples: "
+            "with one sample or less the Bayesian information criterion does not punish parameters. Do not normalise them."
+        )
+
+
+def check_counts(sample_weight: ArrayLike | None) -> None:
+    """Warn of weights that are normalised, as ``warn_of_normalised`` does."""
+    if sample_weight is not None:
+        warn_of_normalised(float(np.sum(sample_weight)))
+
+
+def warn_of_fresh_start(estimator: Any, n_features: int) -> None:
+    """Warn that the last fit is no start for this one."""
+    warn(
+        f"warm_start=True, but the last fit had other numbers of components or columns than this one, of "
+        f"n_components={estimator.n_components} and {n_features} columns, which therefore starts afresh."
+    )
+
+
+def warn_of_empty_rows(n_empty: float) -> None:
+    """Warn of rows that say nothing."""
+    if n_empty:
+        warn(f"X has no observed value in {n_empty:.0f} of its rows; they carry no information.")
+
+
+def saddle_message(estimator: Any) -> str:
+    """What is said of a fit that ended at a saddle point all the same."""
+    return (
+        f"{type(estimator).__name__} ended at a saddle point of the likelihood, which it found no way to leave; a higher "
+        "maximum may be near. Try another random_state, or n_init > 1."
+    )
+
+
+def interruption_message(estimator: Any, n_iter: int, step: str = "EM step") -> str:
+    """What is said of a fit that Ctrl-C has ended."""
+    return (
+        f"{type(estimator).__name__} was interrupted after {n_iter} {step}{'' if n_iter == 1 else 's'}; the model is the "
+        "best so far."
+    )
+
+
+def feature_names(estimator: Any) -> list[str]:
+    """Names of the features of a fitted model, ``x0`` and so on where X had none."""
+    names = getattr(estimator, "feature_names_in_", None)
+    return [f"x{i}" for i in range(estimator.n_features_in_)] if names is None else list(map(str, names))
+
+
+@dataclass(frozen=True)
+class NamedColumns:
+    """An estimator as those see it that have some of its columns: its name, and how messages call the columns."""
+
+    name: str
+    labels: tuple[str, ...]
+
+    @classmethod
+    def of(cls, estimator: Any, columns: Any) -> NamedColumns:
+        """Of some columns of an estimator."""
+        return cls(model_name(estimator), tuple(column_label(estimator, int(column)) for column in columns))
+
+
+def model_name(estimator: Any) -> str:
+    """How messages call an estimator."""
+    return estimator.name if isinstance(estimator, NamedColumns) else type(estimator).__name__
+
+
+def column_label(estimator: Any, column: int) -> str:
+    """How messages name a column: by its name where it has one."""
+    if isinstance(estimator, NamedColumns):
+        return estimator.labels[column]
+    names = getattr(estimator, "feature_names_in_", None)
+    return f"column {column}" if names is None else f"column {names[column]!r}"
+
+
+def list_columns(estimator: Any, columns: Any, most: int = 3) -> str:
+    """How messages name several columns."""
+    labels = [column_label(estimator, int(column)) for column in columns[:most]]
+    rest = len(columns) - len(labels)
+    return ", ".join(labels) + (f" and {rest} more" if rest else "")

@@ -1,0 +1,105 @@
+"""The fit of a linear-Gaussian model by EM, and what every solver's fit comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from .._data import SingleThreadedBLAS, Source
+from .._em import Ascent, FitByEM, Monitor, Run
+from .._messages import warn_of_fresh_start
+from .._typing import FloatArray
+from ._em_model import GaussianModel
+from ._finish import LEFT_OVER, MOST_STEPS, Finish
+from ._gaussian import LinearGaussian
+from ._saturated import imputed_covariance
+
+if TYPE_CHECKING:
+    from ._base import LinearGaussianEstimator
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a fit comes to: the fitted attributes, reasons not to trust it, and who is to be told that it is over."""
+
+    attributes: dict[str, Any]
+    messages: list[str] = field(default_factory=list)
+    monitor: Monitor | None = None
+
+    def pass_over(self) -> None:
+        """Another one is taken."""
+        if self.monitor is not None:
+            self.monitor.close()
+
+
+class GaussianFit(FitByEM):
+    """One fit of k components by EM to rows that have been centred and scaled."""
+
+    def __init__(
+        self,
+        estimator: LinearGaussianEstimator,
+        k: int,
+        model: GaussianModel,
+        location: FloatArray,
+        scale: FloatArray,
+        rows: Source,
+        X: Any,
+    ) -> None:
+        self._gaussian, self._k, self._model, self._rows = estimator, k, model, rows
+        self._location, self._scale = location, scale
+        self._seeds = check_random_state(estimator.random_state).randint(np.iinfo(np.int32).max, size=estimator.n_init)
+        self._warm = estimator.warm_start and hasattr(estimator, "components_")
+        if self._warm and estimator.components_.shape != (k, rows.n_features):
+            if isinstance(estimator.n_components, Integral):
+                warn_of_fresh_start(estimator, rows.n_features)
+            self._warm = False
+        with SingleThreadedBLAS():
+            self._covariance = imputed_covariance(model.tables)
+        n_runs = 1 if self._warm else estimator.n_init
+        super().__init__(estimator, X, model, n_runs=n_runs, accelerate=estimator.accelerate)
+
+    def ascent(self, init: int, pool: ThreadPoolExecutor | None) -> Ascent:
+        estimator, model = self._gaussian, self._model
+        start: LinearGaussian
+        if self._warm:
+            start = estimator._parameters(orthogonal=True).standardised(self._location, self._scale)
+        else:
+            covariance = self._covariance if init == 0 else None
+            random_state = np.random.RandomState(self._seeds[init])
+            start = estimator._em_start(covariance, self._rows.n_features, self._k, random_state, imputed=not model.complete)
+        finish = Finish(model, estimator.tol, accelerate=estimator.accelerate)
+        if not estimator.accelerate:
+            return Ascent(start, model.expect, estimator.tol, finish=finish)
+        return Ascent(start, model.expect, max(estimator.tol, LEFT_OVER), finish=finish, hand_over=MOST_STEPS)
+
+    def _parameters(self, run: Run) -> tuple[LinearGaussian, FloatArray]:
+        """Parameters in the units of the data, and the least noise variances there."""
+        parameters: LinearGaussian = run.state.parameters
+        return parameters.canonical().rescaled(self._location, self._scale), self._model.floor * self._scale**2
+
+    def attributes(self, run: Run) -> dict[str, Any]:
+        state = run.state
+        summary = self._gaussian._summary(
+            *self._parameters(run),
+            self._model.fresh_entropy_sum(state.parameters, state.statistics),
+            state.elbo,
+            self._rows.dtype,
+            lower_bounds=list(run.lower_bounds),
+            converged=run.converged,
+        )
+        of_em = {"entropy_sums_": list(run.entropy_sums), "n_samples_": self._rows.totals.weight}
+        return {**summary, **self._gaussian._em_attributes, **of_em}
+
+    def complaints(self, run: Run) -> Iterator[str]:
+        yield from self._gaussian._complaints(*self._parameters(run))
+
+    def outcome(self) -> Outcome:
+        """Of the best run."""
+        best = self.best_run()
+        return Outcome(self.attributes(best), self.messages(best), self.monitor)

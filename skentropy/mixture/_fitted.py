@@ -1,0 +1,255 @@
+"""What a fitted mixture says of rows: likelihoods, responsibilities, what is missing, draws."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from joblib import effective_n_jobs
+from scipy import sparse
+from sklearn.utils import ClassifierTags, check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from .._base import Evaluation
+from .._data import Block, Reader, Rows, Source, check_total_weight, fill_frame, is_dask, thread_pool
+from .._messages import list_columns
+from .._typing import Array, ArrayLike, FloatArray
+from ..families._base import safe_log
+from ._components import Components
+from ._model import MixtureModel, MixtureParameters
+from ._reported import ReportedMixture
+from ._survey import evaluate, map_inside
+
+
+class FittedMixture(ReportedMixture):
+    """Adds to a mixture what it says of rows, once its weights and the components' parameters are known."""
+
+    n_components: int
+
+    @abstractmethod
+    def _get_components(self) -> Components:
+        """The kind of components, as the arguments say."""
+
+    def _fitted_components(self) -> Components:
+        """The components with what they have learnt from the data."""
+        return self._get_components()
+
+    def _rows(
+        self,
+        X: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        exposure: ArrayLike | None = None,
+        *,
+        reset: bool = False,
+    ) -> Source:
+        """Validated data, to be read by blocks."""
+        components = self._get_components()
+        if exposure is not None and not components.allows_exposure:
+            raise ValueError(f"exposure is not defined for {components.label}; leave it out.")
+        reader = Reader(
+            sparse="missing" if components.allows_sparse else "no",
+            dtype="numeric",
+            row_bytes=self._row_bytes,
+            exposure=components.allows_exposure,
+        )
+        return reader.read(self, X, sample_weight, exposure, reset=reset, min_samples=2 if reset else 1)
+
+    def _row_bytes(self, n_features: int) -> int:
+        """Bytes that an E-step touches for one row."""
+        return self._get_components().row_bytes(n_features, self.n_components)
+
+    def _refuse_outside(self, components: Components, counts: Array) -> None:
+        """Raise ValueError if there are values outside the support; counts as from ``Components.count_outside``."""
+        n_outside, n_too_low = counts
+        if n_outside.any():
+            negative = "Negative values in data: " if n_too_low.any() and components.lower_limit == 0 else ""
+            raise ValueError(
+                f"{negative}{type(self).__name__} takes {components.support}; X holds {n_outside.sum():.0f} other values, "
+                f"in {list_columns(self, np.flatnonzero(n_outside))}."
+            )
+
+    def _standard_parameters(self, components: Components | None = None) -> Any:
+        """The fitted attributes as ``Components.natural`` takes them, of these components or those of the fit."""
+        names = (components or self._fitted_components()).attribute_names
+        return tuple(np.asarray(getattr(self, name + "_", np.nan), dtype=np.float64) for name in names)
+
+    def _fitted_model(self, rows: Source | None) -> tuple[MixtureModel, MixtureParameters]:
+        """The model that the fitted attributes describe, in units that they alone decide; rows are those to come."""
+        standard = self._standard_parameters()
+        weights = np.asarray(self.weights_, dtype=np.float64)
+        known = rows.exposure if isinstance(rows, Rows) else None
+        exposure = 1.0 if known is None else float(known.max())
+        is_sparse = rows is not None and rows.is_sparse
+        components = self._fitted_components().of_fitted(weights, standard, is_sparse=is_sparse, exposure=exposure)
+        return MixtureModel(components), MixtureParameters(safe_log(weights), components.natural(standard))
+
+    def _evaluate(
+        self, X: ArrayLike, sample_weight: ArrayLike | None, exposure: ArrayLike | None = None, **row_data: Any
+    ) -> Evaluation:
+        if row_data:
+            raise TypeError(f"{type(self).__name__} takes no {', '.join(row_data)}.")
+        check_is_fitted(self, "weights_")
+        rows = self._rows(X, sample_weight, exposure)
+        model, parameters = self._fitted_model(rows)
+        with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
+            sums = rows.sum(partial(evaluate, model=model, parameters=parameters), pool)
+        self._refuse_outside(model.components, sums.outside)
+        statistics = sums.statistics
+        check_total_weight(statistics.weight)
+        model = replace(model, mean_log_base_measure=sums.log_base_measure / statistics.weight)
+        terms = model.entropy_sum(parameters, statistics)
+        terms = replace(terms, penalty=self._fitted_penalty)
+        classification = statistics.classification / statistics.weight
+        return Evaluation(model.elbo(statistics), terms, statistics.weight, classification)
+
+    def score(
+        self,
+        X: ArrayLike,
+        y: Any = None,
+        sample_weight: ArrayLike | None = None,
+        exposure: ArrayLike | None = None,
+    ) -> float:
+        """Weighted mean log-likelihood of X, nats per sample, the base measure included.
+
+        Parameters
+        ----------
+        X, sample_weight, exposure
+            As in ``fit``.
+        y : Ignored
+
+        Returns
+        -------
+        float
+        """
+        return self._evaluate(X, sample_weight, exposure).elbo
+
+    def score_samples(self, X: ArrayLike, exposure: ArrayLike | None = None) -> FloatArray:
+        """Log-likelihood of each row, in nats, the base measure included.
+
+        Parameters
+        ----------
+        X, exposure
+            As in ``fit``.
+
+        Returns
+        -------
+        ndarray, or lazy Dask array, of shape (n_samples,)
+        """
+
+        def log_likelihood(model: MixtureModel, parameters: MixtureParameters, block: Block) -> FloatArray:
+            log_evidence, _ = model.posterior(parameters, model.components.read(block))
+            return log_evidence + model.components.log_base_measure(block)
+
+        return self._map_rows(log_likelihood, X, exposure)
+
+    def predict(self, X: ArrayLike, exposure: ArrayLike | None = None) -> Array:
+        """Index of the most probable component of each row.
+
+        Parameters
+        ----------
+        X, exposure
+            As in ``fit``.
+
+        Returns
+        -------
+        ndarray, or lazy Dask array, of shape (n_samples,)
+        """
+
+        def most_probable(model: MixtureModel, parameters: MixtureParameters, block: Block) -> Array:
+            return model.posterior(parameters, model.components.read(block))[1].argmax(axis=0)
+
+        return self._map_rows(most_probable, X, exposure)
+
+    def predict_proba(self, X: ArrayLike, exposure: ArrayLike | None = None) -> FloatArray:
+        """Responsibilities: the posterior probability of each component for each row.
+
+        Parameters
+        ----------
+        X, exposure
+            As in ``fit``.
+
+        Returns
+        -------
+        ndarray, or lazy Dask array, of shape (n_samples, n_components)
+        """
+
+        def responsibilities(model: MixtureModel, parameters: MixtureParameters, block: Block) -> FloatArray:
+            return np.exp(model.posterior(parameters, model.components.read(block))[1]).T
+
+        return self._map_rows(responsibilities, X, exposure)
+
+    def impute(self, X: ArrayLike, exposure: ArrayLike | None = None) -> Any:
+        """The rows with their missing entries replaced by their expectations given what is observed.
+
+        A missing category is replaced by the most probable one.
+
+        Parameters
+        ----------
+        X, exposure
+            As in ``fit``.
+
+        Returns
+        -------
+        ndarray, pandas or polars frame, or lazy Dask array, of shape (n_samples, n_features)
+            A frame where X is one, whose columns without gaps stay as they are. Dask collections of names become codes.
+        """
+
+        def filled(model: MixtureModel, parameters: MixtureParameters, block: Block) -> FloatArray:
+            observations = model.components.read(block)
+            q = np.exp(model.posterior(parameters, observations)[1])
+            X = block.X.toarray() if sparse.issparse(block.X) else block.X
+            return np.where(np.isnan(X), model.components.expected_rows(parameters.components, observations, q), X)
+
+        values = self._map_rows(filled, X, exposure)
+        return values if is_dask(X) else fill_frame(X, self._with_names(values), self._modelled_columns)
+
+    def _with_names(self, X: FloatArray) -> Array:
+        """Rows of numbers with names in the place of their codes, where there are names."""
+        return X
+
+    def _map_rows(self, function: Callable[..., Array], X: ArrayLike, exposure: ArrayLike | None) -> Array:
+        check_is_fitted(self, "weights_")
+        rows = self._rows(X, exposure=exposure)
+        model, parameters = self._fitted_model(rows)
+        with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
+            refuse = partial(self._refuse_outside, model.components)
+            values = map_inside(rows, partial(function, model, parameters), model.components, refuse, pool)
+        return values.astype(rows.dtype, copy=False) if values.dtype.kind == "f" else values
+
+    def sample(self, n_samples: int = 1, random_state: Any = None) -> tuple[Array, Array]:
+        """Draw rows, at exposure 1.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+        random_state : int, RandomState instance or None, default=None
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            Of objects if any column holds names; NaN in columns that the mixture leaves out.
+        labels : ndarray of shape (n_samples,)
+            The component of each row.
+        """
+        check_is_fitted(self, "weights_")
+        if n_samples < 1:
+            raise ValueError(f"n_samples must be at least 1, got {n_samples}.")
+        random_state = check_random_state(random_state)
+        weights = np.asarray(self.weights_, dtype=np.float64)
+        labels = random_state.choice(len(weights), size=n_samples, p=weights / weights.sum())
+        X = self._fitted_components().sample(self._standard_parameters(), labels, random_state)
+        return self._with_names(X.astype(self.weights_.dtype)), labels
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        components = self._get_components()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.sparse = components.allows_sparse
+        tags.input_tags.positive_only = components.lower_limit >= 0
+        # scikit-learn's checks read these of everything that has predict_proba.
+        tags.classifier_tags = ClassifierTags(multi_class=False)
+        return tags
