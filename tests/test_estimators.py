@@ -408,8 +408,14 @@ def test_bad_input(case: EstimatorCase) -> None:
         case.make().score(X)
     with pytest.raises(NotFittedError):
         case.make().entropy_sum()
-    with pytest.raises(ValueError, match="infinity"):
-        case.make().fit(np.where(X.mean() < X, np.inf, X))
+    infinite = np.array(X, dtype=float)
+    infinite[3, 1] = np.inf
+    with pytest.raises(ValueError, match=r"infinity.* in column 1\. Make it NaN"):
+        case.make().fit(infinite)
+    with pytest.raises(ValueError, match=r"infinity.* in column 'b'\. Make it NaN"):
+        case.make().fit(pd.DataFrame(infinite, columns=list("abcdefghijklmnopqrstuvwxyz"[: X.shape[1]])))
+    with pytest.raises(ValueError, match=r"frame with 0 feature\(s\)"):
+        case.make().fit(pd.DataFrame(index=range(9)))
     with pytest.raises(ValueError, match="sample_weight is zero"):
         case.make().fit(X, sample_weight=np.zeros(len(X)))
     with pytest.raises(ValueError, match=r"[Nn]egative|non-negative"):

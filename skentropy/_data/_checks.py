@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from numbers import Real
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, column_or_1d
 
 from .._typing import ArrayLike, FloatArray, Matrix
@@ -84,6 +88,36 @@ def check_columns(columns: Any, expected: tuple[Any, ...]) -> None:
         + ("; ".join(differences) or f"it has {', '.join(map(repr, given))} for {', '.join(map(repr, expected))}")
         + "."
     )
+
+
+@contextmanager
+def naming_infinities(X: Any) -> Iterator[None]:
+    """Add the column to an error that says that X holds infinity."""
+    try:
+        yield
+    except ValueError as error:
+        column = _first_infinite(X) if "infinity" in str(error) else None
+        if column is None:
+            raise
+        raise ValueError(f"{str(error).rstrip('.')}; in {column}. Make it NaN where it means missing.") from error
+
+
+def _first_infinite(X: Any) -> str | None:
+    columns: Any = getattr(X, "columns", None)
+    values = np.asarray(X, dtype=object) if not sparse.issparse(X) else np.empty((0, 0))
+    if values.ndim != 2:
+        return None
+    for place, column in enumerate(values.T):
+        numbers = np.array([value for value in column if isinstance(value, Real)], dtype=np.float64)
+        if np.isinf(numbers).any():
+            return f"column {place}" if columns is None else f"column {columns[place]!r}"
+    return None
+
+
+def check_has_columns(X: Any) -> None:
+    """Refuse frames without columns, as scikit-learn does arrays."""
+    if hasattr(X, "columns") and len(X.columns) == 0:
+        raise ValueError(f"Found a frame with 0 feature(s) (shape={X.shape}) while a minimum of 1 is required.")
 
 
 def check_distinct(X: Any) -> None:

@@ -36,7 +36,7 @@ class ColumnKind:
     mode : float
         The most frequent of numbers that are not whole; NaN elsewhere.
     mode_count, n_seen, n_distinct : int
-        How often it was seen, among how many and how many different ones.
+        How often it was seen, among how many values and how many different ones.
     """
 
     names: tuple[Any, ...] | None
@@ -64,7 +64,8 @@ class ColumnKind:
             if any(isinstance(value, TIMES) for value in present):
                 return cls(None)  # neither numbers nor names, which reading says
             if not all(isinstance(value, Number | np.bool_) for value in present):
-                return cls(tuple(_in_order(_distinct(present))))
+                names = tuple(_in_order(_distinct(present)))
+                return cls(names, n_seen=len(present), n_distinct=len(names))
             objects = np.array(present)
             if objects.dtype.kind == "O":  # such as decimal numbers
                 objects = objects.astype(np.float64)
@@ -85,7 +86,8 @@ class ColumnKind:
             return self if self.names is not None else other
         if self.names is not None and other.names is not None:
             new = set(other.names) - set(self.names)
-            return replace(self, names=tuple(_in_order({*self.names, *new}) if new else self.names))
+            names = tuple(_in_order({*self.names, *new}) if new else self.names)
+            return replace(self, names=names, n_seen=self.n_seen + other.n_seen, n_distinct=len(names))
         first, second = (self, other) if self.mode_count >= other.mode_count else (other, self)
         return ColumnKind(
             None,

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_array, validate_data
 
 from .._typing import Matrix
 from ._blocks import Rows
-from ._checks import check_columns, check_distinct, check_exposure, check_no_mask, check_weights
+from ._checks import check_columns, check_distinct, check_exposure, check_no_mask, check_weights, naming_infinities
 from ._columns import has_nan
 from ._containers import as_numbers
 
@@ -62,7 +62,9 @@ class PartReader:
             if self.columns is not None:
                 check_columns(X.columns, self.columns)
             check_no_mask(X, "X")
-            return self._rows(check_array(as_numbers(X), **self._options), sample_weight, exposure, part=part)
+            with naming_infinities(X):
+                numbers = check_array(as_numbers(X), **self._options)
+            return self._rows(numbers, sample_weight, exposure, part=part)
         except (TypeError, ValueError) as error:
             kind = TypeError if isinstance(error, TypeError) else ValueError
             raise kind(f"Block {part} of X, counted from 0: {error}") from error

@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_array, validate_data
 
 from .._typing import ArrayLike
 from ._blocks import Source
-from ._checks import check_distinct, check_no_mask, check_total_weight
+from ._checks import check_distinct, check_has_columns, check_no_mask, check_total_weight, naming_infinities
 from ._containers import as_numbers, is_dask
 from ._parts import PartReader
 from ._streams import RowBlocks, StreamedRows
@@ -45,12 +45,14 @@ class Reader(PartReader):
             check_no_mask(X, "X")
             check_distinct(X)
             options = {"ensure_min_samples": min_samples, **self._options}
+            check_has_columns(X)
             numbers = as_numbers(X)
-            if numbers is X:
-                numbers = validate_data(estimator, X, reset=reset, **options)
-            else:
-                self.check_names(estimator, X, reset=reset)
-                numbers = check_array(numbers, estimator=estimator, input_name="X", **options)
+            with naming_infinities(X):
+                if numbers is X:
+                    numbers = validate_data(estimator, X, reset=reset, **options)
+                else:
+                    self.check_names(estimator, X, reset=reset)
+                    numbers = check_array(numbers, estimator=estimator, input_name="X", **options)
             return self._rows(numbers, sample_weight, exposure)
         if reset:
             if source.totals.n_rows < min_samples:

@@ -21,6 +21,8 @@ from ._independent import Independent
 # A value that so large a share of a column's numbers has, and so many times what is usual, is a point mass.
 _POINT_MASS = 0.05
 _TIMES_USUAL = 10.0
+# So many rows whose names all differ are no coincidence.
+_MANY = 20
 # What of a mixture's arguments says what its components are.
 _OF_COMPONENTS = {"family", "covariance_type", "reg_covar", "zeros"}
 # The order in which blocks of columns="auto" come.
@@ -91,6 +93,7 @@ def plan_columns(X: Any, columns: Any, remainder: Any, unseen: str) -> ColumnPla
         unseen=unseen,
     )
     _warn_of_point_masses(blocks, kinds, label)
+    _warn_of_identifiers(used, kinds, label)
     return ColumnPlan(ColumnBlocks(blocks, len(kinds)), encoding)
 
 
@@ -232,6 +235,18 @@ def _categories(
                 raise ValueError(f"{held}, but block {block.name!r} takes numbers.")
             categories[column] = names
     return categories
+
+
+def _warn_of_identifiers(used: Array, kinds: list[ColumnKind], label: Callable[[int], str]) -> None:
+    for column in used.tolist():
+        kind = kinds[column]
+        if kind.names is not None and kind.n_distinct == kind.n_seen >= _MANY:
+            warnings.warn(
+                f"Each of the {kind.n_seen} rows has a name of its own in {label(column)}: such a column tells no groups "
+                "apart, and costs a probability for each row and component. Leave it out.",
+                UserWarning,
+                stacklevel=5,
+            )
 
 
 def _warn_of_point_masses(blocks: tuple[ColumnBlock, ...], kinds: list[ColumnKind], label: Callable[[int], str]) -> None:

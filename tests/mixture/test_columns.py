@@ -455,6 +455,15 @@ def test_a_point_mass_is_warned_of() -> None:
         ColumnMixture(prior_counts=1.0, random_state=0).fit(X)
 
 
+@pytest.mark.parametrize("blocks", [1, 2])
+def test_names_that_all_differ_are_warned_of(blocks: int) -> None:
+    table = pd.DataFrame({"key": [f"row {i}" for i in range(60)], "size": np.random.default_rng(0).normal(size=60)})
+    parts = np.array_split(np.arange(60), blocks)
+    X = table if blocks == 1 else RowBlocks(lambda: [table.iloc[part] for part in parts])
+    with pytest.warns(UserWarning, match=r"Each of the 60 rows has a name of its own in column 'key'.*Leave it out"):
+        ColumnMixture(prior_counts=1.0, random_state=0).fit(X)
+
+
 def test_warm_start_goes_on(people: pd.DataFrame) -> None:
     model = ColumnMixture(warm_start=True, random_state=0).fit(people)
     bound = model.lower_bound_
