@@ -241,11 +241,9 @@ def _warn_of_identifiers(used: Array, kinds: list[ColumnKind], label: Callable[[
     for column in used.tolist():
         kind = kinds[column]
         if kind.names is not None and kind.n_distinct == kind.n_seen >= _MANY:
-            warnings.warn(
+            warn(
                 f"Each of the {kind.n_seen} rows has a name of its own in {label(column)}: such a column tells no groups "
                 "apart, and costs a probability for each row and component. Leave it out.",
-                UserWarning,
-                stacklevel=5,
             )
 
 
