@@ -1,4 +1,8 @@
-"""Settings of the documentation, built by ``python -m sphinx docs docs/_build`` where ``.[docs]`` is installed."""
+"""Settings of the documentation, built by ``python -m sphinx -W -n docs docs/_build`` where ``.[docs]`` is installed."""
+
+from typing import Any
+
+from sphinx.application import Sphinx
 
 import skentropy
 
@@ -10,34 +14,30 @@ version = release = skentropy.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.intersphinx",
     "sphinx.ext.mathjax",
+    # The pages hold all that they need, and work without a network.
+    "sphinx-mathjax-offline",
     "numpydoc",
     "myst_parser",
+    "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build", "**/GALLERY_HEADER.rst", "sg_execution_times.rst"]
+exclude_patterns = ["_build", "**/GALLERY_HEADER.rst", "sg_execution_times.rst", "gallery/sg_execution_times.rst"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 default_role = "literal"
-nitpicky = False
+templates_path = ["_templates"]
+math_number_all = False
+math_eqref_format = "({number})"
 
 autosummary_generate = True
 autodoc_typehints = "none"
+autodoc_member_order = "groupwise"
 numpydoc_class_members_toctree = False
-numpydoc_show_class_members = True
-numpydoc_show_inherited_class_members = True
+# The template of classes shows methods whole, with their parameters, instead of a table of first lines.
+numpydoc_show_class_members = False
 
-myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath"]
+myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
-
-intersphinx_mapping = {
-    "joblib": ("https://joblib.readthedocs.io/en/stable", None),
-    "numpy": ("https://numpy.org/doc/stable", None),
-    "pandas": ("https://pandas.pydata.org/docs", None),
-    "python": ("https://docs.python.org/3", None),
-    "scipy": ("https://docs.scipy.org/doc/scipy", None),
-    "sklearn": ("https://scikit-learn.org/stable", None),
-}
 
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
@@ -47,8 +47,24 @@ sphinx_gallery_conf = {
     "backreferences_dir": "generated/backreferences",
     "reference_url": {"skentropy": None},
     "within_subsection_order": "FileNameSortKey",
+    "show_memory": False,
+    "show_signature": False,
 }
 
 html_theme = "pydata_sphinx_theme"
 html_title = f"skentropy {version}"
+html_static_path = ["_static"]
+html_css_files = ["skentropy.css"]
 html_copy_source = False
+html_show_sourcelink = False
+html_theme_options = {"navigation_with_keys": False, "show_prev_next": True, "secondary_sidebar_items": ["page-toc"]}
+
+
+def skip_borrowed(app: Sphinx, what: str, name: str, member: Any, skip: bool, options: Any) -> bool | None:
+    """Leave out what is scikit-learn's or Python's own, which their documentation describes."""
+    borrowed = str(getattr(member, "__module__", "")).startswith(("sklearn.", "collections.abc", "_collections_abc"))
+    return True if borrowed else None
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("autodoc-skip-member", skip_borrowed)

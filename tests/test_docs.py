@@ -1,4 +1,4 @@
-"""What the README, the guide and the examples show is what happens."""
+"""What the README, the pages and the examples show is what happens."""
 
 from __future__ import annotations
 
@@ -14,11 +14,24 @@ ROOT = Path(__file__).parents[1]
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/user_guide.md"])
+PAGES = sorted(
+    str(path.relative_to(ROOT))
+    for path in (ROOT / "README.md", *(ROOT / "docs").glob("**/*.md"))
+    if ">>> " in path.read_text(encoding="utf-8")
+)
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_pages(page: str) -> None:
     result = doctest.testfile(str(ROOT / page), module_relative=False, optionflags=FLAGS, encoding="utf-8")
     assert result.attempted > 0
     assert result.failed == 0
+
+
+def test_figures_of_the_landing_page(tmp_path: Path) -> None:
+    runpy.run_path(str(ROOT / "docs" / "figures.py"))["main"](tmp_path)
+    drawn = {path.name for path in tmp_path.glob("*.png")}
+    assert drawn == {path.name for path in (ROOT / "docs" / "_static").glob("*.png")}
 
 
 def test_quickstart(capsys: Any) -> None:

@@ -54,10 +54,10 @@ class FactorAnalysis(ReportedFactors):
     ----------
     n_components : int, default=2
         Number of factors.
-    rotation : {"varimax", "quartimax", "equamax", "oblimax", "geomin_orthogonal", "bifactor", "target_orthogonal", \
-            "promax", "oblimin", "geomin", "target"} or None, default=None
-        How to rotate the loadings, on the scale of the correlations. The first seven keep the factors independent, the
-        others make them correlated. The likelihood is the same for all. None makes :math:`W^\top\Psi^{-1}W` diagonal.
+    rotation : str or None, default=None
+        How to rotate the loadings, on the scale of the correlations. "varimax", "quartimax", "equamax", "oblimax",
+        "geomin_orthogonal", "bifactor" and "target_orthogonal" keep the factors independent; "promax", "oblimin", "geomin"
+        and "target" make them correlated. The likelihood is the same for all. None makes :math:`W^\top\Psi^{-1}W` diagonal.
         "bifactor" is the bi-quartimin of [4]_: its first factor is general, the others are simple. "oblimax" is
         orthogonal and thereby "quartimax"; the oblique criterion has no minimum.
     rotation_params : dict or None, default=None

@@ -113,7 +113,7 @@ def bootstrap_lrt(
 
     See Also
     --------
-    rank_models : Numbers of components by information criteria, at the cost of one fit each.
+    skentropy.rank_models : Numbers of components by information criteria, at the cost of one fit each.
 
     Notes
     -----

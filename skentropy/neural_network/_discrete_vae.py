@@ -87,7 +87,7 @@ class BernoulliVAE(_DiscreteVAE):
     Attributes
     ----------
     mean_ : ndarray of shape (n_features,)
-        Means of the columns. The encoder reads (x - mean_) / scale_; the decoder says logits.
+        Means of the columns. The encoder reads ``(x - mean_) / scale_``; the decoder says logits.
     scale_ : float
     encoder_coefs_, decoder_coefs_ : list of ndarray
         Weights of the layers; ``encoder_intercepts_``, ``decoder_intercepts_`` their offsets.
@@ -251,7 +251,7 @@ class PoissonVAE(_DiscreteVAE):
     Attributes
     ----------
     mean_ : ndarray of shape (n_features,)
-        Means of the columns. The encoder reads (x - mean_) / scale_; the decoder says logarithms of rates.
+        Means of the columns. The encoder reads ``(x - mean_) / scale_``; the decoder says logarithms of rates.
     scale_ : float
     encoder_coefs_, decoder_coefs_ : list of ndarray
         Weights of the layers; ``encoder_intercepts_``, ``decoder_intercepts_`` their offsets.

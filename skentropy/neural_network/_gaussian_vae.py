@@ -88,7 +88,7 @@ class GaussianVAE(VariationalAutoencoder):
     noise_variance_ : float or ndarray of shape (n_features,)
         :math:`\sigma^2`, one a feature unless it is "scalar".
     mean_ : ndarray of shape (n_features,)
-        Means of the columns. The encoder reads (x - mean_) / scale_, the decoder says such values.
+        Means of the columns. The encoder reads ``(x - mean_) / scale_``, the decoder says such values.
     scale_ : float
         Root of the mean variance of the columns.
     encoder_coefs_, decoder_coefs_ : list of ndarray
