@@ -210,13 +210,25 @@ def replace(mutant: Mutant) -> None:
     module = importlib.import_module(name)
     wrong = {**vars(module)}
     exec(compile(mutant.source, module.__file__ or name, "exec"), wrong)
-    for key, value in list(vars(module).items()):
-        if key.startswith("__") or value is wrong[key]:
-            continue
-        if not _replace_code(value, wrong[key], name):
+    changed = {key: value for key, value in vars(module).items() if not key.startswith("__") and value is not wrong[key]}
+    in_place = {}
+    for key, value in changed.items():
+        if _replace_code(value, wrong[key], name):
+            in_place[id(wrong[key])] = value
+    for key, value in changed.items():
+        if id(wrong[key]) not in in_place:
             for other in [other for path, other in sys.modules.items() if path.startswith("skentropy")]:
                 if vars(other).get(key) is value:
-                    setattr(other, key, wrong[key])
+                    setattr(other, key, _as_imported(wrong[key], in_place))
+
+
+def _as_imported(value: Any, in_place: dict[int, Any]) -> Any:
+    """A constant of a mutant whose classes, and those of what it holds, are those that others have imported."""
+    if isinstance(value, dict):
+        return {key: _as_imported(held, in_place) for key, held in value.items()}
+    if id(type(value)) in in_place:
+        object.__setattr__(value, "__class__", in_place[id(type(value))])
+    return in_place.get(id(value), value)
 
 
 def _replace_code(old: Any, new: Any, module: str) -> bool:

@@ -16,6 +16,17 @@ def test_every_module_has_tests_or_a_reason_to_be_left_out() -> None:
         assert all((mutate.ROOT / place).exists() for place in places), path
 
 
+def test_constants_of_mutants_hold_classes_that_others_know() -> None:
+    class Known:
+        value = 1.0
+
+    new = type("Known", (), {"value": 2.0})
+    held = new()
+    constants = mutate._as_imported({"a": new, "b": held, "c": 3.0}, {id(new): Known})
+    assert constants == {"a": Known, "b": held, "c": 3.0}
+    assert type(held) is Known
+
+
 def test_explained_survivors_are_of_modules_that_are_covered() -> None:
     tables = tomllib.loads(mutate.SURVIVORS.read_text())["survivors"]
     assert {table["module"] for table in tables} <= set(mutate.TARGETS)
