@@ -105,10 +105,16 @@ class Autoencoder:
     def _has_linear_decoder(self) -> bool:
         return self.decoder.is_linear and type(self.observable) is GaussianNoise
 
+    @property
+    def linear_decoder(self) -> LinearDecoder:
+        """The decoder, where it is linear and its noise variances are parameters."""
+        assert isinstance(self.observable, GaussianNoise)
+        return LinearDecoder(self.decoder.slopes, self.decoder.intercepts[-1], self.observable.noise)
+
     def _exact_posteriors(self, observations: Observations) -> tuple[FloatArray, FloatArray]:
         """The best means and variances for a linear decoder."""
         assert isinstance(self.observable, GaussianNoise)
-        decoder = LinearDecoder(self.decoder.slopes, self.decoder.intercepts[-1], self.observable.step_noise)
+        decoder = replace(self.linear_decoder, noise=self.observable.step_noise)
         return decoder.posteriors(observations, self.prior, *self.step_prior)
 
     def _refined(self, observations: Observations) -> _Expansion:

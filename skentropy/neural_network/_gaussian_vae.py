@@ -52,9 +52,10 @@ class GaussianVAE(VariationalAutoencoder):
         Of the latents, which have variance 1 under either. "laplace" makes most of a row's latents small: sparse coding.
     hidden_layer_sizes : sequence of int, default=(128,)
         Hidden layers of the decoder. Without any the model is linear, and unless it is "heteroscedastic" there is nothing to
-        train: it is ``PPCA``, or for "diag" ``FactorAnalysis``, in closed form. With ``prior="laplace"`` L-BFGS finds the
-        decoder for which the ELBO of the best posteriors is largest: with its scales in closed form it is made of entropies
-        alone [4]_.
+        train: it is ``PPCA`` in closed form, or for "diag" and without a ridge ``FactorAnalysis``. With a ridge, and with
+        ``prior="laplace"``, L-BFGS finds the decoder for which the ELBO of the best posteriors is largest: with its scales
+        in closed form it is made of entropies alone [4]_. Where entries are missing, PPCA's posteriors are correlated and
+        these are not, so that the ELBO is a little lower.
     encoder_hidden_layer_sizes : sequence of int or None, default=None
         Hidden layers of the encoder; None for those of the decoder.
     activation : {"silu", "tanh", "relu", "softplus"}, default="silu"

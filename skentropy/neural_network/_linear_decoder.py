@@ -32,11 +32,6 @@ class LinearDecoder:
     offset: FloatArray
     noise: FloatArray
 
-    @classmethod
-    def of(cls, linear: LinearGaussian, *, least: float) -> LinearDecoder:
-        """The decoder of a linear model, its noise variances no less than a floor."""
-        return cls(linear.loadings.T, linear.mean, np.maximum(linear.noise, least))
-
     @property
     def linear_gaussian(self) -> LinearGaussian:
         """The linear model with this decoder."""

@@ -195,6 +195,6 @@ def fit_codes(fitting: Fitting, start: LinearDecoder, max_iter: int, watcher: Wa
         end = minimize(loss, first / units, jac=True, method="L-BFGS-B", bounds=bounds, callback=on_step, options=options)
         run.converged = end.status == 0
     if not (run.converged or run.interrupted):
-        warn(f"Sparse coding has not converged after {max_iter} steps; raise max_iter.", ConvergenceWarning)
+        warn(f"The linear decoder has not converged after {max_iter} steps; raise max_iter.", ConvergenceWarning)
     watcher.on_end(run)
     return run

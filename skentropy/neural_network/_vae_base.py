@@ -19,13 +19,12 @@ from .._messages import interruption_message, list_columns, warn_of_fresh_start
 from .._typing import ArrayLike
 from ..decomposition._gaussian import LinearGaussian
 from ._autoencoder import Autoencoder
-from ._linear_decoder import LinearDecoder
 from ._perceptron import ACTIVATIONS
 from ._sparse_coding import fit_codes
 from ._vae_data import TrainingData, location_and_scale, training_data
 from ._vae_fitted import FittedAutoencoder
 from ._vae_fitting import Fitted, Fitting, in_nets
-from ._vae_observables import NOISE_FLOOR, Observable
+from ._vae_observables import Observable
 from ._vae_prior import PRIORS
 from ._vae_training import Nets, Objective, Training
 from ._vae_units import Units
@@ -193,7 +192,7 @@ class VariationalAutoencoder(FittedAutoencoder):
         """Fit rows to nets of these sizes."""
         is_linear = len(decoder_sizes) == 2 and self._is_closed_form
         sizes = encoder_sizes, decoder_sizes
-        fitting, linear, given = self._prepare(rows, X, sample_weight, None if is_linear else sizes)
+        fitting, starts, given = self._prepare(rows, X, sample_weight, None if is_linear else sizes)
         # The linear model alone is judged without the hidden layers, which add nothing to it.
         bare = Nets.of_sizes([encoder_sizes[0], encoder_sizes[-1]], [decoder_sizes[0], decoder_sizes[-1]], self.activation)
 
@@ -207,22 +206,23 @@ class VariationalAutoencoder(FittedAutoencoder):
 
         attributes_of = partial(self._fitted_attributes, fitting, rows.dtype)
         monitor = Monitor(self, 1, lambda run: attributes_of(fitting.polish(model_of(run)), run), {"X": X})
-        candidates = [fitting.polish(linear_model(linear))]
+        candidates = [fitting.polish(linear_model(linear)) for linear in starts]
         if not is_linear:
             rng = np.random.default_rng(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
             nets = Nets.of_sizes(*sizes, self.activation)
             nets.initialise(rng)
             candidates = [replace(candidates[0], model=in_nets(candidates[0].model, nets))]
-            observable = self._set_start(nets, linear, fitting.units)
+            observable = self._set_start(nets, starts[0], fitting.units)
             if given is not None:
                 nets.vector[:] = np.concatenate([given.encoder.pack(), given.decoder.pack()])
                 observable = given.observable.as_trained()
                 candidates.append(fitting.polish(given))
             run = self._train(fitting, Training(nets.rounded(), observable, fitting.objective.prior), monitor, rng)
-        elif self.prior == "gaussian":
+        elif self.prior == "gaussian" and len(starts) == 1:
             run = fitting.run_of(candidates[0])
         else:
-            run = fit_codes(fitting, LinearDecoder.of(linear, least=NOISE_FLOOR), self.max_iter, monitor.watch(0))
+            start = max(candidates, key=fitting.value).model.linear_decoder
+            run = fit_codes(fitting, start, self.max_iter, monitor.watch(0))
         if run.state.parameters is not None:
             candidates.append(fitting.polish(model_of(run)))
         best = max(candidates, key=fitting.value)
@@ -234,8 +234,8 @@ class VariationalAutoencoder(FittedAutoencoder):
 
     def _prepare(
         self, rows: Source, X: ArrayLike, sample_weight: ArrayLike | None, sizes: tuple[list[int], list[int]] | None
-    ) -> tuple[Fitting, LinearGaussian, Autoencoder | None]:
-        """Data and objective, the linear model, and the last fit's if it has nets of these sizes and is where to start."""
+    ) -> tuple[Fitting, list[LinearGaussian], Autoencoder | None]:
+        """Data and objective, linear models, and the last fit's if it has nets of these sizes and is where to start."""
         data = training_data(rows, X, sample_weight, self._row_bytes(rows.n_features), self._threshold)
         location, scale = location_and_scale(data, rows.dtype, partial(list_columns, self))
         self._check_values(data)
@@ -244,13 +244,18 @@ class VariationalAutoencoder(FittedAutoencoder):
             warn_of_fresh_start(self, rows.n_features)
         if given is not None:
             location, scale = given[1].location, given[1].scale
-        linear = data.fit_linear(location, scale, self.n_components, tied=self._tied or sizes is not None)
-        units = Units(location, scale, (linear.mean, linear.loadings, linear.noise), self._standardises)
+        kinds = [self._tied or sizes is not None]
+        if not kinds[0] and self._ridge:
+            # Where factors explain a column completely, a ridge makes factor analysis the worse start of the two.
+            kinds.append(True)
+        starts = [data.fit_linear(location, scale, self.n_components, tied=tied) for tied in kinds]
+        filling = starts[0].mean, starts[0].loadings, starts[0].noise
+        units = Units(location, scale, filling, self._standardises)
         if given is not None:
             units = replace(given[1], threshold=None)  # the data have been compared with it
         decay = float(self.alpha) / (data.weight + data.empty)
         objective = Objective(float(self.beta), decay, self._tied, self._ridge, PRIORS[self.prior])
-        return Fitting(data, units, objective), linear, None if given is None else given[0]
+        return Fitting(data, units, objective), starts, None if given is None else given[0]
 
     def _train(self, fitting: Fitting, training: Training, monitor: Monitor, rng: np.random.Generator) -> Run:
         return fitting.train(

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_digits, load_wine
+from scipy.stats import multivariate_normal
+from sklearn.datasets import load_diabetes, load_digits, load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
@@ -45,6 +46,23 @@ def test_without_hidden_layers_and_diag_it_is_factor_analysis(h: int) -> None:
     assert vae.score(WINE) == pytest.approx(analysis.score(WINE), abs=1e-7)
     assert vae.entropy_sum_score() == pytest.approx(analysis.score(WINE), abs=1e-7)
     np.testing.assert_allclose(vae.noise_variance_, analysis.noise_variance_, rtol=1e-6)
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+@pytest.mark.parametrize("load", [load_iris, load_diabetes])
+def test_a_ridge_does_not_spoil_what_factors_explain_completely(load: Any, gaps: bool) -> None:
+    X = load().data / load().data.std(axis=0)
+    X = with_gaps(X, 0.1) if gaps else X
+    scalar, diag = (GaussianVAE(2, covariance_type=kind, hidden_layer_sizes=()).fit(X) for kind in ("scalar", "diag"))
+    assert diag.converged_
+    # The two are judged by the same, the ELBO less the ridge's term, and one noise variance is as good as equal ones.
+    assert diag.lower_bound_ - diag.entropy_sum_.penalty > scalar.lower_bound_ - scalar.entropy_sum_.penalty
+    assert diag.score(X) == pytest.approx(diag.entropy_sum_score(X), abs=1e-9)
+    if not gaps:  # then the posteriors are exact
+        W, noise = diag.decoder_linear_.T * diag.scale_, np.diag(diag.noise_variance_)
+        mean = diag.inverse_transform(np.zeros((1, 2)))[0]
+        exact = multivariate_normal(mean, W @ W.T + noise).logpdf(X).mean()
+        assert diag.score(X) == pytest.approx(exact, abs=1e-4)
 
 
 @pytest.mark.parametrize("gaps", [False, True])
