@@ -32,6 +32,7 @@ math_eqref_format = "({number})"
 autosummary_generate = True
 autodoc_typehints = "none"
 autodoc_member_order = "groupwise"
+toc_object_entries_show_parents = "hide"
 numpydoc_class_members_toctree = False
 # The template of classes shows methods whole, with their parameters, instead of a table of first lines.
 numpydoc_show_class_members = False
