@@ -17,7 +17,7 @@ from .mixture import (
 from .model_selection import EntropySumSearch, ModelRanking, entropy_sum_scorer, rank_models
 from .neural_network import BernoulliVAE, GaussianVAE, PoissonVAE, SigmoidBeliefNet
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "PPCA",

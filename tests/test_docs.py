@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import doctest
+import re
 import runpy
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import pytest
+
+import skentropy
 
 ROOT = Path(__file__).parents[1]
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -63,3 +66,9 @@ def test_figures(script: str) -> None:
     runpy.run_path(str(ROOT / "examples" / script))
     assert plt.get_fignums()
     plt.close("all")
+
+
+def test_one_version_everywhere() -> None:
+    version = re.escape(skentropy.__version__)
+    for name, pattern in (("CITATION.cff", rf"^version: {version}$"), ("CHANGELOG.md", rf"^## {version}\b")):
+        assert re.search(pattern, (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE), name
