@@ -35,11 +35,37 @@ class Evaluation:
     classification: float = np.nan
 
 
+@dataclass(frozen=True)
+class Traits:
+    """What others must know of a model to compare it with others, and to draw it.
+
+    Attributes
+    ----------
+    discrete_latents : bool
+        Whether the latent variables are discrete, so that their posterior entropy is never negative.
+    step : str
+        What ``n_iter_`` counts.
+    why_no_criteria : str
+        Why there are no information criteria, where parameters count by no agreed rule; empty where they do.
+    binarizes : bool
+        Whether the fit has made zeros and ones of other values.
+    columns : dict of int to bool, or None
+        Positions of the columns that the fitted model has a distribution of, and whether it is of counts; None where of all.
+    """
+
+    discrete_latents: bool
+    step: str
+    why_no_criteria: str
+    binarizes: bool
+    columns: dict[int, bool] | None
+
+
 class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
     """Base of all estimators: scores, entropy sums and information criteria from one evaluation of the data.
 
-    A subclass supplies ``fit``, which leaves ``entropy_sum_``, ``stationarity_gap_`` and ``n_parameters_``, and
-    ``_evaluate``.
+    A subclass supplies ``fit``, which leaves ``lower_bound_``, ``entropy_sum_``, ``stationarity_gap_``, ``n_parameters_``
+    and ``converged_``; ``score_samples``, ``sample`` and ``_evaluate``; and sets what ``traits`` tells where the defaults do
+    not hold. Model selection and displays read no more than this, and of each kind of models what it documents.
     """
 
     n_parameters_: int
@@ -71,13 +97,44 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
         """The penalty per sample of the training data, on whichever data the entropy sum is asked for."""
         return self.entropy_sum_.penalty if hasattr(self, "entropy_sum_") else 0.0
 
+    def evaluate(self, X: ArrayLike, sample_weight: ArrayLike | None = None, **row_data: Any) -> Evaluation:
+        """ELBO, entropy sum and total weight of X under the fitted model, from one pass over the rows.
+
+        Parameters
+        ----------
+        X, sample_weight, **row_data
+            As in ``entropy_sum``.
+
+        Returns
+        -------
+        Evaluation
+        """
+        return self._evaluate(X, sample_weight, **row_data)
+
+    # What ``traits`` tells.
+    _discrete_latents: ClassVar[bool] = False
+    _step_name: ClassVar[str] = "EM step"
+    _why_no_criteria: ClassVar[str] = ""
+    _binarizes: bool = False
+
     @property
     def _modelled_columns(self) -> dict[int, bool] | None:
-        """Positions of the columns that the model has a distribution of, and whether it is of counts; None where of all."""
         return None
 
-    # Why there are no information criteria, where parameters count by no agreed rule; empty where they do.
-    _why_no_criteria: ClassVar[str] = ""
+    def traits(self) -> Traits:
+        """What others must know of the model, fitted or not, to compare it with others, and to draw it.
+
+        Returns
+        -------
+        Traits
+        """
+        return Traits(
+            discrete_latents=self._discrete_latents,
+            step=self._step_name,
+            why_no_criteria=self._why_no_criteria,
+            binarizes=self._binarizes,
+            columns=self._modelled_columns,
+        )
 
     def _check_criteria(self) -> None:
         if self._why_no_criteria:

@@ -197,4 +197,4 @@ def has_discrete_latents(model: Any) -> bool:
     -------
     bool
     """
-    return bool(getattr(model, "_discrete_latents", False))
+    return hasattr(model, "traits") and bool(model.traits().discrete_latents)

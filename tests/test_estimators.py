@@ -22,7 +22,8 @@ from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import skentropy
-from skentropy._base import LatentVariableModel
+from skentropy._base import LatentVariableModel, Traits
+from skentropy.entropy import has_discrete_latents
 
 from .common.estimators import BY_EM, DEFAULTS, ESTIMATORS, EstimatorCase
 
@@ -194,6 +195,46 @@ def test_missing_entries_are_marginalised(case: EstimatorCase) -> None:
         alone[:, column] = X[:, column]
         marginals += model.score_samples(alone)
     assert marginals.mean() < model.score(X)
+
+
+@every
+def test_what_model_selection_and_displays_read_is_declared(case: EstimatorCase) -> None:
+    model = case.make()
+    before = model.traits()
+    assert isinstance(before, Traits)
+    model.fit(case.X)
+    after = model.traits()
+    assert (after.discrete_latents, after.step, after.why_no_criteria) == (
+        before.discrete_latents,
+        before.step,
+        before.why_no_criteria,
+    )
+    discrete = hasattr(model, "predict_proba") or hasattr(model, "prior_")
+    assert has_discrete_latents(model) == after.discrete_latents == discrete
+    assert after.step == ("EM step" if case.by_em else "epoch")
+    assert bool(after.why_no_criteria) != case.by_em
+    assert isinstance(after.binarizes, bool)
+    assert after.columns is None or set(after.columns) <= set(range(case.X.shape[1]))
+    weight = np.random.RandomState(0).randint(1, 4, size=len(case.X))
+    evaluation = model.evaluate(case.X, sample_weight=weight)
+    assert evaluation.weight == weight.sum()
+    assert evaluation.elbo == model.score(case.X, sample_weight=weight)
+    assert evaluation.entropy_sum == model.entropy_sum(case.X, sample_weight=weight)
+    assert np.isfinite(evaluation.classification) == hasattr(model, "predict_proba")
+
+
+@every
+def test_warnings_point_to_the_line_that_called(case: EstimatorCase) -> None:
+    X = np.vstack([case.X, np.full((1, case.X.shape[1]), np.nan)])
+    X[:, -1] = np.where(np.isnan(X[:, -1]), np.nan, X[0, -1])
+    said = []
+    for options in ({}, {"max_iter": 1}):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            case.make(**options).fit(X)
+        said += [(warning.filename, str(warning.message)) for warning in caught]
+    assert len(said) >= 2
+    assert {file for file, _ in said} == {__file__}, said
 
 
 # What does not matter.

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 from joblib import effective_n_jobs
+from scipy import sparse
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from .._base import Evaluation, LatentVariableModel
-from .._data import Block, Reader, Source, check_output_stays_lazy, check_total_weight, is_dask, thread_pool
+from .._data import Block, Reader, Source, check_output_stays_lazy, check_total_weight, is_dask, thread_pool, unique_rows
 from .._typing import ArrayLike, FloatArray
 from ..entropy import EntropySum
 from ._gaussian import LinearGaussian
@@ -92,6 +94,20 @@ class FittedLinearGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, La
         """
         check_output_stays_lazy(self, X)
         return self._map_rows(partial(_scores, self._parameters(), getattr(self, "scores", "regression")), X)
+
+    def posterior(self, X: ArrayLike) -> tuple[FloatArray, FloatArray]:
+        """Means and variances of the latent variables given what is observed of each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix, Dask array or frame, RowBlocks} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        means, variances : ndarray, or lazy Dask array, of shape (n_samples, n_components)
+        """
+        joined, k = self._map_rows(partial(_means_and_variances, self._parameters()), X), len(self.components_)
+        return joined[:, :k], joined[:, k:]
 
     def inverse_transform(self, X: ArrayLike) -> FloatArray:
         """Means of the observables given latent variables: ``X @ components_ + mean_``.
@@ -184,3 +200,15 @@ def _weighted_terms(parameters: LinearGaussian, block: Block) -> FloatArray:
     columns = parameters.evaluate(block.X)
     sums = columns.sum(axis=0) if block.weight is None else block.weight @ columns
     return np.concatenate([[block.total_weight], sums])
+
+
+def _means_and_variances(parameters: LinearGaussian, block: Block) -> FloatArray:
+    """Posterior means and variances side by side, (n, 2 k)."""
+    X = np.zeros(block.X.shape) if sparse.issparse(block.X) else block.X  # sparse rows are complete
+    patterns, index = unique_rows(~np.isnan(X))
+    given = [
+        replace(parameters, mean=parameters.mean[o], loadings=parameters.loadings[o], noise=parameters.noise[o])
+        for o in patterns
+    ]
+    variances = np.array([np.diag(model.posterior_covariance) for model in given]).reshape(-1, parameters.shape[1])[index]
+    return np.column_stack([parameters.posterior_means(block.X), variances])

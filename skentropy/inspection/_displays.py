@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import partial
 from typing import Any, Self
 
 import numpy as np
-from scipy import sparse
 from scipy.special import entr
 from sklearn.utils.validation import check_is_fitted
 
-from .._data import Block, unique_rows
 from .._linalg import LOG_2PI
 from .._typing import Array, ArrayLike
 from ..decomposition._base import LinearGaussianEstimator
-from ..decomposition._gaussian import LinearGaussian
 from ..entropy import EntropySum
 from ..model_selection._assessment import evaluate, steps_of
 from ._axes import BELOW, INSIDE, new_axes
@@ -101,7 +96,7 @@ class EntropyDecompositionDisplay:
             lower_bounds=lower_bounds,
             gap=estimator.stationarity_gap_,
             name=type(estimator).__name__,
-            step=getattr(estimator, "_step_name", "EM step"),
+            step=estimator.traits().step,
         ).plot(ax)
 
     def plot(self, ax: Any = None) -> Self:
@@ -240,25 +235,13 @@ def latent_information(estimator: Any, X: ArrayLike) -> Array:
         # Below the top layer the prior is the marginal one, for which the posteriors' mean stands.
         priors = np.concatenate([means.mean(axis=0)[: means.shape[1] - len(estimator.prior_)], estimator.prior_])
         return np.asarray(_binary(priors) - _binary(means).mean(axis=0))
+    if isinstance(estimator, LinearGaussianEstimator):
+        return np.asarray(-0.5 * np.log(estimator.posterior(X)[1]).mean(axis=0))
     if hasattr(estimator, "posterior"):
         log_variances = np.log(estimator.posterior(X)[1])
         prior = estimator.entropy_sum_.prior / log_variances.shape[1]
         return np.asarray(prior - 0.5 * (1.0 + LOG_2PI) - 0.5 * log_variances.mean(axis=0))
-    if isinstance(estimator, LinearGaussianEstimator):
-        log_variances = estimator._map_rows(partial(_log_posterior_variances, estimator._parameters()), X)
-        return np.asarray(-0.5 * log_variances.mean(axis=0))
     raise TypeError(f"The latent variables of {type(estimator).__name__} are not known here.")
-
-
-def _log_posterior_variances(parameters: LinearGaussian, block: Block) -> Array:
-    """Logarithms of the latent variables' variances given what is observed of each row, (n, k); of the prior they are 0."""
-    X = np.zeros(block.X.shape) if sparse.issparse(block.X) else block.X  # sparse rows are complete
-    patterns, index = unique_rows(~np.isnan(X))
-    given = [
-        replace(parameters, mean=parameters.mean[o], loadings=parameters.loadings[o], noise=parameters.noise[o])
-        for o in patterns
-    ]
-    return np.log([np.diag(model.posterior_covariance) for model in given]).reshape(-1, parameters.shape[1])[index]
 
 
 def _binary(p: Array) -> Array:

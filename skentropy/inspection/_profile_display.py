@@ -112,7 +112,7 @@ class ComponentProfileDisplay:
         if X is not None:
             for transformer in transformers:
                 X = transformer.transform(X)
-        profiles, errors = mixture._profiles(X, sample_weight, exposure)
+        profiles, errors = mixture.profiles(X, sample_weight, exposure)
         varies = np.flatnonzero(profiles.deviation > 0.0)
         mean, deviation = profiles.mean[varies], profiles.deviation[varies]
         weights = np.asarray(mixture.weights_, dtype=np.float64)

@@ -253,17 +253,33 @@ class ReportedMixture(LatentVariableModel):
             pairs = rows.sum(partial(PairTables.of_block, sizes=sizes), pool)
         return pairs.table(self, probabilities)
 
-    def _estimates(self) -> list[Estimate]:
-        """The fitted attributes, as standard errors and the bootstrap name and order them."""
+    def estimates(self) -> list[Estimate]:
+        """The fitted attributes, as standard errors and the bootstrap name and order them.
+
+        Returns
+        -------
+        list of Estimate
+        """
         return list(mixture_estimates(self, *self._fitted_model(None)))
 
-    def _profiles(
+    def profiles(
         self,
         X: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
         exposure: ArrayLike | None = None,
     ) -> tuple[Profiles, FloatArray | None]:
-        """What the components expect of each column, and given the training data the standard errors of that."""
+        """What the components expect of each column, and given the training data the standard errors of that.
+
+        Parameters
+        ----------
+        X, sample_weight, exposure
+            Those of ``fit``, or None.
+
+        Returns
+        -------
+        profiles : Profiles
+        errors : ndarray of the shape of ``profiles.expectations``, or None
+        """
         check_is_fitted(self, "weights_")
         rows = None if X is None else self._rows(X, sample_weight, exposure)
         model, parameters = self._fitted_model(rows)
@@ -274,13 +290,13 @@ class ReportedMixture(LatentVariableModel):
             return profiles, expectation_errors(self, rows, model, parameters, pool)
 
     @property
-    def _is_degenerate(self) -> bool:
+    def is_degenerate(self) -> bool:
         """Whether a component of the fitted mixture has collapsed."""
         model, parameters = self._fitted_model(None)
         return model.components.degenerate(parameters.components)
 
     @property
-    def _learns_categories(self) -> bool:
+    def learns_categories(self) -> bool:
         """Whether a fit takes kinds or categories of columns from the values that it is given."""
         model, parameters = self._fitted_model(None)
         return self._modelled_columns is not None or bool(model.components.category_probabilities(parameters.components))

@@ -131,12 +131,12 @@ def _check_same_transformation(named: Named) -> None:
 def _check_same_columns(ranked: Sequence[RankedModel]) -> None:
     """Refuse fitted models of different columns, as far as they say which those are; the others are of all."""
     lasts = [(row.name, steps_of(row.model)[-1]) for row in ranked]
-    told = [(name, last, last._modelled_columns) for name, last in lasts if getattr(last, "_modelled_columns", None)]
+    told = [(name, last, columns) for name, last in lasts if (columns := _columns(last))]
     if not told:
         return
     first, model, columns = told[0]
     for name, last in lasts:
-        other = getattr(last, "_modelled_columns", None) or dict.fromkeys(range(model.n_features_in_))
+        other = _columns(last) or dict.fromkeys(range(model.n_features_in_))
         differing = sorted(columns.keys() ^ other.keys())
         how = "of which one of them is no model"
         if not differing:
@@ -147,6 +147,16 @@ def _check_same_columns(ranked: Sequence[RankedModel]) -> None:
                 f"{first} and {name} are models of different variables: {list_columns(model, differing)} {how}. Their "
                 "likelihoods are not comparable; give all models the same columns."
             )
+
+
+def _columns(model: Any) -> dict[int, bool] | None:
+    """The columns that a fitted model is of, as far as it says."""
+    return model.traits().columns if isinstance(model, LatentVariableModel) else None
+
+
+def _binarizes(model: Any) -> bool:
+    """Whether a fit has made zeros and ones of the data."""
+    return isinstance(model, LatentVariableModel) and model.traits().binarizes
 
 
 def _signature(transformer: Any) -> str:
@@ -255,7 +265,7 @@ def assess_all(
 
 def _check_same_values(rows: list[RankedModel]) -> None:
     """Refuse models of values as they are beside models that have made zeros and ones of them."""
-    binarized = [getattr(steps_of(row.model)[-1], "_binarizes", False) for row in rows]
+    binarized = [_binarizes(steps_of(row.model)[-1]) for row in rows]
     if any(binarized) and not all(binarized):
         one, other = rows[binarized.index(True)].name, rows[binarized.index(False)].name
         raise ValueError(
@@ -365,7 +375,7 @@ def evaluate_steps(model: Any, X: Any, data: Metadata, *, correct: bool) -> tupl
 
 def _count(model: Any, *, unfitted: bool = False) -> float:
     """The number of parameters of a model, NaN if they count by no agreed rule."""
-    if isinstance(model, LatentVariableModel) and model._why_no_criteria:
+    if isinstance(model, LatentVariableModel) and model.traits().why_no_criteria:
         return np.nan
     return 0 if unfitted else n_parameters(model)
 
@@ -373,7 +383,7 @@ def _count(model: Any, *, unfitted: bool = False) -> float:
 def evaluate(model: Any, X: ArrayLike, sample_weight: ArrayLike | None = None, **data: Any) -> Evaluation:
     """Log-likelihood, entropy sum and total weight of data under a fitted model of any package."""
     if isinstance(model, LatentVariableModel):
-        return model._evaluate(X, sample_weight, **data)
+        return model.evaluate(X, sample_weight, **data)
     if data:
         raise TypeError(f"{type(model).__name__} takes no {', '.join(data)}.")
     terms = entropy_sum(model, X, sample_weight)

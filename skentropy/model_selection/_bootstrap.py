@@ -162,9 +162,9 @@ def bootstrap(
     mixture, X = split_steps(model, X)
     check_is_fitted(mixture, "weights_")
     rows = rows_in_memory(mixture, X, sample_weight, exposure)
-    table = X if mixture._learns_categories else rows.X
+    table = X if mixture.learns_categories else rows.X
     draws: Draws = Weightings.of(table, rows) if kind == "weighted" else Simulations.of(mixture, table, rows)
-    estimates = mixture._estimates()
+    estimates = mixture.estimates()
     again = partial(_refit, mixture, draws)
     name = type(mixture).__name__
     fits = replicate(again, seeds(random_state, int(n)), n_jobs=n_jobs, verbose=verbose, name=f"bootstrap of {name}")
@@ -188,9 +188,9 @@ def bootstrap(
 def _refit(mixture: BaseMixture, draws: Draws, seed: int) -> tuple[FloatArray, bool, bool]:
     """The estimates of one replicate, whether it converged, and whether it is degenerate."""
     fit = draws.draw(np.random.RandomState(seed)).fit(warm(mixture))
-    estimates = fit._estimates()
+    estimates = fit.estimates()
     values = np.zeros(1 + max(int(estimate.places.max(initial=KNOWN)) for estimate in estimates))
     for estimate in estimates:
         seen = estimate.places != KNOWN
         values[estimate.places[seen]] = estimate.values[seen]
-    return values, fit.converged_, fit._is_degenerate
+    return values, fit.converged_, fit.is_degenerate

@@ -145,7 +145,7 @@ def bootstrap_lrt(
     with as_part():
         null = unfitted(mixture, random_state=first).fit(X, sample_weight=sample_weight)
     rows = rows_in_memory(null, X, sample_weight, None)
-    table = X if null._learns_categories else rows.X
+    table = X if null.learns_categories else rows.X
     observed, *_ = _test(null, Sample(table, rows.sample_weight, None), first)
     fits = replicate(
         partial(_replicate, null, Simulations.of(null, table, rows)),
@@ -198,7 +198,7 @@ def _test(null: BaseMixture, sample: Sample, seed: int) -> tuple[float, bool, bo
         if more is not None:
             fit = sample.fit(warm(more))
             statistic = _statistic(null, fit)
-    return statistic, fit.converged_, fit._is_degenerate
+    return statistic, fit.converged_, fit.is_degenerate
 
 
 def _statistic(null: BaseMixture, alternative: BaseMixture) -> float:

@@ -98,7 +98,7 @@ class Simulations:
                 "Rows are simulated as many times as sample_weight says, which must be whole numbers; use kind='weighted'."
             )
         missing = None if rows.is_sparse else np.isnan(rows.X)
-        known = X if mixture._learns_categories else None
+        known = X if mixture.learns_categories else None
         return cls(mixture, known, counts.astype(int), missing if missing is not None and missing.any() else None)
 
     def draw(self, random_state: np.random.RandomState) -> Sample:

@@ -23,7 +23,9 @@ def fit_linear(X: ArrayLike, weight: ArrayLike | None, n_components: int, *, tie
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.filterwarnings("ignore", "X has no observed value", UserWarning)
         model.fit(X, sample_weight=weight)
-    return model._parameters(orthogonal=True).canonical()
+    loadings = np.ascontiguousarray(model.components_.T, dtype=np.float64)
+    noise = np.broadcast_to(np.asarray(model.noise_variance_, dtype=np.float64), len(loadings))
+    return LinearGaussian.of(np.asarray(model.mean_, dtype=np.float64), loadings, noise).canonical()
 
 
 def start_linear(nets: Nets, linear: LinearGaussian) -> FloatArray:

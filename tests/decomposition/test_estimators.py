@@ -318,3 +318,18 @@ def test_partial_fit_after_a_fit_that_kept_no_moments(load):
     X[0, 0] = np.nan
     with pytest.raises(ValueError, match="kept no moments that partial_fit could add to: X had missing values"):
         FactorAnalysis(1).fit(X).partial_fit(load("iris"))
+
+
+@pytest.mark.parametrize("rotation", [None, "oblimin"])
+def test_posteriors_are_those_of_what_is_observed(incomplete, rotation):
+    X, _ = incomplete
+    model = FactorAnalysis(2, rotation=rotation).fit(X)
+    means, variances = model.posterior(X)
+    np.testing.assert_allclose(means, model.transform(X), rtol=1e-12)
+    loadings, noise = model.components_.T, model.noise_variance_
+    for row, variance in zip(X[:20], variances[:20], strict=True):
+        seen = ~np.isnan(row)
+        precision = np.linalg.inv(model.factor_correlation_) + (loadings[seen].T / noise[seen]) @ loadings[seen]
+        np.testing.assert_allclose(variance, np.diag(np.linalg.inv(precision)), rtol=1e-9)
+    complete = np.where(np.isnan(X), 0.0, X)
+    np.testing.assert_allclose(model.posterior(complete)[1][0], np.diag(model.posterior_covariance_), rtol=1e-12)

@@ -58,7 +58,7 @@ def test_means_that_are_no_parameter() -> None:
     x = load_wine().data[:, [12]]
     model = GammaMixture(1).fit(x)
     (shape,) = model.shapes_.ravel()
-    profiles, errors = model._profiles(x)
+    profiles, errors = model.profiles(x)
     assert profiles.expected.item() == pytest.approx(x.mean(), rel=1e-9)
     assert profiles.deviations.item() == pytest.approx(x.mean() / np.sqrt(shape), rel=1e-6)
     assert errors is not None
