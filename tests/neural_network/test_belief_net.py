@@ -148,6 +148,14 @@ def test_blocks_add_up(n_gaps: int) -> None:
 
 
 @pytest.mark.parametrize("sizes", SIZES)
+def test_no_probability_is_above_one(sizes: tuple[int, ...]) -> None:
+    enumeration = Enumeration(random_net(sizes, 5, np.random.RandomState(3)))
+    q = np.zeros((1, len(enumeration.states)))
+    q[0, enumeration.states.all(axis=1)] = 1.0 + 1e-12  # a sum of many roundings
+    assert (enumeration.marginals(q)[:, : sizes[0]] == 1.0).all()
+
+
+@pytest.mark.parametrize("sizes", SIZES)
 @pytest.mark.parametrize("gaps", [False, True])
 def test_gradient_against_finite_differences(sizes: tuple[int, ...], gaps: bool) -> None:
     X, weight = data(gaps)
