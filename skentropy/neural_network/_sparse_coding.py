@@ -160,8 +160,9 @@ def fit_codes(fitting: Fitting, start: LinearDecoder, max_iter: int, watcher: Wa
     model = SparseCoding(objective.prior, objective.tied, objective.ridge)
     first = model.pack(start)
     n_free = start.slopes.size + start.offset.size
-    # In units of the noise slopes are about as curved as logarithms of variances.
-    units = np.where(np.arange(len(first)) < n_free, np.sqrt(start.noise.mean()), 1.0)
+    # In units of their noise slopes are about as curved as logarithms of variances.
+    size = np.sqrt(start.noise)
+    units = np.concatenate([np.tile(size, len(start.slopes) + 1), np.ones(len(first) - n_free)])
     seen: dict[bytes, CodeStatistics] = {}
 
     def statistics_at(x: FloatArray) -> CodeStatistics:

@@ -65,6 +65,12 @@ def test_a_ridge_does_not_spoil_what_factors_explain_completely(load: Any, gaps:
         assert diag.score(X) == pytest.approx(exact, abs=1e-4)
 
 
+def test_linear_fits_see_each_column_in_units_of_its_noise() -> None:
+    model = GaussianVAE(3, covariance_type="diag", hidden_layer_sizes=()).fit(RAW)
+    assert model.converged_  # in units of the mean noise after 400 steps
+    assert model.n_iter_ < 60
+
+
 @pytest.mark.parametrize("gaps", [False, True])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("covariance_type", ["scalar", "diag"])
