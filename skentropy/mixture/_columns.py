@@ -408,6 +408,13 @@ class ColumnBlocks(Components):
             for column, probabilities in block.components.category_probabilities(own).items()
         }
 
+    def correlated_columns(self, parameters: Any) -> list[tuple[Array, FloatArray]]:
+        return [
+            (block.columns[columns], covariances)
+            for block, own in zip(self.blocks, parameters, strict=True)
+            for columns, covariances in block.components.correlated_columns(own)
+        ]
+
     def failures(self, estimator: Any, parameters: Any) -> Iterator[str]:
         for block, own in zip(self.blocks, parameters, strict=True):
             yield from block.components.failures(NamedColumns.of(estimator, block.columns), own)

@@ -363,6 +363,10 @@ class Components(ABC):
         """Of columns whose values are codes of categories the probabilities of each, (K, n_categories)."""
         return {}
 
+    def correlated_columns(self, parameters: Any) -> list[tuple[Array, FloatArray]]:
+        """Columns that are correlated within components, and their covariances (K, d, d), or (1, d, d) of all components."""
+        return []
+
     @abstractmethod
     def failures(self, estimator: Any, parameters: Any) -> Iterator[str]:
         """Reasons not to trust parameters that a fit has ended at."""

@@ -418,6 +418,10 @@ class CorrelatedGaussian(Components):
         variances = np.diagonal(parameters.covariances, axis1=1, axis2=2)[parameters.group]
         return self.units.location + self.units.scale * parameters.means, self.units.scale**2 * variances
 
+    def correlated_columns(self, parameters: GaussianParameters) -> list[tuple[Array, FloatArray]]:
+        scale = self.units.scale
+        return [(np.arange(len(scale)), parameters.covariances * scale * scale[:, np.newaxis])]
+
     def failures(self, estimator: Any, parameters: GaussianParameters) -> Iterator[str]:
         return degenerate_covariances(estimator, singular_columns(parameters), np.diag(self.pooled_covariance) == 0.0)
 

@@ -157,9 +157,10 @@ class ReportedMixture(LatentVariableModel):
         -------
         Summary
             ``summary["components"].to_frame()`` is the table of that name; others are "means" and "probabilities" of the
-            columns by component, "features", which columns tell components apart, and given X "classification", of latent
-            classes "residuals", and "standard errors". ``summary.facts`` holds what is one number each; of latent classes
-            with complete rows also tests of the table of all patterns, up to 4,096.
+            columns by component, "correlations" within components of Gaussians, those that are largest, "features", which
+            columns tell components apart, and given X "classification", of latent classes "residuals", and "standard
+            errors". ``summary.facts`` holds what is one number each; of latent classes with complete rows also tests of the
+            table of all patterns, up to 4,096.
 
         Raises
         ------

@@ -18,8 +18,8 @@ from ._categories import category_name
 from ._model import MixtureModel, MixtureParameters
 from ._residuals import PairTables, count_patterns, pattern_facts
 
-# Residuals of pairs that a summary shows.
-_MOST_PAIRS = 10
+# Residuals and correlations of pairs that a summary shows.
+_MOST_PAIRS, _MOST_CORRELATIONS = 10, 20
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,7 @@ def summarize_mixture(
         tables["classification"] = _classification(sums.counts, sums.assigned)
     if numbers:
         tables["means"] = _means(estimator, model, parameters, numbers)
+        tables |= _correlations(estimator, model, parameters)
     if probabilities:
         tables["probabilities"] = _probabilities(estimator, probabilities)
     if K > 1:
@@ -170,7 +171,8 @@ def _means(estimator: Any, model: MixtureModel, parameters: MixtureParameters, f
         columns += [Column("mean", mean[features], each), Column("sd", np.sqrt(variance[features]), each)]
     exposure = ", at an exposure of one" if model.components.allows_exposure else ""
     names = feature_names(estimator)
-    title = f"means and standard deviations by component{', and of all' * (len(weights) > 1)}, in the data's units{exposure}"
+    of_all = "; mean, sd: those of the mixture, moments of the model, not of the data;" if len(weights) > 1 else ","
+    title = f"means and standard deviations by component{of_all} in the data's units{exposure}"
     return Table(title, [names[d] for d in features], columns, "feature")
 
 
@@ -187,7 +189,36 @@ def _probabilities(estimator: Any, probabilities: Mapping[int, FloatArray]) -> T
             values.append(of_feature[:, code])
     table = np.array(values).reshape(-1, len(weights))
     columns = [Column(f"component {c}", table[:, c], ".4f") for c in range(len(weights))]
-    return Table("probabilities of categories", rows, [*columns, Column("all", table @ weights, ".4f")], "category")
+    title = "probabilities of categories by component; all: those of the mixture, which are the model's, not the data's"
+    return Table(title, rows, [*columns, Column("all", table @ weights, ".4f")], "category")
+
+
+def _correlations(estimator: Any, model: MixtureModel, parameters: MixtureParameters) -> dict[str, Table]:
+    """Correlations of pairs of columns within the components, those that are largest in any of them; a table if any are."""
+    weights, names = np.asarray(estimator.weights_, dtype=np.float64), feature_names(estimator)
+    K = len(weights)
+    means, _ = model.components.moments(parameters.components)
+    labels, values = [], []
+    correlated = model.components.correlated_columns(parameters.components)
+    for columns, covariances in correlated:
+        a, b = np.triu_indices(len(columns), 1)
+        steps = means[:, columns] - weights @ means[:, columns]
+        between = (weights[:, np.newaxis] * steps).T @ steps
+        within = np.broadcast_to(covariances, (K, *covariances.shape[1:]))
+        each = np.concatenate([within, (np.tensordot(weights, within, 1) + between)[np.newaxis]])
+        scales = np.sqrt(np.diagonal(each, axis1=1, axis2=2))
+        values.append((each / scales[:, :, np.newaxis] / scales[:, np.newaxis])[:, a, b])
+        labels += [f"{names[columns[i]]}, {names[columns[j]]}" for i, j in zip(a, b, strict=True)]
+    if not labels:
+        return {}
+    table = np.concatenate(values, axis=1)
+    order = np.argsort(-np.abs(table[:K]).max(axis=0), kind="stable")[:_MOST_CORRELATIONS]
+    shared = K > 1 and all(len(covariances) == 1 for _, covariances in correlated)
+    shown = [Column("within" if shared else f"component {c}", table[c, order]) for c in range(1 if shared else K)]
+    shown += [Column("all", table[K, order])] * (K > 1)
+    of = f", the largest {_MOST_CORRELATIONS} of {len(labels)}" if len(labels) > len(order) else ""
+    title = f"correlations of pairs of features within components{of}{'; all: those of the mixture' * (K > 1)}"
+    return {"correlations": Table(title, [labels[i] for i in order], shown, "features")}
 
 
 def _features(estimator: Any, model: MixtureModel, parameters: MixtureParameters, features: list[int]) -> Table:

@@ -11,7 +11,7 @@ from scipy import sparse, stats
 from sklearn.datasets import load_breast_cancer
 from sklearn.exceptions import ConvergenceWarning
 
-from skentropy import ExponentialFamilyMixture, GammaMixture, GaussianMixture, PoissonMixture
+from skentropy import ColumnMixture, ExponentialFamilyMixture, GammaMixture, GaussianMixture, PoissonMixture
 from skentropy.families import Categorical
 from skentropy.mixture._summary import relative_entropy
 from tests.common.cases import CASES
@@ -45,7 +45,7 @@ def binary() -> Any:
 def test_tables_of_gaussians(iris: GaussianMixture) -> None:
     summary = iris.summary(IRIS)
     frames = summary.to_frames()
-    assert list(frames) == ["components", "classification", "means", "features"]
+    assert list(frames) == ["components", "classification", "means", "correlations", "features"]
     np.testing.assert_array_equal(frames["components"]["weight"], iris.weights_)
     np.testing.assert_allclose(frames["components"]["rows"], 150 * iris.weights_)
     means = frames["means"]
@@ -59,6 +59,35 @@ def test_tables_of_gaussians(iris: GaussianMixture) -> None:
     np.testing.assert_allclose(frames["classification"]["rows"], np.bincount(labels))
     for c in range(3):
         np.testing.assert_allclose(frames["classification"].iloc[c, 1:], q[labels == c].mean(axis=0), atol=1e-9)
+
+
+def test_correlations_within_components(iris: GaussianMixture) -> None:
+    table = iris.summary()["correlations"]
+    frame = table.to_frame()
+    assert list(frame.columns) == ["component 0", "component 1", "component 2", "all"]
+    assert len(frame) == 6
+    within = frame.iloc[:, :3].abs().max(axis=1)
+    assert within.is_monotonic_decreasing
+    row = frame.loc["sepal length, petal width"]
+    for c, covariance in enumerate(iris.covariances_):
+        scale = np.sqrt(np.diag(covariance))
+        assert row.iloc[c] == pytest.approx(covariance[0, 3] / scale[0] / scale[3], rel=1e-12)
+    # At a maximum the mixture has the data's first two moments.
+    assert row["all"] == pytest.approx(IRIS.corr().loc["sepal length", "petal width"], abs=1e-5)
+    tied = GaussianMixture(2, covariance_type="tied", random_state=0).fit(IRIS)
+    shared = tied.summary()["correlations"].to_frame()
+    assert list(shared.columns) == ["within", "all"]
+    scale = np.sqrt(np.diag(tied.covariances_))
+    assert shared.loc["sepal length, sepal width", "within"] == pytest.approx(
+        tied.covariances_[0, 1] / scale[0] / scale[1], rel=1e-12
+    )
+    assert "correlations" not in GaussianMixture(2, covariance_type="diag", random_state=0).fit(IRIS).summary().tables
+    wide = GaussianMixture(1).fit(load_breast_cancer().data[:, :8]).summary()["correlations"]
+    assert len(wide.rows) == 20
+    assert "the largest 20 of 28" in wide.title
+    blocks = [("own", "gaussian", [0]), ("joint", GaussianMixture(covariance_type="full"), [3, 1])]
+    mixed = ColumnMixture(blocks, random_state=0).fit(IRIS).summary()["correlations"]
+    assert list(mixed.rows) == ["petal width, sepal width"]
 
 
 def test_what_tells_gaussians_apart(iris: GaussianMixture) -> None:
