@@ -13,6 +13,8 @@ from ._special import log_minus_digamma, stirling_remainder, trigamma
 # Shapes are held below this: a gamma of shape 1e8 has a relative standard deviation of 1e-4, and the entropies of still
 # larger shapes lose the digits that the identity is checked to.
 LARGEST_SHAPE = 1e8
+# Larger rates, of values that are tiny beside others, overflow in products.
+LARGEST_RATE = 1e306
 
 
 def _start(s: Array) -> Array:
@@ -41,7 +43,8 @@ class Gamma(ExponentialFamily):
     .. math::  p(x) = \frac{\beta^\alpha}{\Gamma(\alpha)} x^{\alpha-1} e^{-\beta x}
 
     :math:`T = (\log x, x)`, :math:`\eta = (\alpha - 1, -\beta)`, :math:`A = \log\Gamma(\alpha) - \alpha\log\beta`,
-    :math:`h = 1`, W(54); the entropy is W(57). Shapes are held below 1e8.
+    :math:`h = 1`, W(54); the entropy is W(57). Shapes are held below 1e8, and rates
+    below 1e306.
 
     Examples
     --------
@@ -81,7 +84,7 @@ class Gamma(ExponentialFamily):
 
     def natural(self, mean: Array) -> Array:
         mean_log, mean_x = mean
-        shape = shape_from_log_ratio(np.log(mean_x) - mean_log)
+        shape = np.minimum(shape_from_log_ratio(np.log(mean_x) - mean_log), LARGEST_RATE * np.minimum(mean_x, 1.0))
         return np.stack([shape - 1.0, -shape / mean_x])
 
     def to_standard(self, eta: Array) -> tuple[Array, ...]:
@@ -117,8 +120,8 @@ class Gamma(ExponentialFamily):
         return super().in_domain(eta) and bool(inside.all())
 
     def at_bound(self, eta: Array) -> Array:
-        shape, _ = self.to_standard(eta)
-        return shape >= LARGEST_SHAPE * (1.0 - 1e-6)
+        shape, rate = self.to_standard(eta)
+        return (shape >= LARGEST_SHAPE * (1.0 - 1e-6)) | (rate >= LARGEST_RATE * (1.0 - 1e-6))
 
     def rescale(self, parameters: tuple[Array, ...], location: Array, scale: Array) -> tuple[Array, ...]:
         shape, rate = parameters

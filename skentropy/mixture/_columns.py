@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -147,6 +147,11 @@ class ColumnBlocks(Components):
     def _with(self, parts: Any) -> Self:
         blocks = tuple(replace(block, components=part) for block, part in zip(self.blocks, parts, strict=True))
         return replace(self, blocks=blocks)
+
+    def changed(self, change: Callable[[Components, Any], Components], parameters: Any) -> Self:
+        """With other components in the blocks, given those that are there and their parameters; itself where all stay."""
+        parts = [change(part, own) for part, own in self._zip(parameters)]
+        return self if all(new is old for new, old in zip(parts, self._parts, strict=True)) else self._with(parts)
 
     def _zip(self, *values: Any) -> Iterator[tuple[Any, ...]]:
         """Each block's components with its share of tuples of values."""

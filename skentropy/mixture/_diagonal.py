@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from .._typing import FloatArray
+from .._typing import Array, FloatArray
 from ._independent import FeatureSums, Independent, NaturalParameters
 from ._observations import Units
 
@@ -70,6 +70,9 @@ class DiagonalGaussian(Independent):
             means = (weights * values).reshape(by_run).sum(axis=1, keepdims=True) / totals
             values = np.broadcast_to(means, weights.reshape(by_run).shape).reshape(values.shape)
         return values
+
+    def held_together(self, held: Array) -> Array:
+        return np.full_like(held, held.any()) if self._shares else held
 
     def _n_sharing(self, shape: tuple[int, ...]) -> int:
         """Number of components and features that share one variance."""
@@ -140,7 +143,7 @@ class DiagonalGaussian(Independent):
             raise ValueError(f"covariances{suffix} must be positive.")
 
     def n_parameters(self, n_components: int) -> int:
-        n_features = self.pooled.shape[1]
+        n_features = self.pooled.shape[-1]
         components = 1 if self.over_components else n_components
         return n_components * n_features + components * (1 if self.over_features else n_features)
 

@@ -25,8 +25,10 @@ def search(
 ) -> MixtureParameters:
     """The best of several runs, and of what proposals to move one of its components come to in as many short runs."""
     runs.race()
+    # Where every start collapses, onto a value that many rows share, what does not would be a component that leaves them.
+    n_rounds = _MOST_ROUNDS if n_proposals and not runs.collapses else 0
     fruitless = 0
-    for _ in range(_MOST_ROUNDS if n_proposals else 0):
+    for _ in range(n_rounds):
         log_joint = runs.log_joint()
         moved = propose(log_joint, rows, weight, n_proposals, random_state)
         runs.start(np.concatenate([posterior(log_joint)[np.newaxis], moved]))

@@ -21,6 +21,7 @@ from ._information import missing_information
 from ._maximum import Maximum
 from ._model import MixtureModel, MixtureParameters, MixtureStatistics
 from ._newton import NewtonSteps
+from ._own_frames import in_own_frames
 from ._report import failures
 from ._seeding import initial_parameters
 from ._survey import summarize
@@ -82,6 +83,27 @@ class MixtureFit(FitByEM):
         )
         sample = rows.take(summary.sample.index, summary.sample.weight)
         return model, sample, sample.n_rows < size
+
+    def best_run(self) -> Run:
+        """The best run, and on from its end in the components' own frames where common units have cost digits."""
+        best = super().best_run()
+        components = self._model.components
+        if not best.converged or self._rows.is_sparse:
+            return best
+        own = in_own_frames(components, best.state.parameters.components)
+        if own is components:
+            return best
+        self._given = MixtureParameters(
+            best.state.parameters.log_weights, own.natural(components.standard(best.state.parameters.components))
+        )
+        self._engine_model = self._model = replace(self._model, components=own)
+        self._n_runs = 1
+        run = super().best_run()
+        # What came before was no higher, but for the digits that were lost.
+        bounds = np.minimum.accumulate([run.lower_bounds[0], *reversed(best.lower_bounds)])
+        run.lower_bounds[:0] = bounds[:0:-1].tolist()
+        run.entropy_sums[:0] = best.entropy_sums
+        return run
 
     def ascent(self, init: int, pool: ThreadPoolExecutor | None) -> Ascent:
         model, data, mixture = self._model, self._data, self._mixture

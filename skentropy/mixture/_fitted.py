@@ -21,6 +21,7 @@ from .._typing import Array, ArrayLike, FloatArray
 from ..families._base import safe_log
 from ._components import Components
 from ._model import MixtureModel, MixtureParameters
+from ._own_frames import in_own_frames
 from ._reported import ReportedMixture
 from ._survey import evaluate, map_inside
 
@@ -85,6 +86,8 @@ class FittedMixture(ReportedMixture):
         exposure = 1.0 if known is None else float(known.max())
         is_sparse = rows is not None and rows.is_sparse
         components = self._fitted_components().of_fitted(weights, standard, is_sparse=is_sparse, exposure=exposure)
+        if not is_sparse:
+            components = in_own_frames(components, components.natural(standard))
         return MixtureModel(components), MixtureParameters(safe_log(weights), components.natural(standard))
 
     def _evaluate(

@@ -131,6 +131,15 @@ class Independent(Components):
     def allows_exposure(self) -> bool:
         return self.family.additive
 
+    @property
+    def pooled_rows(self) -> FloatArray:
+        """Mean statistics of all rows as each component takes them, broadcasting to (S, K, D)."""
+        return np.expand_dims(self.pooled, -2)
+
+    def held_together(self, held: Array) -> Array:
+        """Which variances are held at a bound where those (K, D) are."""
+        return held
+
     # Before a fit.
 
     def prepare(self, estimator: Any, columns: ColumnSurvey, *, is_sparse: bool, prior_counts: float) -> Self:
@@ -261,7 +270,7 @@ class Independent(Components):
         exposures, sums = statistics.exposures, statistics.sums
         if self.prior_counts:
             exposures = exposures + self.prior_counts
-            sums = sums + self.prior_counts * np.expand_dims(self.pooled, -2)
+            sums = sums + self.prior_counts * self.pooled_rows
         total = statistics.exposures.sum(axis=0)
         empty = exposures <= _EMPTY * total
         if not empty.any():
@@ -303,14 +312,14 @@ class Independent(Components):
     def log_prior(self, parameters: NaturalParameters, statistics: FeatureSums | None) -> FloatArray:
         if not self.prior_counts:
             return np.zeros(parameters.eta.shape[1])
-        inner = (parameters.eta * np.expand_dims(self.pooled, -2)).sum(axis=0)
+        inner = (parameters.eta * self.pooled_rows).sum(axis=0)
         return self.prior_counts * (inner - parameters.log_partition).sum(axis=-1)
 
     def penalty(self, parameters: NaturalParameters, statistics: FeatureSums) -> float:
         r"""Of :math:`\nu` pseudo-counts at :math:`\bar T`: :math:`\nu \sum_{cd} \eta_{cd} \cdot (m_{cd} - \bar T_d)`."""
         if not self.prior_counts:
             return 0.0
-        towards = self.family.mean(parameters.eta) - np.expand_dims(self.pooled, -2)
+        towards = self.family.mean(parameters.eta) - self.pooled_rows
         return self.prior_counts * float((parameters.eta * towards).sum())
 
     def pack(self, parameters: NaturalParameters) -> FloatArray:
@@ -338,7 +347,7 @@ class Independent(Components):
         mean = self.family.mean(parameters.eta)
         sums = statistics.sums - statistics.exposures * mean
         if self.prior_counts:
-            sums = sums + self.prior_counts * (np.expand_dims(self.pooled, -2) - mean)
+            sums = sums + self.prior_counts * (self.pooled_rows - mean)
         return _flat(sums)
 
     def row_scores(self, parameters: NaturalParameters, observations: Observations) -> Iterator[FloatArray]:

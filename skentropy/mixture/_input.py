@@ -32,9 +32,12 @@ def check_columns(estimator: Any, family: ExponentialFamily, columns: ColumnSurv
     )
     if too_large.size:
         raise ValueError(f"The values are too large in {list_columns(estimator, too_large)}; rescale the data.")
+    # In units of the mean a value that is subnormal is zero, whose logarithm or inverse positive families need.
+    positive = not family.in_support(np.zeros(1)).all()
+    lost = positive & (columns.smallest_positive < np.finfo(np.float64).tiny * np.maximum(columns.mean, 1.0))
     too_small = {
         "none": np.zeros_like(columns.mean, dtype=bool),
-        "scale": (columns.mean > 0) & (columns.mean < _SMALLEST_MEAN),
+        "scale": (columns.largest > 0) & (np.abs(columns.mean) < _SMALLEST_MEAN) | lost,
         "affine": (columns.variance > 0) & (columns.variance < _SMALLEST_VARIANCE),
     }[equivariance]
     if too_small.any():

@@ -43,6 +43,7 @@ class ShortRuns:
     def __init__(self, model: MixtureModel, sample: Block, observations: Any, responsibilities: FloatArray) -> None:
         self._model_components, self._observations = model.components, observations
         self._weight = np.ones(sample.n_rows) if sample.weight is None else sample.weight
+        self.collapses = False  # whether all runs of the last race did
         self._given_up: list[tuple[float, MixtureParameters]] = []
         self.start(responsibilities)
 
@@ -79,6 +80,7 @@ class ShortRuns:
             if others.size:
                 best = int(others[ahead[others].argmax()])
                 self._given_up.append((float(ahead[best]), self._of_runs([best])))
+            self.collapses = bool(ahead[survivors].max() == _LAST)
             self._set(self._of_runs(survivors), len(survivors))
             numbers = numbers[survivors]
             n_steps = min(_MORE_STEPS * n_steps, _MOST_STEPS)
