@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 from scipy import sparse
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from skentropy._data import WORKING_SET_BYTES, Block, Rows, Scratch, SingleThreadedBLAS, has_nan, thread_pool
+from skentropy import PoissonMixture, RowBlocks
+from skentropy._data import WORKING_SET_BYTES, Block, Reader, Rows, Scratch, SingleThreadedBLAS, has_nan, thread_pool
 
 
 def rows(n: int = 20_000, **options: Any) -> Rows:
@@ -181,3 +183,40 @@ def test_a_small_table_is_the_same_block_in_every_pass() -> None:
     assert blocks[0][:2].kept is None
     np.testing.assert_array_equal(blocks[0].X, X)
     assert rows().sum(lambda block: int(block.kept is None)) > 1
+
+
+@pytest.mark.parametrize("kind", ["table", "sparse", "stream", "dask"])
+def test_a_view_is_the_rows_with_other_values(kind: str) -> None:
+    """Whatever they are read from, and however: summed, mapped, taken by their index."""
+    X = np.random.RandomState(0).poisson(1.0, size=(700, 3)).astype(float)
+    weight: Any = np.arange(700.0)
+    given: Any = X if kind != "sparse" else sparse.csr_matrix(X)
+    if kind == "stream":
+        first, second = (X[:300], weight[:300]), (X[300:], weight[300:])
+        given, weight = RowBlocks(lambda: iter([first, second])), None
+    if kind == "dask":
+        given = pytest.importorskip("dask.array").from_array(X, chunks=(300, 3))
+    reader = Reader(sparse="missing", dtype="numeric", row_bytes=lambda n_features: 2**14)
+    source = reader.read(PoissonMixture(), given, weight, reset=True)
+    view = source.view(squared).view(squared)
+    assert (view.n_features, view.dtype, view.is_sparse) == (3, np.float64, kind == "sparse")
+    assert view.totals == source.totals
+    np.testing.assert_array_equal(np.asarray(view.map(dense)), X**4)
+    np.testing.assert_allclose(view.sum(weighted), np.arange(700.0) @ X**4, rtol=1e-12)
+    index = source.map(lambda block: block.index)
+    chosen = np.array([650, 3, 299])
+    taken = view.take(np.asarray(index)[chosen], np.array([1.0, 2.0, 3.0]))
+    np.testing.assert_array_equal(dense(taken), X[chosen] ** 4)
+    np.testing.assert_array_equal(taken.weight, [1.0, 2.0, 3.0])
+
+
+def squared(block: Block) -> Block:
+    return replace(block, X=block.X.multiply(block.X) if sparse.issparse(block.X) else block.X**2)
+
+
+def dense(block: Block) -> Any:
+    return block.X.toarray() if sparse.issparse(block.X) else block.X
+
+
+def weighted(block: Block) -> Any:
+    return block.weight @ dense(block)

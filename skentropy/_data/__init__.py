@@ -3,14 +3,12 @@
 from ._blocks import (
     WORKING_SET_BYTES,
     Block,
+    BlockSource,
     Prepared,
     Rows,
     RowTotals,
     Scratch,
-    SingleThreadedBLAS,
     Source,
-    blas_threads,
-    thread_pool,
 )
 from ._checks import check_distinct, check_total_weight
 from ._columns import ColumnSurvey, has_nan, survey_columns
@@ -20,10 +18,12 @@ from ._patterns import unique_rows
 from ._reading import Reader, check_output_stays_lazy, required_backend
 from ._sampling import Rounding, RowSample, hash_rows
 from ._streams import RowBlocks
+from ._threads import SingleThreadedBLAS, blas_threads, thread_pool
 
 __all__ = [
     "WORKING_SET_BYTES",
     "Block",
+    "BlockSource",
     "ColumnKind",
     "ColumnSurvey",
     "Encoding",

@@ -9,16 +9,13 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache, reduce
+from functools import cached_property, partial, reduce
 from itertools import islice
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
-import threadpoolctl
 from scipy import sparse
-from threadpoolctl import ThreadpoolController
 
 from .._typing import Array, FloatArray, Matrix
 
@@ -124,8 +121,8 @@ class Prepared(Protocol):
         """Sum of function(what was made of a part) over the parts."""
 
 
-class Source(ABC):
-    """Rows that statistics can be summed over.
+class BlockSource(ABC):
+    """Rows that are read block by block, to sum statistics over them.
 
     Attributes
     ----------
@@ -140,7 +137,7 @@ class Source(ABC):
     n_features: int
     dtype: np.dtype[Any]
     is_sparse: bool
-    maps_lazily: ClassVar[bool] = False
+    maps_lazily: bool = False
 
     @abstractmethod
     def sum(self, function: Callable[[Block], Statistics], pool: ThreadPoolExecutor | None = None) -> Statistics:
@@ -154,6 +151,40 @@ class Source(ABC):
     def take(self, index: Array, weight: FloatArray) -> Block:
         """Some rows, by what ``Block.index`` calls them, as one block with other weights."""
 
+    @cached_property
+    def totals(self) -> RowTotals:
+        return self.sum(RowTotals.of_block)
+
+    def view(self, function: Callable[[Block], Block]) -> View:
+        """The same rows with other values, which function(block) makes of each block whenever it is read."""
+        return View(self, function)
+
+
+class View(BlockSource):
+    """Rows of a source with other values, as many and as wide."""
+
+    def __init__(self, source: BlockSource, function: Callable[[Block], Block]) -> None:
+        self._source, self._function = source, function
+        self.n_features, self.dtype, self.is_sparse = source.n_features, source.dtype, source.is_sparse
+        self.maps_lazily = source.maps_lazily
+
+    def sum(self, function: Callable[[Block], Statistics], pool: ThreadPoolExecutor | None = None) -> Statistics:
+        return self._source.sum(partial(_through, self._function, function), pool)
+
+    def map(self, function: Callable[[Block], Array], pool: ThreadPoolExecutor | None = None) -> Any:
+        return self._source.map(partial(_through, self._function, function), pool)
+
+    def take(self, index: Array, weight: FloatArray) -> Block:
+        return self._function(self._source.take(index, weight))
+
+
+def _through(view: Callable[[Block], Block], function: Callable[[Block], Any], block: Block) -> Any:
+    return function(view(block))
+
+
+class Source(BlockSource):
+    """Rows as a user has handed them over, in one or several parts."""
+
     @abstractmethod
     def prepare(self, function: Callable[[Rows], Any]) -> Prepared:
         """Something made once of the rows of each part, to be summed over many times; None is left out."""
@@ -161,10 +192,6 @@ class Source(ABC):
     @abstractmethod
     def parts(self) -> Iterator[Rows]:
         """The rows part by part, each in this process when its turn comes."""
-
-    @cached_property
-    def totals(self) -> RowTotals:
-        return self.sum(RowTotals.of_block)
 
 
 class Rows(Source):
@@ -296,65 +323,3 @@ def _map_in_order(pool: ThreadPoolExecutor, function: Callable[[Any], Any], item
     finally:
         for future in pending:
             future.cancel()
-
-
-@contextmanager
-def thread_pool(n_threads: int) -> Iterator[ThreadPoolExecutor | None]:
-    """A pool for ``Rows.sum`` (None for one thread), with BLAS held to one thread while it is open."""
-    with SingleThreadedBLAS():
-        if n_threads == 1:
-            yield None
-            return
-        pool = ThreadPoolExecutor(n_threads, thread_name_prefix="skentropy")
-        try:
-            yield pool
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-class SingleThreadedBLAS:
-    """Holds BLAS to one thread while at least one fit of this process is inside.
-
-    The limit is global to the process: with several fits at once, the first one in sets it and the last one out lifts it.
-    """
-
-    _lock = threading.Lock()
-    _inside = 0
-    _limiter: Any = None
-
-    def __enter__(self) -> None:
-        cls = type(self)
-        with cls._lock:
-            if cls._inside == 0:
-                with _control_of_blas():
-                    cls._limiter = _threadpool_controller().limit(limits=1, user_api="blas")
-            cls._inside += 1
-
-    def __exit__(self, *exception: object) -> None:
-        cls = type(self)
-        with cls._lock:
-            cls._inside -= 1
-            if cls._inside == 0:
-                with _control_of_blas():
-                    cls._limiter.restore_original_limits()
-
-
-@contextmanager
-def _control_of_blas() -> Iterator[None]:
-    """Let this thread set the limit of BLAS: some versions of threadpoolctl listen to the first thread that did alone."""
-    openblas = getattr(threadpoolctl, "OpenBLASController", None)
-    release = getattr(openblas, "clear_controlling_thread", lambda force: None)
-    release(force=True)
-    yield
-    release(force=True)
-
-
-@lru_cache(maxsize=1)
-def _threadpool_controller() -> ThreadpoolController:
-    return ThreadpoolController()
-
-
-def blas_threads() -> int:
-    """As many threads as BLAS may use at present."""
-    pools = _threadpool_controller().info()
-    return max((int(pool["num_threads"]) for pool in pools if pool["user_api"] == "blas"), default=1)

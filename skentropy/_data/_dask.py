@@ -21,10 +21,11 @@ from dask.delayed import Delayed, delayed
 from scipy import sparse
 
 from .._typing import Array, FloatArray
-from ._blocks import Block, Prepared, Rows, SingleThreadedBLAS, Source, Statistics, join_blocks, part_of, result_dtype, total
+from ._blocks import Block, Prepared, Rows, Source, Statistics, join_blocks, part_of, result_dtype, total
 from ._checks import check_columns
 from ._containers import is_dask
 from ._parts import PartReader
+from ._threads import SingleThreadedBLAS
 
 # Sums that are added at once: a deep tree waits for the scheduler at every level.
 _FAN_IN = 8

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
+from scipy import sparse
 from scipy.special import logsumexp
 
-from .._data import Block, Source
+from .._data import Block, BlockSource
 from .._typing import Array, FloatArray
 from ._layers import BeliefNet, enumerate_states, softplus
 from ._logistic import Regression
@@ -25,15 +26,28 @@ class Observations:
     weight: FloatArray | None
 
 
-def observe(block: Block, threshold: float | None) -> Observations:
-    """Rows made binary: 1 above the threshold; without one they must be zeros and ones already."""
+def binary(threshold: float | None, block: Block) -> Block:
+    """Rows made binary: 1 above the threshold, NaN where missing; without one they must be zeros and ones already."""
+    values = block.X.data if sparse.issparse(block.X) else block.X
+    missing = np.isnan(values)
+    if threshold is None:
+        if not (missing | (values == 0) | (values == 1)).all():
+            raise ValueError("With binarize=None X must hold zeros and ones only (and NaN where missing).")
+        return block
+    if sparse.issparse(block.X) and threshold >= 0:
+        X = block.X.copy()
+        X.data = np.where(missing, np.nan, threshold < values)
+        X.eliminate_zeros()
+        return replace(block, X=X)
+    dense = block.X.toarray() if sparse.issparse(block.X) else block.X
+    return replace(block, X=np.where(np.isnan(dense), np.nan, threshold < dense))
+
+
+def observe(block: Block) -> Observations:
+    """Rows of zeros and ones, and NaN where they are missing."""
     X = block.X if isinstance(block.X, np.ndarray) else block.X.toarray()
     missing = np.isnan(X)
-    if threshold is None:
-        if not (missing | (X == 0) | (X == 1)).all():
-            raise ValueError("With binarize=None X must hold zeros and ones only (and NaN where missing).")
-        threshold = 0
-    X = (threshold < X).astype(np.float64)
+    X = (X > 0).astype(np.float64)
     return Observations(X, (~missing).astype(np.float64) if missing.any() else None, block.weight)
 
 
@@ -165,11 +179,11 @@ class Enumeration:
         return np.minimum(means, 1.0)
 
 
-def expect(rows: Source, parameters: Parameters, threshold: float | None, pool: ThreadPoolExecutor | None) -> NetStatistics:
-    """Exact E-step over all rows, which become ones above the threshold."""
+def expect(rows: BlockSource, parameters: Parameters, pool: ThreadPoolExecutor | None) -> NetStatistics:
+    """Exact E-step over all rows."""
     enumeration = Enumeration(parameters.net)
-    return enumeration.statistics(rows.sum(partial(_block_sums, enumeration, threshold), pool))
+    return enumeration.statistics(rows.sum(partial(_block_sums, enumeration), pool))
 
 
-def _block_sums(enumeration: Enumeration, threshold: float | None, block: Block) -> BlockSums:
-    return enumeration.expect(observe(block, threshold))
+def _block_sums(enumeration: Enumeration, block: Block) -> BlockSums:
+    return enumeration.expect(observe(block))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.utils import check_random_state
 
-from .._data import Rows, Source
+from .._data import BlockSource, Rows, Source
 from .._em import Ascent, FitByEM, Run, State, run_em
 from .._messages import warn_of_fresh_start
 from .._typing import Array, FloatArray
@@ -38,7 +38,7 @@ _LEFT_OVER = 10.0
 
 
 class NetFit(FitByEM):
-    """One fit of a belief net to rows, which become ones above a threshold; ``means`` are those of the binary columns."""
+    """One fit of a belief net to rows, of which it sees a binary view, whose columns have these means."""
 
     def __init__(
         self,
@@ -47,17 +47,18 @@ class NetFit(FitByEM):
         X: Any,
         *,
         sizes: tuple[int, ...],
-        threshold: float,
+        binary_rows: BlockSource,
         means: FloatArray,
         exact: bool,
     ) -> None:
-        self._net, self._sizes, self._exact, self._threshold = net, sizes, exact, threshold
+        self._net, self._sizes, self._exact = net, sizes, exact
         self._totals = rows.totals
+        self._rows = binary_rows
         if isinstance(rows, Rows):
-            rows, self._threshold = merge_duplicates(rows, threshold), 0.0
+            self._rows = merge_duplicates(rows, binary_rows)
         elif not exact:
             raise ValueError("posterior='truncated' keeps states of each row and needs X in memory; use fewer components.")
-        self._rows, self._model = rows, BeliefNetModel(float(net.alpha))
+        self._model = BeliefNetModel(float(net.alpha))
         salt, *self._seeds = check_random_state(net.random_state).randint(np.iinfo(np.int32).max, size=1 + net.n_init)
         self._given = net._net() if net.warm_start and hasattr(net, "prior_") else None
         if self._given is not None and (self._given.sizes != sizes or self._given.n_features != rows.n_features):
@@ -68,15 +69,15 @@ class NetFit(FitByEM):
 
     def _draw_sample(self, salt: int, means: FloatArray) -> None:
         """Rows that starts are made of; all of them where the posterior is truncated."""
-        rows, threshold = self._rows, self._threshold
+        rows = self._rows
         if self._exact:
-            sample = rows.sum(partial(sample_rows, salt=salt, threshold=threshold))
+            sample = rows.sum(partial(sample_rows, salt))
             block = rows.take(sample.index, sample.weight)
             self._sample_rows = Rows(block.X, block.weight, row_bytes=row_bytes(2 ** self._sizes[0], rows.n_features))
         else:
             assert isinstance(rows, Rows)
             block = rows.take(np.arange(rows.n_rows), weights_of(rows))
-        self._sample = observe(block, threshold)
+        self._sample = observe(block)
         assert block.weight is not None
         self._sample_weight = block.weight
         X, observed = self._sample.X, self._sample.observed
@@ -85,9 +86,9 @@ class NetFit(FitByEM):
     def ascent(self, init: int, pool: ThreadPoolExecutor | None) -> Ascent:
         net, random_state = self._net, np.random.RandomState(self._seeds[init])
 
-        def expect(parameters: Parameters, rows: Source = self._rows) -> NetStatistics:
+        def expect(parameters: Parameters, rows: BlockSource = self._rows) -> NetStatistics:
             if self._exact:
-                return expect_exactly(rows, parameters, self._threshold, pool)
+                return expect_exactly(rows, parameters, pool)
             return self._expect_truncated(parameters, random_state)
 
         if self._given is None:

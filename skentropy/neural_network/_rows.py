@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
-from .._data import Block, Rows, RowSample
+from .._data import Block, BlockSource, Rows, RowSample
 from .._typing import Array, FloatArray
-from ._exact import observe
+from ._exact import binary, observe
 
 # Rows that starts are made of.
 _SAMPLE_ROWS = 2048
@@ -22,22 +21,21 @@ def row_bytes(n_states: int, n_features: int) -> int:
     return 8 * (n_states + 2 * n_features)
 
 
-def survey(block: Block, threshold: float) -> Array:
+def survey(threshold: float | None, block: Block) -> Array:
     """Of each column the weight observed, that of the ones, values neither 0 nor 1; and of all, empty rows; (4, D)."""
     X = block.X if isinstance(block.X, np.ndarray) else block.X.toarray()
     seen = ~np.isnan(X)
     weight = np.ones(len(X)) if block.weight is None else block.weight
-    ones = observe(block, threshold).X
+    ones = observe(binary(0.0 if threshold is None else threshold, block)).X
     invalid = seen & (X != 0) & (X != 1)
     empty = np.full(X.shape[1], float((~seen.any(axis=1)).sum()))
     return np.stack([weight @ seen, weight @ ones, invalid.sum(axis=0), empty])
 
 
-def sample_rows(block: Block, salt: int, threshold: float) -> RowSample:
-    """Rows that starts are made of, drawn by what they are when made binary."""
+def sample_rows(salt: int, block: Block) -> RowSample:
+    """Binary rows that starts are made of, drawn by what they are."""
     weight = np.ones(block.n_rows) if block.weight is None else block.weight
-    binary = observe(block, threshold)
-    X = binary.X if binary.observed is None else np.where(binary.observed > 0, binary.X, np.nan)
+    X = block.X if isinstance(block.X, np.ndarray) else block.X.toarray()
     return RowSample.of_block(replace(block, X=X), weight, _SAMPLE_ROWS, salt)
 
 
@@ -46,20 +44,16 @@ def weights_of(rows: Rows) -> FloatArray:
     return np.ones(rows.n_rows) if rows.sample_weight is None else rows.sample_weight
 
 
-def merge_duplicates(rows: Rows, threshold: float) -> Rows:
-    """The distinct rows of a table, made binary, with their weights."""
-    packed = np.ascontiguousarray(rows.map(partial(_bits, threshold=threshold)))
+def merge_duplicates(rows: Rows, binary_rows: BlockSource) -> Rows:
+    """The distinct rows of a table, as its binary view has them, with their weights."""
+    packed = np.ascontiguousarray(binary_rows.map(_bits))
     keys = packed.view(np.dtype((np.void, packed.shape[1]))).ravel()
     _, first, index = np.unique(keys, return_index=True, return_inverse=True)
     weight = np.bincount(index.ravel(), weights=weights_of(rows), minlength=len(first)).astype(np.float64)
     kept = weight > 0
     first, weight = first[kept], weight[kept]
-    X: Any
-    if sparse.issparse(rows.X) and threshold >= 0:
-        X = rows.X[first]
-        X.data = np.where(np.isnan(X.data), np.nan, threshold < X.data).astype(np.float32)
-        X.eliminate_zeros()
-    else:
+    X: Any = binary_rows.take(first, weight).X.astype(np.float32) if rows.is_sparse else None
+    if not sparse.issparse(X):
         ones, missing = (np.unpackbits(half, axis=1, count=rows.n_features) for half in np.split(packed[first], 2, axis=1))
         X = ones.astype(np.float32)
         X[missing.astype(bool)] = np.nan
@@ -68,9 +62,9 @@ def merge_duplicates(rows: Rows, threshold: float) -> Rows:
     return merged
 
 
-def _bits(block: Block, threshold: float) -> Array:
+def _bits(block: Block) -> Array:
     """What is 1 and what is missing, eight entries a byte."""
-    observations = observe(block, threshold)
+    observations = observe(block)
     ones = np.packbits(observations.X > 0, axis=1)
     if observations.observed is None:
         return np.concatenate([ones, np.zeros_like(ones)], axis=1)

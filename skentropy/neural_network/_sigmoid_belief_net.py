@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_array, check_is_fitted
 from .._base import Evaluation, LatentVariableModel
 from .._data import (
     Block,
+    BlockSource,
     Reader,
     Source,
     check_output_stays_lazy,
@@ -30,7 +31,7 @@ from .._em import Run
 from .._messages import list_columns, warn, warn_of_empty_rows
 from .._typing import Array, ArrayLike, FloatArray
 from ..entropy import EntropySum
-from ._exact import Enumeration, Observations, expect, observe
+from ._exact import Enumeration, Observations, binary, expect, observe
 from ._fit import NetFit
 from ._layers import BeliefNet, Layer
 from ._model import BeliefNetModel, Parameters
@@ -249,9 +250,8 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         sizes = self._sizes()
         rows = self._read(sizes, X, sample_weight, reset=True)
         exact = self._is_exact(sizes, rows)
-        threshold = 0.0 if self.binarize is None else self.binarize
-        means = self._check_columns(rows, threshold)
-        fit = NetFit(self, rows, X, sizes=sizes, threshold=threshold, means=means, exact=exact)
+        means = self._check_columns(rows)
+        fit = NetFit(self, rows, X, sizes=sizes, binary_rows=self._binary(rows), means=means, exact=exact)
         best = fit.best_run()
         attributes = {**fit.attributes(best), "_known_states": fit.states_missed(best.state)}
         self._conclude(attributes, fit.messages(best), fit.monitor)
@@ -288,9 +288,13 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         reader = Reader(sparse="missing", dtype="numeric", row_bytes=partial(row_bytes, states))
         return reader.read(self, X, sample_weight, reset=reset, min_samples=2 if reset else 1)
 
-    def _check_columns(self, rows: Source, threshold: float) -> FloatArray:
+    def _binary(self, rows: Source) -> BlockSource:
+        """The rows as the net sees them."""
+        return rows.view(partial(binary, self.binarize))
+
+    def _check_columns(self, rows: Source) -> FloatArray:
         """Means of the binary columns, if these are as they should be."""
-        weight, ones, invalid, empty = rows.sum(partial(survey, threshold=threshold))
+        weight, ones, invalid, empty = rows.sum(partial(survey, self.binarize))
         self._binarizes = bool(invalid.any())
         if self.binarize is None and self._binarizes:
             raise ValueError(
@@ -357,15 +361,15 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         if row_data:
             raise TypeError(f"{type(self).__name__} takes no {', '.join(row_data)}.")
         net = self._net()
-        rows = self._read(net.sizes, X, sample_weight)
+        rows = self._binary(self._read(net.sizes, X, sample_weight))
         with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
             if self.score_is_exact_:
-                found = expect(rows, Parameters(net), self.binarize, pool)
+                found = expect(rows, Parameters(net), pool)
                 check_total_weight(found.weight)
                 terms = BeliefNetModel(0.0).entropy_sum(Parameters(net), found)
                 elbo, weight = found.elbo / found.weight, found.weight
             else:
-                weight, *sums = rows.sum(partial(_truncated_terms, net, self._search(net), self.binarize), pool).tolist()
+                weight, *sums = rows.sum(partial(_truncated_terms, net, self._search(net)), pool).tolist()
                 check_total_weight(weight)
                 elbo, posterior, hidden, observable = (value / weight for value in sums)
                 prior = BeliefNetModel(0.0).prior_entropy(net)
@@ -400,8 +404,8 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         ndarray, or lazy Dask array, of shape (n_samples,)
         """
         if self._exact():
-            return self._map_rows(partial(_exact_evidence, Enumeration(self._net()), self.binarize), X)
-        return self._map_rows(partial(_truncated_evidence, self._search(self._net()), self.binarize), X)
+            return self._map_rows(partial(_exact_evidence, Enumeration(self._net())), X)
+        return self._map_rows(partial(_truncated_evidence, self._search(self._net())), X)
 
     def transform(self, X: ArrayLike) -> FloatArray:
         """Posterior probabilities that the hidden variables are 1, from the layer next to the data upward.
@@ -416,8 +420,8 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         """
         check_output_stays_lazy(self, X)
         if self._exact():
-            return self._map_rows(partial(_exact_marginals, Enumeration(self._net()), self.binarize), X)
-        return self._map_rows(partial(_truncated_marginals, self._search(self._net()), self.binarize), X)
+            return self._map_rows(partial(_exact_marginals, Enumeration(self._net())), X)
+        return self._map_rows(partial(_truncated_marginals, self._search(self._net())), X)
 
     def inverse_transform(self, X: ArrayLike) -> FloatArray:
         """Expected data ``S(W z + mu)`` for hidden variables z, or for their probabilities in the place of z.
@@ -473,7 +477,7 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         return bool(self.score_is_exact_)
 
     def _map_rows(self, function: Callable[[Block], FloatArray], X: ArrayLike) -> FloatArray:
-        rows = self._read(self._net().sizes, X)
+        rows = self._binary(self._read(self._net().sizes, X))
         with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
             return rows.map(function, pool).astype(rows.dtype, copy=False)
 
@@ -489,26 +493,24 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         return tags
 
 
-def _exact_evidence(enumeration: Enumeration, threshold: float | None, block: Block) -> FloatArray:
-    return enumeration.posterior(observe(block, threshold))[0]
+def _exact_evidence(enumeration: Enumeration, block: Block) -> FloatArray:
+    return enumeration.posterior(observe(block))[0]
 
 
-def _exact_marginals(enumeration: Enumeration, threshold: float | None, block: Block) -> FloatArray:
-    return enumeration.marginals(enumeration.posterior(observe(block, threshold))[1])
+def _exact_marginals(enumeration: Enumeration, block: Block) -> FloatArray:
+    return enumeration.marginals(enumeration.posterior(observe(block))[1])
 
 
-def _truncated_evidence(find: Callable[[Observations], StateSets], threshold: float | None, block: Block) -> FloatArray:
-    return find(observe(block, threshold)).log_evidence
+def _truncated_evidence(find: Callable[[Observations], StateSets], block: Block) -> FloatArray:
+    return find(observe(block)).log_evidence
 
 
-def _truncated_marginals(find: Callable[[Observations], StateSets], threshold: float | None, block: Block) -> FloatArray:
-    return find(observe(block, threshold)).marginals()
+def _truncated_marginals(find: Callable[[Observations], StateSets], block: Block) -> FloatArray:
+    return find(observe(block)).marginals()
 
 
-def _truncated_terms(
-    net: BeliefNet, find: Callable[[Observations], StateSets], threshold: float | None, block: Block
-) -> FloatArray:
-    observations = observe(block, threshold)
+def _truncated_terms(net: BeliefNet, find: Callable[[Observations], StateSets], block: Block) -> FloatArray:
+    observations = observe(block)
     return weighted_terms(net, find(observations), observations)
 
 

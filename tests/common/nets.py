@@ -64,7 +64,7 @@ def data(gaps: bool, n: int = 12) -> tuple[Any, Any]:
 
 def e_step(net: BeliefNet, X: Any, weight: Any) -> Any:
     enumeration = Enumeration(net)
-    return enumeration.statistics(enumeration.expect(observe(Block(X, weight, None, 0), None)))
+    return enumeration.statistics(enumeration.expect(observe(Block(X, weight, None, 0))))
 
 
 def set_net(net: BeliefNet, X: Any, *, exact: bool = True) -> SigmoidBeliefNet:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import fields
 from typing import Any
 
@@ -11,7 +12,7 @@ from scipy import sparse
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 
-from skentropy import SigmoidBeliefNet
+from skentropy import RowBlocks, SigmoidBeliefNet
 from skentropy._data import Block
 from skentropy.neural_network._exact import Enumeration, observe
 from skentropy.neural_network._layers import BeliefNet, Layer, enumerate_states
@@ -77,7 +78,7 @@ def test_against_a_loop_over_all_states(sizes: tuple[int, ...], gaps: bool, exac
 def test_identity_after_every_m_step(sizes: tuple[int, ...], gaps: bool, alpha: float, exact: bool) -> None:
     X, weight = data(gaps, n=40)
     model, rng = BeliefNetModel(alpha), np.random.RandomState(2)
-    observations = observe(Block(X, weight, None, 0), None)
+    observations = observe(Block(X, weight, None, 0))
     parameters = Parameters(random_net(sizes, 5, rng))
     last = -np.inf
     for step in range(12):
@@ -134,7 +135,7 @@ def test_blocks_add_up(n_gaps: int) -> None:
     X[np.arange(n_gaps), np.arange(n_gaps) % 5] = np.nan
     enumeration = Enumeration(random_net((3,), 5, np.random.RandomState(4)))
     whole, *parts = (
-        enumeration.expect(observe(Block(X[rows], weight[rows], None, 0), None))
+        enumeration.expect(observe(Block(X[rows], weight[rows], None, 0)))
         for rows in (slice(0, 20), slice(0, 7), slice(7, 16), slice(16, 20))
     )
     for total in (parts[0] + parts[1] + parts[2], parts[1] + parts[2] + parts[0]):
@@ -265,7 +266,7 @@ def test_bars_are_found(seed: int) -> None:
     net = SigmoidBeliefNet(8, n_init=2, random_state=0).fit(X)
     assert n_found(net.components_, images) == 8
     generating = BeliefNet(np.full(8, np.log(1 / 3)), (Layer(6.0 * images.T, np.full(16, -3.0)),))
-    truth = Enumeration(generating).posterior(observe(Block(X, None, None, 0), None))[0].mean()
+    truth = Enumeration(generating).posterior(observe(Block(X, None, None, 0)))[0].mean()
     assert net.score(X) > truth
     deleted = X.copy()
     deleted[:, 5] = np.nan
@@ -362,3 +363,22 @@ def test_bad_input() -> None:
     with pytest.warns(ConvergenceWarning, match=r"hidden variable \d is always on"):
         two_rows = SigmoidBeliefNet(2, random_state=0).fit(X[:2])
     assert np.isfinite(two_rows.score(X))
+
+
+@pytest.mark.parametrize("threshold", [-1.0, 0.0, 1.5])
+def test_values_are_made_binary_as_they_are_read(threshold: float) -> None:
+    """Sparse or dense, in one table or by blocks, the net is that of the zeros and ones."""
+    X = np.random.RandomState(0).poisson(1.2, size=(120, 5)).astype(float)
+    X[::7, 1] = -3.0
+    options: dict[str, Any] = {"alpha": 0.5, "random_state": 0, "max_iter": 5}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = SigmoidBeliefNet(2, binarize=None, **options).fit((threshold < X).astype(float))
+        stored = sparse.csr_matrix(X)
+        for given in (X, stored, RowBlocks(lambda: iter([X[:50], X[50:]])), RowBlocks(lambda: iter([stored]))):
+            net = SigmoidBeliefNet(2, binarize=threshold, **options).fit(given)
+            assert net.lower_bound_ == pytest.approx(expected.lower_bound_, rel=1e-6)
+            np.testing.assert_allclose(
+                net.score_samples(given), net.set_params(binarize=None).score_samples((threshold < X).astype(float))
+            )
+            np.testing.assert_array_equal(net.components_.shape, expected.components_.shape)

@@ -38,7 +38,7 @@ def test_states_have_keys_of_their_own(n_latents: int) -> None:
 def test_first_sets_are_the_best_with_at_most_one_on(sizes: tuple[int, ...], n_states: int) -> None:
     X, _ = data(True)
     net = random_net(sizes, 5, np.random.RandomState(4))
-    sets = first_sets(net, observe(Block(X, None, None, 0), None), n_states)
+    sets = first_sets(net, observe(Block(X, None, None, 0)), n_states)
     assert sets.states.shape == (len(X), n_states, 3)
     simple = [state for state in all_states(net) if sum(state) <= 1]
     for x, states, values in zip(X, sets.states, sets.log_joint, strict=True):
@@ -51,7 +51,7 @@ def test_first_sets_are_the_best_with_at_most_one_on(sizes: tuple[int, ...], n_s
 def test_search_looks_around_what_is_not_negligible(logit: float, found: bool) -> None:
     """Two variables are on at once only next to a state with one, which counts for nothing below e^-12."""
     net = BeliefNet(np.full(3, logit), (Layer(np.zeros((2, 3)), np.zeros(2)),))
-    sets = search(net, observe(Block(np.ones((1, 2)), None, None, 0), None), 5)
+    sets = search(net, observe(Block(np.ones((1, 2)), None, None, 0)), 5)
     assert sets.states[0, :4].sum(axis=1).tolist() == [0, 1, 1, 1]
     assert (sets.log_joint[0, 4] > -np.inf) == found
 
@@ -61,7 +61,7 @@ def test_search_looks_around_what_is_not_negligible(logit: float, found: bool) -
 def test_all_states_kept_are_the_exact_posterior(sizes: tuple[int, ...], gaps: bool) -> None:
     X, weight = data(gaps, n=60)
     net = random_net(sizes, 5, np.random.RandomState(4))
-    observations = observe(Block(X, weight, None, 0), None)
+    observations = observe(Block(X, weight, None, 0))
     log_likelihood, q = Enumeration(net).posterior(observations)
     sets = search(net, observations, 64)
     # The search does not look around states of less than e^-12 of the best one's probability.
@@ -91,7 +91,7 @@ def test_rows_in_chunks_are_rows_at_once(monkeypatch: Any, gaps: bool) -> None:
     X, _ = data(gaps, n=50)
     net, rng = random_net((3, 2), 5, np.random.RandomState(4)), np.random.RandomState(0)
     states = rng.randint(2, size=(50, 4, 5)).astype(np.uint8)
-    observations = observe(Block(X, None, None, 0), None)
+    observations = observe(Block(X, None, None, 0))
     whole = log_joint(net, states, observations)
     assert whole[3, 2] == pytest.approx(naive_log_joint(net, X[3], states[3, 2]), rel=1e-12)
     for n_rows in (7.0, 0.5):  # a row that is larger than a chunk is one
@@ -101,7 +101,7 @@ def test_rows_in_chunks_are_rows_at_once(monkeypatch: Any, gaps: bool) -> None:
 
 def test_search_looks_around_as_many_states_as_it_keeps() -> None:
     X = (load_digits().data[:40] >= 8).astype(float)
-    observations = observe(Block(X, None, None, 0), None)
+    observations = observe(Block(X, None, None, 0))
     net = SigmoidBeliefNet(9, random_state=0, tol=1e-2).fit(X)._net()
     log_likelihood, q = Enumeration(net).posterior(observations)
     log_joint = np.sort(log_likelihood[:, np.newaxis] + np.log(q), axis=1)[:, ::-1]
@@ -113,11 +113,11 @@ def test_search_looks_around_as_many_states_as_it_keeps() -> None:
 def test_truncated_search_is_a_bound_and_near() -> None:
     X = (load_digits().data[:500] >= 8).astype(float)
     net = SigmoidBeliefNet(7, posterior="truncated", n_states=8, random_state=0, tol=1e-3).fit(X)
-    log_likelihood = Enumeration(net._net()).posterior(observe(Block(X, None, None, 0), None))[0]
+    log_likelihood = Enumeration(net._net()).posterior(observe(Block(X, None, None, 0)))[0]
     shortfall = log_likelihood - net.score_samples(X)
     assert shortfall.min() > -1e-10
     assert shortfall.mean() < 0.05
-    few, many = (search(net._net(), observe(Block(X, None, None, 0), None), k) for k in (2, 30))
+    few, many = (search(net._net(), observe(Block(X, None, None, 0)), k) for k in (2, 30))
     assert (many.log_evidence >= few.log_evidence - 1e-12).all()
 
 
@@ -183,7 +183,7 @@ def test_score_of_the_training_data_is_no_less_than_the_fit_reports(sizes: Any, 
 def test_states_missed_make_up_for_what_a_search_loses() -> None:
     """Two clusters of states that no chain of single flips connects; the search knows the one alone."""
     net = BeliefNet(np.full(6, -20.0), (Layer(np.zeros((2, 6)), np.zeros(2)),))
-    observations = observe(Block(np.ones((3, 2)), np.array([1.0, 2.0, 3.0]), None, 0), None)
+    observations = observe(Block(np.ones((3, 2)), np.array([1.0, 2.0, 3.0]), None, 0))
     found = search(net, observations, 2)
     far = np.ones((3, 1, 6), np.uint8)
     better = StateSets(
