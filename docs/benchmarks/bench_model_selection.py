@@ -9,6 +9,7 @@ from common import clock, setting, table
 from sklearn.model_selection import GridSearchCV
 
 from skentropy import PPCA, EntropySumSearch, FactorAnalysis, GammaMixture, PoissonMixture, SigmoidBeliefNet
+from skentropy.entropy import has_discrete_latents
 
 TITLE = "Choosing the truth by the closed form and by cross-validation"
 NOTES = """\
@@ -58,7 +59,7 @@ QUICK_PROBLEMS = {"PPCA": (ppca, PPCA(), range(1, 6), 4, (50,), 2)}
 def choices(name, problem) -> Iterator[list[str]]:
     draw, estimator, candidates, truth, sizes, n_sets = problem
     grid = {"n_components": list(candidates)}
-    discrete = hasattr(estimator, "_discrete_latents")
+    discrete = has_discrete_latents(estimator)
     for n in sizes:
         right, seconds = {"bic": 0, "icl": 0, "cv": 0}, {"closed": 0.0, "cv": 0.0}
         for seed in range(n_sets):
