@@ -2,6 +2,8 @@
 Binary causes that combine: bars
 ================================
 
+**Question:** can a model find the causes that combine in an image, where no two images need to be alike?
+
 Images of 4 x 4 pixels in which each of eight horizontal and vertical bars is on with probability 1/4, and pixels are noisy.
 The classical test of distributed causes: a mixture needs a component for every combination of bars, a sigmoid belief net
 eight hidden variables. (The one example on made data, since only there the causes are known.)
@@ -61,3 +63,7 @@ for line, (title, values, colours, low, high) in zip(panels, rows, strict=True):
     if colours == "RdBu_r":
         figure.colorbar(drawn, ax=line, label="logits")
 plt.show()
+
+# %%
+# **Answer:** yes. The net finds all eight bars, explains held-out images better than a mixture with four times the
+# parameters, and restores deleted halves by what is seen of each bar.

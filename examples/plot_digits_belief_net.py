@@ -2,6 +2,9 @@
 Handwritten digits by a sigmoid belief net
 ==========================================
 
+**Question:** how many hidden binary variables do the digits need, and does a net explain them better than a mixture
+of as many parameters?
+
 The 1,797 digits as black and white images: how many hidden binary variables, and how a net compares with a mixture of as many
 parameters. All log-likelihoods are exact.
 """
@@ -52,3 +55,7 @@ right.colorbar(colours, ax=panels[0], label="logits")
 panels[0, 0].set_ylabel("weights")
 panels[1, 0].set_ylabel("drawn")
 plt.show()
+
+# %%
+# **Answer:** six variables are not yet too many: the held-out likelihood still grows. From two variables on the net
+# is ahead of a mixture of as many parameters, by about half a nat an image.

@@ -2,6 +2,9 @@
 Factors of wine, their rotation and their uncertainty
 =====================================================
 
+**Question:** which properties of wine go together, and how certain is that when a tenth of the measurements is
+missing?
+
 Thirteen chemical measurements of 178 Italian wines by factor analysis. The likelihood leaves the loadings' rotation
 open; varimax and oblimin choose simple ones, which does not change the likelihood or the entropy sum. Standard errors
 say which loadings can be told from zero. A tenth of the entries is then deleted at random and the model fitted to what
@@ -61,3 +64,8 @@ for kind, label in enumerate(wine.target_names):
 panels[3].set(title="factor scores", xlabel="factor 1", ylabel="factor 2")
 panels[3].legend(fontsize=8)
 plt.show()
+
+# %%
+# **Answer:** three factors: phenols and flavanoids; alcohol, colour and proline; ash and its alcalinity. Gaps widen
+# the intervals a little and move no loading beyond them. The first two factors tell the three cultivars apart,
+# although the fit did not know them.

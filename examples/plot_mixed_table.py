@@ -2,7 +2,7 @@
 Voters of 1996: a table with columns of several kinds
 =====================================================
 
-Which kinds of voters answered the American National Election Study of 1996? Age and income are measurements, the evenings with
+**Question:** which kinds of voters answered the American National Election Study of 1996? Age and income are measurements, the evenings with
 television news are counts, the vote is yes or no, and party and education are names. A ``ColumnMixture`` takes the table as it
 is, gaps included, and its closed form says how many kinds there are.
 """
@@ -52,25 +52,27 @@ best = ranking[0].model
 print(best.summary(table))
 
 # %%
-# The answer: five kinds. Three vote for Clinton: young people without television news, well-off ones with it, and older people of
+# **Answer:** five kinds. Three vote for Clinton: young people without television news, well-off ones with it, and older people of
 # small incomes with it. Two vote for Dole: older ones with news, younger ones without. What is missing is imputed by the kinds.
 
 unknown = table["party"].isna()
 guessed = best.impute(table)["party"]
 print("party of the first who did not say:", ", ".join(guessed[unknown][:5]))
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
 kinds = best.predict(table)
 width = 0.8 / best.n_components
 shares = best.parameters_["categorical"]["probabilities"][:, 0]
 names = best.categories_["party"]
 order = [list(names).index(party) for party in parties]
+figure, left = plt.subplots(figsize=(7, 4), layout="constrained")
+_, right = plt.subplots(figsize=(7, 4), layout="constrained")
 for kind, share in enumerate(shares):
     of_kind = kinds == kind
-    left.scatter(table["age"][of_kind], table["TVnews"][of_kind] + 0.12 * kind, s=12, alpha=0.5, label=f"kind {kind}")
+    left.scatter(table["age"][of_kind], table["TVnews"][of_kind] + 0.14 * kind, s=14, alpha=0.6, label=f"kind {kind}")
     right.bar(np.arange(7) + width * (kind - (best.n_components - 1) / 2), share[order], width, label=f"kind {kind}")
 left.set(xlabel="age", ylabel="evenings with television news a week")
 right.set(ylabel="share of the kind")
 right.set_xticks(np.arange(7), parties, rotation=30)
 right.legend()
+left.legend(loc="upper left", bbox_to_anchor=(1, 1))
 plt.show()

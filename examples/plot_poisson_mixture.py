@@ -2,6 +2,8 @@
 Clusters of images as Poisson rates
 ===================================
 
+**Question:** which shapes do handwritten digits come in, if nobody says which digit is which?
+
 A Poisson mixture of the 8 x 8 digits, whose pixels are counts from 0 to 16, and the entropy sum along the EM steps: after
 each of them the ELBO is a sum of entropies, which lies between the log-likelihoods before and after.
 """
@@ -31,3 +33,7 @@ axes.set(xlabel="EM step", ylabel="nats per sample")
 right.suptitle("ELBO and entropy sum of each step")
 axes.legend(loc="lower right")
 plt.show()
+
+# %%
+# **Answer:** twenty prototypes, most of them recognisable digits in two or three handwritings. The entropy sum of
+# each step lies between the log-likelihoods before and after it.

@@ -2,6 +2,8 @@
 How many components? The entropy sum of every PPCA at once
 ==========================================================
 
+**Question:** how many components do images of the digit 3 need?
+
 One eigendecomposition of the covariance of 183 images of the digit 3 gives the entropy sum, that is the log-likelihood,
 of the probabilistic PCA with every number of components H, and with it the Bayesian information criterion of each,
 without a second pass over the data. Pixels that are missing are then filled in by their posterior means.
@@ -53,3 +55,7 @@ right.plot(list(imputed), list(imputed.values()), "o-")
 right.set(xlabel="number of components H", ylabel="root mean square error", title="Imputed pixels (values 0 to 16)")
 right.set_ylim(bottom=0)
 plt.show()
+
+# %%
+# **Answer:** fourteen by the Bayesian information criterion, from one eigendecomposition. The likelihood of held-out images is highest
+# there, too. Missing pixels are filled in best with about twenty.
