@@ -235,6 +235,8 @@ def _replace_code(old: Any, new: Any, module: str) -> bool:
     """Whether it was code that could be replaced, of a function, or of all that is in a class."""
     if isinstance(old, types.FunctionType):
         old.__code__ = new.__code__
+        if hasattr(old, "__wrapped__"):  # by a decorator
+            _replace_code(old.__wrapped__, new.__wrapped__, module)
         return True
     for inside in ("__func__", "fget", "func"):  # class methods, properties and cached properties
         if isinstance(getattr(old, inside, None), types.FunctionType):

@@ -370,6 +370,40 @@ def test_degenerate_tables(name: str, covariance_type: str, reg_covar: float) ->
             assert abs(model.stationarity_gap_) < 1e-6
 
 
+def test_more_latents_than_rows_that_differ() -> None:
+    model = GaussianVAE(3, **SHORT).fit(np.repeat(WINE[:2], 20, axis=0))
+    assert np.isfinite(model.score_samples(WINE)).all()
+
+
+def test_what_rounding_made_is_no_variance() -> None:
+    X = np.zeros((20, 2))
+    X[:, 0] = 1e9 + np.arange(20) % 2 * np.spacing(1e9)
+    assert GaussianVAE(1, hidden_layer_sizes=()).fit(X).scale_ == 1.0
+
+
+def test_rows_without_anything_observed_count_for_the_decay() -> None:
+    X = DIGITS[:300]
+    hollow = np.vstack([X, np.full_like(X, np.nan)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        one = GaussianVAE(2, alpha=30.0, beta=0.1, **SHORT).fit(hollow)
+    other = GaussianVAE(2, alpha=15.0, beta=0.1, **SHORT).fit(X)
+    coefs = [model._fitted()[0].decoder.coefs[1] for model in (one, other)]
+    assert coefs[0].any()
+    np.testing.assert_allclose(*coefs, rtol=1e-6)
+
+
+def test_weights_of_batches_are_relative() -> None:
+    from skentropy.neural_network._vae_data import training_data
+
+    weight = np.arange(1.0, 179.0)
+    model = GaussianVAE(2, hidden_layer_sizes=()).fit(RAW)
+    data = training_data(model._read(RAW, weight), RAW, weight, 1)
+    n_batches, make = data.batches(model._fitted()[1], 25, np.float64)
+    found = np.concatenate([batch.weight for batch in make(None)])
+    np.testing.assert_allclose(np.sort(found), weight * n_batches / weight.sum())
+
+
 def test_what_is_explained_completely_is_named() -> None:
     X = np.where(np.arange(13) == 4, 7.0, WINE)
     with pytest.warns(ConvergenceWarning, match="explains column 4 completely"):
