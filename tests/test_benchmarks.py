@@ -27,6 +27,7 @@ PARTS = [
     "large",
     "starts",
     "coverage",
+    "bootstrap",
 ]
 
 

@@ -1,0 +1,101 @@
+"""The bootstrap test of the number of components: how often it rejects what is true, its verdicts on known data, and its time."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from bench_mixture import LONDON_TIMES
+from common import setting, table
+
+from skentropy import GaussianMixture, PoissonMixture
+from skentropy.model_selection import bootstrap, bootstrap_lrt
+
+TITLE = "The bootstrap test of the number of components"
+LEVELS = (0.05, 0.1, 0.5)
+NOTES = """\
+Rows are drawn from K components, and K is tested against K + 1 with at most {n_boot} replicates, which end early with the twentieth that
+is as large. Shares of {n} data sets whose p is at most so much, with their standard errors; a test holds its level if they are no more
+than what they are to be. p is 1 where K + 1 components bring nothing.
+"""
+NOTES_TIMES = """\
+Deaths in The Times of London, 1,096 days as frequencies of ten counts, one process. A refit is warm: it starts at the maximum.
+"""
+
+
+def one_poisson() -> tuple[Any, int]:
+    return PoissonMixture.from_parameters([1.0], [[2.157]]), 300
+
+
+def one_gaussian() -> tuple[Any, int]:
+    return GaussianMixture.from_parameters([1.0], [[0.0, 0.0]], [1.0], "tied_spherical"), 100
+
+
+CASES = [
+    ("1 Poisson, 300 rows, 1 column", one_poisson),
+    ("1 Gaussian of one variance, 100 rows, 2 columns", one_gaussian),
+]
+
+
+def levels(n: int, n_boot: int) -> Iterator[list[str]]:
+    for name, make in CASES:
+        truth, n_rows = make()
+        mixture = type(truth)(**truth.get_params())
+        started, pvalues, made = time.process_time(), [], 0
+        for seed in range(n):
+            X, _ = truth.sample(n_rows, random_state=seed)
+            test = bootstrap_lrt(mixture, X, n_boot, random_state=seed)
+            pvalues.append(test.pvalue)
+            made += len(test.null_distribution)
+        seconds = (time.process_time() - started) / n
+        shares = [float(np.mean(np.array(pvalues) <= level)) for level in LEVELS]
+        told = [f"{share:.3f} ± {np.sqrt(level * (1 - level) / n):.3f}" for share, level in zip(shares, LEVELS, strict=True)]
+        yield [name, *told, f"{np.mean(np.array(pvalues) == 1.0):.2f}", f"{made / n:.0f}", f"{seconds:.2f}"]
+
+
+def deaths(quick: bool) -> Iterator[list[str]]:
+    X, weight = np.arange(10.0)[:, np.newaxis], np.array(LONDON_TIMES, dtype=float)
+    for K, early in ((1, True), (2, True), (2, False)):
+        n_boot = 3 if quick else 99 if early else 499
+        bootstrap_lrt(PoissonMixture(K), X, 2, sample_weight=weight)
+        started = time.process_time()
+        test = bootstrap_lrt(PoissonMixture(K), X, n_boot, sample_weight=weight, stop_early=early, random_state=0)
+        seconds = time.process_time() - started
+        what = f"{K} against {K + 1}, at most {n_boot} replicates{'' if early else ', all made'}"
+        yield [what, f"{test.statistic:.4f}", f"{test.pvalue:.3f}", f"{len(test.null_distribution)}", f"{seconds:.2f}"]
+
+
+def refits(quick: bool) -> Iterator[list[str]]:
+    X, weight = np.arange(10.0)[:, np.newaxis], np.array(LONDON_TIMES, dtype=float)
+    mixture = PoissonMixture(2, random_state=0, warm_start=True).fit(X, sample_weight=weight)
+    times = []
+    for _ in range(5 if quick else 200):
+        started = time.process_time()
+        mixture.fit(X, sample_weight=weight)
+        times.append(time.process_time() - started)
+    yield ["refit to the same frequencies", f"{1e3 * min(times):.2f}", f"{1e3 * np.median(times):.2f}"]
+    n = 5 if quick else 200
+    times = []
+    for seed in range(3):
+        started = time.process_time()
+        bootstrap(mixture, X, n, sample_weight=weight, random_state=seed)
+        times.append((time.process_time() - started) / n)
+    yield ["bootstrap by random weights, each fit", f"{1e3 * min(times):.2f}", f"{1e3 * np.median(times):.2f}"]
+
+
+def page(quick: bool) -> Iterator[str]:
+    n, n_boot = (2, 3) if quick else (100, 39)
+    yield setting() + "\n"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield "## Known data\n"
+        yield NOTES_TIMES
+        yield from table(["test", "statistic", "p", "replicates", "CPU seconds"], deaths(quick))
+        yield from table(["fit", "least CPU ms", "median CPU ms"], refits(quick))
+        yield "## Level\n"
+        yield NOTES.format(n=n, n_boot=n_boot)
+        heads = [f"p <= {level}" for level in LEVELS]
+        yield from table(["model", *heads, "p = 1", "replicates", "CPU seconds a test"], levels(n, n_boot))
