@@ -10,9 +10,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._linalg import LOG_2PI
 from ._typing import ArrayLike, FloatArray
+from .decomposition._closed_form import count_parameters, noise_floor
 from .decomposition._factor_analysis import n_factor_parameters
 from .decomposition._gaussian import LinearGaussian
-from .decomposition._ppca import count_parameters, noise_floor
 from .entropy import EntropySum, entropy_sum, has_discrete_latents, n_parameters
 
 

@@ -14,23 +14,28 @@ from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from .._data import Rows, Source
-from .._linalg import LOG_2PI
 from .._messages import list_columns
 from .._standard_errors import StandardErrors
 from .._tables import Summary
 from .._typing import Array, ArrayLike, FloatArray
 from ._base import LinearGaussianEstimator
+from ._closed_form import (
+    NOISE_FLOOR,
+    bic_path,
+    closed_form,
+    count_parameters,
+    entropy_sum_path,
+    expected_log_likelihood,
+    noise_floor,
+)
 from ._em_model import ON_FLOOR
 from ._fit import GaussianFit, Outcome
-from ._gaussian import LinearGaussian, fix_signs
+from ._gaussian import LinearGaussian
 from ._moments import Moments, form_moments
 from ._saturated import likeliest_gaussian
 from ._spectrum import Covariance, MatrixCovariance, Spectrum, covariance_of_rows
 from ._summary import summarize_components
 
-# Where the components explain everything the likelihood has no maximum; the noise variance stops at this share of the
-# mean variance.
-_NOISE_FLOOR = 1e-12
 # In EM the posterior precision's condition number is the inverse of this.
 _EM_FLOOR = 1e-9
 # Columns with a correlation that is one but for this are one column; eigenvalues of correlations below it are zero.
@@ -375,7 +380,7 @@ class PPCA(LinearGaussianEstimator):
         return closed_form(covariance.leading(k), covariance.mean, k, _START_FLOOR)
 
     def _em_floor(self, variances: FloatArray) -> FloatArray:
-        return np.full(len(variances), _EM_FLOOR / _NOISE_FLOOR * noise_floor(variances))
+        return np.full(len(variances), _EM_FLOOR / NOISE_FLOOR * noise_floor(variances))
 
     def _attributes(self, parameters: LinearGaussian, floor: FloatArray, dtype: Any) -> dict[str, Any]:
         noise = parameters.noise[0]
@@ -495,47 +500,3 @@ def _total(coefficients: FloatArray) -> int | None:
     involved = np.flatnonzero(np.abs(coefficients) > _NOTHING * np.abs(coefficients).max())
     found = [j for j in involved if np.ptp(others := coefficients[involved[involved != j]]) <= _NOTHING * abs(others[0])]
     return int(found[0]) if len(found) == 1 else None
-
-
-def noise_floor(variances: FloatArray) -> float:
-    """Least noise variance for features of these variances."""
-    typical = float(variances.mean())
-    return _NOISE_FLOOR * (typical if typical > 0 else 1.0)
-
-
-def count_parameters(d: int, h: Any) -> Any:
-    """Free parameters of PPCA with h components: loadings up to rotation, noise and mean."""
-    h = np.minimum(h, d - 1)
-    return d * h - h * (h - 1) // 2 + 1 + d
-
-
-def closed_form(spectrum: Spectrum, mean: FloatArray, h: int, floor: float) -> LinearGaussian:
-    """The maximum of the likelihood (Tipping and Bishop 1999, Eqns. 7 and 8)."""
-    d = len(mean)
-    noise = spectrum.tails()[h] / (d - h) if h < d else spectrum.values[-1]
-    noise = max(float(noise), floor)
-    lengths = np.sqrt(np.maximum(spectrum.values[:h] - noise, 0.0))
-    return LinearGaussian.of(mean, fix_signs(spectrum.vectors[:, :h] * lengths), np.full(d, noise))
-
-
-def expected_log_likelihood(parameters: LinearGaussian, spectrum: Spectrum) -> float:
-    """Mean log-likelihood of data with this spectrum, whose vectors the loadings lie along."""
-    d, k = parameters.shape
-    noise = parameters.noise[0]
-    along = (parameters.loadings**2).sum(axis=0) + noise
-    distance = float((spectrum.values[:k] / along).sum() + spectrum.tails()[k] / noise)
-    return -0.5 * (d * LOG_2PI + float(np.log(along).sum()) + (d - k) * float(np.log(noise)) + distance)
-
-
-def entropy_sum_path(spectrum: Spectrum, d: int, floor: float) -> FloatArray:
-    """Entropy sums of PPCA for h = 0, 1, ...: W(29), its sign corrected, in eigenvalues."""
-    h = np.arange(min(len(spectrum.values) + 1, d))
-    noise = np.maximum(spectrum.tails()[h] / (d - h), floor)
-    log_values = np.concatenate([[0.0], np.cumsum(np.log(np.maximum(spectrum.values, floor)))])[h]
-    # det(W'W / sigma^2 + I) is the product of the eigenvalues over sigma^2.
-    return np.asarray(-0.5 * (log_values - h * np.log(noise)) - 0.5 * d * (LOG_2PI + 1.0 + np.log(noise)))
-
-
-def bic_path(path: FloatArray, d: int, weight: float) -> FloatArray:
-    """Bayesian information criteria of the models of an entropy sum path."""
-    return np.asarray(-2.0 * weight * path + np.log(weight) * count_parameters(d, np.arange(len(path))))

@@ -2,49 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from joblib import effective_n_jobs
-from scipy.special import expit, logit
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
-from sklearn.utils import check_random_state
+from scipy.special import expit
+from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_array, check_is_fitted
 
-from .._base import Evaluation, LatentVariableModel
 from .._data import (
-    Block,
-    BlockSource,
-    Reader,
     Source,
-    check_output_stays_lazy,
-    check_total_weight,
-    is_dask,
-    thread_pool,
 )
 from .._em import Run
 from .._messages import list_columns, warn, warn_of_empty_rows
-from .._typing import Array, ArrayLike, FloatArray
-from ..entropy import EntropySum
-from ._exact import Enumeration, Observations, binary, expect, observe
+from .._typing import ArrayLike, FloatArray
 from ._fit import NetFit
-from ._layers import BeliefNet, Layer
-from ._model import BeliefNetModel, Parameters
-from ._rows import row_bytes, survey
-from ._truncated import StateSets, draw_states, search, weighted_terms, with_states
+from ._fitted_net import MOST_LATENTS, FittedBeliefNet
+from ._model import BeliefNetModel
+from ._rows import survey
 
 # "auto" enumerates up to this many states of a layer, and joint states of two layers.
 _AUTO_LATENTS, _AUTO_JOINT = 12, 20
-# Beyond this many there is no use in trying.
-_MOST_LATENTS, _MOST_JOINT = 20, 26
+# Beyond this many joint states there is no use in trying.
+_MOST_JOINT = 26
 
 
-class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel):
+class SigmoidBeliefNet(FittedBeliefNet):
     r"""Sigmoid belief net with one or two hidden layers, whose ELBO is a sum of entropies.
 
     .. math::
@@ -177,11 +161,8 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         "verbose_interval": [Interval(Integral, 1, None, closed="left")],
     }
 
-    _discrete_latents: ClassVar[bool] = True
     # Whether the training data were no zeros and ones before they were compared with the threshold.
     _binarizes: bool
-    # Of a truncated posterior: states of training rows for which a search finds no better ones.
-    _known_states: Array = np.zeros((0, 0), np.uint8)
 
     def __init__(
         self,
@@ -271,7 +252,7 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
         latents, joint = max(sizes), sum(sizes) if len(sizes) > 1 else 0
         if self.posterior == "auto":
             return latents <= _AUTO_LATENTS and joint <= _AUTO_JOINT
-        if self.posterior == "exact" and (latents > _MOST_LATENTS or joint > _MOST_JOINT):
+        if self.posterior == "exact" and (latents > MOST_LATENTS or joint > _MOST_JOINT):
             states = [f"{2.0 ** sizes[0]:.2g} states for each row"]
             states += [f"{2.0**joint:.2g} joint states of both layers"] if joint else []
             raise ValueError(
@@ -280,17 +261,6 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
                 "posterior='truncated'."
             )
         return self.posterior == "exact" or (sum(sizes) < 60 and 2 ** sum(sizes) <= self.n_states)
-
-    def _read(
-        self, sizes: tuple[int, ...], X: ArrayLike, sample_weight: ArrayLike | None = None, *, reset: bool = False
-    ) -> Source:
-        states = 2 ** min(sizes[0], _MOST_LATENTS)
-        reader = Reader(sparse="missing", dtype="numeric", row_bytes=partial(row_bytes, states))
-        return reader.read(self, X, sample_weight, reset=reset, min_samples=2 if reset else 1)
-
-    def _binary(self, rows: Source) -> BlockSource:
-        """The rows as the net sees them."""
-        return rows.view(partial(binary, self.binarize))
 
     def _check_columns(self, rows: Source) -> FloatArray:
         """Means of the binary columns, if these are as they should be."""
@@ -341,179 +311,3 @@ class SigmoidBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Latent
             attributes["hidden_components_"] = np.ascontiguousarray(net.layers[1].weights.T, dtype=dtype)
             attributes["hidden_intercept_"] = net.layers[1].offsets.astype(dtype)
         return attributes
-
-    # The fitted net.
-
-    def _net(self) -> BeliefNet:
-        check_is_fitted(self, "prior_")
-        names = [("components_", "intercept_"), ("hidden_components_", "hidden_intercept_")]
-        depth = 2 if hasattr(self, "hidden_components_") else 1
-        layers = tuple(
-            Layer(
-                np.asarray(getattr(self, weights), dtype=np.float64).T, np.asarray(getattr(self, offsets), dtype=np.float64)
-            )
-            for weights, offsets in names[:depth]
-        )
-        prior = np.clip(np.asarray(self.prior_, dtype=np.float64), 1e-300, 1.0 - 1e-16)
-        return BeliefNet(logit(prior), layers)
-
-    def _evaluate(self, X: ArrayLike, sample_weight: ArrayLike | None, **row_data: Any) -> Evaluation:
-        if row_data:
-            raise TypeError(f"{type(self).__name__} takes no {', '.join(row_data)}.")
-        net = self._net()
-        rows = self._binary(self._read(net.sizes, X, sample_weight))
-        with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
-            if self.score_is_exact_:
-                found = expect(rows, Parameters(net), pool)
-                check_total_weight(found.weight)
-                terms = BeliefNetModel(0.0).entropy_sum(Parameters(net), found)
-                elbo, weight = found.elbo / found.weight, found.weight
-            else:
-                weight, *sums = rows.sum(partial(_truncated_terms, net, self._search(net)), pool).tolist()
-                check_total_weight(weight)
-                elbo, posterior, hidden, observable = (value / weight for value in sums)
-                prior = BeliefNetModel(0.0).prior_entropy(net)
-                terms = EntropySum(posterior, prior, observable, hidden=hidden)
-        return Evaluation(elbo, replace(terms, penalty=self._fitted_penalty), weight)
-
-    def score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
-        """Weighted mean of ``score_samples``: the log-likelihood where states are enumerated, else the ELBO.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, Dask array or frame, RowBlocks} of shape (n_samples, n_features)
-        y : Ignored
-        sample_weight : array-like of shape (n_samples,), default=None
-
-        Returns
-        -------
-        float
-            Nats per sample; ``score_is_exact_`` tells which.
-        """
-        return super().score(X, y, sample_weight)
-
-    def score_samples(self, X: ArrayLike) -> FloatArray:
-        """Log-likelihood of each row, in nats, where states are enumerated; else its ELBO, a lower bound.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, Dask array or frame, RowBlocks} of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray, or lazy Dask array, of shape (n_samples,)
-        """
-        if self._exact():
-            return self._map_rows(partial(_exact_evidence, Enumeration(self._net())), X)
-        return self._map_rows(partial(_truncated_evidence, self._search(self._net())), X)
-
-    def transform(self, X: ArrayLike) -> FloatArray:
-        """Posterior probabilities that the hidden variables are 1, from the layer next to the data upward.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix, Dask array or frame, RowBlocks} of shape (n_samples, n_features)
-
-        Returns
-        -------
-        ndarray, or lazy Dask array, of shape (n_samples, n_hidden)
-        """
-        check_output_stays_lazy(self, X)
-        if self._exact():
-            return self._map_rows(partial(_exact_marginals, Enumeration(self._net())), X)
-        return self._map_rows(partial(_truncated_marginals, self._search(self._net())), X)
-
-    def inverse_transform(self, X: ArrayLike) -> FloatArray:
-        """Expected data ``S(W z + mu)`` for hidden variables z, or for their probabilities in the place of z.
-
-        On what ``transform`` makes of rows with missing entries it therefore imputes.
-
-        Parameters
-        ----------
-        X : {array-like, Dask array or frame} of shape (n_samples, n_hidden)
-            As from ``transform``; only the layer next to the data matters.
-
-        Returns
-        -------
-        ndarray, or lazy Dask array, of shape (n_samples, n_features)
-        """
-        net = self._net()
-        if is_dask(X):
-            from .._data._dask import map_array
-
-            return map_array(self.inverse_transform, X)
-        Z = check_array(X, dtype=(np.float64, np.float32), input_name="X")
-        if Z.shape[1] != sum(net.sizes):
-            raise ValueError(f"X has {Z.shape[1]} columns, but the net has {sum(net.sizes)} hidden variables.")
-        return expit(net.layers[0].logits(Z[:, : net.sizes[0]])).astype(Z.dtype)
-
-    def sample(self, n_samples: int = 1, random_state: Any = None) -> FloatArray:
-        """Draw rows of zeros and ones.
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-        random_state : int, RandomState instance or None, default=None
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_features)
-        """
-        net = self._net()
-        if n_samples < 1:
-            raise ValueError(f"n_samples must be at least 1, got {n_samples}.")
-        random_state = check_random_state(random_state)
-        states = net.split_states(draw_states(net, n_samples, random_state))
-        p = expit(net.layers[0].logits(states[0]))
-        return (random_state.uniform(size=p.shape) < p).astype(self.components_.dtype)
-
-    def _search(self, net: BeliefNet) -> Callable[[Observations], StateSets]:
-        """How the states of new rows are found."""
-        known = self._known_states if self._known_states.shape[1] == sum(net.sizes) else self._known_states[:0]
-        return partial(_states_of_rows, net, self.n_states, known)
-
-    def _exact(self) -> bool:
-        check_is_fitted(self, "prior_")
-        return bool(self.score_is_exact_)
-
-    def _map_rows(self, function: Callable[[Block], FloatArray], X: ArrayLike) -> FloatArray:
-        rows = self._binary(self._read(self._net().sizes, X))
-        with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
-            return rows.map(function, pool).astype(rows.dtype, copy=False)
-
-    @property
-    def _n_features_out(self) -> int:
-        return sum(self._net().sizes)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.input_tags.sparse = True
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
-
-
-def _exact_evidence(enumeration: Enumeration, block: Block) -> FloatArray:
-    return enumeration.posterior(observe(block))[0]
-
-
-def _exact_marginals(enumeration: Enumeration, block: Block) -> FloatArray:
-    return enumeration.marginals(enumeration.posterior(observe(block))[1])
-
-
-def _truncated_evidence(find: Callable[[Observations], StateSets], block: Block) -> FloatArray:
-    return find(observe(block)).log_evidence
-
-
-def _truncated_marginals(find: Callable[[Observations], StateSets], block: Block) -> FloatArray:
-    return find(observe(block)).marginals()
-
-
-def _truncated_terms(net: BeliefNet, find: Callable[[Observations], StateSets], block: Block) -> FloatArray:
-    observations = observe(block)
-    return weighted_terms(net, find(observations), observations)
-
-
-def _states_of_rows(net: BeliefNet, n_states: int, known: Array, observations: Observations) -> StateSets:
-    """What a search finds, and what the fit has found where a search sticks; for each row as if it were alone."""
-    return with_states(search(net, observations, n_states), known, net, observations)
