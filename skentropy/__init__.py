@@ -11,6 +11,7 @@ from .mixture import (
     ExponentialFamilyMixture,
     GammaMixture,
     GaussianMixture,
+    NegativeBinomialMixture,
     PoissonMixture,
     make_column_mixture,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "GaussianMixture",
     "GaussianVAE",
     "ModelRanking",
+    "NegativeBinomialMixture",
     "PoissonMixture",
     "PoissonVAE",
     "RowBlocks",

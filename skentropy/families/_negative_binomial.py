@@ -27,8 +27,9 @@ class NegativeBinomial(RootCoordinates):
 
     Parameters
     ----------
-    r : float, default=1.0
-        The dispersion parameter r, positive.
+    r : float or None, default=None
+        The dispersion parameter r, positive. None leaves it to be fitted, which mixtures do for each component and column
+        (see ``NegativeBinomialMixture``); what needs it is then refused.
 
     Examples
     --------
@@ -49,33 +50,46 @@ class NegativeBinomial(RootCoordinates):
     additive = True
     zero_statistics = True
 
-    def __init__(self, r: float = 1.0) -> None:
-        if not is_number(r, Real, low=TINY):
-            raise ValueError(f"r must be a positive finite number; got {r!r}.")
+    def __init__(self, r: float | None = None) -> None:
+        if r is not None and not is_number(r, Real, low=TINY):
+            raise ValueError(f"r must be a positive finite number, or None to be fitted; got {r!r}.")
         self.r = r
+
+    @property
+    def _known_r(self) -> float:
+        if self.r is None:
+            raise ValueError(
+                "NegativeBinomial() leaves r to be fitted by a mixture, and has no densities of its own; give "
+                "NegativeBinomial(r=...) for a family with a known r."
+            )
+        return self.r
 
     def relative_to(self, mean: Array, largest: float) -> ExponentialFamily:
         return RelativeNegativeBinomial.where_large(self, mean, largest)
 
     def rounding_error(self, largest: Array) -> Array:
-        return np.asarray(EPS * np.minimum(largest, 10.0 * self.r))
+        return np.asarray(EPS * np.minimum(largest, 10.0 * self._known_r))
 
     def sufficient_statistics(self, X: Matrix) -> tuple[Matrix, ...]:
         return (X,)
 
     def log_partition(self, eta: Array) -> Array:
-        return -self.r * log1mexp(eta[0])
+        return -self._known_r * log1mexp(eta[0])
 
     def mean(self, eta: Array) -> Array:
-        return self.r * np.exp(eta) / -np.expm1(eta)
+        return self._known_r * np.exp(eta) / -np.expm1(eta)
 
     def covariance(self, eta: Array) -> Array:
         mean = self.mean(eta)
-        return (mean + mean**2 / self.r)[np.newaxis]
+        return (mean + mean**2 / self._known_r)[np.newaxis]
 
     def natural(self, mean: Array) -> Array:
         # The second form where p is close to one, and log p would lose its digits.
-        return np.where(mean < self.r, safe_log(mean / (mean + self.r)), -np.log1p(self.r / np.maximum(mean, self.r)))
+        return np.where(
+            mean < self._known_r,
+            safe_log(mean / (mean + self._known_r)),
+            -np.log1p(self._known_r / np.maximum(mean, self._known_r)),
+        )
 
     def to_standard(self, eta: Array) -> tuple[Array, ...]:
         return (safe_exp(eta[0]),)
@@ -86,26 +100,26 @@ class NegativeBinomial(RootCoordinates):
 
     def moments(self, eta: Array) -> tuple[Array, Array]:
         mean = self.mean(eta)[0]
-        return mean, mean + mean**2 / self.r
+        return mean, mean + mean**2 / self._known_r
 
     def sample(self, eta: Array, random_state: np.random.RandomState, exposure: Array | None = None) -> Array:
-        shape = self.r * (1.0 if exposure is None else exposure)
+        shape = self._known_r * (1.0 if exposure is None else exposure)
         return random_state.poisson(random_state.gamma(shape, np.exp(eta[0]) / -np.expm1(eta[0])))
 
     def in_support(self, X: Array, exposure: Array | float = 1.0) -> Array:
         return (X >= 0) & (np.inf > X)
 
     def log_base_measure(self, X: Array, exposure: Array | float = 1.0) -> Array:
-        r = self.r * exposure
+        r = self._known_r * exposure
         return special.gammaln(np.add(X, r, dtype=np.float64)) - special.gammaln(r) - log_factorial(X)
 
     def expected_log_base_measure(self, eta: Array) -> Array:
         mean = self.mean(eta)[0]
 
         def log_generating(w: float) -> Array:
-            return -self.r * np.log1p(mean / self.r * w)
+            return -self._known_r * np.log1p(mean / self._known_r * w)
 
-        return expected_log_gamma(log_generating, mean, start=self.r) - expected_log_gamma(log_generating, mean)
+        return expected_log_gamma(log_generating, mean, start=self._known_r) - expected_log_gamma(log_generating, mean)
 
     def in_domain(self, eta: Array) -> bool:
         return super().in_domain(eta) and bool((eta < 0.0).all())

@@ -101,8 +101,16 @@ def log_binomial(x: Array, n: Array, p: Array, q: Array) -> Array:
 
 
 def trigamma(x: Array) -> Array:
-    """Derivative of digamma."""
-    return special.zeta(2.0, x)
+    """Derivative of digamma, by its asymptotic series; from small x on ten steps of its recurrence lead there."""
+    n_steps, near = 10, x < 20.0
+    far = np.where(near, x + n_steps, x)
+    z = 1.0 / (far * far)
+    series = 1 / 42 - z * (1 / 30 - z * (5 / 66 - z * (691 / 2730 - z * 7 / 6)))
+    value = 1.0 / far + z * (0.5 + (1 / 6 - z * (1 / 30 - z * series)) / far)
+    if near.any():
+        steps = [np.minimum(x, 20.0) + k for k in range(n_steps)]
+        value = value + np.where(near, sum(1.0 / (step * step) for step in steps), 0.0)
+    return value
 
 
 def scaled_exp1(x: Array) -> Array:
@@ -119,7 +127,7 @@ _LEAST_LOG_NODE = -70.0
 _LARGEST_NODE = 37.0
 
 
-def expected_log_gamma(log_generating: Callable[[float], Array], mean: Array, start: float = 1.0) -> Array:
+def expected_log_gamma(log_generating: Callable[[float], Array], mean: Array, start: Array | float = 1.0) -> Array:
     r"""Compute :math:`E[\log\Gamma(x + r) - \log\Gamma(r)]` for counts x, with r = ``start``; r = 1 gives E[log x!].
 
     Malmstén's integral of the log-gamma function turns the sum over counts into one integral over the probability
@@ -137,10 +145,10 @@ def expected_log_gamma(log_generating: Callable[[float], Array], mean: Array, st
         :math:`\log E[(1 - w)^x]` as a function of w, an array shaped like ``mean``.
     mean : array
         E[x].
-    start : float, default=1.0
+    start : float or array, default=1.0
     """
-    total = np.zeros(np.shape(mean))
-    for log_t in np.arange(_LEAST_LOG_NODE, np.log(_LARGEST_NODE / min(start, 1.0)), _STEP):
+    total = np.zeros(np.broadcast_shapes(np.shape(mean), np.shape(start)))
+    for log_t in np.arange(_LEAST_LOG_NODE, np.log(_LARGEST_NODE / min(np.min(start), 1.0)), _STEP):
         t = np.exp(log_t)
         w = -np.expm1(-t)
         total += mean * np.exp(-t) + np.exp(-start * t) / w * np.expm1(log_generating(w))

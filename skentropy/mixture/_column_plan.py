@@ -12,11 +12,11 @@ import numpy as np
 from .._data import ColumnKind, Encoding, survey_kinds
 from .._messages import warn
 from .._typing import Array
-from ..families import Bernoulli, Categorical, ExponentialFamily, get_family
+from ..families import Bernoulli, Categorical, ExponentialFamily
 from ._base import BaseMixture
 from ._columns import ColumnBlock, ColumnBlocks
 from ._components import Components
-from ._independent import Independent
+from ._families import independent
 
 # A value that so large a share of a column's numbers has, and so many times what is usual, is a point mass.
 _POINT_MASS = 0.05
@@ -24,7 +24,7 @@ _TIMES_USUAL = 10.0
 # So many rows whose names all differ are no coincidence.
 _MANY = 20
 # What of a mixture's arguments says what its components are.
-_OF_COMPONENTS = {"family", "covariance_type", "reg_covar", "zeros"}
+_OF_COMPONENTS = {"family", "covariance_type", "dispersion_type", "reg_covar", "zeros"}
 # The order in which blocks of columns="auto" come.
 _AUTOMATIC = ("bernoulli", "categorical", "poisson", "gaussian")
 
@@ -103,9 +103,9 @@ def components_of(family: Any) -> Components:
         _check_template(family)
         return family._get_components()
     if family == "categorical":
-        return Independent(Categorical("auto"))
+        return independent(Categorical("auto"))
     if isinstance(family, (str, ExponentialFamily)):
-        return Independent(get_family(family))
+        return independent(family)
     raise ValueError(
         "A block of columns takes the name of a family, a family, or a mixture of this package such as GaussianMixture(), "
         f"not fitted; got {family!r} of {type(family).__module__}."

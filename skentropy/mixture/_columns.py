@@ -238,6 +238,9 @@ class ColumnBlocks(Components):
     def log_base_measure(self, block: Block) -> FloatArray:
         return np.asarray(sum(part.components.log_base_measure(part.of(block)) for part in self.blocks))
 
+    def base_measure(self, parameters: Any, statistics: Any) -> float:
+        return float(sum(part.base_measure(own, sums) for part, own, sums in self._zip(parameters, statistics)))
+
     def entropies(self, parameters: Any, statistics: Any) -> dict[str, float]:
         """The pseudo entropies' sum, block by block."""
         pairs = zip(self.blocks, parameters, statistics, strict=True)

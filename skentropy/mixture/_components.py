@@ -198,7 +198,11 @@ class Components(ABC):
 
     @abstractmethod
     def log_base_measure(self, block: Block) -> FloatArray:
-        """log h of each row."""
+        """log h of each row, less what of it depends on parameters."""
+
+    def base_measure(self, parameters: Any, statistics: Any) -> float:
+        """What of the rows' expected log base measures depends on parameters, summed with their weights."""
+        return 0.0
 
     @abstractmethod
     def entropy(self, parameters: Any, statistics: Any) -> float:

@@ -10,8 +10,9 @@ from sklearn.utils._param_validation import StrOptions
 
 from .._em import Run
 from .._typing import ArrayLike
-from ..families import FAMILIES, ExponentialFamily, get_family
+from ..families import FAMILIES, ExponentialFamily
 from ._base import BaseMixture
+from ._families import independent
 from ._independent import Independent
 from ._model import MixtureModel
 
@@ -168,10 +169,10 @@ class ExponentialFamilyMixture(BaseMixture):
         self.parameters_init = parameters_init
 
     def _get_components(self) -> Independent:
-        return Independent(get_family(self.family))
+        return independent(self.family)
 
     def _fitted_components(self) -> Independent:
-        return Independent(getattr(self, "family_", None) or get_family(self.family))
+        return independent(getattr(self, "family_", None) or self.family)
 
     def _fitted_attributes(self, model: MixtureModel, dtype: np.dtype[Any], run: Run) -> dict[str, Any]:
         assert isinstance(model.components, Independent)

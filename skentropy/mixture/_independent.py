@@ -13,7 +13,7 @@ from .._data import Block, ColumnSurvey, Rounding, has_nan
 from .._typing import Array, FloatArray, Matrix
 from ..families import Bernoulli, Categorical, ExponentialFamily
 from ..families._base import LOG_ZERO, SMALLEST_NORMAL
-from ._components import Components
+from ._components import ComponentMetric, Components
 from ._feature_limits import FeatureLimits
 from ._feature_metric import FeatureMetric
 from ._input import check_columns, check_sums, choose_substitutes, is_outside
@@ -360,7 +360,7 @@ class Independent(Components):
             t = T - mean[:, c, np.newaxis] * seen
             yield np.moveaxis(t, 0, 1).reshape(t.shape[1], -1)
 
-    def metric(self, parameters: NaturalParameters, statistics: FeatureSums, counts: FloatArray) -> FeatureMetric:
+    def metric(self, parameters: NaturalParameters, statistics: FeatureSums, counts: FloatArray) -> ComponentMetric:
         return FeatureMetric.at(self.family, parameters.eta, statistics.exposures + self.prior_counts, counts)
 
     def moved(self, parameters: NaturalParameters, direction: FloatArray) -> NaturalParameters | None:

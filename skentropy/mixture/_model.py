@@ -65,7 +65,7 @@ class MixtureModel:
     ----------
     components : Components
     mean_log_base_measure : float
-        A constant of the data, not of the parameters; per sample.
+        What of it is a constant of the data, not of the parameters; per sample.
     """
 
     components: Components
@@ -134,7 +134,8 @@ class MixtureModel:
             posterior=statistics.posterior_entropy / weight,
             prior=-float(np.exp(parameters.log_weights) @ parameters.log_weights),
             observable=self.components.entropy(parameters.components, statistics.components) / weight,
-            base_measure=self.mean_log_base_measure,
+            base_measure=self.mean_log_base_measure
+            + self.components.base_measure(parameters.components, statistics.components) / weight,
             penalty=self.components.penalty(parameters.components, statistics.components) / weight,
         )
 

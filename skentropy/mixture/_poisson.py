@@ -90,7 +90,8 @@ class PoissonMixture(BaseMixture):
 
     See Also
     --------
-    ExponentialFamilyMixture : The same for any exponential family, such as the negative binomial for dispersed counts.
+    NegativeBinomialMixture : The same for counts more dispersed than Poisson's.
+    ExponentialFamilyMixture : The same for any exponential family.
 
     References
     ----------

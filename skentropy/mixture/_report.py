@@ -49,7 +49,7 @@ def degenerate_features(estimator: Any, family: ExponentialFamily, pooled: Float
         at_bound[:, constant] = False
     if at_bound.any():
         yield (
-            f"{name}: {_places(estimator, at_bound)} collapsed onto (nearly) a single value; its parameters are held at a "
+            f"{name}: {places(estimator, at_bound)} collapsed onto (nearly) a single value; its parameters are held at a "
             "bound, where the entropy sum is not the ELBO. Use fewer components, or prior_counts > 0."
         )
     # A column that is zero throughout, or a category that does not occur, leaves no other choice.
@@ -58,7 +58,7 @@ def degenerate_features(estimator: Any, family: ExponentialFamily, pooled: Float
     at_zero &= ~family.at_zero(np.where(possible, family.natural(pooled), 0.0))
     if at_zero.any():
         yield (
-            f"{name}: {_places(estimator, at_zero)} at the limit where some values have probability zero "
+            f"{name}: {places(estimator, at_zero)} at the limit where some values have probability zero "
             f"({int(at_zero.sum())} of {at_zero.size} parameters). Rows with such values would be impossible; "
             "prior_counts > 0 smooths."
         )
@@ -75,14 +75,14 @@ def degenerate_covariances(estimator: Any, singular: Array, constant: Array) -> 
     singular = singular & ~constant
     groups = np.flatnonzero(singular.any(axis=1))
     if groups.size:
-        places = [
+        listed = [
             ("all components" if len(singular) == 1 else f"component {group}")
             + f" in {list_columns(estimator, np.flatnonzero(singular[group]))}"
             for group in groups[:_MOST_NAMED]
         ]
         more = f"; and of {len(groups) - _MOST_NAMED} more" if len(groups) > _MOST_NAMED else ""
         yield (
-            f"{name}: the covariance of {'; of '.join(places)}{more} is (nearly) singular; its smallest variance is held at "
+            f"{name}: the covariance of {'; of '.join(listed)}{more} is (nearly) singular; its smallest variance is held at "
             "a bound, where the entropy sum is not the ELBO. Use prior_counts > 0, fewer components, or a covariance_type "
             "with fewer parameters."
         )
@@ -104,11 +104,12 @@ def _named(components: Array) -> str:
     return f"component {listed} is" if len(components) == 1 else f"components {listed} are"
 
 
-def _places(estimator: Any, mask: Array) -> str:
+def places(estimator: Any, mask: Array) -> str:
+    """Which components in which columns, of a mask (K, D)."""
     components, columns = np.nonzero(mask)
-    places = [
+    listed = [
         f"component {component} in {column_label(estimator, int(column))}"
         for component, column in zip(components[:_MOST_NAMED], columns[:_MOST_NAMED], strict=True)
     ]
-    more = len(components) - len(places)
-    return ", ".join(places) + (f" and {more} more" if more else "") + (" is" if len(components) == 1 else " are")
+    more = len(components) - len(listed)
+    return ", ".join(listed) + (f" and {more} more" if more else "") + (" is" if len(components) == 1 else " are")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import special, stats
 
-from skentropy.families import FAMILIES, Binomial, Categorical, ExponentialFamily, NegativeBinomial
+from skentropy.families import FAMILIES, Binomial, Categorical, ExponentialFamily, NegativeBinomial, get_family
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,11 @@ CASES = {
     ),
     "poisson": Case(FAMILIES["poisson"](), lambda x, s, r: stats.poisson.logpmf(x, s * r), ((1,), (5,))),
 }
+
+
+def named_family(name: str) -> ExponentialFamily:
+    """The family of a name; the one whose name leaves r to be fitted with r = 1."""
+    return NegativeBinomial(1.0) if name == "negative_binomial" else get_family(name)
 
 
 def log_joint(case: Case, X: Any, mixture: Any, exposure: Any = None) -> Any:

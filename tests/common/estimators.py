@@ -18,12 +18,14 @@ from skentropy import (
     GammaMixture,
     GaussianMixture,
     GaussianVAE,
+    NegativeBinomialMixture,
     PoissonMixture,
     PoissonVAE,
     SigmoidBeliefNet,
 )
 
 COUNTS = load_digits().data[:300, [10, 11, 12, 20, 21, 27, 28, 43, 44, 51, 60]]
+VISITS = np.random.default_rng(0).negative_binomial(np.repeat([1, 5], [180, 120])[:, np.newaxis], 0.3, size=(300, 4)) * 1.0
 AMOUNTS = load_wine().data[:, [0, 6, 12]]
 ANSWERS = (COUNTS > 7).astype(float)
 WINE = load_wine().data / load_wine().data.std(axis=0)
@@ -66,6 +68,9 @@ def _maker(estimator: Any, *arguments: Any, **fixed: Any) -> Callable[..., Any]:
 
 ESTIMATORS = {
     "PoissonMixture": EstimatorCase(_maker(PoissonMixture, n_components=3, tol=1e-10), COUNTS, "predict_proba"),
+    "NegativeBinomialMixture": EstimatorCase(
+        _maker(NegativeBinomialMixture, n_components=2, prior_counts=0.5, tol=1e-10), VISITS, "predict_proba"
+    ),
     "GammaMixture": EstimatorCase(_maker(GammaMixture, n_components=3, tol=1e-10), AMOUNTS, "predict_proba", sparse=False),
     "ExponentialFamilyMixture": EstimatorCase(
         _maker(ExponentialFamilyMixture, "bernoulli", n_components=3, prior_counts=0.5, tol=1e-10),
@@ -123,6 +128,7 @@ ESTIMATORS |= {
 BY_EM = {name: case for name, case in ESTIMATORS.items() if case.by_em}
 DEFAULTS = [
     PoissonMixture(),
+    NegativeBinomialMixture(),
     GammaMixture(),
     ExponentialFamilyMixture(),
     GaussianMixture(),

@@ -21,8 +21,9 @@ from skentropy.families import (
     check_family,
     get_family,
 )
+from tests.common.cases import named_family
 
-INSTANCES = [*(get_family(name) for name in FAMILIES), Binomial(n_trials=7), NegativeBinomial(r=2.5), Categorical(4)]
+INSTANCES = [*(named_family(name) for name in FAMILIES), Binomial(n_trials=7), NegativeBinomial(r=2.5), Categorical(4)]
 
 # The distribution of scipy.stats, its parameters from the family's standard ones, and values at and off the boundaries.
 PEERS = {
@@ -53,7 +54,7 @@ def test_check_family_passes(family: ExponentialFamily) -> None:
 @pytest.mark.parametrize("values", PARAMETERS)
 @pytest.mark.parametrize("name", NAMED)
 def test_log_prob_and_entropy_agree_with_scipy(name: str, values: tuple[float, float]) -> None:
-    family = get_family(name)
+    family = named_family(name)
     distribution, points = PEERS[name]
     parameters = values[: len(family.parameter_names)]
     eta = family.from_standard(*parameters)
@@ -69,7 +70,7 @@ def test_log_prob_and_entropy_agree_with_scipy(name: str, values: tuple[float, f
 @pytest.mark.parametrize("name", NAMED)
 def test_draws_have_the_distribution_of_scipy(name: str, values: tuple[float, float]) -> None:
     """So many draws that a parameter one percent off is seen."""
-    family, n = get_family(name), 1_000_000
+    family, n = named_family(name), 1_000_000
     parameters = values[: len(family.parameter_names)]
     peer = PEERS[name][0](*parameters)
     eta = np.broadcast_to(family.from_standard(*parameters)[:, np.newaxis], (family.n_statistics, n))
@@ -143,7 +144,7 @@ def test_check_family_notices_a_wrong_base_measure(family: ExponentialFamily) ->
 @pytest.mark.parametrize("name", ["gaussian", "gamma", "exponential", "log_normal", "inverse_gaussian"])
 def test_check_family_notices_a_wrong_rescaling(name: str) -> None:
     with pytest.raises(AssertionError, match="rescaled"):
-        check_family(_perturbed(get_family(name), "rescale"))
+        check_family(_perturbed(named_family(name), "rescale"))
 
 
 @pytest.mark.parametrize("family", [get_family("poisson"), get_family("exponential"), get_family("gamma")], ids=repr)
@@ -224,9 +225,9 @@ def test_a_users_own_family_is_checked_and_fitted() -> None:
     assert abs(mixture.stationarity_gap_) < 1e-4
 
 
-@pytest.mark.parametrize("name", [n for n in NAMED if get_family(n).discrete])
+@pytest.mark.parametrize("name", [n for n in NAMED if named_family(n).discrete])
 def test_zero_times_log_zero_is_zero(name: str) -> None:
-    family = get_family(name)
+    family = named_family(name)
     with np.errstate(all="raise", under="ignore"):
         eta = family.natural(np.zeros((1, 2)))
         assert np.isfinite(eta).all()
@@ -249,7 +250,7 @@ def test_zero_times_log_zero_is_zero(name: str) -> None:
     ],
 )
 def test_a_single_value_is_held_at_a_bound(name: str, mean: list[float]) -> None:
-    family = get_family(name)
+    family = named_family(name)
     eta = family.natural(np.array(mean)[:, np.newaxis])
     assert np.isfinite(eta).all()
     assert family.at_bound(eta).all()
@@ -257,12 +258,12 @@ def test_a_single_value_is_held_at_a_bound(name: str, mean: list[float]) -> None
     assert np.isfinite(family.entropy(eta)).all()
 
 
-@pytest.mark.parametrize("name", [n for n in FAMILIES if get_family(n).zero_statistics])
+@pytest.mark.parametrize("name", [n for n in FAMILIES if named_family(n).zero_statistics])
 @pytest.mark.parametrize("container", [sparse.csr_matrix, sparse.csr_array])
 def test_statistics_of_sparse_data_keep_structure_and_dtype(name: str, container: type) -> None:
     X = np.array([[0, 1, 0], [1, 0, 0]], dtype=np.float32)
     for T, dense in zip(
-        get_family(name).sufficient_statistics(container(X)), get_family(name).sufficient_statistics(X), strict=True
+        named_family(name).sufficient_statistics(container(X)), named_family(name).sufficient_statistics(X), strict=True
     ):
         assert sparse.issparse(T)
         assert T.dtype == dense.dtype == np.float32
@@ -273,7 +274,7 @@ def test_statistics_of_sparse_data_keep_structure_and_dtype(name: str, container
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(data=st.data())
 def test_natural_inverts_mean_over_a_wide_range(name: str, data: st.DataObject) -> None:
-    family = get_family(name)
+    family = named_family(name)
     unit = st.floats(1e-3, 0.999)
     wide = unit if "probability" in family.parameter_names else st.floats(1e-3, 1e3)
     parameters = [np.array([data.draw(wide)]) for _ in family.parameter_names]
@@ -288,7 +289,7 @@ def test_natural_inverts_mean_over_a_wide_range(name: str, data: st.DataObject) 
 
 @pytest.mark.parametrize("name", NAMED)
 def test_divergence_is_zero_only_between_equals(name: str) -> None:
-    family = get_family(name)
+    family = named_family(name)
     rng = np.random.RandomState(0)
     a, b = (family.from_standard(*(rng.uniform(0.1, 0.9, 50) for _ in family.parameter_names)) for _ in range(2))
     assert (family.divergence(a, b) > 0).all()

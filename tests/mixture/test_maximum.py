@@ -13,7 +13,7 @@ from scipy.special import logsumexp, xlogy
 from skentropy import ExponentialFamilyMixture, PoissonMixture
 from skentropy._data import Rows
 from skentropy._em import State, run_em
-from skentropy.families import Binomial, Categorical
+from skentropy.families import Binomial, Categorical, NegativeBinomial
 from skentropy.mixture._independent import Independent
 from skentropy.mixture._information import Metric, missing_information, score
 from skentropy.mixture._maximum import Maximum
@@ -85,7 +85,7 @@ COUNTS: dict[str, tuple[Any, Any]] = {
     "binomial, from above": (Binomial(5), {"probabilities": [[0.3, 0.2], [1.0, 0.8]]}),
     "bernoulli": ("bernoulli", {"probabilities": [[0.6, 0.2], [0.0, 0.8]]}),
     "geometric": ("geometric", {"probabilities": [[0.3, 0.5], [1.0, 0.2]]}),
-    "negative_binomial": ("negative_binomial", {"probabilities": [[0.6, 0.3], [0.0, 0.7]]}),
+    "negative_binomial": (NegativeBinomial(1.0), {"probabilities": [[0.6, 0.3], [0.0, 0.7]]}),
     "categorical": (
         Categorical(3),
         {"probabilities": [[[0.3, 0.4, 0.3], [0.5, 0.3, 0.2]], [[0.0, 0.5, 0.5], [0.1, 0.2, 0.7]]]},

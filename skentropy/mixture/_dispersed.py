@@ -1,0 +1,456 @@
+"""Negative binomial components whose dispersions are fitted: the base measure has a parameter of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import pairwise
+from typing import Any, Self
+
+import numpy as np
+
+from .._data import Block, ColumnSurvey
+from .._messages import model_name
+from .._typing import Array, FloatArray
+from ..families._base import SMALLEST_NORMAL, safe_log
+from ..families._dispersion import (
+    LARGEST_DISPERSION,
+    LEAST_DISPERSION,
+    DispersedPoisson,
+    dispersed,
+    fit_dispersion,
+    log_base_measure,
+    log_rising_curvature,
+    log_rising_slope,
+    partition_curvature,
+    partition_slope,
+)
+from ..families._special import expected_log_gamma
+from ._dispersed_metric import DispersedMetric, MeanLimits
+from ._independent import FeatureEvidence, FeatureSums, Independent, NaturalParameters
+from ._levels import Levels, LevelSums
+from ._observations import Observations, product, transposed_product
+from ._report import degenerate_features, places
+
+# No extrapolation divides a dispersion or a mean by more than two.
+_SHARE = 0.5
+# Over which axes of (n_components, n_features) a dispersion is the same.
+TIES = {"full": (), "feature": (0,), "component": (1,), "tied": (0, 1)}
+
+
+@dataclass(frozen=True)
+class DispersedParameters(NaturalParameters):
+    """Means and dispersions (K, D), with the natural parameters and log-partitions that belong to them."""
+
+    means: FloatArray
+    dispersions: FloatArray
+    levels: Levels
+
+    @classmethod
+    def of(cls, means: FloatArray, dispersions: FloatArray, levels: Levels) -> Self:
+        eta, log_partition = dispersed(means, dispersions)
+        return cls(eta[np.newaxis], log_partition, means, dispersions, levels)
+
+    def at(self, levels: Levels) -> FloatArray:
+        """The log base measures of levels, (K, M)."""
+        return self._at_own if levels is self.levels else log_base_measure(levels.values, self.dispersions[:, levels.column])
+
+    @cached_property
+    def _at_own(self) -> FloatArray:
+        return np.asarray(log_base_measure(self.levels.values, self.dispersions[:, self.levels.column]))
+
+
+@dataclass(frozen=True)
+class DispersedSums(FeatureSums):
+    """What rows say of the means, and how often each count was seen."""
+
+    seen: LevelSums
+
+    def __add__(self, other: FeatureSums) -> DispersedSums:
+        assert isinstance(other, DispersedSums)
+        return DispersedSums(self.exposures + other.exposures, self.sums + other.sums, self.seen + other.seen)
+
+
+@dataclass(frozen=True)
+class LeveledRows(Observations):
+    """Rows, and which of their entries is at which level, a sparse matrix (n, M)."""
+
+    levels: Levels = field(default_factory=lambda: Levels.of_columns([np.zeros(1)]))
+    indicators: Any = None
+
+
+@dataclass(frozen=True)
+class DispersedEvidence(FeatureEvidence):
+    """Log joint densities (K, n) of a block, base measures included."""
+
+    observations: LeveledRows
+
+    def accumulate(self, weights: FloatArray) -> DispersedSums:
+        sums = super().accumulate(weights)
+        counts = transposed_product(weights, self.observations.indicators)
+        return DispersedSums(sums.exposures, sums.sums, LevelSums(self.observations.levels, counts))
+
+
+@dataclass(frozen=True)
+class Dispersed(Independent):
+    r"""Products of negative binomials of means :math:`\mu_{cd}` and dispersions :math:`a_{cd}`.
+
+    The base measure of an entry, :math:`h(x; a_{cd})`, is that of a component. How often each component sees each count is a
+    statistic from which every h follows, and the dispersions are fitted exactly. The entropy identity asks for the means
+    alone: it holds whatever the dispersions are.
+
+    Parameters
+    ----------
+    family, zeros, units, substitutes, prior_counts, pooled, narrow
+        As of ``Independent``; the family has the pooled dispersion, with which seeds are drawn.
+    tied : tuple of int
+        Axes of (n_components, n_features) over which dispersions are the same.
+    pooled_dispersion : float
+        That of all rows, the same in all columns.
+    levels : Levels
+        The counts that are expected.
+    pooled_seen : LevelSums or None
+        Shares of all rows that have each count, (M,).
+    n_runs : int
+        Number of mixtures side by side.
+    """
+
+    tied: tuple[int, ...] = ()
+    pooled_dispersion: float = 0.0
+    levels: Levels = field(default_factory=lambda: Levels.of_columns([np.zeros(1)]))
+    pooled_seen: LevelSums | None = None
+    n_runs: int = 1
+
+    attribute_names = ("means", "dispersions")
+    standard_limits = ((0.0, np.inf), (0.0, np.inf))
+
+    @property
+    def allows_exposure(self) -> bool:
+        return False
+
+    # Before a fit.
+
+    def prepare(self, estimator: Any, columns: ColumnSurvey, *, is_sparse: bool, prior_counts: float) -> Self:
+        components = super().prepare(estimator, columns, is_sparse=is_sparse, prior_counts=prior_counts)
+        levels = Levels.up_to(columns.largest)
+        return components if levels is None else replace(components, levels=levels)
+
+    def summarize(self, observations: Any, weight: FloatArray) -> DispersedSums:
+        sums = super().summarize(observations, weight)
+        return DispersedSums(sums.exposures, sums.sums, LevelSums(observations.levels, observations.indicators.T @ weight))
+
+    def with_pooled(self, summary: Any) -> Self:
+        exposures = np.broadcast_to(summary.exposures, summary.sums.shape[1:])
+        levels = summary.seen.levels
+        components = replace(
+            super().with_pooled(summary),
+            levels=levels,
+            pooled_seen=LevelSums(levels, summary.seen.counts / exposures[levels.column]),
+        )
+        everywhere = replace(components, tied=(0, 1)).pooled_parameters(1)
+        return components._with_pooled_dispersion(float(everywhere.dispersions[0, 0]))
+
+    def _with_pooled_dispersion(self, dispersion: float) -> Self:
+        return replace(self, family=DispersedPoisson(dispersion), pooled_dispersion=dispersion)
+
+    # EM.
+
+    def read(self, block: Block) -> LeveledRows:
+        rows = super().read(block)
+        levels, indicators = self.levels.indicators(rows.statistics[0])
+        return LeveledRows(rows.statistics, None, rows.observed, rows.missing, None, levels, indicators)
+
+    def observe(
+        self, parameters: Any, observations: Any, offsets: FloatArray, out: FloatArray | None = None
+    ) -> DispersedEvidence:
+        log_joint = super().observe(parameters, observations, offsets, out).log_joint
+        log_joint += product(parameters.at(observations.levels), observations.indicators)
+        return DispersedEvidence(log_joint, observations)
+
+    def pooled_parameters(self, n_components: int) -> DispersedParameters:
+        means = np.repeat(self.pooled, n_components, axis=0)
+        if self.pooled_seen is None:
+            dispersions = np.full(means.shape, self.pooled_dispersion)
+        else:
+            counts = np.repeat(self.pooled_seen.counts[np.newaxis], n_components, axis=0)
+            seen = LevelSums(self.pooled_seen.levels, counts)
+            dispersions = self._fit(means, np.ones(means.shape), seen, n_components)
+        return DispersedParameters.of(means, dispersions, self.levels)
+
+    def expected_rows(self, parameters: Any, observations: Any, responsibilities: FloatArray) -> FloatArray:
+        return np.asarray(responsibilities.T @ parameters.means)
+
+    def maximize(self, statistics: Any) -> DispersedParameters:
+        """Means and dispersions that maximise the expected log-density, plus the log prior; exactly."""
+        (means,) = self.mean_parameters(statistics)
+        exposures, _, seen = self._with_prior_rows(statistics)
+        return DispersedParameters.of(means, self._fit(means, exposures, seen, len(means) // self.n_runs), self.levels)
+
+    def _fit(self, means: FloatArray, exposures: FloatArray, seen: LevelSums, n_components: int) -> FloatArray:
+        """Dispersions (K, D) of means, of data that were seen; those of each ``n_components`` may be shared."""
+        levels = seen.levels
+        counts = np.where(seen.counts > 0.0, seen.counts, 0.0)
+
+        def total(values: FloatArray) -> FloatArray:
+            return self._shared(values, n_components, np.sum)
+
+        column = levels.column
+        larger = levels.sum_above(counts) if levels.whole else counts
+
+        def slopes(a: FloatArray) -> tuple[FloatArray, FloatArray]:
+            at = a[:, column]
+            # Of large counts the sum of x, which is that of the means, would cancel.
+            wide = np.where(a * means > 1.0, 0.0 if levels.whole else 1.0, 0.0)
+            if levels.whole:  # B is the sum of log(1 + a j) over j < x
+                terms = at * levels.values
+                shares = larger * terms / (1.0 + terms)
+                first, second = levels.sum_columns(shares), levels.sum_columns(shares / (1.0 + terms))
+            else:
+                first = levels.sum_columns(counts * log_rising_slope(levels.values, at, wide[:, column]))
+                second = levels.sum_columns(counts * log_rising_curvature(levels.values, at))
+            first += exposures * partition_slope(means, a, wide)
+            second += exposures * partition_curvature(means, a)
+            return total(first), total(second)
+
+        pairs = levels.sum_columns(counts * levels.values * (levels.values - 1.0))
+        squares = exposures * means**2
+        excess = total(pairs - squares)
+        # Of counts that are sums of many, rounding alone is no excess.
+        excess = np.where(excess > 1e-12 * total(pairs + squares), excess, 0.0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return fit_dispersion(slopes, excess, excess / total(squares))
+
+    def _shared(self, values: FloatArray, n_components: int, reduce: Any) -> FloatArray:
+        """Sums or means (K, D) over what is tied, run by run."""
+        if not self.tied:
+            return values
+        by_run = values.reshape(-1, n_components, values.shape[-1])
+        axes = tuple(axis + 1 for axis in self.tied)
+        return np.broadcast_to(reduce(by_run, axis=axes, keepdims=True), by_run.shape).reshape(values.shape)
+
+    def _with_prior_rows(self, statistics: DispersedSums) -> tuple[FloatArray, FloatArray, LevelSums]:
+        """Exposures (K, D), sums (K, D) and counts of levels, with the pseudo-observations of the prior."""
+        sums, seen = statistics.sums[0], statistics.seen
+        exposures = np.broadcast_to(statistics.exposures, sums.shape)
+        if self.prior_counts and self.pooled_seen is not None:
+            pooled = np.repeat(self.prior_counts * self.pooled_seen.counts[np.newaxis], len(sums), axis=0)
+            seen = seen + LevelSums(self.pooled_seen.levels, pooled)
+            exposures, sums = exposures + self.prior_counts, sums + self.prior_counts * self.pooled
+        return exposures, sums, seen
+
+    def log_base_measure(self, block: Block) -> FloatArray:
+        return np.zeros(block.n_rows)
+
+    def base_measure(self, parameters: Any, statistics: Any) -> float:
+        return float((parameters.at(statistics.seen.levels) * statistics.seen.counts).sum())
+
+    def entropy(self, parameters: Any, statistics: Any) -> float:
+        """Pseudo entropies given the dispersions, W(51), W(52)."""
+        pseudo_entropy = parameters.log_partition - parameters.eta[0] * parameters.means
+        return float((statistics.exposures * pseudo_entropy).sum())
+
+    def log_density(self, parameters: Any, statistics: Any) -> float:
+        return super().log_density(parameters, statistics) + self.base_measure(parameters, statistics)
+
+    def magnitude(self, parameters: Any, statistics: Any) -> float:
+        of_base = np.abs(parameters.at(statistics.seen.levels) * statistics.seen.counts).sum()
+        return super().magnitude(parameters, statistics) + float(of_base)
+
+    def log_prior(self, parameters: Any, statistics: Any | None) -> FloatArray:
+        """Of pseudo-observations that are distributed like all rows, their base measure included."""
+        log_prior = super().log_prior(parameters, statistics)
+        if self.prior_counts and self.pooled_seen is not None:
+            at = parameters.at(self.pooled_seen.levels)
+            log_prior = log_prior + self.prior_counts * (at * self.pooled_seen.counts).sum(axis=1)
+        return log_prior
+
+    def penalty(self, parameters: Any, statistics: Any) -> float:
+        return self.prior_counts * float((parameters.eta[0] * (parameters.means - self.pooled)).sum())
+
+    def pack(self, parameters: Any) -> FloatArray:
+        return np.concatenate([np.sqrt(parameters.means), np.log1p(parameters.dispersions)], axis=1).ravel()
+
+    def unpack(self, vector: FloatArray, like: Any) -> DispersedParameters | None:
+        K, D = like.means.shape
+        roots, logs = np.split(vector.reshape(K, 2 * D), 2, axis=1)
+        if not (np.isfinite(vector).all() and (logs < 700.0).all()):
+            return None
+        means = np.maximum(np.maximum(roots, 0.0) ** 2, _SHARE * like.means)
+        dispersions = np.maximum(np.expm1(np.maximum(logs, 0.0)), _SHARE * like.dispersions)
+        return self._at_bounds(means, dispersions)
+
+    def _at_bounds(self, means: FloatArray, dispersions: FloatArray) -> DispersedParameters:
+        dispersions = self._shared(dispersions, len(means) // self.n_runs, np.mean)
+        dispersions = np.where(dispersions < LEAST_DISPERSION, 0.0, np.minimum(dispersions, LARGEST_DISPERSION))
+        return DispersedParameters.of(means, dispersions, self.levels)
+
+    # Where a fit ends.
+
+    def limits(self, parameters: Any) -> Any:
+        return MeanLimits(self.pooled[0])
+
+    def n_directions(self, parameters: Any) -> int:
+        return 2 * int(parameters.means.shape[1])
+
+    def score(self, parameters: Any, statistics: Any) -> FloatArray:
+        """Along the logarithms of the means and of the dispersions."""
+        means, a = parameters.means, parameters.dispersions
+        exposures, sums, seen = self._with_prior_rows(statistics)
+        levels = seen.levels
+        of_base = levels.sum_columns(seen.counts * log_rising_slope(levels.values, a[:, levels.column]))
+        of_means = (sums - exposures * means) / (1.0 + a * means)
+        of_dispersions = of_base + exposures * partition_slope(means, a) - a * means * of_means
+        return np.concatenate([of_means, np.where(self._held(parameters), 0.0, of_dispersions)], axis=1)
+
+    def row_scores(self, parameters: Any, observations: Any) -> Iterator[FloatArray]:
+        (x,), seen = observations.features(slice(None)), observations.seen(slice(None))
+        levels, held = observations.levels, self._held(parameters)
+        indicators = observations.indicators
+        for c, (mean, a) in enumerate(zip(parameters.means, parameters.dispersions, strict=True)):
+            slopes = log_rising_slope(levels.values, a[levels.column])
+            of_base = np.stack(
+                [indicators[:, start:stop] @ slopes[start:stop] for start, stop in pairwise(levels.starts)], axis=1
+            )
+            of_means = (x - mean * seen) / (1.0 + a * mean)
+            of_dispersions = of_base + seen * partition_slope(mean, a) - a * mean * of_means
+            yield np.concatenate([of_means, np.where(held[c], 0.0, of_dispersions)], axis=1)
+
+    def _held(self, parameters: Any) -> Array:
+        """Dispersions that are at a bound, or of a mean of zero, which has none."""
+        a = parameters.dispersions
+        return (a <= 0.0) | (a >= LARGEST_DISPERSION) | (parameters.means <= 0.0)
+
+    def metric(self, parameters: Any, statistics: Any, counts: FloatArray) -> DispersedMetric:
+        """Minus the second derivatives of the expected log-density, which where the score is zero are all diagonal."""
+        means, a = parameters.means, parameters.dispersions
+        exposures, _, seen = self._with_prior_rows(statistics)
+        levels = seen.levels
+        of_base = levels.sum_columns(seen.counts * log_rising_curvature(levels.values, a[:, levels.column]))
+        of_means = exposures * means / (1.0 + a * means)
+        of_dispersions = -(of_base + exposures * partition_curvature(means, a))
+        held = self._held(parameters) | (counts <= 0.0)[:, np.newaxis]
+        return DispersedMetric.of(of_means, np.where(held, 0.0, of_dispersions), self.tied)
+
+    def moved(self, parameters: Any, direction: FloatArray) -> DispersedParameters | None:
+        logs = np.clip(direction, -700.0, 700.0)
+        of_means, of_dispersions = np.split(logs, 2, axis=1)
+        of_dispersions = self._shared(of_dispersions, len(logs) // self.n_runs, np.mean)
+        with np.errstate(over="ignore"):
+            means, a = parameters.means * np.exp(of_means), parameters.dispersions * np.exp(of_dispersions)
+        return self._at_bounds(means, a) if np.isfinite(means).all() else None
+
+    # Several runs at once.
+
+    def for_runs(self, n_runs: int) -> Self:
+        return replace(self, n_runs=n_runs)
+
+    def select(self, parameters: Any, components: Array, n_runs: int) -> DispersedParameters:
+        return DispersedParameters.of(parameters.means[components], parameters.dispersions[components], parameters.levels)
+
+    def with_average_rows(self, statistics: Any, share: float, n_runs: int) -> DispersedSums:
+        more = super().with_average_rows(statistics, share, n_runs)
+        assert self.pooled_seen is not None
+        added = np.broadcast_to(more.exposures - statistics.exposures, more.sums.shape[1:])
+        pooled = self.pooled_seen
+        seen = statistics.seen + LevelSums(pooled.levels, added[:, pooled.levels.column] * pooled.counts)
+        return DispersedSums(more.exposures, more.sums, seen)
+
+    def collapsed(self, before: Any, parameters: Any) -> Array:
+        return np.zeros(len(parameters.means), dtype=bool)
+
+    def degenerate(self, parameters: Any) -> bool:
+        return False
+
+    # What users see.
+
+    def standard(self, parameters: Any) -> tuple[FloatArray, ...]:
+        return parameters.means, parameters.dispersions
+
+    def standard_changes(self, parameters: Any, directions: FloatArray) -> tuple[FloatArray, ...]:
+        of_means, of_dispersions = np.split(directions, 2, axis=2)
+        K = len(parameters.means)
+        shared = np.stack([self._shared(change, K, np.mean) for change in of_dispersions])
+        return parameters.means * of_means, parameters.dispersions * shared
+
+    def natural(self, standard: tuple[FloatArray, ...]) -> DispersedParameters:
+        means, dispersions = standard
+        return DispersedParameters.of(means, dispersions, self.levels)
+
+    def check_standard(self, standard: tuple[FloatArray, ...], suffix: str = "") -> None:
+        for name, value in zip(self.attribute_names, standard, strict=True):
+            if not ((value >= 0.0) & np.isfinite(value)).all():
+                raise ValueError(f"{name}{suffix} must be non-negative and finite; got {value.min():g} to {value.max():g}.")
+        dispersions = standard[1]
+        if not np.allclose(self._shared(dispersions, len(dispersions), np.mean), dispersions, rtol=1e-6, atol=0.0):
+            raise ValueError(f"dispersions{suffix} must be the same along what dispersion_type ties.")
+
+    def cautions(self, estimator: Any, standard: tuple[FloatArray, ...]) -> list[str]:
+        return []
+
+    def of_fitted(
+        self, weights: FloatArray, standard: tuple[FloatArray, ...], *, is_sparse: bool, exposure: float = 1.0
+    ) -> Self:
+        means, dispersions = standard
+        pooled = weights @ means
+        excess = weights @ ((1.0 + dispersions) * means**2) - pooled**2
+        total = float((pooled**2).sum())
+        dispersion = float(excess.sum()) / total if total > 0.0 else 0.0
+        components = self._with_pooled_dispersion(min(max(dispersion, 0.0), LARGEST_DISPERSION))
+        return replace(components, pooled=pooled[np.newaxis], pooled_seen=None)
+
+    def n_parameters(self, n_components: int) -> int:
+        n_features = self.pooled.shape[1]
+        sizes = {0: n_components, 1: n_features}
+        free = n_components * n_features // int(np.prod([sizes[axis] for axis in self.tied], dtype=int))
+        return n_components * n_features + free
+
+    def divergence(self, parameters: Any, component: int) -> FloatArray:
+        return np.asarray(self.column_divergences(parameters, component).sum(axis=-1))
+
+    def column_divergences(self, parameters: Any, component: int) -> FloatArray:
+        r"""With the base measures' expectations, by an integral over the probability generating function."""
+        mean, a = parameters.means[component], parameters.dispersions[component]
+        eta, A = parameters.eta[0], parameters.log_partition
+        divergences = mean * (eta[component] - eta) - A[component] + A
+        of_base = _expected_base(mean, a, parameters.dispersions)
+        divergences = np.maximum(divergences + of_base[component] - of_base, 0.0)
+        return np.where((parameters.means < SMALLEST_NORMAL) & (mean > 0.0), np.inf, divergences)
+
+    def moments(self, parameters: Any) -> tuple[FloatArray, FloatArray]:
+        return parameters.means, parameters.means + parameters.dispersions * parameters.means**2
+
+    def failures(self, estimator: Any, parameters: Any) -> Iterator[str]:
+        means, a = parameters.means, parameters.dispersions
+        yield from degenerate_features(estimator, self.family, self.pooled, safe_log(means)[np.newaxis])
+        name = model_name(estimator)
+        poisson = (a <= 0.0) & (means > 0.0) & (self.pooled[0] > 0.0)
+        if poisson.any():
+            yield (
+                f"{name}: {places(estimator, poisson)} no more dispersed than Poisson distributions, at the limit of a "
+                "dispersion of zero. PoissonMixture has fewer parameters."
+            )
+        bound = (a >= LARGEST_DISPERSION) & (means > 0.0)
+        if bound.any():
+            yield (
+                f"{name}: {places(estimator, bound)} so dispersed that the dispersion is held at {LARGEST_DISPERSION:.0f}. "
+                "Use fewer components, or prior_counts > 0."
+            )
+
+    def sample(self, standard: tuple[FloatArray, ...], labels: Array, random_state: np.random.RandomState) -> FloatArray:
+        means, dispersions = (value[labels] for value in standard)
+        family = DispersedPoisson(dispersions)
+        return family.sample(family.natural(means[np.newaxis]), random_state)
+
+
+def _expected_base(mean: FloatArray, dispersion: FloatArray, others: FloatArray) -> FloatArray:
+    """E[log h(x; a) + log x!] of negative binomials (D,) for other dispersions a (K, D)."""
+    positive = others > 0.0
+    r = 1.0 / np.where(positive, others, 1.0)
+    own = np.where(dispersion > 0.0, dispersion, 1.0)
+
+    def log_generating(w: float) -> Array:
+        # E[(1 - w)^x]
+        return np.where(dispersion > 0.0, -np.log1p(own * mean * w) / own, -mean * w)
+
+    return np.where(positive, expected_log_gamma(log_generating, mean, start=r), 0.0)

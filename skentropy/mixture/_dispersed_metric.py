@@ -1,0 +1,88 @@
+"""The complete data's information about means and dispersions, and the limits of means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from .._typing import Array, FloatArray
+from ..families._base import safe_log
+
+if TYPE_CHECKING:
+    from ._dispersed import DispersedParameters
+
+# What has less information than this share of the largest is held.
+_NEGLIGIBLE = 1e-40
+# Means below these shares of the pooled one are looked at, or zero but for rounding.
+_NEAR, _LOST = 1e-3, 1e-12
+
+
+@dataclass(frozen=True)
+class DispersedMetric:
+    """Of the logarithms of means and dispersions, which inform of each other nothing.
+
+    Dispersions that are tied move along the mean of their directions, so that they have one coordinate for all.
+
+    Attributes
+    ----------
+    lengths : ndarray of shape (K, 2 D)
+        What a unit of z moves; zero where nothing can.
+    tied : tuple of int
+    """
+
+    lengths: FloatArray
+    tied: tuple[int, ...]
+
+    @classmethod
+    def of(cls, of_means: FloatArray, of_dispersions: FloatArray, tied: tuple[int, ...]) -> Self:
+        if tied:
+            total = of_dispersions.sum(axis=tied, keepdims=True)
+            of_dispersions = np.broadcast_to(total, of_dispersions.shape)
+        information = np.concatenate([of_means, of_dispersions], axis=1)
+        free = information > _NEGLIGIBLE * max(float(information.max()), 0.0)
+        return cls(np.where(free, 1.0 / np.sqrt(np.where(free, information, 1.0)), 0.0), tied)
+
+    def _share(self, values: FloatArray) -> FloatArray:
+        """Dispersions' coordinates replaced by their sum over what is tied, by the root of its size; symmetric."""
+        if not self.tied:
+            return values
+        own, shared = np.split(values, 2, axis=-1)
+        axes = tuple(axis - 2 for axis in self.tied)
+        size = np.prod([shared.shape[axis] for axis in axes])
+        total = shared.sum(axis=axes, keepdims=True) / np.sqrt(size)
+        return np.concatenate([own, np.broadcast_to(total, shared.shape)], axis=-1)
+
+    def directions(self, z: FloatArray) -> FloatArray:
+        return self.lengths * self._share(z)
+
+    def gradient(self, score: FloatArray) -> FloatArray:
+        return self._share(self.lengths * score)
+
+    def matrix(self) -> FloatArray:
+        K, P = self.lengths.shape
+        columns = self.lengths * self._share(np.eye(K * P).reshape(K * P, K, P))
+        return np.ascontiguousarray(np.moveaxis(columns, 0, -1)).reshape(K, P, K, P)
+
+
+class MeanLimits:
+    """Means (K, D) that may be zero; dispersions are fitted anew in each step, and come to no limit that holds them."""
+
+    def __init__(self, pooled: FloatArray) -> None:
+        self._pooled = pooled
+
+    def near(self, parameters: DispersedParameters) -> Array:
+        return ((parameters.means < _NEAR * self._pooled) & (self._pooled > 0.0)).ravel()
+
+    def lost(self, parameters: DispersedParameters) -> Array:
+        return np.asarray((parameters.means < _LOST * self._pooled).ravel())
+
+    def put(self, parameters: DispersedParameters, places: Array, share: float) -> DispersedParameters:
+        if not places.any():
+            return parameters
+        means = np.where(places.reshape(parameters.means.shape), share * self._pooled, parameters.means)
+        return parameters.of(means, parameters.dispersions, parameters.levels)
+
+    def growing(self, before: DispersedParameters, after: DispersedParameters, faster_than: float) -> Array:
+        return np.asarray((safe_log(after.means) - safe_log(before.means) > faster_than).ravel())

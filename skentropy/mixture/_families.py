@@ -1,0 +1,16 @@
+"""Which components stand for a family."""
+
+from __future__ import annotations
+
+from ..families import ExponentialFamily, NegativeBinomial, get_family
+from ..families._dispersion import DispersedPoisson
+from ._dispersed import Dispersed
+from ._independent import Independent
+
+
+def independent(family: str | ExponentialFamily) -> Independent:
+    """Components of a family or its name; those whose base measure has parameters fit them too."""
+    family = get_family(family)
+    if isinstance(family, NegativeBinomial) and family.r is None:
+        return Dispersed(DispersedPoisson(0.0))
+    return Independent(family)

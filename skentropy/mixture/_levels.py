@@ -1,0 +1,120 @@
+"""The distinct values of columns of counts, and how often components see them: statistics of any function of a count."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+from scipy import sparse
+
+from .._typing import Array, FloatArray, Matrix
+
+# Whole numbers below this are levels of their own, whether they occur or not.
+_LARGEST_LEVEL = 4096
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Values of all columns, those of one after those of another.
+
+    Attributes
+    ----------
+    values : ndarray of shape (M,)
+        Rising in each column; at least one a column.
+    starts : ndarray of shape (D + 1,)
+        Where the values of each column begin, and where all end.
+    whole : bool
+        Whether the values of each column are known to be 0, 1, 2, ...
+    """
+
+    values: FloatArray
+    starts: Array
+    whole: bool = False
+
+    @classmethod
+    def of_columns(cls, columns: Sequence[FloatArray]) -> Self:
+        return cls(np.concatenate(columns), np.cumsum([0, *map(len, columns)]))
+
+    @classmethod
+    def up_to(cls, largest: FloatArray) -> Self | None:
+        """All whole numbers up to the largest of each column; None if they are too many."""
+        if not largest.size or not largest.max() < _LARGEST_LEVEL:
+            return None
+        return replace(cls.of_columns([np.arange(np.floor(top) + 1.0) for top in largest]), whole=True)
+
+    @property
+    def column(self) -> Array:
+        """The column (M,) of each value."""
+        return np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
+
+    def by_column(self) -> list[FloatArray]:
+        return np.split(self.values, self.starts[1:-1])
+
+    def same(self, other: Levels) -> bool:
+        return self is other or (np.array_equal(self.starts, other.starts) and np.array_equal(self.values, other.values))
+
+    def sum_columns(self, values: FloatArray) -> FloatArray:
+        """Sums over the values of each column, (..., M) to (..., D)."""
+        return np.asarray(np.add.reduceat(values, self.starts[:-1], axis=-1))
+
+    def sum_above(self, counts: FloatArray) -> FloatArray:
+        """For each value the sum of the counts, (..., M), of larger values in its column."""
+        sums = np.cumsum(counts, axis=-1)
+        ends = self.starts[1:] - 1
+        return np.maximum(np.repeat(sums[..., ends], np.diff(self.starts), axis=-1) - sums, 0.0)
+
+    def indicators(self, X: Matrix) -> tuple[Levels, Matrix]:
+        """Levels that hold all entries of rows X, and which entry is at which of them, a CSR matrix (n, M).
+
+        These are the levels themselves where the rows are whole numbers among them. Entries that a sparse matrix does not
+        store are at none.
+        """
+        n, D = X.shape
+        data = X.data if sparse.issparse(X) else np.ravel(X)
+        column = X.indices if sparse.issparse(X) else np.tile(np.arange(D), n)
+        levels: Levels | None = self
+        index = data.astype(np.int64) if not data.size or data.max() < _LARGEST_LEVEL else None
+        if index is None or not np.array_equal(index, data):
+            levels = None
+        elif len(self.starts) != D + 1 or (index >= np.diff(self.starts)[column]).any():
+            largest = np.zeros(D)
+            np.maximum.at(largest, column, data)
+            levels = Levels.up_to(largest)
+        if levels is None:
+            columns, index = [], np.zeros(data.size, dtype=np.int64)
+            for d in range(D):
+                own = column == d
+                values, index[own] = np.unique(data[own], return_inverse=True)
+                columns.append(values.astype(np.float64) if values.size else np.zeros(1))
+            levels = Levels.of_columns(columns)
+        rows = X.indptr if sparse.issparse(X) else np.arange(0, n * D + 1, D)
+        places = (index + levels.starts[column]).astype(np.int32)
+        shape = n, len(levels.values)
+        return levels, sparse.csr_matrix((np.ones(data.size), places, rows.astype(np.int32)), shape=shape)
+
+
+@dataclass(frozen=True)
+class LevelSums:
+    """How often values have been seen, weighted, by components: levels (M,) and counts (..., M)."""
+
+    levels: Levels
+    counts: FloatArray
+
+    def __add__(self, other: LevelSums) -> LevelSums:
+        if self.levels.same(other.levels):
+            return LevelSums(self.levels, self.counts + other.counts)
+        pairs = zip(self.levels.by_column(), other.levels.by_column(), strict=True)
+        levels = Levels.of_columns([np.union1d(own, others) for own, others in pairs])
+        return LevelSums(levels, self.spread(levels) + other.spread(levels))
+
+    def spread(self, levels: Levels) -> FloatArray:
+        """The counts at more levels."""
+        counts = np.zeros((*self.counts.shape[:-1], len(levels.values)))
+        start = 0
+        for mine, all_of_column, offset in zip(self.levels.by_column(), levels.by_column(), levels.starts, strict=False):
+            places = offset + np.searchsorted(all_of_column, mine)
+            counts[..., places] = self.counts[..., start : start + len(mine)]
+            start += len(mine)
+        return counts
