@@ -391,6 +391,8 @@ def test_rows_without_anything_observed_count_for_the_decay() -> None:
     coefs = [model._fitted()[0].decoder.coefs[1] for model in (one, other)]
     assert coefs[0].any()
     np.testing.assert_allclose(*coefs, rtol=1e-6)
+    # Such rows have the prior for their posterior, and an ELBO of zero.
+    np.testing.assert_allclose(one.lower_bounds_[:-1], 0.5 * np.array(other.lower_bounds_[:-1]), rtol=1e-6)
 
 
 def test_weights_of_batches_are_relative() -> None:

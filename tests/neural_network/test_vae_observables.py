@@ -67,6 +67,9 @@ def test_densities_and_expectations(kind: str) -> None:
     means = {"gaussian": y, "heteroscedastic": y[..., :D], "bernoulli": 1 / (1 + np.exp(-y)), "poisson": np.exp(y)}[kind]
     np.testing.assert_allclose(expected, np.tensordot(shares, means, axes=1), rtol=1e-10)
     np.testing.assert_allclose(observable.mean(y), means, rtol=1e-12)
+    if kind in ("gaussian", "heteroscedastic"):
+        by_steps = replace(observable, noise=observable.step_noise).expected_log_density(statistics, x)
+        np.testing.assert_allclose(fit.value, by_steps + 0.5 * np.log(2 * np.pi * observable.step_noise), rtol=1e-10)
     # What steps go by: value, and its first two derivatives in a shift of all outputs of a kind.
     step = 1e-3
     for part in range(observable.n_outputs):

@@ -91,3 +91,8 @@ def test_the_best_units(name: str) -> None:
         assert mean_divergence(c, other) > best
     if name == "gaussian":
         assert mean_divergence(c + 0.05, a) > best
+
+
+def test_draws_of_the_laplace_prior_have_its_scale() -> None:
+    found = PRIORS["laplace"].draw(np.random.RandomState(0), (3, 2))
+    np.testing.assert_allclose(found, np.random.RandomState(0).laplace(size=(3, 2)) * np.sqrt(0.5))
