@@ -49,6 +49,7 @@ sphinx_gallery_conf = {
     "reference_url": {"skentropy": None},
     "within_subsection_order": "FileNameSortKey",
     "show_memory": False,
+    "thumbnail_size": (560, 380),
     "show_signature": False,
 }
 
