@@ -197,6 +197,17 @@ def test_posteriors_of_linear_decoders_are_exact(gaps: bool) -> None:
         np.testing.assert_allclose(model.elbo_of_rows(rows), linear.log_likelihood(X), rtol=1e-10)
 
 
+def test_encoders_start_at_the_posteriors_of_the_linear_model() -> None:
+    rng, (rows, _) = np.random.default_rng(2), observations(False)
+    nets = Nets.of_sizes([D, 2 * H], [H, D], "silu")
+    loadings, noise = rng.normal(size=(D, H)), rng.uniform(0.5, 2.0, size=D)
+    noise = start_linear(nets, LinearGaussian.of(rng.normal(size=D), loadings, noise).canonical())
+    model = Autoencoder.trained(nets.encoder, nets.decoder, GaussianNoise.of(noise), PRIORS["gaussian"])
+    posteriors = model.posteriors(rows)
+    np.testing.assert_allclose(model.encode(rows)[0], posteriors.means, atol=1e-10)
+    np.testing.assert_allclose(model.encode(rows)[1], posteriors.variances, rtol=1e-10)
+
+
 def test_rows_without_anything_observed_have_the_prior() -> None:
     model, (rows, weight) = random_model(), observations(False)
     mask = np.ones_like(rows.x)
