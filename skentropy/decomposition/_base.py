@@ -230,17 +230,6 @@ class LinearGaussianEstimator(FitsCovariances):
                 f"(n_features={self.n_features_in_})"
             )
 
-    def _check_scale(self, variances: FloatArray, dtype: Any) -> None:
-        """Refuse columns whose variances the fitted attributes could not hold."""
-        least, largest = _VARIANCES[np.dtype(dtype).type]
-        for word, columns in (
-            ("large", ~np.isfinite(variances) | (variances > largest)),
-            ("small", (variances > 0) & (variances < least)),
-        ):
-            if columns.any():
-                names = list_columns(self, np.flatnonzero(columns))
-                raise ValueError(f"The values are too {word} for {np.dtype(dtype)} in {names}; rescale the data.")
-
     def _summary(
         self,
         parameters: LinearGaussian,
@@ -286,7 +275,7 @@ class LinearGaussianEstimator(FitsCovariances):
             unobserved = list_columns(self, np.flatnonzero(columns.weight == 0))
             raise ValueError(f"X has no observed value in {unobserved}; leave such columns out.")
         warn_of_empty_rows(columns.n_empty_rows)
-        self._check_scale(columns.variance, rows.dtype)
+        check_scale(self, columns.variance, rows.dtype)
         return self._standardised_model(
             columns.mean,
             columns.variance,
@@ -350,6 +339,18 @@ class LinearGaussianEstimator(FitsCovariances):
         tags.input_tags.sparse = self.solver != "em"
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def check_scale(estimator: Any, variances: FloatArray, dtype: Any) -> None:
+    """Refuse columns whose variances the fitted attributes could not hold."""
+    least, largest = _VARIANCES[np.dtype(dtype).type]
+    for word, columns in (
+        ("large", ~np.isfinite(variances) | (variances > largest)),
+        ("small", (variances > 0) & (variances < least)),
+    ):
+        if columns.any():
+            names = list_columns(estimator, np.flatnonzero(columns))
+            raise ValueError(f"The values are too {word} for {np.dtype(dtype)} in {names}; rescale the data.")
 
 
 def is_incomplete(rows: Source) -> bool:

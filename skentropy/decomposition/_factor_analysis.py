@@ -13,7 +13,7 @@ from .._data import Rows, SingleThreadedBLAS, Source
 from .._messages import list_columns, saddle_message, warn
 from .._standard_errors import StandardErrors
 from .._typing import Array, ArrayLike, FloatArray
-from ._base import LinearGaussianEstimator
+from ._base import LinearGaussianEstimator, check_scale
 from ._em_model import ON_FLOOR
 from ._fit import Outcome
 from ._gaussian import LinearGaussian
@@ -239,7 +239,7 @@ class FactorAnalysis(ReportedFactors):
         return self._fit_covariance(MatrixCovariance(moments.mean, moments.covariance), dtype)
 
     def _fit_covariance(self, covariance: Covariance, dtype: Any) -> Outcome:
-        self._check_scale(covariance.variances, dtype)
+        check_scale(self, covariance.variances, dtype)
         constant = covariance.constant()
         varying = covariance.variances[~constant]
         scale = np.sqrt(np.where(constant, varying.mean() if varying.size else 1.0, covariance.variances))

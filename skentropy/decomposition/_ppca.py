@@ -18,7 +18,7 @@ from .._messages import list_columns
 from .._standard_errors import StandardErrors
 from .._tables import Summary
 from .._typing import Array, ArrayLike, FloatArray
-from ._base import LinearGaussianEstimator
+from ._base import LinearGaussianEstimator, check_scale
 from ._closed_form import (
     NOISE_FLOOR,
     bic_path,
@@ -238,7 +238,7 @@ class PPCA(LinearGaussianEstimator):
         return self._outcome_of(covariance, None, moments.weight, dtype)
 
     def _outcome_of(self, covariance: Covariance, spectrum: Spectrum | None, weight: float, dtype: Any) -> Outcome:
-        self._check_scale(covariance.variances, dtype)
+        check_scale(self, covariance.variances, dtype)
         constant = covariance.constant()
         if spectrum is None:
             spectrum = covariance.decompose()

@@ -18,7 +18,7 @@ from sklearn.utils.metadata_routing import process_routing
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _num_samples, check_is_fitted, has_fit_parameter
 
-from .._base import Evaluation, LatentVariableModel
+from .._base import Evaluation, LatentVariableModel, Traits
 from .._data import required_backend
 from .._em import as_part
 from .._em._callbacks import subtask
@@ -131,12 +131,13 @@ def _check_same_transformation(named: Named) -> None:
 def _check_same_columns(ranked: Sequence[RankedModel]) -> None:
     """Refuse fitted models of different columns, as far as they say which those are; the others are of all."""
     lasts = [(row.name, steps_of(row.model)[-1]) for row in ranked]
-    told = [(name, last, columns) for name, last in lasts if (columns := _columns(last))]
+    told = [(name, last, columns) for name, last in lasts if (traits := _traits(last)) and (columns := traits.columns)]
     if not told:
         return
     first, model, columns = told[0]
     for name, last in lasts:
-        other = _columns(last) or dict.fromkeys(range(model.n_features_in_))
+        traits = _traits(last)
+        other = (traits and traits.columns) or dict.fromkeys(range(model.n_features_in_))
         differing = sorted(columns.keys() ^ other.keys())
         how = "of which one of them is no model"
         if not differing:
@@ -149,14 +150,9 @@ def _check_same_columns(ranked: Sequence[RankedModel]) -> None:
             )
 
 
-def _columns(model: Any) -> dict[int, bool] | None:
-    """The columns that a fitted model is of, as far as it says."""
-    return model.traits().columns if isinstance(model, LatentVariableModel) else None
-
-
-def _binarizes(model: Any) -> bool:
-    """Whether a fit has made zeros and ones of the data."""
-    return isinstance(model, LatentVariableModel) and model.traits().binarizes
+def _traits(model: Any) -> Traits | None:
+    """What a model says of itself, if it is one of the package."""
+    return model.traits() if isinstance(model, LatentVariableModel) else None
 
 
 def _signature(transformer: Any) -> str:
@@ -265,7 +261,7 @@ def assess_all(
 
 def _check_same_values(rows: list[RankedModel]) -> None:
     """Refuse models of values as they are beside models that have made zeros and ones of them."""
-    binarized = [_binarizes(steps_of(row.model)[-1]) for row in rows]
+    binarized = [bool((traits := _traits(steps_of(row.model)[-1])) and traits.binarizes) for row in rows]
     if any(binarized) and not all(binarized):
         one, other = rows[binarized.index(True)].name, rows[binarized.index(False)].name
         raise ValueError(
