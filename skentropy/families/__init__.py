@@ -16,6 +16,7 @@ from ._inverse_gaussian import InverseGaussian
 from ._log_normal import LogNormal
 from ._negative_binomial import NegativeBinomial
 from ._poisson import Poisson
+from ._weibull import Weibull
 
 __all__ = [
     "FAMILIES",
@@ -32,6 +33,7 @@ __all__ = [
     "LogNormal",
     "NegativeBinomial",
     "Poisson",
+    "Weibull",
     "check_family",
     "get_family",
 ]

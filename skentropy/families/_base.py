@@ -69,8 +69,6 @@ class ExponentialFamily(ABC):
     discrete: ClassVar[bool]
     # h(x) = 1: the pseudo entropy is the entropy.
     constant_base_measure: ClassVar[bool] = True
-    # h(b x) = b^degree h(x); read only where ``equivariance`` is not "none".
-    base_measure_degree: ClassVar[float] = 0.0
     # Transformations that map the family to itself: x -> b x, x -> a + b x, or neither. Fits are made in units in which
     # the data are of order one, and are therefore exactly equivariant to them.
     equivariance: ClassVar[Literal["none", "scale", "affine"]] = "none"
@@ -88,6 +86,11 @@ class ExponentialFamily(ABC):
     def n_parameters(self) -> int:
         """Number of free parameters of one feature."""
         return self.n_statistics
+
+    @property
+    def base_measure_degree(self) -> float:
+        """The degree in h(b x) = b^degree h(x); read only where ``equivariance`` is not "none"."""
+        return 0.0
 
     def for_columns(self, largest: Array) -> ExponentialFamily:
         """The family for data with these largest values of the columns; itself, unless it is to learn from them."""

@@ -39,8 +39,11 @@ class InverseGaussian(ExponentialFamily):
     lower_limit = 0.0
     discrete = False
     constant_base_measure = False
-    base_measure_degree = -1.5
     equivariance = "scale"
+
+    @property
+    def base_measure_degree(self) -> float:
+        return -1.5
 
     def sufficient_statistics(self, X: Matrix) -> tuple[Matrix, ...]:
         return X, 1.0 / X

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import special, stats
 
-from skentropy.families import FAMILIES, Binomial, Categorical, ExponentialFamily, NegativeBinomial, get_family
+from skentropy.families import FAMILIES, Binomial, Categorical, ExponentialFamily, NegativeBinomial, Weibull, get_family
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,7 @@ CASES = {
     "negative_binomial": Case(
         NegativeBinomial(r=2.5), lambda x, s, p: stats.nbinom.logpmf(x, 2.5 * s, 1 - p), ((0.3,), (0.8,))
     ),
+    "weibull": Case(Weibull(1.5), lambda x, s, b: stats.weibull_min.logpdf(x, 1.5, scale=b), ((1,), (6,))),
     "poisson": Case(FAMILIES["poisson"](), lambda x, s, r: stats.poisson.logpmf(x, s * r), ((1,), (5,))),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,12 +19,19 @@ from skentropy.families import (
     Categorical,
     ExponentialFamily,
     NegativeBinomial,
+    Weibull,
     check_family,
     get_family,
 )
 from tests.common.cases import named_family
 
-INSTANCES = [*(named_family(name) for name in FAMILIES), Binomial(n_trials=7), NegativeBinomial(r=2.5), Categorical(4)]
+INSTANCES = [
+    *(named_family(name) for name in FAMILIES),
+    Binomial(n_trials=7),
+    NegativeBinomial(r=2.5),
+    Categorical(4),
+    Weibull(0.7),
+]
 
 # The distribution of scipy.stats, its parameters from the family's standard ones, and values at and off the boundaries.
 PEERS = {
@@ -337,3 +345,19 @@ def test_errors_name_what_is_wrong() -> None:
         NegativeBinomial(r=-1.0)
     with pytest.raises(ValueError, match="n_categories"):
         Categorical(1)
+
+
+@pytest.mark.parametrize("shape", [0.5, 1.0, 1.5, 4.0])
+def test_weibull_agrees_with_scipy(shape: float) -> None:
+    family, peer = Weibull(shape), stats.weibull_min(shape, scale=2.0)
+    eta = family.from_standard(2.0)
+    x = np.array([1e-3, 0.7, 2.0, 9.0])
+    np.testing.assert_allclose(family.log_prob(x, eta), peer.logpdf(x), rtol=1e-12)
+    np.testing.assert_allclose(family.entropy(eta), peer.entropy(), rtol=1e-10)
+    np.testing.assert_allclose(family.moments(eta), [peer.mean(), peer.var()], rtol=1e-10)
+
+
+@pytest.mark.parametrize("shape", [0.0, -1.0, 1e3, np.nan, "2"])
+def test_weibull_refuses_shapes_that_are_none(shape: Any) -> None:
+    with pytest.raises(ValueError, match=r"shape must be a number from 0\.01 to 100"):
+        Weibull(shape)

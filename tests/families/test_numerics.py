@@ -30,6 +30,7 @@ from skentropy.families import (
     LogNormal,
     NegativeBinomial,
     Poisson,
+    Weibull,
     _beta,
     _gamma,
 )
@@ -37,7 +38,13 @@ from skentropy.families._special import log1mexp, log_factorial, log_minus_digam
 from tests.common.cases import named_family
 
 EPS = np.finfo(np.float64).eps
-INSTANCES = [*(named_family(name) for name in FAMILIES), Binomial(n_trials=7), NegativeBinomial(r=2.5), Categorical(4)]
+INSTANCES = [
+    *(named_family(name) for name in FAMILIES),
+    Binomial(n_trials=7),
+    NegativeBinomial(r=2.5),
+    Categorical(4),
+    Weibull(0.7),
+]
 CANDIDATES = np.array([-1e6, -3.0, 0.0, 1e-300, 1e-12, 0.25, 0.5, 1 - 2.0**-53, 1.0, 2.0, 3.0, 7.0, 1e3, 1e6, 1e100])
 
 
@@ -324,10 +331,13 @@ def test_a_single_value_has_a_finite_answer(family: ExponentialFamily) -> None:
             results += [*family.to_standard(eta), *family.moments(eta), family.log_prob(x, eta), family.divergence(eta, eta)]
         assert all(np.isfinite(result).all() for result in results), value
         held = family.at_bound(eta) | family.at_zero(eta) | (family.name in {"poisson", "geometric", "negative_binomial"})
-        held |= (family.name == "exponential") & (value > 0.0) | (family == Binomial(n_trials=7)) & (0 < value < 7)
+        held |= (family.name in {"exponential", "weibull"}) & (value > 0.0) | (family == Binomial(n_trials=7)) & (
+            0 < value < 7
+        )
         assert held.all(), value
-        if value >= {"beta": 1e-20, "exponential": 1e-9}.get(family.name, 0.0):
-            np.testing.assert_allclose(family.moments(eta)[0], value, rtol=1e-9, atol=1e-300)
+        if value >= {"beta": 1e-20, "exponential": 1e-9, "weibull": 1e-9}.get(family.name, 0.0):
+            typical = family.typical_value(eta) if isinstance(family, Weibull) else family.moments(eta)[0]
+            np.testing.assert_allclose(typical, value, rtol=1e-9, atol=1e-300)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ N_STEPS = 6
 
 
 def test_every_registered_family_has_a_case() -> None:
-    assert set(CASES) == set(FAMILIES)
+    assert set(FAMILIES) <= set(CASES)
 
 
 def make_data(name: str, *, weighted: bool, missing: bool, exposed: bool, n: int = 120) -> tuple[Any, Any, Any]:
