@@ -18,6 +18,7 @@ from skentropy import (
     GammaMixture,
     GaussianMixture,
     GaussianVAE,
+    MultinomialMixture,
     NegativeBinomialMixture,
     PoissonMixture,
     PoissonVAE,
@@ -129,6 +130,7 @@ BY_EM = {name: case for name, case in ESTIMATORS.items() if case.by_em}
 DEFAULTS = [
     PoissonMixture(),
     NegativeBinomialMixture(),
+    MultinomialMixture(),
     GammaMixture(),
     ExponentialFamilyMixture(),
     GaussianMixture(),
