@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal
+from inspect import signature
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
@@ -261,6 +262,47 @@ class ExponentialFamily(ABC):
         """
         inner = ((eta_from - eta_to) * self.mean(eta_from)).sum(axis=0)
         return inner - self.log_partition(eta_from) + self.log_partition(eta_to)
+
+    # As of scikit-learn's estimators: what is searched over as family__r.
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the arguments of the constructor, as estimators do.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Without effect.
+
+        Returns
+        -------
+        dict
+        """
+        names = list(signature(type(self)).parameters)
+        return {name: getattr(self, name) for name in names}
+
+    def set_params(self, **params: Any) -> Self:
+        """Set arguments of the constructor, which checks them.
+
+        Parameters
+        ----------
+        **params
+            Those that change.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If there is no such argument, or it is out of range.
+        """
+        known = self.get_params()
+        unknown = sorted(set(params) - set(known))
+        if unknown:
+            raise ValueError(f"{type(self).__name__} has no parameters {unknown}; it has {list(known)}.")
+        type(self).__init__(self, **{**known, **params})
+        return self
 
     def __repr__(self) -> str:
         arguments = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())

@@ -12,7 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse, stats
 from scipy.special import expit
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
 
+from skentropy import ExponentialFamilyMixture
 from skentropy.families import (
     FAMILIES,
     Binomial,
@@ -361,3 +364,18 @@ def test_weibull_agrees_with_scipy(shape: float) -> None:
 def test_weibull_refuses_shapes_that_are_none(shape: Any) -> None:
     with pytest.raises(ValueError, match=r"shape must be a number from 0\.01 to 100"):
         Weibull(shape)
+
+
+def test_arguments_are_set_and_searched_over_as_those_of_estimators() -> None:
+    X = np.random.default_rng(0).negative_binomial(5, 0.4, size=(80, 2))
+    mixture = ExponentialFamilyMixture(NegativeBinomial(1.0), 1)
+    search = GridSearchCV(mixture, {"family__r": [0.5, 5.0, 500.0]}, cv=3).fit(X)
+    assert search.best_params_ == {"family__r": 5.0}
+    assert mixture.family == NegativeBinomial(1.0)
+    assert search.best_estimator_.family == NegativeBinomial(5.0)
+    for family in (Categorical((2, 3)), Binomial(7), Weibull(2.0), get_family("gamma")):
+        assert clone(family, safe=False) == family
+    with pytest.raises(ValueError, match="r must be a positive finite number"):
+        mixture.set_params(family__r=-1.0)
+    with pytest.raises(ValueError, match=r"NegativeBinomial has no parameters \['q'\]; it has \['r'\]"):
+        mixture.set_params(family__q=1.0)
