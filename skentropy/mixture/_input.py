@@ -37,7 +37,7 @@ def check_columns(estimator: Any, family: ExponentialFamily, columns: ColumnSurv
     lost = positive & (columns.smallest_positive < np.finfo(np.float64).tiny * np.maximum(columns.mean, 1.0))
     too_small = {
         "none": np.zeros_like(columns.mean, dtype=bool),
-        "scale": (columns.largest > 0) & (np.abs(columns.mean) < _SMALLEST_MEAN) | lost,
+        "scale": (columns.mean > 0) & (columns.mean < _SMALLEST_MEAN) | lost,
         "affine": (columns.variance > 0) & (columns.variance < _SMALLEST_VARIANCE),
     }[equivariance]
     if too_small.any():
