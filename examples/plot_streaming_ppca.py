@@ -47,5 +47,5 @@ bottom.legend(loc="upper left", ncols=2)
 plt.show()
 
 # %%
-# **Answer:** yes. Within a few batches of each change the criterion finds the new dimension, without a look at old
+# **Answer:** yes. Within fifteen batches of each change the criterion finds the new dimension, without a look at old
 # rows.
