@@ -13,7 +13,7 @@ from sklearn.neural_network import BernoulliRBM
 
 from skentropy import ExponentialFamilyMixture, SigmoidBeliefNet
 from skentropy._data import Rows
-from skentropy.neural_network._exact import expect
+from skentropy.neural_network._exact import binary, expect
 from skentropy.neural_network._layers import BeliefNet, Layer, enumerate_states, softplus
 from skentropy.neural_network._model import Parameters
 from skentropy.neural_network._rows import merge_duplicates
@@ -50,7 +50,8 @@ def n_found(components, images) -> int:
 def e_steps(sizes: list[int]) -> Iterator[list[str]]:
     for h in sizes:
         rng = np.random.default_rng(0)
-        rows = merge_duplicates(Rows(DIGITS, None, row_bytes=8 * (2**h + 128)), None)
+        table = Rows(DIGITS, None, row_bytes=8 * (2**h + 128))
+        rows = merge_duplicates(table, table.view(partial(binary, 0.0)))
         net = BeliefNet(np.zeros(h), (Layer(rng.normal(size=(64, h)), np.zeros(64)),))
         X, logits, q = rows.X.astype(float), rng.normal(size=(2**h, 64)), rng.random((rows.n_rows, 2**h))
         products = clock(lambda X=X, L=logits, q=q: (X @ L.T, q.T @ X), at_most=20)[1]

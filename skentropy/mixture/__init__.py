@@ -4,7 +4,6 @@ from ._column_mixture import ColumnMixture, make_column_mixture
 from ._exponential_family import ExponentialFamilyMixture
 from ._gamma import GammaMixture
 from ._gaussian_mixture import GaussianMixture
-from ._multinomial import MultinomialMixture
 from ._negative_binomial import NegativeBinomialMixture
 from ._poisson import PoissonMixture
 
@@ -13,7 +12,6 @@ __all__ = [
     "ExponentialFamilyMixture",
     "GammaMixture",
     "GaussianMixture",
-    "MultinomialMixture",
     "NegativeBinomialMixture",
     "PoissonMixture",
     "make_column_mixture",

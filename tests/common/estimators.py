@@ -18,7 +18,6 @@ from skentropy import (
     GammaMixture,
     GaussianMixture,
     GaussianVAE,
-    MultinomialMixture,
     NegativeBinomialMixture,
     PoissonMixture,
     PoissonVAE,
@@ -130,7 +129,6 @@ BY_EM = {name: case for name, case in ESTIMATORS.items() if case.by_em}
 DEFAULTS = [
     PoissonMixture(),
     NegativeBinomialMixture(),
-    MultinomialMixture(),
     GammaMixture(),
     ExponentialFamilyMixture(),
     GaussianMixture(),
