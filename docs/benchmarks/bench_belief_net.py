@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 from common import clock, setting, table
@@ -50,8 +51,8 @@ def n_found(components, images) -> int:
 def e_steps(sizes: list[int]) -> Iterator[list[str]]:
     for h in sizes:
         rng = np.random.default_rng(0)
-        table = Rows(DIGITS, None, row_bytes=8 * (2**h + 128))
-        rows = merge_duplicates(table, table.view(partial(binary, 0.0)))
+        digits = Rows(DIGITS, None, row_bytes=8 * (2**h + 128))
+        rows = merge_duplicates(digits, digits.view(partial(binary, 0.0)))
         net = BeliefNet(np.zeros(h), (Layer(rng.normal(size=(64, h)), np.zeros(64)),))
         X, logits, q = rows.X.astype(float), rng.normal(size=(2**h, 64)), rng.random((rows.n_rows, 2**h))
         products = clock(lambda X=X, L=logits, q=q: (X @ L.T, q.T @ X), at_most=20)[1]
