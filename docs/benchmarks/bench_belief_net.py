@@ -56,7 +56,7 @@ def e_steps(sizes: list[int]) -> Iterator[list[str]]:
         net = BeliefNet(np.zeros(h), (Layer(rng.normal(size=(64, h)), np.zeros(64)),))
         X, logits, q = rows.X.astype(float), rng.normal(size=(2**h, 64)), rng.random((rows.n_rows, 2**h))
         products = clock(lambda X=X, L=logits, q=q: (X @ L.T, q.T @ X), at_most=20)[1]
-        step = clock(lambda rows=rows, net=net: expect(rows, Parameters(net), None, None), at_most=20)[1]
+        step = clock(lambda rows=rows, net=net: expect(rows, Parameters(net), None), at_most=20)[1]
         yield [str(h), f"{1e3 * products:.2f}", f"{1e3 * step:.2f}", f"{step / products:.2f}"]
 
 
