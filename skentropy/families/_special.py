@@ -108,8 +108,12 @@ def trigamma(x: Array) -> Array:
     series = 1 / 42 - z * (1 / 30 - z * (5 / 66 - z * (691 / 2730 - z * 7 / 6)))
     value = 1.0 / far + z * (0.5 + (1 / 6 - z * (1 / 30 - z * series)) / far)
     if near.any():
-        steps = [np.minimum(x, 20.0) + k for k in range(n_steps)]
-        value = value + np.where(near, sum(1.0 / (step * step) for step in steps), 0.0)
+        small = np.minimum(x, 20.0)
+        steps = np.zeros_like(small)
+        for k in range(n_steps):  # one at a time, for the memory
+            step = small + k
+            steps += 1.0 / (step * step)
+        value = value + np.where(near, steps, 0.0)
     return value
 
 
