@@ -18,8 +18,14 @@ SMALLEST_SHAPE = 1e-15
 
 
 def _digamma_difference(a: Array, b: Array) -> Array:
-    """digamma(a) - digamma(a + b), to full precision also where both are large and close to each other."""
-    return log_minus_digamma(a + b) - log_minus_digamma(a) - np.log1p(b / a)
+    """digamma(a) - digamma(a + b), to nearly full precision also where b is much smaller than a, or both are large."""
+    far = log_minus_digamma(a + b) - log_minus_digamma(a) - np.log1p(b / a)
+    near = b < 1e-3 * a
+    if np.any(near):
+        # a + b would lose the digits of b. Gauss' rule of two points is off by (b / a)^4 / 36, relatively.
+        low, high = (a + b * (0.5 + sign * np.sqrt(1.0 / 12.0)) for sign in (-1.0, 1.0))
+        return np.where(near, -0.5 * b * (trigamma(low) + trigamma(high)), far)
+    return far
 
 
 def _start(mean: Array) -> Array:

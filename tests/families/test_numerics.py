@@ -196,12 +196,27 @@ def test_beta_means_rounded_onto_the_edge(mean: tuple[float, float]) -> None:
     assert family.at_bound(eta)
 
 
+@pytest.mark.parametrize(
+    ("a", "b", "difference"),
+    [  # digamma(a) - digamma(a + b), by mpmath to 50 digits
+        (1e6, 1e-7, -1.0000005000001166e-13),
+        (8.66, 1.75e-06, -2.1419375346595822e-07),
+        (0.3, 2e-06, -2.4490578548133132e-05),
+        (7.75, 0.0001, -1.377128446829872e-05),
+        (2e5, 3e5, -0.916292231875905),
+    ],
+)
+def test_beta_means_keep_the_digits_of_the_small_shape(a: float, b: float, difference: float) -> None:
+    assert Beta().mean(Beta().from_standard(a, b))[0] == pytest.approx(difference, rel=1e-10)
+    np.testing.assert_allclose(_beta._digamma_difference(np.array([a, 1.0]), np.array([b, 1.0]))[0], difference, rtol=1e-10)
+
+
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.floats(-6, 6), st.floats(-6, 6))
 def test_beta_natural_converges_from_everywhere(log_a: float, log_b: float) -> None:
     a, b = 10**log_a, 10**log_b
     mean = np.array([_beta._digamma_difference(a, b), _beta._digamma_difference(b, a)])
-    np.testing.assert_allclose(_beta._shapes_of_means(mean), (a, b), rtol=2e-9)
+    np.testing.assert_allclose(_beta._shapes_of_means(mean), (a, b), rtol=5e-10)
 
 
 def test_gamma_starts_near() -> None:

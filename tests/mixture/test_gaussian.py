@@ -328,7 +328,7 @@ def test_singular_covariances_are_finite_and_named(kind: str, gaps: bool) -> Non
     X[:, 3] = X[:, 1] + X[:, 2]
     if gaps:
         X[rng.uniform(size=X.shape) < 0.05] = np.nan
-    with pytest.warns(ConvergenceWarning, match=r"in column 1, column 2, column 3 is \(nearly\) singular.*prior_counts"):
+    with pytest.warns(ConvergenceWarning, match=r"in column 1, column 2, column 3.* is \(nearly\) singular.*prior_counts"):
         model = GaussianMixture(2, covariance_type=kind, random_state=0).fit(X)
     assert np.isfinite(model.lower_bound_)
     assert np.isfinite(model.score_samples(X)).all()
