@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -12,37 +11,23 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.ma import MaskedArray
 from sklearn import get_config
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context, clone
+from sklearn.base import _fit_context, clone
 from sklearn.model_selection import ParameterGrid, ParameterSampler
-from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
-from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.metadata_routing import process_routing
 
 from .._em._callbacks import CallbackSupportMixin
 from .._em._checkpoint import Checkpoint
 from .._typing import ArrayLike
 from ..entropy import EntropySum
-from ._assessment import assess_all, check_models, fit_metadata, row_data, steps_of
+from ._assessment import Metadata, Named, assess_all, check_models, fit_metadata, steps_of
+from ._best_model import BestModel
 from ._names import candidate_names
 from ._ranking import CRITERIA, Criterion, ModelRanking, RankedModel
 from ._validation import hold_out
 
-# Methods whose metadata scikit-learn routes.
-_ROUTED = ("fit", "score", "predict", "predict_proba", "transform", "inverse_transform")
 
-
-def _best_has(method: str) -> Any:
-    def check(self: EntropySumSearch) -> bool:
-        owner = self.best_estimator_ if hasattr(self, "best_estimator_") else self.estimator
-        getattr(owner, method)
-        return bool(self.refit) or not hasattr(self, "results_")
-
-    return check
-
-
-class EntropySumSearch(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
+class EntropySumSearch(CallbackSupportMixin, BestModel):
     """Choose parameters by the closed form of the ELBO: ``GridSearchCV`` with one fit a candidate and no folds.
 
     Every candidate is fitted once to all data and ranked as by ``rank_models``; a ``PPCA`` that is no step of a pipeline is
@@ -169,12 +154,7 @@ class EntropySumSearch(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         for name in ("results_", "ranking_", "best_estimator_", "n_features_in_", "feature_names_in_"):
             self.__dict__.pop(name, None)
         began = time.time()
-        grid: Any = self.param_grid
-        candidates: list[dict[str, Any]] = list(
-            grid if isinstance(grid, ParameterGrid | ParameterSampler) else ParameterGrid(grid)
-        )
-        if not candidates:
-            raise ValueError("param_grid has no candidates.")
+        candidates = self._candidates()
         if get_config()["enable_metadata_routing"]:
             params = process_routing(self, "fit", **params).estimator.fit
         models = [clone(self.estimator).set_params(**clone(candidate, safe=False)) for candidate in candidates]
@@ -185,13 +165,38 @@ class EntropySumSearch(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         context = self._init_callback_context(max_subtasks=len(models), sequential_subtasks=False)
         if context is not None:
             context.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        data, metadata, held_out = X, params, None
+        rows = self._assess(named, X, params, context)
+        best = self._choose(candidates, rows)
+        if self.refit:
+            self.best_estimator_ = best.model
+            if self.criterion == "validation":
+                self.best_estimator_ = clone(best.model).fit(X, **fit_metadata(best.model, params))
+        else:
+            rows = [replace(row, model=None) for row in rows]
+        self.ranking_ = ModelRanking(rows, self.criterion)
+        _leave_in_checkpoints(self.best_estimator_ if self.refit else best.model, began)
+        if context is not None:
+            context.call_on_fit_task_end(estimator=self, X=X, y=y)
+        return self
+
+    def _candidates(self) -> list[dict[str, Any]]:
+        grid: Any = self.param_grid
+        candidates: list[dict[str, Any]] = list(
+            grid if isinstance(grid, ParameterGrid | ParameterSampler) else ParameterGrid(grid)
+        )
+        if not candidates:
+            raise ValueError("param_grid has no candidates.")
+        return candidates
+
+    def _assess(self, named: Named, X: ArrayLike, params: Metadata, context: Any) -> list[RankedModel]:
+        """Fit and evaluate all candidates; for "validation" on a share of the rows, and on the others."""
+        held_out = None
         if self.criterion == "validation":
-            data, metadata, held_out = hold_out(X, params, self.validation_fraction, self.random_state)
-        rows = assess_all(
+            X, params, held_out = hold_out(X, params, self.validation_fraction, self.random_state)
+        return assess_all(
             named,
-            data,
-            metadata,
+            X,
+            params,
             criterion=self.criterion,
             n_jobs=self.n_jobs,
             correct=self.change_of_variables == "correct",
@@ -201,6 +206,9 @@ class EntropySumSearch(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
             held_out=held_out,
             verbose=int(self.verbose),
         )
+
+    def _choose(self, candidates: list[dict[str, Any]], rows: list[RankedModel]) -> RankedModel:
+        """The best candidate, after setting what is told of all and of it."""
         first = ModelRanking(rows, self.criterion).best_row
         self.results_ = _results(candidates, rows, self.criterion, self.error_score)
         self.best_index_ = next(index for index, row in enumerate(rows) if row is first)
@@ -212,17 +220,7 @@ class EntropySumSearch(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(best.model, name):
                 setattr(self, name, getattr(best.model, name))
-        if self.refit:
-            self.best_estimator_ = best.model
-            if held_out is not None:
-                self.best_estimator_ = clone(best.model).fit(X, **fit_metadata(best.model, params))
-        else:
-            rows = [replace(row, model=None) for row in rows]
-        self.ranking_ = ModelRanking(rows, self.criterion)
-        _leave_in_checkpoints(self.best_estimator_ if self.refit else best.model, began)
-        if context is not None:
-            context.call_on_fit_task_end(estimator=self, X=X, y=y)
-        return self
+        return best
 
     @property
     def cv_results_(self) -> dict[str, Any]:
@@ -239,241 +237,6 @@ class EntropySumSearch(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
             "mean_fit_time": seconds,
             "std_fit_time": np.zeros(len(score)),
         }
-
-    def get_metadata_routing(self) -> MetadataRouter:
-        """How metadata are handed on: those of ``fit``, ``score`` and the predictions to the estimator's.
-
-        Returns
-        -------
-        MetadataRouter
-        """
-        mapping = MethodMapping()
-        for method in _ROUTED:
-            mapping.add(caller=method, callee=method)
-        return MetadataRouter(owner=self).add(estimator=self.estimator, method_mapping=mapping)
-
-    def _best(self) -> Any:
-        check_is_fitted(self, "results_")
-        if not hasattr(self, "best_estimator_"):
-            raise AttributeError(f"This {type(self).__name__} was made with refit=False and keeps no model.")
-        return self.best_estimator_
-
-    def _of_best(self, method: str, X: ArrayLike, **params: Any) -> Any:
-        """What a method of the best model makes of X and of metadata."""
-        if get_config()["enable_metadata_routing"] and method in _ROUTED:
-            params = process_routing(self, method, **params).estimator[method]
-        return getattr(self._best(), method)(X, **params)
-
-    @available_if(_best_has("score"))
-    def score(self, X: ArrayLike, y: Any = None, **params: Any) -> float:
-        """Mean log-likelihood of X under the best model, nats per sample.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-        y : Ignored
-        **params
-            Handed to the model's ``score``.
-
-        Returns
-        -------
-        float
-        """
-        return float(self._of_best("score", X, **params))
-
-    @available_if(_best_has("score_samples"))
-    def score_samples(self, X: ArrayLike, **params: Any) -> Any:
-        """``score_samples`` of the best model.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-        **params
-            Handed to the model's ``score_samples``.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-        """
-        return self._of_best("score_samples", X, **params)
-
-    @available_if(_best_has("predict"))
-    def predict(self, X: ArrayLike, **params: Any) -> Any:
-        """``predict`` of the best model.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-        **params
-            Handed to the model's ``predict``, such as ``exposure``.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-        """
-        return self._of_best("predict", X, **params)
-
-    @available_if(_best_has("predict_proba"))
-    def predict_proba(self, X: ArrayLike, **params: Any) -> Any:
-        """``predict_proba`` of the best model.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-        **params
-            Handed to the model's ``predict_proba``, such as ``exposure``.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_components)
-        """
-        return self._of_best("predict_proba", X, **params)
-
-    @available_if(_best_has("predict"))
-    def fit_predict(self, X: ArrayLike, y: Any = None, **params: Any) -> Any:
-        """``fit``, and ``predict`` of the same X by the best model.
-
-        Parameters
-        ----------
-        X, y, **params
-            As in ``fit``.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-        """
-        best = self.fit(X, y, **params)._best()
-        if get_config()["enable_metadata_routing"]:
-            params = process_routing(self, "fit", **params).estimator.fit
-        given = row_data(best, fit_metadata(best, params))
-        *transformers, last = steps_of(best)
-        for transformer in transformers:
-            X = transformer.transform(X)
-        taken = inspect.signature(last.predict).parameters
-        return last.predict(X, **{name: value for name, value in given.items() if name in taken})
-
-    @available_if(_best_has("transform"))
-    def transform(self, X: ArrayLike, **params: Any) -> Any:
-        """``transform`` of the best model.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-        **params
-            Handed to the model's ``transform``.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_components)
-        """
-        return self._of_best("transform", X, **params)
-
-    @available_if(_best_has("transform"))
-    def fit_transform(self, X: ArrayLike, y: Any = None, **params: Any) -> Any:
-        """``fit``, and ``transform`` of the same X.
-
-        Parameters
-        ----------
-        X, y, **params
-            As in ``fit``.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_components)
-        """
-        return self.fit(X, y, **params).transform(X)
-
-    @available_if(_best_has("inverse_transform"))
-    def inverse_transform(self, X: ArrayLike, **params: Any) -> Any:
-        """``inverse_transform`` of the best model.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_components)
-        **params
-            Handed to the model's ``inverse_transform``.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_features)
-        """
-        return self._of_best("inverse_transform", X, **params)
-
-    @available_if(_best_has("sample"))
-    def sample(self, n_samples: int = 1, **params: Any) -> Any:
-        """``sample`` of the best model.
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-        **params
-            Handed to the model's ``sample``, such as ``random_state``.
-
-        Returns
-        -------
-        ndarray, or tuple of ndarrays, as the model has it
-        """
-        return self._best().sample(n_samples, **params)
-
-    @available_if(_best_has("bic"))
-    def bic(self, X: ArrayLike, **params: Any) -> float:
-        """Bayesian information criterion of X under the best model, in nats in total; the lower the better.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-        **params
-            Handed to the model's ``bic``.
-
-        Returns
-        -------
-        float
-        """
-        return float(self._of_best("bic", X, **params))
-
-    @available_if(_best_has("aic"))
-    def aic(self, X: ArrayLike, **params: Any) -> float:
-        """Akaike information criterion of X under the best model, in nats in total; the lower the better.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-        **params
-            Handed to the model's ``aic``.
-
-        Returns
-        -------
-        float
-        """
-        return float(self._of_best("aic", X, **params))
-
-    @available_if(_best_has("icl"))
-    def icl(self, X: ArrayLike, **params: Any) -> float:
-        """Integrated completed likelihood of X under the best model, in nats in total; the lower the better.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-        **params
-            Handed to the model's ``icl``.
-
-        Returns
-        -------
-        float
-        """
-        return float(self._of_best("icl", X, **params))
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "results_")
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        inner = get_tags(self.estimator)
-        tags.estimator_type = inner.estimator_type
-        tags.classifier_tags = inner.classifier_tags
-        tags.input_tags = inner.input_tags
-        tags.transformer_tags = inner.transformer_tags
-        return tags
 
 
 def _leave_in_checkpoints(best: Any, began: float) -> None:
