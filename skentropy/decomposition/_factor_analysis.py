@@ -6,19 +6,17 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._data import Rows, SingleThreadedBLAS, Source
-from .._messages import list_columns, saddle_message, warn
-from .._standard_errors import StandardErrors
-from .._typing import Array, ArrayLike, FloatArray
+from .._messages import list_columns, saddle_message
+from .._typing import Array, FloatArray
 from ._base import LinearGaussianEstimator, check_scale
 from ._em_model import ON_FLOOR
 from ._fit import Outcome
 from ._gaussian import LinearGaussian
 from ._moments import Moments, form_moments
-from ._profile import Profile, ProfileFit, starting_uniquenesses
+from ._profile import Profile, best_profile, starting_uniquenesses
 from ._report import ReportedFactors
 from ._rotation import OBLIQUE, ORTHOGONAL, Rotation, factor_correlation
 from ._spectrum import Covariance, MatrixCovariance, covariance_of_rows
@@ -27,7 +25,6 @@ from ._spectrum import Covariance, MatrixCovariance, covariance_of_rows
 # slowly if what is missing says so.
 _START_GTOL = 1e-3
 _START_FLOOR = 1e-3
-_RANDOM_UNIQUENESSES = (0.02, 0.95)
 # A uniqueness below this share of the variance is on its way to the floor, which EM and what follows it reach slowly.
 _NEXT_TO_NOTHING = 3e-7
 
@@ -245,7 +242,15 @@ class FactorAnalysis(ReportedFactors):
         scale = np.sqrt(np.where(constant, varying.mean() if varying.size else 1.0, covariance.variances))
         correlation = covariance.scaled(np.where(constant, 0.0, 1.0 / scale))
         with SingleThreadedBLAS():
-            fit = self._best_profile(correlation)
+            fit = best_profile(
+                correlation,
+                self.n_components,
+                self.noise_floor,
+                gtol=self.gtol,
+                max_iter=self.max_iter,
+                n_init=self.n_init,
+                random_state=self.random_state,
+            )
         parameters = LinearGaussian.of(np.zeros(len(scale)), fit.loadings, fit.noise).rescaled(covariance.mean, scale)
         log_scale = float(np.log(scale).sum())
         floor = self.noise_floor * scale**2
@@ -270,19 +275,6 @@ class FactorAnalysis(ReportedFactors):
             )
         return Outcome(attributes, messages)
 
-    def _best_profile(self, correlation: Covariance) -> ProfileFit:
-        d, k = correlation.n_features, self.n_components
-        random_state = check_random_state(self.random_state)
-        fits = []
-        for init in range(self.n_init):
-            if init == 0:
-                start = starting_uniquenesses(correlation, k)
-            else:
-                start = np.exp(random_state.uniform(*np.log(_RANDOM_UNIQUENESSES), size=d))
-            profile = Profile(correlation, k, self.noise_floor)
-            fits.append(profile.maximize(start, gtol=self.gtol, max_iter=self.max_iter))
-        return max(fits, key=lambda fit: fit.log_likelihood)
-
     def _em_start(
         self, covariance: Covariance | None, d: int, k: int, random_state: Any, *, imputed: bool
     ) -> LinearGaussian:
@@ -298,10 +290,9 @@ class FactorAnalysis(ReportedFactors):
         return np.full(len(variances), self.noise_floor)
 
     def _attributes(self, parameters: LinearGaussian, floor: FloatArray, dtype: Any) -> dict[str, Any]:
-        k = parameters.shape[1]
-        rotation: FloatArray = np.eye(k)
-        correlation: FloatArray = np.eye(k)
         parameters = parameters.canonical()
+        rotation: FloatArray = np.eye(parameters.shape[1])
+        correlation = rotation
         if self._rotation is not None:
             scale = np.sqrt((parameters.loadings**2).sum(axis=1) + parameters.noise)[:, np.newaxis]
             rotation = self._rotation.matrix(parameters.loadings / scale)
@@ -320,20 +311,7 @@ class FactorAnalysis(ReportedFactors):
         }
 
     def _complaints(self, parameters: LinearGaussian, floor: FloatArray) -> list[str]:
-        messages = []
-        heywood, constant = _on_floor(parameters.canonical(), floor)
-        if heywood.size:
-            messages.append(
-                f"FactorAnalysis: noise variance on its floor (a Heywood case) in {list_columns(self, heywood)}"
-                ": the likelihood has no interior maximum, and the entropy sum is not exactly the ELBO. Use fewer "
-                "components, or leave duplicated columns out."
-            )
-        if constant.size:
-            messages.append(
-                f"FactorAnalysis: {list_columns(self, constant)} constant; its noise variance is on its floor, where the "
-                "entropy sum is not exactly the ELBO. Leave such columns out."
-            )
-        return messages
+        return _complaints_of_floors(self, *_on_floor(parameters.canonical(), floor))
 
     @property
     def _rotation(self) -> Rotation | None:
@@ -347,43 +325,10 @@ class FactorAnalysis(ReportedFactors):
             self._rotation.check_shape((self.n_features_in_, self.n_components))
 
     def _on_bound(self) -> Array:
-        on_bound = np.zeros(len(self.mean_), dtype=bool)
-        on_bound[self._floor_index] = True
-        return on_bound
+        return np.isin(np.arange(len(self.mean_)), self._floor_index)
 
     def _n_parameters(self, d: int, k: int) -> int:
         return n_factor_parameters(d, k)
-
-    def standard_errors(self, X: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> StandardErrors:
-        """Standard errors of loadings, uniquenesses, mean and factor correlations from the observed information.
-
-        Loadings are those of ``components_``, the rotation included. A uniqueness on its floor counts as known.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features), default=None
-            The training data; needed if they had missing values or fewer rows than columns.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Those of the training data.
-
-        Returns
-        -------
-        StandardErrors
-
-        Raises
-        ------
-        ValueError
-            If X is needed, or the rotation is promax, which optimises no single criterion.
-        """
-        if self.rotation == "promax":
-            raise ValueError("There are no standard errors for promax, which optimises no single criterion; try oblimin.")
-        d, k = len(self.mean_), len(self.components_)
-        if d * k - k * (k - 1) // 2 + d > d * (d + 1) // 2:
-            warn(
-                f"{k} factors of {d} columns are not identified: loadings and uniquenesses are more parameters than a "
-                "covariance matrix has, and have no standard errors. Use fewer components."
-            )
-        return self._standard_errors(X, sample_weight, self._rotation)
 
 
 def _on_floor(parameters: LinearGaussian, floor: FloatArray) -> tuple[Array, Array]:
@@ -392,6 +337,22 @@ def _on_floor(parameters: LinearGaussian, floor: FloatArray) -> tuple[Array, Arr
     on_floor = np.flatnonzero(parameters.noise <= np.maximum(ON_FLOOR * floor, _NEXT_TO_NOTHING * variances))
     varies = variances[on_floor] > 2.0 * parameters.noise[on_floor]
     return on_floor[varies], on_floor[~varies]
+
+
+def _complaints_of_floors(estimator: FactorAnalysis, heywood: Array, constant: Array) -> list[str]:
+    messages = []
+    if heywood.size:
+        messages.append(
+            f"FactorAnalysis: noise variance on its floor (a Heywood case) in {list_columns(estimator, heywood)}"
+            ": the likelihood has no interior maximum, and the entropy sum is not exactly the ELBO. Use fewer components, or "
+            "leave duplicated columns out."
+        )
+    if constant.size:
+        messages.append(
+            f"FactorAnalysis: {list_columns(estimator, constant)} constant; its noise variance is on its floor, where the "
+            "entropy sum is not exactly the ELBO. Leave such columns out."
+        )
+    return messages
 
 
 def n_factor_parameters(d: int, k: int) -> int:

@@ -7,17 +7,12 @@ from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy import linalg
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
-from sklearn.utils.validation import check_is_fitted
 
 from .._data import Rows, Source
-from .._messages import list_columns
-from .._standard_errors import StandardErrors
-from .._tables import Summary
-from .._typing import Array, ArrayLike, FloatArray
+from .._typing import ArrayLike, FloatArray
 from ._base import LinearGaussianEstimator, check_scale
 from ._closed_form import (
     NOISE_FLOOR,
@@ -32,23 +27,19 @@ from ._em_model import ON_FLOOR
 from ._fit import GaussianFit, Outcome
 from ._gaussian import LinearGaussian
 from ._moments import Moments, form_moments
-from ._saturated import likeliest_gaussian
+from ._n_components import choose_by_bic, fit_by_bic, number_for_share
+from ._report import ReportedComponents
 from ._spectrum import Covariance, MatrixCovariance, Spectrum, covariance_of_rows
-from ._summary import summarize_components
 
 # In EM the posterior precision's condition number is the inverse of this.
 _EM_FLOOR = 1e-9
-# Columns with a correlation that is one but for this are one column; eigenvalues of correlations below it are zero.
-_SAME = 1e-12
-# Coefficients of a linear dependence that are nothing, or differ by nothing, relative to the largest.
-_NOTHING = 1e-6
 # EM starts no closer to its floor.
 _START_FLOOR = 1e-2
 # Beyond this size a full decomposition is slower than a few leading eigenpairs.
 _FULL = 1000
 
 
-class PPCA(LinearGaussianEstimator):
+class PPCA(ReportedComponents):
     r"""Probabilistic principal component analysis by exact maximum likelihood, whose ELBO is a sum of entropies.
 
     .. math::
@@ -299,78 +290,18 @@ class PPCA(LinearGaussianEstimator):
         return models
 
     def _fit_em(self, rows: Source, X: ArrayLike) -> Outcome:
-        """With "bic" one number of components after another, until none that follows can be better."""
         if self.n_components != "bic" or rows.is_sparse:
             return super()._fit_em(rows, X)
-        scaled, d, n = self._em_model(rows), rows.n_features, rows.totals.weight
-        any_covariance = likeliest_gaussian(scaled[0])
-        highest = np.inf if any_covariance is None else any_covariance.log_likelihood
-        size = max(d, 2)
-        penalties = np.log(n) * count_parameters(d, np.arange(size + 1))
-        entropies, bic = np.full(size, np.nan), np.full(size, np.nan)
-        best: Outcome | None = None
-        for h in range(1, size):
-            fit = GaussianFit(self, h, *scaled, rows, X)
-            found = fit.outcome()
-            on_floor = found.attributes["_on_floor"]
-            if not on_floor:
-                entropies[h] = found.attributes["entropy_sum_"].value
-                bic[h] = penalties[h] - 2.0 * n * found.attributes["lower_bound_"]
-            if best is None:
-                best = found
-            elif bic[h] < np.nanmin(bic[:h]) and not fit.interrupted:
-                best.pass_over()
-                best = found
-            else:
-                found.pass_over()
-            if fit.interrupted and best is not found:
-                best.messages.append(f"PPCA was interrupted at {h} components; the model is the best of those with fewer.")
-            # None is likelier than the Gaussian with any covariance.
-            if fit.interrupted or on_floor or penalties[h + 1] - 2.0 * n * highest >= np.nanmin(bic):
-                break
-        assert best is not None
-        best.attributes.update(entropy_sum_path_=entropies, bic_path_=bic)
-        return best
+        model, location, scale = self._em_model(rows)
+        return fit_by_bic(self, model, lambda h: GaussianFit(self, h, model, location, scale, rows, X))
 
     def _choose_n_components(self, spectrum: Spectrum, covariance: Covariance, weight: float) -> tuple[int, list[str]]:
         """The number of components, and what is to be said of the choice."""
         if isinstance(self.n_components, Integral):
             return int(self.n_components), []
         if self.n_components == "bic":
-            return self._choose_by_bic(spectrum, covariance, weight)
-        share = np.cumsum(spectrum.values) / max(spectrum.tails()[0], np.finfo(np.float64).tiny)
-        return min(int(np.searchsorted(share, self.n_components, side="right")) + 1, len(share)), []
-
-    def _choose_by_bic(self, spectrum: Spectrum, covariance: Covariance, weight: float) -> tuple[int, list[str]]:
-        """By the columns that tell something of their own; of fewer rows than columns, with the roles of both exchanged."""
-        messages = []
-        redundant = _redundant(covariance, weight)
-        if redundant.any():
-            columns = list_columns(self, np.flatnonzero(redundant))
-            messages.append(
-                f"PPCA: {columns} constant or a multiple of another column or a sum of such multiples; the number of "
-                "components is chosen without them. Leave such columns out."
-            )
-            kept = covariance.product(np.eye(covariance.n_features))[np.ix_(~redundant, ~redundant)]
-            spectrum = MatrixCovariance(covariance.mean[~redundant], kept).decompose()
-        d = int((~redundant).sum())
-        if d < 2:
-            return 1, messages
-        n_samples = weight
-        if weight <= d:
-            messages.append(
-                f"PPCA: X has {weight:g} rows for {d} columns, too few for the Bayesian information criterion; the number "
-                "of components is chosen as if rows were columns. Give the number yourself, or more rows."
-            )
-            # The covariance and the matrix of the rows' products share the eigenvalues that are not zero.
-            d, n_samples = max(int(weight) - 1, 1), float(d)
-            values = spectrum.values[:d]
-            spectrum = Spectrum(values, spectrum.vectors[:, :d], 0.0)
-        floor = noise_floor(np.array([spectrum.tails()[0] / d]))
-        bic = bic_path(entropy_sum_path(spectrum, d, floor), d, n_samples)
-        # Where nothing is left for the noise the likelihood is unbounded, and tells nothing.
-        proper = spectrum.tails()[: len(bic)] / (d - np.arange(len(bic))) > 1e3 * floor
-        return max(int(np.where(proper, bic, np.inf).argmin()), 1), messages
+            return choose_by_bic(self, spectrum, covariance, weight)
+        return number_for_share(spectrum, self.n_components), []
 
     def _em_start(
         self, covariance: Covariance | None, d: int, k: int, random_state: Any, *, imputed: bool
@@ -401,102 +332,10 @@ class PPCA(LinearGaussianEstimator):
             f"and the noise variance is held at {parameters.noise[0]:.3g}. Use fewer components."
         ]
 
-    @property
-    def explained_variance_ratio_(self) -> FloatArray:
-        """Share of the variance of all features along each component, the noise there included."""
-        check_is_fitted(self, "components_")
-        total = float((self.components_.astype(np.float64) ** 2).sum()) + len(self.mean_) * self.noise_variance_
-        return np.asarray(self.explained_variance_ / total)
-
-    def summary(self, *, cutoff: float = 0.0, sort: bool = False) -> Summary:
-        """All that is reported of a PPCA, as a text, as HTML in notebooks, or as frames.
-
-        Parameters
-        ----------
-        cutoff : float, default=0.0
-            Loadings that are smaller in absolute value are not printed; frames have all.
-        sort : bool, default=False
-            Order the features by the component on which they load most, and on each by descending absolute loading.
-
-        Returns
-        -------
-        Summary
-            With the tables "variance" and "loadings".
-        """
-        check_is_fitted(self, "components_")
-        return summarize_components(self, cutoff=cutoff, sort=sort)
-
     def _n_parameters(self, d: int, k: int) -> int:
         return int(count_parameters(d, np.array(k)))
-
-    def standard_errors(self, X: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> StandardErrors:
-        """Standard errors of the loadings, the mean and the noise variance from the observed information.
-
-        Loadings are identified by their orthogonality; where two components explain almost the same, theirs are large.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features), default=None
-            The training data; needed if they had missing values or fewer rows than columns, or the solver kept no
-            moments.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Those of the training data.
-
-        Returns
-        -------
-        StandardErrors
-
-        Raises
-        ------
-        ValueError
-            If X is needed, or the components explain the data completely.
-        """
-        check_is_fitted(self, "components_")
-        if self._on_floor:
-            raise ValueError(
-                "There are no standard errors where the components explain the data completely, since the likelihood has "
-                "no maximum; use fewer components."
-            )
-        return self._standard_errors(X, sample_weight, None)
 
 
 def _is_on_floor(parameters: LinearGaussian, floor: FloatArray) -> bool:
     """Whether the components leave nothing to the noise."""
     return bool(parameters.noise[0] <= ON_FLOOR * floor[0])
-
-
-def _redundant(covariance: Covariance, weight: float) -> Array:
-    """Columns that are constant, multiples of an earlier column or sums of multiples of several, but for a shift."""
-    constant = covariance.constant()
-    scale = np.where(constant, 0.0, 1.0 / np.sqrt(np.where(constant, 1.0, covariance.variances)))
-    correlation = covariance.scaled(scale).product(np.eye(covariance.n_features))
-    redundant = np.asarray(constant.copy())
-    for j in range(len(redundant)):
-        if not redundant[j]:
-            redundant[j + 1 :] |= np.abs(correlation[j, j + 1 :]) > 1.0 - _SAME
-    kept = np.flatnonzero(~redundant)
-    values, vectors = np.linalg.eigh(correlation[np.ix_(kept, kept)])
-    n_dependences = int((values < _SAME).sum())
-    # Of no more rows than columns every column is a sum of others.
-    if n_dependences and len(kept) - n_dependences < weight - 1.0:
-        redundant[kept[_dependent(vectors[:, :n_dependences].T, scale[kept])]] = True
-    return redundant
-
-
-def _dependent(dependences: FloatArray, scale: FloatArray) -> Array:
-    """One column of each linear dependence of columns times a scale: the total of others, or that which has most of it."""
-    n = len(dependences)
-    _, pivots = linalg.qr(dependences, mode="r", pivoting=True)
-    # Coefficients of the columns themselves, each dependence with one of the pivots.
-    coefficients = np.linalg.solve(dependences[:, pivots[:n]], dependences) * scale
-    totals = [_total(row) for row in coefficients]
-    chosen = np.array([pivot if total is None else total for total, pivot in zip(totals, pivots, strict=False)])
-    independent = np.linalg.matrix_rank(dependences[:, chosen]) == n
-    return chosen if independent else pivots[:n]
-
-
-def _total(coefficients: FloatArray) -> int | None:
-    """The one column that all others in a dependence, of which there are several, have one and the same coefficient for."""
-    involved = np.flatnonzero(np.abs(coefficients) > _NOTHING * np.abs(coefficients).max())
-    found = [j for j in involved if np.ptp(others := coefficients[involved[involved != j]]) <= _NOTHING * abs(others[0])]
-    return int(found[0]) if len(found) == 1 else None

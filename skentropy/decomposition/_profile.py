@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy import linalg
 from scipy.optimize import OptimizeResult, minimize
+from sklearn.utils import check_random_state
 
 from .._em import largest_eigenpair
 from .._linalg import LOG_2PI
@@ -35,6 +37,8 @@ _MOST_IDLE, _IDLE = 5, 1e-11
 _ROUNDING = 1.5e-14
 # No search starts lower: from a correlation matrix, or from one that is singular.
 _LEAST_START, _LEAST_START_SINGULAR = 1e-3, 1e-2
+# Random starts are between these.
+_RANDOM_UNIQUENESSES = (0.02, 0.95)
 # A correlation matrix whose Cholesky pivots are below this is treated as singular.
 _LEAST_PIVOT = 1e-9
 
@@ -310,3 +314,18 @@ def starting_uniquenesses(correlation: Covariance, k: int) -> FloatArray:
     noise = spectrum.rest / max(correlation.n_features - k, 1)
     communalities = spectrum.vectors**2 @ (spectrum.values - noise)
     return np.maximum(correlation.variances - communalities, _LEAST_START_SINGULAR)
+
+
+def best_profile(
+    correlation: Covariance, k: int, floor: float, *, gtol: float, max_iter: int, n_init: int, random_state: Any
+) -> ProfileFit:
+    """The likeliest of several fits of k factors: the first from ``starting_uniquenesses``, the others from random ones."""
+    random_state = check_random_state(random_state)
+    fits = []
+    for init in range(n_init):
+        if init == 0:
+            start = starting_uniquenesses(correlation, k)
+        else:
+            start = np.exp(random_state.uniform(*np.log(_RANDOM_UNIQUENESSES), size=correlation.n_features))
+        fits.append(Profile(correlation, k, floor).maximize(start, gtol=gtol, max_iter=max_iter))
+    return max(fits, key=lambda fit: fit.log_likelihood)

@@ -1,13 +1,16 @@
-"""What a fitted factor analysis says in the numbers that are reported: shares of variance, fit indices, a summary."""
+"""What fitted factor models say in the numbers that are reported: shares of variance, errors, fit indices, summaries."""
 
 from __future__ import annotations
+
+from abc import abstractmethod
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from .._data import SingleThreadedBLAS, Source
 from .._linalg import LOG_2PI
-from .._messages import list_columns
+from .._messages import list_columns, warn
+from .._standard_errors import StandardErrors
 from .._tables import Summary
 from .._typing import ArrayLike, FloatArray
 from ._base import LinearGaussianEstimator, is_incomplete
@@ -16,15 +19,84 @@ from ._fit_indices import Discrepancy, GoodnessOfFit, fit_indices
 from ._gaussian import LinearGaussian
 from ._moments import Moments
 from ._profile import inverse_and_log_det
+from ._rotation import Rotation
 from ._saturated import likeliest_gaussian
 from ._spectrum import without_rounding
-from ._summary import summarize_factors
+from ._summary import summarize_components, summarize_factors
+
+
+class ReportedComponents(LinearGaussianEstimator):
+    """Adds to a PPCA what is told of it."""
+
+    explained_variance_: FloatArray
+    _on_floor: bool
+
+    @property
+    def explained_variance_ratio_(self) -> FloatArray:
+        """Share of the variance of all features along each component, the noise there included."""
+        check_is_fitted(self, "components_")
+        total = float((self.components_.astype(np.float64) ** 2).sum()) + len(self.mean_) * self.noise_variance_
+        return np.asarray(self.explained_variance_ / total)
+
+    def summary(self, *, cutoff: float = 0.0, sort: bool = False) -> Summary:
+        """All that is reported of a PPCA, as a text, as HTML in notebooks, or as frames.
+
+        Parameters
+        ----------
+        cutoff : float, default=0.0
+            Loadings that are smaller in absolute value are not printed; frames have all.
+        sort : bool, default=False
+            Order the features by the component on which they load most, and on each by descending absolute loading.
+
+        Returns
+        -------
+        Summary
+            With the tables "variance" and "loadings".
+        """
+        check_is_fitted(self, "components_")
+        return summarize_components(self, cutoff=cutoff, sort=sort)
+
+    def standard_errors(self, X: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> StandardErrors:
+        """Standard errors of the loadings, the mean and the noise variance from the observed information.
+
+        Loadings are identified by their orthogonality; where two components explain almost the same, theirs are large.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), default=None
+            The training data; needed if they had missing values or fewer rows than columns, or the solver kept no
+            moments.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Those of the training data.
+
+        Returns
+        -------
+        StandardErrors
+
+        Raises
+        ------
+        ValueError
+            If X is needed, or the components explain the data completely.
+        """
+        check_is_fitted(self, "components_")
+        if self._on_floor:
+            raise ValueError(
+                "There are no standard errors where the components explain the data completely, since the likelihood has "
+                "no maximum; use fewer components."
+            )
+        return self._standard_errors(X, sample_weight, None)
 
 
 class ReportedFactors(LinearGaussianEstimator):
     """Adds to a factor analysis what is told of it."""
 
+    rotation: str | None
     factor_correlation_: FloatArray
+
+    @property
+    @abstractmethod
+    def _rotation(self) -> Rotation | None:
+        """How the loadings are rotated."""
 
     @property
     def loadings_(self) -> FloatArray:
@@ -138,6 +210,37 @@ class ReportedFactors(LinearGaussianEstimator):
         fit = self.goodness_of_fit(X, sample_weight) if has_indices else None
         errors = self.standard_errors(X, sample_weight) if standard_errors else None
         return summarize_factors(self, fit, errors, cutoff=cutoff, sort=sort)
+
+    def standard_errors(self, X: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> StandardErrors:
+        """Standard errors of loadings, uniquenesses, mean and factor correlations from the observed information.
+
+        Loadings are those of ``components_``, the rotation included. A uniqueness on its floor counts as known.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), default=None
+            The training data; needed if they had missing values or fewer rows than columns.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Those of the training data.
+
+        Returns
+        -------
+        StandardErrors
+
+        Raises
+        ------
+        ValueError
+            If X is needed, or the rotation is promax, which optimises no single criterion.
+        """
+        if self.rotation == "promax":
+            raise ValueError("There are no standard errors for promax, which optimises no single criterion; try oblimin.")
+        d, k = len(self.mean_), len(self.components_)
+        if d * k - k * (k - 1) // 2 + d > d * (d + 1) // 2:
+            warn(
+                f"{k} factors of {d} columns are not identified: loadings and uniquenesses are more parameters than a "
+                "covariance matrix has, and have no standard errors. Use fewer components."
+            )
+        return self._standard_errors(X, sample_weight, self._rotation)
 
     def _has_indices(self) -> bool:
         """Whether indices of fit need no X."""
