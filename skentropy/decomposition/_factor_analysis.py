@@ -344,8 +344,8 @@ def _complaints_of_floors(estimator: FactorAnalysis, heywood: Array, constant: A
     if heywood.size:
         messages.append(
             f"FactorAnalysis: noise variance on its floor (a Heywood case) in {list_columns(estimator, heywood)}"
-            ": the likelihood has no interior maximum, and the entropy sum is not exactly the ELBO. Use fewer components, or "
-            "leave duplicated columns out."
+            ": the likelihood has no interior maximum, and the entropy sum is not exactly the ELBO. Use fewer components, "
+            "or leave duplicated columns out."
         )
     if constant.size:
         messages.append(
