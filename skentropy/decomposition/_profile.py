@@ -23,6 +23,8 @@ _LOW = 0.05
 # What is this near to the floor, in log psi, is tried there whatever its curvature, of which little is known so far
 # down.
 _NEAR = 7.0
+# What is as near and would rise is lifted by the best of these, in log psi.
+_LIFTS = (4.0, 8.0, 12.0)
 # Where the gradient is larger there is no end whose curvature could be asked for; curvature, of F in log psi, from which on
 # an end is a saddle point; and the length of differences and of steps away from it.
 _STATIONARY = 1e-4
@@ -159,7 +161,9 @@ class Profile:
         x = self._quasi_newton(x, max(gtol, 1e-4) if newton else gtol, max_iter)
         x = self._newton(x, gtol, max_iter) if newton else self._try_floor(x, gtol, max_iter)
         for _ in range(_MOST_SADDLES):
-            away = self._leave_saddle(x, exact=newton)
+            away = self._lift(x, *self.value_and_gradient(x))
+            if away is None:
+                away = self._leave_saddle(x, exact=newton)
             if away is None or len(self.history) >= max_iter:
                 break
             x = self._newton(away, gtol, max_iter) if newton else self._quasi_newton(away, gtol, max_iter)
@@ -217,6 +221,11 @@ class Profile:
         value, gradient, hessian = self.hessian(x)
         idle = 0
         while len(self.history) < max_iter:
+            lifted = self._lift(x, value, gradient)
+            if lifted is not None:
+                x, (value, gradient, hessian) = lifted, self.hessian(lifted)
+                self.history.append(-0.5 * value)
+                continue
             projected = self.projected(x, gradient)
             free = (x > self.lower) | (projected != 0.0)
             step = np.zeros_like(x)
@@ -245,6 +254,16 @@ class Profile:
             if idle == _MOST_IDLE or np.abs(self.projected(x, gradient)).max() <= 1e-3 * gtol:
                 return x
         return x
+
+    def _lift(self, x: FloatArray, value: float, gradient: FloatArray) -> FloatArray | None:
+        """Lift what is next to the floor and would rise: in log psi its way is flat too. None if that brings nothing."""
+        rising = (x < self.lower + _NEAR) & (gradient < 0.0)
+        if not rising.any():
+            return None
+        trials = [np.where(rising, np.minimum(x + lift, 0.0), x) for lift in _LIFTS]
+        found = [self.value_and_gradient(trial)[0] for trial in trials]
+        best = int(np.argmin(found))
+        return trials[best] if found[best] < value - _IDLE else None
 
     def _leave_saddle(self, x: FloatArray, *, exact: bool) -> FloatArray | None:
         """The best of a few points along the direction in which F curves downwards most; None if it does in none."""

@@ -292,16 +292,34 @@ def test_searches_stay_in_the_box(monkeypatch, rows):
     assert np.max(seen) == 0.0
 
 
+@pytest.mark.parametrize("data", [12, 59, 66, 143, 146])
+def test_no_end_of_the_profile_is_below_what_lifting_a_low_uniqueness_gives(data):
+    """Next to the floor the gradient in log psi is as small as psi itself, whatever there is to gain."""
+    R, k = correlations_with_low_uniquenesses(data)
+    covariance = MatrixCovariance(np.zeros(len(R)), R)
+    fit = Profile(covariance, k, 1e-8).maximize(starting_uniquenesses(covariance, k), gtol=1e-6, max_iter=1000)
+    assert fit.converged
+    low = np.flatnonzero(fit.noise < 1e-4)
+    assert low.size
+    profile = Profile(covariance, k, 1e-8)
+    for i in low:
+        for lift in (3.0, 6.0, 9.0, 12.0):
+            x = np.log(fit.noise)
+            x[i] += lift
+            assert -0.5 * profile.value_and_gradient(x)[0] <= fit.log_likelihood + 1e-9
+
+
+def correlations_with_low_uniquenesses(seed):
+    rng = np.random.default_rng(seed)
+    d = int(rng.integers(4, 30))
+    k, n = int(rng.integers(1, max(2, d // 2))), int(rng.integers(d // 2 + 2, 6 * d))
+    X = rng.normal(size=(n, 2)) @ rng.normal(size=(2, d)) + rng.normal(size=(n, d)) * rng.uniform(0.05, 2.0, d)
+    return np.corrcoef(X.T), k
+
+
 @pytest.mark.parametrize("data", ["iris", 2, 44, 59])
 def test_newtons_method_takes_few_steps_where_uniquenesses_fall_to_zero(load, monkeypatch, data):
-    if data == "iris":
-        X, k = load(data), 1
-    else:
-        rng = np.random.default_rng(data)
-        d = int(rng.integers(4, 30))
-        k, n = int(rng.integers(1, max(2, d // 2))), int(rng.integers(d // 2 + 2, 6 * d))
-        X = rng.normal(size=(n, 2)) @ rng.normal(size=(2, d)) + rng.normal(size=(n, d)) * rng.uniform(0.05, 2.0, d)
-    R = np.corrcoef(X.T)
+    R, k = (np.corrcoef(load(data).T), 1) if data == "iris" else correlations_with_low_uniquenesses(data)
     seen = []
     monkeypatch.setattr(Profile, "hessian", lambda self, x, hessian=Profile.hessian: (seen.append(x), hessian(self, x))[1])
     covariance = MatrixCovariance(np.zeros(len(R)), R)
