@@ -43,6 +43,7 @@ myst_heading_anchors = 3
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "ignore_pattern": "quickstart",
+    "filename_pattern": "/(plot|run|stream)_",
     "gallery_dirs": "gallery",
     "doc_module": "skentropy",
     "backreferences_dir": "generated/backreferences",
@@ -68,5 +69,11 @@ def skip_borrowed(app: Sphinx, what: str, name: str, member: Any, skip: bool, op
     return True if borrowed else None
 
 
+def end_blocks(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Leave out the empty line by which doctest knows the end of what is printed."""
+    source[0] = source[0].replace("\n\n```\n", "\n```\n")
+
+
 def setup(app: Sphinx) -> None:
+    app.connect("source-read", end_blocks)
     app.connect("autodoc-skip-member", skip_borrowed)

@@ -43,7 +43,7 @@ print(f"belief net:    {net.n_parameters_:3} parameters, held out {net.score(hel
 # %%
 # Some images, the net's weights, and what it makes of images with half of the pixels deleted.
 
-figure, panels = plt.subplots(4, 8, figsize=(9, 5), layout="constrained")
+figure, panels = plt.subplots(4, 8, figsize=(6, 3.8), layout="constrained")
 half = held_out[:8].copy()
 half[:, 8:] = np.nan
 imputed = net.inverse_transform(net.transform(half))

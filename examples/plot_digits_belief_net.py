@@ -5,8 +5,7 @@ Handwritten digits by a sigmoid belief net
 **Question:** how many hidden binary variables do the digits need, and does a net explain them better than a mixture
 of as many parameters?
 
-The 1,797 digits as black and white images: how many hidden binary variables, and how a net compares with a mixture of as many
-parameters. All log-likelihoods are exact.
+The 1,797 digits are black and white images here. A fifth of them is held out. All log-likelihoods are exact.
 """
 
 import matplotlib.pyplot as plt
@@ -31,18 +30,19 @@ for h in sizes:
     )
 
 # %%
-# Left: held-out log-likelihood. Right: what each hidden variable of the largest net switches on and off, and digits drawn
-# from it.
+# The log-likelihood of the held-out images:
 
-figure = plt.figure(figsize=(10, 4), layout="constrained")
-left, right = figure.subfigures(1, 2, width_ratios=[1, 1.1])
-axes = left.subplots()
+figure, axes = plt.subplots(figsize=(6, 3.8), layout="constrained")
 for models, label in ((nets, "sigmoid belief net"), (mixtures, "Bernoulli mixture")):
     axes.plot([m.n_parameters_ for m in models], [m.score(test) for m in models], "o-", label=label)
 axes.set(xlabel="parameters", ylabel="held-out log-likelihood, nats per image")
 axes.legend()
+
+# %%
+# What each hidden variable of the largest net switches on (red) and off (blue), and digits that are drawn from the net:
+
 net = nets[-1]
-panels = right.subplots(3, 6)
+figure, panels = plt.subplots(3, 6, figsize=(6, 3.2), layout="constrained")
 limit = np.abs(net.components_).max()
 drawn = net.sample(12, random_state=1)
 for axes, weights in zip(panels[0], net.components_, strict=True):
@@ -51,7 +51,7 @@ for axes, image in zip(panels[1:].ravel(), drawn, strict=True):
     axes.imshow(image.reshape(8, 8), cmap="gray_r")
 for axes in panels.ravel():
     axes.set(xticks=[], yticks=[])
-right.colorbar(colours, ax=panels[0], label="logits")
+figure.colorbar(colours, ax=panels[0], label="logits")
 panels[0, 0].set_ylabel("weights")
 panels[1, 0].set_ylabel("drawn")
 plt.show()

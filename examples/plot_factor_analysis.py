@@ -43,11 +43,11 @@ overlap = incomplete.components_ @ complete.components_.T
 order = np.abs(overlap).argmax(axis=0)
 signs = np.sign(overlap[order, range(3)])[:, np.newaxis]
 
-figure, panels = plt.subplots(1, 4, figsize=(12, 4.5), layout="constrained", width_ratios=[1, 1, 1, 1.15])
+figure, panels = plt.subplots(1, 3, figsize=(6, 4.5), layout="constrained")
 places = np.arange(13)
 errors, errors_with_gaps = complete.standard_errors(), incomplete.standard_errors(gaps)
 style = {"fmt": "o", "markersize": 4}
-for factor, axes in enumerate(panels[:3]):
+for factor, axes in enumerate(panels):
     axes.axvline(0, color="0.8", linewidth=1)
     bar = 2 * errors["components"][factor]
     axes.errorbar(complete.components_[factor], places - 0.15, xerr=bar, label="all entries", **style)
@@ -56,13 +56,17 @@ for factor, axes in enumerate(panels[:3]):
     axes.errorbar(loadings, places + 0.15, xerr=bar, label="10% deleted", **style)
     axes.set(title=f"factor {factor + 1}", xlabel="loading", ylim=(12.6, -0.6), xlim=(-1.2, 1.2))
     axes.set_yticks(places, names if factor == 0 else [])
-panels[0].legend(fontsize=8, loc="lower left")
+figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+
+# %%
+# Where the wines lie, by the first two factors. The colours are the cultivars, which the fit has not seen.
 
 scores = complete.transform(X)
+figure, axes = plt.subplots(figsize=(5.5, 4), layout="constrained")
 for kind, label in enumerate(wine.target_names):
-    panels[3].scatter(*scores[wine.target == kind, :2].T, s=12, label=f"cultivar {label[-1]}")
-panels[3].set(title="factor scores", xlabel="factor 1", ylabel="factor 2")
-panels[3].legend(fontsize=8)
+    axes.scatter(*scores[wine.target == kind, :2].T, s=15, label=f"cultivar {label[-1]}")
+axes.set(xlabel="score of factor 1", ylabel="score of factor 2")
+axes.legend(loc="lower left")
 plt.show()
 
 # %%

@@ -2,9 +2,10 @@
 Voters of 1996: a table with columns of several kinds
 =====================================================
 
-**Question:** which kinds of voters answered the American National Election Study of 1996? Age and income are measurements, the evenings with
-television news are counts, the vote is yes or no, and party and education are names. A ``ColumnMixture`` takes the table as it
-is, gaps included, and its closed form says how many kinds there are.
+**Question:** which kinds of voters answered the American National Election Study of 1996?
+
+Age and income are measurements, the evenings with television news are counts, the vote is yes or no, and party and education
+are names. A ``ColumnMixture`` takes the table as it is, with its gaps. The criterion of a ranking says how many kinds there are.
 """
 
 import warnings
@@ -52,8 +53,7 @@ best = ranking[0].model
 print(best.summary(table))
 
 # %%
-# **Answer:** five kinds. Three vote for Clinton: young people without television news, well-off ones with it, and older people of
-# small incomes with it. Two vote for Dole: older ones with news, younger ones without. What is missing is imputed by the kinds.
+# What is missing is imputed by what the kinds of voters say. The figures show the kinds.
 
 unknown = table["party"].isna()
 guessed = best.impute(table)["party"]
@@ -64,8 +64,8 @@ width = 0.8 / best.n_components
 shares = best.parameters_["categorical"]["probabilities"][:, 0]
 names = best.categories_["party"]
 order = [list(names).index(party) for party in parties]
-figure, left = plt.subplots(figsize=(7, 4), layout="constrained")
-_, right = plt.subplots(figsize=(7, 4), layout="constrained")
+figure, left = plt.subplots(figsize=(6, 4.2), layout="constrained")
+_, right = plt.subplots(figsize=(6, 3.8), layout="constrained")
 for kind, share in enumerate(shares):
     of_kind = kinds == kind
     left.scatter(table["age"][of_kind], table["TVnews"][of_kind] + 0.14 * kind, s=14, alpha=0.6, label=f"kind {kind}")
@@ -74,5 +74,9 @@ left.set(xlabel="age", ylabel="evenings with television news a week")
 right.set(ylabel="share of the kind")
 right.set_xticks(np.arange(7), parties, rotation=30)
 right.legend()
-left.legend(loc="upper left", bbox_to_anchor=(1, 1))
+figure.legend(loc="outside lower center", ncols=5, handletextpad=0.1, columnspacing=1)
 plt.show()
+
+# %%
+# **Answer:** five kinds. Three vote for Clinton: young people without television news, well-off people with it, and older
+# people of small incomes with it. Two vote for Dole: older people with television news, and younger ones without it.

@@ -32,12 +32,12 @@ print(f"chosen: H = {model.n_components_}, entropy sum {path[model.n_components_
 some = np.arange(2, 45, 3)
 held_out = [cross_val_score(PPCA(int(h)), digits, cv=5).mean() for h in some]
 
-figure, left = plt.subplots(figsize=(7, 4), layout="constrained")
+figure, left = plt.subplots(figsize=(6, 4), layout="constrained")
 left.plot(path, label="entropy sum = log-likelihood of the training data")
 left.plot(some, held_out, "o-", label="log-likelihood of held-out data")
 left.axvline(model.n_components_, color="0.6", linestyle=":", label=f"H = {model.n_components_}, chosen by BIC")
-left.set(xlabel="number of components H", ylabel="nats per image", ylim=(-135, -90))
-left.legend(loc="upper left", fontsize=8)
+left.set(xlabel="number of components H", ylabel="nats per image", ylim=(-135, -84))
+left.legend(loc="upper left", fontsize=9)
 
 # %%
 # A tenth of the pixels of every image at random is deleted; the fit marginalises them, and ``inverse_transform`` of
@@ -51,7 +51,7 @@ for h in (0, 5, 10, 20, 30):
     filled = PPCA(h).fit(incomplete)
     guesses = filled.inverse_transform(filled.transform(incomplete))
     imputed[h] = np.sqrt(np.mean((guesses - digits)[gaps] ** 2))
-figure, right = plt.subplots(figsize=(7, 4), layout="constrained")
+figure, right = plt.subplots(figsize=(6, 3.6), layout="constrained")
 right.plot(list(imputed), list(imputed.values()), "o-")
 right.set(xlabel="number of components H", ylabel="root mean square error", title="Imputed pixels (values 0 to 16)")
 right.set_ylim(bottom=0)

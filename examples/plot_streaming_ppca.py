@@ -35,7 +35,7 @@ print(f"H right in {np.mean(np.equal(chosen, truth)[settled]):.0%} of the last 1
 # %%
 # While the forgetting factor still lets old rows through, the directions that they had in use count. New ones count at once.
 
-figure, (top, bottom) = plt.subplots(2, 1, figsize=(8, 5.5), sharex=True, layout="constrained")
+figure, (top, bottom) = plt.subplots(2, 1, figsize=(6, 4.8), sharex=True, layout="constrained")
 top.step(range(len(truth)), truth, where="mid", color="0.7", linewidth=4, label="true H")
 top.plot(chosen, ".-", label="chosen H")
 top.set(ylabel="latent dimensions", ylim=(0, 10))

@@ -29,11 +29,11 @@ for h, pair in ((2, planes), (10, (linear, bent))):
 # %%
 # Two latent variables: where the held-out digits lie, in PPCA's plane and in the autoencoder's.
 
-figure, axes = plt.subplots(1, 2, figsize=(10, 4.5), layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(6, 3.3), layout="constrained")
 for ax, model in zip(axes, planes, strict=True):
     z = model.transform(test)
-    dots = ax.scatter(*z.T, c=labels, cmap="tab10", vmin=-0.5, vmax=9.5, s=10)
-    ax.set(xlabel="latent 0", ylabel="latent 1", title=f"{type(model).__name__}: {model.score(test):.1f} nats an image")
+    dots = ax.scatter(*z.T, c=labels, cmap="tab10", vmin=-0.5, vmax=9.5, s=6)
+    ax.set(xlabel="latent 0", ylabel="latent 1", title=f"{type(model).__name__}:\n{model.score(test):.1f} nats an image")
 figure.colorbar(dots, ax=axes, ticks=range(10), label="digit")
 
 # %%
@@ -50,10 +50,10 @@ fillings = {
 for name, filled in fillings.items():
     print(f"{name}: root mean squared error {np.sqrt(np.mean((filled - test)[missing] ** 2)):.3f} of the missing pixels")
 
-figure, panels = plt.subplots(4, 8, figsize=(8, 4.3), layout="constrained")
+figure, panels = plt.subplots(4, 8, figsize=(6, 3.4), layout="constrained")
 rows = {"image": test, "seen": gaps_test, **fillings}
 for line, (name, images) in zip(panels, rows.items(), strict=True):
-    line[0].set_ylabel(name)
+    line[0].set_ylabel(name, rotation=0, ha="right", va="center")
     for ax, image in zip(line, images, strict=False):
         ax.imshow(image.reshape(8, 8), cmap="gray_r", vmin=0, vmax=1)
         ax.set(xticks=[], yticks=[], facecolor="tab:orange")
@@ -61,7 +61,7 @@ for line, (name, images) in zip(panels, rows.items(), strict=True):
 # %%
 # The entropies over the epochs: noise falls, so that the entropy of the pixels does, and what the posteriors know grows.
 
-EntropyDecompositionDisplay.from_estimator(bent)
+EntropyDecompositionDisplay.from_estimator(bent).figure_.set_size_inches(6, 4.5)
 plt.show()
 
 # %%

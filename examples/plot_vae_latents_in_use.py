@@ -23,7 +23,7 @@ X = waves @ rng.normal(size=(4, 12)) + 0.3 * rng.normal(size=(1500, 12))
 # %%
 # With six latents: what each tells of a row, in nats. PPCA's come in closed form, -1/2 log of the posterior's variance.
 
-figure, axes = plt.subplots(1, 2, figsize=(9, 3), layout="constrained", sharex=True)
+figure, axes = plt.subplots(2, 1, figsize=(6, 5), layout="constrained", sharex=True)
 for ax, model in zip(axes, (PPCA(6), GaussianVAE(6, random_state=0)), strict=True):
     LatentInformationDisplay.from_estimator(model.fit(X), X, ax=ax)
     ax.set_title(f"{type(model).__name__}(6)")

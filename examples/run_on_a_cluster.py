@@ -2,12 +2,16 @@
 Rows and fits on a Dask cluster
 ===============================
 
-A Dask array stays where it is: each pass of EM is a sum that the workers compute over their own partitions, and only
-parameters and sums travel. Where the data are small and the fits are many, joblib's Dask backend sends whole fits to the
-workers instead: restarts, candidates of a ranking, candidates of a search. Either way the numbers are those of one process.
+**Question:** can a fit use the processes of a cluster, and are its numbers those of one process?
+
+A cluster helps in two ways. A Dask array stays where it is: the workers sum over their own partitions in each pass of EM, and only
+parameters and sums travel. Where the data are small and the fits are many, joblib's Dask backend sends whole fits to the workers:
+restarts, the candidates of a ranking, the candidates of a search. Both are shown here on two processes of this machine, by
+visits to a doctor, images of digits and measurements of wines.
 """
 
 import dask.array as da
+import matplotlib.pyplot as plt
 import statsmodels.api as sm
 from distributed import Client, LocalCluster
 from joblib import parallel_config
@@ -17,25 +21,32 @@ from skentropy import PPCA, EntropySumSearch, FactorAnalysis, PoissonMixture, ra
 
 
 def main() -> None:
-    visits = sm.datasets.randhie.load_pandas().endog.to_numpy(dtype=float)[:, None]  # to a doctor, of 20,190 people
+    visits = sm.datasets.randhie.load_pandas().endog.to_numpy(dtype=float)[:, None]  # to a doctor, of 20,190 person-years
     digits, wine = load_digits().data, load_wine().data
     wine /= wine.std(axis=0)
     here = {"host": "127.0.0.1", "dashboard_address": None}
     with LocalCluster(n_workers=2, threads_per_worker=1, **here) as cluster, Client(cluster):
         partitions = da.from_array(visits, chunks=(5000, 1)).persist()
         mixture = PoissonMixture(3, random_state=0).fit(partitions)
-        print("rates", mixture.rates_.ravel().round(2), "score", round(mixture.score(partitions), 4))
-        print("lazy", type(mixture.predict(partitions)).__module__)
+        print(f"on the cluster: score {mixture.score(partitions):.6f}")
+        print("predictions stay there, as a lazy", type(mixture.predict(partitions)).__module__)
 
         with parallel_config(backend="dask"):
             restarts = PoissonMixture(10, n_init=4, prior_counts=0.01, random_state=0, n_jobs=-1).fit(digits)
             ranking = rank_models([PPCA("bic"), FactorAnalysis(2), FactorAnalysis(3)], wine, n_jobs=-1)
             grid = {"n_components": [2, 4, 8]}
             search = EntropySumSearch(PoissonMixture(prior_counts=0.01, random_state=0), grid, n_jobs=-1).fit(digits)
-    print("best of four starts", round(restarts.lower_bound_, 4))
+    print(f"in one process: score {PoissonMixture(3, random_state=0).fit(visits).score(visits):.6f}")
+    print(f"best of four starts: {restarts.lower_bound_:.4f}")
     print(ranking)
     print("found", search.best_params_)
+    ranking.plot()
 
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # the processes of a cluster import this file
     main()
+    plt.show()
+
+# %%
+# **Answer:** yes. The fit on the cluster has the score of the fit in one process, and the ranking and the search come back as if
+# they had been run here.

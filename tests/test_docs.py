@@ -44,28 +44,44 @@ def test_quickstart(capsys: Any) -> None:
     assert "nan" not in printed
 
 
-def test_stream(capsys: Any) -> None:
-    runpy.run_path(str(ROOT / "examples" / "stream_parquet.py"))
-    *_, (_, streamed, _, _, in_memory) = (line.split() for line in capsys.readouterr().out.splitlines())
-    assert streamed == in_memory
+PRINTED = {"run_on_a_cluster.py": ["lazy dask.array", "found {'n_components': 8}"]}
+GALLERY = sorted(path.name for path in (ROOT / "examples").glob("*.py") if path.name != "quickstart.py")
+# Of letters where a page shows a figure 600 pixels wide, in pixels.
+LEAST = 10.0
 
 
-def test_cluster(capsys: Any) -> None:
-    runpy.run_path(str(ROOT / "examples" / "run_on_a_cluster.py"))["main"]()
-    printed = capsys.readouterr().out
-    assert "lazy dask.array" in printed
-    assert "found {'n_components': 8}" in printed
+def letters(figure: Any) -> float:
+    """Size of the smallest letters, in pixels, of a figure that is shown at most 600 pixels wide."""
+    import matplotlib.text
+
+    drawn = [text for text in figure.findobj(matplotlib.text.Text) if text.get_visible() and text.get_text().strip()]
+    points = min((text.get_fontsize() for text in drawn), default=LEAST)
+    return float(points * figure.dpi / 72 * min(1.0, 600 / figure.bbox.width))
 
 
 @pytest.mark.filterwarnings("ignore:.*non-interactive:UserWarning")
-@pytest.mark.parametrize("script", sorted(path.name for path in (ROOT / "examples").glob("plot_*.py")))
-def test_figures(script: str) -> None:
+@pytest.mark.parametrize("script", GALLERY)
+def test_gallery(script: str, capsys: Any) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    runpy.run_path(str(ROOT / "examples" / script))
-    assert plt.get_fignums()
+    source = (ROOT / "examples" / script).read_text(encoding="utf-8")
+    introduction, *_, conclusion = re.split(r"^# %%\n", source, flags=re.MULTILINE)
+    assert "**Question:**" in introduction.split('"""')[1]
+    assert re.fullmatch(r"# \*\*Answer:\*\* .*\n(# .*\n)*", conclusion)
+
+    runpy.run_path(str(ROOT / "examples" / script), run_name="__main__")
+    figures = [plt.figure(number) for number in plt.get_fignums()]
+    assert figures
+    assert all(letters(figure) >= LEAST for figure in figures)
     plt.close("all")
+    printed = capsys.readouterr().out
+    for expected in PRINTED.get(script, []):
+        assert expected in printed
+    # Here as there: the streamed fit and that in memory, the fit on a cluster and that in one process.
+    scores = re.findall(r"(?:streamed|in memory|cluster: score|process: score) (-\d+\.\d+)", printed)
+    assert len(scores) == (2 if script in ("run_on_a_cluster.py", "stream_parquet.py") else 0)
+    assert len(set(scores)) <= 1
 
 
 def test_one_version_everywhere() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 # Inches: of a character and a line of tick labels, and of axes that can be read. Longer labels take several lines.
-_CHARACTER, _LINE, _AXES = 0.085, 0.25, (4.5, 3.5)
+_CHARACTER, _LINE, _AXES = 0.085, 0.25, (3.7, 3.5)
+# Up to here a figure can be read where a page shows it 600 pixels wide.
+_WIDTH = 6.0
 WRAP = 60
 # Below the axes and their label, in the legend's font size.
 BELOW = {"fontsize": "small", "loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "borderaxespad": 4.5}
@@ -21,6 +23,7 @@ def new_axes(ax: Any, labels: list[str] | None = None) -> tuple[Any, Any]:
         raise ImportError("Drawing needs matplotlib; install it by pip install 'skentropy[plot]'.") from error
     if ax is None:
         lines = [line for label in labels or [] for line in label.splitlines()]
-        size = (_AXES[0] + _CHARACTER * max(map(len, lines), default=0), max(_AXES[1], 1.5 + _LINE * len(lines)))
+        width = max(_WIDTH, _AXES[0] + _CHARACTER * max(map(len, lines), default=0))
+        size = (width, max(_AXES[1], 1.5 + _LINE * len(lines)))
         ax = plt.subplots(layout="constrained", figsize=size if lines else None)[1]
     return ax, ax.figure
