@@ -14,7 +14,7 @@ from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import get_tags
 
-from skentropy import PPCA, FactorAnalysis, PoissonMixture, RowBlocks, SigmoidBeliefNet
+from skentropy import PPCA, BernoulliVAE, FactorAnalysis, PoissonMixture, RowBlocks, SigmoidBeliefNet
 from skentropy._data import as_numbers
 
 from .common.estimators import ESTIMATORS, EstimatorCase
@@ -156,20 +156,21 @@ def test_partitions_of_objects() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_a_threshold_that_tells_nothing_is_warned_of() -> None:
+@pytest.mark.parametrize("model", [SigmoidBeliefNet, BernoulliVAE])
+def test_a_threshold_that_tells_nothing_is_warned_of(model: Any) -> None:
     X = load_iris().data
     with pytest.warns(UserWarning, match=r"binarize=0 makes 1 of every value in column 0, column 1, column 2 and 1 more"):
-        SigmoidBeliefNet(2, max_iter=1).fit(X)
+        model(2, max_iter=1).fit(X)
     with pytest.warns(UserWarning, match="binarize=99 makes 0 of every value of X"):
-        SigmoidBeliefNet(2, binarize=99.0, max_iter=1).fit(X)
+        model(2, binarize=99.0, max_iter=1).fit(X)
     with pytest.warns(UserWarning, match="makes 1 of every value in column 1, which"):
-        SigmoidBeliefNet(2, max_iter=1).fit(np.column_stack([X[:, 0] - X[:, 0].mean(), X[:, 1]]))
+        model(2, max_iter=1).fit(np.column_stack([X[:, 0] - X[:, 0].mean(), X[:, 1]]))
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         warnings.simplefilter("ignore", ConvergenceWarning)
-        SigmoidBeliefNet(2, max_iter=2).fit(X - X.mean(axis=0))
-        SigmoidBeliefNet(2, max_iter=2).fit(np.sign(X - X.mean(axis=0)).clip(0))
-        SigmoidBeliefNet(2, binarize=None, max_iter=2).fit(np.column_stack([np.ones(len(X)), X[:, 0] > 6]))
+        model(2, max_iter=2).fit(X - X.mean(axis=0))
+        model(2, max_iter=2).fit(np.sign(X - X.mean(axis=0)).clip(0))
+        model(2, binarize=None, max_iter=2).fit(np.column_stack([np.ones(len(X)), X[:, 0] > 6]))
 
 
 def test_products_of_longdouble() -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.utils._param_validation import Interval
 
+from .._data import Block, Source
 from .._messages import list_columns
+from .._typing import Array
 from ..decomposition._gaussian import LinearGaussian
+from ._binary import binary, survey
 from ._vae_base import VariationalAutoencoder
-from ._vae_data import TrainingData
 from ._vae_observables import BernoulliOutputs, Canonical, Observable, PoissonOutputs
+from ._vae_rows import weight_of
 from ._vae_start import start_canonical
 from ._vae_training import Nets
 from ._vae_units import Units
@@ -141,7 +146,7 @@ class BernoulliVAE(_DiscreteVAE):
         "binarize": [Interval(Real, None, None, closed="neither"), None],
     }
 
-    # Whether values were compared with the threshold.
+    # Whether the training data were no zeros and ones before they were compared with the threshold.
     _binarizes: bool
 
     def __init__(
@@ -184,18 +189,12 @@ class BernoulliVAE(_DiscreteVAE):
         self.binarize = binarize
 
     @property
-    def _threshold(self) -> float | None:
-        return self.binarize
+    def _view(self) -> Callable[[Block], Block]:
+        return partial(binary, self.binarize)
 
-    def _check_values(self, data: TrainingData) -> None:
-        invalid = np.flatnonzero(data.n_not_binary)
-        if invalid.size:
-            advice = "set binarize" if self.binarize is None else "what does not fit in memory must be binary before"
-            raise ValueError(
-                "X must hold zeros and ones only (and NaN where missing), but there are other values in "
-                f"{list_columns(self, invalid)}; {advice}."
-            )
-        self._binarizes = self.binarize is not None
+    def _check_values(self, rows: Source) -> None:
+        _, _, invalid, _ = survey(self, self.binarize, rows)
+        self._binarizes = bool(invalid.any())
 
 
 class PoissonVAE(_DiscreteVAE):
@@ -300,8 +299,8 @@ class PoissonVAE(_DiscreteVAE):
 
     _outputs = PoissonOutputs
 
-    def _check_values(self, data: TrainingData) -> None:
-        negative = np.flatnonzero(data.n_negative)
+    def _check_values(self, rows: Source) -> None:
+        negative = np.flatnonzero(rows.sum(_n_negative))
         if negative.size:
             raise ValueError(f"Negative values in data: PoissonVAE takes counts; see {list_columns(self, negative)}.")
 
@@ -309,3 +308,8 @@ class PoissonVAE(_DiscreteVAE):
         tags = super().__sklearn_tags__()
         tags.input_tags.positive_only = True
         return tags
+
+
+def _n_negative(block: Block) -> Array:
+    """Of each column the number of entries below 0, in rows that have weight."""
+    return np.asarray(((block.X < 0) & (weight_of(block) > 0)[:, np.newaxis]).sum(axis=0))

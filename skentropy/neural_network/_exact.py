@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 
 import numpy as np
-from scipy import sparse
 from scipy.special import logsumexp
 
 from .._data import Block, BlockSource
@@ -24,23 +23,6 @@ class Observations:
     X: FloatArray
     observed: FloatArray | None
     weight: FloatArray | None
-
-
-def binary(threshold: float | None, block: Block) -> Block:
-    """Rows made binary: 1 above the threshold, NaN where missing; without one they must be zeros and ones already."""
-    values = block.X.data if sparse.issparse(block.X) else block.X
-    missing = np.isnan(values)
-    if threshold is None:
-        if not (missing | (values == 0) | (values == 1)).all():
-            raise ValueError("With binarize=None X must hold zeros and ones only (and NaN where missing).")
-        return block
-    if sparse.issparse(block.X) and threshold >= 0:
-        X = block.X.copy()
-        X.data = np.where(missing, np.nan, threshold < values)
-        X.eliminate_zeros()
-        return replace(block, X=X)
-    dense = block.X.toarray() if sparse.issparse(block.X) else block.X
-    return replace(block, X=np.where(np.isnan(dense), np.nan, threshold < dense))
 
 
 def observe(block: Block) -> Observations:

@@ -27,7 +27,8 @@ from .._data import (
 )
 from .._typing import Array, ArrayLike, FloatArray
 from ..entropy import EntropySum
-from ._exact import Enumeration, Observations, binary, expect, observe
+from ._binary import binary
+from ._exact import Enumeration, Observations, expect, observe
 from ._layers import BeliefNet, Layer
 from ._model import BeliefNetModel, Parameters
 from ._rows import row_bytes

@@ -10,7 +10,7 @@ from scipy import sparse
 
 from .._data import Block, BlockSource, Rows, RowSample
 from .._typing import Array, FloatArray
-from ._exact import binary, observe
+from ._exact import observe
 
 # Rows that starts are made of.
 _SAMPLE_ROWS = 2048
@@ -19,17 +19,6 @@ _SAMPLE_ROWS = 2048
 def row_bytes(n_states: int, n_features: int) -> int:
     """Bytes that an exact E-step works on for a row."""
     return 8 * (n_states + 2 * n_features)
-
-
-def survey(threshold: float | None, block: Block) -> Array:
-    """Of each column the weight observed, that of the ones, values neither 0 nor 1; and of all, empty rows; (4, D)."""
-    X = block.X if isinstance(block.X, np.ndarray) else block.X.toarray()
-    seen = ~np.isnan(X)
-    weight = np.ones(len(X)) if block.weight is None else block.weight
-    ones = observe(binary(0.0 if threshold is None else threshold, block)).X
-    invalid = seen & (X != 0) & (X != 1)
-    empty = np.full(X.shape[1], float((~seen.any(axis=1)).sum()))
-    return np.stack([weight @ seen, weight @ ones, invalid.sum(axis=0), empty])
 
 
 def sample_rows(salt: int, block: Block) -> RowSample:

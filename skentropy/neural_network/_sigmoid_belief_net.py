@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -11,16 +10,14 @@ from scipy.special import expit
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from .._data import (
-    Source,
-)
+from .._data import Source
 from .._em import Run
-from .._messages import list_columns, warn, warn_of_empty_rows
+from .._messages import list_columns, warn_of_empty_rows
 from .._typing import ArrayLike, FloatArray
+from ._binary import survey
 from ._fit import NetFit
 from ._fitted_net import MOST_LATENTS, FittedBeliefNet
 from ._model import BeliefNetModel
-from ._rows import survey
 
 # "auto" enumerates up to this many states of a layer, and joint states of two layers.
 _AUTO_LATENTS, _AUTO_JOINT = 12, 20
@@ -264,30 +261,14 @@ class SigmoidBeliefNet(FittedBeliefNet):
 
     def _check_columns(self, rows: Source) -> FloatArray:
         """Means of the binary columns, if these are as they should be."""
-        weight, ones, invalid, empty = rows.sum(partial(survey, self.binarize))
+        weight, ones, invalid, empty = survey(self, self.binarize, rows)
         self._binarizes = bool(invalid.any())
-        if self.binarize is None and self._binarizes:
-            raise ValueError(
-                "With binarize=None X must hold zeros and ones only (and NaN where missing), but there are "
-                f"{invalid.sum():.0f} other values in {list_columns(self, np.flatnonzero(invalid))}; set binarize to a "
-                "threshold."
-            )
         if not weight.all():
             raise ValueError(
                 f"X has no observed value in {list_columns(self, np.flatnonzero(weight == 0))}; leave such columns out."
             )
         warn_of_empty_rows(empty[0])
-        means = np.asarray(ones / weight)
-        # Columns of pictures that hold no ink are no fault; a threshold below all values is.
-        useless = np.flatnonzero((invalid > 0) & (means > 1.0 - 1e-12))
-        if self.binarize is not None and useless.size:
-            warn(
-                f"binarize={self.binarize:g} makes 1 of every value in {list_columns(self, useless)}, which tells nothing "
-                "then; set binarize to a threshold among the values."
-            )
-        elif self.binarize is not None and not means.any():
-            warn(f"binarize={self.binarize:g} makes 0 of every value of X; set it to a threshold among the values.")
-        return means
+        return np.asarray(ones / weight)
 
     def _fitted_attributes(self, model: BeliefNetModel, dtype: Any, exact: bool, run: Run) -> dict[str, Any]:
         """What fit leaves, for a run that is over or as if it were."""

@@ -21,7 +21,7 @@ from ..decomposition._gaussian import LinearGaussian
 from ._autoencoder import Autoencoder
 from ._perceptron import ACTIVATIONS
 from ._sparse_coding import fit_codes
-from ._vae_data import TrainingData, location_and_scale, training_data
+from ._vae_data import location_and_scale, training_data
 from ._vae_fitted import FittedAutoencoder
 from ._vae_fitting import Fitted, Fitting, in_nets
 from ._vae_observables import Observable
@@ -116,12 +116,7 @@ class VariationalAutoencoder(FittedAutoencoder):
         """The ridge on noise variances."""
         return 0.0
 
-    @property
-    def _threshold(self) -> float | None:
-        """Above which values are 1, where observables are binary."""
-        return None
-
-    def _check_values(self, data: TrainingData) -> None:
+    def _check_values(self, rows: Source) -> None:
         """Refuse values that the observables cannot have."""
 
     def _own_attributes(self, model: Autoencoder, units: Units, dtype: Any) -> dict[str, Any]:
@@ -236,9 +231,9 @@ class VariationalAutoencoder(FittedAutoencoder):
         self, rows: Source, X: ArrayLike, sample_weight: ArrayLike | None, sizes: tuple[list[int], list[int]] | None
     ) -> tuple[Fitting, list[LinearGaussian], Autoencoder | None]:
         """Data and objective, linear models, and the last fit's if it has nets of these sizes and is where to start."""
-        data = training_data(rows, X, sample_weight, self._row_bytes(rows.n_features), self._threshold)
+        self._check_values(rows)
+        data = training_data(rows, X, sample_weight, self._row_bytes(rows.n_features), self._view)
         location, scale = location_and_scale(data, rows.dtype, partial(list_columns, self))
-        self._check_values(data)
         given = self._given(*sizes) if self.warm_start and sizes is not None else None
         if given is None and sizes is not None and self.warm_start and hasattr(self, "_autoencoder"):
             warn_of_fresh_start(self, rows.n_features)
@@ -252,7 +247,7 @@ class VariationalAutoencoder(FittedAutoencoder):
         filling = starts[0].mean, starts[0].loadings, starts[0].noise
         units = Units(location, scale, filling, self._standardises)
         if given is not None:
-            units = replace(given[1], threshold=None)  # the data have been compared with it
+            units = given[1]
         decay = float(self.alpha) / (data.weight + data.empty)
         objective = Objective(float(self.beta), decay, self._tied, self._ridge, PRIORS[self.prior])
         return Fitting(data, units, objective), starts, None if given is None else given[0]
@@ -283,7 +278,7 @@ class VariationalAutoencoder(FittedAutoencoder):
         information = sums.information
         attributes = {
             "_autoencoder": model.state,
-            "_units": asdict(replace(fitting.units, threshold=self._threshold)),
+            "_units": asdict(fitting.units),
             "mean_": fitting.units.location.astype(dtype),
             "scale_": fitting.units.scale,
             **self._own_attributes(model, fitting.units, dtype),

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .._data import Block, ColumnSurvey, Rows, Source, survey_columns
+from .._data import Block, BlockSource, ColumnSurvey, RowBlocks, Rows, Source, survey_columns
 from .._messages import warn
 from .._typing import Array, ArrayLike, FloatArray
 from ..decomposition._gaussian import LinearGaussian
@@ -19,7 +19,7 @@ from ._vae_rows import sums, weight_of
 from ._vae_start import fit_linear
 from ._vae_sums import Sums
 from ._vae_training import Batch
-from ._vae_units import Units, binary
+from ._vae_units import Units
 
 # Data are held in memory up to this size in double precision; of others as many rows at a time as are shuffled together.
 IN_MEMORY_BYTES = 2**28
@@ -42,15 +42,11 @@ class TrainingData(ABC):
         Of the rows that have something observed.
     empty : float
         Of the others.
-    n_negative, n_not_binary : (d,)
-        Numbers of entries below 0, and of those that are neither 0 nor 1.
     """
 
     columns: ColumnSurvey
     weight: float
     empty: float
-    n_negative: Array
-    n_not_binary: Array
 
     @abstractmethod
     def fit_linear(self, location: FloatArray, scale: float, n_components: int, *, tied: bool) -> LinearGaussian:
@@ -71,16 +67,20 @@ class TrainingData(ABC):
 
 
 def training_data(
-    source: Source, X: ArrayLike, sample_weight: ArrayLike | None, bytes_of_row: int, threshold: float | None = None
+    source: Source,
+    X: ArrayLike,
+    sample_weight: ArrayLike | None,
+    bytes_of_row: int,
+    view: Callable[[Block], Block] | None = None,
 ) -> TrainingData:
     """Data in memory where they are small enough; ``X`` and ``sample_weight`` are what the source was made of.
 
-    With a threshold those in memory are 1 above it and 0 elsewhere.
+    The view is what the model sees of a block of rows, None if what they hold.
     """
     n_rows = source.totals.n_rows
     if 8 * n_rows * source.n_features <= IN_MEMORY_BYTES:
-        return Table.of(source, bytes_of_row, threshold)
-    return Stream.of(source, X, sample_weight)
+        return Table.of(source if view is None else source.view(view), bytes_of_row)
+    return Stream.of(source, X, sample_weight, view)
 
 
 def location_and_scale(data: TrainingData, dtype: Any, names: Callable[[Array], str]) -> tuple[FloatArray, float]:
@@ -115,9 +115,9 @@ class Table(TrainingData):
     rows: Rows
 
     @classmethod
-    def of(cls, source: Source, bytes_of_row: int, threshold: float | None = None) -> Table:
+    def of(cls, source: BlockSource, bytes_of_row: int) -> Table:
         """Read all rows."""
-        joined: Any = source.map(partial(_with_weight, threshold))
+        joined: Any = source.map(_with_weight)
         if hasattr(joined, "compute"):
             joined = joined.compute()
         joined = np.asarray(joined, dtype=np.float64)
@@ -134,8 +134,7 @@ class Table(TrainingData):
             X, weight = X[first], np.add.reduceat(weight, first)
         block = Block(X, weight, None, start=0)
         rows = Rows(X, weight, row_bytes=bytes_of_row)
-        n_negative, n_not_binary = _invalid(block)
-        return cls(survey_columns(block), float(weight.sum()), lost, n_negative, n_not_binary, rows)
+        return cls(survey_columns(block), float(weight.sum()), lost, rows)
 
     def fit_linear(self, location: FloatArray, scale: float, n_components: int, *, tied: bool) -> LinearGaussian:
         X, weight = (self.rows.X - location) / scale, self.rows.sample_weight
@@ -159,17 +158,22 @@ class Stream(TrainingData):
     """Rows where they are, read anew for each epoch; batches are shuffled within some thousand rows."""
 
     source: Source
+    view: Callable[[Block], Block] | None
     given: tuple[ArrayLike, ArrayLike | None]
 
     @classmethod
-    def of(cls, source: Source, X: ArrayLike, sample_weight: ArrayLike | None) -> Stream:
+    def of(
+        cls, source: Source, X: ArrayLike, sample_weight: ArrayLike | None, view: Callable[[Block], Block] | None
+    ) -> Stream:
         """Survey all rows."""
-        weight, empty = source.sum(_weights).tolist()
-        n_negative, n_not_binary = source.sum(_invalid)
-        return cls(source.sum(survey_columns), weight, empty, n_negative, n_not_binary, source, (X, sample_weight))
+        rows = source if view is None else source.view(view)
+        weight, empty = rows.sum(_weights).tolist()
+        return cls(rows.sum(survey_columns), weight, empty, source, view, (X, sample_weight))
 
     def fit_linear(self, location: FloatArray, scale: float, n_components: int, *, tied: bool) -> LinearGaussian:
         X, sample_weight = self.given
+        if self.view is not None:
+            X, sample_weight = RowBlocks(lambda: ((block.X, block.weight) for block in self._blocks(None))), None
         return fit_linear(X, sample_weight, n_components, tied=tied).standardised(location, np.full(len(location), scale))
 
     def batches(self, units: Units, size: int, dtype: Any) -> tuple[int, MakeBatches]:
@@ -185,7 +189,8 @@ class Stream(TrainingData):
         return n_batches, make
 
     def reduce(self, function: Callable[[Block], Any]) -> Any:
-        return self.source.sum(partial(_of_seen, function))
+        rows = self.source if self.view is None else self.source.view(self.view)
+        return rows.sum(partial(_of_seen, function))
 
     def _blocks(self, rng: np.random.Generator | None) -> Iterator[Block]:
         """Some thousand rows at a time, of each part in any order if there is a generator."""
@@ -194,12 +199,13 @@ class Stream(TrainingData):
             for start in starts if rng is None else rng.permutation(starts):
                 index = np.arange(start, min(start + _SHUFFLED_ROWS, rows.n_rows))
                 weight = np.ones(len(index)) if rows.sample_weight is None else rows.sample_weight[index]
-                yield Block(rows.X[index[0] : index[-1] + 1].astype(np.float64), weight, None, start=0)
+                block = Block(rows.X[index[0] : index[-1] + 1].astype(np.float64), weight, None, start=0)
+                yield block if self.view is None else self.view(block)
 
 
-def _with_weight(threshold: float | None, block: Block) -> Array:
+def _with_weight(block: Block) -> Array:
     """Rows, and in a last column their weights."""
-    return np.column_stack([binary(block.X, threshold), weight_of(block)])
+    return np.column_stack([block.X, weight_of(block)])
 
 
 def _is_seen(block: Block) -> Array:
@@ -221,12 +227,6 @@ def _weights(block: Block) -> FloatArray:
     """Weight of the rows that have something observed, and of the others."""
     weight, empty = weight_of(block), np.isnan(block.X).all(axis=1)
     return np.array([weight[~empty].sum(), weight[empty].sum()])
-
-
-def _invalid(block: Block) -> Array:
-    """Of each column the numbers of entries below 0, and of those that are neither 0 nor 1; (2, d)."""
-    X = block.X
-    return np.stack([(X < 0).sum(axis=0), (~np.isnan(X) & (X != 0) & (X != 1)).sum(axis=0)])
 
 
 def _of_seen(function: Callable[[Block], Any], block: Block) -> Any:

@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from .._base import Evaluation, LatentVariableModel
-from .._data import Block, Reader, Source, check_output_stays_lazy, check_total_weight, is_dask, thread_pool
+from .._data import Block, BlockSource, Reader, Source, check_output_stays_lazy, check_total_weight, is_dask, thread_pool
 from .._typing import ArrayLike, FloatArray
 from . import _vae_rows as vae_rows
 from ._autoencoder import Autoencoder
@@ -42,11 +42,20 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
     def _kind(self) -> type[Observable]:
         """What the observables are."""
 
+    @property
+    def _view(self) -> Callable[[Block], Block] | None:
+        """What the model sees of a block of rows, where it is not what they hold."""
+        return None
+
+    def _seen(self, rows: Source) -> BlockSource:
+        """The rows as the model sees them."""
+        return rows if self._view is None else rows.view(self._view)
+
     def _evaluate(self, X: ArrayLike, sample_weight: ArrayLike | None, **row_data: Any) -> Evaluation:
         if row_data:
             raise TypeError(f"{type(self).__name__} takes no {', '.join(row_data)}.")
         model, units = self._fitted()
-        rows = self._read(X, sample_weight)
+        rows = self._seen(self._read(X, sample_weight))
         with thread_pool(1):
             sums = rows.sum(partial(vae_rows.sums, model, units))
         check_total_weight(sums.weight)
@@ -107,7 +116,7 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
         if n_samples < 1:
             raise ValueError(f"n_samples must be at least 1, got {n_samples}.")
         model, units = self._fitted()
-        rows = self._read(X, sample_weight)
+        rows = self._seen(self._read(X, sample_weight))
         seed = int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
         with thread_pool(1):
             weight, total = rows.sum(partial(vae_rows.importance_weighted, model, units, n_samples, seed)).tolist()
@@ -175,7 +184,8 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
         -------
         ndarray, or lazy Dask array, of shape (n_samples, n_features)
         """
-        return self._map_rows(vae_rows.imputed, X)
+        model, units = self._fitted()
+        return _mapped(self._read(X), partial(vae_rows.imputed, model, units, self._view))
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> FloatArray:
         """Draw rows.
@@ -203,9 +213,7 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
     def _map_rows(self, function: Callable[[Autoencoder, Units, Block], FloatArray], X: ArrayLike) -> FloatArray:
         """function of the model and all blocks of rows, in the precision of the rows."""
         model, units = self._fitted()
-        rows = self._read(X)
-        with thread_pool(1):
-            return rows.map(partial(function, model, units), None).astype(rows.dtype, copy=False)
+        return _mapped(self._seen(self._read(X)), partial(function, model, units))
 
     @property
     def _n_features_out(self) -> int:
@@ -231,3 +239,9 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
     def _row_bytes(self, n_features: int) -> int:
         widest = max([0, *self._hidden_sizes("hidden_layer_sizes")])
         return vae_rows.row_bytes(self.n_components, widest, self._kind.n_outputs * n_features)
+
+
+def _mapped(rows: BlockSource, function: Callable[[Block], FloatArray]) -> FloatArray:
+    """function(block) of all blocks of rows, in their precision."""
+    with thread_pool(1):
+        return rows.map(function, None).astype(rows.dtype, copy=False)

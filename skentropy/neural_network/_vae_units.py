@@ -32,11 +32,6 @@ class Observations:
         return np.ones_like(self.x) if self.observed is None else self.observed
 
 
-def binary(X: FloatArray, threshold: float | None) -> FloatArray:
-    """1 above a threshold, 0 elsewhere, NaN where it is; X itself without a threshold."""
-    return X if threshold is None else np.where(np.isnan(X), np.nan, threshold < X)
-
-
 @dataclass(frozen=True)
 class Units:
     """Where the data lie and how far they spread, by one number for all columns, and a linear model that fills gaps.
@@ -49,15 +44,12 @@ class Units:
         Mean (d,), loadings (d, k) and noise variances (d,) of (x - location) / scale.
     standardised : bool
         Whether the likelihood, too, is of (x - location) / scale.
-    threshold : float or None
-        Values above it are 1, others 0.
     """
 
     location: FloatArray
     scale: float
     filling: tuple[FloatArray, FloatArray, FloatArray]
     standardised: bool = True
-    threshold: float | None = None
 
     @property
     def log_jacobian(self) -> float:
@@ -66,7 +58,6 @@ class Units:
 
     def observe(self, X: FloatArray) -> Observations:
         """Rows of the data in these units."""
-        X = binary(X, self.threshold)
         z = (X - self.location) / self.scale
         x = z if self.standardised else X
         if not has_nan(X):

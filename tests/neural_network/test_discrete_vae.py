@@ -58,6 +58,7 @@ def test_the_elbo_is_the_entropy_sum(kind: Any, options: dict[str, Any], gaps: b
 
 @both
 @pytest.mark.parametrize("rate", [0.02, 0.1])
+@pytest.mark.filterwarnings("ignore:binarize=0 makes 1")
 def test_degenerate_tables(kind: Any, rate: float) -> None:
     X = COUNTS[:30]
     for table in (X, X[:3], np.repeat(X[:3], 10, axis=0), np.where(np.arange(64) < 9, 1.0, X), np.sign(X) * 1000.0):
@@ -77,14 +78,40 @@ def test_streams_and_warm_start(kind: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr(_vae_data, "IN_MEMORY_BYTES", 0)
     streamed = kind(2, **SHORT).fit(RowBlocks(lambda: [X[:70], X[70:]]))
     assert abs(streamed.stationarity_gap(X)) < 1e-9
-    if kind is BernoulliVAE:
-        with pytest.raises(ValueError, match="does not fit in memory must be binary before"):
-            kind(2, **SHORT).fit(RowBlocks(lambda: [COUNTS]))
+
+
+@pytest.mark.parametrize("threshold", [-1.0, 0.0, 7.0])
+@pytest.mark.parametrize("gaps", [False, True])
+@pytest.mark.parametrize("streams", [False, True])
+@pytest.mark.filterwarnings("ignore:binarize=-1 makes 1")
+@pytest.mark.filterwarnings("ignore:X has no observed value")
+def test_values_are_made_binary_as_they_are_read(threshold: float, gaps: bool, streams: bool, monkeypatch: Any) -> None:
+    from skentropy.neural_network import _vae_data
+
+    X = COUNTS[:150, 8:24]
+    if gaps:
+        X = np.where(np.random.RandomState(0).uniform(size=X.shape) < 0.2, np.nan, X)
+    zeros_and_ones = np.where(np.isnan(X), np.nan, threshold < X)
+    if streams:
+        monkeypatch.setattr(_vae_data, "IN_MEMORY_BYTES", 0)
+        monkeypatch.setattr(_vae_data, "_SHUFFLED_ROWS", 60)
+    options = {**SHORT, "hidden_layer_sizes": (8,), "max_iter": 3}
+    expected = BernoulliVAE(2, binarize=None, **options).fit(RowBlocks(lambda: [zeros_and_ones[:70], zeros_and_ones[70:]]))
+    model = BernoulliVAE(2, binarize=threshold, **options).fit(RowBlocks(lambda: [X[:70], X[70:]]))
+    np.testing.assert_allclose(model.score_samples(X), expected.score_samples(zeros_and_ones), rtol=1e-6)
+    np.testing.assert_array_equal(model.score_samples(X), model.set_params(binarize=None).score_samples(zeros_and_ones))
+    assert (model.traits().binarizes, expected.traits().binarizes) == (True, False)
+    assert not BernoulliVAE(2, **options).fit(zeros_and_ones).traits().binarizes
+    filled = model.set_params(binarize=threshold).impute(X)
+    np.testing.assert_array_equal(filled[~np.isnan(X)], X[~np.isnan(X)])
+    assert ((filled > 0) & (filled < 1))[np.isnan(X)].all()
 
 
 def test_bad_input() -> None:
     with pytest.raises(ValueError, match=r"other values in column 1, column 2, column 3 and 55 more; set binarize"):
         BernoulliVAE(binarize=None).fit(COUNTS)
+    with pytest.raises(ValueError, match=r"must hold zeros and ones only \(and NaN where missing\)\.$"):
+        BernoulliVAE(binarize=None, **SHORT).fit(COUNTS[:50] > 7).score(COUNTS[:50])
     with pytest.raises(ValueError, match=r"Negative values in data: .* column 3"):
         PoissonVAE().fit(np.where(np.arange(64) == 3, -1.0, COUNTS))
     with pytest.raises(TypeError, match="for PoissonVAE"):

@@ -218,9 +218,9 @@ def test_natural_parameters_and_draws(kind: str) -> None:
     np.testing.assert_allclose(observable.draw(y, np.random.RandomState(0)).mean(axis=0), means, atol=0.02)
 
 
-def test_thresholds_and_units() -> None:
-    X = np.array([[0.0, 3.0, np.nan, 8.0]])
-    units = Units(np.full(4, 0.5), 0.25, (np.zeros(4), np.zeros((4, 1)), np.ones(4)), False, 2.5)
+def test_units_that_the_likelihood_does_not_see() -> None:
+    X = np.array([[0.0, 1.0, np.nan, 1.0]])
+    units = Units(np.full(4, 0.5), 0.25, (np.zeros(4), np.zeros((4, 1)), np.ones(4)), False)
     rows = units.observe(X)
     np.testing.assert_array_equal(rows.x, [[0.0, 1.0, 0.0, 1.0]])
     np.testing.assert_array_equal(rows.filled, [[-2.0, 2.0, 0.0, 2.0]])

@@ -1,0 +1,67 @@
+"""Rows of models of zeros and ones: the binary view of them, and what their columns hold."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from .._data import Block, BlockSource
+from .._messages import list_columns, warn
+from .._typing import Array
+
+
+def binary(threshold: float | None, block: Block) -> Block:
+    """Rows made binary: 1 above the threshold, NaN where missing; without one they must be zeros and ones already."""
+    values = block.X.data if sparse.issparse(block.X) else block.X
+    missing = np.isnan(values)
+    if threshold is None:
+        if not (missing | (values == 0) | (values == 1)).all():
+            raise ValueError("With binarize=None X must hold zeros and ones only (and NaN where missing).")
+        return block
+    if sparse.issparse(block.X) and threshold >= 0:
+        X = block.X.copy()
+        X.data = np.where(missing, np.nan, threshold < values)
+        X.eliminate_zeros()
+        return replace(block, X=X)
+    dense = block.X.toarray() if sparse.issparse(block.X) else block.X
+    return replace(block, X=np.where(np.isnan(dense), np.nan, threshold < dense))
+
+
+def survey(estimator: Any, threshold: float | None, rows: BlockSource) -> Array:
+    """Of each column the weight observed, that of the ones, values neither 0 nor 1; and of all, empty rows; (4, D).
+
+    Values that the threshold does not allow are refused, and a threshold that tells nothing is warned of.
+    """
+    weight, ones, invalid, _ = found = rows.sum(partial(_survey_block, threshold))
+    if threshold is None:
+        if invalid.any():
+            raise ValueError(
+                "With binarize=None X must hold zeros and ones only (and NaN where missing), but there are "
+                f"{invalid.sum():.0f} other values in {list_columns(estimator, np.flatnonzero(invalid))}; set binarize to a "
+                "threshold."
+            )
+        return found
+    # Columns of pictures that hold no ink are no fault; a threshold below all values is.
+    useless = np.flatnonzero((invalid > 0) & (weight > 0) & (ones > (1.0 - 1e-12) * weight))
+    if useless.size:
+        warn(
+            f"binarize={threshold:g} makes 1 of every value in {list_columns(estimator, useless)}, which tells nothing "
+            "then; set binarize to a threshold among the values."
+        )
+    elif not ones.any():
+        warn(f"binarize={threshold:g} makes 0 of every value of X; set it to a threshold among the values.")
+    return found
+
+
+def _survey_block(threshold: float | None, block: Block) -> Array:
+    X = block.X if isinstance(block.X, np.ndarray) else block.X.toarray()
+    seen = ~np.isnan(X)
+    weight = np.ones(len(X)) if block.weight is None else block.weight
+    ones = seen & ((0.0 if threshold is None else threshold) < X)
+    invalid = seen & (X != 0) & (X != 1)
+    empty = np.full(X.shape[1], float((~seen.any(axis=1)).sum()))
+    return np.stack([weight @ seen, weight @ ones, invalid.sum(axis=0), empty])
