@@ -25,6 +25,7 @@ import random
 import signal
 import sys
 import tempfile
+import time
 import tomllib
 import traceback
 import types
@@ -38,7 +39,7 @@ ROOT = Path(__file__).parents[1]
 SURVIVORS = ROOT / "tests/survivors.toml"
 RESULTS = ROOT / "docs/benchmarks/results_mutation.md"
 ENOUGH = 0.97
-# Tests that take longer are left out: what they alone would notice counts as not noticed.
+# Tests that take more CPU time are left out: what they alone would notice counts as not noticed.
 LONGEST = 2.0
 # What a test may take at most, with a mutant in the place of a module.
 CPU_SECONDS = 20.0
@@ -299,15 +300,15 @@ class Mutation:
             replace(Mutant(path, "", range(0), source, source))
         tracer = coverage.Coverage(data_file=None, source=[str(ROOT / "skentropy")], config_file=False)
         tracer.start()
+        seconds = {}
         for item, after in zip(items.values(), [*list(items.values())[1:], None], strict=True):
             tracer.switch_context(item.nodeid)
+            started = time.process_time()  # which other work on the machine does not lengthen
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
+            seconds[item.nodeid] = time.process_time() - started
         tracer.stop()
         data = tracer.get_data()
         lines = {path: data.contexts_by_lineno(str(ROOT / path)) for path in paths}
-        seconds: dict[str, float] = defaultdict(float)
-        for report in self.reports:
-            seconds[report.nodeid] += report.duration
         return [report.nodeid for report in self.reports if report.failed], seconds, lines
 
     def run(self, items: dict[str, Any], seconds: dict[str, float], lines: Any, scratch: Path) -> None:
