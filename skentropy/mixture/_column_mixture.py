@@ -16,7 +16,7 @@ from ._base import BaseMixture
 from ._column_plan import ColumnPlan, plan_columns
 from ._columns import ColumnBlocks
 from ._components import Components
-from ._gaussian import CorrelatedGaussian
+from ._gaussian_base import GaussianComponents
 from ._independent import Independent
 from ._input import check_mixing_weights
 from ._model import MixtureModel
@@ -375,6 +375,6 @@ def _in_order(components: ColumnBlocks, parameters: Mapping[str, Mapping[str, An
 
 def _kind(components: Components) -> Any:
     """What a block is, for ``families_``."""
-    if isinstance(components, CorrelatedGaussian):
-        return "tied" if components.tied else "full"
+    if isinstance(components, GaussianComponents):
+        return components.covariance_type
     return components.family.absolute if isinstance(components, Independent) else components

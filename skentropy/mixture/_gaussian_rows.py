@@ -190,6 +190,30 @@ class CompletedRows:
             n_rows = pattern.rows.stop - pattern.rows.start
             yield pattern.rows, np.broadcast_to(conditional.roots[group], (n_rows, *conditional.roots.shape[1:]))
 
+    def scores(self) -> Iterator[FloatArray]:
+        """E[y] and (E[y y'] - 1) / sqrt(2) of the rows as they came, component by component, (n, P)."""
+        for c in range(len(self.parameters.means)):
+            y = np.ascontiguousarray(self.in_frame(c).T)
+            second = y[:, :, np.newaxis] * y[:, np.newaxis] - np.eye(y.shape[1])
+            for rows, roots in self.roots(c):
+                second[rows] += roots @ roots.transpose(0, 2, 1)
+            scores = np.concatenate([y, pack_symmetric(second) / np.sqrt(2.0)], axis=1)
+            yield self.rows.unsorted(scores.T).T
+
+    def latent_information(self, weights: FloatArray) -> FloatArray:
+        """Weighted sums of the scores' covariances over what is missing, (K, P, P); weights (K, n) in the order of gaps."""
+        d = len(self.rows.X)
+        P = d + d * (d + 1) // 2
+        total = np.zeros((len(weights), P, P))
+        for c, w in enumerate(weights):
+            y = self.in_frame(c).T
+            for rows, roots in self.roots(c):
+                root_weights = np.sqrt(w[rows])[:, np.newaxis]
+                for loading in score_loadings(y[rows], roots):
+                    loading *= root_weights
+                    total[c] += loading.T @ loading
+        return total
+
 
 def score_loadings(y: FloatArray, roots: FloatArray) -> Iterator[FloatArray]:
     """Loadings (n, P) of the scores of y + B e on uncorrelated variables of e ~ N(0, 1); y is (n, d), B (n, d, q)."""

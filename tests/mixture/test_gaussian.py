@@ -193,7 +193,7 @@ def test_what_is_missing_is_imputed_by_its_expectation(kind: str) -> None:
 def components(kind: str, prior_counts: float, d: int) -> Any:
     units = Units(np.full(d, 0.2), np.full(d, 1.5))
     if kind in ("full", "tied"):
-        return CorrelatedGaussian(kind == "tied", 0.0, units, prior_counts, np.full(d, 0.1), np.eye(d) + 0.2)
+        return CorrelatedGaussian(0.0, units, prior_counts, np.full(d, 0.1), np.eye(d) + 0.2, tied=kind == "tied")
     pooled = np.stack([np.full(d, 0.1), np.full(d, 1.2)])
     over = {"over_components": kind.startswith("tied"), "over_features": kind.endswith("spherical")}
     return DiagonalGaussian(Gaussian(), units=units, prior_counts=prior_counts, pooled=pooled, **over)
@@ -431,7 +431,7 @@ def test_divergence_of_components(tied: bool) -> None:
     if tied:
         S[1] = S[0]
     means = np.array([[0.0, 1.0], [2.0, -1.0]])
-    kind = CorrelatedGaussian(tied, units=Units(np.zeros(2), np.ones(2)))
+    kind = CorrelatedGaussian(tied=tied, units=Units(np.zeros(2), np.ones(2)))
     found = kind.divergence(kind.natural((means, S[0] if tied else S)), 0)
     step = means[1] - means[0]
     # KL(N_0 | N_1) = (tr S_1^-1 S_0 + step' S_1^-1 step - d + log det S_1 / det S_0) / 2

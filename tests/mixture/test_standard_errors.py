@@ -203,7 +203,7 @@ def test_methods_agree_where_the_model_is_true(kind: str) -> None:
 @pytest.mark.parametrize("tied", [False, True])
 def test_changes_of_gaussians_are_derivatives(tied: bool) -> None:
     rng = np.random.default_rng(0)
-    components = CorrelatedGaussian(tied, units=Units(rng.normal(size=3), np.array([1.0, 0.1, 7.0])))
+    components = CorrelatedGaussian(tied=tied, units=Units(rng.normal(size=3), np.array([1.0, 0.1, 7.0])))
     roots = rng.normal(size=(1 if tied else 2, 3, 3))
     parameters = GaussianParameters.of(rng.normal(size=(2, 3)), roots @ roots.transpose(0, 2, 1), np.zeros((len(roots), 3)))
     directions = rng.normal(size=(4, 2, 9))

@@ -1,0 +1,303 @@
+"""What Gaussian components have in common, whatever the structure of their covariances; missing entries are latent."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+import numpy as np
+
+from .._data import Block, ColumnSurvey, Rounding, has_nan
+from .._linalg import LOG_2PI, pack_symmetric
+from .._typing import Array, FloatArray
+from ..families import Gaussian
+from ._components import Components, Limits, SeedRows
+from ._gaps import Gaps
+from ._gaussian_metric import NoLimits
+from ._gaussian_parameters import SMALLEST_SHARE, GaussianParameters, GaussianSums
+from ._gaussian_rows import CompletedRows, GaussianEvidence, GaussianRows, PooledSums
+from ._independent import Independent
+from ._observations import Units
+
+# A component with less than this share of the weight has no statistics worth dividing.
+_EMPTY = 1e-100
+# A component whose smallest variance is this share of the pooled one, and of that some steps ago, collapses.
+_COLLAPSED = 1e-3
+_COLLAPSING = 0.5
+
+
+@dataclass(frozen=True)
+class GaussianComponents(Components):
+    r"""Gaussians :math:`N(x; \mu_c, \Sigma_c)`; a subclass says what covariances can be, and which are the best.
+
+    The M-step of a structure must end at the best scale, :math:`\operatorname{tr} \Sigma^{-1} S = d` with the covariance S
+    of the completed rows. Then the entropies of the components are what the identity asks for.
+
+    Parameters
+    ----------
+    reg_covar : float
+        Added to the variances in each M-step, in the data's units.
+    units : Units
+    prior_counts : float
+        Number of pseudo-observations of a conjugate prior on every component.
+    pooled_mean, pooled_covariance : ndarray of shape (d,), (d, d)
+        Of all rows, in units; those of the pseudo-observations.
+    n_runs : int
+        Number of mixtures side by side.
+    """
+
+    reg_covar: float = 0.0
+    units: Units = field(default_factory=lambda: Units(np.zeros(1), np.ones(1)))
+    prior_counts: float = 0.0
+    pooled_mean: FloatArray = field(default_factory=lambda: np.zeros(1))
+    pooled_covariance: FloatArray = field(default_factory=lambda: np.ones((1, 1)))
+    n_runs: int = 1
+
+    support = Gaussian.support
+    lower_limit = -np.inf
+    discrete = False
+    allows_sparse = False
+    allows_exposure = False
+
+    @property
+    @abstractmethod
+    def covariance_type(self) -> str:
+        """The structure's name."""
+
+    @property
+    def _diagonal(self) -> Independent:
+        """Gaussians of uncorrelated features for the same data."""
+        pooled = np.stack([self.pooled_mean, self.pooled_mean**2 + np.diag(self.pooled_covariance)])
+        return Independent(Gaussian(), units=self.units, pooled=pooled)
+
+    # Before a fit.
+
+    def prepare(self, estimator: Any, columns: ColumnSurvey, *, is_sparse: bool, prior_counts: float) -> Self:
+        units = self._diagonal.prepare(estimator, columns, is_sparse=is_sparse, prior_counts=prior_counts).units
+        assert units is not None
+        return replace(self, units=units, prior_counts=prior_counts)
+
+    def count_outside(self, block: Block) -> Array:
+        return self._diagonal.count_outside(block)
+
+    def summarize(self, observations: GaussianRows, weight: FloatArray) -> PooledSums:
+        X = observations.X
+        seen: FloatArray = np.ones(X.shape)
+        if observations.gaps is not None:
+            weight, seen = weight[observations.gaps.order], observations.gaps.observed
+        return PooledSums((seen * weight) @ seen.T, X @ weight, (X * weight) @ X.T)
+
+    def with_pooled(self, summary: PooledSums) -> Self:
+        """Covariances of pairs of columns from the rows that show both, without negative eigenvalues."""
+        weight = np.diag(summary.pairs)
+        mean = summary.sums / weight
+        together = summary.pairs > 0.0
+        products = np.divide(summary.products, summary.pairs, out=np.zeros_like(summary.pairs), where=together)
+        covariance = np.where(together, products - np.outer(mean, mean), 0.0)
+        if (summary.pairs != weight[0]).any():
+            values, vectors = np.linalg.eigh(covariance)
+            covariance = (vectors * np.maximum(values, 0.0)) @ vectors.T
+        return replace(self, pooled_mean=mean, pooled_covariance=covariance)
+
+    def with_prior(self, prior_counts: float) -> Self:
+        return replace(self, prior_counts=prior_counts)
+
+    def rounding(self, columns: ColumnSurvey) -> Rounding | None:
+        return self._diagonal.rounding(columns)
+
+    def seed_rows(self, block: Block, observations: GaussianRows) -> SeedRows:
+        """In the divergence of uncorrelated features, whose missing entries count for nothing."""
+        return self._diagonal.seed_rows(block, self._diagonal.read(block))
+
+    def row_cost(self, n_features: int) -> int:
+        return 2 * n_features**2
+
+    def row_bytes(self, n_features: int, n_components: int) -> int:
+        return 8 * n_features * (n_components + 2)
+
+    # EM.
+
+    def read(self, block: Block) -> GaussianRows:
+        X = self.units.apply(block.X).T
+        log_scale = np.log(self.units.scale)
+        if not has_nan(block.X):
+            return GaussianRows(np.ascontiguousarray(X), np.full(block.n_rows, log_scale.sum()), None)
+        missing = np.isnan(X)
+        gaps = Gaps.of(missing.T)
+        X = np.where(missing, 0.0, X)[:, gaps.order]
+        return GaussianRows(X, (log_scale @ ~missing)[gaps.order], gaps)
+
+    def observe(
+        self, parameters: GaussianParameters, observations: GaussianRows, offsets: FloatArray, out: FloatArray | None = None
+    ) -> GaussianEvidence:
+        return GaussianEvidence(parameters, observations, offsets, out)
+
+    def expected_rows(
+        self, parameters: GaussianParameters, observations: GaussianRows, responsibilities: FloatArray
+    ) -> FloatArray:
+        completed = CompletedRows(parameters, observations)
+        expected = np.zeros(observations.X.shape)
+        for c, q in enumerate(responsibilities):
+            expected += q * observations.unsorted(completed.completed(c))
+        return expected.T * self.units.scale + self.units.location
+
+    def _smoothed(self, statistics: GaussianSums) -> GaussianSums:
+        """With the prior's pseudo-observations, and those of all rows where a component has seen nothing."""
+        total = statistics.counts.sum()
+        empty = statistics.counts <= _EMPTY * total
+        added = np.where(empty, _EMPTY * total, 0.0) + self.prior_counts
+        if not added.any():
+            return statistics
+        return statistics.plus(added, self.pooled_mean, self.pooled_covariance)
+
+    def _moments(self, statistics: GaussianSums) -> tuple[FloatArray, FloatArray]:
+        """Means (K, d), and of each covariance's rows that of y in the frame (G, d, d); the prior and the ridge included."""
+        statistics = self._smoothed(statistics)
+        frame, counts = statistics.frame, statistics.counts
+        mean = statistics.first / counts[:, np.newaxis]
+        means = frame.means + np.einsum("kij,kj->ki", frame.factors[frame.group], mean)
+        scatter = statistics.second - counts[:, np.newaxis, np.newaxis] * mean[:, :, np.newaxis] * mean[:, np.newaxis]
+        G, d = len(frame.factors), means.shape[1]
+        S = scatter.reshape(G, -1, d, d).sum(axis=1) / counts.reshape(G, -1).sum(axis=1)[:, np.newaxis, np.newaxis]
+        if self.reg_covar:
+            U = frame.inverses
+            S = S + U * (self.reg_covar / self.units.scale**2) @ U.transpose(0, 2, 1)
+        return means, S
+
+    def log_base_measure(self, block: Block) -> FloatArray:
+        return np.zeros(block.n_rows)
+
+    def entropy(self, parameters: GaussianParameters, statistics: GaussianSums) -> float:
+        """Entropies of complete rows, less those of the missing entries given the observed ones."""
+        d = parameters.means.shape[1]
+        complete = 0.5 * float(statistics.counts @ (d * (LOG_2PI + 1.0) + parameters.log_dets))
+        return complete - statistics.missing_entropy + statistics.log_volume
+
+    def log_density(self, parameters: GaussianParameters, statistics: GaussianSums) -> float:
+        complete = statistics.distances(parameters).sum() + self._log_normalisers(parameters) @ statistics.counts
+        return -0.5 * float(complete) + statistics.missing_entropy - statistics.log_volume
+
+    @staticmethod
+    def _log_normalisers(parameters: GaussianParameters) -> FloatArray:
+        return parameters.means.shape[1] * LOG_2PI + parameters.log_dets
+
+    def magnitude(self, parameters: GaussianParameters, statistics: GaussianSums) -> float:
+        complete = statistics.distances(parameters).sum() + np.abs(self._log_normalisers(parameters)) @ statistics.counts
+        return 0.5 * float(complete) + abs(statistics.missing_entropy) + abs(statistics.log_volume)
+
+    def _pooled_distances(self, parameters: GaussianParameters) -> FloatArray:
+        """Expected squared Mahalanobis distances of the pooled distribution, (K,)."""
+        precisions = parameters.precisions[parameters.group]
+        step = self.pooled_mean - parameters.means
+        distances = (precisions * self.pooled_covariance).sum(axis=(1, 2))
+        return np.asarray(distances + np.einsum("ki,kij,kj->k", step, precisions, step))
+
+    def _traces(self, parameters: GaussianParameters) -> FloatArray:
+        """Traces of the precisions in the data's units, (K,)."""
+        inverse_scale = 1.0 / self.units.scale**2
+        return np.asarray(np.diagonal(parameters.precisions, axis1=1, axis2=2) @ inverse_scale)[parameters.group]
+
+    def log_prior(self, parameters: GaussianParameters, statistics: GaussianSums | None) -> FloatArray:
+        log_prior = np.zeros(len(parameters.means))
+        if self.prior_counts:
+            distances = self._pooled_distances(parameters) + self._log_normalisers(parameters)
+            log_prior -= 0.5 * self.prior_counts * distances
+        if self.reg_covar and statistics is not None:
+            counts = statistics.counts + self.prior_counts
+            log_prior -= 0.5 * self.reg_covar * counts * self._traces(parameters)
+        return log_prior
+
+    def penalty(self, parameters: GaussianParameters, statistics: GaussianSums) -> float:
+        penalty = 0.0
+        if self.prior_counts:
+            d = parameters.means.shape[1]
+            penalty += 0.5 * self.prior_counts * float((self._pooled_distances(parameters) - d).sum())
+        if self.reg_covar:
+            counts = statistics.counts + self.prior_counts
+            penalty += 0.5 * self.reg_covar * float(counts @ self._traces(parameters))
+        return penalty
+
+    @property
+    def climbs(self) -> bool:
+        return not self.reg_covar
+
+    # Where a fit ends. Directions are steps of the means and of the logarithm of the covariance, both in the frame.
+
+    def limits(self, parameters: GaussianParameters) -> Limits:
+        return NoLimits()
+
+    def score(self, parameters: GaussianParameters, statistics: GaussianSums) -> FloatArray:
+        """Along steps of the means and the covariances, both in the components' frames."""
+        if self.prior_counts:
+            added = np.full(len(parameters.means), self.prior_counts)
+            statistics = statistics.plus(added, self.pooled_mean, self.pooled_covariance)
+        d = parameters.means.shape[1]
+        of_covariance = (statistics.second - statistics.counts[:, np.newaxis, np.newaxis] * np.eye(d)) / np.sqrt(2.0)
+        return np.concatenate([statistics.first, pack_symmetric(of_covariance)], axis=1)
+
+    def row_scores(self, parameters: GaussianParameters, observations: GaussianRows) -> Iterator[FloatArray]:
+        return CompletedRows(parameters, observations).scores()
+
+    def latent_information(
+        self, parameters: GaussianParameters, observations: GaussianRows, weights: FloatArray
+    ) -> FloatArray | None:
+        if observations.gaps is None:
+            return None
+        return CompletedRows(parameters, observations).latent_information(weights[:, observations.gaps.order])
+
+    # Several runs at once.
+
+    def for_runs(self, n_runs: int) -> Self:
+        return replace(self, n_runs=n_runs)
+
+    def with_average_rows(self, statistics: GaussianSums, share: float, n_runs: int) -> GaussianSums:
+        by_run = statistics.counts.reshape(n_runs, -1)
+        added = share * by_run.mean(axis=1).repeat(by_run.shape[1])
+        return statistics.plus(added, self.pooled_mean, self.pooled_covariance)
+
+    def collapsed(self, before: GaussianParameters, parameters: GaussianParameters) -> Array:
+        smallest, earlier = (np.linalg.eigvalsh(p.covariances)[:, 0] for p in (parameters, before))
+        pooled = float(np.linalg.eigvalsh(self.pooled_covariance)[0])
+        narrow = (smallest < _COLLAPSED * pooled) & (smallest < _COLLAPSING * earlier)
+        collapsed = (narrow | parameters.held) & (pooled > SMALLEST_SHARE)
+        return np.asarray(collapsed[parameters.group])
+
+    def degenerate(self, parameters: GaussianParameters) -> bool:
+        return bool(parameters.held.any() and not self.pooled_parameters(1).held.any())
+
+    # What users see.
+
+    @abstractmethod
+    def _variances(self, standard: tuple[FloatArray, ...]) -> FloatArray:
+        """Variances (K, d) of fitted attributes."""
+
+    def of_fitted(
+        self, weights: FloatArray, standard: tuple[FloatArray, ...], *, is_sparse: bool, exposure: float = 1.0
+    ) -> Self:
+        units = Units.of_mixture(Gaussian(), weights, (standard[0], self._variances(standard)))
+        assert units is not None
+        return replace(self, units=units)
+
+    def divergence(self, parameters: GaussianParameters, component: int) -> FloatArray:
+        d = parameters.means.shape[1]
+        U = parameters.inverses[parameters.group]
+        spread = ((U @ parameters.factors[parameters.group[component]]) ** 2).sum(axis=(1, 2))
+        step = np.einsum("kij,kj->ki", U, parameters.means - parameters.means[component])
+        log_ratio = parameters.log_dets - parameters.log_dets[component]
+        return np.asarray(0.5 * (spread + (step**2).sum(axis=1) - d + log_ratio))
+
+    def column_divergences(self, parameters: GaussianParameters, component: int) -> FloatArray:
+        means, variances = self.moments(parameters)
+        ratio = variances[component] / variances
+        step = (means - means[component]) ** 2 / variances
+        return np.asarray(0.5 * (ratio - np.log(ratio) - 1.0 + step))
+
+    def moments(self, parameters: GaussianParameters) -> tuple[FloatArray, FloatArray]:
+        variances = np.diagonal(parameters.covariances, axis1=1, axis2=2)[parameters.group]
+        return self.units.location + self.units.scale * parameters.means, self.units.scale**2 * variances
+
+    def correlated_columns(self, parameters: GaussianParameters) -> list[tuple[Array, FloatArray]]:
+        scale = self.units.scale
+        return [(np.arange(len(scale)), parameters.covariances * scale * scale[:, np.newaxis])]
