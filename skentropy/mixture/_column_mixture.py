@@ -39,10 +39,10 @@ class ColumnMixture(BaseMixture):
         Triples (name, family, columns), as those of ``ColumnTransformer``. The family is a name in
         ``skentropy.families.FAMILIES``, a family object, or an unfitted mixture of this package whose components are meant:
         ``GaussianMixture(covariance_type="full")`` for correlated columns, ``GammaMixture(zeros=0.5)``. Of its arguments
-        ``covariance_type``, ``reg_covar``, ``zeros`` and ``family`` count; others are refused. Columns are names,
-        positions, a slice, a boolean mask, or a callable that is given X. "auto" goes by what is there: nothing but 0 and 1
-        is Bernoulli, names (text, categories) are categorical, nothing but whole numbers from 0 is Poisson, and all else
-        Gaussian.
+        ``covariance_type``, ``n_factors``, ``reg_covar``, ``zeros`` and ``family`` count; others are refused. Columns are
+        names, positions, a slice, a boolean mask, or a callable that is given X. "auto" goes by what is there: nothing but 0
+        and 1 is Bernoulli, names (text, categories) are categorical, nothing but whole numbers from 0 is Poisson, and all
+        else Gaussian.
     n_components : int, default=2
         Number of components C.
     remainder : {"drop", "auto"}, family or mixture, default="drop"

@@ -14,6 +14,7 @@ from ..families import Gaussian
 from ._gaussian_base import GaussianComponents
 from ._gaussian_metric import GaussianMetric
 from ._gaussian_parameters import GaussianParameters, GaussianSums, singular_columns
+from ._input import check_covariances
 from ._report import degenerate_covariances
 
 # No extrapolation or step of a logarithm of a variance is longer.
@@ -155,11 +156,8 @@ class CorrelatedGaussian(GaussianComponents):
         if not np.isfinite(means).all():
             raise ValueError(f"means{suffix} must be finite.")
         matrices = covariances.reshape(-1, *covariances.shape[-2:])
-        for c, matrix in enumerate(matrices):
-            of = "" if self.tied else f" of component {c}"
-            symmetric = np.isfinite(matrix).all() and np.allclose(matrix, matrix.T, rtol=1e-6, atol=0.0)
-            if not symmetric or np.linalg.eigvalsh(matrix)[0] <= 0.0:
-                raise ValueError(f"covariances{suffix}{of} must be symmetric and positive definite.")
+        labels = [""] if self.tied else [f" of component {c}" for c in range(len(matrices))]
+        check_covariances(matrices, f"covariances{suffix}", labels)
 
     def _variances(self, standard: tuple[FloatArray, ...]) -> FloatArray:
         means, covariances = standard

@@ -87,7 +87,7 @@ class GaussianComponents(Components):
         seen: FloatArray = np.ones(X.shape)
         if observations.gaps is not None:
             weight, seen = weight[observations.gaps.order], observations.gaps.observed
-        return PooledSums((seen * weight) @ seen.T, X @ weight, (X * weight) @ X.T)
+        return PooledSums(float(weight.sum()), (seen * weight) @ seen.T, X @ weight, (X * weight) @ X.T)
 
     def with_pooled(self, summary: PooledSums) -> Self:
         """Covariances of pairs of columns from the rows that show both, without negative eigenvalues."""
@@ -228,7 +228,7 @@ class GaussianComponents(Components):
     def limits(self, parameters: GaussianParameters) -> Limits:
         return NoLimits()
 
-    def score(self, parameters: GaussianParameters, statistics: GaussianSums) -> FloatArray:
+    def score(self, parameters: Any, statistics: GaussianSums) -> FloatArray:
         """Along steps of the means and the covariances, both in the components' frames."""
         if self.prior_counts:
             added = np.full(len(parameters.means), self.prior_counts)
@@ -237,12 +237,10 @@ class GaussianComponents(Components):
         of_covariance = (statistics.second - statistics.counts[:, np.newaxis, np.newaxis] * np.eye(d)) / np.sqrt(2.0)
         return np.concatenate([statistics.first, pack_symmetric(of_covariance)], axis=1)
 
-    def row_scores(self, parameters: GaussianParameters, observations: GaussianRows) -> Iterator[FloatArray]:
+    def row_scores(self, parameters: Any, observations: GaussianRows) -> Iterator[FloatArray]:
         return CompletedRows(parameters, observations).scores()
 
-    def latent_information(
-        self, parameters: GaussianParameters, observations: GaussianRows, weights: FloatArray
-    ) -> FloatArray | None:
+    def latent_information(self, parameters: Any, observations: GaussianRows, weights: FloatArray) -> FloatArray | None:
         if observations.gaps is None:
             return None
         return CompletedRows(parameters, observations).latent_information(weights[:, observations.gaps.order])

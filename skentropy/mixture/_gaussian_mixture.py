@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from numbers import Real
+from collections.abc import Mapping
+from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -14,6 +15,7 @@ from ..families import Gaussian
 from ._base import BaseMixture
 from ._components import Components
 from ._diagonal import DiagonalGaussian
+from ._factors import FactorGaussian
 from ._gaussian import CorrelatedGaussian
 from ._model import MixtureModel
 
@@ -24,11 +26,12 @@ _DIAGONAL = {
     "tied_diag": (True, False),
     "tied_spherical": (True, True),
 }
-COVARIANCE_TYPES = ("full", "tied", *_DIAGONAL)
+_OF_FACTORS = ("ppca", "fa")
+COVARIANCE_TYPES = ("full", "tied", *_DIAGONAL, *_OF_FACTORS)
 
 
 class GaussianMixture(BaseMixture):
-    r"""Mixture of Gaussians whose covariances are full, tied, diagonal or spherical.
+    r"""Mixture of Gaussians whose covariances are full, tied, diagonal, spherical or made of factors.
 
     .. math::
 
@@ -48,9 +51,14 @@ class GaussianMixture(BaseMixture):
     ----------
     n_components : int, default=2
         Number of components C.
-    covariance_type : {"full", "tied", "diag", "spherical", "tied_diag", "tied_spherical"}, default="full"
+    covariance_type : {"full", "tied", "diag", "spherical", "tied_diag", "tied_spherical", "ppca", "fa"}, default="full"
         "full": each component has its own covariance; "tied": all share one; "diag": features are uncorrelated given the
-        component; "spherical": and have the same variance. The last two are shared by all components.
+        component; "spherical": and have the same variance; "tied_diag" and "tied_spherical": these, shared by all
+        components. "ppca" and "fa": :math:`\Sigma_c = W_c W_c^\top + \Psi_c` with few factors of each component, and noise
+        of equal variances, or of one variance for each feature: mixtures of probabilistic PCAs [2]_ and of factor
+        analysers [3]_.
+    n_factors : int, default=1
+        Number of factors of each component, less than that of the features; for "ppca" and "fa" alone.
     tol : float, default=1e-9
         EM has converged when all steps still to come are estimated to raise the objective by less than this, in nats per
         sample.
@@ -72,7 +80,8 @@ class GaussianMixture(BaseMixture):
     means_init : array-like of shape (n_components, n_features), default=None
         Initial means. Replaces ``init_params`` and ``n_init``.
     covariances_init : array-like, default=None
-        Initial covariances, of the shape of ``covariances_``; those of all rows where only ``means_init`` is given.
+        Initial covariances, of the shape of ``covariances_``; those of all rows where only ``means_init`` is given. For
+        "ppca" and "fa" the likeliest factors for them are the start.
     precisions_init : array-like, default=None
         Initial inverse covariances, of the same shape, in the place of ``covariances_init``.
     prior_counts : float, default=0.0
@@ -101,12 +110,16 @@ class GaussianMixture(BaseMixture):
         Mixing weights.
     means_ : ndarray of shape (n_components, n_features)
     covariances_ : ndarray
-        (n_components, n_features, n_features) if "full", (n_features, n_features) if "tied", (n_components, n_features)
-        if "diag", (n_components,) if "spherical", (n_features,) if "tied_diag", and a number if "tied_spherical".
+        (n_components, n_features, n_features) if "full", "ppca" or "fa", (n_features, n_features) if "tied",
+        (n_components, n_features) if "diag", (n_components,) if "spherical", (n_features,) if "tied_diag", and a number if
+        "tied_spherical".
     precisions_ : ndarray
         Inverse covariances, of the same shape.
     precisions_cholesky_ : ndarray
         Upper triangular factors U of the inverse covariances U U', or their square roots where features are uncorrelated.
+    loadings_ : ndarray of shape (n_components, n_features, n_factors)
+        W, rotated so that :math:`W^\top \Psi^{-1} W` is diagonal and falls; of "ppca" and "fa" alone, as the next one.
+    noise_variances_ : ndarray of shape (n_components,) if "ppca", (n_components, n_features) if "fa"
     lower_bound_ : float
         Mean log-likelihood of the training data under the returned parameters, nats per sample.
     lower_bounds_ : list of float
@@ -134,6 +147,8 @@ class GaussianMixture(BaseMixture):
     References
     ----------
     .. [1] Warnken, Velychko, Damm, Fischer, Lücke (2024), "Generative Models with ELBOs Converging to Entropy Sums".
+    .. [2] Tipping, Bishop (1999), "Mixtures of Probabilistic Principal Component Analyzers".
+    .. [3] Ghahramani, Hinton (1996), "The EM Algorithm for Mixtures of Factor Analyzers".
 
     Examples
     --------
@@ -156,6 +171,7 @@ class GaussianMixture(BaseMixture):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseMixture._parameter_constraints,
         "covariance_type": [StrOptions(set(COVARIANCE_TYPES))],
+        "n_factors": [Interval(Integral, 1, None, closed="left")],
         "means_init": ["array-like", None],
         "covariances_init": ["array-like", Real, None],
         "precisions_init": ["array-like", Real, None],
@@ -170,6 +186,7 @@ class GaussianMixture(BaseMixture):
         n_components: int = 2,
         *,
         covariance_type: str = "full",
+        n_factors: int = 1,
         tol: float = 1e-9,
         max_iter: int = 1000,
         n_init: int = 1,
@@ -205,6 +222,7 @@ class GaussianMixture(BaseMixture):
             verbose_interval=verbose_interval,
         )
         self.covariance_type = covariance_type
+        self.n_factors = n_factors
         self.means_init = means_init
         self.covariances_init = covariances_init
         self.precisions_init = precisions_init
@@ -217,6 +235,10 @@ class GaussianMixture(BaseMixture):
             return DiagonalGaussian(
                 Gaussian(), over_components=over_components, over_features=over_features, reg_covar=self.reg_covar
             )
+        if self.covariance_type in _OF_FACTORS:
+            return FactorGaussian(
+                reg_covar=self.reg_covar, n_factors=self.n_factors, isotropic=self.covariance_type == "ppca"
+            )
         return CorrelatedGaussian(tied=self.covariance_type == "tied", reg_covar=self.reg_covar)
 
     def _get_parameters_init(self) -> dict[str, ArrayLike | None]:
@@ -224,42 +246,33 @@ class GaussianMixture(BaseMixture):
             raise ValueError("covariances_init and precisions_init say the same; give one of them.")
         covariances = self.covariances_init
         if self.precisions_init is not None:
-            covariances = self._invert(np.asarray(self.precisions_init, dtype=np.float64), "precisions_init")
+            covariances = _inverse(np.asarray(self.precisions_init, dtype=np.float64), self.covariance_type)
         return {"means": self.means_init, "covariances": covariances}
 
     def _complete_init(self, init: dict[str, ArrayLike | None], components: Components) -> dict[str, ArrayLike | None]:
+        names = components.attribute_names[1:]
         if init["covariances"] is None:
-            init["covariances"] = components.standard(components.pooled_parameters(self.n_components))[1]
-        return init
-
-    def _invert(self, matrices: Array, name: str) -> FloatArray:
-        if self.covariance_type in _DIAGONAL:
-            if not (matrices > 0.0).all():
-                raise ValueError(f"{name} must be positive.")
-            return np.asarray(1.0 / matrices)
-        try:
-            return np.asarray(np.linalg.inv(matrices))
-        except np.linalg.LinAlgError as error:
-            raise ValueError(f"{name} must be symmetric and positive definite.") from error
+            own = components.standard(components.pooled_parameters(self.n_components))[1:]
+        elif isinstance(components, FactorGaussian):
+            own = components.of_covariances(np.asarray(init["covariances"], dtype=np.float64), "covariances_init")
+        else:
+            own = (init["covariances"],)
+        return {"means": init["means"], **dict(zip(names, own, strict=True))}
 
     def _fitted_attributes(self, model: MixtureModel, dtype: np.dtype[Any], run: Run) -> dict[str, Any]:
         attributes = super()._fitted_attributes(model, dtype, run)
-        return {**attributes, **self._precisions(np.asarray(attributes["covariances_"], dtype=np.float64), dtype)}
-
-    def _precisions(self, covariances: FloatArray, dtype: np.dtype[Any]) -> dict[str, FloatArray]:
-        """The precisions of covariances, and their factors."""
-        if self.covariance_type in _DIAGONAL:
-            precisions = 1.0 / covariances
-            factors = np.sqrt(precisions)
-        else:
-            lower = np.linalg.inv(np.linalg.cholesky(covariances))
-            factors = np.swapaxes(lower, -1, -2)
-            precisions = factors @ lower
-        return {"precisions_": precisions.astype(dtype), "precisions_cholesky_": factors.astype(dtype)}
+        return {**attributes, **_derived(attributes, self.covariance_type, dtype)}
 
     @classmethod
     def from_parameters(
-        cls, weights: ArrayLike, means: ArrayLike, covariances: ArrayLike, covariance_type: str = "full"
+        cls,
+        weights: ArrayLike,
+        means: ArrayLike,
+        covariances: ArrayLike | None = None,
+        covariance_type: str = "full",
+        *,
+        loadings: ArrayLike | None = None,
+        noise_variances: ArrayLike | None = None,
     ) -> Self:
         """Make a mixture that scores, predicts and samples without ``fit``.
 
@@ -269,9 +282,11 @@ class GaussianMixture(BaseMixture):
             Mixing weights; they sum to one.
         means : array-like of shape (n_components, n_features)
         covariances : array-like
-            Of the shape of ``covariances_``.
+            Of the shape of ``covariances_``; not for "ppca" and "fa".
         covariance_type : str, default="full"
             As in the constructor.
+        loadings, noise_variances : array-like
+            Of the shapes of ``loadings_`` and ``noise_variances_``; for "ppca" and "fa" alone.
 
         Returns
         -------
@@ -286,8 +301,42 @@ class GaussianMixture(BaseMixture):
         """
         if covariance_type not in COVARIANCE_TYPES:
             raise ValueError(f"covariance_type must be one of {', '.join(COVARIANCE_TYPES)}, got {covariance_type!r}.")
-        mixture = cls(len(np.atleast_1d(weights)), covariance_type=covariance_type)
-        cls._from_parameters(mixture, weights, {"means": means, "covariances": covariances})
-        for name, value in mixture._precisions(mixture.covariances_, mixture.weights_.dtype).items():
+        given = {"covariances": covariances, "loadings": loadings, "noise_variances": noise_variances}
+        parameters = {"means": means, **{name: value for name, value in given.items() if value is not None}}
+        shape = () if loadings is None else np.shape(loadings)
+        n_factors = shape[2] if len(shape) == 3 else 1
+        mixture = cls(len(np.atleast_1d(weights)), covariance_type=covariance_type, n_factors=n_factors)
+        cls._from_parameters(mixture, weights, parameters)
+        for name, value in _derived(vars(mixture), covariance_type, mixture.weights_.dtype).items():
             setattr(mixture, name, value)
         return mixture
+
+
+def _inverse(matrices: Array, covariance_type: str) -> FloatArray:
+    """Covariances of initial precisions."""
+    if covariance_type in _DIAGONAL:
+        if not (matrices > 0.0).all():
+            raise ValueError("precisions_init must be positive.")
+        return np.asarray(1.0 / matrices)
+    try:
+        return np.asarray(np.linalg.inv(matrices))
+    except np.linalg.LinAlgError as error:
+        raise ValueError("precisions_init must be symmetric and positive definite.") from error
+
+
+def _derived(attributes: Mapping[str, Any], covariance_type: str, dtype: np.dtype[Any]) -> dict[str, FloatArray]:
+    """Attributes that follow from the others: covariances of factors, precisions and their factors."""
+    derived = {}
+    if covariance_type in _OF_FACTORS:
+        loadings, noise = (np.asarray(attributes[name], dtype=np.float64) for name in ("loadings_", "noise_variances_"))
+        d = loadings.shape[1]
+        derived["covariances_"] = loadings @ loadings.transpose(0, 2, 1) + np.eye(d) * noise.reshape(len(noise), 1, -1)
+    covariances = derived["covariances_"] if derived else np.asarray(attributes["covariances_"], dtype=np.float64)
+    if covariance_type in _DIAGONAL:
+        derived["precisions_"] = 1.0 / covariances
+        derived["precisions_cholesky_"] = np.sqrt(derived["precisions_"])
+    else:
+        lower = np.linalg.inv(np.linalg.cholesky(covariances))
+        derived["precisions_cholesky_"] = np.swapaxes(lower, -1, -2)
+        derived["precisions_"] = derived["precisions_cholesky_"] @ lower
+    return {name: value.astype(dtype) for name, value in derived.items()}

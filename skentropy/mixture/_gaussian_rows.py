@@ -20,14 +20,16 @@ _TOGETHER_ENTRIES = 2**15
 
 @dataclass(frozen=True)
 class PooledSums:
-    """Weights and products of all pairs of entries that rows show together, and of single ones; in units."""
+    """Weights of all rows, and of all pairs of entries that rows show together, and their sums; in units."""
 
+    weight: float
     pairs: FloatArray
     sums: FloatArray
     products: FloatArray
 
     def __add__(self, other: PooledSums) -> PooledSums:
-        return PooledSums(self.pairs + other.pairs, self.sums + other.sums, self.products + other.products)
+        weight = self.weight + other.weight
+        return PooledSums(weight, self.pairs + other.pairs, self.sums + other.sums, self.products + other.products)
 
 
 @dataclass(frozen=True)

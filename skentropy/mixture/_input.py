@@ -97,3 +97,11 @@ def check_shapes(
         if value.shape[: len(shape)] != shape:
             listed = ", ".join(axis for axis, _ in wanted) + ("," if len(wanted) == 1 else "")
             raise ValueError(f"{name}{suffix} should have the shape ({listed}) = {shape}, but got {value.shape}.")
+
+
+def check_covariances(matrices: FloatArray, name: str, labels: list[str]) -> None:
+    """Raise ValueError for matrices (G, d, d) that are no covariances; each has a label."""
+    for label, matrix in zip(labels, matrices, strict=True):
+        symmetric = np.isfinite(matrix).all() and np.allclose(matrix, matrix.T, rtol=1e-6, atol=0.0)
+        if not symmetric or np.linalg.eigvalsh(matrix)[0] <= 0.0:
+            raise ValueError(f"{name}{label} must be symmetric and positive definite.")

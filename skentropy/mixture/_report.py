@@ -88,6 +88,15 @@ def degenerate_covariances(estimator: Any, singular: Array, constant: Array) -> 
         )
 
 
+def heywood_cases(estimator: Any, on_floor: Array) -> Iterator[str]:
+    """Which noise variances (K, d) of factors are on their floors, which is no collapse."""
+    if on_floor.any():
+        yield (
+            f"{model_name(estimator)}: {places(estimator, on_floor)} explained by the factors alone (a Heywood case, with "
+            "a noise variance on its floor). Use fewer factors or components, or covariance_type='ppca'."
+        )
+
+
 def duplicates(model: MixtureModel, parameters: MixtureParameters, n_rows: float) -> list[tuple[int, int]]:
     """Pairs of components that the data cannot tell apart: n times the smaller weight times their divergence is nothing."""
     weights = np.exp(parameters.log_weights)

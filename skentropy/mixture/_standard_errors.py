@@ -226,7 +226,7 @@ def mixture_estimates(estimator: Any, model: MixtureModel, parameters: MixturePa
     probabilities = components.category_probabilities(parameters.components)
     for name, values, axes, columns, (low, high) in components.reported(estimator, K, len(names)):
         labels = {"n_components": components_of, "n_features": [names[column] for column in columns]}
-        own = [labels[axis] for axis, _ in axes]
+        own = [labels.get(axis, [f"{axis.removeprefix('n_').removesuffix('s')} {i}" for i in range(n)]) for axis, n in axes]
         lower, upper = np.full(values.shape, low), np.full(values.shape, high)
         index: Array = np.arange(values.size).reshape(values.shape)
         if [axis for axis, _ in axes[-2:]] == ["n_features", "n_features"]:

@@ -11,3 +11,13 @@ def counts(n: int = 400) -> Any:
     """Counts of two kinds of rows."""
     rng = np.random.RandomState(0)
     return rng.poisson(np.where(rng.uniform(size=(n, 1)) < 0.4, [1.0, 8.0, 3.0], [6.0, 2.0, 3.0])).astype(float)
+
+
+def factors(n: int = 300, n_factors: int = 1, n_components: int = 2) -> Any:
+    """Clusters in six features, each with factors of its own and noise of different variances."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(n_components, size=n)
+    W, noise = rng.uniform(0.5, 1.5, size=(n_components, 6, n_factors)), rng.uniform(0.5, 1.0, size=(n_components, 6))
+    W *= rng.choice([-1.0, 1.0], size=W.shape)
+    x = 5.0 * rng.normal(size=(n_components, 6))[labels] + np.sqrt(noise[labels]) * rng.normal(size=(n, 6))
+    return x + (W[labels] @ rng.normal(size=(n, n_factors, 1)))[:, :, 0]

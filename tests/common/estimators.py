@@ -23,6 +23,7 @@ from skentropy import (
     PoissonVAE,
     SigmoidBeliefNet,
 )
+from tests.common.data import factors
 
 COUNTS = load_digits().data[:300, [10, 11, 12, 20, 21, 27, 28, 43, 44, 51, 60]]
 VISITS = np.random.default_rng(0).negative_binomial(np.repeat([1, 5], [180, 120])[:, np.newaxis], 0.3, size=(300, 4)) * 1.0
@@ -87,8 +88,11 @@ ESTIMATORS = {
         f"GaussianMixture-{kind}": EstimatorCase(
             _maker(GaussianMixture, covariance_type=kind, n_components=2, tol=1e-10), MEASURES, "predict_proba", sparse=False
         )
-        for kind in ("full", "tied", "spherical")
+        for kind in ("full", "tied", "spherical", "ppca")
     },
+    "GaussianMixture-fa": EstimatorCase(
+        _maker(GaussianMixture, covariance_type="fa", tol=1e-10), factors(), "predict_proba", sparse=False
+    ),
     "PPCA": EstimatorCase(_maker(PPCA, n_components=2), WINE, "transform"),
     "PPCA-em": EstimatorCase(_maker(PPCA, n_components=2, solver="em", tol=1e-12), WINE, "transform", sparse=False),
     "FactorAnalysis": EstimatorCase(_maker(FactorAnalysis, n_components=2), WINE, "transform"),

@@ -151,7 +151,7 @@ def test_errors_are_those_of_the_curvature_of_the_likelihood(name: str) -> None:
     np.testing.assert_allclose(found, np.sqrt(np.diag(np.linalg.inv(information))), rtol=1e-4)
 
 
-@pytest.mark.parametrize("kind", COVARIANCE_TYPES)
+@pytest.mark.parametrize("kind", [kind for kind in COVARIANCE_TYPES if kind not in ("ppca", "fa")])
 def test_clusters_that_are_far_apart(kind: str) -> None:
     """Which are samples of known labels, with closed forms."""
     rng, d = np.random.default_rng(0), 3
@@ -189,7 +189,7 @@ def test_clusters_that_are_far_apart(kind: str) -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("kind", COVARIANCE_TYPES)
+@pytest.mark.parametrize("kind", [kind for kind in COVARIANCE_TYPES if kind != "fa"])  # not identified
 def test_methods_agree_where_the_model_is_true(kind: str) -> None:
     """In large samples, by the information equality."""
     rng = np.random.default_rng(0)

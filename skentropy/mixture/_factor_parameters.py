@@ -1,0 +1,140 @@
+"""Parameters of Gaussian components whose covariances are factor-analytic, and steps to the best ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+
+from .._linalg import factorise, pack_symmetric
+from .._typing import Array, FloatArray
+from ._gaussian_parameters import GaussianParameters
+
+# No noise variance is less, in units.
+LEAST_NOISE = 1e-16
+
+
+@dataclass(frozen=True)
+class FactorParameters(GaussianParameters):
+    r"""Covariances :math:`W_c W_c^\top + \operatorname{diag}(\psi_c)` of K components; in units.
+
+    ``bounds`` (K, d) are the noise variances that are on their floors, elsewhere zero.
+
+    Attributes
+    ----------
+    loadings : ndarray of shape (K, d, k)
+    noise : ndarray of shape (K, d)
+    """
+
+    loadings: FloatArray
+    noise: FloatArray
+
+    @classmethod
+    def of_factors(cls, means: FloatArray, loadings: FloatArray, noise: FloatArray, on_floor: Array) -> Self:
+        d = means.shape[1]
+        covariances = loadings @ loadings.transpose(0, 2, 1)
+        covariances[:, np.arange(d), np.arange(d)] += noise
+        try:
+            factors = np.linalg.cholesky(covariances)
+        except np.linalg.LinAlgError:  # the noise is below the rounding error of the covariance
+            factors = factorise(covariances, np.sqrt(np.diagonal(covariances, axis1=1, axis2=2)), np.finfo(float).eps)
+        return cls(means, factors, np.where(on_floor, noise, 0.0), loadings, noise)
+
+    @cached_property
+    def held(self) -> Array:
+        """Where more noise variances are on their floors than there are factors: the likelihood has no bound, (K,)."""
+        return np.asarray((self.bounds > 0.0).sum(axis=1) > self.loadings.shape[2])
+
+    def moved_by(self, means: FloatArray, of_loadings: FloatArray, of_log_noise: FloatArray) -> Self | None:
+        """Moved along directions; noise that is on its floor stays there. None outside the domain."""
+        free = self.bounds == 0.0
+        with np.errstate(over="ignore", under="ignore"):
+            noise = self.noise * np.exp(np.where(free, of_log_noise, 0.0))
+        loadings = self.loadings + of_loadings
+        if not (np.isfinite(loadings).all() and np.isfinite(noise).all() and (noise > np.finfo(float).tiny).all()):
+            return None
+        return self.of_factors(self.means + means, loadings, noise, ~free)
+
+    def slopes(self, *, isotropic: bool) -> FloatArray:
+        r"""How the frame's covariance moves with loadings and logarithms of noise variances, (K, P, d, d).
+
+        With :math:`U = R^{-1}` it moves by
+        :math:`U (\dot W W^\top + W \dot W^\top + \operatorname{diag}(\psi\, \dot{\log\psi})) U^\top`.
+        """
+        U = self.inverses
+        B = U @ self.loadings
+        K, d, k = B.shape
+        outer = np.einsum("cai,cbj->cijab", U, B).reshape(K, d * k, d, d)
+        of_noise = np.einsum("cd,cad,cbd->cdab", np.where(self.bounds > 0.0, 0.0, self.noise), U, U)
+        if isotropic:
+            of_noise = of_noise.sum(axis=1, keepdims=True)
+        return np.concatenate([outer + outer.transpose(0, 1, 3, 2), of_noise], axis=1)
+
+
+def canonical(loadings: FloatArray, noise: FloatArray) -> FloatArray:
+    r"""Loadings in the rotation that makes :math:`W^\top \psi^{-1} W` diagonal and falling; largest entries positive."""
+    root = np.sqrt(noise)[:, :, np.newaxis]
+    left, singular, _ = np.linalg.svd(loadings / root, full_matrices=False)
+    rotated = left * singular[:, np.newaxis] * root
+    largest = np.abs(rotated).argmax(axis=1)[:, np.newaxis]
+    return np.asarray(rotated * np.where(np.take_along_axis(rotated, largest, axis=1) < 0.0, -1.0, 1.0))
+
+
+def aligned(loadings: FloatArray, to: FloatArray) -> FloatArray:
+    """Loadings (K, d, k) in the rotation that is nearest to others."""
+    left, _, right = np.linalg.svd(loadings.transpose(0, 2, 1) @ to)
+    return np.asarray(loadings @ left @ right)
+
+
+def px_em_step(S: FloatArray, loadings: FloatArray, noise: FloatArray, floor: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """A step of parameter-expanded EM for factor models of covariances S (K, d, d) (Liu, Rubin and Wu 1998)."""
+    k = loadings.shape[2]
+    scaled = (loadings / noise[:, :, np.newaxis]).transpose(0, 2, 1)
+    covariance = np.linalg.inv(np.eye(k) + scaled @ loadings)  # of z given x
+    beta = covariance @ scaled
+    cross = S @ beta.transpose(0, 2, 1)  # E[x z']
+    second = covariance + beta @ cross  # E[z z'], the expanded prior's covariance
+    regression = np.linalg.solve(second, cross.transpose(0, 2, 1)).transpose(0, 2, 1)
+    residual = np.diagonal(S, axis1=1, axis2=2) - (regression * cross).sum(axis=2)
+    return regression @ np.linalg.cholesky(second), np.maximum(residual, floor)
+
+
+def at_best_scale(S: FloatArray, loadings: FloatArray, noise: FloatArray) -> tuple[FloatArray, FloatArray]:
+    r"""Covariances times :math:`\operatorname{tr}(\Sigma^{-1} S) / d`, which the entropy identity asks for.
+
+    A component that collapses onto a point ends at the least noise.
+    """
+    d = S.shape[1]
+    covariances = loadings @ loadings.transpose(0, 2, 1)
+    covariances[:, np.arange(d), np.arange(d)] += noise
+    share = np.maximum(np.trace(np.linalg.solve(covariances, S), axis1=1, axis2=2) / d, 0.0)
+    return loadings * np.sqrt(share)[:, np.newaxis, np.newaxis], np.maximum(noise * share[:, np.newaxis], LEAST_NOISE)
+
+
+def curvature(parameters: FactorParameters, excess: FloatArray, slopes: FloatArray) -> FloatArray:
+    r"""What the curvature of the complete data's likelihood adds to its information, (K, P, P).
+
+    With :math:`E = \sum_n r_n (y y^\top - 1)` in the frame, which is zero where covariances are free, minus the second
+    derivative along a direction with the slope D and the second derivative D2 of the covariance is
+    :math:`\tfrac12 \sum_n r_n \operatorname{tr} D D + \operatorname{tr} D D E - \tfrac12 \operatorname{tr} D_2 E`.
+    """
+    K, P = slopes.shape[:2]
+    _, d, k = parameters.loadings.shape
+    left = (excess[:, np.newaxis] @ slopes).reshape(K, P, -1)
+    total = left @ slopes.transpose(0, 1, 3, 2).reshape(K, P, -1).transpose(0, 2, 1)
+    total = 0.5 * (total + total.transpose(0, 2, 1))
+    U = parameters.inverses
+    outside = U.transpose(0, 2, 1) @ excess @ U
+    # D2 = 2 dW dW' + diag(psi dlog psi^2)
+    total[:, : d * k, : d * k] -= np.einsum("cab,ij->caibj", outside, np.eye(k)).reshape(K, d * k, d * k)
+    of_noise = 0.5 * np.where(parameters.bounds > 0.0, 0.0, parameters.noise) * np.diagonal(outside, axis1=1, axis2=2)
+    noise = np.arange(d * k, P)
+    total[:, noise, noise] -= of_noise if len(noise) == d else of_noise.sum(axis=1, keepdims=True)
+    return np.asarray(total)
+
+
+def packed_slopes(slopes: FloatArray) -> FloatArray:
+    """Slopes in the coordinates of ``GaussianComponents.score``, (K, d (d + 1) / 2, P)."""
+    return np.asarray(pack_symmetric(slopes).transpose(0, 2, 1) / np.sqrt(2.0))

@@ -1,0 +1,186 @@
+"""Mixtures of factor analysers and of probabilistic PCAs: one component, maxima, Heywood cases, what users give and see."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal
+from sklearn.datasets import load_wine
+from sklearn.exceptions import ConvergenceWarning
+
+from skentropy import PPCA, ColumnMixture, FactorAnalysis, GaussianMixture
+from skentropy.mixture._factor_parameters import at_best_scale, px_em_step
+from tests.common.data import factors
+
+_WINE = load_wine().data
+WINE = (_WINE - _WINE.mean(axis=0)) / _WINE.std(axis=0)
+GAPS = np.where(np.random.RandomState(0).uniform(size=WINE.shape) < 0.1, np.nan, WINE)
+WEIGHT = np.random.RandomState(1).randint(0, 4, size=len(WINE)).astype(float)
+KINDS = ("ppca", "fa")
+CLUSTERS = factors(600, 2, 3)
+
+
+@pytest.mark.parametrize("weight", [None, WEIGHT], ids=["", "weighted"])
+@pytest.mark.parametrize("X", [WINE, GAPS], ids=["complete", "gaps"])
+@pytest.mark.parametrize("k", [1, 2])
+@pytest.mark.parametrize(("kind", "estimator"), [("ppca", PPCA), ("fa", FactorAnalysis)])
+def test_one_component_is_the_factor_model(kind: str, estimator: Any, k: int, X: Any, weight: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # Heywood cases
+        mixture = GaussianMixture(1, covariance_type=kind, n_factors=k, tol=1e-12).fit(X, sample_weight=weight)
+        options = {"solver": "em", "tol": 1e-13} if np.isnan(X).any() else {}
+        single = estimator(k, **options).fit(X, sample_weight=weight)
+    assert mixture.lower_bound_ == pytest.approx(single.score(X, sample_weight=weight), abs=1e-7)
+    assert mixture.entropy_sum_.value == pytest.approx(mixture.lower_bound_, abs=1e-6)
+    assert mixture.n_parameters_ == single.n_parameters_
+    np.testing.assert_allclose(mixture.covariances_[0], single.get_covariance(), atol=2e-3)
+    if k == 1:
+        np.testing.assert_allclose(np.abs(mixture.loadings_[0].T), np.abs(single.components_), atol=1e-4)
+
+
+def by_definition(X: Any, weights: Any, means: Any, loadings: Any, noise: Any) -> float:
+    joint = [
+        np.log(w) + multivariate_normal.logpdf(X, m, L @ L.T + np.diag(np.broadcast_to(psi, len(m))))
+        for w, m, L, psi in zip(weights, means, loadings, noise, strict=True)
+    ]
+    return float(logsumexp(joint, axis=0).mean())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_end_is_a_maximum_by_definition(kind: str) -> None:
+    """In every direction of every parameter the likelihood by SciPy is level and bends down."""
+    X, rng = CLUSTERS, np.random.default_rng(1)
+    model = GaussianMixture(3, covariance_type=kind, n_factors=2, tol=1e-13, random_state=0).fit(X)
+    end = [model.weights_, model.means_, model.loadings_, model.noise_variances_]
+    assert by_definition(X, *end) == pytest.approx(model.lower_bound_, abs=1e-10)
+    for _ in range(10):
+        steps = [rng.normal(size=value.shape) for value in end]
+
+        def along(h: float, steps: Any = steps) -> float:
+            logits = np.log(end[0]) + h * steps[0]
+            noise = end[3] * np.exp(h * steps[3])
+            return by_definition(X, np.exp(logits - logsumexp(logits)), end[1] + h * steps[1], end[2] + h * steps[2], noise)
+
+        h = 1e-3
+        up, here, down = along(h), along(0.0), along(-h)
+        assert (8.0 * (up - down) - along(2.0 * h) + along(-2.0 * h)) / (12.0 * h) == pytest.approx(0.0, abs=1e-6)
+        assert up + down - 2.0 * here < 0.0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_steps_climb_and_bounds_are_between_entropy_sums(kind: str) -> None:
+    X, weight = np.where(np.random.RandomState(0).uniform(size=(600, 6)) < 0.1, np.nan, CLUSTERS), np.arange(600.0) % 3
+    model = GaussianMixture(2, covariance_type=kind, n_factors=2, random_state=3, accelerate=False, max_iter=100)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(X, sample_weight=weight)
+    sums, bounds = np.array([terms.value for terms in model.entropy_sums_]), np.array(model.lower_bounds_)
+    assert (sums <= bounds + 1e-12).all()
+    assert (bounds[:-1] <= sums[1:] + 1e-12).all()
+
+
+def test_an_inner_step_climbs_and_the_scale_is_the_best() -> None:
+    rng = np.random.default_rng(0)
+    A = rng.normal(size=(2, 5, 9))
+    S = A @ A.transpose(0, 2, 1) / 9.0
+    loadings, noise = rng.normal(size=(2, 5, 2)), rng.uniform(0.5, 1.0, size=(2, 5))
+
+    def objective(loadings: Any, noise: Any) -> Any:
+        covariances = loadings @ loadings.transpose(0, 2, 1) + noise[:, :, np.newaxis] * np.eye(5)
+        return -np.linalg.slogdet(covariances)[1] - np.trace(np.linalg.solve(covariances, S), axis1=1, axis2=2)
+
+    for _ in range(20):
+        before = objective(loadings, noise)
+        loadings, noise = px_em_step(S, loadings, noise, np.full((2, 5), 1e-8))
+        assert (objective(loadings, noise) >= before - 1e-12).all()
+    scaled = at_best_scale(S, 1.3 * loadings, 1.69 * noise)
+    for share in (0.99, 1.01):
+        assert (objective(*scaled) > objective(np.sqrt(share) * scaled[0], share * scaled[1])).all()
+
+
+def test_a_feature_that_a_factor_explains_is_named() -> None:
+    correlations = np.array([[1.0, 0.8, 0.8], [0.8, 1.0, 0.4], [0.8, 0.4, 1.0]])  # a squared loading of 1.6
+    y = np.random.default_rng(0).normal(size=(50, 3))
+    y = (y - y.mean(axis=0)) @ np.linalg.inv(np.linalg.cholesky(np.cov(y.T, bias=True))).T
+    X = y @ np.linalg.cholesky(correlations).T
+    with pytest.warns(ConvergenceWarning, match=r"component 0 in column 0 is explained.*Heywood"):
+        model = GaussianMixture(1, covariance_type="fa").fit(X)
+    assert np.isfinite(model.lower_bound_)
+    assert abs(model.stationarity_gap_) < 1e-6
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_more_features_than_rows(kind: str) -> None:
+    X = np.random.default_rng(0).normal(size=(12, 30))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = GaussianMixture(2, covariance_type=kind, prior_counts=1.0, random_state=0).fit(X)
+        bare = GaussianMixture(3, covariance_type=kind, n_factors=5, random_state=0).fit(X)
+    assert np.isfinite(model.lower_bound_)
+    assert np.isfinite(bare.lower_bound_)
+
+
+def test_loadings_are_those_of_principal_axes() -> None:
+    model = GaussianMixture(1, covariance_type="fa", n_factors=2).fit(factors(600, 2, 1))
+    for W, psi in zip(model.loadings_, model.noise_variances_, strict=True):
+        product = W.T @ (W / psi[:, np.newaxis])
+        np.testing.assert_allclose(product, np.diag(np.diag(product)), atol=1e-8)
+        assert product[0, 0] > product[1, 1]
+        assert (W[np.abs(W).argmax(axis=0), [0, 1]] > 0.0).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_draws_have_the_moments_of_the_model(kind: str) -> None:
+    rng = np.random.default_rng(0)
+    noise = [0.5, 1.5] if kind == "ppca" else rng.uniform(0.2, 1.0, size=(2, 4))
+    model = GaussianMixture.from_parameters(
+        [0.3, 0.7], rng.normal(size=(2, 4)), covariance_type=kind, loadings=rng.normal(size=(2, 4, 2)), noise_variances=noise
+    )
+    X, labels = model.sample(200_000, random_state=0)
+    for c in range(2):
+        np.testing.assert_allclose(X[labels == c].mean(axis=0), model.means_[c], atol=0.03)
+        np.testing.assert_allclose(np.cov(X[labels == c].T), model.covariances_[c], atol=0.06)
+
+
+def test_bad_factors_are_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="n_factors=13 must be less than the number of features, 13"):
+        GaussianMixture(2, covariance_type="fa", n_factors=13).fit(WINE)
+    make, means, loadings = GaussianMixture.from_parameters, np.zeros((2, 3)), np.ones((2, 3, 1))
+    with pytest.raises(ValueError, match=r"are means, loadings, noise_variances; got means, covariances"):
+        make([0.5, 0.5], means, [np.eye(3)] * 2, "fa")
+    with pytest.raises(ValueError, match=r"noise_variances should have the shape \(n_components,\) = \(2,\)"):
+        make([0.5, 0.5], means, covariance_type="ppca", loadings=loadings, noise_variances=np.ones(3))
+    with pytest.raises(ValueError, match="noise_variances must be positive"):
+        make([0.5, 0.5], means, covariance_type="ppca", loadings=loadings, noise_variances=[1.0, 0.0])
+    with pytest.raises(ValueError, match="loadings must be finite"):
+        make([0.5, 0.5], means, covariance_type="ppca", loadings=np.nan * loadings, noise_variances=[1.0, 1.0])
+    with pytest.raises(ValueError, match=r"covariances_init should have the shape .*\(2, 13, 13\)"):
+        GaussianMixture(2, covariance_type="fa", means_init=WINE[:2], covariances_init=np.ones((2, 13))).fit(WINE)
+    odd = GaussianMixture(2, covariance_type="fa", means_init=WINE[:2], covariances_init=[np.eye(13), -np.eye(13)])
+    with pytest.raises(ValueError, match="covariances_init of component 1 must be symmetric and positive definite"):
+        odd.fit(WINE)
+
+
+def test_a_block_of_columns() -> None:
+    X = np.column_stack([CLUSTERS, np.random.default_rng(0).poisson(3.0, size=600)])
+    kind = GaussianMixture(covariance_type="fa", n_factors=2)
+    model = ColumnMixture([("measures", kind, range(6)), ("counts", "poisson", [6])], 3, random_state=0).fit(X)
+    assert model.families_["measures"] == "fa"
+    assert model.parameters_["measures"]["loadings"].shape == (3, 6, 2)
+    assert abs(model.stationarity_gap_) < 1e-6
+    assert model.lower_bound_ == pytest.approx(model.score(X), abs=1e-9)
+
+
+@pytest.mark.parametrize("k", [1, 2])
+@pytest.mark.parametrize(("kind", "estimator"), [("ppca", PPCA), ("fa", FactorAnalysis)])
+def test_standard_errors_are_those_of_the_factor_model(kind: str, estimator: Any, k: int) -> None:
+    X = factors(600, k, 1)
+    mixture, single = GaussianMixture(1, covariance_type=kind, n_factors=k, tol=1e-13).fit(X), estimator(k).fit(X)
+    errors, others = mixture.standard_errors(X), single.standard_errors(X)
+    np.testing.assert_allclose(errors["loadings"][0].T, others["components"], rtol=1e-4)
+    np.testing.assert_allclose(np.ravel(errors["noise_variances"]), np.ravel(others["noise_variance"]), rtol=1e-4)
+    np.testing.assert_allclose(errors["means"][0], others["mean"], rtol=1e-6)
