@@ -60,6 +60,8 @@ html_static_path = ["_static"]
 html_css_files = ["skentropy.css"]
 html_copy_source = False
 html_show_sourcelink = False
+# Pages that have no chapters beside them.
+html_sidebars: dict[str, list[str]] = {name: [] for name in ("get_started", "papers", "notation", "changelog")}
 html_theme_options = {"navigation_with_keys": False, "show_prev_next": True, "secondary_sidebar_items": ["page-toc"]}
 
 

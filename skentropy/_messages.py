@@ -11,8 +11,8 @@ import numpy as np
 
 from ._typing import ArrayLike
 
-# Who stands between a user's line and what warns: the package, and scikit-learn's wrapper of each ``fit``.
-_INSIDE = (f"{__package__}.", "sklearn.base.")
+# Who stands between a user's line and what warns: the package, scikit-learn's wrapper of each ``fit``, and who runs several.
+_INSIDE = (f"{__package__}.", "sklearn.base.", "sklearn.utils.parallel.", "joblib.")
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:

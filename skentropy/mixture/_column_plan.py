@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from inspect import signature
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -131,7 +132,8 @@ def _check_template(mixture: BaseMixture) -> None:
 
 def _checked(columns: Any) -> list[tuple[str, Any, Any]]:
     if not isinstance(columns, Sequence) or isinstance(columns, str) or not len(columns):
-        raise ValueError(f"columns must be 'auto' or a list of triples (name, family, columns); got {columns!r}.")
+        meant = f" For {columns} components write n_components={columns}." if isinstance(columns, Integral) else ""
+        raise ValueError(f"columns must be 'auto' or a list of triples (name, family, columns); got {columns!r}.{meant}")
     for triple in columns:
         if not isinstance(triple, Sequence) or len(triple) != 3 or not isinstance(triple[0], str):
             raise ValueError(f"columns must hold triples (name, family, columns), the name a string; got {triple!r}.")

@@ -411,6 +411,7 @@ BAD: list[tuple[Any, str]] = [
     ([("a", "gaussian", ["age"]), ("a", "gaussian", ["weight"])], r"'a' stands twice"),
     ([("a", "gaussian")], r"columns must hold triples"),
     ("age", r"columns must be 'auto' or a list of triples"),
+    (3, r"got 3. For 3 components write n_components=3"),
     ([("a", 3, ["age"])], r"takes the name of a family, a family, or a mixture"),
     ([("a", "bernoulli", ["visits"])], r"other values, in column 'visits'"),
 ]

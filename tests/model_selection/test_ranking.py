@@ -583,3 +583,11 @@ def test_heywood_cases_are_flagged():
     X = load_iris().data
     ranking = rank_models({"heywood": FactorAnalysis(1), "ppca": PPCA(2)}, X)
     assert {row.name: flag for row, flag in zip(ranking, ranking.flags_, strict=True)} == {"heywood": "Heywood", "ppca": ""}
+
+
+def test_warnings_of_candidates_point_to_the_line_that_ranked():
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        rank_models([FactorAnalysis(1, max_iter=1), PoissonMixture(2, max_iter=1, n_starts=1)], load_iris().data.round())
+    assert len(caught) >= 1
+    assert {warning.filename for warning in caught} == {__file__}
