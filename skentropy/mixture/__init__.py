@@ -6,6 +6,7 @@ from ._gamma import GammaMixture
 from ._gaussian_mixture import GaussianMixture
 from ._negative_binomial import NegativeBinomialMixture
 from ._poisson import PoissonMixture
+from ._prior import NormalInverseWishart
 
 __all__ = [
     "ColumnMixture",
@@ -13,6 +14,7 @@ __all__ = [
     "GammaMixture",
     "GaussianMixture",
     "NegativeBinomialMixture",
+    "NormalInverseWishart",
     "PoissonMixture",
     "make_column_mixture",
 ]

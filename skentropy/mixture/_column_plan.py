@@ -25,7 +25,7 @@ _TIMES_USUAL = 10.0
 # So many rows whose names all differ are no coincidence.
 _MANY = 20
 # What of a mixture's arguments says what its components are.
-_OF_COMPONENTS = {"family", "covariance_type", "n_factors", "dispersion_type", "reg_covar", "zeros"}
+_OF_COMPONENTS = {"family", "covariance_type", "n_factors", "dispersion_type", "prior", "reg_covar", "zeros"}
 # The order in which blocks of columns="auto" come.
 _AUTOMATIC = ("bernoulli", "categorical", "poisson", "gaussian")
 

@@ -25,9 +25,9 @@ from ._factor_parameters import (
     px_em_step,
 )
 from ._feature_metric import inverse_root
-from ._gaussian_base import GaussianComponents
+from ._gaussian_base import GaussianComponents, with_pseudo_rows
 from ._gaussian_parameters import GaussianSums
-from ._gaussian_rows import GaussianRows, PooledSums
+from ._gaussian_rows import GaussianRows
 from ._input import check_covariances, check_shapes
 from ._observations import Units
 from ._report import degenerate_covariances, heywood_cases
@@ -66,19 +66,16 @@ class FactorGaussian(GaussianComponents):
 
     Parameters
     ----------
-    reg_covar, units, prior_counts, pooled_mean, pooled_covariance, n_runs
+    reg_covar, units, prior_counts, pooled_mean, pooled_covariance, n_runs, prior, total_weight
         As of ``GaussianComponents``.
     n_factors : int
         Number k of factors of each component.
     isotropic : bool
         Whether the noise variances of a component are all the same (probabilistic PCA).
-    total_weight : float
-        That of all rows; zero where it is not known.
     """
 
     n_factors: int = 1
     isotropic: bool = False
-    total_weight: float = 0.0
 
     attribute_names = ("means", "loadings", "noise_variances")
     standard_limits = ((-np.inf, np.inf), (-np.inf, np.inf), (0.0, np.inf))
@@ -100,9 +97,6 @@ class FactorGaussian(GaussianComponents):
             raise ValueError(f"n_factors={self.n_factors} must be less than the number of features, {n_features}.")
         prepared = super().prepare(estimator, columns, is_sparse=is_sparse, prior_counts=prior_counts)
         return replace(prepared, units=self._common(prepared.units))
-
-    def with_pooled(self, summary: PooledSums) -> Self:
-        return replace(super().with_pooled(summary), total_weight=summary.weight)
 
     def _common(self, units: Units) -> Units:
         """Features whose noise has one variance have one unit."""
@@ -195,10 +189,12 @@ class FactorGaussian(GaussianComponents):
         d = parameters.means.shape[1]
         slopes = parameters.slopes(isotropic=self.isotropic)
         sums = self.observe(parameters, observations, np.zeros(len(weights))).accumulate(weights)
-        if self.prior_counts and self.total_weight:  # these rows' share of the pseudo-observations
-            added = np.full(len(weights), self.prior_counts * weights.sum() / self.total_weight)
-            sums = sums.plus(added, self.pooled_mean, self.pooled_covariance)
         excess = sums.second - sums.counts[:, np.newaxis, np.newaxis] * np.eye(d)
+        pseudo = self.pseudo_rows(len(weights))
+        if pseudo is not None and self.total_weight:  # these rows' share of the prior's curvature
+            nothing = replace(sums, counts=np.zeros(len(weights)), second=np.zeros_like(excess))
+            of_prior = with_pseudo_rows(nothing, pseudo).second - pseudo.divisor * np.eye(d)
+            excess += weights.sum() / self.total_weight * of_prior
         of_missing = super().latent_information(parameters, observations, weights)
         P = self.n_directions(parameters)
         total = np.zeros((len(weights), P, P))
@@ -211,10 +207,12 @@ class FactorGaussian(GaussianComponents):
     def metric(self, parameters: FactorParameters, statistics: GaussianSums, counts: FloatArray) -> FactorMetric:
         d, P = parameters.means.shape[1], self.n_directions(parameters)
         packed = packed_slopes(parameters.slopes(isotropic=self.isotropic))
-        seen = np.where((counts > 0.0) & ~parameters.held, statistics.counts + self.prior_counts, 0.0)
-        information = np.zeros((len(seen), P, P))
-        information[:, np.arange(d), np.arange(d)] = seen[:, np.newaxis]
-        information[:, d:, d:] = seen[:, np.newaxis, np.newaxis] * (packed.transpose(0, 2, 1) @ packed)
+        pseudo, free = self.pseudo_rows(len(counts)), (counts > 0.0) & ~parameters.held
+        of_means = np.where(free, statistics.counts + (0.0 if pseudo is None else pseudo.counts), 0.0)
+        of_covariances = np.where(free, self._divisors(statistics), 0.0)
+        information = np.zeros((len(counts), P, P))
+        information[:, np.arange(d), np.arange(d)] = of_means[:, np.newaxis]
+        information[:, d:, d:] = of_covariances[:, np.newaxis, np.newaxis] * (packed.transpose(0, 2, 1) @ packed)
         return FactorMetric(inverse_root(information))
 
     def moved(self, parameters: FactorParameters, direction: FloatArray) -> FactorParameters | None:

@@ -29,7 +29,7 @@ class CorrelatedGaussian(GaussianComponents):
     ----------
     tied : bool
         Whether all components share one covariance.
-    reg_covar, units, prior_counts, pooled_mean, pooled_covariance, n_runs
+    reg_covar, units, prior_counts, pooled_mean, pooled_covariance, n_runs, prior, total_weight
         As of ``GaussianComponents``.
     """
 
@@ -95,9 +95,9 @@ class CorrelatedGaussian(GaussianComponents):
         return d + d * (d + 1) // 2
 
     def metric(self, parameters: GaussianParameters, statistics: GaussianSums, counts: FloatArray) -> GaussianMetric:
-        return GaussianMetric.at(
-            parameters.means.shape[1], statistics.counts + self.prior_counts, parameters.held, self.tied
-        )
+        d, pseudo = parameters.means.shape[1], self.pseudo_rows(len(parameters.means))
+        of_means = statistics.counts if pseudo is None else statistics.counts + pseudo.counts
+        return GaussianMetric.at(d, of_means, self._divisors(statistics), parameters.held, self.tied)
 
     def moved(self, parameters: GaussianParameters, direction: FloatArray) -> GaussianParameters | None:
         K, d = parameters.means.shape

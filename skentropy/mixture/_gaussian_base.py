@@ -20,6 +20,7 @@ from ._gaussian_parameters import SMALLEST_SHARE, GaussianParameters, GaussianSu
 from ._gaussian_rows import CompletedRows, GaussianEvidence, GaussianRows, PooledSums
 from ._independent import Independent
 from ._observations import Units
+from ._prior import NormalInverseWishart, PseudoRows
 
 # A component with less than this share of the weight has no statistics worth dividing.
 _EMPTY = 1e-100
@@ -44,6 +45,10 @@ class GaussianComponents(Components):
         Number of pseudo-observations of a conjugate prior on every component.
     pooled_mean, pooled_covariance : ndarray of shape (d,), (d, d)
         Of all rows, in units; those of the pseudo-observations.
+    prior : NormalInverseWishart or None
+        Another prior, in the place of ``prior_counts``.
+    total_weight : float
+        That of all rows; zero where it is not known.
     n_runs : int
         Number of mixtures side by side.
     """
@@ -54,6 +59,8 @@ class GaussianComponents(Components):
     pooled_mean: FloatArray = field(default_factory=lambda: np.zeros(1))
     pooled_covariance: FloatArray = field(default_factory=lambda: np.ones((1, 1)))
     n_runs: int = 1
+    prior: NormalInverseWishart | None = None
+    total_weight: float = 0.0
 
     support = Gaussian.support
     lower_limit = -np.inf
@@ -77,6 +84,10 @@ class GaussianComponents(Components):
     def prepare(self, estimator: Any, columns: ColumnSurvey, *, is_sparse: bool, prior_counts: float) -> Self:
         units = self._diagonal.prepare(estimator, columns, is_sparse=is_sparse, prior_counts=prior_counts).units
         assert units is not None
+        if self.prior is not None:
+            if prior_counts:
+                raise ValueError("prior and prior_counts are both priors; give one of them.")
+            self.prior.check(len(units.scale))
         return replace(self, units=units, prior_counts=prior_counts)
 
     def count_outside(self, block: Block) -> Array:
@@ -99,7 +110,7 @@ class GaussianComponents(Components):
         if (summary.pairs != weight[0]).any():
             values, vectors = np.linalg.eigh(covariance)
             covariance = (vectors * np.maximum(values, 0.0)) @ vectors.T
-        return replace(self, pooled_mean=mean, pooled_covariance=covariance)
+        return replace(self, pooled_mean=mean, pooled_covariance=covariance, total_weight=summary.weight)
 
     def with_prior(self, prior_counts: float) -> Self:
         return replace(self, prior_counts=prior_counts)
@@ -143,24 +154,38 @@ class GaussianComponents(Components):
             expected += q * observations.unsorted(completed.completed(c))
         return expected.T * self.units.scale + self.units.location
 
-    def _smoothed(self, statistics: GaussianSums) -> GaussianSums:
-        """With the prior's pseudo-observations, and those of all rows where a component has seen nothing."""
-        total = statistics.counts.sum()
-        empty = statistics.counts <= _EMPTY * total
-        added = np.where(empty, _EMPTY * total, 0.0) + self.prior_counts
-        if not added.any():
-            return statistics
-        return statistics.plus(added, self.pooled_mean, self.pooled_covariance)
+    def pseudo_rows(self, n_components: int) -> PseudoRows | None:
+        """What the prior adds to each of the components; None without one."""
+        if self.prior is None:
+            a = self.prior_counts
+            return PseudoRows(a, self.pooled_mean, self.pooled_covariance, a) if a else None
+        K = n_components // self.n_runs
+        sharing = K if self.covariance_type == "tied" else 1
+        unbiased = self.pooled_covariance * (self.total_weight / max(self.total_weight - 1.0, 1.0) or 1.0)
+        return self.prior.pseudo_rows(self.units, self.pooled_mean, unbiased, K, sharing)
+
+    def _divisors(self, statistics: GaussianSums) -> FloatArray:
+        """What scatters are divided by, (K,), and a ridge counts for."""
+        pseudo = self.pseudo_rows(len(statistics.counts))
+        return statistics.counts if pseudo is None else statistics.counts + pseudo.divisor
 
     def _moments(self, statistics: GaussianSums) -> tuple[FloatArray, FloatArray]:
-        """Means (K, d), and of each covariance's rows that of y in the frame (G, d, d); the prior and the ridge included."""
-        statistics = self._smoothed(statistics)
+        """Means (K, d), and of each covariance's rows that of y in the frame (G, d, d); the prior and the ridge included.
+
+        A component that has seen nothing is like all rows.
+        """
+        total = statistics.counts.sum()
+        empty = statistics.counts <= _EMPTY * total
+        if empty.any():
+            statistics = statistics.plus(np.where(empty, _EMPTY * total, 0.0), self.pooled_mean, self.pooled_covariance)
+        divisors = self._divisors(statistics)
+        statistics = with_pseudo_rows(statistics, self.pseudo_rows(len(empty)))
         frame, counts = statistics.frame, statistics.counts
         mean = statistics.first / counts[:, np.newaxis]
         means = frame.means + np.einsum("kij,kj->ki", frame.factors[frame.group], mean)
         scatter = statistics.second - counts[:, np.newaxis, np.newaxis] * mean[:, :, np.newaxis] * mean[:, np.newaxis]
         G, d = len(frame.factors), means.shape[1]
-        S = scatter.reshape(G, -1, d, d).sum(axis=1) / counts.reshape(G, -1).sum(axis=1)[:, np.newaxis, np.newaxis]
+        S = scatter.reshape(G, -1, d, d).sum(axis=1) / divisors.reshape(G, -1).sum(axis=1)[:, np.newaxis, np.newaxis]
         if self.reg_covar:
             U = frame.inverses
             S = S + U * (self.reg_covar / self.units.scale**2) @ U.transpose(0, 2, 1)
@@ -187,12 +212,12 @@ class GaussianComponents(Components):
         complete = statistics.distances(parameters).sum() + np.abs(self._log_normalisers(parameters)) @ statistics.counts
         return 0.5 * float(complete) + abs(statistics.missing_entropy) + abs(statistics.log_volume)
 
-    def _pooled_distances(self, parameters: GaussianParameters) -> FloatArray:
-        """Expected squared Mahalanobis distances of the pooled distribution, (K,)."""
+    def _pseudo_distances(self, parameters: GaussianParameters, pseudo: PseudoRows) -> FloatArray:
+        """Expected squared Mahalanobis distances of pseudo-observations, times their number, (K,)."""
         precisions = parameters.precisions[parameters.group]
-        step = self.pooled_mean - parameters.means
-        distances = (precisions * self.pooled_covariance).sum(axis=(1, 2))
-        return np.asarray(distances + np.einsum("ki,kij,kj->k", step, precisions, step))
+        step = pseudo.mean - parameters.means
+        distances = (precisions * pseudo.covariance).sum(axis=(1, 2))
+        return pseudo.counts * np.asarray(distances + np.einsum("ki,kij,kj->k", step, precisions, step))
 
     def _traces(self, parameters: GaussianParameters) -> FloatArray:
         """Traces of the precisions in the data's units, (K,)."""
@@ -201,22 +226,21 @@ class GaussianComponents(Components):
 
     def log_prior(self, parameters: GaussianParameters, statistics: GaussianSums | None) -> FloatArray:
         log_prior = np.zeros(len(parameters.means))
-        if self.prior_counts:
-            distances = self._pooled_distances(parameters) + self._log_normalisers(parameters)
-            log_prior -= 0.5 * self.prior_counts * distances
+        pseudo = self.pseudo_rows(len(parameters.means))
+        if pseudo is not None:
+            log_prior -= 0.5 * self._pseudo_distances(parameters, pseudo)
+            log_prior -= 0.5 * pseudo.divisor * self._log_normalisers(parameters)
         if self.reg_covar and statistics is not None:
-            counts = statistics.counts + self.prior_counts
-            log_prior -= 0.5 * self.reg_covar * counts * self._traces(parameters)
+            log_prior -= 0.5 * self.reg_covar * self._divisors(statistics) * self._traces(parameters)
         return log_prior
 
     def penalty(self, parameters: GaussianParameters, statistics: GaussianSums) -> float:
-        penalty = 0.0
-        if self.prior_counts:
+        penalty, pseudo = 0.0, self.pseudo_rows(len(parameters.means))
+        if pseudo is not None:
             d = parameters.means.shape[1]
-            penalty += 0.5 * self.prior_counts * float((self._pooled_distances(parameters) - d).sum())
+            penalty += 0.5 * float((self._pseudo_distances(parameters, pseudo) - pseudo.divisor * d).sum())
         if self.reg_covar:
-            counts = statistics.counts + self.prior_counts
-            penalty += 0.5 * self.reg_covar * float(counts @ self._traces(parameters))
+            penalty += 0.5 * self.reg_covar * float(self._divisors(statistics) @ self._traces(parameters))
         return penalty
 
     @property
@@ -230,11 +254,10 @@ class GaussianComponents(Components):
 
     def score(self, parameters: Any, statistics: GaussianSums) -> FloatArray:
         """Along steps of the means and the covariances, both in the components' frames."""
-        if self.prior_counts:
-            added = np.full(len(parameters.means), self.prior_counts)
-            statistics = statistics.plus(added, self.pooled_mean, self.pooled_covariance)
+        divisors = self._divisors(statistics)
+        statistics = with_pseudo_rows(statistics, self.pseudo_rows(len(divisors)))
         d = parameters.means.shape[1]
-        of_covariance = (statistics.second - statistics.counts[:, np.newaxis, np.newaxis] * np.eye(d)) / np.sqrt(2.0)
+        of_covariance = (statistics.second - divisors[:, np.newaxis, np.newaxis] * np.eye(d)) / np.sqrt(2.0)
         return np.concatenate([statistics.first, pack_symmetric(of_covariance)], axis=1)
 
     def row_scores(self, parameters: Any, observations: GaussianRows) -> Iterator[FloatArray]:
@@ -299,3 +322,11 @@ class GaussianComponents(Components):
     def correlated_columns(self, parameters: GaussianParameters) -> list[tuple[Array, FloatArray]]:
         scale = self.units.scale
         return [(np.arange(len(scale)), parameters.covariances * scale * scale[:, np.newaxis])]
+
+
+def with_pseudo_rows(statistics: GaussianSums, pseudo: PseudoRows | None) -> GaussianSums:
+    """Statistics with a prior's pseudo-observations in each component."""
+    if pseudo is None:
+        return statistics
+    counts = np.full(len(statistics.counts), pseudo.counts)
+    return statistics.plus(counts, pseudo.mean, pseudo.covariance)

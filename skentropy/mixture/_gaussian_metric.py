@@ -44,14 +44,14 @@ class GaussianMetric:
     shared: int
 
     @classmethod
-    def at(cls, n_features: int, counts: FloatArray, held: Array, tied: bool) -> Self:
+    def at(cls, n_features: int, of_means: FloatArray, of_covariances: FloatArray, held: Array, tied: bool) -> Self:
+        """Of components whose means and covariances know of so many rows each, (K,)."""
         n_own = n_features
-        width = n_features + n_features * (n_features + 1) // 2
+        counts = np.repeat(np.stack([of_means, of_covariances], axis=1), [n_own, n_features * (n_features + 1) // 2], axis=1)
         with np.errstate(divide="ignore"):
-            own = np.where(counts > 0.0, 1.0 / np.sqrt(np.maximum(counts, 0.0)), 0.0)
-        lengths = np.repeat(own[:, np.newaxis], width, axis=1)
+            lengths = np.where(counts > 0.0, 1.0 / np.sqrt(np.maximum(counts, 0.0)), 0.0)
         if tied:
-            lengths[:, n_own:] = 1.0 / np.sqrt(counts.sum())
+            lengths[:, n_own:] = 1.0 / np.sqrt(of_covariances.sum())
         lengths[np.broadcast_to(held, len(counts)) if tied else held] = 0.0
         return cls(lengths, n_own if tied else -1)
 

@@ -18,6 +18,7 @@ from ._diagonal import DiagonalGaussian
 from ._factors import FactorGaussian
 from ._gaussian import CorrelatedGaussian
 from ._model import MixtureModel
+from ._prior import NormalInverseWishart
 
 # Whether components share their covariance, and features their variance.
 _DIAGONAL = {
@@ -87,6 +88,8 @@ class GaussianMixture(BaseMixture):
     prior_counts : float, default=0.0
         Number of pseudo-observations that a conjugate prior (normal inverse Wishart) adds to every component, with the mean
         and covariance of all rows. Keeps covariances from becoming singular; its term in the entropy sum is ``penalty``.
+    prior : NormalInverseWishart, default=None
+        Another prior in the place of ``prior_counts``, with mclust's defaults; for covariances that are not diagonal.
     reg_covar : float, default=0.0
         Added to the variances in each M-step, as scikit-learn does; its term in the entropy sum is ``penalty``. EM with it
         climbs no objective, and is not accelerated: prefer ``prior_counts``.
@@ -175,6 +178,7 @@ class GaussianMixture(BaseMixture):
         "means_init": ["array-like", None],
         "covariances_init": ["array-like", Real, None],
         "precisions_init": ["array-like", Real, None],
+        "prior": [NormalInverseWishart, None],
         "reg_covar": [Interval(Real, 0.0, None, closed="left")],
     }
 
@@ -197,6 +201,7 @@ class GaussianMixture(BaseMixture):
         covariances_init: ArrayLike | None = None,
         precisions_init: ArrayLike | None = None,
         prior_counts: float = 0.0,
+        prior: NormalInverseWishart | None = None,
         reg_covar: float = 0.0,
         accelerate: bool = True,
         warm_start: bool = False,
@@ -226,20 +231,22 @@ class GaussianMixture(BaseMixture):
         self.means_init = means_init
         self.covariances_init = covariances_init
         self.precisions_init = precisions_init
+        self.prior = prior
         self.reg_covar = reg_covar
 
     def _get_components(self) -> Components:
         # Tags and readers ask for these before the arguments are checked.
         over_components, over_features = _DIAGONAL.get(self.covariance_type, (False, False))
         if self.covariance_type in _DIAGONAL:
+            if self.prior is not None:
+                raise ValueError(f"prior is not for covariance_type={self.covariance_type!r}; use prior_counts.")
             return DiagonalGaussian(
                 Gaussian(), over_components=over_components, over_features=over_features, reg_covar=self.reg_covar
             )
+        options: dict[str, Any] = {"reg_covar": self.reg_covar, "prior": self.prior}
         if self.covariance_type in _OF_FACTORS:
-            return FactorGaussian(
-                reg_covar=self.reg_covar, n_factors=self.n_factors, isotropic=self.covariance_type == "ppca"
-            )
-        return CorrelatedGaussian(tied=self.covariance_type == "tied", reg_covar=self.reg_covar)
+            return FactorGaussian(n_factors=self.n_factors, isotropic=self.covariance_type == "ppca", **options)
+        return CorrelatedGaussian(tied=self.covariance_type == "tied", **options)
 
     def _get_parameters_init(self) -> dict[str, ArrayLike | None]:
         if self.covariances_init is not None and self.precisions_init is not None:

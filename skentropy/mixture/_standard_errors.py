@@ -141,7 +141,7 @@ class _Information:
     def at_maximum(self, estimator: Any) -> bool:
         """Whether the parameters are near a maximum for these rows."""
         gain, directions = 0.0, self.directions
-        if not estimator.prior_counts:
+        if not estimator.prior_counts and getattr(estimator, "prior", None) is None:
             gradient = self.metric.gradient(score(self.model, self.parameters, self.statistics)).ravel()
             gain = 0.5 * float(((directions.root.T @ gradient) ** 2).sum())
         return gain <= _NEAR_MAXIMUM and directions.curvature >= -_NO_CURVATURE

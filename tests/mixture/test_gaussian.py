@@ -21,6 +21,7 @@ from skentropy import GaussianMixture
 from skentropy._data import Block, Rows
 from skentropy._em import run_em
 from skentropy.families import Gaussian
+from skentropy.mixture import NormalInverseWishart
 from skentropy.mixture._diagonal import DiagonalGaussian
 from skentropy.mixture._factors import FactorGaussian
 from skentropy.mixture._gaussian import CorrelatedGaussian
@@ -86,6 +87,51 @@ def test_maxima_of_other_programs(case: dict[str, Any]) -> None:
     np.testing.assert_allclose(model.weights_, case["weights"], atol=1e-5)
 
 
+@pytest.mark.parametrize("case", REFERENCE["prior_cases"], ids=case_name)
+def test_priors_of_mclust(case: dict[str, Any]) -> None:
+    """Maxima under mclust's priorControl(), which is centred at the complete table."""
+    X, (n, d) = DATA["faithful"].copy(), DATA["faithful"].shape
+    prior = NormalInverseWishart(covariance=np.cov(X.T) / 2 ** (2 / d), mean=X.mean(axis=0))
+    weight, labels = np.ones(n), (X[:, 0] < 3).astype(int)
+    if case["variant"] == "missing_weighted":
+        missing = np.random.RandomState(5).rand(n, d) < 0.1
+        missing[missing.all(axis=1), 0] = False
+        X[missing] = np.nan
+        weight = np.random.RandomState(6).randint(0, 4, size=n).astype(float)
+    else:
+        prior = NormalInverseWishart()  # the same
+    r = weight * (labels == np.arange(2)[:, np.newaxis])
+    means = r @ np.nan_to_num(X) / (r @ ~np.isnan(X))
+    model = GaussianMixture(2, covariance_type=case["type"], prior=prior, means_init=means, tol=1e-14)
+    model.fit(X, sample_weight=weight)
+    total = weight.sum()
+    assert model.lower_bound_ == pytest.approx(case["ll"] / total, abs=1e-8)
+    assert model.entropy_sum_.value == pytest.approx(case["entropy_sum"], abs=1e-8)
+    assert model.entropy_sum_.penalty == pytest.approx(case["penalty"], abs=1e-8)
+    np.testing.assert_allclose(model.weights_, case["weights"], atol=1e-7)
+    np.testing.assert_allclose(model.means_.ravel(), case["means"], rtol=1e-7)
+
+
+def test_bad_priors_are_refused_by_name() -> None:
+    X = DATA["iris"]
+    for wrong, message in [
+        (NormalInverseWishart(mean_precision=0.0), "mean_precision of the prior must be positive"),
+        (
+            NormalInverseWishart(degrees_of_freedom=2.0),
+            "degrees_of_freedom of the prior must be more than n_features - 1",
+        ),
+        (NormalInverseWishart(covariance=np.eye(3)), r"covariance of the prior should have the shape \(4, 4\)"),
+        (NormalInverseWishart(covariance=-np.eye(4)), "covariance of the prior must be symmetric and positive definite"),
+        (NormalInverseWishart(mean=[1.0]), r"mean of the prior should have the shape \(4,\)"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            GaussianMixture(2, prior=wrong).fit(X)
+    with pytest.raises(ValueError, match="prior and prior_counts are both priors"):
+        GaussianMixture(2, prior=NormalInverseWishart(), prior_counts=1.0).fit(X)
+    with pytest.raises(ValueError, match="prior is not for covariance_type='diag'; use prior_counts"):
+        GaussianMixture(2, prior=NormalInverseWishart(), covariance_type="diag").fit(X)
+
+
 def by_definition(X: Any, weight: Any, model: GaussianMixture) -> Any:
     """Log joint densities (n, K) of what is observed."""
     K = len(model.weights_)
@@ -121,15 +167,18 @@ def test_densities_with_gaps(kind: str) -> None:
     np.testing.assert_allclose(model.score_samples(X)[:3], 0.0, atol=1e-12)
 
 
+PRIORS: dict[str, Any] = {"": {}, "counts": {"prior_counts": 3.0}, "wishart": {"prior": NormalInverseWishart(0.3, 9.0)}}
+KINDS_AND_PRIORS = [(kind, p) for kind in COVARIANCE_TYPES for p in PRIORS if kind not in UNCORRELATED or p != "wishart"]
+
+
 @pytest.mark.parametrize("ridge", [0.0, 0.05])
-@pytest.mark.parametrize("prior_counts", [0.0, 3.0])
 @pytest.mark.parametrize("gaps", [False, True])
-@pytest.mark.parametrize("kind", COVARIANCE_TYPES)
-def test_the_identity_at_every_step(kind: str, gaps: bool, prior_counts: float, ridge: float) -> None:
+@pytest.mark.parametrize(("kind", "prior"), KINDS_AND_PRIORS)
+def test_the_identity_at_every_step(kind: str, prior: str, gaps: bool, ridge: float) -> None:
     """The entropy sum of a step is its ELBO: the bound before it plus what the M-step gains, term by term."""
     X, weight = gappy()
     X, weight = (X[3:] if gaps else np.nan_to_num(X, nan=2.0)[3:]), weight[3:]
-    options: dict[str, Any] = {"covariance_type": kind, "prior_counts": prior_counts, "reg_covar": ridge}
+    options: dict[str, Any] = {"covariance_type": kind, "reg_covar": ridge, **PRIORS[prior]}
     start = GaussianMixture(3, max_iter=1, n_starts=1, init_params="random", random_state=3, **options)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -181,21 +230,20 @@ def test_what_is_missing_is_imputed_by_its_expectation(kind: str) -> None:
         np.testing.assert_allclose(filled[n, m], expected, rtol=1e-8, atol=1e-10)
 
 
-def components(kind: str, prior_counts: float, d: int, weight: float = 1.0) -> Any:
+def components(kind: str, prior: str, d: int, weight: float = 1.0) -> Any:
     units = Units(np.full(d, 0.2), np.full(d, 1.5))
+    options = {"units": units, "pooled_mean": np.full(d, 0.1), "pooled_covariance": np.eye(d) + 0.2, "total_weight": weight}
     if kind in ("full", "tied"):
-        return CorrelatedGaussian(0.0, units, prior_counts, np.full(d, 0.1), np.eye(d) + 0.2, tied=kind == "tied")
+        return CorrelatedGaussian(tied=kind == "tied", **options, **PRIORS[prior])
     if kind in ("ppca", "fa"):
-        pooled = np.full(d, 0.1), np.eye(d) + 0.2
-        return FactorGaussian(0.0, units, prior_counts, *pooled, isotropic=kind == "ppca", total_weight=weight)
+        return FactorGaussian(isotropic=kind == "ppca", **options, **PRIORS[prior])
     pooled = np.stack([np.full(d, 0.1), np.full(d, 1.2)])
     over = {"over_components": kind.startswith("tied"), "over_features": kind.endswith("spherical")}
-    return DiagonalGaussian(Gaussian(), units=units, prior_counts=prior_counts, pooled=pooled, **over)
+    return DiagonalGaussian(Gaussian(), units=units, pooled=pooled, **over, **PRIORS[prior])
 
 
-@pytest.mark.parametrize("prior_counts", [0.0, 1.5])
-@pytest.mark.parametrize("kind", COVARIANCE_TYPES)
-def test_score_and_information_are_derivatives_of_the_objective(kind: str, prior_counts: float) -> None:
+@pytest.mark.parametrize(("kind", "prior"), KINDS_AND_PRIORS)
+def test_score_and_information_are_derivatives_of_the_objective(kind: str, prior: str) -> None:
     """With gaps and weights; second derivatives at a maximum, where coordinates do not matter."""
     d, K, rng = (4 if kind == "fa" else 3), 2, np.random.default_rng(0)
     X = rng.normal(size=(120, d)) @ rng.normal(size=(d, d)) + 4.0 * rng.integers(2, size=(120, 1))
@@ -204,7 +252,7 @@ def test_score_and_information_are_derivatives_of_the_objective(kind: str, prior
     X[40:][rng.uniform(size=(80, d)) < 0.25] = np.nan
     X[:40, 1] = np.nan
     rows = Rows(X, rng.exponential(size=120))
-    model = MixtureModel(components(kind, prior_counts, d, rows.totals.weight))
+    model = MixtureModel(components(kind, prior, d, rows.totals.weight))
 
     def expect(parameters: MixtureParameters) -> Any:
         return rows.sum(partial(model.expect, parameters))
@@ -222,7 +270,7 @@ def test_score_and_information_are_derivatives_of_the_objective(kind: str, prior
     statistics = expect(start)
     metric = Metric.at(model, start, statistics)
     W = metric.matrix()
-    if not prior_counts:
+    if not prior:
         products = rows.sum(partial(score_products, model, start, power=2))
         assert rows.sample_weight is not None
         singly = [
@@ -260,7 +308,7 @@ def test_distances_from_other_parameters_than_those_of_the_e_step() -> None:
     """Sums of squared Mahalanobis distances by loops, from sums in frames of others; and the way to a vector and back."""
     rng = np.random.RandomState(0)
     X, r = rng.normal(size=(9, 3)), rng.uniform(size=(2, 9))
-    kind = components("full", 0.0, 3)
+    kind = components("full", "", 3)
     frame, other = (
         GaussianParameters.of(rng.normal(size=(2, 3)), np.eye(3) + 0.3 * rng.uniform(size=(2, 1, 1)), np.zeros((2, 3)))
         for _ in "ab"
