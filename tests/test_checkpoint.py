@@ -61,11 +61,11 @@ def test_every_estimator_that_takes_steps(name: str, n_init: int, tmp_path: Path
         joblib.dump(model, path)
 
     checkpoint = Checkpoint(tmp_path / "model", interval=0.0, dump=dump)
-    fitted = case.make(n_init=n_init).set_callbacks(checkpoint).fit(case.gaps)
+    fitted = case.make(n_init=n_init).set_callbacks(checkpoint).fit(case.hardest)
     last = joblib.load(tmp_path / "model")
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     assert not hasattr(last, "_skl_callbacks")
-    assert last.score(case.gaps) == pytest.approx(last.lower_bound_, rel=1e-6)
+    assert last.score(case.hardest) == pytest.approx(last.lower_bound_, rel=1e-6)
     assert last.lower_bound_ <= fitted.lower_bound_ + 1e-4
     if n_init == 1:
         assert len(saved) >= fitted.n_iter_ - 1
@@ -76,13 +76,13 @@ def test_an_autoencoder_goes_on(tmp_path: Path) -> None:
     checkpoint = Checkpoint(
         tmp_path / "model", interval=0.0, dump=lambda model, path: saved.append(joblib.dump(model, path))
     )
-    fitted = case.make().set_callbacks(checkpoint).fit(case.gaps)
+    fitted = case.make().set_callbacks(checkpoint).fit(case.hardest)
     last = joblib.load(tmp_path / "model")
     assert 1 < len(saved) <= fitted.n_iter_
     assert vars(last).keys() == {name for name in vars(fitted) if "callback" not in name}
-    assert last.score(case.gaps) == pytest.approx(last.lower_bound_, abs=1e-9)
+    assert last.score(case.hardest) == pytest.approx(last.lower_bound_, abs=1e-9)
     bound = last.lower_bound_ - last.entropy_sum_.penalty
-    last.set_params(warm_start=True).fit(case.gaps)
+    last.set_params(warm_start=True).fit(case.hardest)
     assert last.lower_bound_ - last.entropy_sum_.penalty >= bound - 1e-9
 
 

@@ -112,15 +112,15 @@ def test_many_columns_are_counted() -> None:
 @every
 def test_every_estimator(case: EstimatorCase) -> None:
     names = [f"v{column}" for column in range(case.X.shape[1])]
-    objects = np.where(np.isnan(case.gaps), pd.NA, case.gaps.astype(object))
+    objects = np.where(np.isnan(case.hardest), pd.NA, case.hardest.astype(object))
     model = case.make(max_iter=1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # one step
-        expected = model.fit(case.gaps).score_samples(case.gaps)
+        expected = model.fit(case.hardest).score_samples(case.hardest)
         table = pd.DataFrame(objects, columns=names)
         blocks = RowBlocks(lambda: (table[:50], table[50:]))
         lists = RowBlocks(lambda: [[list(row) for row in objects[:50]], [list(row) for row in objects[50:]]])
-        for X in (objects, table, blocks, lists, case.gaps.astype(np.longdouble)):
+        for X in (objects, table, blocks, lists, case.hardest.astype(np.longdouble)):
             np.testing.assert_allclose(model.fit(X).score_samples(X), expected, rtol=1e-9, atol=1e-9)
             assert list(getattr(model, "feature_names_in_", names)) == names
     if get_tags(model).input_tags.string:

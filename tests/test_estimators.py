@@ -18,14 +18,14 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
-from sklearn.utils import estimator_checks
+from sklearn.utils import estimator_checks, get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import skentropy
 from skentropy._base import LatentVariableModel, Traits
 from skentropy.entropy import has_discrete_latents
 
-from .common.estimators import BY_EM, DEFAULTS, ESTIMATORS, EstimatorCase
+from .common.estimators import BY_EM, DEFAULTS, ESTIMATORS, TABLES, EstimatorCase
 
 FURTHER_CHECKS = [
     "check_param_validation",
@@ -44,6 +44,7 @@ TRANSFORMER_CHECKS = [
     "check_transformer_preserve_dtypes",
 ]
 every = pytest.mark.parametrize("case", ESTIMATORS.values(), ids=ESTIMATORS)
+every_table = pytest.mark.parametrize(("case", "X"), TABLES.values(), ids=TABLES)
 every_by_em = pytest.mark.parametrize("case", BY_EM.values(), ids=BY_EM)
 
 
@@ -85,10 +86,8 @@ def test_every_estimator_is_here() -> None:
 # The contract: scores, entropy sums, criteria.
 
 
-@every
-@pytest.mark.parametrize("gaps", [False, True])
-def test_scores_and_entropy_sums_agree(case: EstimatorCase, gaps: bool) -> None:
-    X = case.gaps if gaps else case.X
+@every_table
+def test_scores_and_entropy_sums_agree(case: EstimatorCase, X: Any) -> None:
     weight = np.random.RandomState(0).randint(1, 4, size=len(X))
     model = case.make().fit(X, sample_weight=weight)
     loglik = weight @ model.score_samples(X)
@@ -166,7 +165,7 @@ def test_weights_that_are_normalised_are_no_counts(case: EstimatorCase) -> None:
 
 @every_by_em
 def test_bounds_never_fall_and_interleave_with_entropy_sums(case: EstimatorCase) -> None:
-    X, rounding = case.gaps, 1e-11
+    X, rounding = case.hardest, 1e-11
     model = case.make(accelerate=False, tol=1e-7).fit(X)
     bounds, sums = model.lower_bounds_, [terms.value for terms in model.entropy_sums_]
     assert len(bounds) == len(sums) == model.n_iter_ > 1
@@ -179,8 +178,9 @@ def test_bounds_never_fall_and_interleave_with_entropy_sums(case: EstimatorCase)
     assert np.all(np.less_equal(bounds[:-1], np.array(sums[1:]) + rounding * np.abs(bounds[0])))
 
 
-@every
-def test_missing_entries_are_marginalised(case: EstimatorCase) -> None:
+@pytest.mark.parametrize("name", [name for name, case in ESTIMATORS.items() if case.takes_gaps])
+def test_missing_entries_are_marginalised(name: str) -> None:
+    case = ESTIMATORS[name]
     model = case.make().fit(case.gaps)
     assert np.isfinite(said(case, model, case.gaps)).all()
     nothing = np.full((2, case.X.shape[1]), np.nan)
@@ -195,6 +195,24 @@ def test_missing_entries_are_marginalised(case: EstimatorCase) -> None:
         alone[:, column] = X[:, column]
         marginals += model.score_samples(alone)
     assert marginals.mean() < model.score(X)
+
+
+@every
+def test_gaps_are_declared_and_refused_where_they_are_not_taken(case: EstimatorCase) -> None:
+    assert get_tags(case.make()).input_tags.allow_nan == case.takes_gaps
+    if case.takes_gaps:
+        return
+    model = case.make().fit(case.X)
+    X = case.X.copy()
+    X[[3, 5], 1] = np.nan
+    frame, table = pd.DataFrame(X).add_prefix("v"), skentropy.RowBlocks(lambda: [X[:4], X[4:]])
+    message = rf"^{type(model).__name__} takes .*none of them missing \(NaN\); X holds 2 other values, in "
+    for use in (case.make().fit, model.score, model.score_samples, model.entropy_sum, getattr(model, case.output)):
+        for rows in (X, table):
+            with pytest.raises(ValueError, match=message + "column 1"):
+                use(rows)
+    with pytest.raises(ValueError, match=message + "column 'v1'"):
+        case.make().fit(frame)
 
 
 @every
@@ -225,15 +243,17 @@ def test_what_model_selection_and_displays_read_is_declared(case: EstimatorCase)
 
 @every
 def test_warnings_point_to_the_line_that_called(case: EstimatorCase) -> None:
-    X = np.vstack([case.X, np.full((1, case.X.shape[1]), np.nan)])
-    X[:, -1] = np.where(np.isnan(X[:, -1]), np.nan, X[0, -1])
+    X = case.X.copy()
+    X[:, -1] = X[0, -1]
+    if case.takes_gaps:
+        X = np.vstack([X, np.full((1, X.shape[1]), np.nan)])
     said = []
     for options in ({}, {"max_iter": 1}):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             case.make(**options).fit(X)
         said += [(warning.filename, str(warning.message)) for warning in caught]
-    assert len(said) >= 2
+    assert len(said) >= 1 + case.takes_gaps
     assert {file for file, _ in said} == {__file__}, said
 
 
@@ -290,7 +310,7 @@ def test_float32_stays_float32(case: EstimatorCase) -> None:
 @every
 def test_rows_are_scored_each_alone(case: EstimatorCase) -> None:
     model = case.make().fit(case.X)
-    X = case.gaps
+    X = case.hardest
     whole = said(case, model, X)
     np.testing.assert_allclose(said(case, model, X[::-1])[::-1], whole, rtol=1e-9, atol=1e-12)
     some = np.concatenate([said(case, model, X[i : i + 1]) for i in range(0, 40)])
@@ -365,8 +385,9 @@ def test_sample(case: EstimatorCase) -> None:
     first, again = (model.sample(20_000, random_state=1) for _ in range(2))
     X, same = (drawn[0] if isinstance(drawn, tuple) else drawn for drawn in (first, again))
     np.testing.assert_array_equal(X, same)
-    deviation = (X.mean(axis=0) - case.X.mean(axis=0)) / (case.X.std(axis=0) + 1e-9)
-    assert np.abs(deviation[case.X.std(axis=0) > 0]).max() < 0.1
+    rows = case.X / case.X.sum(axis=1, keepdims=True) if case.given_totals else case.X
+    deviation = (X.mean(axis=0) - rows.mean(axis=0)) / (rows.std(axis=0) + 1e-9)
+    assert np.abs(deviation[rows.std(axis=0) > 0]).max() < 0.1
     if case.by_em:
         # For the model's own rows its parameters are the best, up to sampling error.
         assert abs(model.stationarity_gap(X)) < 0.2
@@ -377,8 +398,8 @@ def test_sample(case: EstimatorCase) -> None:
 @every_by_em
 def test_a_warm_start_of_another_shape_starts_afresh_and_says_so(case: EstimatorCase) -> None:
     shape = case.make().n_components, case.X.shape[1]
-    model = case.make(warm_start=True, tol=1e-3).fit(case.gaps)
-    for n_components, X in ((2, case.gaps), (2, case.gaps[:, 1:]), (1, case.gaps[:, 1:])):
+    model = case.make(warm_start=True, tol=1e-3).fit(case.hardest)
+    for n_components, X in ((2, case.hardest), (2, case.hardest[:, 1:]), (1, case.hardest[:, 1:])):
         last, shape = shape, (n_components, X.shape[1])
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -392,7 +413,7 @@ def test_a_warm_start_of_another_shape_starts_afresh_and_says_so(case: Estimator
 
 @every_by_em
 def test_warm_start_and_verbose(case: EstimatorCase, capsys: pytest.CaptureFixture[str]) -> None:
-    X = case.gaps
+    X = case.hardest
     model = case.make(warm_start=True, verbose=2, verbose_interval=1).fit(X)
     printed = capsys.readouterr().out
     for word in ("Initialization 0", "Iteration 1", "time lapse", "ll change", "converged"):
@@ -410,7 +431,7 @@ def test_warm_start_and_verbose(case: EstimatorCase, capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize("n_init", [1, 3])
 def test_callbacks(case: EstimatorCase, n_init: int) -> None:
     callback = pytest.importorskip("sklearn.callback", reason="scikit-learn has callbacks from version 1.9")
-    X = case.gaps
+    X = case.hardest
 
     class Recorder:
         scores: list[float]
@@ -475,7 +496,7 @@ def test_bad_input(case: EstimatorCase) -> None:
 
 @every
 def test_fit_leaves_its_input_alone(case: EstimatorCase) -> None:
-    for X in (case.X.copy(), case.gaps):
+    for X in (case.X.copy(), case.hardest.copy()):
         before = X.copy()
         X.setflags(write=False)
         with warnings.catch_warnings():

@@ -71,7 +71,7 @@ def plain_em(case: EstimatorCase) -> dict[str, Any]:
 
 @every
 def test_the_first_leaves_the_best_model_so_far(case: EstimatorCase, ctrl_c: Callable[..., Any]) -> None:
-    X = case.gaps if case.by_em else case.X  # a fit to gaps begins with one of a linear model
+    X = case.hardest if case.by_em else case.X  # a fit to gaps begins with one of a linear model
     plain, name = plain_em(case), type(case.make()).__name__
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -93,7 +93,7 @@ def test_a_second_one_ends_at_once(case: EstimatorCase, ctrl_c: Callable[..., An
     ctrl_c(after_step=2, again=True)
     model = case.make(**plain)
     with pytest.raises(KeyboardInterrupt):
-        model.fit(case.gaps if case.by_em else case.X)
+        model.fit(case.hardest if case.by_em else case.X)
     assert not hasattr(model, "lower_bound_")
 
 
@@ -103,9 +103,9 @@ def test_no_other_run_goes_on(case: EstimatorCase, n_jobs: int, ctrl_c: Callable
     runs = ctrl_c(after_step=4)
     model = case.make(n_init=6, n_jobs=n_jobs, max_iter=100_000, **plain_em(case))
     with no_thread_outlives(), pytest.warns(ConvergenceWarning, match=f"{type(model).__name__} was interrupted after"):
-        model.fit(case.gaps)
+        model.fit(case.hardest)
     assert len({id(run) for run in runs}) < 6
-    assert model.score(case.gaps) == pytest.approx(model.lower_bound_, rel=1e-9)
+    assert model.score(case.hardest) == pytest.approx(model.lower_bound_, rel=1e-9)
 
 
 def test_it_is_raised_where_there_is_nothing_yet(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,12 +141,12 @@ def test_what_was_found_after_convergence_is_kept(
     monkeypatch.setattr(finish, method, interrupted)
     case = ESTIMATORS[name]
     with pytest.warns(ConvergenceWarning, match="was interrupted after"):
-        model = case.make().fit(case.gaps)
+        model = case.make().fit(case.hardest)
     assert len(ends) == 1
     assert model.lower_bound_ >= ends[0].elbo
     if finish is Finish:
         assert model.lower_bound_ > ends[0].elbo + 1e-9
-    assert model.score(case.gaps) == pytest.approx(model.lower_bound_, rel=1e-9)
+    assert model.score(case.hardest) == pytest.approx(model.lower_bound_, rel=1e-9)
 
 
 def test_numbers_of_components_that_are_tried_one_after_another(ctrl_c: Callable[..., Any]) -> None:
@@ -172,20 +172,20 @@ def test_among_the_starts_of_a_net_the_best_so_far_is_left(monkeypatch: pytest.M
 
     monkeypatch.setattr(_fit, "run_em", interrupted)
     with pytest.warns(ConvergenceWarning, match="SigmoidBeliefNet was interrupted after 0 EM steps"):
-        model = case.make().fit(case.gaps)
+        model = case.make().fit(case.hardest)
     assert model.n_iter_ == 0
     best = max(states, key=lambda state: state.objective)
     np.testing.assert_allclose(model.components_, best.parameters.net.layers[0].weights.T)
-    assert model.score(case.gaps) == pytest.approx(model.lower_bound_, rel=1e-9)
+    assert model.score(case.hardest) == pytest.approx(model.lower_bound_, rel=1e-9)
 
 
 def test_a_fit_that_is_interrupted_can_go_on(ctrl_c: Callable[..., Any]) -> None:
     case = ESTIMATORS["FactorAnalysis-em"]
-    whole: FactorAnalysis = case.make().fit(case.gaps)
+    whole: FactorAnalysis = case.make().fit(case.hardest)
     ctrl_c(after_step=2)
     with pytest.warns(ConvergenceWarning, match="interrupted after 2 EM steps"):
-        model = case.make(warm_start=True).fit(case.gaps)
-    assert model.fit(case.gaps).lower_bound_ == pytest.approx(whole.lower_bound_, rel=1e-9)
+        model = case.make(warm_start=True).fit(case.hardest)
+    assert model.fit(case.hardest).lower_bound_ == pytest.approx(whole.lower_bound_, rel=1e-9)
 
 
 def test_what_consists_of_fits_ends_with_the_first(ctrl_c: Callable[..., Any]) -> None:

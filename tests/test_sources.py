@@ -31,9 +31,10 @@ from skentropy import (
 from skentropy._data import RowTotals
 from skentropy.families import Poisson
 
-from .common.estimators import ESTIMATORS, EstimatorCase
+from .common.estimators import ESTIMATORS, TABLES, EstimatorCase
 
 every = pytest.mark.parametrize("case", ESTIMATORS.values(), ids=ESTIMATORS)
+every_table = pytest.mark.parametrize(("case", "X"), TABLES.values(), ids=TABLES)
 CUTS = [0, 37, 37, 80, 163]
 
 
@@ -61,10 +62,8 @@ def plainly(case: EstimatorCase) -> Any:
     return case.make(accelerate=False, tol=1e-5) if case.by_em else case.make()
 
 
-@every
-@pytest.mark.parametrize("gaps", [False, True])
-def test_streams(case: EstimatorCase, gaps: bool) -> None:
-    X = case.gaps if gaps else case.X
+@every_table
+def test_streams(case: EstimatorCase, X: Any) -> None:
     weight = np.random.RandomState(0).randint(1, 4, size=len(X)).astype(float)
     plain, weighted = plainly(case).fit(X), plainly(case).fit(X, sample_weight=weight)
     assert_same(plainly(case).fit(blocks_of(X)), plain, X)
@@ -79,7 +78,8 @@ def test_streams(case: EstimatorCase, gaps: bool) -> None:
 
 @every
 def test_a_score_reads_a_stream_once(case: EstimatorCase) -> None:
-    blocks = [(case.gaps[:80], np.ones(80)), (case.gaps[80:], 2.0 * np.ones(len(case.gaps) - 80))]
+    X = case.hardest
+    blocks = [(X[:80], np.ones(80)), (X[80:], 2.0 * np.ones(len(X) - 80))]
     read = []
 
     def once() -> Any:
@@ -87,13 +87,13 @@ def test_a_score_reads_a_stream_once(case: EstimatorCase) -> None:
             read.append(1)
             yield block
 
-    model = plainly(case).fit(case.gaps)
+    model = plainly(case).fit(X)
     of_rows = {"score_samples", case.output, "predict"} & set(dir(model))
     for method in ("score", "entropy_sum", "stationarity_gap", *sorted(of_rows)):
         read.clear()
         getattr(model, method)(RowBlocks(once))
         assert len(read) == len(blocks)
-    nothing = RowBlocks(lambda: [(case.gaps, np.zeros(len(case.gaps)))])
+    nothing = RowBlocks(lambda: [(X, np.zeros(len(X)))])
     with pytest.raises(ValueError, match="All of sample_weight is zero"):
         model.score(nothing)
 
@@ -284,11 +284,9 @@ def test_integers_are_not_copied(model: Any) -> None:
 class TestDask:
     """With whatever scheduler is there, here threads."""
 
-    @every
-    @pytest.mark.parametrize("gaps", [False, True])
-    def test_arrays_and_frames(self, case: EstimatorCase, gaps: bool) -> None:
+    @every_table
+    def test_arrays_and_frames(self, case: EstimatorCase, X: Any) -> None:
         da, dd = pytest.importorskip("dask.array"), pytest.importorskip("dask.dataframe")
-        X = case.gaps if gaps else case.X
         weight = np.random.RandomState(0).randint(1, 4, size=len(X)).astype(float)
         lazy = da.from_array(X, chunks=(in_chunks(X), -1))
         plain, weighted = plainly(case).fit(X), plainly(case).fit(X, sample_weight=weight)

@@ -91,7 +91,7 @@ class DaskRows(Source):
     def map(self, function: Callable[[Block], Array], pool: ThreadPoolExecutor | None = None) -> Any:
         """As a lazy Dask array with the chunks of X."""
         with np.errstate(all="ignore"):
-            example = function(Block(np.full((1, self.n_features), np.nan), None, None, start=0))
+            example = function(Block(np.empty((0, self.n_features)), None, None, start=0))
         shape, dtype = example.shape[1:], example.dtype
         blocks = self._of_parts(self._parts, partial(_map_rows, function, shape, dtype))
         return da.concatenate(

@@ -4,6 +4,7 @@ from ._column_mixture import ColumnMixture, make_column_mixture
 from ._exponential_family import ExponentialFamilyMixture
 from ._gamma import GammaMixture
 from ._gaussian_mixture import GaussianMixture
+from ._multinomial import MultinomialMixture
 from ._negative_binomial import NegativeBinomialMixture
 from ._poisson import PoissonMixture
 from ._prior import NormalInverseWishart
@@ -13,6 +14,7 @@ __all__ = [
     "ExponentialFamilyMixture",
     "GammaMixture",
     "GaussianMixture",
+    "MultinomialMixture",
     "NegativeBinomialMixture",
     "NormalInverseWishart",
     "PoissonMixture",

@@ -10,7 +10,7 @@ import numpy as np
 
 from .._data import Block, ColumnSurvey, Rounding
 from .._messages import NamedColumns
-from .._typing import Array, FloatArray
+from .._typing import Array, FloatArray, Matrix
 from ._components import ComponentMetric, Components, Evidence, Limits, Reported, SeedRows
 
 
@@ -427,8 +427,12 @@ class ColumnBlocks(Components):
         for block, own in zip(self.blocks, parameters, strict=True):
             yield from block.components.failures(NamedColumns.of(estimator, block.columns), own)
 
-    def sample(self, standard: Any, labels: Array, random_state: np.random.RandomState) -> FloatArray:
+    def sample(
+        self, standard: Any, labels: Array, random_state: np.random.RandomState, like: Matrix | None = None
+    ) -> FloatArray:
         X = np.full((len(labels), self.n_features), np.nan)
         for block, own in zip(self.blocks, standard, strict=True):
-            X[:, block.columns] = block.components.sample(own, labels, random_state)
+            X[:, block.columns] = block.components.sample(
+                own, labels, random_state, None if like is None else like[:, block.columns]
+            )
         return X

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol, Self
 import numpy as np
 
 from .._data import Block, ColumnSurvey, Rounding
-from .._typing import Array, FloatArray
+from .._typing import Array, FloatArray, Matrix
 from ._changes import differences
 from ._input import check_shapes
 
@@ -133,6 +133,11 @@ class Components(ABC):
     @property
     @abstractmethod
     def allows_exposure(self) -> bool: ...
+
+    # Whether entries may be missing.
+    @property
+    def allows_gaps(self) -> bool:
+        return True
 
     # Before a fit.
 
@@ -376,5 +381,11 @@ class Components(ABC):
         """Reasons not to trust parameters that a fit has ended at."""
 
     @abstractmethod
-    def sample(self, standard: tuple[FloatArray, ...], labels: Array, random_state: np.random.RandomState) -> FloatArray:
-        """A row of each component that is listed."""
+    def sample(
+        self,
+        standard: tuple[FloatArray, ...],
+        labels: Array,
+        random_state: np.random.RandomState,
+        like: Matrix | None = None,
+    ) -> FloatArray:
+        """A row of each component that is listed; where a row's total is given it is that of ``like``, or one."""

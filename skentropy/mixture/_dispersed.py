@@ -12,7 +12,7 @@ import numpy as np
 
 from .._data import Block, ColumnSurvey
 from .._messages import model_name
-from .._typing import Array, FloatArray
+from .._typing import Array, FloatArray, Matrix
 from ..families._base import SMALLEST_NORMAL, safe_log
 from ..families._dispersion import (
     LARGEST_DISPERSION,
@@ -437,7 +437,13 @@ class Dispersed(Independent):
                 "Use fewer components, or prior_counts > 0."
             )
 
-    def sample(self, standard: tuple[FloatArray, ...], labels: Array, random_state: np.random.RandomState) -> FloatArray:
+    def sample(
+        self,
+        standard: tuple[FloatArray, ...],
+        labels: Array,
+        random_state: np.random.RandomState,
+        like: Matrix | None = None,
+    ) -> FloatArray:
         means, dispersions = (value[labels] for value in standard)
         family = DispersedPoisson(dispersions)
         return family.sample(family.natural(means[np.newaxis]), random_state)

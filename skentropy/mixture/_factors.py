@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from .._data import ColumnSurvey
-from .._typing import Array, FloatArray
+from .._typing import Array, FloatArray, Matrix
 from ..decomposition._closed_form import closed_form, count_parameters, noise_floor
 from ..decomposition._factor_analysis import n_factor_parameters
 from ..decomposition._spectrum import Spectrum
@@ -292,7 +292,13 @@ class FactorGaussian(GaussianComponents):
         near_floor = parameters.noise <= _NEAR_FLOOR * np.diagonal(parameters.covariances, axis1=1, axis2=2)
         yield from heywood_cases(estimator, near_floor & ~singular & ~constant & (not self.isotropic))
 
-    def sample(self, standard: tuple[FloatArray, ...], labels: Array, random_state: np.random.RandomState) -> FloatArray:
+    def sample(
+        self,
+        standard: tuple[FloatArray, ...],
+        labels: Array,
+        random_state: np.random.RandomState,
+        like: Matrix | None = None,
+    ) -> FloatArray:
         means, loadings, noise = standard
         deviations = np.sqrt(np.broadcast_to(noise[:, np.newaxis] if self.isotropic else noise, means.shape))
         z = random_state.normal(size=(len(labels), loadings.shape[2], 1))

@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._base import Evaluation
 from .._data import Block, Reader, Rows, Source, check_total_weight, fill_frame, is_dask, thread_pool
 from .._messages import list_columns
-from .._typing import Array, ArrayLike, FloatArray
+from .._typing import Array, ArrayLike, FloatArray, Matrix
 from ..families._base import safe_log
 from ._components import Components
 from ._model import MixtureModel, MixtureParameters
@@ -224,7 +224,7 @@ class FittedMixture(ReportedMixture):
         return values.astype(rows.dtype, copy=False) if values.dtype.kind == "f" else values
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> tuple[Array, Array]:
-        """Draw rows, at exposure 1.
+        """Draw rows, at exposure 1, and with a total of 1 where totals are given.
 
         Parameters
         ----------
@@ -241,16 +241,21 @@ class FittedMixture(ReportedMixture):
         check_is_fitted(self, "weights_")
         if n_samples < 1:
             raise ValueError(f"n_samples must be at least 1, got {n_samples}.")
-        random_state = check_random_state(random_state)
+        return self._sample(n_samples, check_random_state(random_state))
+
+    def _sample(
+        self, n_samples: int, random_state: np.random.RandomState, like: Matrix | None = None
+    ) -> tuple[Array, Array]:
+        """Draws whose totals, where totals are given, are those of other rows."""
         weights = np.asarray(self.weights_, dtype=np.float64)
         labels = random_state.choice(len(weights), size=n_samples, p=weights / weights.sum())
-        X = self._fitted_components().sample(self._standard_parameters(), labels, random_state)
+        X = self._fitted_components().sample(self._standard_parameters(), labels, random_state, like)
         return self._with_names(X.astype(self.weights_.dtype)), labels
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         components = self._get_components()
-        tags.input_tags.allow_nan = True
+        tags.input_tags.allow_nan = components.allows_gaps
         tags.input_tags.sparse = components.allows_sparse
         tags.input_tags.positive_only = components.lower_limit >= 0
         # scikit-learn's checks read these of everything that has predict_proba.

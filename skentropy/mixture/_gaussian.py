@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._linalg import factorise, pack_symmetric, unpack_symmetric
-from .._typing import Array, FloatArray
+from .._typing import Array, FloatArray, Matrix
 from ..families import Gaussian
 from ._gaussian_base import GaussianComponents
 from ._gaussian_metric import GaussianMetric
@@ -170,7 +170,13 @@ class CorrelatedGaussian(GaussianComponents):
     def failures(self, estimator: Any, parameters: GaussianParameters) -> Iterator[str]:
         return degenerate_covariances(estimator, singular_columns(parameters), np.diag(self.pooled_covariance) == 0.0)
 
-    def sample(self, standard: tuple[FloatArray, ...], labels: Array, random_state: np.random.RandomState) -> FloatArray:
+    def sample(
+        self,
+        standard: tuple[FloatArray, ...],
+        labels: Array,
+        random_state: np.random.RandomState,
+        like: Matrix | None = None,
+    ) -> FloatArray:
         means, covariances = standard
         matrices = covariances.reshape(-1, *covariances.shape[-2:])
         scale = np.sqrt(np.diagonal(matrices, axis1=1, axis2=2).max(axis=0))

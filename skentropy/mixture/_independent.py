@@ -498,7 +498,13 @@ class Independent(Components):
     def failures(self, estimator: Any, parameters: NaturalParameters) -> Iterator[str]:
         return degenerate_features(estimator, self.family, self.pooled, parameters.eta)
 
-    def sample(self, standard: tuple[FloatArray, ...], labels: Array, random_state: np.random.RandomState) -> FloatArray:
+    def sample(
+        self,
+        standard: tuple[FloatArray, ...],
+        labels: Array,
+        random_state: np.random.RandomState,
+        like: Matrix | None = None,
+    ) -> FloatArray:
         eta = self.family.from_standard(*self._by_feature(standard))
         return self.family.sample(eta[:, labels], random_state)
 

@@ -16,7 +16,7 @@ from sklearn.utils import check_random_state
 
 from .._data import Rows, table_values, with_values
 from .._em import as_part
-from .._typing import Array, ArrayLike, FloatArray
+from .._typing import Array, ArrayLike, FloatArray, Matrix
 from ..mixture._base import BaseMixture
 from ._assessment import steps_of
 
@@ -71,11 +71,12 @@ class Weightings:
 
 @dataclass(frozen=True)
 class Simulations:
-    """Rows drawn from a fitted mixture, as many as there were, with gaps where those had some.
+    """Rows drawn from a fitted mixture, as many as there were, with gaps where those had some, and totals where given.
 
     Attributes
     ----------
     mixture : fitted mixture
+    rows : ndarray or sparse matrix of shape (n_rows, n_features)
     known : table or None
         The data, whose container, kinds of columns and categories are kept; None where a fit learns none of these.
     counts : ndarray of int, of shape (n_rows,)
@@ -84,6 +85,7 @@ class Simulations:
     """
 
     mixture: Any
+    rows: Matrix
     known: Any
     counts: Array
     missing: Array | None
@@ -99,11 +101,11 @@ class Simulations:
             )
         missing = None if rows.is_sparse else np.isnan(rows.X)
         known = X if mixture.learns_categories else None
-        return cls(mixture, known, counts.astype(int), missing if missing is not None and missing.any() else None)
+        return cls(mixture, rows.X, known, counts.astype(int), missing if missing is not None and missing.any() else None)
 
     def draw(self, random_state: np.random.RandomState) -> Sample:
         n = int(self.counts.sum())
-        values, _ = self.mixture.sample(n, random_state)
+        values, _ = self.mixture._sample(n, random_state, self.rows[np.arange(len(self.counts)).repeat(self.counts)])
         if self.missing is not None:
             values[self.missing.repeat(self.counts, axis=0)] = np.nan
         if self.known is None:

@@ -18,6 +18,7 @@ from skentropy import (
     GammaMixture,
     GaussianMixture,
     GaussianVAE,
+    MultinomialMixture,
     NegativeBinomialMixture,
     PoissonMixture,
     PoissonVAE,
@@ -27,6 +28,8 @@ from tests.common.data import factors
 
 COUNTS = load_digits().data[:300, [10, 11, 12, 20, 21, 27, 28, 43, 44, 51, 60]]
 VISITS = np.random.default_rng(0).negative_binomial(np.repeat([1, 5], [180, 120])[:, np.newaxis], 0.3, size=(300, 4)) * 1.0
+TOPICS = np.random.default_rng(0).dirichlet(np.ones(6), size=2)
+WORDS = np.random.default_rng(1).multinomial(np.arange(300) % 40 + 10, TOPICS[np.arange(300) % 7 // 4]) * 1.0
 AMOUNTS = load_wine().data[:, [0, 6, 12]]
 ANSWERS = (COUNTS > 7).astype(float)
 WINE = load_wine().data / load_wine().data.std(axis=0)
@@ -48,6 +51,10 @@ class EstimatorCase:
         Whether CSR matrices are taken.
     by_em : bool
         Whether it is fitted by steps of EM, by several runs and to a tolerance, and its parameters count.
+    takes_gaps : bool
+        Whether entries may be missing.
+    given_totals : bool
+        Whether the rows' totals are given; draws of their own have a total of one.
     """
 
     make: Callable[..., Any]
@@ -55,12 +62,19 @@ class EstimatorCase:
     output: str
     sparse: bool = True
     by_em: bool = True
+    takes_gaps: bool = True
+    given_totals: bool = False
 
     @property
     def gaps(self) -> Any:
         """The data with a tenth of the entries missing."""
         missing = np.random.RandomState(3).uniform(size=self.X.shape) < 0.1
         return np.where(missing, np.nan, self.X)
+
+    @property
+    def hardest(self) -> Any:
+        """The data with gaps, where it takes them."""
+        return self.gaps if self.takes_gaps else self.X
 
 
 def _maker(estimator: Any, *arguments: Any, **fixed: Any) -> Callable[..., Any]:
@@ -71,6 +85,13 @@ ESTIMATORS = {
     "PoissonMixture": EstimatorCase(_maker(PoissonMixture, n_components=3, tol=1e-10), COUNTS, "predict_proba"),
     "NegativeBinomialMixture": EstimatorCase(
         _maker(NegativeBinomialMixture, n_components=2, prior_counts=0.5, tol=1e-10), VISITS, "predict_proba"
+    ),
+    "MultinomialMixture": EstimatorCase(
+        _maker(MultinomialMixture, n_components=2, prior_counts=0.5, tol=1e-10),
+        WORDS,
+        "predict_proba",
+        takes_gaps=False,
+        given_totals=True,
     ),
     "GammaMixture": EstimatorCase(_maker(GammaMixture, n_components=3, tol=1e-10), AMOUNTS, "predict_proba", sparse=False),
     "ExponentialFamilyMixture": EstimatorCase(
@@ -129,10 +150,16 @@ ESTIMATORS |= {
     )
     for name, kind, X in [("BernoulliVAE", BernoulliVAE, ANSWERS), ("PoissonVAE", PoissonVAE, COUNTS)]
 }
+TABLES = {
+    name + suffix: (case, X)
+    for name, case in ESTIMATORS.items()
+    for suffix, X in [("", case.X), *([("-gaps", case.gaps)] if case.takes_gaps else [])]
+}
 BY_EM = {name: case for name, case in ESTIMATORS.items() if case.by_em}
 DEFAULTS = [
     PoissonMixture(),
     NegativeBinomialMixture(),
+    MultinomialMixture(),
     GammaMixture(),
     ExponentialFamilyMixture(),
     GaussianMixture(),

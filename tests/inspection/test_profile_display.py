@@ -97,8 +97,8 @@ def test_all_mixtures(name: str) -> None:
     case = ESTIMATORS[name]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = case.make().fit(case.gaps)
-    display = ComponentProfileDisplay.from_estimator(model, case.gaps)
+        model = case.make().fit(case.hardest)
+    display = ComponentProfileDisplay.from_estimator(model, case.hardest)
     weights = model.weights_
     # Means between components are zero, and so are the sums of squares beyond one.
     np.testing.assert_allclose(weights @ display.profiles, 0.0, atol=1e-9)

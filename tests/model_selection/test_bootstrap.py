@@ -41,21 +41,21 @@ def times() -> PoissonMixture:
 def test_all_mixtures(name: str, kind: str) -> None:
     """Labels and estimates are those of the fit, which stays as it is; the same seeds give the same, in any process."""
     case = ESTIMATORS[name]
-    model = case.make().fit(case.gaps)
+    model = case.make().fit(case.hardest)
     before = {key: np.array(value) for key, value in vars(model).items() if isinstance(value, np.ndarray)}
-    result = bootstrap(model, case.gaps, 4, kind, random_state=0)
+    result = bootstrap(model, case.hardest, 4, kind, random_state=0)
     for key, value in before.items():
         np.testing.assert_array_equal(getattr(model, key), value)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        errors = model.standard_errors(case.gaps)
+        errors = model.standard_errors(case.hardest)
     assert result.names == errors.names
     np.testing.assert_array_equal(result.estimates["weights"], model.weights_)
     assert np.isfinite(result.replicates).all()
     with joblib.parallel_config(backend="threading"):
-        again = bootstrap(model, case.gaps, 4, kind, random_state=0, n_jobs=2)
+        again = bootstrap(model, case.hardest, 4, kind, random_state=0, n_jobs=2)
     np.testing.assert_array_equal(again.replicates, result.replicates)
-    assert not np.array_equal(bootstrap(model, case.gaps, 4, kind, random_state=1).replicates, result.replicates)
+    assert not np.array_equal(bootstrap(model, case.hardest, 4, kind, random_state=1).replicates, result.replicates)
     assert max(map(len, str(result).splitlines())) <= 100
 
 
@@ -195,12 +195,12 @@ def test_all_mixtures_can_have_one_more(name: str) -> None:
     case = ESTIMATORS[name]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        one = case.make(n_components=1, prior_counts=0.0).fit(case.gaps)
-    more = with_one_more(one, one._rows(case.gaps))
+        one = case.make(n_components=1, prior_counts=0.0).fit(case.hardest)
+    more = with_one_more(one, one._rows(case.hardest))
     assert more is not None
     assert more.weights_.shape == (2,)
     if name != "GaussianMixture-tied":  # whose new component cannot be narrower than the others
-        assert more.score(case.gaps) > one.score(case.gaps)
+        assert more.score(case.hardest) > one.score(case.hardest)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

@@ -1,0 +1,184 @@
+"""Multinomial mixtures."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from .._typing import ArrayLike, FloatArray
+from ._base import BaseMixture
+from ._shares import Multinomial, Shares
+
+
+class MultinomialMixture(BaseMixture):
+    r"""Mixture of multinomial distributions, for rows of counts whose totals say nothing: documents, allele counts.
+
+    .. math::  p(x \mid s) = \sum_{c=1}^{C} \pi_c \frac{s!}{\prod_d x_d!} \prod_{d=1}^{D} p_{cd}^{x_d}, \qquad s = \sum_d x_d
+
+    It is ``PoissonMixture`` with the totals as exposures, whose log-likelihood has :math:`\log \mathrm{Pois}(s; s)` more.
+    The entropy sum is that of [1]_, Eqn. 52, with the term :math:`s H(p_c)` for a row of total s. Rows of total zero are
+    allowed; they say nothing of the component. Fractional counts are allowed.
+
+    Parameters
+    ----------
+    n_components : int, default=2
+        Number of components C.
+    tol : float, default=1e-9
+        EM has converged when all steps still to come are estimated to raise the objective by less than this, in nats per
+        sample.
+    max_iter : int, default=1000
+        Largest number of steps, those of Newton's method included.
+    n_init : int, default=1
+        Number of runs from different starts; the best is kept.
+    init_params : {"k-means++", "random_from_data", "random"}, default="k-means++"
+        What EM starts from: clusters around rows that k-means++ chooses in the family's own Bregman divergence, clusters
+        around random rows, or random responsibilities. Starts depend on the contents of the rows and ``random_state``
+        alone, neither on the order of the rows nor on whether a row stands twice or with twice the weight.
+    n_starts : int or "auto", default="auto"
+        Number of starts that compete in each run: all take a few steps of EM on a sample of the rows, those that are behind
+        are given up, the others go on, until one is left. It then competes with mixtures in which one of its components has
+        moved, half as many at a time, until none of them wins. "auto" takes 32, and down to 16 where many components or
+        features make them costly; 1 neither compares nor moves.
+    weights_init : array-like of shape (n_components,), default=None
+        Initial mixing weights.
+    probabilities_init : array-like of shape (n_components, n_features), default=None
+        Initial probabilities. Replace ``init_params`` and ``n_init``.
+    prior_counts : float, default=0.0
+        Number of pseudo-observations that a conjugate prior adds to every component, at the pooled mean of the data. Smooths
+        rates and probabilities of zero and variances that collapse; its term in the entropy sum is ``penalty``.
+    accelerate : bool, default=True
+        Whether EM steps are extrapolated, and a slow fit is finished by Newton's method; the objective never falls either
+        way.
+    warm_start : bool, default=False
+        Whether ``fit`` goes on from the fitted parameters of the last call. Where that had other
+        numbers of components or columns, ``fit`` starts afresh and warns.
+    random_state : int, RandomState instance or None, default=None
+        Decides the starts.
+    n_jobs : int, default=None
+        Number of threads, over restarts or over blocks of rows. It changes no bit of the result.
+    verbose : int, default=0
+        1 prints every ``verbose_interval`` steps, 2 adds times and gains.
+    verbose_interval : int, default=10
+
+    Attributes
+    ----------
+    weights_ : ndarray of shape (n_components,)
+        Mixing weights.
+    probabilities_ : ndarray of shape (n_components, n_features)
+        Probabilities; those of a component sum to one. Those at their limit of exactly 0 are reported by a warning.
+    lower_bound_ : float
+        Mean log-likelihood of the training data under the returned parameters, nats per sample.
+    lower_bounds_ : list of float
+        The ELBO after each EM step. It never falls, but for what ``prior_counts`` takes.
+    entropy_sum_ : EntropySum
+        Entropy sum of the training data.
+    entropy_sums_ : list of EntropySum
+        Entropy sum of each EM step's posteriors and new parameters, which is their ELBO.
+    stationarity_gap_ : float
+        ``entropy_sum_.value - lower_bound_``.
+    n_samples_ : float
+        Number of rows, or the sum of their weights.
+    n_iter_ : int
+        Number of steps.
+    converged_ : bool
+    n_parameters_ : int
+        Number of free parameters.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features,)
+
+    See Also
+    --------
+    PoissonMixture : The same where totals tell components apart too.
+
+    Notes
+    -----
+    Rows must be complete: with missing entries their totals are unknown.
+
+    References
+    ----------
+    .. [1] Warnken, Velychko, Damm, Fischer, Lücke (2024), "Generative Models with ELBOs Converging to Entropy Sums".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skentropy import MultinomialMixture
+    >>> words = np.array([[9, 1, 0], [18, 1, 2], [4, 0, 1], [1, 8, 9], [0, 3, 2], [2, 12, 9]])
+    >>> mixture = MultinomialMixture(2, prior_counts=0.5, random_state=0).fit(words)
+    >>> labels = mixture.predict(words)
+    >>> bool(labels[0] == labels[1] == labels[2] != labels[3])
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **BaseMixture._parameter_constraints,
+        "probabilities_init": ["array-like", None],
+    }
+
+    probabilities_: FloatArray
+
+    def __init__(
+        self,
+        n_components: int = 2,
+        *,
+        tol: float = 1e-9,
+        max_iter: int = 1000,
+        n_init: int = 1,
+        init_params: str = "k-means++",
+        n_starts: int | str = "auto",
+        weights_init: ArrayLike | None = None,
+        probabilities_init: ArrayLike | None = None,
+        prior_counts: float = 0.0,
+        accelerate: bool = True,
+        warm_start: bool = False,
+        random_state: Any = None,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+        verbose_interval: int = 10,
+    ) -> None:
+        super().__init__(
+            n_components,
+            tol=tol,
+            max_iter=max_iter,
+            n_init=n_init,
+            init_params=init_params,
+            n_starts=n_starts,
+            weights_init=weights_init,
+            prior_counts=prior_counts,
+            accelerate=accelerate,
+            warm_start=warm_start,
+            random_state=random_state,
+            n_jobs=n_jobs,
+            verbose=verbose,
+            verbose_interval=verbose_interval,
+        )
+        self.probabilities_init = probabilities_init
+
+    def _get_components(self) -> Multinomial:
+        return Multinomial(Shares())
+
+    def _get_parameters_init(self) -> dict[str, ArrayLike | None]:
+        return {"probabilities": self.probabilities_init}
+
+    @classmethod
+    def from_parameters(cls, weights: ArrayLike, probabilities: ArrayLike) -> Self:
+        """Make a mixture that scores, predicts and samples without ``fit``.
+
+        Parameters
+        ----------
+        weights : array-like of shape (n_components,)
+            Mixing weights; they sum to one.
+        probabilities : array-like of shape (n_components, n_features)
+
+        Returns
+        -------
+        MultinomialMixture
+
+        Examples
+        --------
+        >>> from skentropy import MultinomialMixture
+        >>> mixture = MultinomialMixture.from_parameters([0.5, 0.5], [[0.9, 0.1], [0.2, 0.8]])
+        >>> mixture.predict([[5, 1], [10, 30]])
+        array([0, 1])
+        """
+        return cls._from_parameters(cls(len(np.atleast_1d(weights))), weights, {"probabilities": probabilities})
