@@ -17,6 +17,7 @@ from ._log_normal import LogNormal
 from ._negative_binomial import NegativeBinomial
 from ._poisson import Poisson
 from ._weibull import Weibull
+from ._zero_truncated_poisson import ZeroTruncatedPoisson
 
 __all__ = [
     "FAMILIES",
@@ -34,6 +35,7 @@ __all__ = [
     "NegativeBinomial",
     "Poisson",
     "Weibull",
+    "ZeroTruncatedPoisson",
     "check_family",
     "get_family",
 ]
@@ -51,6 +53,7 @@ FAMILIES: dict[str, type[ExponentialFamily]] = {
     "log_normal": LogNormal,
     "negative_binomial": NegativeBinomial,
     "poisson": Poisson,
+    "zero_truncated_poisson": ZeroTruncatedPoisson,
 }
 
 

@@ -21,8 +21,6 @@ def relative_to_data(
     estimator: Any, family: ExponentialFamily, columns: ColumnSurvey, *, is_sparse: bool
 ) -> ExponentialFamily:
     """The family with the pooled distributions as base measures, where counts are large; warns of errors that are left."""
-    if not family.additive:
-        return family
     errors = family.rounding_error(columns.largest) * (_SPARSE_ROUNDING if is_sparse else 1.0)
     for message in _cautions(estimator, columns.largest, errors):
         warn(message)

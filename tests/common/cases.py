@@ -62,6 +62,11 @@ CASES = {
         NegativeBinomial(r=2.5), lambda x, s, p: stats.nbinom.logpmf(x, 2.5 * s, 1 - p), ((0.3,), (0.8,))
     ),
     "weibull": Case(Weibull(1.5), lambda x, s, b: stats.weibull_min.logpdf(x, 1.5, scale=b), ((1,), (6,))),
+    "zero_truncated_poisson": Case(
+        FAMILIES["zero_truncated_poisson"](),
+        lambda x, s, r: stats.poisson.logpmf(x, r) - np.log(-np.expm1(-r)),
+        ((0.5,), (6,)),
+    ),
     "poisson": Case(FAMILIES["poisson"](), lambda x, s, r: stats.poisson.logpmf(x, s * r), ((1,), (5,))),
 }
 

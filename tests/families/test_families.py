@@ -36,6 +36,17 @@ INSTANCES = [
     Weibull(0.7),
 ]
 
+
+class _WithoutZero(stats.rv_discrete):
+    """Poisson distributions given that they are not zero."""
+
+    def _pmf(self, x: Any, rate: Any) -> Any:
+        return np.exp(self._logpmf(x, rate))
+
+    def _logpmf(self, x: Any, rate: Any) -> Any:
+        return stats.poisson.logpmf(x, rate) - np.log(stats.poisson.sf(0, rate))
+
+
 # The distribution of scipy.stats, its parameters from the family's standard ones, and values at and off the boundaries.
 PEERS = {
     "bernoulli": (lambda p: stats.bernoulli(p), [0, 1]),
@@ -50,6 +61,7 @@ PEERS = {
     "log_normal": (lambda m, v: stats.lognorm(np.sqrt(v), scale=np.exp(m)), [1e-300, 1, 1e300]),
     "negative_binomial": (lambda p: stats.nbinom(1.0, 1 - p), [0, 1, 50]),
     "poisson": (lambda rate: stats.poisson(rate), [0, 1, 50, 1000]),
+    "zero_truncated_poisson": (lambda rate: _WithoutZero(a=1)(rate), [1, 2, 50, 1000]),
 }
 PARAMETERS = [(0.8, 0.7), (0.05, 0.4), (0.95, 0.02)]
 NAMED = [name for name in FAMILIES if name != "categorical"]
@@ -245,7 +257,7 @@ def test_zero_times_log_zero_is_zero(name: str) -> None:
         assert family.at_zero(eta).all()
         assert not family.at_bound(eta).any()
         np.testing.assert_allclose(family.pseudo_entropy(eta), 0.0, atol=1e-300)
-        np.testing.assert_allclose(family.log_prob(np.zeros(2), eta), 0.0, atol=1e-300)
+        np.testing.assert_allclose(family.log_prob(np.full(2, family.lower_limit), eta), 0.0, atol=1e-300)
         assert not family.at_zero(family.natural(np.full((1, 2), 0.5))).any()
 
 

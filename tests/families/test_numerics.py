@@ -31,6 +31,7 @@ from skentropy.families import (
     NegativeBinomial,
     Poisson,
     Weibull,
+    ZeroTruncatedPoisson,
     _beta,
     _gamma,
 )
@@ -258,6 +259,11 @@ def test_natural_in_closed_form(family: ExponentialFamily, mean: float, eta: flo
         (NegativeBinomial(0.01), (0.99,), 0.34970405796434534),
         (NegativeBinomial(2.5), (0.4,), 1.7249147491512822),
         (NegativeBinomial(1e5), (0.001,), 3.7216849051285794),
+        (ZeroTruncatedPoisson(), (1e-8,), 1.00569139792767874e-7),
+        (ZeroTruncatedPoisson(), (0.5,), 0.654085963544402873),
+        (ZeroTruncatedPoisson(), (3.0,), 1.8244146540161979),
+        (ZeroTruncatedPoisson(), (30.0,), 3.1167110399856274),
+        (ZeroTruncatedPoisson(), (1000.0,), 4.87273279764285065),
         (InverseGaussian(), (1.0, 0.001), -3.603206082012285),
         (InverseGaussian(), (0.5, 2.0), -0.13577528679546685),
         (InverseGaussian(), (3.0, 1000.0), -0.3892673083639401),
@@ -270,6 +276,27 @@ def test_entropy_against_mpmath(family: ExponentialFamily, parameters: tuple[flo
     terms = np.abs(eta * family.mean(eta)).sum() + np.abs(family.log_partition(eta))
     terms += special.gammaln(getattr(family, "n_trials", 0) + 1)
     np.testing.assert_allclose(family.entropy(eta), entropy, rtol=1e-13, atol=20 * EPS * terms)
+
+
+@pytest.mark.parametrize(
+    ("excess", "rate"),
+    [
+        (1e-300, 2e-300),
+        (1e-10, 1.9999999999333334062e-10),
+        (0.25, 0.4642127543788166497),
+        (1.0, 1.5936242600400400923),
+        (9.0, 9.9995457944465351731),
+        (1e6, 1000001.0),
+    ],
+)
+def test_rates_without_zeros_against_mpmath(excess: float, rate: float) -> None:
+    """Of a mean of one plus the excess, which is the statistic: no digit of it is lost next to one."""
+    family = ZeroTruncatedPoisson()
+    np.testing.assert_allclose(family.natural(np.array([excess])), np.log(rate), rtol=4 * EPS, atol=4 * EPS)
+    np.testing.assert_allclose(family.mean(np.log(np.array([rate]))), excess, rtol=2 * EPS * (2.0 + abs(np.log(rate))))
+    np.testing.assert_allclose(
+        family.moments(np.log(np.array([rate])))[0], 1.0 + excess, rtol=2e-15 + 4 * EPS * np.log(1 + rate)
+    )
 
 
 @pytest.mark.parametrize("n_trials", [1, 7, 50])
@@ -345,7 +372,11 @@ def test_a_single_value_has_a_finite_answer(family: ExponentialFamily) -> None:
             results = [eta, family.mean(eta), family.log_partition(eta), family.pseudo_entropy(eta), family.entropy(eta)]
             results += [*family.to_standard(eta), *family.moments(eta), family.log_prob(x, eta), family.divergence(eta, eta)]
         assert all(np.isfinite(result).all() for result in results), value
-        held = family.at_bound(eta) | family.at_zero(eta) | (family.name in {"poisson", "geometric", "negative_binomial"})
+        held = (
+            family.at_bound(eta)
+            | family.at_zero(eta)
+            | (family.name in {"poisson", "geometric", "negative_binomial", "zero_truncated_poisson"})
+        )
         held |= (family.name in {"exponential", "weibull"}) & (value > 0.0) | (family == Binomial(n_trials=7)) & (
             0 < value < 7
         )
@@ -365,6 +396,7 @@ def test_a_single_value_has_a_finite_answer(family: ExponentialFamily) -> None:
         (Geometric(), 1.0, 0.0, 1.0),
         (NegativeBinomial(2.5), 0.0, 0.0, 1.0),
         (Poisson(), 0.0, 0.0, 1.0),
+        (ZeroTruncatedPoisson(), 0.0, 1.0, 2.0),
     ],
 )
 def test_certainty_is_held_exactly(family: ExponentialFamily, p: float, certain: float, impossible: float) -> None:
