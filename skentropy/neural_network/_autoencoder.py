@@ -252,7 +252,8 @@ class _Expansion:
         latents = np.arange(h)
         z[1 + latents, :, latents] += offsets.T
         z[1 + h + latents, :, latents] -= offsets.T
-        y = model.decoder(z.reshape(-1, h)).reshape(2 * h + 1, n, -1)
+        y = model.decoder(z.reshape(-1, h))
+        y = y.reshape(2 * h + 1, n, y.shape[-1])
         slopes = (y[1 : h + 1] - y[h + 1 :]).transpose(1, 0, 2) / (2.0 * offsets[:, :, np.newaxis])
         shares = np.full(2 * h + 1, 0.5 / (h + 2.0))
         shares[0] = 2.0 / (h + 2.0)
