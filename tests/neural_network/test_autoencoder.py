@@ -19,7 +19,7 @@ from skentropy.neural_network._vae_start import start_linear
 from skentropy.neural_network._vae_sums import Sums
 from skentropy.neural_network._vae_training import Nets
 from skentropy.neural_network._vae_units import Observations, Units
-from tests.common.autoencoders import GAUSSIAN, D, H, naive_elbo, observations, random_model
+from tests.common.autoencoders import GAUSSIAN, D, H, divergence, naive_elbo, observations, random_model
 
 with_gaps = pytest.mark.parametrize("gaps", [False, True])
 
@@ -208,15 +208,16 @@ def test_encoders_start_at_the_posteriors_of_the_linear_model() -> None:
     np.testing.assert_allclose(model.encode(rows)[1], posteriors.variances, rtol=1e-10)
 
 
-def test_rows_without_anything_observed_have_the_prior() -> None:
-    model, (rows, weight) = random_model(), observations(False)
+@pytest.mark.parametrize(("prior", "nearest"), [("gaussian", 1.0), ("laplace", np.pi / 4)])
+def test_rows_without_anything_observed_have_the_gaussian_next_to_the_prior(prior: str, nearest: float) -> None:
+    model, (rows, weight) = random_model(prior=prior), observations(False)
     mask = np.ones_like(rows.x)
     mask[2] = 0.0
     hollow = Observations(rows.x * mask, mask, rows.x)
     posteriors = model.posteriors(hollow)
     np.testing.assert_array_equal(posteriors.means[2], 0.0)
-    np.testing.assert_array_equal(posteriors.variances[2], 1.0)
-    assert model.elbo_of_rows(hollow)[2] == 0.0
+    np.testing.assert_array_equal(posteriors.variances[2], nearest)
+    assert model.elbo_of_rows(hollow)[2] == pytest.approx(-H * divergence(prior, 0.0, nearest), abs=1e-12)
     some = mask.any(axis=1)
     without = Observations(rows.x[some], mask[some], rows.x[some])
     sums = model.sums(without, weight[some]).with_empty_rows(weight[2])
