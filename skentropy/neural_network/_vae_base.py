@@ -219,7 +219,7 @@ class VariationalAutoencoder(FittedAutoencoder):
             start = max(candidates, key=fitting.value).model.linear_decoder
             run = fit_codes(fitting, start, self.max_iter, monitor.watch(0))
         if run.state.parameters is not None:
-            candidates.append(fitting.polish(model_of(run)))
+            candidates.append(fitting.finish(model_of(run), run))
         best = max(candidates, key=fitting.value)
         messages = self._complaints(best.model)
         if run.interrupted:

@@ -54,6 +54,13 @@ class Fitting:
         model, sums = polished(model, sums, tied=self.objective.tied, ridge=self.objective.ridge)
         return Fitted(model, sums.with_empty_rows(self.data.empty))
 
+    def finish(self, model: Autoencoder, run: Run) -> Fitted:
+        """Polish what a run has left. The first Ctrl-C begins the polish anew, since there is no model without it."""
+        if not run.interrupted:
+            with Interruption().caught(run):
+                return self.polish(model)
+        return self.polish(model)
+
     def value(self, fitted: Fitted) -> float:
         """The objective: ELBO less the term of the ridge."""
         observable = fitted.model.observable

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
 from skentropy import PPCA, FactorAnalysis, GaussianVAE, RowBlocks
+from skentropy.neural_network import _vae_fitting, _vae_training
 from tests.common.data import counts
 
 RAW = load_wine().data
@@ -219,29 +221,49 @@ def test_entropy_sums_are_elbos_at_every_epoch() -> None:
         np.testing.assert_allclose([terms.value for terms in model.entropy_sums_], model.lower_bounds_, atol=1e-10)
 
 
-def test_ctrl_c_leaves_a_polished_model(monkeypatch: Any) -> None:
-    from skentropy.neural_network import _vae_training
+@pytest.fixture
+def _ctrl_c_interrupts() -> Iterator[None]:
+    """As in a terminal; processes in the background ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
-    epochs = []
-    step = _vae_training.Adam.step
 
-    def interrupted(self: Any, gradient: Any) -> None:
-        epochs.append(1)
-        if len(epochs) == 7:
+def press_ctrl_c(monkeypatch: Any, module: Any, name: str, *calls: int) -> None:
+    """Press the keys in the calls with these numbers, counted from 1, of a function that the package calls."""
+    function, called = getattr(module, name), []
+
+    def interrupted(*arguments: Any, **options: Any) -> Any:
+        called.append(1)
+        if len(called) in calls:
             signal.raise_signal(signal.SIGINT)
-        step(self, gradient)
+        return function(*arguments, **options)
 
-    monkeypatch.setattr(_vae_training.Adam, "step", interrupted)
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # which processes in the background ignore
-    try:
-        with pytest.warns(ConvergenceWarning, match="interrupted after 3 epochs"):
-            model = GaussianVAE(2, **SHORT).fit(WINE)
-    finally:
-        signal.signal(signal.SIGINT, before)
+    monkeypatch.setattr(module, name, interrupted)
+
+
+@pytest.mark.usefixtures("_ctrl_c_interrupts")
+def test_ctrl_c_leaves_a_polished_model(monkeypatch: Any) -> None:
+    press_ctrl_c(monkeypatch, _vae_training.Adam, "step", 7)
+    with pytest.warns(ConvergenceWarning, match="interrupted after 3 epochs"):
+        model = GaussianVAE(2, **SHORT).fit(WINE)
     assert not model.converged_
     assert model.n_iter_ == 3
     assert abs(model.stationarity_gap(WINE)) < 1e-9
     assert len(model.lower_bounds_) == len(model.entropy_sums_) == 3
+
+
+@pytest.mark.usefixtures("_ctrl_c_interrupts")
+def test_ctrl_c_in_the_last_polish_does_not_lose_what_was_trained(monkeypatch: Any) -> None:
+    whole = GaussianVAE(2, **SHORT).fit(WINE)
+    press_ctrl_c(monkeypatch, _vae_fitting, "polished", 2)  # the first is that of the linear model
+    with pytest.warns(ConvergenceWarning, match="interrupted after 10 epochs"):
+        model = GaussianVAE(2, **SHORT).fit(WINE)
+    assert model.lower_bound_ == whole.lower_bound_
+    monkeypatch.undo()
+    press_ctrl_c(monkeypatch, _vae_fitting, "polished", 2, 3)
+    with pytest.raises(KeyboardInterrupt):  # a second one ends at once
+        GaussianVAE(2, **SHORT).fit(WINE)
 
 
 def test_verbose(capsys: pytest.CaptureFixture[str]) -> None:
