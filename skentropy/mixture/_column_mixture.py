@@ -218,7 +218,7 @@ class ColumnMixture(BaseMixture):
         if self.parameters_init is None:
             return None
         assert isinstance(components, ColumnBlocks)
-        return _in_order(components, self.parameters_init, "parameters_init")
+        return components.in_order(self.parameters_init, "parameters_init")
 
     def _rows(
         self,
@@ -238,18 +238,11 @@ class ColumnMixture(BaseMixture):
             return ()  # of another table
         components = components or self._get_components()
         assert isinstance(components, ColumnBlocks)
-        return _in_order(components, self.parameters_, "parameters_")
+        return components.in_order(self.parameters_, "parameters_")
 
     def _named_parameters(self, components: Components, standard: Any, dtype: np.dtype[Any]) -> dict[str, Any]:
         assert isinstance(components, ColumnBlocks)
-        pairs = zip(components.blocks, standard, strict=True)
-        parameters = {
-            block.name: {
-                name: value.astype(dtype) for name, value in zip(block.components.attribute_names, own, strict=True)
-            }
-            for block, own in pairs
-        }
-        return {"parameters_": parameters}
+        return {"parameters_": components.by_name(standard, dtype)}
 
     def _fitted_attributes(self, model: MixtureModel, dtype: np.dtype[Any], run: Run) -> dict[str, Any]:
         components, state = model.components, run.state
@@ -309,7 +302,7 @@ class ColumnMixture(BaseMixture):
         n_features = 1 + int(positions.max())
         mixture._plan = plan_columns(np.zeros((1, n_features)), columns, "drop", "error")
         components = mixture._plan.components
-        standard = _in_order(components, parameters, "parameters")
+        standard = components.in_order(parameters, "parameters")
         components.check_given(standard, "", mixture.n_components, n_features)
         mixture.weights_ = check_mixing_weights(weights, "weights", mixture.n_components)
         known = components.of_fitted(mixture.weights_, standard, is_sparse=False)
@@ -356,21 +349,6 @@ def make_column_mixture(*blocks: tuple[Any, Any], n_components: int = 2, **optio
 
 def _name(family: Any) -> str:
     return family if isinstance(family, str) else str(getattr(family, "name", type(family).__name__.lower()))
-
-
-def _in_order(components: ColumnBlocks, parameters: Mapping[str, Mapping[str, Any]], argument: str) -> Any:
-    """Parameters by name as tuples in the order of the blocks; ValueError if any is missing or unknown."""
-    wanted = {block.name: block.components.attribute_names for block in components.blocks}
-    if set(parameters) != set(wanted):
-        raise ValueError(f"{argument} must have the blocks {', '.join(wanted)}; got {', '.join(parameters) or 'none'}.")
-    for name, attributes in wanted.items():
-        if set(parameters[name]) != set(attributes):
-            given = ", ".join(parameters[name]) or "none"
-            raise ValueError(f"{argument}[{name!r}] must have {', '.join(attributes)}; got {given}.")
-    return tuple(
-        tuple(np.asarray(parameters[name][attribute], dtype=np.float64) for attribute in attributes)
-        for name, attributes in wanted.items()
-    )
 
 
 def _kind(components: Components) -> Any:

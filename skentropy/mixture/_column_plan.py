@@ -15,7 +15,8 @@ from .._messages import warn
 from .._typing import Array
 from ..families import Bernoulli, Categorical, ExponentialFamily
 from ._base import BaseMixture
-from ._columns import ColumnBlock, ColumnBlocks
+from ._column_attributes import ColumnBlock
+from ._columns import ColumnBlocks
 from ._components import Components
 from ._families import independent
 

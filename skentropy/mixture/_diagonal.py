@@ -8,7 +8,8 @@ from typing import Any, Self
 import numpy as np
 
 from .._typing import Array, FloatArray
-from ._independent import FeatureSums, Independent, NaturalParameters
+from ._feature_attributes import NaturalParameters
+from ._independent import FeatureSums, Independent
 from ._observations import Units
 
 

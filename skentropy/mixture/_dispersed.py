@@ -28,7 +28,8 @@ from ..families._dispersion import (
 )
 from ..families._special import expected_log_gamma
 from ._dispersed_metric import DispersedMetric, MeanLimits
-from ._independent import FeatureEvidence, FeatureSums, Independent, NaturalParameters
+from ._feature_attributes import NaturalParameters
+from ._independent import FeatureEvidence, FeatureSums, Independent
 from ._levels import Levels, LevelSums
 from ._observations import Observations, product, transposed_product
 from ._report import degenerate_features, places

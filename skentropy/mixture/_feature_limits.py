@@ -10,7 +10,8 @@ from .._typing import Array, FloatArray
 from ..families._base import safe_log
 
 if TYPE_CHECKING:
-    from ._independent import Independent, NaturalParameters
+    from ._feature_attributes import NaturalParameters
+    from ._independent import Independent
 
 # Mean parameters nearer to a limit than this share of the pooled one's distance are looked at.
 _NEAR = 1e-3

@@ -17,7 +17,8 @@ from ..families import Gaussian, LogNormal
 from ._columns import ColumnBlocks
 from ._components import Components
 from ._diagonal import DiagonalGaussian
-from ._independent import FeatureSums, Independent, NaturalParameters
+from ._feature_attributes import NaturalParameters
+from ._independent import FeatureSums, Independent
 from ._observations import Observations, Units
 
 # Where a squared mean is more times its variance, sums of squares leave fewer than ten digits of the variance.

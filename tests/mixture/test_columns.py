@@ -30,7 +30,8 @@ from skentropy import (
 )
 from skentropy._data import Rows, survey_columns
 from skentropy.families import Bernoulli, Categorical, Gamma, Gaussian, Poisson
-from skentropy.mixture._columns import ColumnBlock, ColumnBlocks
+from skentropy.mixture._column_attributes import ColumnBlock
+from skentropy.mixture._columns import ColumnBlocks
 from skentropy.mixture._independent import Independent
 from skentropy.mixture._information import Metric, missing_information, score
 from skentropy.mixture._model import MixtureModel, MixtureParameters

@@ -1,0 +1,203 @@
+"""Blocks of columns as users see them: the attributes of a fit, and what follows from these."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+
+from .._data import Block
+from .._messages import NamedColumns
+from .._typing import Array, FloatArray, Matrix
+from ._components import Components, Reported
+
+
+@dataclass(frozen=True)
+class ColumnBlock:
+    """Some columns, and what components are in them."""
+
+    name: str
+    components: Components
+    columns: Array
+
+    def of(self, block: Block) -> Block:
+        """These columns of a block of rows."""
+        return Block(block.X[:, self.columns], block.weight, block.exposure, block.start)
+
+
+@dataclass(frozen=True)
+class ColumnAttributes(Components):
+    """What is told of products over blocks of columns; ``ColumnBlocks`` adds how they are fitted.
+
+    Parameters
+    ----------
+    blocks : tuple of ColumnBlock
+    n_features : int
+        Number of columns, those in no block included.
+    """
+
+    blocks: tuple[ColumnBlock, ...]
+    n_features: int
+
+    attribute_names = ("parameters",)
+    label = "blocks of columns"
+    support = "values in the supports of the columns' families"
+    lower_limit = -np.inf
+    allows_sparse = False
+    allows_exposure = False
+
+    @property
+    def discrete(self) -> bool:
+        return all(part.discrete for part in self._parts)
+
+    @property
+    def climbs(self) -> bool:
+        return all(part.climbs for part in self._parts)
+
+    @property
+    def _parts(self) -> list[Components]:
+        return [block.components for block in self.blocks]
+
+    def _with(self, parts: Any) -> Self:
+        blocks = tuple(replace(block, components=part) for block, part in zip(self.blocks, parts, strict=True))
+        return replace(self, blocks=blocks)
+
+    def changed(self, change: Callable[[Components, Any], Components], parameters: Any) -> Self:
+        """With other components in the blocks, given those that are there and their parameters; itself where all stay."""
+        parts = [change(part, own) for part, own in self._zip(parameters)]
+        return self if all(new is old for new, old in zip(parts, self._parts, strict=True)) else self._with(parts)
+
+    def _zip(self, *values: Any) -> Iterator[tuple[Any, ...]]:
+        """Each block's components with its share of tuples of values."""
+        return zip(self._parts, *values, strict=True)
+
+    def _edges(self, parameters: Any) -> Array:
+        """Where the directions of the second and further blocks begin."""
+        return np.cumsum([part.n_directions(own) for part, own in self._zip(parameters)])[:-1]
+
+    def axes(self, n_components: int, n_features: int) -> tuple[list[tuple[str, int]], ...]:
+        raise TypeError("Blocks of columns have axes each.")
+
+    def fits(self, standard: Any, n_components: int) -> bool:
+        same = len(standard) == len(self.blocks)
+        return same and all(part.fits(own, n_components) for part, own in self._zip(standard))
+
+    def by_name(self, standard: Any, dtype: np.dtype[Any]) -> dict[str, dict[str, FloatArray]]:
+        """The attributes under the names of the blocks and their own."""
+        return {
+            block.name: {
+                name: value.astype(dtype) for name, value in zip(block.components.attribute_names, own, strict=True)
+            }
+            for block, own in zip(self.blocks, standard, strict=True)
+        }
+
+    def in_order(self, parameters: Mapping[str, Mapping[str, Any]], argument: str) -> Any:
+        """The inverse of ``by_name``; ValueError, with the name of the argument, if any is missing or unknown."""
+        wanted = {block.name: block.components.attribute_names for block in self.blocks}
+        if set(parameters) != set(wanted):
+            raise ValueError(f"{argument} must have the blocks {', '.join(wanted)}; got {', '.join(parameters) or 'none'}.")
+        for name, attributes in wanted.items():
+            if set(parameters[name]) != set(attributes):
+                given = ", ".join(parameters[name]) or "none"
+                raise ValueError(f"{argument}[{name!r}] must have {', '.join(attributes)}; got {given}.")
+        return tuple(
+            tuple(np.asarray(parameters[name][attribute], dtype=np.float64) for attribute in attributes)
+            for name, attributes in wanted.items()
+        )
+
+    def check_given(self, standard: Any, suffix: str, n_components: int, n_features: int) -> None:
+        for block, own in zip(self.blocks, standard, strict=True):
+            try:
+                block.components.check_given(own, "", n_components, len(block.columns))
+            except ValueError as error:
+                raise ValueError(f"parameters{suffix}[{block.name!r}]: {error}") from error
+
+    def standard(self, parameters: Any) -> tuple[Any, ...]:
+        return tuple(part.standard(own) for part, own in self._zip(parameters))
+
+    def reported(self, estimator: Any, n_components: int, n_features: int) -> Iterator[Reported]:
+        """Under the names of the blocks and the attributes, such as "visits: rates"."""
+        for block in self.blocks:
+            attributes = zip(
+                block.components.attribute_names,
+                block.components.axes(n_components, len(block.columns)),
+                block.components.standard_limits,
+                strict=True,
+            )
+            for name, axes, limits in attributes:
+                values = np.asarray(estimator.parameters_[block.name][name], dtype=np.float64)
+                yield Reported(f"{block.name}: {name}", values, axes, block.columns, limits)
+
+    @property
+    def standard_limits(self) -> tuple[tuple[float, float], ...]:
+        return tuple(limits for part in self._parts for limits in part.standard_limits)
+
+    def standard_changes(self, parameters: Any, directions: FloatArray) -> tuple[FloatArray, ...]:
+        """Of the attributes of the first block, and so on."""
+        split = np.split(directions, self._edges(parameters), axis=2)
+        pairs = self._zip(parameters, split)
+        return tuple(change for part, own, along in pairs for change in part.standard_changes(own, along))
+
+    def natural(self, standard: Any) -> tuple[Any, ...]:
+        return tuple(part.natural(own) for part, own in self._zip(standard))
+
+    def check_standard(self, standard: Any, suffix: str = "") -> None:
+        for part, own in self._zip(standard):
+            part.check_standard(own, suffix)
+
+    def of_fitted(self, weights: FloatArray, standard: Any, *, is_sparse: bool, exposure: float = 1.0) -> Self:
+        return self._with([part.of_fitted(weights, own, is_sparse=is_sparse) for part, own in self._zip(standard)])
+
+    def n_parameters(self, n_components: int) -> int:
+        return sum(part.n_parameters(n_components) for part in self._parts)
+
+    def divergence(self, parameters: Any, component: int) -> FloatArray:
+        return np.asarray(sum(part.divergence(own, component) for part, own in self._zip(parameters)))
+
+    def column_divergences(self, parameters: Any, component: int) -> FloatArray:
+        """Zero for columns that are in no block."""
+        divergences = [part.column_divergences(own, component) for part, own in self._zip(parameters)]
+        return self._spread(divergences, 0.0)
+
+    def moments(self, parameters: Any) -> tuple[FloatArray, FloatArray]:
+        """NaN for columns that are in no block."""
+        moments = [part.moments(own) for part, own in self._zip(parameters)]
+        means, variances = zip(*moments, strict=True)
+        return self._spread(means, np.nan), self._spread(variances, np.nan)
+
+    def _spread(self, values: Sequence[FloatArray], elsewhere: float) -> FloatArray:
+        """Arrays (K, number of a block's columns) side by side, (K, D)."""
+        spread = np.full((len(values[0]), self.n_features), elsewhere)
+        for block, own in zip(self.blocks, values, strict=True):
+            spread[:, block.columns] = own
+        return spread
+
+    def category_probabilities(self, parameters: Any) -> dict[int, FloatArray]:
+        return {
+            int(block.columns[column]): probabilities
+            for block, own in zip(self.blocks, parameters, strict=True)
+            for column, probabilities in block.components.category_probabilities(own).items()
+        }
+
+    def correlated_columns(self, parameters: Any) -> list[tuple[Array, FloatArray]]:
+        return [
+            (block.columns[columns], covariances)
+            for block, own in zip(self.blocks, parameters, strict=True)
+            for columns, covariances in block.components.correlated_columns(own)
+        ]
+
+    def failures(self, estimator: Any, parameters: Any) -> Iterator[str]:
+        for block, own in zip(self.blocks, parameters, strict=True):
+            yield from block.components.failures(NamedColumns.of(estimator, block.columns), own)
+
+    def sample(
+        self, standard: Any, labels: Array, random_state: np.random.RandomState, like: Matrix | None = None
+    ) -> FloatArray:
+        X = np.full((len(labels), self.n_features), np.nan)
+        for block, own in zip(self.blocks, standard, strict=True):
+            X[:, block.columns] = block.components.sample(
+                own, labels, random_state, None if like is None else like[:, block.columns]
+            )
+        return X

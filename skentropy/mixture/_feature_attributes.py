@@ -1,0 +1,194 @@
+"""Independent features as users see them: their natural parameters, the attributes of a fit, and what follows from these."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+import numpy as np
+
+from .._typing import Array, FloatArray, Matrix
+from ..families import Bernoulli, Categorical, ExponentialFamily
+from ..families._base import LOG_ZERO, SMALLEST_NORMAL
+from ._components import Components
+from ._input import check_sums
+from ._large_counts import cautions_of_means, relative_to_parameters
+from ._observations import Units
+from ._report import degenerate_features
+
+# Probabilities of categories that do not occur are less than this.
+_NEVER = 1e-300
+# Where the terms of a log-density are larger, their rounding errors are more than 1e-8 nats.
+_LARGEST_TERMS = 1e7
+
+
+@dataclass(frozen=True)
+class NaturalParameters:
+    """Natural parameters (S, K, D) in the components' units, and their log-partition (K, D) in the data's."""
+
+    eta: FloatArray
+    log_partition: FloatArray
+
+
+@dataclass(frozen=True)
+class FeatureAttributes(Components):
+    """What is told of products of one exponential family; ``Independent`` adds how they are fitted.
+
+    Parameters
+    ----------
+    family : ExponentialFamily
+    units : Units or None
+        None where the family has no units to choose.
+    pooled : ndarray of shape (S, D)
+        Mean statistics of all rows; those of the pseudo-observations.
+    narrow : tuple of ndarray of shape (K, D), or None
+        Standard parameters, in the data's units, of components so narrow that sums of natural parameters times statistics
+        would lose their digits: densities are then computed from these.
+    """
+
+    family: ExponentialFamily
+    units: Units | None = None
+    pooled: FloatArray = field(default_factory=lambda: np.zeros((1, 1)))
+    narrow: tuple[FloatArray, ...] | None = None
+
+    @property
+    def attribute_names(self) -> tuple[str, ...]:
+        return self.family.attribute_names
+
+    @property
+    def label(self) -> str:
+        return f"the {self.family.name} family"
+
+    @property
+    def support(self) -> str:
+        return self.family.support
+
+    @property
+    def lower_limit(self) -> float:
+        return self.family.lower_limit
+
+    @property
+    def discrete(self) -> bool:
+        return self.family.discrete
+
+    @property
+    def allows_sparse(self) -> bool:
+        return self.family.zero_statistics
+
+    @property
+    def allows_exposure(self) -> bool:
+        return self.family.additive
+
+    def _in_units(self, units: Units | None) -> Self:
+        return replace(self, units=units)
+
+    def parameters(self, eta: Array) -> NaturalParameters:
+        """Parameters with their log-partition, that of the data's own units: p(x) = h(x) exp(eta T(u) - A)."""
+        log_partition = self.family.log_partition(eta)
+        if self.units is not None:
+            # h(x) = h(u) scale^degree and dx = scale du.
+            log_partition = log_partition + (1.0 + self.family.base_measure_degree) * np.log(self.units.scale)
+        return NaturalParameters(eta, log_partition)
+
+    def axes(self, n_components: int, n_features: int) -> tuple[list[tuple[str, int]], ...]:
+        return tuple([("n_components", n_components), ("n_features", n_features)] for _ in self.attribute_names)
+
+    def standard(self, parameters: NaturalParameters) -> tuple[FloatArray, ...]:
+        standard = self.family.to_standard(parameters.eta)
+        if self.units is None:
+            return standard
+        with np.errstate(over="ignore"):
+            rescaled = self.family.rescale(standard, self.units.location, self.units.scale)
+        return tuple(np.nan_to_num(value, nan=np.nan) for value in rescaled)
+
+    @property
+    def standard_limits(self) -> tuple[tuple[float, float], ...]:
+        return self.family.parameter_limits or ((-np.inf, np.inf),) * len(self.attribute_names)
+
+    def _by_feature(self, standard: tuple[FloatArray, ...]) -> tuple[FloatArray, ...]:
+        """The attributes as standard parameters of each component and feature."""
+        return standard
+
+    def natural(self, standard: tuple[FloatArray, ...]) -> NaturalParameters:
+        standard = self._by_feature(standard)
+        if self.units is not None:
+            standard = self.family.rescale(standard, -self.units.location / self.units.scale, 1.0 / self.units.scale)
+        return self.parameters(self.family.from_standard(*standard))
+
+    def check_standard(self, standard: tuple[FloatArray, ...], suffix: str = "") -> None:
+        check_sums(self.family, standard, suffix)
+
+    def cautions(self, estimator: Any, standard: tuple[FloatArray, ...]) -> list[str]:
+        return cautions_of_means(estimator, self.family, self._by_feature(standard))
+
+    def of_fitted(
+        self, weights: FloatArray, standard: tuple[FloatArray, ...], *, is_sparse: bool, exposure: float = 1.0
+    ) -> Self:
+        by_feature = self._by_feature(standard)
+        family = self.family if is_sparse else relative_to_parameters(self.family, weights, by_feature, exposure)
+        components = replace(self, family=family)
+        components = components._in_units(Units.of_mixture(family, weights, by_feature, keep_zero=is_sparse))
+        parameters = components.natural(standard)
+        inner = np.abs(parameters.eta * family.mean(parameters.eta)).sum(axis=0)
+        has_form = type(family).stable_log_prob is not ExponentialFamily.stable_log_prob
+        largest = (inner + np.abs(parameters.log_partition)).max()
+        if has_form and not is_sparse and not float(largest) <= _LARGEST_TERMS:
+            components = replace(components, narrow=by_feature)
+        return replace(components, pooled=components.pooled_of(weights, parameters))
+
+    def pooled_of(self, weights: FloatArray, parameters: NaturalParameters) -> FloatArray:
+        """Mean statistics of all rows that a mixture expects."""
+        with np.errstate(all="ignore"):
+            return np.asarray(np.einsum("k,skd->sd", weights, self.family.mean(parameters.eta)))
+
+    def n_parameters(self, n_components: int) -> int:
+        """Those of categories that occur."""
+        return n_components * self.family.count_parameters(self.pooled > _NEVER)
+
+    def divergence(self, parameters: NaturalParameters, component: int) -> FloatArray:
+        return np.asarray(self.family.divergence(parameters.eta[:, [component]], parameters.eta).sum(axis=-1))
+
+    def column_divergences(self, parameters: NaturalParameters, component: int) -> FloatArray:
+        own = parameters.eta[:, [component]]
+        divergences = self.family.divergence(own, parameters.eta)
+        if self.discrete:
+            # What has probability zero is at the ends of log-odds and log-rates.
+            excluded = (parameters.eta <= LOG_ZERO) & (own > LOG_ZERO) | (parameters.eta >= -LOG_ZERO) & (own < -LOG_ZERO)
+            divergences = np.where(excluded.any(axis=0), np.inf, divergences)
+        return np.asarray(divergences)
+
+    def moments(self, parameters: NaturalParameters) -> tuple[FloatArray, FloatArray]:
+        means, variances = self.family.moments(parameters.eta)
+        if self.units is not None:
+            means = self.units.location + self.units.scale * means
+            variances = self.units.scale**2 * variances
+        if self.discrete:
+            # A rate or a probability of zero is held as the smallest double.
+            means, variances = (np.where(value < SMALLEST_NORMAL, 0.0, value) for value in (means, variances))
+        return means, variances
+
+    def category_probabilities(self, parameters: NaturalParameters) -> dict[int, FloatArray]:
+        family = self.family
+        if not isinstance(family, Bernoulli | Categorical):
+            return {}
+        (p,) = family.to_standard(parameters.eta)
+        if isinstance(family, Bernoulli):
+            p = np.stack([1.0 - p, p], axis=-1)
+        n_features = p.shape[1]
+        known = family.n_categories if isinstance(family, Categorical) else 2
+        sizes = known if isinstance(known, tuple) else (p.shape[2],) * n_features
+        return {d: p[:, d, :size] for d, size in zip(range(n_features), sizes, strict=True)}
+
+    def failures(self, estimator: Any, parameters: NaturalParameters) -> Iterator[str]:
+        return degenerate_features(estimator, self.family, self.pooled, parameters.eta)
+
+    def sample(
+        self,
+        standard: tuple[FloatArray, ...],
+        labels: Array,
+        random_state: np.random.RandomState,
+        like: Matrix | None = None,
+    ) -> FloatArray:
+        eta = self.family.from_standard(*self._by_feature(standard))
+        return self.family.sample(eta[:, labels], random_state)
