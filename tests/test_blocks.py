@@ -208,6 +208,26 @@ def test_a_view_is_the_rows_with_other_values(kind: str) -> None:
     taken = view.take(np.asarray(index)[chosen], np.array([1.0, 2.0, 3.0]))
     np.testing.assert_array_equal(dense(taken), X[chosen] ** 4)
     np.testing.assert_array_equal(taken.weight, [1.0, 2.0, 3.0])
+    for block in (taken, taken[:3]):
+        np.testing.assert_array_equal(dense(block.as_given), X[chosen])
+    np.testing.assert_array_equal(dense(taken[1:].as_given), X[chosen[1:]])
+
+
+def test_a_table_of_one_block_is_viewed_once() -> None:
+    """And what is made of the view is kept with it."""
+    calls = []
+
+    def halved(block: Block) -> Block:
+        calls.append(block.start)
+        return replace(block, X=block.X / 2)
+
+    def mean(block: Block) -> Any:
+        return block.once("mean", lambda block: [calls.append(-1), block.X.mean()][1])
+
+    table = rows(100)
+    view = table.view(halved).view(halved)
+    assert view.sum(mean) == view.sum(mean) == (table.X / 4).mean()
+    assert calls == [0, 0, -1]
 
 
 def squared(block: Block) -> Block:

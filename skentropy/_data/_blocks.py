@@ -37,8 +37,9 @@ _LOOKAHEAD = 16
 class Block:
     """Consecutive rows in double precision, and a weight and an exposure for each row where there are any.
 
-    X is memory that the next block of the same pass may take over: what is to be kept of it is copied. A table of one block
-    is the same one in every pass, and ``kept`` is then where something is kept that was made of it, with what made it.
+    X is memory that the next block of the same pass may take over: what is to be kept of it is copied. Where a view has
+    other values, ``given`` is X as the user handed it over. A table of one block is the same block in every pass, and
+    ``kept`` is then where something is kept that was made of it, with what made it.
     """
 
     X: Matrix
@@ -46,11 +47,29 @@ class Block:
     exposure: FloatArray | None
     start: int
     kept: list[tuple[Any, Any]] | None = None
+    given: Matrix | None = None
 
     def __getitem__(self, rows: slice) -> Block:
         """Some of the rows."""
-        weight, exposure = (None if values is None else values[rows] for values in (self.weight, self.exposure))
-        return Block(self.X[rows], weight, exposure, self.start + rows.indices(self.n_rows)[0])
+        columns = (self.weight, self.exposure, self.given)
+        weight, exposure, given = (None if values is None else values[rows] for values in columns)
+        return Block(self.X[rows], weight, exposure, self.start + rows.indices(self.n_rows)[0], given=given)
+
+    @property
+    def as_given(self) -> Block:
+        """The same rows as the user handed them over."""
+        return self if self.given is None else replace(self, X=self.given, given=None, kept=None)
+
+    def once(self, maker: Any, make: Callable[[Block], Any]) -> Any:
+        """What is made of the block; of one that comes in every pass it is made once, as long as nothing else is."""
+        if self.kept is None:
+            return make(self)
+        for known, made in self.kept:
+            if known is maker:
+                return made
+        made = make(self)
+        self.kept[:] = [(maker, made)]
+        return made
 
     @property
     def n_rows(self) -> int:
@@ -175,11 +194,17 @@ class View(BlockSource):
         return self._source.map(partial(_through, self._function, function), pool)
 
     def take(self, index: Array, weight: FloatArray) -> Block:
-        return self._function(self._source.take(index, weight))
+        return _viewed(self._function, self._source.take(index, weight))
 
 
 def _through(view: Callable[[Block], Block], function: Callable[[Block], Any], block: Block) -> Any:
-    return function(view(block))
+    return function(block.once(view, partial(_viewed, view)))
+
+
+def _viewed(view: Callable[[Block], Block], block: Block) -> Block:
+    """What a view makes of a block, which tells what it was made of and keeps what is made of it."""
+    given = block.X if block.given is None else block.given
+    return replace(view(block), given=given, kept=None if block.kept is None else [])
 
 
 class Source(BlockSource):

@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from .._data import ColumnSurvey
 from .._em import Run
 from .._messages import warn, warn_of_fresh_start
 from .._typing import Array, ArrayLike, FloatArray
@@ -182,6 +183,10 @@ class BaseMixture(FittedMixture):
             missing = ", ".join(f"{name}_init" for name, value in init.items() if value is None)
             raise ValueError(f"Initial parameters must be given together; {missing} is missing.")
         return tuple(np.asarray(init[name], dtype=np.float64) for name in components.attribute_names)
+
+    def _choose_substitutes(self, columns: ColumnSurvey) -> FloatArray | None:
+        """What stands for zeros, column by column as in ``Substitutes``; None where all stand for themselves."""
+        return None
 
     def _complete_init(self, init: dict[str, ArrayLike | None], components: Components) -> dict[str, ArrayLike | None]:
         """Initial parameters of which some are given, with those that follow from the data."""

@@ -16,11 +16,12 @@ from ._components import Components, Reported
 
 @dataclass(frozen=True)
 class ColumnBlock:
-    """Some columns, and what components are in them."""
+    """Some columns, what components are in them, and what a zero there stands for, as ``choose_substitutes`` takes it."""
 
     name: str
     components: Components
     columns: Array
+    zeros: str | float = "error"
 
     def of(self, block: Block) -> Block:
         """These columns of a block of rows."""

@@ -9,8 +9,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.utils._param_validation import StrOptions
 
-from .._data import Source
+from .._data import BlockSource, ColumnSurvey
 from .._em import Run
+from .._messages import NamedColumns
 from .._typing import Array, ArrayLike, FloatArray
 from ._base import BaseMixture
 from ._column_plan import ColumnPlan, plan_columns
@@ -20,6 +21,7 @@ from ._gaussian_base import GaussianComponents
 from ._independent import Independent
 from ._input import check_mixing_weights
 from ._model import MixtureModel
+from ._zero_substitutes import choose_substitutes
 
 
 class ColumnMixture(BaseMixture):
@@ -101,6 +103,8 @@ class ColumnMixture(BaseMixture):
         For each column of names, by its name or position, the categories in the order of their codes.
     block_entropies_ : dict
         For each block its share of ``entropy_sum_.observable``, nats per sample.
+    zero_substitutes_ : ndarray of shape (n_features,)
+        What zeros are replaced by in blocks of ``GammaMixture(zeros=...)``, NaN elsewhere; only if there is such a block.
     lower_bound_ : float
         Mean log-likelihood of the training data under the returned parameters, nats per sample.
     lower_bounds_ : list of float
@@ -211,6 +215,15 @@ class ColumnMixture(BaseMixture):
         assert isinstance(components, ColumnBlocks)
         return {int(c): block.components.discrete for block in components.blocks for c in block.columns}
 
+    def _choose_substitutes(self, columns: ColumnSurvey) -> FloatArray | None:
+        values = np.full(len(columns.mean), np.nan)
+        for block in self._plan.components.blocks:
+            named = NamedColumns.of(self, block.columns)
+            chosen = choose_substitutes(named, block.zeros, columns.take(block.columns))
+            if chosen is not None:
+                values[block.columns] = chosen
+        return None if np.isnan(values).all() else values
+
     def _get_parameters_init(self) -> dict[str, ArrayLike | None]:
         return {"parameters": None}
 
@@ -227,7 +240,7 @@ class ColumnMixture(BaseMixture):
         exposure: ArrayLike | None = None,
         *,
         reset: bool = False,
-    ) -> Source:
+    ) -> BlockSource:
         if reset:
             last = self._plan if hasattr(self, "weights_") else None
             self._plan = plan_columns(X, self.columns, self.remainder, self.unseen).after(last)

@@ -86,7 +86,9 @@ def plan_columns(X: Any, columns: Any, remainder: Any, unseen: str) -> ColumnPla
             triples.append(("remainder", remainder, free))
     _check_overlap(triples, names)
     label = _labels(names)
-    blocks = tuple(ColumnBlock(name, components_of(family), own) for name, family, own in triples)
+    blocks = tuple(
+        ColumnBlock(name, components_of(family), own, getattr(family, "zeros", "error")) for name, family, own in triples
+    )
     used = np.concatenate([block.columns for block in blocks])
     encoding = Encoding(
         categories=_categories(blocks, kinds, label),

@@ -103,7 +103,7 @@ class Dispersed(Independent):
 
     Parameters
     ----------
-    family, zeros, units, substitutes, prior_counts, pooled, narrow
+    family, units, prior_counts, pooled, narrow
         As of ``Independent``; the family has the pooled dispersion, with which seeds are drawn.
     tied : tuple of int
         Axes of (n_components, n_features) over which dispersions are the same.

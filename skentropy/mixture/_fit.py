@@ -12,7 +12,7 @@ import numpy as np
 from joblib import effective_n_jobs
 from sklearn.utils import check_random_state
 
-from .._data import Block, Rows, Source, survey_columns, thread_pool
+from .._data import Block, BlockSource, Rows, survey_columns, thread_pool
 from .._em import Ascent, FitByEM, Run
 from .._messages import warn_of_empty_rows
 from .._typing import FloatArray
@@ -25,6 +25,7 @@ from ._own_frames import in_own_frames
 from ._report import failures
 from ._seeding import initial_parameters
 from ._survey import summarize
+from ._zero_substitutes import Substitutes
 
 if TYPE_CHECKING:
     from ._base import BaseMixture
@@ -37,7 +38,7 @@ _SAMPLE_ROWS = (1024, 8192)
 class MixtureFit(FitByEM):
     """One fit of a mixture to rows."""
 
-    def __init__(self, mixture: BaseMixture, rows: Source, X: Any) -> None:
+    def __init__(self, mixture: BaseMixture, rows: BlockSource, X: Any) -> None:
         self._mixture, self._rows = mixture, rows
         salt, *self._seeds = check_random_state(mixture.random_state).randint(
             np.iinfo(np.int32).max, size=1 + mixture.n_init
@@ -45,7 +46,7 @@ class MixtureFit(FitByEM):
         with thread_pool(effective_n_jobs(mixture.n_jobs)) as pool:
             self._model, self._sample, complete = self._prepare(int(salt), pool)
         components, sample = self._model.components, self._sample
-        self._data = rows
+        self._data = rows = self._rows
         if complete and components.discrete and 2 * sample.n_rows <= rows.totals.n_rows:
             # Rows that repeat are fitted once, with their weights.
             self._data = Rows(sample.X, sample.weight, sample.exposure, row_bytes=mixture._row_bytes(rows.n_features))
@@ -73,6 +74,9 @@ class MixtureFit(FitByEM):
         components = mixture._get_components().prepare(
             mixture, columns, is_sparse=rows.is_sparse, prior_counts=float(mixture.prior_counts)
         )
+        self._substitutes = mixture._choose_substitutes(columns)
+        if self._substitutes is not None:
+            rows = self._rows = rows.view(Substitutes(self._substitutes))
         mixture._refuse_outside(components, rows.sum(components.count_outside, pool))
         size = max(int(np.clip(_SAMPLE_ENTRIES // rows.n_features, *_SAMPLE_ROWS)), 32 * mixture.n_components)
         rounding = components.rounding(columns)
@@ -130,7 +134,8 @@ class MixtureFit(FitByEM):
         return replace(start, log_weights=safe_log(mixture._initial_weights()))
 
     def attributes(self, run: Run) -> dict[str, Any]:
-        return self._mixture._fitted_attributes(self._model, self._rows.dtype, run)
+        attributes = self._mixture._fitted_attributes(self._model, self._rows.dtype, run)
+        return attributes if self._substitutes is None else {**attributes, "zero_substitutes_": self._substitutes}
 
     def is_degenerate(self, run: Run) -> bool:
         return self._model.components.degenerate(run.state.parameters.components)

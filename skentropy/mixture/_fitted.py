@@ -15,7 +15,7 @@ from sklearn.utils import ClassifierTags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from .._base import Evaluation
-from .._data import Block, Reader, Rows, Source, check_total_weight, fill_frame, is_dask, thread_pool
+from .._data import Block, BlockSource, Reader, Rows, check_total_weight, fill_frame, is_dask, thread_pool
 from .._messages import list_columns
 from .._typing import Array, ArrayLike, FloatArray, Matrix
 from ..families._base import safe_log
@@ -24,12 +24,14 @@ from ._model import MixtureModel, MixtureParameters
 from ._own_frames import in_own_frames
 from ._reported import ReportedMixture
 from ._survey import evaluate, map_inside
+from ._zero_substitutes import Substitutes
 
 
 class FittedMixture(ReportedMixture):
     """Adds to a mixture what it says of rows, once its weights and the components' parameters are known."""
 
     n_components: int
+    zero_substitutes_: FloatArray
 
     @abstractmethod
     def _get_components(self) -> Components:
@@ -46,8 +48,8 @@ class FittedMixture(ReportedMixture):
         exposure: ArrayLike | None = None,
         *,
         reset: bool = False,
-    ) -> Source:
-        """Validated data, to be read by blocks."""
+    ) -> BlockSource:
+        """Validated data, to be read by blocks as the components take them."""
         components = self._get_components()
         if exposure is not None and not components.allows_exposure:
             raise ValueError(f"exposure is not defined for {components.label}; leave it out.")
@@ -57,7 +59,12 @@ class FittedMixture(ReportedMixture):
             row_bytes=self._row_bytes,
             exposure=components.allows_exposure,
         )
-        return reader.read(self, X, sample_weight, exposure, reset=reset, min_samples=2 if reset else 1)
+        rows = reader.read(self, X, sample_weight, exposure, reset=reset, min_samples=2 if reset else 1)
+        return rows if reset else self._ready(rows)
+
+    def _ready(self, rows: BlockSource) -> BlockSource:
+        """Rows as the fitted components take them."""
+        return rows.view(Substitutes(self.zero_substitutes_)) if hasattr(self, "zero_substitutes_") else rows
 
     def _row_bytes(self, n_features: int) -> int:
         """Bytes that an E-step touches for one row."""
@@ -78,7 +85,7 @@ class FittedMixture(ReportedMixture):
         names = (components or self._fitted_components()).attribute_names
         return tuple(np.asarray(getattr(self, name + "_", np.nan), dtype=np.float64) for name in names)
 
-    def _fitted_model(self, rows: Source | None) -> tuple[MixtureModel, MixtureParameters]:
+    def _fitted_model(self, rows: BlockSource | None) -> tuple[MixtureModel, MixtureParameters]:
         """The model that the fitted attributes describe, in units that they alone decide; rows are those to come."""
         standard = self._standard_parameters()
         weights = np.asarray(self.weights_, dtype=np.float64)
@@ -204,7 +211,8 @@ class FittedMixture(ReportedMixture):
         def filled(model: MixtureModel, parameters: MixtureParameters, block: Block) -> FloatArray:
             observations = model.components.read(block)
             q = np.exp(model.posterior(parameters, observations)[1])
-            X = block.X.toarray() if sparse.issparse(block.X) else block.X
+            X = block.as_given.X
+            X = X.toarray() if sparse.issparse(X) else X
             return np.where(np.isnan(X), model.components.expected_rows(parameters.components, observations, q), X)
 
         values = self._map_rows(filled, X, exposure)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from numbers import Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from .._em import Run
+from .._data import ColumnSurvey
 from .._typing import ArrayLike, FloatArray
 from ..families import Gamma
 from ._base import BaseMixture
 from ._independent import Independent
-from ._model import MixtureModel
+from ._zero_substitutes import choose_substitutes
 
 
 class GammaMixture(BaseMixture):
@@ -135,7 +134,6 @@ class GammaMixture(BaseMixture):
 
     shapes_: FloatArray
     rates_: FloatArray
-    zero_substitutes_: FloatArray
 
     def __init__(
         self,
@@ -179,20 +177,13 @@ class GammaMixture(BaseMixture):
         self.rates_init = rates_init
 
     def _get_components(self) -> Independent:
-        return Independent(Gamma(), zeros=self.zeros)
+        return Independent(Gamma())
+
+    def _choose_substitutes(self, columns: ColumnSurvey) -> FloatArray | None:
+        return choose_substitutes(self, self.zeros, columns)
 
     def _get_parameters_init(self) -> dict[str, ArrayLike | None]:
         return {"shapes": self.shapes_init, "rates": self.rates_init}
-
-    def _fitted_components(self) -> Independent:
-        return replace(self._get_components(), substitutes=getattr(self, "zero_substitutes_", None))
-
-    def _fitted_attributes(self, model: MixtureModel, dtype: np.dtype[Any], run: Run) -> dict[str, Any]:
-        attributes = super()._fitted_attributes(model, dtype, run)
-        assert isinstance(model.components, Independent)
-        if model.components.substitutes is not None:
-            attributes["zero_substitutes_"] = model.components.substitutes
-        return attributes
 
     @classmethod
     def from_parameters(cls, weights: ArrayLike, shapes: ArrayLike, rates: ArrayLike) -> Self:

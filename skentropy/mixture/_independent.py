@@ -10,12 +10,12 @@ import numpy as np
 from scipy import sparse
 
 from .._data import Block, ColumnSurvey, Rounding, has_nan
-from .._typing import Array, FloatArray, Matrix
+from .._typing import Array, FloatArray
 from ._components import ComponentMetric
 from ._feature_attributes import FeatureAttributes, NaturalParameters
 from ._feature_limits import FeatureLimits
 from ._feature_metric import FeatureMetric
-from ._input import check_columns, choose_substitutes, is_outside
+from ._input import check_columns, is_outside
 from ._large_counts import relative_to_data
 from ._model import LOG_TINY
 from ._observations import Observations, Units, product, transposed_product, with_data
@@ -66,12 +66,8 @@ class Independent(FeatureAttributes):
     Parameters
     ----------
     family : ExponentialFamily
-    zeros : "error", "warn" or float
-        What stands for zeros, for families of positive values: nothing, half the column's smallest positive value, or this.
     units : Units or None
         None where the family has no units to choose.
-    substitutes : ndarray of shape (D,) or None
-        What stands for a zero, column by column; None where zeros stand for themselves.
     prior_counts : float
         Number of pseudo-observations of a conjugate prior on every component.
     pooled : ndarray of shape (S, D)
@@ -81,8 +77,6 @@ class Independent(FeatureAttributes):
         would lose their digits: densities are then computed from these.
     """
 
-    zeros: str | float = "error"
-    substitutes: FloatArray | None = None
     prior_counts: float = 0.0
 
     @property
@@ -101,26 +95,20 @@ class Independent(FeatureAttributes):
         family = self.family.for_columns(columns.largest)
         family = relative_to_data(estimator, family, columns, is_sparse=is_sparse)
         mean = np.where(columns.constant, columns.smallest, columns.mean)
-        components = replace(
-            self,
-            family=family,
-            substitutes=choose_substitutes(estimator, self.zeros, columns),
-            prior_counts=prior_counts,
-        )
+        components = replace(self, family=family, prior_counts=prior_counts)
         return components._in_units(Units.of_moments(family, mean, columns.variance, keep_zero=is_sparse))
 
     def count_outside(self, block: Block) -> Array:
         X, family = block.X, self.family
-        zeros_allowed = self.substitutes is not None
         exposure: Array | float = 1.0
         if sparse.issparse(X):
             if block.exposure is not None:
                 exposure = np.repeat(block.exposure, np.diff(X.indptr))
-            masks = is_outside(family, X.data, exposure, zeros_allowed), X.data < family.lower_limit
+            masks = is_outside(family, X.data, exposure), X.data < family.lower_limit
             return np.stack([np.bincount(X.indices[mask], minlength=X.shape[1]) for mask in masks])
         if block.exposure is not None:
             exposure = block.exposure[:, np.newaxis]
-        masks = is_outside(family, X, exposure, zeros_allowed), family.lower_limit > X
+        masks = is_outside(family, X, exposure), family.lower_limit > X
         return np.stack([mask.sum(axis=0) for mask in masks])
 
     def summarize(self, observations: Observations, weight: FloatArray) -> FeatureSums:
@@ -148,14 +136,8 @@ class Independent(FeatureAttributes):
 
     # EM.
 
-    def values(self, X: Matrix) -> Matrix:
-        """The values in the support that stand for X; NaN stays."""
-        if self.substitutes is None:
-            return X
-        return np.where(X == 0, self.substitutes, X)
-
     def read(self, block: Block) -> Observations:
-        X = values = self.values(block.X)
+        X = block.X
         if self.units is not None:
             X = self.units.apply(X)
         statistics = self.family.sufficient_statistics(X)
@@ -166,7 +148,7 @@ class Independent(FeatureAttributes):
             filled = tuple(with_data(T, np.where(missing, 0, T.data)) for T in statistics)
             return Observations(filled, block.exposure, missing=with_data(X, missing.astype(X.dtype)))
         filled = tuple(np.where(missing, 0, T) for T in statistics)
-        kept = None if self.narrow is None else values
+        kept = None if self.narrow is None else block.X
         return Observations(filled, block.exposure, observed=(~missing).astype(X.dtype), values=kept)
 
     def observe(
@@ -228,7 +210,7 @@ class Independent(FeatureAttributes):
     def log_base_measure(self, block: Block) -> FloatArray:
         if self.family.constant_base_measure:
             return np.zeros(block.n_rows)
-        X = self.values(block.X)
+        X = block.X
         exposure: Array | float = 1.0 if block.exposure is None else block.exposure
         if sparse.issparse(X):
             if block.exposure is not None:

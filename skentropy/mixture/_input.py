@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._data import ColumnSurvey
-from .._messages import list_columns, warn
+from .._messages import list_columns
 from .._typing import Array, ArrayLike, FloatArray
 from ..families import ExponentialFamily
 
@@ -46,25 +46,9 @@ def check_columns(estimator: Any, family: ExponentialFamily, columns: ColumnSurv
         )
 
 
-def choose_substitutes(estimator: Any, zeros: str | float, columns: ColumnSurvey) -> FloatArray | None:
-    """Values that stand for zeros, one a column; None where zeros stand for themselves. Warns where it had to choose."""
-    if zeros == "error":
-        return None
-    if zeros != "warn":
-        return np.full(len(columns.mean), float(zeros))
-    with_zeros = np.flatnonzero(columns.n_zeros)
-    if with_zeros.size:
-        warn(
-            f"{int(columns.n_zeros.sum())} zeros in {list_columns(estimator, with_zeros)} are replaced by half the column's "
-            "smallest positive value; set zeros to 'error' or to a value to decide otherwise."
-        )
-    return np.where(np.isfinite(columns.smallest_positive), 0.5 * columns.smallest_positive, 1.0)
-
-
-def is_outside(family: ExponentialFamily, values: Array, exposure: Array | float, zeros_allowed: bool) -> Array:
+def is_outside(family: ExponentialFamily, values: Array, exposure: Array | float) -> Array:
     """Which values a family gives no density; NaN is the caller's."""
-    inside = family.in_support(values, exposure) | np.isnan(values)
-    return ~(inside | (values == 0)) if zeros_allowed else ~inside
+    return ~(family.in_support(values, exposure) | np.isnan(values))
 
 
 def check_sums(family: ExponentialFamily, standard: tuple[FloatArray, ...], suffix: str = "") -> None:

@@ -77,14 +77,7 @@ class MixtureModel:
 
     def read(self, block: Block) -> Any:
         """What the components see of a block; once, where the same block comes in every pass."""
-        if block.kept is None:
-            return self.components.read(block)
-        for components, observations in block.kept:
-            if components is self.components:
-                return observations
-        observations = self.components.read(block)
-        block.kept[:] = [(self.components, observations)]
-        return observations
+        return block.once(self.components, self.components.read)
 
     def posterior(self, parameters: MixtureParameters, observations: Any) -> tuple[FloatArray, FloatArray]:
         """log p(x_n) without the base measure, shape (n_rows,), and log q_n(c), shape (K, n_rows)."""

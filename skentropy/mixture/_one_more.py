@@ -34,20 +34,21 @@ def with_one_more(mixture: Any, rows: Rows) -> Any | None:
     :math:`\epsilon\, E[r_n - 1] - \tfrac12 \epsilon^2 E[(r_n - 1)^2]` to second order, with :math:`r_n` the ratio of its
     density to the mixture's at row n. Of components around single rows it is the one with the largest gain (Lindsay 1983).
     """
-    model, parameters = mixture._fitted_model(rows)
-    components = model.components.with_pooled(rows.sum(partial(_summary, model.components)))
-    log_density = rows.map(partial(_log_density, model, parameters))
     _, first = np.unique(hash_rows(rows.X, rows.exposure, 0), return_index=True)
+    model, parameters = mixture._fitted_model(rows)
+    ready = mixture._ready(rows)
+    components = model.components.with_pooled(ready.sum(partial(_summary, model.components)))
+    log_density = ready.map(partial(_log_density, model, parameters))
     chosen = first[np.argsort(log_density[first], kind="stable")[:_CANDIDATES]]
-    candidates = _around(components.for_runs(len(chosen)), rows.take(chosen, np.ones(len(chosen))))
-    slope, curvature = rows.sum(partial(_expansion, model, parameters, candidates)) / rows.totals.weight
+    candidates = _around(components.for_runs(len(chosen)), ready.take(chosen, np.ones(len(chosen))))
+    slope, curvature = ready.sum(partial(_expansion, model, parameters, candidates)) / rows.totals.weight
     gain = np.where(slope > 0.0, slope**2 / curvature, 0.0)
     best = int(gain.argmax())
     if not gain[best] > 0.0:
         return None
     weight = float(np.clip(slope[best] / curvature[best], *_WEIGHTS))
     new = components.select(candidates.components, np.array([best]), 1)
-    counts, statistics = rows.sum(partial(_step, components, parameters, new, weight))
+    counts, statistics = ready.sum(partial(_step, components, parameters, new, weight))
     more = copy.copy(mixture).set_params(n_components=mixture.n_components + 1)
     more.weights_ = (counts / counts.sum()).astype(mixture.weights_.dtype)
     standard = components.standard(components.maximize(statistics))

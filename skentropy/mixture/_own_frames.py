@@ -56,7 +56,7 @@ class OwnFrames(Independent):
         return self.own_pooled
 
     def read(self, block: Block) -> Observations:
-        X = self.values(block.X)
+        X = block.X
         if not has_nan(X):
             return Observations((), None, values=X)
         return Observations((), None, observed=(~np.isnan(X)).astype(np.float64), values=X)

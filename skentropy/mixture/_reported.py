@@ -11,7 +11,7 @@ from joblib import effective_n_jobs
 from sklearn.utils.validation import check_is_fitted
 
 from .._base import Evaluation, LatentVariableModel
-from .._data import Source, thread_pool
+from .._data import BlockSource, thread_pool
 from .._messages import check_counts
 from .._standard_errors import Estimate, StandardErrors
 from .._tables import Summary, Table
@@ -35,11 +35,11 @@ class ReportedMixture(LatentVariableModel):
     @abstractmethod
     def _rows(
         self, X: ArrayLike, sample_weight: ArrayLike | None = None, exposure: ArrayLike | None = None, *, reset: bool = False
-    ) -> Source:
+    ) -> BlockSource:
         """Validated data, to be read by blocks."""
 
     @abstractmethod
-    def _fitted_model(self, rows: Source | None) -> tuple[MixtureModel, MixtureParameters]:
+    def _fitted_model(self, rows: BlockSource | None) -> tuple[MixtureModel, MixtureParameters]:
         """The model that the fitted attributes describe."""
 
     @abstractmethod

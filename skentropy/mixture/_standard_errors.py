@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from .._data import Block, Source, check_total_weight
+from .._data import Block, BlockSource, check_total_weight
 from .._messages import feature_names, warn
 from .._standard_errors import KNOWN, Estimate, StandardErrors
 from .._typing import Array, FloatArray
@@ -115,7 +115,7 @@ class _Information:
     def of(
         cls,
         estimator: Any,
-        rows: Source,
+        rows: BlockSource,
         model: MixtureModel,
         parameters: MixtureParameters,
         pool: Any,
@@ -161,7 +161,13 @@ class _Information:
 
 
 def mixture_standard_errors(
-    estimator: Any, rows: Source, model: MixtureModel, parameters: MixtureParameters, method: str, weights: str, pool: Any
+    estimator: Any,
+    rows: BlockSource,
+    model: MixtureModel,
+    parameters: MixtureParameters,
+    method: str,
+    weights: str,
+    pool: Any,
 ) -> StandardErrors:
     """Standard errors of a fitted mixture, from one pass over the rows."""
     information = _Information.of(estimator, rows, model, parameters, pool, method, weights)
@@ -183,7 +189,7 @@ def mixture_standard_errors(
 
 
 def expectation_errors(
-    estimator: Any, rows: Source, model: MixtureModel, parameters: MixtureParameters, pool: Any
+    estimator: Any, rows: BlockSource, model: MixtureModel, parameters: MixtureParameters, pool: Any
 ) -> FloatArray:
     """Standard errors (K, R) of the expectations of a profile; NaN where they are not identified."""
     information = _Information.of(estimator, rows, model, parameters, pool)

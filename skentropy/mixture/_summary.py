@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .._base import Evaluation
-from .._data import Block, Source
+from .._data import Block, BlockSource
 from .._messages import feature_names
 from .._tables import Column, Summary, Table, decimals_for
 from .._typing import FloatArray
@@ -62,7 +62,7 @@ def summarize_mixture(
     model: MixtureModel,
     parameters: MixtureParameters,
     evaluation: Evaluation | None,
-    rows: Source | None,
+    rows: BlockSource | None,
     pool: Any,
 ) -> Summary:
     """The summary of a mixture; ``evaluation`` is that of the rows, or where there are none of the fit."""
@@ -131,7 +131,7 @@ def _facts(estimator: Any, evaluation: Evaluation | None) -> dict[str, str]:
     return facts
 
 
-def _notes(estimator: Any, rows: Source | None) -> list[str]:
+def _notes(estimator: Any, rows: BlockSource | None) -> list[str]:
     notes = [f"Warning: {message}" for message in getattr(estimator, "_failures", ())]
     if rows is None:
         notes.append("With the training data, summary(X) also says how rows are classified.")

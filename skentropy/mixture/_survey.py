@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .._data import Block, Rounding, RowSample, Source
+from .._data import Block, BlockSource, Rounding, RowSample
 from .._typing import Array
 from ._components import Components
 from ._model import MixtureModel, MixtureParameters, MixtureStatistics
@@ -47,7 +47,7 @@ def evaluate(block: Block, model: MixtureModel, parameters: MixtureParameters) -
 
 
 def map_inside(
-    rows: Source,
+    rows: BlockSource,
     function: Callable[[Block], Array],
     components: Components,
     refuse: Callable[[Array], None],
@@ -104,5 +104,6 @@ def summarize(block: Block, components: Components, sample_size: int, salt: int,
     return DataSummary(
         pooled=components.summarize(components.read(block), weight),
         log_base_measure=block.weighted_sum(components.log_base_measure(block)),
-        sample=RowSample.of_block(block, weight, sample_size, salt, rounding),
+        # Starts depend on what the user hands over, whatever stands for zeros.
+        sample=RowSample.of_block(block.as_given, weight, sample_size, salt, rounding),
     )

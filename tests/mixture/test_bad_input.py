@@ -74,6 +74,11 @@ def test_zeros_in_gamma_data() -> None:
         mixture = GammaMixture(tol=1e-4, random_state=0).fit(zeros)
     assert mixture.zero_substitutes_[1] == X[:, 1].min() / 2
     np.testing.assert_array_equal(mixture.score_samples(zeros), mixture.score_samples(with_value(X[:, 1].min() / 2)))
+    gap = zeros.copy()
+    gap[zeros[:, 1] == 0, 0] = np.nan
+    filled = mixture.impute(gap)
+    np.testing.assert_array_equal(filled[:, 1], zeros[:, 1])
+    assert np.isfinite(filled).all()
     with pytest.raises(ValueError, match=r"takes positive values.*column 1"):
         GammaMixture(zeros="error").fit(zeros)
     assert GammaMixture(zeros=0.25, n_starts=1, max_iter=0, random_state=0).fit(zeros).zero_substitutes_[1] == 0.25

@@ -393,6 +393,26 @@ def test_one_block_is_the_mixture_of_its_family() -> None:
     assert fits[0] == pytest.approx(fits[1], rel=1e-10)
 
 
+def test_zeros_are_replaced_in_the_blocks_that_say_so() -> None:
+    rng = np.random.RandomState(0)
+    X = np.column_stack([rng.gamma(2.0, size=60), rng.normal(size=60), rng.gamma(3.0, size=60), rng.poisson(1.0, size=60)])
+    X[3, :3] = 0.0
+    blocks = [("sizes", GammaMixture(), [2]), ("counts", "poisson", [3]), ("errors", "gaussian", [1])]
+    with pytest.warns(UserWarning, match="1 zeros in column 2 are replaced"):
+        mixture = ColumnMixture(blocks, random_state=0).fit(X)
+    least = X[X[:, 2] > 0, 2].min() / 2
+    np.testing.assert_array_equal(mixture.zero_substitutes_, [np.nan, np.nan, least, np.nan])
+    filled = X.copy()
+    filled[3, 2] = least
+    np.testing.assert_array_equal(mixture.score_samples(X), mixture.score_samples(filled))
+    gap = X.copy()
+    gap[3, 3] = np.nan
+    np.testing.assert_array_equal(mixture.impute(gap)[3, :3], X[3, :3])
+    X[4, 2] = -1.0
+    with pytest.raises(ValueError, match=r"X holds 1 other values, in column 2"):
+        mixture.score(X)
+
+
 def test_ranked_beside_others(people: pd.DataFrame) -> None:
     numbers = people[["age", "weight", "visits"]].dropna()
     ranking = rank_models(
