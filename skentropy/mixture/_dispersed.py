@@ -160,7 +160,7 @@ class Dispersed(Independent):
     def read(self, block: Block) -> LeveledRows:
         rows = super().read(block)
         levels, indicators = self.levels.indicators(rows.statistics[0])
-        return LeveledRows(rows.statistics, None, rows.observed, rows.missing, None, levels, indicators)
+        return LeveledRows(rows.statistics, None, rows.missing, None, levels, indicators)
 
     def observe(
         self, parameters: Any, observations: Any, offsets: FloatArray, out: FloatArray | None = None

@@ -149,7 +149,7 @@ class Independent(FeatureAttributes):
             return Observations(filled, block.exposure, missing=with_data(X, missing.astype(X.dtype)))
         filled = tuple(np.where(missing, 0, T) for T in statistics)
         kept = None if self.narrow is None else block.X
-        return Observations(filled, block.exposure, observed=(~missing).astype(X.dtype), values=kept)
+        return Observations(filled, block.exposure, missing=missing, values=kept)
 
     def observe(
         self,

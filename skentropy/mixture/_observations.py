@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import sparse
@@ -15,24 +16,27 @@ from ..families import ExponentialFamily
 class Observations:
     """Sufficient statistics of a block, zero where an entry is missing.
 
-    What is missing is told by the mask m of what is ``observed`` of dense data, and by the entries that are ``missing`` of
-    sparse data, which are few; both are None where nothing is missing. ``values`` are the rows themselves, NaN where
-    missing, for components that need them.
+    ``missing`` says which entries are, m being 0 there and 1 elsewhere: a mask of dense data, a sparse matrix of ones of
+    sparse data; None where nothing is missing. ``values`` are the rows themselves, NaN where missing, for components that
+    need them.
     """
 
     statistics: tuple[Matrix, ...]
     exposure: FloatArray | None
-    observed: FloatArray | None = None
     missing: Matrix | None = None
     values: FloatArray | None = None
+
+    @cached_property
+    def _m(self) -> FloatArray:
+        """The mask m of dense data."""
+        return np.asarray(self.missing == 0, dtype=np.float64)
 
     def row_sums(self, coefficients: FloatArray) -> FloatArray:
         """sum_d s_n m_nd c_kd, shape (K, n_rows) or (K, 1)."""
         total = coefficients.sum(axis=1)[:, np.newaxis]
-        if self.observed is not None:
-            total = (self.observed @ coefficients.T).T
-        elif self.missing is not None:
-            total = total - (self.missing @ coefficients.T).T
+        if self.missing is not None:
+            dense = not sparse.issparse(self.missing)
+            total = (self._m @ coefficients.T).T if dense else total - (self.missing @ coefficients.T).T
         return total if self.exposure is None else total * self.exposure
 
     def column_sums(self, weights: FloatArray) -> FloatArray:
@@ -40,19 +44,17 @@ class Observations:
         if self.exposure is not None:
             weights = weights * self.exposure
         total = weights.sum(axis=1)[:, np.newaxis]
-        if self.observed is not None:
-            return (self.observed.T @ weights.T).T
-        if self.missing is not None:
+        if self.missing is None:
+            return total
+        if sparse.issparse(self.missing):
             return total - (self.missing.T @ weights.T).T
-        return total
+        return (self._m.T @ weights.T).T
 
     def seen(self, rows: Array | slice) -> Array:
         """m of some rows, which broadcasts against (n_rows, D)."""
-        if self.observed is not None:
-            return self.observed[rows]
-        if self.missing is not None:
-            return 1.0 - self.missing[rows].toarray()
-        return np.ones((1, 1))
+        if self.missing is None:
+            return np.ones((1, 1))
+        return 1.0 - self.missing[rows].toarray() if sparse.issparse(self.missing) else self._m[rows]
 
     def features(self, rows: Array | slice) -> FloatArray:
         """Statistics of some rows as a dense array of shape (S, n_rows, D)."""

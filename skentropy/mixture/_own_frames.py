@@ -57,9 +57,7 @@ class OwnFrames(Independent):
 
     def read(self, block: Block) -> Observations:
         X = block.X
-        if not has_nan(X):
-            return Observations((), None, values=X)
-        return Observations((), None, observed=(~np.isnan(X)).astype(np.float64), values=X)
+        return Observations((), None, missing=np.isnan(X) if has_nan(X) else None, values=X)
 
     @staticmethod
     def _rows(observations: Observations) -> FloatArray:
@@ -71,7 +69,7 @@ class OwnFrames(Independent):
         assert self.units is not None
         u = (self._rows(observations) - self.units.location[component]) / self.units.scale[component]
         T = np.stack(self.family.sufficient_statistics(u))
-        return T if observations.observed is None else np.where(np.isnan(T), 0.0, T)
+        return T if observations.missing is None else np.where(np.isnan(T), 0.0, T)
 
     def observe(
         self,
