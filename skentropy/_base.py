@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, final
 
 import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin
@@ -73,6 +73,7 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
     lower_bound_: float
     stationarity_gap_: float
 
+    @final
     def _replace_fitted(self, attributes: dict[str, Any]) -> None:
         """Set fitted attributes, and leave nothing of an earlier fit but what was learnt of the columns of X."""
         for name in [name for name in vars(self) if name.endswith("_") and name not in _OF_COLUMNS | attributes.keys()]:
@@ -80,6 +81,7 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
         for name, value in attributes.items():
             setattr(self, name, value)
 
+    @final
     def _conclude(self, attributes: dict[str, Any], messages: Iterable[str], monitor: Monitor | None = None) -> None:
         """The fit is over: set what it leaves, tell those who follow it, and warn."""
         self._replace_fitted(attributes)
@@ -97,6 +99,7 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
         """The penalty per sample of the training data, on whichever data the entropy sum is asked for."""
         return self.entropy_sum_.penalty if hasattr(self, "entropy_sum_") else 0.0
 
+    @final
     def evaluate(self, X: ArrayLike, sample_weight: ArrayLike | None = None, **row_data: Any) -> Evaluation:
         """ELBO, entropy sum and total weight of X under the fitted model, from one pass over the rows.
 
@@ -121,6 +124,7 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
     def _modelled_columns(self) -> dict[int, bool] | None:
         return None
 
+    @final
     def traits(self) -> Traits:
         """What others must know of the model, fitted or not, to compare it with others, and to draw it.
 
@@ -136,6 +140,7 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
             columns=self._modelled_columns,
         )
 
+    @final
     def _check_criteria(self) -> None:
         if self._why_no_criteria:
             raise TypeError(f"Information criteria are not defined for {type(self).__name__}, {self._why_no_criteria}")
@@ -155,6 +160,7 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
         """
         return self._evaluate(X, sample_weight).elbo
 
+    @final
     def entropy_sum(self, X: ArrayLike | None = None, sample_weight: ArrayLike | None = None, **row_data: Any) -> EntropySum:
         """Entropy sum, term by term, nats per sample.
 
@@ -180,6 +186,7 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
             return self.entropy_sum_
         return self._evaluate(X, sample_weight, **row_data).entropy_sum
 
+    @final
     def entropy_sum_score(
         self,
         X: ArrayLike | None = None,
@@ -204,6 +211,7 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
         """
         return self.entropy_sum(X, sample_weight, **row_data).value
 
+    @final
     def stationarity_gap(self, X: ArrayLike | None = None, sample_weight: ArrayLike | None = None, **row_data: Any) -> float:
         """Entropy sum less ELBO, signed, nats per sample.
 
@@ -226,6 +234,7 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
         evaluation = self._evaluate(X, sample_weight, **row_data)
         return evaluation.entropy_sum.value - evaluation.elbo
 
+    @final
     def bic(self, X: ArrayLike, sample_weight: ArrayLike | None = None, **row_data: Any) -> float:
         """Bayesian information criterion of X, in nats; the lower the better.
 
@@ -245,6 +254,7 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
         evaluation = self._evaluate(X, sample_weight, **row_data)
         return self._bic(evaluation)
 
+    @final
     def aic(self, X: ArrayLike, sample_weight: ArrayLike | None = None, **row_data: Any) -> float:
         """Akaike information criterion of X, in nats; the lower the better.
 
@@ -261,5 +271,6 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
         evaluation = self._evaluate(X, sample_weight, **row_data)
         return -2.0 * evaluation.weight * evaluation.elbo + 2.0 * self.n_parameters_
 
+    @final
     def _bic(self, evaluation: Evaluation) -> float:
         return -2.0 * evaluation.weight * evaluation.elbo + float(np.log(evaluation.weight)) * self.n_parameters_

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from inspect import signature
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, final
 
 import numpy as np
 
 from .._typing import Array, Matrix
+from ._arguments import HasArguments
 
 # The smallest positive double, 2^-1074. A probability or a rate of zero is held as this value, so that its logarithm is
 # finite and 0 * log(0) is 0, the limit that the entropies need.
@@ -31,7 +31,7 @@ def safe_exp(x: Array) -> Array:
     return np.where(value < SMALLEST_NORMAL, 0.0, value)
 
 
-class ExponentialFamily(ABC):
+class ExponentialFamily(HasArguments, ABC):
     r"""A univariate exponential family, the observable distribution of one feature.
 
     .. math::  p(x; \eta) = h(x) \exp(\eta \cdot T(x) - A(\eta)).
@@ -45,6 +45,33 @@ class ExponentialFamily(ABC):
     distribution for each trailing index, in mixtures ``(n_statistics, n_components, n_features)``. All methods work
     elementwise on the trailing axes. All values are in nats.
 
+    Attributes
+    ----------
+    name : str
+        The key of the family in the registry, and its name in tables and messages.
+    parameter_names : tuple of str
+        Standard parameters in the field's words, in the order of ``to_standard``; singular, as in "rate".
+    parameter_limits : tuple of (float, float)
+        What each of them lies between, where confidence intervals stay. Empty, the default, where they may be any numbers.
+    support : str
+        What data may be, for messages: "non-negative values".
+    lower_limit : float
+        No value is below this.
+    upper_limit : float
+        No mean parameter is above this; infinite by default. Where it is finite the natural parameter is the log-odds of a
+        share of it.
+    discrete : bool
+        Whether the distribution lives on integers (probability mass) or on reals (density).
+    constant_base_measure : bool
+        Whether h(x) = 1, the default: the pseudo entropy is then the entropy.
+    equivariance : {"none", "scale", "affine"}
+        Transformations that map the family to itself: x -> b x, x -> a + b x, or neither, the default. Fits are made in
+        units in which the data are of order one, and are therefore exactly equivariant to them.
+    additive : bool
+        Whether p(x; s) = h(x; s) exp(eta T(x) - s A(eta)) is a distribution for every exposure s > 0; by default not.
+    zero_statistics : bool
+        Whether T(0) = 0, by default not: entries that a sparse matrix does not store then add nothing to any sum.
+
     See Also
     --------
     check_family : Checks a subclass of one's own against all of this.
@@ -54,28 +81,16 @@ class ExponentialFamily(ABC):
     Warnken et al. (2024), "Generative Models with ELBOs Converging to Entropy Sums", Definition 1 and Eqn. 51.
     """
 
-    # The key of the family in the registry, and its name in tables and messages.
     name: ClassVar[str]
-    # Standard parameters in the field's words, in the order of ``to_standard``; singular, as in "rate".
     parameter_names: ClassVar[tuple[str, ...]]
-    # What each of them lies between, where confidence intervals stay; empty where they may be any numbers.
     parameter_limits: tuple[tuple[float, float], ...] = ()
-    # What data may be, for messages: "non-negative values".
     support: ClassVar[str]
-    # No value is below this.
     lower_limit: ClassVar[float]
-    # No mean parameter is above this. Where it is finite the natural parameter is the log-odds of a share of it.
     upper_limit: float = np.inf
-    # Whether the distribution lives on integers (probability mass) or on reals (density).
     discrete: ClassVar[bool]
-    # h(x) = 1: the pseudo entropy is the entropy.
     constant_base_measure: ClassVar[bool] = True
-    # Transformations that map the family to itself: x -> b x, x -> a + b x, or neither. Fits are made in units in which
-    # the data are of order one, and are therefore exactly equivariant to them.
     equivariance: ClassVar[Literal["none", "scale", "affine"]] = "none"
-    # p(x; s) = h(x; s) exp(eta T(x) - s A(eta)) is a distribution for every exposure s > 0.
     additive: ClassVar[bool] = False
-    # T(0) = 0: entries that a sparse matrix does not store add nothing to any sum.
     zero_statistics: ClassVar[bool] = False
 
     @property
@@ -117,6 +132,7 @@ class ExponentialFamily(ABC):
         """Number of free parameters of several features; ``occurs``, (S, D), says whose statistics are ever positive."""
         return occurs.shape[1] * self.n_parameters
 
+    @final
     @property
     def attribute_names(self) -> tuple[str, ...]:
         """Plurals of ``parameter_names``, under which mixtures keep their fitted values: rate -> rates."""
@@ -187,6 +203,10 @@ class ExponentialFamily(ABC):
         """log h(x), or log h(x; s) under an exposure s; elementwise. Zero unless the family overrides it."""
         return np.zeros(np.shape(X))
 
+    def expected_log_base_measure(self, eta: Array) -> Array:
+        """E[log h(x)], shape ``eta.shape[1:]``. Zero unless the family overrides it."""
+        return np.zeros(eta.shape[1:])
+
     def in_domain(self, eta: Array) -> bool:
         """Whether all of eta lies in the natural parameter space. A convex set; the whole space unless overridden."""
         return bool(np.isfinite(eta).all())
@@ -232,8 +252,9 @@ class ExponentialFamily(ABC):
         """
         return np.asarray(weights.T @ self.moments(eta)[0])
 
-    # Derived, final.
+    # What follows from the above.
 
+    @final
     def log_prob(self, X: Array, eta: Array, exposure: Array | float = 1.0) -> Array:
         r"""Log-density of every entry: :math:`\eta \cdot T(x) - s A(\eta) + \log h(x; s)`.
 
@@ -243,18 +264,17 @@ class ExponentialFamily(ABC):
         inner = sum(t * e for t, e in zip(self.sufficient_statistics(X), eta, strict=True))
         return inner - exposure * self.log_partition(eta) + self.log_base_measure(X, exposure)
 
+    @final
     def pseudo_entropy(self, eta: Array) -> Array:
         r""":math:`\tilde H = A(\eta) - \eta \cdot m`, W(51), shape ``eta.shape[1:]``; the entropy where h = 1."""
         return self.log_partition(eta) - (eta * self.mean(eta)).sum(axis=0)
 
+    @final
     def entropy(self, eta: Array) -> Array:
         r"""Entropy :math:`H = \tilde H - E[\log h(x)]`, W(49), shape ``eta.shape[1:]``."""
         return self.pseudo_entropy(eta) - self.expected_log_base_measure(eta)
 
-    def expected_log_base_measure(self, eta: Array) -> Array:
-        """E[log h(x)], shape ``eta.shape[1:]``. Zero unless the family overrides it."""
-        return np.zeros(eta.shape[1:])
-
+    @final
     def divergence(self, eta_from: Array, eta_to: Array) -> Array:
         r"""Kullback-Leibler divergence, the Bregman divergence of A, shape ``eta.shape[1:]``.
 
@@ -262,54 +282,3 @@ class ExponentialFamily(ABC):
         """
         inner = ((eta_from - eta_to) * self.mean(eta_from)).sum(axis=0)
         return inner - self.log_partition(eta_from) + self.log_partition(eta_to)
-
-    # As of scikit-learn's estimators: what is searched over as family__r.
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the arguments of the constructor, as estimators do.
-
-        Parameters
-        ----------
-        deep : bool, default=True
-            Without effect.
-
-        Returns
-        -------
-        dict
-        """
-        names = list(signature(type(self)).parameters)
-        return {name: getattr(self, name) for name in names}
-
-    def set_params(self, **params: Any) -> Self:
-        """Set arguments of the constructor, which checks them.
-
-        Parameters
-        ----------
-        **params
-            Those that change.
-
-        Returns
-        -------
-        self : object
-
-        Raises
-        ------
-        ValueError
-            If there is no such argument, or it is out of range.
-        """
-        known = self.get_params()
-        unknown = sorted(set(params) - set(known))
-        if unknown:
-            raise ValueError(f"{type(self).__name__} has no parameters {unknown}; it has {list(known)}.")
-        type(self).__init__(self, **{**known, **params})
-        return self
-
-    def __repr__(self) -> str:
-        arguments = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
-        return f"{type(self).__name__}({arguments})"
-
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and vars(self) == vars(other)
-
-    def __hash__(self) -> int:
-        return hash((type(self), *sorted(vars(self).items())))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -21,6 +23,14 @@ _N_DRAWS = 400_000
 # 6.3 of them off where the standard deviation of T equals its mean.
 _Z = 4.9
 _EXPOSURE = 3.0
+# What every family states of itself, of which types, and in words.
+_ATTRIBUTES: dict[str, tuple[Any, str]] = {
+    "name": (str, "a string, the family's name in messages"),
+    "parameter_names": (tuple, 'a tuple of strings in the singular, such as ("rate",)'),
+    "support": (str, 'what data may be, in words, such as "non-negative values"'),
+    "lower_limit": (Real, "a number that no value is below, such as -np.inf"),
+    "discrete": ((bool, np.bool_), "True for probability masses, False for densities"),
+}
 
 
 def check_family(
@@ -28,12 +38,12 @@ def check_family(
 ) -> dict[str, float]:
     r"""Check a family: every formula against another one, and the parameterization criterion.
 
-    Checked are shapes and types; :math:`\nabla A = m` by finite differences; that ``natural`` inverts ``mean`` and
-    ``from_standard`` inverts ``to_standard``, and stays finite for a single repeated value; that the density sums or
-    integrates to one, with the means, entropies and moments that the family says, also by sampling; the support;
-    ``rescale``, exposures and T(0) = 0 where the family claims them; and Definition 1 of [1]_: the Jacobian
-    :math:`J = \partial\eta/\partial\theta` has full column rank and some :math:`\beta` solves :math:`\eta = J \beta`,
-    Eqn. 7.
+    Checked are the attributes that every family states, such as ``name`` and ``support``; shapes and types;
+    :math:`\nabla A = m` by finite differences; that ``natural`` inverts ``mean`` and ``from_standard`` inverts
+    ``to_standard``, and stays finite for a single repeated value; that the density sums or integrates to one, with the
+    means, entropies and moments that the family says, also by sampling; the support; ``rescale``, exposures and T(0) = 0
+    where the family claims them; and Definition 1 of [1]_: the Jacobian :math:`J = \partial\eta/\partial\theta` has full
+    column rank and some :math:`\beta` solves :math:`\eta = J \beta`, Eqn. 7.
 
     Parameters
     ----------
@@ -67,6 +77,7 @@ def check_family(
     >>> max(errors.values()) < 1e-6
     True
     """
+    _check_attributes(family)
     rng = np.random.RandomState(random_state)
     if parameters is None:
         several = family.n_statistics > len(family.parameter_names)
@@ -136,6 +147,28 @@ def _point(
     with np.errstate(all="ignore"):
         x, weight, lost = nodes(family, eta, draws)
     return _Point(family, theta, eta, errors, draws, x, weight, lost)
+
+
+def _check_attributes(family: ExponentialFamily) -> None:
+    """Check what every family states of itself, before anything that needs it."""
+    of = type(family).__name__
+    for name, (kinds, wanted) in _ATTRIBUTES.items():
+        value = getattr(family, name, None)
+        _require(value is not None, f"{of}: the attribute {name} is missing; it is {wanted}")
+        _require(isinstance(value, kinds), f"{of}: {name} is {value!r}, not {wanted}")
+    names = family.parameter_names
+    _require(
+        bool(names) and all(isinstance(name, str) for name in names), f"{of}: parameter_names are {names!r}, not strings"
+    )
+    _require(
+        len(family.parameter_limits) in (0, len(names)),
+        f"{of}: parameter_limits has {len(family.parameter_limits)} entries for {len(names)} parameters",
+    )
+    kinds = ("none", "scale", "affine")
+    _require(family.equivariance in kinds, f"{of}: equivariance is {family.equivariance!r}, none of {kinds}")
+    for name, method in vars(ExponentialFamily).items():
+        derived = getattr(method, "__final__", False) and getattr(type(family), name) is not method
+        _require(not derived, f"{of}: {name} follows from the other methods; leave it as ExponentialFamily has it")
 
 
 def _check_value(family: ExponentialFamily) -> None:

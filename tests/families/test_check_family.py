@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import subprocess
 import sys
 from typing import Any
@@ -211,6 +213,43 @@ def test_it_notices_a_wrong_claim(attribute: str, value: object, message: str) -
         check_family(type("Broken", (Rayleigh,), {attribute: value})())
 
 
+@pytest.mark.parametrize("attribute", ["name", "parameter_names", "support", "lower_limit", "discrete"])
+def test_it_demands_what_every_family_states(attribute: str) -> None:
+    stated = {name: value for name, value in vars(Rayleigh).items() if name not in (attribute, "__dict__", "__weakref__")}
+    with pytest.raises(AssertionError, match=f"^Silent: the attribute {attribute} is missing; it is "):
+        check_family(type("Silent", (ExponentialFamily,), stated)())
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "message"),
+    [
+        ("name", 3, "name is 3, not a string"),
+        ("parameter_names", "rate", "parameter_names is 'rate', not a tuple"),
+        ("parameter_names", (), r"parameter_names are \(\)"),
+        ("parameter_names", (1,), r"parameter_names are \(1,\)"),
+        ("parameter_limits", ((0.0, 1.0), (0.0, 1.0)), "2 entries for 1 parameters"),
+        ("lower_limit", "zero", "lower_limit is 'zero', not a number"),
+        ("discrete", "no", "discrete is 'no', not True"),
+        ("equivariance", "shift", "equivariance is 'shift', none of"),
+    ],
+)
+def test_it_notices_attributes_of_other_kinds(attribute: str, value: object, message: str) -> None:
+    with pytest.raises(AssertionError, match=message):
+        check_family(type("Broken", (Rayleigh,), {attribute: value})())
+
+
+@pytest.mark.parametrize("name", ["log_prob", "entropy", "pseudo_entropy", "divergence"])
+def test_it_notices_what_is_overridden_though_it_follows(name: str) -> None:
+    with pytest.raises(AssertionError, match=f"Broken: {name} follows from the other methods"):
+        check_family(_method(name, lambda value, *_: value))
+
+
+def test_help_shows_what_a_family_states() -> None:
+    section = inspect.getdoc(ExponentialFamily).split("Attributes\n----------\n")[1].split("\n\n")[0]
+    documented = re.findall(r"^(\w+) : ", section, flags=re.MULTILINE)
+    assert documented == list(ExponentialFamily.__annotations__)
+
+
 class Quantile(Rayleigh):
     """The scale of a Rayleigh distribution as 1 + (theta - 0.8)^3, whose derivative is zero at 0.8."""
 
@@ -233,6 +272,7 @@ class OneParameter(Gaussian):
     """A Gaussian whose mean is given or follows from the variance: two statistics, one parameter."""
 
     parameter_names = ("variance",)
+    parameter_limits = ((0.0, np.inf),)
     equivariance = "none"
 
     def __init__(self, mean_is_twice_the_variance: bool) -> None:
