@@ -69,8 +69,7 @@ ROOMS = {
 # What has formulas that no number of a user's depends on, and why nothing is gained by making them wrong.
 LEFT_OUT = {
     "skentropy/_em/_monitor.py": "When progress is told, and how its lines look.",
-    "skentropy/families/_check.py": "It is a test itself, and tests/families/test_check_family.py makes it fail.",
-    "skentropy/families/_checks.py": "As above.",
+    "skentropy/families/_check_family.py": "It is a test itself, and tests/families/test_check_family.py makes it fail.",
 }
 # Tests that read the documentation or run benchmarks are about none of the modules.
 ELSEWHERE = ("tests/test_docs.py", "tests/test_benchmarks.py", "tests/test_mutate.py")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from ._arguments import check_parameter, check_probability
 from ._base import ExponentialFamily
 from ._bernoulli import Bernoulli
 from ._beta import Beta
 from ._binomial import Binomial
 from ._categorical import Categorical
-from ._check import check_family
+from ._check_family import check_family
 from ._exponential import Exponential
 from ._gamma import Gamma
 from ._gaussian import Gaussian
@@ -37,6 +38,8 @@ __all__ = [
     "Weibull",
     "ZeroTruncatedPoisson",
     "check_family",
+    "check_parameter",
+    "check_probability",
     "get_family",
 ]
 

@@ -1,9 +1,13 @@
-"""Objects that are what their constructors' arguments say, as scikit-learn's estimators are."""
+"""What the arguments of families and of their distributions may be, and families as what their arguments say."""
 
 from __future__ import annotations
 
 from inspect import signature
 from typing import Any, Self, final
+
+import numpy as np
+
+from .._typing import Array
 
 
 class HasArguments:
@@ -62,3 +66,75 @@ class HasArguments:
     @final
     def __hash__(self) -> int:
         return hash((type(self), *sorted(vars(self).items())))
+
+
+def check_parameter(
+    value: Array, name: str, *, low: float, high: float = np.inf, open_low: bool = False, open_high: bool = True
+) -> Array:
+    """Return a standard parameter as an array of floats, or say which values are outside its range.
+
+    Parameters
+    ----------
+    value : array-like
+    name : str
+        In the singular, for the message.
+    low, high : float
+        The ends of the range.
+    open_low, open_high : bool
+        Whether the range ends before them; by default the upper end is not in it, the lower one is.
+
+    Returns
+    -------
+    ndarray
+
+    Raises
+    ------
+    ValueError
+        If a value lies outside, or is NaN.
+
+    Examples
+    --------
+    >>> from skentropy.families import check_parameter
+    >>> check_parameter([0.5, 2], "rate", low=0.0)
+    array([0.5, 2. ])
+    >>> check_parameter([0.5, -2], "rate", low=0.0)
+    Traceback (most recent call last):
+        ...
+    ValueError: Every rate must lie in [0, inf); got -2.0.
+    """
+    value = np.asarray(value, dtype=np.float64)
+    too_low = value <= low if open_low else value < low
+    too_high = value >= high if open_high else value > high
+    bad = too_low | too_high | np.isnan(value)
+    if bad.any():
+        interval = f"{'(' if open_low else '['}{low:g}, {high:g}{')' if open_high else ']'}"
+        raise ValueError(f"Every {name} must lie in {interval}; got {float(value[bad].flat[0])!r}.")
+    return value
+
+
+def check_probability(value: Array, name: str = "probability", *, open_low: bool = False, open_high: bool = False) -> Array:
+    """Return probabilities as an array of floats, or say which values are outside their range.
+
+    Parameters
+    ----------
+    value : array-like
+    name : str, default="probability"
+        In the singular, for the message.
+    open_low, open_high : bool, default=False
+        Whether 0 and 1 are refused.
+
+    Returns
+    -------
+    ndarray
+
+    Raises
+    ------
+    ValueError
+        If a value lies outside, or is NaN.
+    """
+    return check_parameter(value, name, low=0.0, high=1.0, open_low=open_low, open_high=open_high)
+
+
+def is_number(value: Any, kind: Any, *, low: float) -> bool:
+    """Whether a constructor's argument is a finite number of a kind (``Integral``, ``Real``), and at least ``low``."""
+    return bool(isinstance(value, kind) and low <= value < np.inf)

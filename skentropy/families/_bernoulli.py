@@ -6,8 +6,8 @@ import numpy as np
 from scipy import special
 
 from .._typing import Array, Matrix
+from ._arguments import check_probability
 from ._base import LOG_ZERO
-from ._checks import check_probability
 from ._roots import AngleCoordinates
 from ._special import log_odds
 

@@ -6,8 +6,8 @@ import numpy as np
 from scipy import special
 
 from .._typing import Array, Matrix
+from ._arguments import check_parameter
 from ._base import ExponentialFamily
-from ._checks import check_parameter
 from ._special import log_minus_digamma, trigamma
 
 # Concentrations a + b are held below this: a beta of concentration 1e8 has a standard deviation of at most 5e-5, and the

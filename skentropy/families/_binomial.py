@@ -8,8 +8,8 @@ import numpy as np
 from scipy import special
 
 from .._typing import Array, Matrix
+from ._arguments import check_probability, is_number
 from ._base import LOG_ZERO, ExponentialFamily
-from ._checks import check_probability, is_number
 from ._relative import EPS, RelativeBinomial
 from ._roots import AngleCoordinates
 from ._special import expected_log_gamma, log_factorial, log_odds

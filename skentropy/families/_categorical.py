@@ -10,8 +10,8 @@ import numpy as np
 from scipy import special
 
 from .._typing import Array, Matrix
+from ._arguments import check_parameter, is_number
 from ._base import LOG_ZERO, safe_log
-from ._checks import check_parameter, is_number
 from ._roots import RootCoordinates
 
 # Probabilities up to this are held to be zero.

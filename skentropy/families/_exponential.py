@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from .._typing import Array, Matrix
+from ._arguments import check_parameter
 from ._base import ExponentialFamily
-from ._checks import check_parameter
 
 # Rates are held below this, in units in which the data are of order one: a component of zeros only has no largest one.
 LARGEST_RATE = 1e100

@@ -6,8 +6,8 @@ import numpy as np
 from scipy import special
 
 from .._typing import Array, Matrix
+from ._arguments import check_parameter
 from ._base import ExponentialFamily
-from ._checks import check_parameter
 from ._special import log_minus_digamma, stirling_remainder, trigamma
 
 # Shapes are held below this: a gamma of shape 1e8 has a relative standard deviation of 1e-4, and the entropies of still

@@ -6,8 +6,8 @@ import numpy as np
 from scipy import sparse
 
 from .._typing import Array, Matrix
+from ._arguments import check_parameter
 from ._base import ExponentialFamily
-from ._checks import check_parameter
 
 # Variances are held above this, in units in which the data are of order one: those of mean squares less squared means that
 # are smaller are rounding errors.

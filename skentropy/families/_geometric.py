@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from .._typing import Array, Matrix
+from ._arguments import check_probability
 from ._base import LOG_ZERO, TINY
-from ._checks import check_probability
 from ._negative_binomial import NegativeBinomial
 from ._roots import RootCoordinates
 from ._special import log1mexp

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from .._typing import Array, Matrix
+from ._arguments import check_parameter
 from ._base import ExponentialFamily
-from ._checks import check_parameter
 from ._special import scaled_exp1
 
 # Ratios of shape to mean are held below this: the relative variance is its inverse. The entropies of still larger ones

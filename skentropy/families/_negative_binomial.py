@@ -8,8 +8,8 @@ import numpy as np
 from scipy import special
 
 from .._typing import Array, Matrix
+from ._arguments import check_probability, is_number
 from ._base import LOG_ZERO, TINY, ExponentialFamily, safe_exp, safe_log
-from ._checks import check_probability, is_number
 from ._relative import EPS, RelativeNegativeBinomial
 from ._roots import RootCoordinates
 from ._special import expected_log_gamma, log1mexp, log_factorial

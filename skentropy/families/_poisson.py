@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from .._typing import Array, Matrix
+from ._arguments import check_parameter
 from ._base import LOG_ZERO, ExponentialFamily, safe_exp, safe_log
-from ._checks import check_parameter
 from ._relative import EPS, RelativePoisson
 from ._roots import RootCoordinates
 from ._special import expected_log_gamma, log_factorial

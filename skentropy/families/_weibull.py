@@ -8,7 +8,7 @@ import numpy as np
 from scipy import special
 
 from .._typing import Array, Matrix
-from ._checks import check_parameter, is_number
+from ._arguments import check_parameter, is_number
 from ._exponential import Exponential
 
 # Powers of values in their own units stay doubles.
