@@ -85,7 +85,7 @@ class EntropySum:
         """Sum of the terms' absolute values, the scale of the rounding error of ``value``."""
         return sum(abs(getattr(self, field.name)) for field in fields(self))
 
-    def _rows(self) -> list[tuple[str, str, float]]:
+    def _lines(self) -> list[tuple[str, str, float]]:
         """Sign, name and value of each term that is there."""
         terms = [(name, sign, getattr(self, name)) for name, sign in self.SIGNS.items()]
         always = ("posterior", "prior", "observable")
@@ -93,13 +93,13 @@ class EntropySum:
         return [*rows, ("=", "value", self.value)]
 
     def __str__(self) -> str:
-        lines = [f"  {sign} {name:<12} {value:13.6f}" for sign, name, value in self._rows()]
+        lines = [f"  {sign} {name:<12} {value:13.6f}" for sign, name, value in self._lines()]
         return "\n".join(["entropy sum, nats per sample", *lines])
 
     def _repr_html_(self) -> str:
         cells = "".join(
             f"<tr><td>{sign}</td><td style='text-align:left'>{name}</td><td>{value:.6f}</td></tr>"
-            for sign, name, value in self._rows()
+            for sign, name, value in self._lines()
         )
         return f"<table><caption>entropy sum, nats per sample</caption>{cells}</table>"
 

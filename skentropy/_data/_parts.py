@@ -64,12 +64,12 @@ class PartReader:
             check_no_mask(X, "X")
             with naming_infinities(X):
                 numbers = check_array(as_numbers(X), **self._options)
-            return self._rows(numbers, sample_weight, exposure, part=part)
+            return self._in_memory(numbers, sample_weight, exposure, part=part)
         except (TypeError, ValueError) as error:
             kind = TypeError if isinstance(error, TypeError) else ValueError
             raise kind(f"Block {part} of X, counted from 0: {error}") from error
 
-    def _rows(self, X: Matrix, sample_weight: Any, exposure: Any, part: int | None = None) -> Rows:
+    def _in_memory(self, X: Matrix, sample_weight: Any, exposure: Any, part: int | None = None) -> Rows:
         if sparse.issparse(X):
             if not X.has_canonical_format:
                 X = X.copy()

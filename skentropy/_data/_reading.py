@@ -53,7 +53,7 @@ class Reader(PartReader):
                 else:
                     self.check_names(estimator, X, reset=reset)
                     numbers = check_array(numbers, estimator=estimator, input_name="X", **options)
-            return self._rows(numbers, sample_weight, exposure)
+            return self._in_memory(numbers, sample_weight, exposure)
         if reset:
             if source.totals.n_rows < min_samples:
                 raise ValueError(

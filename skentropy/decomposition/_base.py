@@ -35,8 +35,8 @@ from ._information import standard_errors
 from ._moments import Moments
 from ._moments import row_bytes as moments_row_bytes
 from ._rotation import Rotation
-from ._rows import with_weight
 from ._spectrum import Covariance, without_rounding
+from ._weighted_rows import with_weight
 
 # Products of variances beyond these, and in float32 noise variances on their floor, over- or underflow.
 _VARIANCES = {np.float64: (1e-150, 1e150), np.float32: (1e-30, 1e37)}
@@ -315,7 +315,7 @@ class LinearGaussianEstimator(FitsCovariances):
     ) -> StandardErrors:
         parameters = self._parameters()
         if X is not None:
-            model, location, scale = self._em_model(self._rows(X, sample_weight))
+            model, location, scale = self._em_model(self._read(X, sample_weight))
         elif self._moments is not None:
             model, location, scale = self._moments_model(self._moments)
         else:

@@ -15,7 +15,7 @@ from .._typing import Array, FloatArray
 from ..entropy import EntropySum
 from ._gaussian import LinearGaussian
 from ._moments import Moments
-from ._rows import with_weight
+from ._weighted_rows import with_weight
 
 # Numbers that one step of the E-step takes and makes at a time: they should stay in the cache, with copies of them.
 _CHUNK_SIZE = 2**17

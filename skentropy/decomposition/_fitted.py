@@ -46,7 +46,7 @@ class FittedLinearGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, La
             return LinearGaussian.of(mean, loadings @ np.linalg.cholesky(correlation), noise)
         return LinearGaussian(mean, loadings, noise, correlation)
 
-    def _rows(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> Source:
+    def _read(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> Source:
         check_is_fitted(self, "components_")
         reader = self._reader(partial(evaluation_row_bytes, len(self.components_)))
         return reader.read(self, X, sample_weight)
@@ -54,7 +54,7 @@ class FittedLinearGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, La
     def _evaluate(self, X: ArrayLike, sample_weight: ArrayLike | None, **row_data: Any) -> Evaluation:
         if row_data:
             raise TypeError(f"{type(self).__name__} takes no {', '.join(row_data)}.")
-        parameters, rows = self._parameters(), self._rows(X, sample_weight)
+        parameters, rows = self._parameters(), self._read(X, sample_weight)
         with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
             sums = rows.sum(partial(_weighted_terms, parameters), pool)
         weight = float(sums[0])
@@ -64,7 +64,7 @@ class FittedLinearGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, La
 
     def _map_rows(self, function: Callable[[Block], FloatArray], X: ArrayLike) -> FloatArray:
         """function of all blocks of rows, in the precision of the rows."""
-        rows = self._rows(X)
+        rows = self._read(X)
         with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
             return rows.map(function, pool).astype(rows.dtype, copy=False)
 

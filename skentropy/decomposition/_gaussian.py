@@ -13,7 +13,7 @@ from .._data import has_nan, unique_rows
 from .._linalg import LOG_2PI, invert
 from .._typing import FloatArray, Matrix
 from ..entropy import EntropySum
-from ._rows import centre_full_columns
+from ._weighted_rows import centre_full_columns
 
 # Where the noise is less than this share of a variance, its inverse is far larger than the precision.
 _CANCELS = 1e-3

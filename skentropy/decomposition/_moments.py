@@ -9,7 +9,7 @@ from scipy import sparse
 
 from .._data import WORKING_SET_BYTES, Block, Rows, Source, blas_threads, thread_pool
 from .._typing import FloatArray, Matrix
-from ._rows import centre_full_columns, with_weight
+from ._weighted_rows import centre_full_columns, with_weight
 
 # Blocks of fewer rows than this many times the features spend their time on merging scatters.
 _ROWS_PER_FEATURE = 16

@@ -12,7 +12,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from .._data import Rows, SingleThreadedBLAS
 from .._typing import Array, FloatArray, Matrix
-from ._rows import centre_full_columns, with_weight
+from ._weighted_rows import centre_full_columns, with_weight
 
 # Up to this many features (or rows) a full decomposition of a small matrix is faster than products with it.
 _SMALL = 250

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from .._typing import Array, Matrix
+from ._arguments import check_parameter
 from ._base import LOG_ZERO, ExponentialFamily, safe_exp, safe_log
-from ._checks import check_parameter
 from ._relative import EPS
 from ._roots import RootCoordinates
 from ._special import expected_log_gamma, log1mexp, log_factorial

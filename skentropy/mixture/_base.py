@@ -150,7 +150,7 @@ class BaseMixture(FittedMixture):
         return self.predict(X, exposure=exposure)
 
     def _fit(self, X: ArrayLike, sample_weight: ArrayLike | None, exposure: ArrayLike | None) -> None:
-        fit = MixtureFit(self, self._rows(X, sample_weight, exposure, reset=True), X)
+        fit = MixtureFit(self, self._read(X, sample_weight, exposure, reset=True), X)
         best = fit.best_run()
         self._failures = fit.messages(best)
         self._conclude(fit.attributes(best), self._failures, fit.monitor)

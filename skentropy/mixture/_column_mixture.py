@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.utils._param_validation import StrOptions
 
-from .._data import BlockSource, ColumnSurvey
+from .._data import ColumnSurvey, Source
 from .._em import Run
 from .._messages import NamedColumns
 from .._typing import Array, ArrayLike, FloatArray
@@ -233,18 +233,18 @@ class ColumnMixture(BaseMixture):
         assert isinstance(components, ColumnBlocks)
         return components.in_order(self.parameters_init, "parameters_init")
 
-    def _rows(
+    def _read(
         self,
         X: ArrayLike,
         sample_weight: ArrayLike | None = None,
         exposure: ArrayLike | None = None,
         *,
         reset: bool = False,
-    ) -> BlockSource:
+    ) -> Source:
         if reset:
             last = self._plan if hasattr(self, "weights_") else None
             self._plan = plan_columns(X, self.columns, self.remainder, self.unseen).after(last)
-        return super()._rows(self._plan.encoding.apply(X), sample_weight, exposure, reset=reset)
+        return super()._read(self._plan.encoding.apply(X), sample_weight, exposure, reset=reset)
 
     def _standard_parameters(self, components: Components | None = None) -> Any:
         if components is not None and not self._plan.goes_on:

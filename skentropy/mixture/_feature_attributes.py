@@ -18,7 +18,7 @@ from ._observations import Units
 from ._report import degenerate_features
 
 # Probabilities of categories that do not occur are less than this.
-_NEVER = 1e-300
+NEVER = 1e-300
 # Where the terms of a log-density are larger, their rounding errors are more than 1e-8 nats.
 _LARGEST_TERMS = 1e7
 
@@ -144,7 +144,7 @@ class FeatureAttributes(Components):
 
     def n_parameters(self, n_components: int) -> int:
         """Those of categories that occur."""
-        return n_components * self.family.count_parameters(self.pooled > _NEVER)
+        return n_components * self.family.count_parameters(self.pooled > NEVER)
 
     def divergence(self, parameters: NaturalParameters, component: int) -> FloatArray:
         return np.asarray(self.family.divergence(parameters.eta[:, [component]], parameters.eta).sum(axis=-1))

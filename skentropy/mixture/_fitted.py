@@ -15,7 +15,7 @@ from sklearn.utils import ClassifierTags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from .._base import Evaluation
-from .._data import Block, BlockSource, Reader, Rows, check_total_weight, fill_frame, is_dask, thread_pool
+from .._data import Block, BlockSource, Reader, Rows, Source, check_total_weight, fill_frame, is_dask, thread_pool
 from .._messages import list_columns
 from .._typing import Array, ArrayLike, FloatArray, Matrix
 from ..families._base import safe_log
@@ -41,15 +41,15 @@ class FittedMixture(ReportedMixture):
         """The components with what they have learnt from the data."""
         return self._get_components()
 
-    def _rows(
+    def _read(
         self,
         X: ArrayLike,
         sample_weight: ArrayLike | None = None,
         exposure: ArrayLike | None = None,
         *,
         reset: bool = False,
-    ) -> BlockSource:
-        """Validated data, to be read by blocks as the components take them."""
+    ) -> Source:
+        """Validated data, to be read by blocks."""
         components = self._get_components()
         if exposure is not None and not components.allows_exposure:
             raise ValueError(f"exposure is not defined for {components.label}; leave it out.")
@@ -59,10 +59,15 @@ class FittedMixture(ReportedMixture):
             row_bytes=self._row_bytes,
             exposure=components.allows_exposure,
         )
-        rows = reader.read(self, X, sample_weight, exposure, reset=reset, min_samples=2 if reset else 1)
-        return rows if reset else self._ready(rows)
+        return reader.read(self, X, sample_weight, exposure, reset=reset, min_samples=2 if reset else 1)
 
-    def _ready(self, rows: BlockSource) -> BlockSource:
+    def _ready_rows(
+        self, X: ArrayLike, sample_weight: ArrayLike | None = None, exposure: ArrayLike | None = None
+    ) -> BlockSource:
+        """Validated data as the fitted components take them."""
+        return self._ready(self._read(X, sample_weight, exposure))
+
+    def _ready(self, rows: Source) -> BlockSource:
         """Rows as the fitted components take them."""
         return rows.view(Substitutes(self.zero_substitutes_)) if hasattr(self, "zero_substitutes_") else rows
 
@@ -103,7 +108,7 @@ class FittedMixture(ReportedMixture):
         if row_data:
             raise TypeError(f"{type(self).__name__} takes no {', '.join(row_data)}.")
         check_is_fitted(self, "weights_")
-        rows = self._rows(X, sample_weight, exposure)
+        rows = self._ready_rows(X, sample_weight, exposure)
         model, parameters = self._fitted_model(rows)
         with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
             sums = rows.sum(partial(evaluate, model=model, parameters=parameters), pool)
@@ -224,7 +229,7 @@ class FittedMixture(ReportedMixture):
 
     def _map_rows(self, function: Callable[..., Array], X: ArrayLike, exposure: ArrayLike | None) -> Array:
         check_is_fitted(self, "weights_")
-        rows = self._rows(X, exposure=exposure)
+        rows = self._ready_rows(X, exposure=exposure)
         model, parameters = self._fitted_model(rows)
         with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
             refuse = partial(self._refuse_outside, model.components)
@@ -269,3 +274,11 @@ class FittedMixture(ReportedMixture):
         # scikit-learn's checks read these of everything that has predict_proba.
         tags.classifier_tags = ClassifierTags(multi_class=False)
         return tags
+
+
+def rows_in_memory(mixture: FittedMixture, X: Any, sample_weight: ArrayLike | None, exposure: ArrayLike | None) -> Rows:
+    """Validated rows of a fitted mixture's data, as they are given; ValueError if they are not in memory."""
+    rows = mixture._read(X, sample_weight, exposure)
+    if not isinstance(rows, Rows):
+        raise ValueError(f"Resampled are the rows of a table in memory, and X is of {type(X).__name__}; take a sample.")
+    return rows

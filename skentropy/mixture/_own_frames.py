@@ -60,14 +60,14 @@ class OwnFrames(Independent):
         return Observations((), None, missing=np.isnan(X) if has_nan(X) else None, values=X)
 
     @staticmethod
-    def _rows(observations: Observations) -> FloatArray:
+    def _values(observations: Observations) -> FloatArray:
         assert observations.values is not None
         return observations.values
 
     def statistics(self, observations: Observations, component: int) -> FloatArray:
         """(S, n, D) in the frame of a component; zero where an entry is missing."""
         assert self.units is not None
-        u = (self._rows(observations) - self.units.location[component]) / self.units.scale[component]
+        u = (self._values(observations) - self.units.location[component]) / self.units.scale[component]
         T = np.stack(self.family.sufficient_statistics(u))
         return T if observations.missing is None else np.where(np.isnan(T), 0.0, T)
 
@@ -80,7 +80,7 @@ class OwnFrames(Independent):
     ) -> Any:
         # log pi_c + sum_d [eta_cd T(u_cnd) - m_nd A(eta_cd)], W(54), W(58)
         log_joint = offsets[:, np.newaxis] - observations.row_sums(parameters.log_partition)
-        log_joint = np.broadcast_to(log_joint, (len(offsets), len(self._rows(observations)))).copy()
+        log_joint = np.broadcast_to(log_joint, (len(offsets), len(self._values(observations)))).copy()
         for c, row in enumerate(log_joint):
             row += np.einsum("sd,snd->n", parameters.eta[:, c], self.statistics(observations, c))
         return OwnEvidence(log_joint, observations, self)

@@ -33,10 +33,10 @@ class ReportedMixture(LatentVariableModel):
     _classification: float
 
     @abstractmethod
-    def _rows(
-        self, X: ArrayLike, sample_weight: ArrayLike | None = None, exposure: ArrayLike | None = None, *, reset: bool = False
+    def _ready_rows(
+        self, X: ArrayLike, sample_weight: ArrayLike | None = None, exposure: ArrayLike | None = None
     ) -> BlockSource:
-        """Validated data, to be read by blocks."""
+        """Validated data as the fitted components take them."""
 
     @abstractmethod
     def _fitted_model(self, rows: BlockSource | None) -> tuple[MixtureModel, MixtureParameters]:
@@ -130,7 +130,7 @@ class ReportedMixture(LatentVariableModel):
         """
         check_method(method, weights)
         check_is_fitted(self, "weights_")
-        rows = self._rows(X, sample_weight, exposure)
+        rows = self._ready_rows(X, sample_weight, exposure)
         model, parameters = self._fitted_model(rows)
         with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
             return mixture_standard_errors(self, rows, model, parameters, method, weights, pool)
@@ -189,7 +189,7 @@ class ReportedMixture(LatentVariableModel):
         check_is_fitted(self, "weights_")
         if X is None and (standard_errors or sample_weight is not None or exposure is not None):
             raise ValueError("standard_errors, sample_weight and exposure go with X; give X as well.")
-        rows = None if X is None else self._rows(X, sample_weight, exposure)
+        rows = None if X is None else self._ready_rows(X, sample_weight, exposure)
         evaluation = self._fitted_evaluation() if X is None else self._evaluate(X, sample_weight, **_given(exposure))
         model, parameters = self._fitted_model(rows)
         with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
@@ -243,7 +243,7 @@ class ReportedMixture(LatentVariableModel):
         'x4, x5'
         """
         check_is_fitted(self, "weights_")
-        rows = self._rows(X, sample_weight, exposure)
+        rows = self._ready_rows(X, sample_weight, exposure)
         model, parameters = self._fitted_model(rows)
         probabilities = model.components.category_probabilities(parameters.components)
         if len(probabilities) < 2:
@@ -282,7 +282,7 @@ class ReportedMixture(LatentVariableModel):
         errors : ndarray of the shape of ``profiles.expectations``, or None
         """
         check_is_fitted(self, "weights_")
-        rows = None if X is None else self._rows(X, sample_weight, exposure)
+        rows = None if X is None else self._ready_rows(X, sample_weight, exposure)
         model, parameters = self._fitted_model(rows)
         profiles = Profiles.of(self, model, parameters)
         if rows is None:

@@ -12,7 +12,8 @@ from .._data import Block, ColumnSurvey
 from .._typing import Array, FloatArray, Matrix
 from ..families import ExponentialFamily, Poisson
 from ._components import Components
-from ._independent import _NEVER, Independent, NaturalParameters
+from ._feature_attributes import NEVER, NaturalParameters
+from ._independent import Independent
 from ._observations import Observations
 from ._seed_rows import SmoothedRows
 
@@ -86,7 +87,7 @@ class Multinomial(Independent):
         return Components.standard_changes(self, parameters, directions)
 
     def n_parameters(self, n_components: int) -> int:
-        return n_components * (int((self.pooled > _NEVER).sum()) - 1)
+        return n_components * (int((self.pooled > NEVER).sum()) - 1)
 
     def moments(self, parameters: Any) -> tuple[FloatArray, FloatArray]:
         """Of a row whose total is one."""

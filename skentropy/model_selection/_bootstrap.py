@@ -14,7 +14,8 @@ from .._messages import warn
 from .._standard_errors import KNOWN, StandardErrors, check_level
 from .._typing import ArrayLike, FloatArray
 from ..mixture._base import BaseMixture
-from ._resampling import Draws, Simulations, Weightings, check_number, replicate, rows_in_memory, seeds, split_steps, warm
+from ..mixture._fitted import rows_in_memory
+from ._resampling import Draws, Simulations, Weightings, check_number, replicate, seeds, split_steps, warm
 
 KINDS = ("weighted", "parametric")
 

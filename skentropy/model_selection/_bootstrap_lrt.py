@@ -14,8 +14,9 @@ from .._messages import warn
 from .._tables import wrapped
 from .._typing import ArrayLike, FloatArray
 from ..mixture._base import BaseMixture
+from ..mixture._fitted import rows_in_memory
 from ..mixture._one_more import with_one_more
-from ._resampling import Sample, Simulations, check_number, replicate, rows_in_memory, seeds, split_steps, unfitted, warm
+from ._resampling import Sample, Simulations, check_number, replicate, seeds, split_steps, unfitted, warm
 
 # Statistics below are those of fits in which another component brings nothing but what convergence leaves open.
 _NOTHING = 1e-3

@@ -165,12 +165,12 @@ class ModelRanking(Sequence[RankedModel]):
         self.criterion = criterion
         values = [row.criterion(criterion) for row in rows]
         order = sorted(range(len(rows)), key=lambda i: (bool(rows[i].error), bool(np.isnan(values[i])), -values[i]))
-        self._rows = [rows[i] for i in order]
+        self._ranked = [rows[i] for i in order]
         self.values_ = [values[i] for i in order]
         self.flags_ = [self._flag(rank) for rank in range(len(rows))]
 
     def _flag(self, rank: int) -> str:
-        row = self._rows[rank]
+        row = self._ranked[rank]
         if row.error:
             return "failed"
         if not row.converged:
@@ -186,15 +186,15 @@ class ModelRanking(Sequence[RankedModel]):
         return "gap" if abs(row.gap) > allowed else ""
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._ranked)
 
     def __getitem__(self, rank: Any) -> Any:
-        return self._rows[rank]
+        return self._ranked[rank]
 
     @property
     def best_row(self) -> RankedModel:
         """The first row, if there is any with a value."""
-        first = self._rows[0]
+        first = self._ranked[0]
         if first.error:
             raise ValueError(f"None of the {len(self)} models could be fitted; the first failed with: {first.error}")
         if np.isnan(self.values_[0]):
@@ -220,16 +220,16 @@ class ModelRanking(Sequence[RankedModel]):
 
     def to_dict(self) -> dict[str, list[Any]]:
         """The table by columns: ``bic``, ``aic`` and ``icl`` in nats in total, all other terms and scores per sample."""
-        columns: dict[str, list[Any]] = {"model": [row.name for row in self._rows], self.criterion_name: self.values_}
+        columns: dict[str, list[Any]] = {"model": [row.name for row in self._ranked], self.criterion_name: self.values_}
         for name in EntropySum.SIGNS:
-            columns[name] = [np.nan if row.entropy_sum is None else getattr(row.entropy_sum, name) for row in self._rows]
+            columns[name] = [np.nan if row.entropy_sum is None else getattr(row.entropy_sum, name) for row in self._ranked]
         for name in (
             *("log_jacobian", "elbo", "log_likelihood", "validation", "gap", "n_parameters"),
             *("bic_score", "aic_score", "aicc_score", "icl_score", "bic", "aic", "icl"),
         ):
-            columns.setdefault(name, [getattr(row, name) for row in self._rows])
+            columns.setdefault(name, [getattr(row, name) for row in self._ranked])
         for name in ("fit_time", "converged", "error"):
-            columns[name] = [getattr(row, name) for row in self._rows]
+            columns[name] = [getattr(row, name) for row in self._ranked]
         columns["flag"] = self.flags_
         return columns
 
@@ -244,12 +244,12 @@ class ModelRanking(Sequence[RankedModel]):
         terms = [
             name
             for name in EntropySum.SIGNS
-            if any(row.entropy_sum is not None and getattr(row.entropy_sum, name) for row in self._rows)
+            if any(row.entropy_sum is not None and getattr(row.entropy_sum, name) for row in self._ranked)
         ]
         header = ["model", self.criterion_name, *(term.replace("_", " ") for term in terms)]
         header += ["log-likelihood", "gap", "parameters", "seconds", "flag"]
         cells = []
-        for row, value, flag in zip(self._rows, self.values_, self.flags_, strict=True):
+        for row, value, flag in zip(self._ranked, self.values_, self.flags_, strict=True):
             if row.entropy_sum is None:
                 cells.append([row.name, *[""] * (len(header) - 2), f"failed: {row.error.splitlines()[0]}"])
                 continue
@@ -268,18 +268,18 @@ class ModelRanking(Sequence[RankedModel]):
 
     def __str__(self) -> str:
         header, cells = self._cells()
-        for row, line in zip(self._rows, cells, strict=True):
+        for row, line in zip(self._ranked, cells, strict=True):
             line[-1] = "failed" if row.error else line[-1]
         one = aligned(header, cells, left=["flag"])
         if max(map(len, one)) <= WIDTH:
             tables = [one]
         else:  # the terms of the entropy sums go below
-            fitted = [line for row, line in zip(self._rows, cells, strict=True) if not row.error]
+            fitted = [line for row, line in zip(self._ranked, cells, strict=True) if not row.error]
             ranks, terms = [0, 1, *range(len(header) - 5, len(header))], [0, *range(2, len(header) - 5)]
             tables = [aligned(*columns_of(ranks, header, cells), left=["flag"])]
             if fitted:
                 tables += [["", "terms of the entropy sums, nats per sample"], aligned(*columns_of(terms, header, fitted))]
-        errors = [f"{row.name}: {row.error.splitlines()[0]}" for row in self._rows if row.error]
+        errors = [f"{row.name}: {row.error.splitlines()[0]}" for row in self._ranked if row.error]
         return "\n".join([self._head, *(line for table in tables for line in table), *shortened(errors, WIDTH)])
 
     def __repr__(self) -> str:

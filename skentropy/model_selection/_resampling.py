@@ -125,14 +125,6 @@ def split_steps(model: Any, X: ArrayLike) -> tuple[BaseMixture, Any]:
     return mixture, X
 
 
-def rows_in_memory(mixture: BaseMixture, X: Any, sample_weight: ArrayLike | None, exposure: ArrayLike | None) -> Rows:
-    """Validated rows of a fitted mixture's data; ValueError if they are not in memory."""
-    rows = mixture._rows(X, sample_weight, exposure)
-    if not isinstance(rows, Rows):
-        raise ValueError(f"Resampled are the rows of a table in memory, and X is of {type(X).__name__}; take a sample.")
-    return rows
-
-
 def unfitted(mixture: Any, **options: Any) -> Any:
     """A mixture without its fit, for a fit in one thread that says nothing."""
     quiet = {"n_jobs": None, "verbose": 0, "warm_start": False}

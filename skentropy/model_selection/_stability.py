@@ -12,7 +12,8 @@ from .._em import as_part
 from .._tables import wrapped
 from .._typing import Array, ArrayLike, FloatArray
 from ..mixture._base import BaseMixture
-from ._resampling import Weightings, check_number, replicate, rows_in_memory, seeds, split_steps, unfitted
+from ..mixture._fitted import rows_in_memory
+from ._resampling import Weightings, check_number, replicate, seeds, split_steps, unfitted
 
 
 @dataclass(frozen=True, repr=False)

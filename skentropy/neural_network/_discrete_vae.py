@@ -16,8 +16,8 @@ from .._typing import Array
 from ..decomposition._gaussian import LinearGaussian
 from ._binary import binary, survey
 from ._vae_base import VariationalAutoencoder
+from ._vae_blocks import weight_of
 from ._vae_observables import BernoulliOutputs, Canonical, Observable, PoissonOutputs
-from ._vae_rows import weight_of
 from ._vae_start import start_canonical
 from ._vae_training import Nets
 from ._vae_units import Units

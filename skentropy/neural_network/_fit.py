@@ -15,13 +15,13 @@ from .._data import BlockSource, Rows, Source
 from .._em import Ascent, FitByEM, Run, State, run_em
 from .._messages import warn_of_fresh_start
 from .._typing import Array, FloatArray
+from ._distinct_rows import merge_duplicates, row_bytes, sample_rows, weights_of
 from ._exact import Enumeration, observe
 from ._exact import expect as expect_exactly
 from ._layers import BeliefNet
 from ._maximum import Maximum
 from ._model import BeliefNetModel, NetStatistics, Parameters
 from ._report import complaints
-from ._rows import merge_duplicates, row_bytes, sample_rows, weights_of
 from ._start import best_start, replace_weak_units
 from ._truncated import first_sets, improved, judged, states_missed, statistics
 

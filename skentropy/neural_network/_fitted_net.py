@@ -28,10 +28,10 @@ from .._data import (
 from .._typing import Array, ArrayLike, FloatArray
 from ..entropy import EntropySum
 from ._binary import binary
+from ._distinct_rows import row_bytes
 from ._exact import Enumeration, Observations, expect, observe
 from ._layers import BeliefNet, Layer
 from ._model import BeliefNetModel, Parameters
-from ._rows import row_bytes
 from ._truncated import StateSets, draw_states, search, weighted_terms, with_states
 
 # Beyond this many variables of a layer there is no use in enumerating its states.

@@ -16,10 +16,10 @@ from .._messages import warn
 from .._typing import FloatArray
 from ..entropy import EntropySum
 from ._linear_decoder import LinearDecoder
+from ._vae_blocks import weight_of
 from ._vae_fitting import Fitting
 from ._vae_observables import NOISE_FLOOR, best_noise
 from ._vae_prior import Prior
-from ._vae_rows import weight_of
 from ._vae_units import Units
 
 # L-BFGS ends where a step gains less than this, in nats per sample, or as a share where there are many of them, or where

@@ -15,7 +15,7 @@ from .._messages import warn
 from .._typing import Array, ArrayLike, FloatArray
 from ..decomposition._gaussian import LinearGaussian
 from ._autoencoder import Autoencoder
-from ._vae_rows import sums, weight_of
+from ._vae_blocks import sums, weight_of
 from ._vae_start import fit_linear
 from ._vae_sums import Sums
 from ._vae_training import Batch

@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_array, check_is_fitted
 from .._base import Evaluation, LatentVariableModel
 from .._data import Block, BlockSource, Reader, Source, check_output_stays_lazy, check_total_weight, is_dask, thread_pool
 from .._typing import ArrayLike, FloatArray
-from . import _vae_rows as vae_rows
+from . import _vae_blocks as vae_blocks
 from ._autoencoder import Autoencoder
 from ._vae_observables import Observable
 from ._vae_units import Units
@@ -57,7 +57,7 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
         model, units = self._fitted()
         rows = self._seen(self._read(X, sample_weight))
         with thread_pool(1):
-            sums = rows.sum(partial(vae_rows.sums, model, units))
+            sums = rows.sum(partial(vae_blocks.sums, model, units))
         check_total_weight(sums.weight)
         log_jacobian = sums.log_jacobian(units)
         elbo = sums.elbo(model.observable) + log_jacobian
@@ -92,7 +92,7 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
         -------
         ndarray, or lazy Dask array, of shape (n_samples,)
         """
-        return self._map_rows(vae_rows.elbos, X)
+        return self._map_rows(vae_blocks.elbos, X)
 
     def importance_weighted_score(
         self, X: ArrayLike, n_samples: int = 100, *, sample_weight: ArrayLike | None = None, random_state: Any = None
@@ -119,7 +119,7 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
         rows = self._seen(self._read(X, sample_weight))
         seed = int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
         with thread_pool(1):
-            weight, total = rows.sum(partial(vae_rows.importance_weighted, model, units, n_samples, seed)).tolist()
+            weight, total = rows.sum(partial(vae_blocks.importance_weighted, model, units, n_samples, seed)).tolist()
         check_total_weight(weight)
         return float(total / weight)
 
@@ -134,7 +134,7 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
         -------
         means, variances : ndarray of shape (n_samples, n_components)
         """
-        joined = self._map_rows(vae_rows.means_and_variances, X)
+        joined = self._map_rows(vae_blocks.means_and_variances, X)
         return joined[:, : self.n_components], joined[:, self.n_components :]
 
     def transform(self, X: ArrayLike) -> FloatArray:
@@ -149,7 +149,7 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
         ndarray, or lazy Dask array, of shape (n_samples, n_components)
         """
         check_output_stays_lazy(self, X)
-        return self._map_rows(vae_rows.means, X)
+        return self._map_rows(vae_blocks.means, X)
 
     def inverse_transform(self, X: ArrayLike) -> FloatArray:
         """Means of the observables given latent variables, what the decoder says.
@@ -184,8 +184,7 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
         -------
         ndarray, or lazy Dask array, of shape (n_samples, n_features)
         """
-        model, units = self._fitted()
-        return _mapped(self._read(X), partial(vae_rows.imputed, model, units, self._view))
+        return self._map_rows(vae_blocks.imputed, X)
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> FloatArray:
         """Draw rows.
@@ -213,7 +212,9 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
     def _map_rows(self, function: Callable[[Autoencoder, Units, Block], FloatArray], X: ArrayLike) -> FloatArray:
         """function of the model and all blocks of rows, in the precision of the rows."""
         model, units = self._fitted()
-        return _mapped(self._seen(self._read(X)), partial(function, model, units))
+        rows = self._seen(self._read(X))
+        with thread_pool(1):
+            return rows.map(partial(function, model, units), None).astype(rows.dtype, copy=False)
 
     @property
     def _n_features_out(self) -> int:
@@ -238,10 +239,4 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
 
     def _row_bytes(self, n_features: int) -> int:
         widest = max([0, *self._hidden_sizes("hidden_layer_sizes")])
-        return vae_rows.row_bytes(self.n_components, widest, self._kind.n_outputs * n_features)
-
-
-def _mapped(rows: BlockSource, function: Callable[[Block], FloatArray]) -> FloatArray:
-    """function(block) of all blocks of rows, in their precision."""
-    with thread_pool(1):
-        return rows.map(function, None).astype(rows.dtype, copy=False)
+        return vae_blocks.row_bytes(self.n_components, widest, self._kind.n_outputs * n_features)

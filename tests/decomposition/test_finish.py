@@ -58,7 +58,7 @@ def test_with_gaps_the_first_start_ends_at_the_best_of_nine(seed):
 
 def largest_rate(model, X):
     """The largest eigenvalue of the EM map at the end of a fit, rotations and floors left out, by dense differences."""
-    gaussian, location, scale = model._em_model(model._rows(X))
+    gaussian, location, scale = model._em_model(model._read(X))
     p = model._parameters(orthogonal=True).standardised(location, scale)
     statistics = gaussian.expect(p)
     coordinates = _Vector(gaussian, p)

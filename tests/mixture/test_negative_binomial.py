@@ -199,7 +199,7 @@ def test_ties(kind: str) -> None:
 def test_score_and_observed_information_are_derivatives(kind: str, prior_counts: float) -> None:
     X = with_gaps(counts())
     estimator = NegativeBinomialMixture(2, dispersion_type=kind, prior_counts=prior_counts, random_state=0)
-    rows = estimator._rows(X, reset=True)
+    rows = estimator._read(X, reset=True)
     block = rows.take(np.arange(len(X)), np.random.default_rng(0).exponential(size=len(X)))
     components = estimator._get_components()
     components = Dispersed(components.family, prior_counts=prior_counts, tied=components.tied)

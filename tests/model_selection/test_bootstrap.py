@@ -111,7 +111,7 @@ def test_simulated_tables_are_like_the_data() -> None:
     X["length"] = np.where(rng.random(60) < 0.2, np.nan, rng.normal(size=60))
     counts = rng.integers(1, 3, size=60)
     model = ColumnMixture(random_state=0, prior_counts=1.0).fit(X, sample_weight=counts)
-    sample = Simulations.of(model, X, model._rows(X, counts)).draw(np.random.RandomState(0))
+    sample = Simulations.of(model, X, model._read(X, counts)).draw(np.random.RandomState(0))
     n = counts.sum()
     assert sample.weight is not None
     np.testing.assert_array_equal(sample.weight[:n], 1.0)
@@ -123,7 +123,7 @@ def test_simulated_tables_are_like_the_data() -> None:
     polars = pytest.importorskip("polars")
     table = polars.DataFrame({name: [None if value != value else value for value in X[name]] for name in X})
     other = ColumnMixture(random_state=0, prior_counts=1.0).fit(table)
-    assert isinstance(Simulations.of(other, table, other._rows(table)).draw(np.random.RandomState(0)).X, polars.DataFrame)
+    assert isinstance(Simulations.of(other, table, other._read(table)).draw(np.random.RandomState(0)).X, polars.DataFrame)
 
 
 def test_pipelines() -> None:
@@ -182,12 +182,12 @@ def test_the_times_have_two_components() -> None:
 def test_one_component_more() -> None:
     """There is none to add to the maximum over all numbers of components, which three reach here (Lindsay 1983)."""
     two = PoissonMixture(2, random_state=0).fit(DEATHS, sample_weight=DAYS)
-    start = with_one_more(two, two._rows(DEATHS, DAYS))
+    start = with_one_more(two, two._read(DEATHS, DAYS))
     assert start is not None
     assert start.score(DEATHS, sample_weight=DAYS) >= two.score(DEATHS, sample_weight=DAYS)
     three = start.set_params(warm_start=True).fit(DEATHS, sample_weight=DAYS)
     assert 1096 * three.lower_bound_ == pytest.approx(-1989.92710511747, abs=1e-6)
-    assert with_one_more(three, three._rows(DEATHS, DAYS)) is None
+    assert with_one_more(three, three._read(DEATHS, DAYS)) is None
 
 
 @pytest.mark.parametrize("name", MIXTURES)
@@ -196,7 +196,7 @@ def test_all_mixtures_can_have_one_more(name: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         one = case.make(n_components=1, prior_counts=0.0).fit(case.hardest)
-    more = with_one_more(one, one._rows(case.hardest))
+    more = with_one_more(one, one._read(case.hardest))
     assert more is not None
     assert more.weights_.shape == (2,)
     if name != "GaussianMixture-tied":  # whose new component cannot be narrower than the others

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from .._data import Block
@@ -53,8 +51,7 @@ def means_and_variances(model: Autoencoder, units: Units, block: Block) -> Float
     return np.concatenate([posteriors.means, posteriors.variances], axis=1)
 
 
-def imputed(model: Autoencoder, units: Units, view: Callable[[Block], Block] | None, block: Block) -> FloatArray:
-    """Rows as they are, with expected values in their gaps; ``view`` is how the model sees rows, None if as they are."""
-    seen = block if view is None else view(block)
-    expected = units.original(model.posteriors(units.observe(seen.X)).expected)
-    return np.where(np.isnan(block.X), expected, block.X)
+def imputed(model: Autoencoder, units: Units, block: Block) -> FloatArray:
+    """Rows as they were given, with expected values in their gaps."""
+    expected = units.original(model.posteriors(units.observe(block.X)).expected)
+    return np.where(np.isnan(block.X), expected, block.as_given.X)

@@ -1,4 +1,4 @@
-"""Rows of a belief net's data: what their columns hold, a sample of them, and the distinct ones as zeros and ones."""
+"""Rows of a belief net's data: a sample of them, and the distinct ones as zeros and ones."""
 
 from __future__ import annotations
 
