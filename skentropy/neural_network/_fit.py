@@ -23,7 +23,7 @@ from ._maximum import Maximum
 from ._model import BeliefNetModel, NetStatistics, Parameters
 from ._report import complaints
 from ._start import best_start, replace_weak_units
-from ._truncated import first_sets, improved, judged, states_missed, statistics
+from ._truncated import evaluate_states, first_sets, improve_states, states_missed, statistics
 
 if TYPE_CHECKING:
     from ._sigmoid_belief_net import SigmoidBeliefNet
@@ -103,10 +103,10 @@ class NetFit(FitByEM):
     def _expect_truncated(self, parameters: Parameters, random_state: np.random.RandomState) -> NetStatistics:
         net, sets = parameters.net, parameters.states
         if parameters.keeps_states:
-            return statistics(net, judged(sets, net, self._sample), self._sample)
+            return statistics(net, evaluate_states(sets, net, self._sample), self._sample)
         if sets is None:
             sets = first_sets(net, self._sample, self._net.n_states)
-        return statistics(net, improved(sets, net, self._sample, random_state), self._sample)
+        return statistics(net, improve_states(sets, net, self._sample, random_state), self._sample)
 
     def attributes(self, run: Run) -> dict[str, Any]:
         return self._net._fitted_attributes(self._model, self._rows.dtype, self._exact, run)
@@ -119,7 +119,7 @@ class NetFit(FitByEM):
         if self._exact:
             return np.zeros((0, sum(state.parameters.net.sizes)), np.uint8)
         net = state.parameters.net
-        return states_missed(judged(state.statistics.states, net, self._sample), net, self._sample)
+        return states_missed(evaluate_states(state.statistics.states, net, self._sample), net, self._sample)
 
     def _start(self, expect: Callable[[Parameters], NetStatistics], random_state: np.random.RandomState) -> Parameters:
         """The best of a few starts, its weak units replaced; after Ctrl-C the best so far."""

@@ -39,7 +39,7 @@ class StateSets:
     Attributes
     ----------
     states : (n, K, B), uint8
-    log_joint : (n, K), log p(x_n, s) at the net that they were last judged by, descending; -inf where there is no state
+    log_joint : (n, K), log p(x_n, s) under the net last evaluated, descending; -inf where there is no state
     """
 
     states: Array
@@ -88,13 +88,13 @@ def log_joint(net: BeliefNet, states: Array, observations: Observations) -> Floa
     return values
 
 
-def judged(sets: StateSets, net: BeliefNet, observations: Observations) -> StateSets:
-    """The same states by another net."""
+def evaluate_states(sets: StateSets, net: BeliefNet, observations: Observations) -> StateSets:
+    """The same states, with their log joints under another net."""
     values = log_joint(net, sets.states, observations)
     return StateSets(sets.states, np.where(np.isneginf(sets.log_joint), -np.inf, values))
 
 
-def merged(sets: StateSets, states: Array, values: FloatArray, n_states: int) -> StateSets:
+def best_states(sets: StateSets, states: Array, values: FloatArray, n_states: int) -> StateSets:
     """The best distinct states of sets and further ones, (n, C, B) with their log joints."""
     states = np.concatenate([sets.states, states], axis=1)
     values = np.concatenate([sets.log_joint, values], axis=1)
@@ -138,7 +138,7 @@ def first_sets(net: BeliefNet, observations: Observations, n_states: int) -> Sta
     # That none is repeated makes room: repeated states are no states.
     room = ((0, 0), (0, n_states))
     states, values = np.pad(states, (*room, (0, 0))), np.pad(values, room, mode="edge")
-    return merged(StateSets(states[:, :0], values[:, :0]), states, values, n_states)
+    return best_states(StateSets(states[:, :0], values[:, :0]), states, values, n_states)
 
 
 def search(net: BeliefNet, observations: Observations, n_states: int) -> StateSets:
@@ -170,7 +170,7 @@ def search(net: BeliefNet, observations: Observations, n_states: int) -> StateSe
         there = Observations(
             observations.X[waiting], None if observations.observed is None else observations.observed[waiting], None
         )
-        better = merged(part, around, log_joint(net, around, there), n_states)
+        better = best_states(part, around, log_joint(net, around, there), n_states)
         sets.states[waiting], sets.log_joint[waiting] = better.states, better.log_joint
     return sets
 
@@ -187,7 +187,7 @@ def with_states(sets: StateSets, states: Array, net: BeliefNet, observations: Ob
         there = Observations(observations.X[rows], observed, None)
         offered = np.broadcast_to(states, (len(there.X), *states.shape))
         part = sets.rows(rows)
-        best.append(merged(part, offered, log_joint(net, offered, there), part.states.shape[1]))
+        best.append(best_states(part, offered, log_joint(net, offered, there), part.states.shape[1]))
     return StateSets(np.concatenate([part.states for part in best]), np.concatenate([part.log_joint for part in best]))
 
 
@@ -207,9 +207,11 @@ def states_missed(kept: StateSets, net: BeliefNet, observations: Observations) -
     return np.unique(kept.states[chosen][np.isfinite(kept.log_joint[chosen])], axis=0)
 
 
-def improved(sets: StateSets, net: BeliefNet, observations: Observations, random_state: np.random.RandomState) -> StateSets:
+def improve_states(
+    sets: StateSets, net: BeliefNet, observations: Observations, random_state: np.random.RandomState
+) -> StateSets:
     """The best of the old states and of proposals: neighbours, states of other rows, crossovers of both and prior draws."""
-    sets = judged(sets, net, observations)
+    sets = evaluate_states(sets, net, observations)
     n, n_states, n_latents = sets.states.shape
     rows = np.arange(n)
     base = (random_state.uniform(size=(n, 1)) > np.cumsum(sets.posterior, axis=1)[:, :-1]).sum(axis=1)
@@ -221,7 +223,7 @@ def improved(sets: StateSets, net: BeliefNet, observations: Observations, random
     crossed = np.where(mask, sets.states[:, :1], mates)
     drawn = draw_states(net, n * _DRAWN, random_state).reshape(n, _DRAWN, n_latents)
     proposals = np.concatenate([around, borrowed, crossed, drawn], axis=1)
-    return merged(sets, proposals, log_joint(net, proposals, observations), n_states)
+    return best_states(sets, proposals, log_joint(net, proposals, observations), n_states)
 
 
 def draw_states(net: BeliefNet, n: int, random_state: np.random.RandomState) -> Array:

@@ -20,7 +20,7 @@ from skentropy.neural_network._logistic import Regression, maximize
 from skentropy.neural_network._model import BeliefNetModel, Parameters
 from skentropy.neural_network._truncated import (
     first_sets,
-    improved,
+    improve_states,
     statistics,
 )
 from tests.common.nets import (
@@ -86,7 +86,7 @@ def test_identity_after_every_m_step(sizes: tuple[int, ...], gaps: bool, alpha: 
             found = e_step(parameters.net, X, weight)
         else:
             sets = parameters.states or first_sets(parameters.net, observations, 3)
-            found = statistics(parameters.net, improved(sets, parameters.net, observations, rng), observations)
+            found = statistics(parameters.net, improve_states(sets, parameters.net, observations, rng), observations)
         objective = model.elbo(found) + model.log_prior(parameters, found)
         assert objective >= last - 1e-11
         new = model.maximize(found)
