@@ -11,7 +11,6 @@ from sklearn.utils._param_validation import StrOptions
 
 from .._data import ColumnSurvey, Source
 from .._em import Run
-from .._messages import NamedColumns
 from .._typing import Array, ArrayLike, FloatArray
 from ._base import BaseMixture
 from ._column_plan import ColumnPlan, plan_columns
@@ -21,7 +20,6 @@ from ._gaussian_base import GaussianComponents
 from ._independent import Independent
 from ._input import check_mixing_weights
 from ._model import MixtureModel
-from ._zero_substitutes import choose_substitutes
 
 
 class ColumnMixture(BaseMixture):
@@ -216,13 +214,7 @@ class ColumnMixture(BaseMixture):
         return {int(c): block.components.discrete for block in components.blocks for c in block.columns}
 
     def _choose_substitutes(self, columns: ColumnSurvey) -> FloatArray | None:
-        values = np.full(len(columns.mean), np.nan)
-        for block in self._plan.components.blocks:
-            named = NamedColumns.of(self, block.columns)
-            chosen = choose_substitutes(named, block.zeros, columns.take(block.columns))
-            if chosen is not None:
-                values[block.columns] = chosen
-        return None if np.isnan(values).all() else values
+        return self._plan.components.choose_substitutes(self, columns)
 
     def _get_parameters_init(self) -> dict[str, ArrayLike | None]:
         return {"parameters": None}

@@ -13,6 +13,7 @@ from .._messages import NamedColumns
 from .._typing import Array, FloatArray
 from ._column_attributes import ColumnAttributes
 from ._joint import JointEvidence, JointLimits, JointMetric, JointSeedRows, Sums
+from ._zero_substitutes import choose_substitutes
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,16 @@ class ColumnBlocks(ColumnAttributes):
             )
             for block in self.blocks
         )
+
+    def choose_substitutes(self, estimator: Any, columns: ColumnSurvey) -> FloatArray | None:
+        """What stands for zeros in all columns, as in ``Substitutes``; None where all stand for themselves."""
+        values = np.full(self.n_features, np.nan)
+        for block in self.blocks:
+            named = NamedColumns.of(estimator, block.columns)
+            chosen = choose_substitutes(named, block.zeros, columns.take(block.columns))
+            if chosen is not None:
+                values[block.columns] = chosen
+        return None if np.isnan(values).all() else values
 
     def count_outside(self, block: Block) -> Array:
         counts = np.zeros((2, self.n_features))
