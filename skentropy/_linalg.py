@@ -29,7 +29,7 @@ def factorise(matrices: FloatArray, scales: FloatArray, smallest: float = 0.0) -
     """
     values, vectors = np.linalg.eigh(matrices / scales[:, :, np.newaxis] / scales[:, np.newaxis])
     roots = vectors * np.sqrt(np.maximum(values, smallest))[:, np.newaxis]
-    # R' of the QR decomposition of a root of the matrix is its factor, but for signs.
+    # The factor is R' of the QR decomposition of a root of the matrix, up to signs.
     upper: FloatArray = np.linalg.qr(roots.transpose(0, 2, 1)).R
     signs = np.where(np.diagonal(upper, axis1=1, axis2=2) < 0.0, -1.0, 1.0)
     return np.asarray(scales[:, :, np.newaxis] * (upper * signs[:, :, np.newaxis]).transpose(0, 2, 1))

@@ -83,7 +83,7 @@ class NamedColumns:
 
     @classmethod
     def of(cls, estimator: Any, columns: Any) -> NamedColumns:
-        """Of some columns of an estimator."""
+        """The names of some columns of an estimator."""
         return cls(model_name(estimator), tuple(column_label(estimator, int(column)) for column in columns))
 
 

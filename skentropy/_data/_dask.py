@@ -89,7 +89,7 @@ class DaskRows(Source):
         return result
 
     def map(self, function: Callable[[Block], Array], pool: ThreadPoolExecutor | None = None) -> Any:
-        """As a lazy Dask array with the chunks of X."""
+        """Map the blocks to a lazy Dask array with the chunks of X."""
         with np.errstate(all="ignore"):
             example = function(Block(np.empty((0, self.n_features)), None, None, start=0))
         shape, dtype = example.shape[1:], example.dtype

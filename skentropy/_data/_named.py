@@ -54,7 +54,7 @@ class ColumnKind:
 
     @classmethod
     def of(cls, values: Any) -> Self:
-        """Of a column: a series or an array."""
+        """The kind of a column, which is a series or an array."""
         categories = getattr(getattr(values, "dtype", None), "categories", None)
         if categories is not None and hasattr(categories, "tolist"):
             return cls(tuple(categories.tolist()))

@@ -42,7 +42,7 @@ class Path:
         self._correction = None
 
     def _differences(self) -> tuple[Array, Array]:
-        """From one point to the next, and from one step to the next, in columns."""
+        """Differences between successive points, and between successive steps, one a column."""
         points, steps = np.array(self._points), np.array(self._steps)
         return (points[1:] - points[:-1]).T, (steps[1:] - steps[:-1]).T
 

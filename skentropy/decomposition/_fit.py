@@ -100,6 +100,6 @@ class GaussianFit(FitByEM):
         yield from self._gaussian._complaints(*self._parameters(run))
 
     def outcome(self) -> Outcome:
-        """Of the best run."""
+        """What the fit comes to: the best run, and reasons not to trust it."""
         best = self.best_run()
         return Outcome(self.attributes(best), self.messages(best), self.monitor)

@@ -169,7 +169,7 @@ class LinearGaussian:
         )
 
     def evaluate(self, X: Matrix) -> FloatArray:
-        """Of each row the log-likelihood, the posterior's entropy and that of what is observed given z; (n, 3)."""
+        """Log-likelihood of each row, entropy of its posterior, and entropy of what is observed given z; (n, 3)."""
         if has_nan(X):
             posterior = self.incomplete(X)
             return np.column_stack([posterior.log_likelihood, posterior.entropy, posterior.observable])

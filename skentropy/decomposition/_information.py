@@ -104,7 +104,7 @@ def standard_errors(
     none = ~(np.diag(covariance) >= 0.0)
     if not model.isotropic:
         none[at.sizes[1] : at.sizes[2]] |= on_bound
-    # Of the data's units, of which those of log psi are d psi = psi d log psi.
+    # Into the units of the data; log psi changes by d log psi = d psi / psi.
     n_noise = 1 if model.isotropic else at.d
     noise = (parameters.noise * scale**2)[:n_noise]
     units = np.concatenate([scale.repeat(at.k), scale, noise, np.ones(len(at.pairs[0]))])

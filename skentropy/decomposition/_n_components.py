@@ -16,9 +16,10 @@ from ._fit import GaussianFit, Outcome
 from ._saturated import likeliest_gaussian
 from ._spectrum import Covariance, MatrixCovariance, Spectrum
 
-# Columns with a correlation that is one but for this are one column; eigenvalues of correlations below it are zero.
+# Two columns are the same if their correlation differs from one by less. An eigenvalue of a correlation matrix below this is
+# zero.
 _SAME = 1e-12
-# Coefficients of a linear dependence that are nothing, or differ by nothing, relative to the largest.
+# A coefficient of a linear dependence counts as zero, and two count as equal, below this share of the largest one.
 _NOTHING = 1e-6
 
 
@@ -29,7 +30,10 @@ def number_for_share(spectrum: Spectrum, share: float) -> int:
 
 
 def choose_by_bic(estimator: Any, spectrum: Spectrum, covariance: Covariance, weight: float) -> tuple[int, list[str]]:
-    """By the columns that tell something of their own; of fewer rows than columns, with the roles of both exchanged."""
+    """The number with the lowest criterion, and what is to be said of it.
+
+    Constant and dependent columns are left out. Where rows are fewer than columns, both exchange their roles.
+    """
     messages = []
     redundant = _redundant(covariance, weight)
     if redundant.any():
@@ -114,7 +118,7 @@ def _redundant(covariance: Covariance, weight: float) -> Array:
     kept = np.flatnonzero(~redundant)
     values, vectors = np.linalg.eigh(correlation[np.ix_(kept, kept)])
     n_dependences = int((values < _SAME).sum())
-    # Of no more rows than columns every column is a sum of others.
+    # Where rows are no more than columns, every column is a sum of others.
     if n_dependences and len(kept) - n_dependences < weight - 1.0:
         redundant[kept[_dependent(vectors[:, :n_dependences].T, scale[kept])]] = True
     return redundant

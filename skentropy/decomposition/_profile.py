@@ -20,8 +20,7 @@ from ._spectrum import Covariance, MatrixCovariance, Spectrum
 _NEWTON_FEATURES = 300
 # A uniqueness below this share that still falls is tried on the floor.
 _LOW = 0.05
-# What is this near to the floor, in log psi, is tried there whatever its curvature, of which little is known so far
-# down.
+# A log psi this near to the floor is tried there whatever its curvature, since so far down little is known of it.
 _NEAR = 7.0
 # What is as near and would rise is lifted by the best of these, in log psi.
 _LIFTS = (4.0, 8.0, 12.0)

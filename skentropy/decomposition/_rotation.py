@@ -52,7 +52,7 @@ _CONTENDER = 0.01
 # Minima that differ by less, as a share, are the same one.
 _TIE = 1e-6
 _RANDOM_STARTS = 30
-# Of a criterion, relative: next to a minimum it tells no longer which of two steps is the better one.
+# Relative rounding error of a criterion. Closer to a minimum it no longer tells which of two steps is better.
 _ROUNDING = 1e-14
 _PROMAX_POWER = 4
 # A communality, on the scale of correlations, that is rounding error.

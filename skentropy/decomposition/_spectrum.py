@@ -72,7 +72,7 @@ class Covariance(ABC):
         return self._leading(k, start)
 
     def _leading(self, k: int, start: FloatArray | None) -> Spectrum:
-        """By Lanczos iteration."""
+        """The leading eigenpairs, found by Lanczos iteration."""
         d = self.n_features
         if k == d:  # of which Lanczos iteration finds all but one
             return Covariance.decompose(self)

@@ -109,7 +109,7 @@ class RelativeFamily(ExponentialFamily):
         return np.asarray(self._family.in_support(X, exposure))
 
     def expected_log_base_measure(self, eta: Array) -> Array:
-        """Of log p(x; eta_0) = eta_0 x - A(eta_0) + log h(x)."""
+        """E[log p(x; eta_0)], with log p(x; eta_0) = eta_0 x - A(eta_0) + log h(x)."""
         absolute = self._absolute(eta)
         partition = self._family.log_partition(self.origin)
         inner = self.origin[0] * self.mean(eta)[0]
@@ -162,7 +162,7 @@ class RelativeBinomial(RelativeFamily):
         self._q = (family.n_trials - self.reference) / family.n_trials
 
     def log_partition(self, eta: Array) -> Array:
-        # Of two forms the one in the rarer outcome has smaller terms, unless its exponential is too large.
+        # The form in the rarer outcome has smaller terms, unless its exponential is too large.
         rare = np.where(np.abs(eta[0]) < _FAR, self._p < 0.5, eta[0] < 0.0)
         successes, failures = np.where(rare, eta[0], 0.0), np.where(rare, 0.0, eta[0])
         by_successes = np.log1p(self._p * np.expm1(successes))

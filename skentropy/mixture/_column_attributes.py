@@ -66,7 +66,7 @@ class ColumnAttributes(Components):
         return replace(self, blocks=blocks)
 
     def changed(self, change: Callable[[Components, Any], Components], parameters: Any) -> Self:
-        """With other components in the blocks, given those that are there and their parameters; itself where all stay."""
+        """The same blocks with the components that ``change`` makes of them and their parameters; itself if none changes."""
         parts = [change(part, own) for part, own in self._zip(parameters)]
         return self if all(new is old for new, old in zip(parts, self._parts, strict=True)) else self._with(parts)
 
@@ -119,7 +119,7 @@ class ColumnAttributes(Components):
         return tuple(part.standard(own) for part, own in self._zip(parameters))
 
     def reported(self, estimator: Any, n_components: int, n_features: int) -> Iterator[Reported]:
-        """Under the names of the blocks and the attributes, such as "visits: rates"."""
+        """The fitted attributes one by one, named after block and attribute, such as "visits: rates"."""
         for block in self.blocks:
             attributes = zip(
                 block.components.attribute_names,
@@ -136,7 +136,7 @@ class ColumnAttributes(Components):
         return tuple(limits for part in self._parts for limits in part.standard_limits)
 
     def standard_changes(self, parameters: Any, directions: FloatArray) -> tuple[FloatArray, ...]:
-        """Of the attributes of the first block, and so on."""
+        """Derivatives of the attributes of the first block, then of the second, and so on."""
         split = np.split(directions, self._edges(parameters), axis=2)
         pairs = self._zip(parameters, split)
         return tuple(change for part, own, along in pairs for change in part.standard_changes(own, along))

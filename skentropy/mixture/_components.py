@@ -362,14 +362,14 @@ class Components(ABC):
 
     @abstractmethod
     def column_divergences(self, parameters: Any, component: int) -> FloatArray:
-        """Those of single columns, (K, D); infinite where the one component excludes what the other one has."""
+        """Divergences of single columns, (K, D); infinite where the one component excludes what the other one has."""
 
     @abstractmethod
     def moments(self, parameters: Any) -> tuple[FloatArray, FloatArray]:
         """Means and variances of the columns in the data's units, at an exposure of one; each (K, D)."""
 
     def category_probabilities(self, parameters: Any) -> dict[int, FloatArray]:
-        """Of columns whose values are codes of categories the probabilities of each, (K, n_categories)."""
+        """Probabilities of the categories, (K, n_categories), of each column whose values are codes of categories."""
         return {}
 
     def correlated_columns(self, parameters: Any) -> list[tuple[Array, FloatArray]]:

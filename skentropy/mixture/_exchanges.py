@@ -25,7 +25,7 @@ def search(
 ) -> MixtureParameters:
     """The best of several runs, and of what proposals to move one of its components come to in as many short runs."""
     runs.race()
-    # Where every start collapses, onto a value that many rows share, what does not would be a component that leaves them.
+    # Where many rows share a value, every start collapses onto it: a proposal that did not would have to leave these rows.
     n_rounds = _MOST_ROUNDS if n_proposals and not runs.collapses else 0
     fruitless = 0
     for _ in range(n_rounds):

@@ -143,7 +143,7 @@ class FeatureAttributes(Components):
             return np.asarray(np.einsum("k,skd->sd", weights, self.family.mean(parameters.eta)))
 
     def n_parameters(self, n_components: int) -> int:
-        """Those of categories that occur."""
+        """Number of free parameters; categories that do not occur have none."""
         return n_components * self.family.count_parameters(self.pooled > NEVER)
 
     def divergence(self, parameters: NaturalParameters, component: int) -> FloatArray:

@@ -18,7 +18,7 @@ _NEGLIGIBLE = 1e-40
 
 @dataclass(frozen=True)
 class FeatureMetric:
-    """Of the natural parameters of K components and D features with S statistics.
+    """The metric of the natural parameters of K components and D features with S statistics.
 
     A parameter without a slope, of a probability of zero or held by a bound, does not move.
 

@@ -103,7 +103,7 @@ class MixtureFit(FitByEM):
         self._engine_model = self._model = replace(self._model, components=own)
         self._n_runs = 1
         run = super().best_run()
-        # What came before was no higher, but for the digits that were lost.
+        # The bounds before were no higher; where they look higher, digits had been lost.
         bounds = np.minimum.accumulate([run.lower_bounds[0], *reversed(best.lower_bounds)])
         run.lower_bounds[:0] = bounds[:0:-1].tolist()
         run.entropy_sums[:0] = best.entropy_sums

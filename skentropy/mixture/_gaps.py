@@ -59,7 +59,7 @@ class Gaps:
 
     @classmethod
     def of(cls, missing: Array) -> Self:
-        """Of a mask (n, d) of what is missing."""
+        """The gaps that a mask (n, d) of missing entries tells of."""
         distinct, index = unique_rows(missing)
         n_missing, counts = distinct.sum(axis=1), np.bincount(index)
         frequent = (counts >= _MANY_ROWS) & (n_missing > 0)

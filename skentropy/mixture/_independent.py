@@ -241,7 +241,7 @@ class Independent(FeatureAttributes):
         return self.prior_counts * (inner - parameters.log_partition).sum(axis=-1)
 
     def penalty(self, parameters: NaturalParameters, statistics: FeatureSums) -> float:
-        r"""Of :math:`\nu` pseudo-counts at :math:`\bar T`: :math:`\nu \sum_{cd} \eta_{cd} \cdot (m_{cd} - \bar T_d)`."""
+        r"""With :math:`\nu` pseudo-counts at :math:`\bar T`, :math:`\nu \sum_{cd} \eta_{cd} \cdot (m_{cd} - \bar T_d)`."""
         if not self.prior_counts:
             return 0.0
         towards = self.family.mean(parameters.eta) - self.pooled_rows

@@ -40,7 +40,7 @@ class Profiles:
 
     @classmethod
     def of(cls, estimator: Any, model: MixtureModel, parameters: MixtureParameters) -> Profiles:
-        """Of a fitted mixture."""
+        """The profiles of a fitted mixture."""
         quantities = _quantities(model.components, parameters.components)
         expected, variances = _moments(model.components, parameters.components, quantities)
         weights, names = np.exp(parameters.log_weights), feature_names(estimator)

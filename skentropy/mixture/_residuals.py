@@ -42,7 +42,7 @@ class PairTables:
 
     @classmethod
     def of_block(cls, block: Block, sizes: Mapping[int, int]) -> PairTables:
-        """Of columns with so many categories each, which are coded 0, 1, ..."""
+        """The tables of a block. ``sizes`` maps columns to their numbers of categories, which are coded 0, 1, ..."""
         X = block.X[:, list(sizes)]
         X = X.toarray() if sparse.issparse(X) else X
         shown = [X[:, [i]] == np.arange(size) for i, size in enumerate(sizes.values())]

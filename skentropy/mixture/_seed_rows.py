@@ -12,8 +12,7 @@ from ._observations import Observations
 # A single row's statistics lie on the border of the mean parameters, where divergences are infinite: they are moved this
 # share of the way to the pooled ones.
 _TOWARDS_POOLED = 0.25
-# What differs by less is equal but for rounding errors, which are not to choose. Relative to the largest terms of a
-# divergence.
+# Divergences that differ by less, relative to their largest terms, count as equal: rounding errors must not choose.
 _EQUAL_DIVERGENCE = 1e-12
 
 

@@ -11,7 +11,7 @@ from .._typing import Array, FloatArray
 from ..families._base import safe_log
 from ._model import MixtureModel, MixtureParameters
 
-# A cluster that starts a run is joined by this share of an average one, that is like all rows.
+# To each cluster that starts a run this share of an average cluster, distributed like all rows, is added.
 _CLUSTER_PRIOR = 0.05
 # EM steps before the first comparison; from one to the next there are so many times more, up to a limit.
 _FIRST_STEPS = 10

@@ -54,7 +54,7 @@ class InformationSums:
 
     @classmethod
     def of_block(cls, block: Block, model: MixtureModel, parameters: MixtureParameters, method: str, power: int) -> Self:
-        """Of one block; what the method does not need is zero."""
+        """The sums over one block. What the method does not need is zero."""
         query = evaluate(block, model, parameters)
         if query.outside[0].any():
             block = block[:0]
@@ -81,7 +81,7 @@ class Directions:
 
     @classmethod
     def of(cls, metric: Metric, sums: InformationSums, method: str) -> Self:
-        r"""Of the covariance :math:`J^{-1}`, :math:`M^{-1}` or :math:`J^{-1} M J^{-1}`.
+        r"""The directions of the covariance :math:`J^{-1}`, :math:`M^{-1}` or :math:`J^{-1} M J^{-1}`.
 
         In the coordinates z the observed information J is :math:`1 - W^\top \mathrm{missing}\, W`, and M is
         :math:`W^\top (\sum_n w_n^p s_n s_n^\top) W`.
@@ -122,7 +122,7 @@ class _Information:
         method: str = "information",
         weights: str = "counts",
     ) -> Self:
-        """From one pass over the rows."""
+        """The information of some rows, from one pass over them."""
         of_block = partial(
             InformationSums.of_block,
             model=model,

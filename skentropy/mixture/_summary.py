@@ -182,7 +182,7 @@ def _probabilities(estimator: Any, probabilities: Mapping[int, FloatArray]) -> T
     for feature, of_feature in probabilities.items():
         n_categories = of_feature.shape[1]
         for code in range(n_categories):
-            # Of two categories one says all; what no component has does not occur.
+            # The second of two categories says all. Categories that no component has do not occur.
             if (n_categories == 2 and code == 0) or not of_feature[:, code].any():
                 continue
             rows.append(f"{names[feature]} = {category_name(estimator, feature, code)}")

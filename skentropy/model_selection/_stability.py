@@ -121,7 +121,7 @@ def stability(
 
 
 def _agreement(mixture: BaseMixture, draws: Weightings, seed: int) -> float:
-    """Of the classifications of the rows by two fits."""
+    """How far two fits to draws agree in their classifications of the rows."""
     random_state = np.random.RandomState(seed)
     fits = [draws.draw(random_state).fit(unfitted(mixture, random_state=own)) for own in seeds(random_state, 2)]
     first, second = (fit.predict(draws.X, exposure=draws.exposure) for fit in fits)

@@ -134,7 +134,7 @@ class Autoencoder:
         return best
 
     def _step_score(self, expansion: _Expansion, mask: FloatArray) -> FloatArray:
-        """Of each row the ELBO that steps are judged by, less what they do not change."""
+        """The ELBO of each row that steps are judged by, less what they do not change."""
         centre, scale = self.step_prior
         m, v = (expansion.means - centre) / scale, expansion.variances / scale**2
         return np.asarray((expansion.value * mask).sum(axis=1) - self.prior.divergence(m, v).sum(axis=1))

@@ -32,7 +32,7 @@ def binary(threshold: float | None, block: Block) -> Block:
 
 
 def survey(estimator: Any, threshold: float | None, rows: BlockSource) -> Array:
-    """Of each column the weight observed, that of the ones, values neither 0 nor 1; and of all, empty rows; (4, D).
+    """Weight observed in each column, weight of ones, number of values neither 0 nor 1, number of empty rows; (4, D).
 
     Values that the threshold does not allow are refused, and a threshold that tells nothing is warned of.
     """

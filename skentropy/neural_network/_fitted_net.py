@@ -49,7 +49,7 @@ class FittedBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentV
     score_is_exact_: bool
 
     _discrete_latents: ClassVar[bool] = True
-    # Of a truncated posterior: states of training rows for which a search finds no better ones.
+    # With a truncated posterior: states of training rows for which a search finds no better ones.
     _known_states: Array = np.zeros((0, 0), np.uint8)
 
     def _read(

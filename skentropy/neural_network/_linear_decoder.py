@@ -99,7 +99,7 @@ class _RowProblems:
         return np.broadcast_to(self.centre, self.pull.shape).copy(), np.broadcast_to(variance, self.pull.shape).copy()
 
     def take(self, index: Any) -> _RowProblems:
-        """Those of some rows."""
+        """The problems of some rows."""
         return replace(self, gram=self.gram if len(self.gram) == 1 else self.gram[index], pull=self.pull[index])
 
     def value(self, m: FloatArray, v: FloatArray) -> FloatArray:

@@ -109,7 +109,7 @@ class Perceptron:
 
     @property
     def slopes(self) -> FloatArray:
-        """Of a net that is linear, with a linear path to all outputs, (n_inputs, n_outputs)."""
+        """The slopes of a linear net whose linear path leads to all outputs, (n_inputs, n_outputs)."""
         return self.coefs[0] + self.linear if len(self.coefs) == 1 else self.linear
 
     @property

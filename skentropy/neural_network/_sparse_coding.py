@@ -57,7 +57,7 @@ class CodeStatistics:
 
     @property
     def explained(self) -> FloatArray:
-        """Of the products what the decoder explains, (d, 1 + h)."""
+        """The part of the products that the decoder explains, (d, 1 + h)."""
         return np.matmul(self.regressors, self._coefficients[:, :, np.newaxis])[:, :, 0]
 
     @property
@@ -135,7 +135,7 @@ class SparseCoding:
         )
 
     def gradient(self, statistics: CodeStatistics) -> FloatArray:
-        """Of the objective in slopes, offset and log noise, (h d + d + 1 or d,); the posteriors are at their best."""
+        """Gradient of the objective by slopes, offset and log noise, (h d + d + 1 or d,), at the best posteriors."""
         noise, weight = statistics.at.noise, statistics.weight
         of_coefficients = (statistics.products - statistics.explained) / noise[:, np.newaxis]
         of_noise = 0.5 * ((statistics.residuals + self.ridge * statistics.observed) / noise - statistics.observed)
