@@ -254,16 +254,7 @@ class FittedMixture(ReportedMixture):
         check_is_fitted(self, "weights_")
         if n_samples < 1:
             raise ValueError(f"n_samples must be at least 1, got {n_samples}.")
-        return self._sample(n_samples, check_random_state(random_state))
-
-    def _sample(
-        self, n_samples: int, random_state: np.random.RandomState, like: Matrix | None = None
-    ) -> tuple[Array, Array]:
-        """Draws whose totals, where totals are given, are those of other rows."""
-        weights = np.asarray(self.weights_, dtype=np.float64)
-        labels = random_state.choice(len(weights), size=n_samples, p=weights / weights.sum())
-        X = self._fitted_components().sample(self._standard_parameters(), labels, random_state, like)
-        return self._with_names(X.astype(self.weights_.dtype)), labels
+        return draw_rows(self, n_samples, check_random_state(random_state))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -274,6 +265,16 @@ class FittedMixture(ReportedMixture):
         # scikit-learn's checks read these of everything that has predict_proba.
         tags.classifier_tags = ClassifierTags(multi_class=False)
         return tags
+
+
+def draw_rows(
+    mixture: FittedMixture, n_samples: int, random_state: np.random.RandomState, like: Matrix | None = None
+) -> tuple[Array, Array]:
+    """Draws whose totals, where totals are given, are those of other rows; and their components."""
+    weights = np.asarray(mixture.weights_, dtype=np.float64)
+    labels = random_state.choice(len(weights), size=n_samples, p=weights / weights.sum())
+    X = mixture._fitted_components().sample(mixture._standard_parameters(), labels, random_state, like)
+    return mixture._with_names(X.astype(mixture.weights_.dtype)), labels
 
 
 def rows_in_memory(mixture: FittedMixture, X: Any, sample_weight: ArrayLike | None, exposure: ArrayLike | None) -> Rows:

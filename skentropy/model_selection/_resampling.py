@@ -18,6 +18,7 @@ from .._data import Rows, table_values, with_values
 from .._em import as_part
 from .._typing import Array, ArrayLike, FloatArray, Matrix
 from ..mixture._base import BaseMixture
+from ..mixture._fitted import draw_rows
 from ._assessment import steps_of
 
 Result = TypeVar("Result")
@@ -105,7 +106,8 @@ class Simulations:
 
     def draw(self, random_state: np.random.RandomState) -> Sample:
         n = int(self.counts.sum())
-        values, _ = self.mixture._sample(n, random_state, self.rows[np.arange(len(self.counts)).repeat(self.counts)])
+        like = self.rows[np.arange(len(self.counts)).repeat(self.counts)]
+        values, _ = draw_rows(self.mixture, n, random_state, like)
         if self.missing is not None:
             values[self.missing.repeat(self.counts, axis=0)] = np.nan
         if self.known is None:

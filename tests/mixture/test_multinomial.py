@@ -13,6 +13,7 @@ from scipy import sparse, special, stats
 from sklearn.datasets import load_digits
 
 from skentropy import ColumnMixture, MultinomialMixture, PoissonMixture, rank_models
+from skentropy.mixture._fitted import draw_rows
 
 DIGITS = load_digits().data.reshape(-1, 4, 2, 4, 2).sum(axis=(2, 4)).reshape(-1, 16)
 WORDS = (
@@ -126,7 +127,7 @@ def test_what_mixtures_do() -> None:
     mixture = MultinomialMixture(2, random_state=0).fit(WORDS)
     X, labels = mixture.sample(4000, random_state=0)
     assert (X.sum(axis=1) == 1).all()
-    drawn, of = mixture._sample(4000, np.random.RandomState(0), like=np.tile(WORDS, (40, 1))[:4000])
+    drawn, of = draw_rows(mixture, 4000, np.random.RandomState(0), like=np.tile(WORDS, (40, 1))[:4000])
     assert (drawn.sum(axis=1) == 30).all()
     for c, p in enumerate(mixture.probabilities_):
         np.testing.assert_allclose(X[labels == c].mean(axis=0), p, atol=0.05)
