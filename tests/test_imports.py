@@ -103,6 +103,12 @@ def test_private_names_stay_in_their_package() -> None:
     assert [place for place in crossing if "_n_parameters" not in place] == []
 
 
+def test_no_two_modules_of_a_package_have_nearly_one_name() -> None:
+    """Such as ``_check`` beside ``_checks``, which a reader of an import mixes up."""
+    names = {module.removesuffix("s") for module in MODULES}
+    assert len(names) == len(MODULES)
+
+
 def test_no_warning_counts_the_calls_above_it() -> None:
     places = [
         f"{module}, line {node.lineno}"
