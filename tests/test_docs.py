@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import re
 import runpy
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -88,3 +89,26 @@ def test_one_version_everywhere() -> None:
     version = re.escape(skentropy.__version__)
     for name, pattern in (("CITATION.cff", rf"^version: {version}$"), ("CHANGELOG.md", rf"^## {version}\b")):
         assert re.search(pattern, (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE), name
+
+
+def test_conda_recipe_asks_for_what_the_package_asks_for() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    recipe = (ROOT / "docs" / "conda" / "meta.yaml").read_text(encoding="utf-8")
+    run = re.search(r"  run:\n((?:    - .*\n)+)", recipe)
+    assert run is not None
+    needed = [f"python {project['project']['requires-python']}", *project["project"]["dependencies"]]
+    assert [line.replace(" ", "") for line in re.findall("- (.*)", run[1])] == [line.replace(" ", "") for line in needed]
+    assert all(own.replace(">=", " >=") in recipe for own in project["build-system"]["requires"])
+
+
+def test_links_of_the_site_are_checked(tmp_path: Path) -> None:
+    broken = runpy.run_path(str(ROOT / "docs" / "check_site.py"))["broken"]
+    (tmp_path / "a.html").write_text('<p id="here"></p><a href="b.html#there">b</a><a href="#here">here</a>')
+    (tmp_path / "b.html").write_text('<a href="a.html">a</a><a href="https://example.org">elsewhere</a><h1 id="there"></h1>')
+    assert broken(tmp_path) == []
+    (tmp_path / "b.html").write_text('<a href="c.html">c</a><script src="https://example.org/x.js"></script>')
+    assert broken(tmp_path) == [
+        "a.html: b.html#there has no such place",
+        "b.html: c.html has no file",
+        "b.html: https://example.org/x.js is loaded from elsewhere",
+    ]
