@@ -20,6 +20,7 @@ from ._fit import MixtureFit
 from ._fitted import FittedMixture
 from ._input import check_mixing_weights
 from ._model import MixtureModel, MixtureParameters
+from ._seeding import NOISE
 
 
 class BaseMixture(FittedMixture):
@@ -193,9 +194,10 @@ class BaseMixture(FittedMixture):
         return init
 
     def _initial_weights(self) -> FloatArray:
+        n_noise = self._get_components().n_noise
         if self.weights_init is None:
-            return np.full(self.n_components, 1.0 / self.n_components)
-        return check_mixing_weights(self.weights_init, "weights_init", self.n_components)
+            return np.append(np.full(self.n_components, (1.0 - n_noise * NOISE) / self.n_components), [NOISE] * n_noise)
+        return check_mixing_weights(self.weights_init, "weights_init", self.n_components + n_noise)
 
     def _fitted_attributes(self, model: MixtureModel, dtype: np.dtype[Any], run: Run) -> dict[str, Any]:
         """What fit leaves, for a run that is over or as if it were."""
@@ -230,7 +232,8 @@ class BaseMixture(FittedMixture):
         if set(parameters) != set(names):
             given, wanted = ", ".join(parameters) or "none", ", ".join(names)
             raise ValueError(f"Parameters of {components.label} are {wanted}; got {given}.")
-        mixture.weights_ = check_mixing_weights(weights, "weights", mixture.n_components)
+        n_all = mixture.n_components + components.n_noise
+        mixture.weights_ = check_mixing_weights(weights, "weights", n_all)
         standard = tuple(np.array(parameters[name], dtype=np.float64) for name in names)
         if standard[0].ndim < 2:
             raise ValueError(f"{names[0]} should have the shape (n_components, n_features), but got {standard[0].shape}.")
@@ -241,7 +244,6 @@ class BaseMixture(FittedMixture):
         for name, value in zip(names, standard, strict=True):
             setattr(mixture, name + "_", value)
         mixture.n_features_in_ = n_features
-        uniform = np.full(mixture.n_components, 1.0 / mixture.n_components)
-        known = components.of_fitted(uniform, standard, is_sparse=False)
-        mixture.n_parameters_ = mixture.n_components - 1 + known.n_parameters(mixture.n_components)
+        known = components.of_fitted(np.full(n_all, 1.0 / n_all), standard, is_sparse=False)
+        mixture.n_parameters_ = n_all - 1 + known.n_parameters(n_all)
         return mixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 import numpy as np
 
@@ -138,6 +138,14 @@ class Components(ABC):
     @property
     def allows_gaps(self) -> bool:
         return True
+
+    # Number of components after the others that are no clusters: their parameters are given, and their rows labelled -1.
+    n_noise: ClassVar[int] = 0
+
+    @property
+    def clusters(self) -> Components:
+        """The components without noise."""
+        return self
 
     # Before a fit.
 

@@ -175,9 +175,13 @@ class FittedMixture(ReportedMixture):
         """
 
         def most_probable(model: MixtureModel, parameters: MixtureParameters, block: Block) -> Array:
-            return model.posterior(parameters, model.components.read(block))[1].argmax(axis=0)
+            return self._labels(model.posterior(parameters, model.components.read(block))[1].argmax(axis=0))
 
         return self._map_rows(most_probable, X, exposure)
+
+    def _labels(self, components: Array) -> Array:
+        """Labels of rows of some components: -1 for noise, which is the last one."""
+        return np.where(components >= self.n_components, -1, components)
 
     def predict_proba(self, X: ArrayLike, exposure: ArrayLike | None = None) -> FloatArray:
         """Responsibilities: the posterior probability of each component for each row.
@@ -272,7 +276,7 @@ def draw_rows(
 ) -> tuple[Array, Array]:
     """Draws whose totals, where totals are given, are those of other rows; and their components."""
     weights = np.asarray(mixture.weights_, dtype=np.float64)
-    labels = random_state.choice(len(weights), size=n_samples, p=weights / weights.sum())
+    labels = mixture._labels(random_state.choice(len(weights), size=n_samples, p=weights / weights.sum()))
     X = mixture._fitted_components().sample(mixture._standard_parameters(), labels, random_state, like)
     return mixture._with_names(X.astype(mixture.weights_.dtype)), labels
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -18,6 +19,7 @@ from ._diagonal import DiagonalGaussian
 from ._factors import FactorGaussian
 from ._gaussian import CorrelatedGaussian
 from ._model import MixtureModel
+from ._noise import WithNoise
 from ._prior import NormalInverseWishart
 
 # Whether components share their covariance, and features their variance.
@@ -93,6 +95,10 @@ class GaussianMixture(BaseMixture):
     reg_covar : float, default=0.0
         Added to the variances in each M-step, as scikit-learn does; its term in the entropy sum is ``penalty``. EM with it
         climbs no objective, and is not accelerated: prefer ``prior_counts``.
+    noise_volume : {"box"} or float, default=None
+        Adds a noise component for outliers, of constant density 1 / V everywhere [4]_: "box" takes the volume of the box
+        that all rows lie in, a number is V. Its weight is fitted. Rows of noise are labelled -1; weights and
+        responsibilities of noise come last.
     accelerate : bool, default=True
         Whether EM steps are extrapolated, and a slow fit is finished by Newton's method; the objective never falls either
         way.
@@ -110,7 +116,7 @@ class GaussianMixture(BaseMixture):
     Attributes
     ----------
     weights_ : ndarray of shape (n_components,)
-        Mixing weights.
+        Mixing weights; with noise (n_components + 1,), its weight the last.
     means_ : ndarray of shape (n_components, n_features)
     covariances_ : ndarray
         (n_components, n_features, n_features) if "full", "ppca" or "fa", (n_features, n_features) if "tied",
@@ -123,6 +129,8 @@ class GaussianMixture(BaseMixture):
     loadings_ : ndarray of shape (n_components, n_features, n_factors)
         W, rotated so that :math:`W^\top \Psi^{-1} W` is diagonal and falls; of "ppca" and "fa" alone, as the next one.
     noise_variances_ : ndarray of shape (n_components,) if "ppca", (n_components, n_features) if "fa"
+    noise_box_ : ndarray of shape (2, n_features)
+        Edges of a box of volume V, that noise is drawn from; with ``noise_volume`` alone.
     lower_bound_ : float
         Mean log-likelihood of the training data under the returned parameters, nats per sample.
     lower_bounds_ : list of float
@@ -152,6 +160,7 @@ class GaussianMixture(BaseMixture):
     .. [1] Warnken, Velychko, Damm, Fischer, Lücke (2024), "Generative Models with ELBOs Converging to Entropy Sums".
     .. [2] Tipping, Bishop (1999), "Mixtures of Probabilistic Principal Component Analyzers".
     .. [3] Ghahramani, Hinton (1996), "The EM Algorithm for Mixtures of Factor Analyzers".
+    .. [4] Banfield, Raftery (1993), "Model-Based Gaussian and Non-Gaussian Clustering".
 
     Examples
     --------
@@ -179,11 +188,13 @@ class GaussianMixture(BaseMixture):
         "covariances_init": ["array-like", Real, None],
         "precisions_init": ["array-like", Real, None],
         "prior": [NormalInverseWishart, None],
+        "noise_volume": [StrOptions({"box"}), Interval(Real, 0.0, None, closed="neither"), None],
         "reg_covar": [Interval(Real, 0.0, None, closed="left")],
     }
 
     means_: FloatArray
     covariances_: FloatArray
+    noise_box_: FloatArray
 
     def __init__(
         self,
@@ -203,6 +214,7 @@ class GaussianMixture(BaseMixture):
         prior_counts: float = 0.0,
         prior: NormalInverseWishart | None = None,
         reg_covar: float = 0.0,
+        noise_volume: float | str | None = None,
         accelerate: bool = True,
         warm_start: bool = False,
         random_state: Any = None,
@@ -233,8 +245,17 @@ class GaussianMixture(BaseMixture):
         self.precisions_init = precisions_init
         self.prior = prior
         self.reg_covar = reg_covar
+        self.noise_volume = noise_volume
 
     def _get_components(self) -> Components:
+        own = self._get_clusters()
+        return own if self.noise_volume is None else WithNoise(own, self.noise_volume)
+
+    def _fitted_components(self) -> Components:
+        components = self._get_components()
+        return replace(components, box=self.noise_box_) if isinstance(components, WithNoise) else components
+
+    def _get_clusters(self) -> Components:
         # Tags and readers ask for these before the arguments are checked.
         over_components, over_features = _DIAGONAL.get(self.covariance_type, (False, False))
         if self.covariance_type in _DIAGONAL:
@@ -258,6 +279,7 @@ class GaussianMixture(BaseMixture):
 
     def _complete_init(self, init: dict[str, ArrayLike | None], components: Components) -> dict[str, ArrayLike | None]:
         names = components.attribute_names[1:]
+        components = components.clusters
         if init["covariances"] is None:
             own = components.standard(components.pooled_parameters(self.n_components))[1:]
         elif isinstance(components, FactorGaussian):
@@ -268,6 +290,8 @@ class GaussianMixture(BaseMixture):
 
     def _fitted_attributes(self, model: MixtureModel, dtype: np.dtype[Any], run: Run) -> dict[str, Any]:
         attributes = super()._fitted_attributes(model, dtype, run)
+        if isinstance(model.components, WithNoise):
+            attributes["noise_box_"] = model.components.box.astype(dtype)
         return {**attributes, **_derived(attributes, self.covariance_type, dtype)}
 
     @classmethod
@@ -280,6 +304,7 @@ class GaussianMixture(BaseMixture):
         *,
         loadings: ArrayLike | None = None,
         noise_variances: ArrayLike | None = None,
+        noise_box: ArrayLike | None = None,
     ) -> Self:
         """Make a mixture that scores, predicts and samples without ``fit``.
 
@@ -294,6 +319,8 @@ class GaussianMixture(BaseMixture):
             As in the constructor.
         loadings, noise_variances : array-like
             Of the shapes of ``loadings_`` and ``noise_variances_``; for "ppca" and "fa" alone.
+        noise_box : array-like of shape (2, n_features)
+            Edges of the box of a noise component, whose weight is the last one.
 
         Returns
         -------
@@ -312,11 +339,23 @@ class GaussianMixture(BaseMixture):
         parameters = {"means": means, **{name: value for name, value in given.items() if value is not None}}
         shape = () if loadings is None else np.shape(loadings)
         n_factors = shape[2] if len(shape) == 3 else 1
-        mixture = cls(len(np.atleast_1d(weights)), covariance_type=covariance_type, n_factors=n_factors)
+        n_components = len(np.atleast_1d(weights)) - (noise_box is not None)
+        mixture = cls(n_components, covariance_type=covariance_type, n_factors=n_factors)
+        if noise_box is not None:
+            mixture.noise_box_ = _checked_box(noise_box, np.shape(means)[-1])
+            mixture.noise_volume = float(np.prod(mixture.noise_box_[1] - mixture.noise_box_[0]))
         cls._from_parameters(mixture, weights, parameters)
         for name, value in _derived(vars(mixture), covariance_type, mixture.weights_.dtype).items():
             setattr(mixture, name, value)
         return mixture
+
+
+def _checked_box(box: ArrayLike, n_features: int) -> FloatArray:
+    """Edges of a box; ValueError where they are not."""
+    edges = np.array(box, dtype=np.float64)
+    if edges.shape != (2, n_features) or not (np.isfinite(edges).all() and (edges[1] > edges[0]).all()):
+        raise ValueError(f"noise_box must hold finite lower and higher edges, of the shape (2, {n_features}); got {box!r}.")
+    return edges
 
 
 def _inverse(matrices: Array, covariance_type: str) -> FloatArray:

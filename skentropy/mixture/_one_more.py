@@ -40,14 +40,15 @@ def with_one_more(mixture: Any, rows: Rows) -> Any | None:
     components = model.components.with_pooled(ready.sum(partial(_summary, model.components)))
     log_density = ready.map(partial(_log_density, model, parameters))
     chosen = first[np.argsort(log_density[first], kind="stable")[:_CANDIDATES]]
-    candidates = _around(components.for_runs(len(chosen)), ready.take(chosen, np.ones(len(chosen))))
+    clusters = components.clusters
+    candidates = _around(clusters.for_runs(len(chosen)), ready.take(chosen, np.ones(len(chosen))))
     slope, curvature = ready.sum(partial(_expansion, model, parameters, candidates)) / rows.totals.weight
     gain = np.where(slope > 0.0, slope**2 / curvature, 0.0)
     best = int(gain.argmax())
     if not gain[best] > 0.0:
         return None
     weight = float(np.clip(slope[best] / curvature[best], *_WEIGHTS))
-    new = components.select(candidates.components, np.array([best]), 1)
+    new = clusters.select(candidates.components, np.array([best]), 1)
     counts, statistics = ready.sum(partial(_step, components, parameters, new, weight))
     more = copy.copy(mixture).set_params(n_components=mixture.n_components + 1)
     more.weights_ = (counts / counts.sum()).astype(mixture.weights_.dtype)
@@ -77,8 +78,8 @@ def _expansion(
     model: MixtureModel, parameters: MixtureParameters, candidates: MixtureParameters, block: Block
 ) -> FloatArray:
     """Sums of w (r - 1) and w (r - 1)^2 for each candidate, (2, n)."""
-    observations = model.components.read(block)
-    log_p = model.components.observe(candidates.components, observations, candidates.log_weights).log_joint
+    clusters = model.components.clusters
+    log_p = clusters.observe(candidates.components, clusters.read(block), candidates.log_weights).log_joint
     with np.errstate(over="ignore"):
         excess = np.expm1(log_p - _log_density(model, parameters, block))
     weight = np.ones(block.n_rows) if block.weight is None else block.weight
@@ -89,12 +90,10 @@ def _step(components: Components, parameters: MixtureParameters, new: Any, weigh
     """What an EM step from the mixture and a new component of some weight adds up."""
     observations = components.read(block)
     offsets = parameters.log_weights + np.log1p(-weight)
-    log_joint = np.vstack(
-        [
-            components.observe(parameters.components, observations, offsets).log_joint,
-            components.observe(new, observations, np.log([weight])).log_joint,
-        ]
-    )
+    log_joint = components.observe(parameters.components, observations, offsets).log_joint
+    clusters = components.clusters
+    of_new = clusters.observe(new, clusters.read(block), np.log([weight])).log_joint
+    log_joint = np.insert(log_joint, len(log_joint) - components.n_noise, of_new, axis=0)
     q = softmax(log_joint, axis=0)
     if block.weight is not None:
         q *= block.weight

@@ -26,7 +26,8 @@ def failures(estimator: Any, model: MixtureModel, run: Run) -> Iterator[str]:
     """Reasons not to trust where a run has ended, one message for each kind."""
     name = type(estimator).__name__
     parameters = run.state.parameters
-    empty = np.flatnonzero(run.state.statistics.counts < EMPTY_ROWS)
+    # Data without noise are no failure.
+    empty = np.flatnonzero(run.state.statistics.counts[: estimator.n_components] < EMPTY_ROWS)
     if empty.size:
         yield f"{name}: {_named(empty)} empty: no row has any probability of it. Fewer components would do."
     pairs = [pair for pair in duplicates(model, parameters, run.state.statistics.weight) if not np.isin(pair, empty).any()]
@@ -101,11 +102,19 @@ def duplicates(model: MixtureModel, parameters: MixtureParameters, n_rows: float
     """Pairs of components that the data cannot tell apart: n times the smaller weight times their divergence is nothing."""
     weights = np.exp(parameters.log_weights)
     pairs = []
-    for a in range(len(weights)):
-        divergence = model.components.divergence(parameters.components, a)
+    K = len(weights) - model.components.n_noise
+    weights = weights[:K]
+    for a in range(K):
+        divergence = model.components.divergence(parameters.components, a)[:K]
         evidence = n_rows * np.minimum(weights, weights[a]) * divergence
         pairs += [(a, int(b)) for b in np.flatnonzero(evidence < _DUPLICATE_NATS) if b > a]
     return pairs
+
+
+def component_names(estimator: Any) -> list[str]:
+    """Numbers of the components of a fitted mixture, and "noise" for what comes after them."""
+    n_all = len(estimator.weights_)
+    return [str(c) if c < estimator.n_components else "noise" for c in range(n_all)]
 
 
 def _named(components: Array) -> str:

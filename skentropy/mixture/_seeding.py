@@ -23,6 +23,8 @@ _STARTS_COST = 2**22
 _ROW_COST = 16
 # Divergences that are computed at a time.
 _ENTRIES = 2**16
+# The share of each row that noise starts with.
+NOISE = 0.05
 
 
 def kmeans_plusplus(
@@ -113,6 +115,9 @@ def initial_parameters(
         choose = kmeans_plusplus if init_params == "k-means++" else random_rows
         labels = nearest(rows, choose(rows, weight, shape, random_state))
         responsibilities = np.float64(labels[:, np.newaxis] == np.arange(n_components)[:, np.newaxis])
+    if model.components.n_noise:
+        noise = np.full((len(responsibilities), model.components.n_noise, sample.n_rows), NOISE)
+        responsibilities = np.concatenate([(1.0 - noise.sum(axis=1, keepdims=True)) * responsibilities, noise], axis=1)
     runs = ShortRuns(model, sample, observations, responsibilities)
     # As many proposals as there are pairs of a component that moves and one that is split, and half as many as starts.
     n_proposals = min(n_components * (n_components - 1), shape[0] // 2)

@@ -18,7 +18,7 @@ from ._changes import differences
 from ._information import Metric, missing_information, score, score_products
 from ._model import MixtureModel, MixtureParameters, MixtureStatistics
 from ._profiles import expectations
-from ._report import EMPTY_ROWS
+from ._report import EMPTY_ROWS, component_names
 from ._survey import QuerySums, evaluate
 
 METHODS = ("information", "scores", "sandwich")
@@ -224,7 +224,7 @@ def mixture_estimates(estimator: Any, model: MixtureModel, parameters: MixturePa
     Categories that a column does not have are no estimates.
     """
     components, K = model.components, len(estimator.weights_)
-    components_of = list(map(str, range(K)))
+    components_of = component_names(estimator)
     places = np.arange(K) if K > 1 else np.full(1, KNOWN)
     yield Estimate("weights", np.asarray(estimator.weights_, dtype=np.float64), [components_of], places, 0.0, 1.0)
     n_before = K if K > 1 else 0
@@ -232,7 +232,7 @@ def mixture_estimates(estimator: Any, model: MixtureModel, parameters: MixturePa
     probabilities = components.category_probabilities(parameters.components)
     for name, values, axes, columns, (low, high) in components.reported(estimator, K, len(names)):
         labels = {"n_components": components_of, "n_features": [names[column] for column in columns]}
-        own = [labels.get(axis, [f"{axis.removeprefix('n_').removesuffix('s')} {i}" for i in range(n)]) for axis, n in axes]
+        own = [labels.get(axis, [f"factor {i}" for i in range(n)])[:n] for axis, n in axes]
         lower, upper = np.full(values.shape, low), np.full(values.shape, high)
         index: Array = np.arange(values.size).reshape(values.shape)
         if [axis for axis, _ in axes[-2:]] == ["n_features", "n_features"]:

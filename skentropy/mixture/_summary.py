@@ -16,6 +16,7 @@ from .._tables import Column, Summary, Table, decimals_for
 from .._typing import FloatArray
 from ._categories import category_name
 from ._model import MixtureModel, MixtureParameters
+from ._report import component_names
 from ._residuals import PairTables, count_patterns, pattern_facts
 
 # Residuals and correlations of pairs that a summary shows.
@@ -76,7 +77,7 @@ def summarize_mixture(
     if rows is not None:
         sizes = {feature: values.shape[1] for feature, values in probabilities.items()}
         sums = rows.sum(partial(RowSums.of_block, model=model, parameters=parameters, sizes=sizes), pool)
-        tables["classification"] = _classification(sums.counts, sums.assigned)
+        tables["classification"] = _classification(component_names(estimator), sums.counts, sums.assigned)
     if numbers:
         tables["means"] = _means(estimator, model, parameters, numbers)
         tables |= _correlations(estimator, model, parameters)
@@ -89,7 +90,7 @@ def summarize_mixture(
     facts = _facts(estimator, evaluation)
     if sums is not None and not numbers:
         facts |= pattern_facts(sums.patterns, estimator.weights_, probabilities, estimator.n_parameters_)
-    of = f"{counted(K, 'component')} of {counted(len(features), 'feature')}"
+    of = f"{counted(estimator.n_components, 'component')} of {counted(len(features), 'feature')}"
     title = f"{type(estimator).__name__}: {of}, {model.components.label}"
     return Summary(title, tables, facts, _notes(estimator, rows))
 
@@ -143,18 +144,18 @@ def _components(estimator: Any, n: float | None) -> Table:
     columns = [Column("weight", weights, ".4f")]
     if n is not None:
         columns.append(Column("rows", n * weights, ".1f"))
-    return Table("mixing weights, and the rows that they come to", list(map(str, range(len(weights)))), columns, "component")
+    return Table("mixing weights, and the rows that they come to", component_names(estimator), columns, "component")
 
 
-def _classification(counts: FloatArray, assigned: FloatArray) -> Table:
+def _classification(names: list[str], counts: FloatArray, assigned: FloatArray) -> Table:
     """Average posteriors of the rows that are assigned to each component."""
     average = np.divide(
         assigned, counts[:, np.newaxis], out=np.full(assigned.shape, np.nan), where=counts[:, np.newaxis] > 0
     )
     columns = [Column("rows", counts, ".10g")]
-    columns += [Column(f"component {c}", average[:, c], ".4f") for c in range(len(counts))]
+    columns += [Column(f"component {name}", average[:, c], ".4f") for c, name in enumerate(names)]
     title = "average posterior probabilities of the rows for which each component is the most probable"
-    return Table(title, list(map(str, range(len(counts)))), columns, "assigned to")
+    return Table(title, names, columns, "assigned to")
 
 
 def _means(estimator: Any, model: MixtureModel, parameters: MixtureParameters, features: list[int]) -> Table:
@@ -164,9 +165,9 @@ def _means(estimator: Any, model: MixtureModel, parameters: MixtureParameters, f
     variance = weights @ (variances + (means - mean) ** 2)  # law of total variance
     each = [decimals_for(np.sqrt(variance[[d]])) for d in features]
     columns = []
-    for c in range(len(weights)):
-        columns += [Column(f"mean {c}", means[c, features], each)]
-        columns += [Column(f"sd {c}", np.sqrt(variances[c, features]), each)]
+    for c, name in enumerate(component_names(estimator)):
+        columns += [Column(f"mean {name}", means[c, features], each)]
+        columns += [Column(f"sd {name}", np.sqrt(variances[c, features]), each)]
     if len(weights) > 1:
         columns += [Column("mean", mean[features], each), Column("sd", np.sqrt(variance[features]), each)]
     exposure = ", at an exposure of one" if model.components.allows_exposure else ""
@@ -214,7 +215,8 @@ def _correlations(estimator: Any, model: MixtureModel, parameters: MixtureParame
     table = np.concatenate(values, axis=1)
     order = np.argsort(-np.abs(table[:K]).max(axis=0), kind="stable")[:_MOST_CORRELATIONS]
     shared = K > 1 and all(len(covariances) == 1 for _, covariances in correlated)
-    shown = [Column("within" if shared else f"component {c}", table[c, order]) for c in range(1 if shared else K)]
+    labelled = ["within"] if shared else [f"component {name}" for name in component_names(estimator)]
+    shown = [Column(label, table[c, order]) for c, label in enumerate(labelled)]
     shown += [Column("all", table[K, order])] * (K > 1)
     of = f", the largest {_MOST_CORRELATIONS} of {len(labels)}" if len(labels) > len(order) else ""
     title = f"correlations of pairs of features within components{of}{'; all: those of the mixture' * (K > 1)}"
@@ -238,8 +240,9 @@ def _features(estimator: Any, model: MixtureModel, parameters: MixtureParameters
     names = feature_names(estimator)
     columns = [Column("divergence", total[order])]
     if K > 2:
-        columns.append(Column("most apart", [f"{a[most[d]]} and {b[most[d]]}" for d in order]))
-        columns.append(Column("least apart", [f"{a[least[d]]} and {b[least[d]]}" for d in order]))
+        of = component_names(estimator)
+        columns.append(Column("most apart", [f"{of[a[most[d]]]} and {of[b[most[d]]]}" for d in order]))
+        columns.append(Column("least apart", [f"{of[a[least[d]]]} and {of[b[least[d]]]}" for d in order]))
     title = (
         "which columns tell components apart: expected Kullback-Leibler divergence, in nats, of two components that are "
         "drawn by their weights"

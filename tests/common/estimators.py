@@ -114,6 +114,9 @@ ESTIMATORS = {
     "GaussianMixture-fa": EstimatorCase(
         _maker(GaussianMixture, covariance_type="fa", tol=1e-10), factors(), "predict_proba", sparse=False
     ),
+    "GaussianMixture-noise": EstimatorCase(
+        _maker(GaussianMixture, noise_volume="box", tol=1e-10), MEASURES, "predict_proba", sparse=False
+    ),
     "PPCA": EstimatorCase(_maker(PPCA, n_components=2), WINE, "transform"),
     "PPCA-em": EstimatorCase(_maker(PPCA, n_components=2, solver="em", tol=1e-12), WINE, "transform", sparse=False),
     "FactorAnalysis": EstimatorCase(_maker(FactorAnalysis, n_components=2), WINE, "transform"),

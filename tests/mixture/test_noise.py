@@ -1,0 +1,174 @@
+"""A uniform component for outliers: its density by definition, the identity, labels, what users give."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+import sklearn
+from scipy.optimize import minimize
+from scipy.special import entr, expit, logsumexp, softmax
+from scipy.stats import multivariate_normal, norm
+from sklearn.exceptions import ConvergenceWarning
+
+from skentropy import GaussianMixture, rank_models
+from skentropy.mixture._gaussian_mixture import COVARIANCE_TYPES
+
+
+def spotted(seed: int = 0) -> tuple[Any, Any, Any]:
+    """Two clusters and an eighth of noise; labels and weights."""
+    rng = np.random.default_rng(seed)
+    clusters = rng.normal(size=(350, 3))
+    clusters[200:] = 0.5 * clusters[200:] + [5.0, 4.0, 0.0]
+    X = np.concatenate([clusters, rng.uniform(-15.0, 15.0, size=(50, 3))])
+    return X, np.repeat([0, 1, -1], [200, 150, 50]), rng.integers(0, 4, size=400).astype(float)
+
+
+def with_gaps(X: Any) -> Any:
+    return np.where(np.random.RandomState(0).uniform(size=X.shape) < 0.1, np.nan, X)
+
+
+def log_joint(X: Any, model: GaussianMixture) -> Any:
+    """By definition, of what is observed, (n, K + 1)."""
+    d = X.shape[1]
+    log_sides = np.log(model.noise_box_[1] - model.noise_box_[0])
+    joint = np.tile(np.log(model.weights_), (len(X), 1))
+    for c in range(model.n_components):
+        S = np.asarray(model.covariances_)
+        S = S if model.covariance_type.startswith("tied") else S[c]
+        S = S if S.ndim == 2 else np.diag(np.broadcast_to(S, d))
+        for n, x in enumerate(X):
+            o = ~np.isnan(x)
+            if o.any():
+                joint[n, c] += multivariate_normal.logpdf(x[o], model.means_[c, o], S[np.ix_(o, o)])
+    joint[:, -1] -= ~np.isnan(X) @ log_sides
+    return joint
+
+
+@pytest.mark.parametrize("kind", COVARIANCE_TYPES)
+def test_densities_labels_and_the_identity(kind: str) -> None:
+    X, labels, weight = spotted()
+    for rows, w in ((X, None), (with_gaps(X), weight)):
+        model = GaussianMixture(2, covariance_type=kind, noise_volume="box", random_state=0).fit(rows, sample_weight=w)
+        joint = log_joint(rows, model)
+        np.testing.assert_allclose(model.score_samples(rows), logsumexp(joint, axis=1), rtol=1e-9)
+        np.testing.assert_allclose(model.predict_proba(rows), softmax(joint, axis=1), atol=1e-9)
+        assert model.lower_bound_ == pytest.approx(np.average(logsumexp(joint, axis=1), weights=w), abs=1e-9)
+        assert abs(model.stationarity_gap_) < 1e-6
+        sums, bounds = np.array([terms.value for terms in model.entropy_sums_]), np.array(model.lower_bounds_)
+        assert (sums <= bounds + 1e-12).all()
+        assert (bounds[:-1] <= sums[1:] + 1e-12).all()
+        assert np.mean((model.predict(rows) == -1) == (labels == -1)) > 0.97
+        assert model.weights_[-1] == pytest.approx(np.average(labels == -1, weights=w), abs=0.03)
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+def test_the_entropy_sum_of_a_step_is_its_elbo(gaps: bool) -> None:
+    """Term by term: the observable one takes log V, of the columns that are observed, for the noise."""
+    X, _, weight = spotted()
+    X = with_gaps(X) if gaps else X
+    start: dict[str, Any] = {"covariance_type": "diag", "noise_volume": 5e4, "accelerate": False, "random_state": 0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        before = GaussianMixture(2, max_iter=0, **start).fit(X, sample_weight=weight)
+        after = GaussianMixture(2, max_iter=1, **start).fit(X, sample_weight=weight)
+    q = softmax(log_joint(X, before), axis=1)
+    terms = after.entropy_sums_[0]
+    elbo = np.average((q * log_joint(X, after) + entr(q)).sum(axis=1), weights=weight)
+    assert terms.value == pytest.approx(elbo, abs=1e-10)
+    assert terms.posterior == pytest.approx(np.average(entr(q).sum(axis=1), weights=weight), abs=1e-10)
+    assert terms.prior == pytest.approx(entr(after.weights_).sum(), abs=1e-10)
+    seen = (weight[:, np.newaxis] * q).T @ ~np.isnan(X) / weight.sum()
+    variances = np.vstack([after.covariances_, (after.noise_box_[1] - after.noise_box_[0]) ** 2 / (2.0 * np.pi * np.e)])
+    observable = 0.5 * (seen * np.log(2.0 * np.pi * np.e * variances)).sum()
+    assert terms.observable == pytest.approx(observable, abs=1e-10)
+
+
+def test_the_maximum_of_another_program() -> None:
+    """One normal and noise by SciPy's minimiser, and standard errors by differences of its gradient."""
+    x = np.concatenate([np.random.default_rng(0).normal(2.0, 0.7, size=300), np.linspace(-20.0, 30.0, 60)])
+    model = GaussianMixture(1, noise_volume="box", tol=1e-13).fit(x[:, np.newaxis])
+
+    def loss(t: Any) -> float:
+        share = expit(t[2])
+        return -float(np.log(share * norm.pdf(x, t[0], np.exp(t[1])) + (1 - share) / 50.0).sum())
+
+    best = minimize(loss, [2.0, 0.0, 1.0], method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-12, "maxiter": 5000})
+    assert model.lower_bound_ == pytest.approx(-best.fun / len(x), abs=1e-10)
+    assert model.means_.item() == pytest.approx(best.x[0], abs=1e-5)
+    assert model.weights_[1] == pytest.approx(1.0 - expit(best.x[2]), abs=1e-5)
+    h = 1e-3
+    steps = h * np.eye(3)
+    H = [
+        [(loss(best.x + a + b) - loss(best.x + a - b) - loss(best.x - a + b) + loss(best.x - a - b)) for b in steps]
+        for a in steps
+    ]
+    errors = np.sqrt(np.diag(np.linalg.inv(np.array(H) / (4.0 * h**2))))
+    found = model.standard_errors(x[:, np.newaxis])
+    assert found["means"].item() == pytest.approx(errors[0], rel=1e-4)
+    np.testing.assert_allclose(found["weights"], errors[2] * model.weights_.prod(), rtol=1e-4)
+    assert "noise" in str(found)
+
+
+def test_noise_makes_clusters_robust() -> None:
+    X, _, _ = spotted()
+    ranking = rank_models(
+        {"plain": GaussianMixture(2, random_state=0), "noise": GaussianMixture(2, noise_volume="box", random_state=0)}, X
+    )
+    assert next(iter(ranking)).name == "noise"
+    robust = GaussianMixture(2, noise_volume="box", random_state=0).fit(X)
+    order = robust.means_[:, 0].argsort()
+    np.testing.assert_allclose(robust.means_[order], [[0, 0, 0], [5, 4, 0]], atol=0.25)
+    assert robust.predict([[100.0, 100.0, 100.0]]) == [-1]
+
+
+def test_draws() -> None:
+    X, _, _ = spotted()
+    model = GaussianMixture(2, noise_volume="box", random_state=0).fit(X)
+    drawn, labels = model.sample(20_000, random_state=0)
+    shares = [np.mean(labels == c) for c in (0, 1, -1)]
+    np.testing.assert_allclose(shares, model.weights_, atol=0.02)
+    noise = drawn[labels == -1]
+    np.testing.assert_allclose(noise.mean(axis=0), model.noise_box_.mean(axis=0), atol=0.6)
+    np.testing.assert_allclose(noise.std(axis=0), np.ptp(model.noise_box_, axis=0) / np.sqrt(12.0), rtol=0.05)
+    for c in range(2):
+        np.testing.assert_allclose(drawn[labels == c].mean(axis=0), model.means_[c], atol=0.05)
+
+
+def test_data_without_noise() -> None:
+    """Its weight goes to zero, which is no failure."""
+    X = np.concatenate([np.random.default_rng(0).normal(size=(100, 2)), np.random.default_rng(1).normal(size=(100, 2)) + 20])
+    model = GaussianMixture(2, noise_volume=1e9, random_state=0).fit(X)
+    assert model.weights_[-1] < 1e-6
+    assert model.lower_bound_ == pytest.approx(GaussianMixture(2, random_state=0).fit(X).lower_bound_, abs=1e-6)
+
+
+def test_given_starts_and_parameters() -> None:
+    X, _, _ = spotted()
+    model = GaussianMixture(2, noise_volume="box", random_state=0).fit(X)
+    given = {"means_init": model.means_, "covariances_init": model.covariances_}
+    again = GaussianMixture(2, noise_volume="box", weights_init=model.weights_, **given).fit(X)
+    assert again.lower_bound_ == pytest.approx(model.lower_bound_, abs=1e-9)
+    assert GaussianMixture(2, noise_volume="box", means_init=model.means_).fit(X).weights_.shape == (3,)
+    warm = sklearn.clone(model).set_params(warm_start=True).fit(X)
+    assert warm.fit(X).n_iter_ <= 2
+    made = GaussianMixture.from_parameters(model.weights_, model.means_, model.covariances_, noise_box=model.noise_box_)
+    np.testing.assert_allclose(made.score_samples(X), model.score_samples(X), rtol=1e-12)
+    assert made.n_parameters_ == model.n_parameters_ == 2 + 2 * (3 + 6)
+    assert "noise" in str(model.summary(X))
+
+
+def test_bad_noise_is_refused_by_name() -> None:
+    X, _, _ = spotted()
+    flat = np.column_stack([X, np.ones(len(X))])
+    with pytest.warns(ConvergenceWarning, match=r"\(nearly\) all the same in column 3"):
+        GaussianMixture(2, noise_volume="box", random_state=0).fit(flat)
+    with pytest.raises(ValueError, match="noise_volume"):
+        GaussianMixture(2, noise_volume=0.0).fit(X)
+    with pytest.raises(ValueError, match=r"weights_init should have the shape \(3,\), but got \(2,\)"):
+        GaussianMixture(2, noise_volume="box", means_init=X[:2], weights_init=[0.5, 0.5]).fit(X)
+    make, S = GaussianMixture.from_parameters, [np.eye(3)] * 2
+    with pytest.raises(ValueError, match=r"noise_box must hold finite lower and higher edges, of the shape \(2, 3\)"):
+        make([0.5, 0.4, 0.1], X[:2], S, noise_box=[[0.0, 0.0, 0.0], [1.0, 1.0, 0.0]])
