@@ -53,7 +53,7 @@ def _searched(model: Any) -> Any:
 
 
 def fit_metadata(model: Any, metadata: Metadata) -> dict[str, Any]:
-    """Metadata as a model's ``fit`` takes them: outside of routing a pipeline's weights are those of its last step.
+    """Metadata as a model's ``fit`` takes them: outside of routing a pipeline's weights and exposures are its last step's.
 
     So are those of a search over a pipeline.
     """
@@ -61,11 +61,11 @@ def fit_metadata(model: Any, metadata: Metadata) -> dict[str, Any]:
     inner = _searched(model)
     if inner is not None:
         return fit_metadata(inner, given)
-    if get_config()["enable_metadata_routing"] or not isinstance(model, Pipeline) or "sample_weight" not in given:
+    if get_config()["enable_metadata_routing"] or not isinstance(model, Pipeline):
         return given
     name, last = model.steps[-1]
-    weight = fit_metadata(last, {"sample_weight": given.pop("sample_weight")})
-    return {**given, **{f"{name}__{key}": value for key, value in weight.items()}}
+    own = fit_metadata(last, {key: given.pop(key) for key in ("sample_weight", "exposure") if key in given})
+    return {**given, **{f"{name}__{key}": value for key, value in own.items()}}
 
 
 def row_data(model: Any, metadata: Metadata) -> Metadata:

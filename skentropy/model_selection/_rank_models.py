@@ -20,6 +20,7 @@ def rank_models(
     criterion: Criterion = "bic",
     *,
     sample_weight: ArrayLike | None = None,
+    exposure: ArrayLike | None = None,
     n_jobs: int | None = None,
     change_of_variables: str = "refuse",
     validation_fraction: float = 0.25,
@@ -45,7 +46,8 @@ def rank_models(
         methods ``bic``, ``aic`` and ``icl`` of models give them times -2n, in total, lower is better. "validation" is
         the mean log-likelihood, or ELBO, of rows that are held out: for models whose parameters count by no agreed rule,
         such as ``GaussianVAE``. A callable takes a ``RankedModel``.
-    sample_weight : array-like of shape (n_samples,), default=None
+    sample_weight, exposure : array-like of shape (n_samples,), default=None
+        Of the rows; exposures are for mixtures of families that have them, such as ``PoissonMixture``.
     n_jobs : int or None, default=None
         Models that are fitted at a time, by joblib.
     change_of_variables : {"refuse", "correct"}, default="refuse"
@@ -104,7 +106,7 @@ def rank_models(
         if name in came_fitted:
             check_same_features(name, model, X)
     named = [(name, model if name in came_fitted else clone(model)) for name, model in named]
-    data, metadata, held_out = X, {"sample_weight": sample_weight}, None
+    data, metadata, held_out = X, {"sample_weight": sample_weight, "exposure": exposure}, None
     if criterion == "validation":
         if came_fitted:
             raise ValueError(f"criterion='validation' holds rows out of the fits, but {min(came_fitted)} has been fitted.")

@@ -591,3 +591,22 @@ def test_warnings_of_candidates_point_to_the_line_that_ranked():
         rank_models([FactorAnalysis(1, max_iter=1), PoissonMixture(2, max_iter=1, n_starts=1)], load_iris().data.round())
     assert len(caught) >= 1
     assert {warning.filename for warning in caught} == {__file__}
+
+
+def test_exposures_reach_each_model_and_the_last_steps_of_pipelines():
+    rng = np.random.default_rng(0)
+    exposure = rng.uniform(0.5, 8.0, size=200)
+    X = rng.poisson(rng.choice([0.3, 2.0], size=200) * exposure)[:, np.newaxis].astype(float)
+    models = {k: PoissonMixture(k, random_state=0) for k in (1, 2)}
+    models["piped"] = make_pipeline("passthrough", PoissonMixture(2, random_state=0))
+    models["fitted"] = PoissonMixture(2, random_state=0).fit(X, exposure=exposure)
+    ranking = rank_models(models, X, exposure=exposure)
+    for row in ranking:
+        own = PoissonMixture(1 if row.name == "1" else 2, random_state=0).fit(X, exposure=exposure)
+        assert row.log_likelihood == pytest.approx(own.score(X, exposure=exposure), rel=1e-12)
+        assert row.bic == pytest.approx(own.bic(X, exposure=exposure), rel=1e-12)
+    assert ranking[3].name == "1"
+    held_out = rank_models({k: models[k] for k in (1, 2)}, X, "validation", exposure=exposure, random_state=0)
+    assert held_out.best_name_ == "2"
+    with pytest.warns(FitFailedWarning, match="could not be fitted.*exposure"):
+        assert rank_models([PPCA(1), models[1]], np.hstack([X, X]), exposure=exposure)[1].error
