@@ -56,6 +56,7 @@ FAMILIES: dict[str, type[ExponentialFamily]] = {
     "log_normal": LogNormal,
     "negative_binomial": NegativeBinomial,
     "poisson": Poisson,
+    "weibull": Weibull,
     "zero_truncated_poisson": ZeroTruncatedPoisson,
 }
 

@@ -1,4 +1,4 @@
-"""The Weibull family of a known shape: times to failure."""
+"""The Weibull family: times to failure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SHAPES = (1e-2, 1e2)
 
 
 class Weibull(Exponential):
-    r"""Positive values with scale :math:`\lambda`, of a known shape k.
+    r"""Positive values with scale :math:`\lambda` and shape k.
 
     .. math::  p(x) = \frac{k}{\lambda} \Bigl(\frac{x}{\lambda}\Bigr)^{k-1} e^{-(x / \lambda)^k}
 
@@ -25,8 +25,9 @@ class Weibull(Exponential):
 
     Parameters
     ----------
-    shape : float
-        The shape k, from 0.01 to 100.
+    shape : float or None, default=None
+        The shape k, from 0.01 to 100. None leaves it to be fitted, which mixtures do for each component and column; what
+        needs it is then refused.
 
     Examples
     --------
@@ -43,48 +44,57 @@ class Weibull(Exponential):
     constant_base_measure = False
     zero_statistics = False
 
-    def __init__(self, shape: float) -> None:
+    def __init__(self, shape: float | None = None) -> None:
         low, high = _SHAPES
-        if not is_number(shape, Real, low=low) or shape > high:
-            raise ValueError(f"shape must be a number from {low:g} to {high:g}; got {shape!r}.")
+        if shape is not None and (not is_number(shape, Real, low=low) or shape > high):
+            raise ValueError(f"shape must be a number from {low:g} to {high:g}, or None to be fitted; got {shape!r}.")
         self.shape = shape
 
     @property
+    def _known_shape(self) -> float:
+        if self.shape is None:
+            raise ValueError(
+                "Weibull() leaves its shape to be fitted by a mixture, and has no densities of its own; give "
+                "Weibull(shape=...) for a family of a known shape."
+            )
+        return self.shape
+
+    @property
     def base_measure_degree(self) -> float:
-        return self.shape - 1.0
+        return self._known_shape - 1.0
 
     def sufficient_statistics(self, X: Matrix) -> tuple[Matrix, ...]:
-        return (X**self.shape,)
+        return (X**self._known_shape,)
 
     def to_standard(self, eta: Array) -> tuple[Array, ...]:
-        return ((-eta[0]) ** (-1.0 / self.shape),)
+        return ((-eta[0]) ** (-1.0 / self._known_shape),)
 
     def from_standard(self, *parameters: Array) -> Array:
         (scale,) = parameters
-        return -(check_parameter(scale, "scale", low=0.0, open_low=True)[np.newaxis] ** -self.shape)
+        return -(check_parameter(scale, "scale", low=0.0, open_low=True)[np.newaxis] ** -self._known_shape)
 
     def moments(self, eta: Array) -> tuple[Array, Array]:
         (scale,) = self.to_standard(eta)
-        mean = special.gamma(1.0 + 1.0 / self.shape)
-        return scale * mean, scale**2 * (special.gamma(1.0 + 2.0 / self.shape) - mean**2)
+        mean = special.gamma(1.0 + 1.0 / self._known_shape)
+        return scale * mean, scale**2 * (special.gamma(1.0 + 2.0 / self._known_shape) - mean**2)
 
     def typical_value(self, eta: Array) -> Array:
         return self.to_standard(eta)[0]
 
     def sample(self, eta: Array, random_state: np.random.RandomState, exposure: Array | None = None) -> Array:
         (scale,) = self.to_standard(eta)
-        draws = scale * random_state.standard_exponential(np.shape(scale)) ** (1.0 / self.shape)
+        draws = scale * random_state.standard_exponential(np.shape(scale)) ** (1.0 / self._known_shape)
         return np.maximum(draws, np.finfo(np.float64).tiny)
 
     def in_support(self, X: Array, exposure: Array | float = 1.0) -> Array:
         return (X > 0) & (np.inf > X)
 
     def log_base_measure(self, X: Array, exposure: Array | float = 1.0) -> Array:
-        return np.log(self.shape) + (self.shape - 1.0) * np.log(X, dtype=np.float64)
+        return np.log(self._known_shape) + (self._known_shape - 1.0) * np.log(X, dtype=np.float64)
 
     def expected_log_base_measure(self, eta: Array) -> Array:
         (scale,) = self.to_standard(eta)
-        return np.log(self.shape) + (self.shape - 1.0) * (np.log(scale) - np.euler_gamma / self.shape)
+        return np.log(self._known_shape) + (self._known_shape - 1.0) * (np.log(scale) - np.euler_gamma / self._known_shape)
 
     def rescale(self, parameters: tuple[Array, ...], location: Array, scale: Array) -> tuple[Array, ...]:
         return (parameters[0] * scale,)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any, Self
@@ -29,9 +29,9 @@ from ..families._dispersion import (
 from ..families._special import expected_log_gamma
 from ._dispersed_metric import DispersedMetric, MeanLimits
 from ._feature_attributes import NaturalParameters
-from ._independent import FeatureEvidence, FeatureSums, Independent
+from ._leveled import Leveled, LeveledEvidence, LeveledRows
 from ._levels import Levels, LevelSums
-from ._observations import Observations, product, transposed_product
+from ._observations import product
 from ._report import degenerate_features, places
 
 # No extrapolation divides a dispersion or a mean by more than two.
@@ -63,72 +63,26 @@ class DispersedParameters(NaturalParameters):
 
 
 @dataclass(frozen=True)
-class DispersedSums(FeatureSums):
-    """What rows say of the means, and how often each count was seen."""
-
-    seen: LevelSums
-
-    def __add__(self, other: FeatureSums) -> DispersedSums:
-        assert isinstance(other, DispersedSums)
-        return DispersedSums(self.exposures + other.exposures, self.sums + other.sums, self.seen + other.seen)
-
-
-@dataclass(frozen=True)
-class LeveledRows(Observations):
-    """Rows, and which of their entries is at which level, a sparse matrix (n, M)."""
-
-    levels: Levels = field(default_factory=lambda: Levels.of_columns([np.zeros(1)]))
-    indicators: Any = None
-
-
-@dataclass(frozen=True)
-class DispersedEvidence(FeatureEvidence):
-    """Log joint densities (K, n) of a block, base measures included."""
-
-    observations: LeveledRows
-
-    def accumulate(self, weights: FloatArray) -> DispersedSums:
-        sums = super().accumulate(weights)
-        counts = transposed_product(weights, self.observations.indicators)
-        return DispersedSums(sums.exposures, sums.sums, LevelSums(self.observations.levels, counts))
-
-
-@dataclass(frozen=True)
-class Dispersed(Independent):
+class Dispersed(Leveled):
     r"""Products of negative binomials of means :math:`\mu_{cd}` and dispersions :math:`a_{cd}`.
 
-    The base measure of an entry, :math:`h(x; a_{cd})`, is that of a component. How often each component sees each count is a
-    statistic from which every h follows, and the dispersions are fitted exactly. The entropy identity asks for the means
-    alone: it holds whatever the dispersions are.
+    The base measure of an entry is :math:`h(x; a_{cd})`, and the entropy identity asks for the means alone.
 
     Parameters
     ----------
-    family, units, prior_counts, pooled, narrow
-        As of ``Independent``; the family has the pooled dispersion, with which seeds are drawn.
+    family, units, prior_counts, pooled, narrow, levels, pooled_seen, n_runs
+        As of ``Leveled``.
     tied : tuple of int
         Axes of (n_components, n_features) over which dispersions are the same.
     pooled_dispersion : float
         That of all rows, the same in all columns.
-    levels : Levels
-        The counts that are expected.
-    pooled_seen : LevelSums or None
-        Shares of all rows that have each count, (M,).
-    n_runs : int
-        Number of mixtures side by side.
     """
 
     tied: tuple[int, ...] = ()
     pooled_dispersion: float = 0.0
-    levels: Levels = field(default_factory=lambda: Levels.of_columns([np.zeros(1)]))
-    pooled_seen: LevelSums | None = None
-    n_runs: int = 1
 
     attribute_names = ("means", "dispersions")
     standard_limits = ((0.0, np.inf), (0.0, np.inf))
-
-    @property
-    def allows_exposure(self) -> bool:
-        return False
 
     # Before a fit.
 
@@ -137,18 +91,8 @@ class Dispersed(Independent):
         levels = Levels.up_to(columns.largest)
         return components if levels is None else replace(components, levels=levels)
 
-    def summarize(self, observations: Any, weight: FloatArray) -> DispersedSums:
-        sums = super().summarize(observations, weight)
-        return DispersedSums(sums.exposures, sums.sums, LevelSums(observations.levels, observations.indicators.T @ weight))
-
     def with_pooled(self, summary: Any) -> Self:
-        exposures = np.broadcast_to(summary.exposures, summary.sums.shape[1:])
-        levels = summary.seen.levels
-        components = replace(
-            super().with_pooled(summary),
-            levels=levels,
-            pooled_seen=LevelSums(levels, summary.seen.counts / exposures[levels.column]),
-        )
+        components = super().with_pooled(summary)
         everywhere = replace(components, tied=(0, 1)).pooled_parameters(1)
         return components._with_pooled_dispersion(float(everywhere.dispersions[0, 0]))
 
@@ -164,10 +108,10 @@ class Dispersed(Independent):
 
     def observe(
         self, parameters: Any, observations: Any, offsets: FloatArray, out: FloatArray | None = None
-    ) -> DispersedEvidence:
+    ) -> LeveledEvidence:
         log_joint = super().observe(parameters, observations, offsets, out).log_joint
         log_joint += product(parameters.at(observations.levels), observations.indicators)
-        return DispersedEvidence(log_joint, observations)
+        return LeveledEvidence(log_joint, observations)
 
     def pooled_parameters(self, n_components: int) -> DispersedParameters:
         means = np.repeat(self.pooled, n_components, axis=0)
@@ -178,9 +122,6 @@ class Dispersed(Independent):
             seen = LevelSums(self.pooled_seen.levels, counts)
             dispersions = self._fit(means, np.ones(means.shape), seen, n_components)
         return DispersedParameters.of(means, dispersions, self.levels)
-
-    def expected_rows(self, parameters: Any, observations: Any, responsibilities: FloatArray) -> FloatArray:
-        return np.asarray(responsibilities.T @ parameters.means)
 
     def maximize(self, statistics: Any) -> DispersedParameters:
         """Means and dispersions that maximise the expected log-density, plus the log prior; exactly."""
@@ -229,19 +170,6 @@ class Dispersed(Independent):
         by_run = values.reshape(-1, n_components, values.shape[-1])
         axes = tuple(axis + 1 for axis in self.tied)
         return np.broadcast_to(reduce(by_run, axis=axes, keepdims=True), by_run.shape).reshape(values.shape)
-
-    def _with_prior_rows(self, statistics: DispersedSums) -> tuple[FloatArray, FloatArray, LevelSums]:
-        """Exposures (K, D), sums (K, D) and counts of levels, with the pseudo-observations of the prior."""
-        sums, seen = statistics.sums[0], statistics.seen
-        exposures = np.broadcast_to(statistics.exposures, sums.shape)
-        if self.prior_counts and self.pooled_seen is not None:
-            pooled = np.repeat(self.prior_counts * self.pooled_seen.counts[np.newaxis], len(sums), axis=0)
-            seen = seen + LevelSums(self.pooled_seen.levels, pooled)
-            exposures, sums = exposures + self.prior_counts, sums + self.prior_counts * self.pooled
-        return exposures, sums, seen
-
-    def log_base_measure(self, block: Block) -> FloatArray:
-        return np.zeros(block.n_rows)
 
     def base_measure(self, parameters: Any, statistics: Any) -> float:
         return float((parameters.at(statistics.seen.levels) * statistics.seen.counts).sum())
@@ -343,19 +271,8 @@ class Dispersed(Independent):
 
     # Several runs at once.
 
-    def for_runs(self, n_runs: int) -> Self:
-        return replace(self, n_runs=n_runs)
-
     def select(self, parameters: Any, components: Array, n_runs: int) -> DispersedParameters:
         return DispersedParameters.of(parameters.means[components], parameters.dispersions[components], parameters.levels)
-
-    def with_average_rows(self, statistics: Any, share: float, n_runs: int) -> DispersedSums:
-        more = super().with_average_rows(statistics, share, n_runs)
-        assert self.pooled_seen is not None
-        added = np.broadcast_to(more.exposures - statistics.exposures, more.sums.shape[1:])
-        pooled = self.pooled_seen
-        seen = statistics.seen + LevelSums(pooled.levels, added[:, pooled.levels.column] * pooled.counts)
-        return DispersedSums(more.exposures, more.sums, seen)
 
     def collapsed(self, before: Any, parameters: Any) -> Array:
         return np.zeros(len(parameters.means), dtype=bool)
@@ -405,9 +322,6 @@ class Dispersed(Independent):
         sizes = {0: n_components, 1: n_features}
         free = n_components * n_features // int(np.prod([sizes[axis] for axis in self.tied], dtype=int))
         return n_components * n_features + free
-
-    def divergence(self, parameters: Any, component: int) -> FloatArray:
-        return np.asarray(self.column_divergences(parameters, component).sum(axis=-1))
 
     def column_divergences(self, parameters: Any, component: int) -> FloatArray:
         r"""With the base measures' expectations, by an integral over the probability generating function."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from ..families import ExponentialFamily, NegativeBinomial, get_family
+from ..families import ExponentialFamily, NegativeBinomial, Weibull, get_family
 from ..families._dispersion import DispersedPoisson
 from ._dispersed import Dispersed
+from ._fitted_weibull import FittedWeibull, PooledWeibull
 from ._independent import Independent
 
 
@@ -13,4 +14,6 @@ def independent(family: str | ExponentialFamily) -> Independent:
     family = get_family(family)
     if isinstance(family, NegativeBinomial) and family.r is None:
         return Dispersed(DispersedPoisson(0.0))
+    if isinstance(family, Weibull) and family.shape is None:
+        return FittedWeibull(PooledWeibull(1.0))
     return Independent(family)

@@ -72,8 +72,9 @@ CASES = {
 
 
 def named_family(name: str) -> ExponentialFamily:
-    """The family of a name; the one whose name leaves r to be fitted with r = 1."""
-    return NegativeBinomial(1.0) if name == "negative_binomial" else get_family(name)
+    """The family of a name; those whose names leave a parameter to be fitted with r = 1 and a shape of 1.5."""
+    known = {"negative_binomial": NegativeBinomial(1.0), "weibull": Weibull(1.5)}
+    return known[name] if name in known else get_family(name)
 
 
 def log_joint(case: Case, X: Any, mixture: Any, exposure: Any = None) -> Any:

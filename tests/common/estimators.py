@@ -99,6 +99,9 @@ ESTIMATORS = {
         np.sign(COUNTS),
         "predict_proba",
     ),
+    "ExponentialFamilyMixture-weibull": EstimatorCase(
+        _maker(ExponentialFamilyMixture, "weibull", n_components=2, tol=1e-10), AMOUNTS, "predict_proba", sparse=False
+    ),
     "ColumnMixture": EstimatorCase(
         _maker(ColumnMixture, n_components=2, prior_counts=0.5, tol=1e-10),
         np.column_stack([MEASURES[:, :2], ANSWERS[:178, 2:4], COUNTS[:178, 4]]),

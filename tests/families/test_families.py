@@ -61,6 +61,7 @@ PEERS = {
     "log_normal": (lambda m, v: stats.lognorm(np.sqrt(v), scale=np.exp(m)), [1e-300, 1, 1e300]),
     "negative_binomial": (lambda p: stats.nbinom(1.0, 1 - p), [0, 1, 50]),
     "poisson": (lambda rate: stats.poisson(rate), [0, 1, 50, 1000]),
+    "weibull": (lambda scale: stats.weibull_min(1.5, scale=scale), [1e-300, 1e-3, 1, 30]),
     "zero_truncated_poisson": (lambda rate: _WithoutZero(a=1)(rate), [1, 2, 50, 1000]),
 }
 PARAMETERS = [(0.8, 0.7), (0.05, 0.4), (0.95, 0.02)]
@@ -350,8 +351,8 @@ def test_categories_that_never_occur_are_no_parameters() -> None:
 def test_errors_name_what_is_wrong() -> None:
     with pytest.raises(ValueError, match="rate must lie in"):
         get_family("gamma").from_standard(1.0, -1.0)
-    with pytest.raises(ValueError, match="Unknown family 'weibull'"):
-        get_family("weibull")
+    with pytest.raises(ValueError, match="Unknown family 'cauchy'"):
+        get_family("cauchy")
     with pytest.raises(TypeError, match="instance of an ExponentialFamily"):
         get_family(3)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="n_trials"):

@@ -160,7 +160,7 @@ VALUES = {
     "gaussian": st.floats(-1e100, 1e100),
     "zero_truncated_poisson": st.floats(1.0, 1e12),
 }
-POSITIVE = ["gamma", "log_normal", "inverse_gaussian"]
+POSITIVE = ["gamma", "log_normal", "inverse_gaussian", "weibull"]
 
 
 @pytest.mark.parametrize("family", list(FAMILIES))

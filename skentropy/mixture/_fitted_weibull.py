@@ -1,0 +1,391 @@
+"""Weibull components whose shapes are fitted: statistic and base measure depend on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Any, Self
+
+import numpy as np
+from scipy import special
+
+from .._data import Block
+from .._messages import list_columns, model_name
+from .._typing import Array, FloatArray, Matrix
+from ..families import ExponentialFamily, Weibull
+from ._feature_attributes import NaturalParameters
+from ._feature_limits import FeatureLimits
+from ._feature_metric import FeatureMetric, inverse_root
+from ._leveled import Leveled, LeveledEvidence, LeveledRows
+from ._levels import Levels, LevelSums
+from ._observations import product
+from ._report import places
+
+# Shapes lie between these; the largest is that of values which differ by a hundred-thousandth.
+LEAST_SHAPE, LARGEST_SHAPE = 1e-3, 1e5
+# Shapes with which seeds are drawn, and the largest logarithm of a power of a value, which stays a double.
+_SEED_SHAPES = (0.05, 20.0)
+_LARGEST_LOG = 600.0
+# Newton steps for a shape, each inside a bracket, and the change of a logarithm that ends them: its square is left.
+_MOST_STEPS = 100
+_PRECISION = 1e-7
+# The standard deviation of the logarithm of a Weibull variable, times its shape.
+_LOG_DEVIATION = np.pi / np.sqrt(6.0)
+# A component that is so much narrower than all rows, and than some steps ago, collapses onto a single value.
+_COLLAPSED, _COLLAPSING = 1e-3, 0.5
+
+
+class PooledWeibull(Weibull):
+    """The family with the shape of all rows, with which seeds are drawn."""
+
+    @property
+    def absolute(self) -> ExponentialFamily:
+        return Weibull()
+
+
+@dataclass(frozen=True)
+class WeibullParameters(NaturalParameters):
+    """Logarithms of scales and of shapes (K, D), with the natural parameters and log-partitions that belong to them."""
+
+    log_scales: FloatArray
+    log_shapes: FloatArray
+
+    @classmethod
+    def of(cls, log_scales: FloatArray, log_shapes: FloatArray) -> Self:
+        log_shapes = np.clip(log_shapes, np.log(LEAST_SHAPE), np.log(LARGEST_SHAPE))
+        log_partition = np.exp(log_shapes) * log_scales
+        with np.errstate(over="ignore", under="ignore"):
+            eta = -np.exp(-log_partition)[np.newaxis]
+        return cls(eta, log_partition, log_scales, log_shapes)
+
+    @property
+    def shapes(self) -> FloatArray:
+        return np.exp(self.log_shapes)
+
+    def log_powers(self, levels: Levels) -> FloatArray:
+        r""":math:`\log (x / \lambda)^k` of levels, (K, M), no larger than what sums of exponentials stand."""
+        powers = self.shapes[:, levels.column] * (_logs(levels) - self.log_scales[:, levels.column])
+        return np.where(levels.values > 0.0, np.minimum(powers, _LARGEST_LOG), 0.0)
+
+    def log_density(self, levels: Levels) -> FloatArray:
+        """Of levels, (K, M); zero where an entry is missing."""
+        powers = self.log_powers(levels)
+        log_p = self.log_shapes[:, levels.column] - _logs(levels) + powers - np.exp(powers)
+        return np.where(levels.values > 0.0, log_p, 0.0)
+
+    def log_base(self, levels: Levels) -> FloatArray:
+        r""":math:`\log h(x; k) = \log k + (k - 1) \log x` of levels, (K, M); zero where an entry is missing."""
+        log_h = self.log_shapes[:, levels.column] + (self.shapes[:, levels.column] - 1.0) * _logs(levels)
+        return np.where(levels.values > 0.0, log_h, 0.0)
+
+
+@dataclass(frozen=True)
+class FittedWeibull(Leveled):
+    r"""Products of Weibull distributions of scales :math:`\lambda_{cd}` and shapes :math:`k_{cd}`.
+
+    .. math::  p(x) = h(x; k) e^{\eta x^k - A}, \quad h = k x^{k-1}, \quad \eta = -\lambda^{-k}, \quad A = k \log\lambda
+
+    The entropy identity asks for the scales alone. Statistics of units serve seeds; all else is fitted from logarithms of
+    the values that were seen, and needs no units. A value of zero stands for an entry that is missing.
+
+    Parameters
+    ----------
+    family, units, prior_counts, pooled, narrow, levels, pooled_seen, n_runs
+        As of ``Leveled``.
+    pooled_logs : tuple of ndarray of shape (D,)
+        Logarithms of scales and shapes of all rows.
+    """
+
+    pooled_logs: tuple[FloatArray, FloatArray] = field(default_factory=lambda: (np.zeros(1), np.zeros(1)))
+
+    attribute_names = ("scales", "shapes")
+    standard_limits = ((0.0, np.inf), (0.0, np.inf))
+
+    # Before a fit.
+
+    def with_pooled(self, summary: Any) -> Self:
+        components = super().with_pooled(summary)
+        shares = components.pooled_seen
+        assert shares is not None
+        observed = np.where(shares.levels.values > 0.0, shares.counts, 0.0)
+        log_scales, log_shapes = fit_weibull(LevelSums(shares.levels, observed[np.newaxis]))
+        scale = np.ones(len(log_shapes[0])) if self.units is None else self.units.scale
+        log_u = np.where(shares.levels.values > 0.0, _logs(shares.levels) - np.log(scale)[shares.levels.column], 0.0)
+        shape = float(np.clip(np.exp(np.median(log_shapes)), *_SEED_SHAPES))
+        shape = min(shape, _LARGEST_LOG / max(float(log_u.max()), 1.0))
+        powers = np.exp(shape * log_u)
+        return replace(
+            components,
+            family=PooledWeibull(shape),
+            pooled=shares.levels.sum_columns(observed * powers)[np.newaxis],
+            pooled_seen=LevelSums(shares.levels, observed),
+            pooled_logs=(log_scales[0], log_shapes[0]),
+        )
+
+    # EM.
+
+    def read(self, block: Block) -> LeveledRows:
+        rows = super().read(block)
+        levels, indicators = self.levels.indicators(np.nan_to_num(np.asarray(block.X, dtype=np.float64)))
+        return LeveledRows(rows.statistics, None, rows.missing, None, levels, indicators)
+
+    def observe(
+        self, parameters: Any, observations: Any, offsets: FloatArray, out: FloatArray | None = None
+    ) -> LeveledEvidence:
+        log_joint = product(parameters.log_density(observations.levels), observations.indicators)
+        return LeveledEvidence(log_joint + offsets[:, np.newaxis], observations)
+
+    def pooled_parameters(self, n_components: int) -> WeibullParameters:
+        log_scales, log_shapes = (np.repeat(value[np.newaxis], n_components, axis=0) for value in self.pooled_logs)
+        return WeibullParameters.of(log_scales, log_shapes)
+
+    def maximize(self, statistics: Any) -> WeibullParameters:
+        """Scales and shapes that maximise the expected log-density, plus the log prior; exactly."""
+        exposures, _, seen = self._with_prior_rows(statistics)
+        found = fit_weibull(LevelSums(seen.levels, np.where(seen.levels.values > 0.0, seen.counts, 0.0)))
+        empty = exposures <= 1e-100 * exposures.sum(axis=0)
+        pooled = self.pooled_parameters(len(exposures))
+        return WeibullParameters.of(
+            np.where(empty, pooled.log_scales, found[0]), np.where(empty, pooled.log_shapes, found[1])
+        )
+
+    def base_measure(self, parameters: Any, statistics: Any) -> float:
+        seen = statistics.seen
+        return float((parameters.log_base(seen.levels) * seen.counts).sum())
+
+    def entropy(self, parameters: Any, statistics: Any) -> float:
+        r"""Pseudo entropies given the shapes, :math:`A - \eta m = k \log\lambda + 1`, W(51), W(52)."""
+        return float((statistics.exposures * (parameters.log_partition + 1.0)).sum())
+
+    def log_density(self, parameters: Any, statistics: Any) -> float:
+        seen = statistics.seen
+        return float((parameters.log_density(seen.levels) * seen.counts).sum())
+
+    def magnitude(self, parameters: Any, statistics: Any) -> float:
+        seen = statistics.seen
+        terms = np.abs(parameters.log_base(seen.levels)) + 1.0
+        partition = np.abs(statistics.exposures * parameters.log_partition).sum()
+        return float((terms * seen.counts).sum() + partition)
+
+    def log_prior(self, parameters: Any, statistics: Any | None) -> FloatArray:
+        """Of pseudo-observations that are distributed like all rows."""
+        if not (self.prior_counts and self.pooled_seen is not None):
+            return np.zeros(len(parameters.log_scales))
+        at = parameters.log_density(self.pooled_seen.levels)
+        return np.asarray(self.prior_counts * (at * self.pooled_seen.counts).sum(axis=1))
+
+    def penalty(self, parameters: Any, statistics: Any) -> float:
+        r"""Of :math:`\nu` pseudo-counts: :math:`\nu \sum_{cd} (E_{pooled}[(x / \lambda)^k] - 1)`."""
+        if not (self.prior_counts and self.pooled_seen is not None):
+            return 0.0
+        levels, counts = self.pooled_seen.levels, self.pooled_seen.counts
+        powers = np.exp(parameters.log_powers(levels))
+        return self.prior_counts * float((levels.sum_columns(counts * powers) - 1.0).sum())
+
+    def pack(self, parameters: Any) -> FloatArray:
+        return np.concatenate([parameters.log_scales, parameters.log_shapes], axis=1).ravel()
+
+    def unpack(self, vector: FloatArray, like: Any) -> WeibullParameters | None:
+        K, D = like.log_scales.shape
+        if not np.isfinite(vector).all():
+            return None
+        return WeibullParameters.of(*np.split(vector.reshape(K, 2 * D), 2, axis=1))
+
+    # Where a fit ends.
+
+    def limits(self, parameters: Any) -> FeatureLimits:
+        return FeatureLimits(self, parameters)
+
+    def n_directions(self, parameters: Any) -> int:
+        return 2 * int(parameters.log_scales.shape[1])
+
+    def score(self, parameters: Any, statistics: Any) -> FloatArray:
+        """Along the logarithms of the scales and of the shapes."""
+        _, _, seen = self._with_prior_rows(statistics)
+        slopes = (seen.levels.sum_columns(seen.counts * slope) for slope in _slopes(parameters, seen.levels))
+        of_scales, of_shapes = slopes
+        return np.concatenate([of_scales, np.where(self._held(parameters), 0.0, of_shapes)], axis=1)
+
+    def row_scores(self, parameters: Any, observations: Any) -> Iterator[FloatArray]:
+        levels, indicators = observations.levels, observations.indicators
+        of_scales, of_shapes = _slopes(parameters, levels)
+        of_shapes = np.where(self._held(parameters)[:, levels.column], 0.0, of_shapes)
+        places = list(pairwise(levels.starts))
+        for c in range(len(of_scales)):
+            yield np.stack(
+                [indicators[:, i:j] @ slope[c, i:j] for slope in (of_scales, of_shapes) for i, j in places], axis=1
+            )
+
+    @staticmethod
+    def _held(parameters: Any) -> Array:
+        """Shapes at a bound."""
+        return (parameters.shapes >= LARGEST_SHAPE * (1 - 1e-9)) | (parameters.shapes <= LEAST_SHAPE * (1 + 1e-9))
+
+    def metric(self, parameters: Any, statistics: Any, counts: FloatArray) -> FeatureMetric:
+        """Minus the second derivatives of the expected log-density."""
+        _, _, seen = self._with_prior_rows(statistics)
+        levels = seen.levels
+        k, w = parameters.shapes, parameters.log_powers(levels)
+        z = np.where(levels.values > 0.0, np.exp(w), 1.0)
+        counted = np.where(levels.values > 0.0, seen.counts, 0.0)
+        of_scales = k**2 * levels.sum_columns(counted * z)
+        mixed = -k * levels.sum_columns(counted * (z - 1.0 + z * w))
+        of_shapes = levels.sum_columns(counted * (w * (z - 1.0) + w**2 * z))
+        held = (counts <= 0.0)[:, np.newaxis] | (of_scales <= 0.0)
+        free = ~(self._held(parameters) | held)
+        rows = np.stack([np.where(held, 0.0, of_scales), np.where(free, mixed, 0.0)], axis=-1)
+        others = np.stack([np.where(free, mixed, 0.0), np.where(free, of_shapes, 0.0)], axis=-1)
+        return FeatureMetric(inverse_root(np.stack([rows, others], axis=-2)))
+
+    def moved(self, parameters: Any, direction: FloatArray) -> WeibullParameters | None:
+        of_scales, of_shapes = np.split(direction, 2, axis=1)
+        moved = WeibullParameters.of(parameters.log_scales + of_scales, parameters.log_shapes + of_shapes)
+        return moved if np.isfinite(moved.log_scales).all() and np.isfinite(moved.log_shapes).all() else None
+
+    # Several runs at once.
+
+    def select(self, parameters: Any, components: Array, n_runs: int) -> WeibullParameters:
+        return WeibullParameters.of(parameters.log_scales[components], parameters.log_shapes[components])
+
+    def collapsed(self, before: Any, parameters: Any) -> Array:
+        wider = np.exp(2.0 * (self.pooled_logs[1] - parameters.log_shapes))
+        was = np.exp(2.0 * (before.log_shapes - parameters.log_shapes))
+        collapsed = (parameters.shapes >= LARGEST_SHAPE * (1 - 1e-9)) | (wider < _COLLAPSED) & (was < _COLLAPSING)
+        return np.asarray((collapsed & ~self._constant()).any(axis=1))
+
+    def _constant(self) -> Array:
+        return np.exp(self.pooled_logs[1]) >= LARGEST_SHAPE * (1 - 1e-9)
+
+    def degenerate(self, parameters: Any) -> bool:
+        return bool(((parameters.shapes >= LARGEST_SHAPE * (1 - 1e-9)) & ~self._constant()).any())
+
+    # What users see.
+
+    def standard(self, parameters: Any) -> tuple[FloatArray, ...]:
+        return np.exp(parameters.log_scales), parameters.shapes
+
+    def standard_changes(self, parameters: Any, directions: FloatArray) -> tuple[FloatArray, ...]:
+        of_scales, of_shapes = np.split(directions, 2, axis=2)
+        return np.exp(parameters.log_scales) * of_scales, parameters.shapes * of_shapes
+
+    def natural(self, standard: tuple[FloatArray, ...]) -> WeibullParameters:
+        scales, shapes = standard
+        return WeibullParameters.of(np.log(scales), np.log(shapes))
+
+    def check_standard(self, standard: tuple[FloatArray, ...], suffix: str = "") -> None:
+        for name, value in zip(self.attribute_names, standard, strict=True):
+            if not ((value > 0.0) & np.isfinite(value)).all():
+                raise ValueError(f"{name}{suffix} must be positive and finite; got {value.min():g} to {value.max():g}.")
+
+    def cautions(self, estimator: Any, standard: tuple[FloatArray, ...]) -> list[str]:
+        return []
+
+    def of_fitted(
+        self, weights: FloatArray, standard: tuple[FloatArray, ...], *, is_sparse: bool, exposure: float = 1.0
+    ) -> Self:
+        scales, shapes = standard
+        pooled_logs = weights @ np.log(scales), weights @ np.log(shapes)
+        return replace(self, pooled=np.ones((1, scales.shape[1])), pooled_seen=None, pooled_logs=pooled_logs)
+
+    def n_parameters(self, n_components: int) -> int:
+        return 2 * n_components * int(self.pooled.shape[1])
+
+    def column_divergences(self, parameters: Any, component: int) -> FloatArray:
+        r"""With :math:`E[(x / \lambda')^{k'}] = (\lambda / \lambda')^{k'} \Gamma(1 + k' / k)`."""
+        u, k = parameters.log_scales, parameters.shapes
+        own_u, own_k = u[component], k[component]
+        with np.errstate(over="ignore"):
+            powers = np.exp(k * (own_u - u) + special.gammaln(1.0 + k / own_k))
+        divergences = np.log(own_k) - np.log(k) - np.euler_gamma * (1.0 - k / own_k) + k * (u - own_u) + powers - 1.0
+        return np.asarray(np.maximum(divergences, 0.0))
+
+    def moments(self, parameters: Any) -> tuple[FloatArray, FloatArray]:
+        inverse = 1.0 / parameters.shapes
+        log_mean = special.gammaln(1.0 + inverse)
+        with np.errstate(over="ignore"):
+            means = np.exp(parameters.log_scales + log_mean)
+            variances = means**2 * np.expm1(special.gammaln(1.0 + 2.0 * inverse) - 2.0 * log_mean)
+        return np.nan_to_num(means), np.nan_to_num(variances, nan=np.inf)
+
+    def failures(self, estimator: Any, parameters: Any) -> Iterator[str]:
+        name, constant = model_name(estimator), self._constant()
+        if constant.any():
+            yield (
+                f"{name}: the values are (nearly) all the same in {list_columns(estimator, np.flatnonzero(constant))}; its "
+                f"shape is held at a bound of {LARGEST_SHAPE:g}. Leave such columns out."
+            )
+        collapsed = (parameters.shapes >= LARGEST_SHAPE * (1 - 1e-9)) & ~constant
+        if collapsed.any():
+            yield (
+                f"{name}: {places(estimator, collapsed)} collapsed onto (nearly) a single value; its shape is held at a "
+                f"bound of {LARGEST_SHAPE:g}. Use fewer components, or prior_counts > 0."
+            )
+
+    def sample(
+        self,
+        standard: tuple[FloatArray, ...],
+        labels: Array,
+        random_state: np.random.RandomState,
+        like: Matrix | None = None,
+    ) -> FloatArray:
+        scales, shapes = (value[labels] for value in standard)
+        draws = scales * random_state.standard_exponential(scales.shape) ** (1.0 / shapes)
+        return np.asarray(np.clip(draws, np.finfo(np.float64).tiny, np.finfo(np.float64).max))
+
+
+def fit_weibull(seen: LevelSums) -> tuple[FloatArray, FloatArray]:
+    r"""Logarithms of the scales and shapes (K, D) that maximise the likelihood of values seen so often.
+
+    The shape is the root of :math:`1 - k (E_k[\log x] - E[\log x])`; it falls in k. :math:`E_k` is weighted by :math:`x^k`.
+    """
+    levels = seen.levels
+    counts, column, total = seen.counts, levels.column, levels.sum_columns(seen.counts)
+    share = counts / np.where(total > 0.0, total, 1.0)[:, column]
+    log_x = _logs(levels)
+    centre = levels.sum_columns(share * log_x)
+    y = np.where(counts > 0.0, log_x - centre[:, column], 0.0)
+    farthest = np.maximum.reduceat(np.where(counts > 0.0, y, -np.inf), levels.starts[:-1], axis=-1)
+    farthest = np.where(np.isfinite(farthest), farthest, 0.0)
+    deviation = np.sqrt(levels.sum_columns(share * y * y))
+    with np.errstate(divide="ignore"):
+        t = np.log(np.clip(_LOG_DEVIATION / deviation, LEAST_SHAPE, LARGEST_SHAPE))
+    low, high = np.full(t.shape, np.log(LEAST_SHAPE)), np.full(t.shape, np.log(LARGEST_SHAPE))
+
+    def tilted(k: FloatArray) -> FloatArray:
+        return np.asarray(share * np.exp(k[:, column] * (y - farthest[:, column])))
+
+    for _ in range(_MOST_STEPS):
+        k = np.exp(t)
+        weights = tilted(k)
+        mass = levels.sum_columns(weights)
+        mass = np.where(mass > 0.0, mass, 1.0)
+        mean = levels.sum_columns(weights * y) / mass
+        variance = levels.sum_columns(weights * y * y) / mass - mean**2
+        value, slope = 1.0 - k * mean, -k * (mean + k * variance)
+        low, high = np.where(value > 0.0, t, low), np.where(value > 0.0, high, t)
+        with np.errstate(all="ignore"):
+            new = t - value / slope
+        new = np.where((new >= low) & (new <= high), new, 0.5 * (low + high))
+        settled = np.abs(new - t) <= _PRECISION
+        t = new
+        if settled.all():
+            break
+    k = np.exp(t)
+    mass = levels.sum_columns(tilted(k))
+    # The scale is best to all digits for whatever shape that is: the identity rests on it.
+    log_scales = centre + farthest + np.log(np.where(mass > 0.0, mass, 1.0)) / k
+    return log_scales, t
+
+
+def _logs(levels: Levels) -> FloatArray:
+    return np.log(np.where(levels.values > 0.0, levels.values, 1.0))
+
+
+def _slopes(parameters: WeibullParameters, levels: Levels) -> tuple[FloatArray, FloatArray]:
+    """Derivatives of the levels' log-densities by the logarithms of scale and shape, (K, M); zero where missing."""
+    w = parameters.log_powers(levels)
+    z = np.exp(w)
+    there = levels.values > 0.0
+    of_scales = parameters.shapes[:, levels.column] * (z - 1.0)
+    return np.where(there, of_scales, 0.0), np.where(there, 1.0 + w * (1.0 - z), 0.0)
