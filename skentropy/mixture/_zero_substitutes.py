@@ -19,7 +19,9 @@ class Substitutes:
     values: FloatArray
 
     def __call__(self, block: Block) -> Block:
-        return replace(block, X=np.where((block.X == 0) & ~np.isnan(self.values), self.values, block.X))
+        zeros = block.X == 0
+        zeros &= ~np.isnan(self.values)
+        return replace(block, X=np.where(zeros, self.values, block.X))
 
 
 def choose_substitutes(estimator: Any, zeros: str | float, columns: ColumnSurvey) -> FloatArray | None:
