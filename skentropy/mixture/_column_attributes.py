@@ -11,7 +11,8 @@ import numpy as np
 from .._data import Block
 from .._messages import NamedColumns
 from .._typing import Array, FloatArray, Matrix
-from ._components import Components, Reported
+from ._component_attributes import Reported
+from ._components import Components
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -11,26 +10,14 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._em import Run
-from .._typing import Array, ArrayLike, FloatArray
-from ..families import Gaussian
+from .._typing import ArrayLike, FloatArray
 from ._base import BaseMixture
 from ._components import Components
-from ._diagonal import DiagonalGaussian
+from ._covariance_types import COVARIANCE_TYPES, clusters, derived_attributes, initial_covariances
 from ._factors import FactorGaussian
-from ._gaussian import CorrelatedGaussian
 from ._model import MixtureModel
 from ._noise import WithNoise
 from ._prior import NormalInverseWishart
-
-# Whether components share their covariance, and features their variance.
-_DIAGONAL = {
-    "diag": (False, False),
-    "spherical": (False, True),
-    "tied_diag": (True, False),
-    "tied_spherical": (True, True),
-}
-_OF_FACTORS = ("ppca", "fa")
-COVARIANCE_TYPES = ("full", "tied", *_DIAGONAL, *_OF_FACTORS)
 
 
 class GaussianMixture(BaseMixture):
@@ -256,25 +243,10 @@ class GaussianMixture(BaseMixture):
         return replace(components, box=self.noise_box_) if isinstance(components, WithNoise) else components
 
     def _get_clusters(self) -> Components:
-        # Tags and readers ask for these before the arguments are checked.
-        over_components, over_features = _DIAGONAL.get(self.covariance_type, (False, False))
-        if self.covariance_type in _DIAGONAL:
-            if self.prior is not None:
-                raise ValueError(f"prior is not for covariance_type={self.covariance_type!r}; use prior_counts.")
-            return DiagonalGaussian(
-                Gaussian(), over_components=over_components, over_features=over_features, reg_covar=self.reg_covar
-            )
-        options: dict[str, Any] = {"reg_covar": self.reg_covar, "prior": self.prior}
-        if self.covariance_type in _OF_FACTORS:
-            return FactorGaussian(n_factors=self.n_factors, isotropic=self.covariance_type == "ppca", **options)
-        return CorrelatedGaussian(tied=self.covariance_type == "tied", **options)
+        return clusters(self.covariance_type, prior=self.prior, reg_covar=self.reg_covar, n_factors=self.n_factors)
 
     def _get_parameters_init(self) -> dict[str, ArrayLike | None]:
-        if self.covariances_init is not None and self.precisions_init is not None:
-            raise ValueError("covariances_init and precisions_init say the same; give one of them.")
-        covariances = self.covariances_init
-        if self.precisions_init is not None:
-            covariances = _inverse(np.asarray(self.precisions_init, dtype=np.float64), self.covariance_type)
+        covariances = initial_covariances(self.covariances_init, self.precisions_init, self.covariance_type)
         return {"means": self.means_init, "covariances": covariances}
 
     def _complete_init(self, init: dict[str, ArrayLike | None], components: Components) -> dict[str, ArrayLike | None]:
@@ -292,7 +264,7 @@ class GaussianMixture(BaseMixture):
         attributes = super()._fitted_attributes(model, dtype, run)
         if isinstance(model.components, WithNoise):
             attributes["noise_box_"] = model.components.box.astype(dtype)
-        return {**attributes, **_derived(attributes, self.covariance_type, dtype)}
+        return {**attributes, **derived_attributes(attributes, self.covariance_type, dtype)}
 
     @classmethod
     def from_parameters(
@@ -345,7 +317,7 @@ class GaussianMixture(BaseMixture):
             mixture.noise_box_ = _checked_box(noise_box, np.shape(means)[-1])
             mixture.noise_volume = float(np.prod(mixture.noise_box_[1] - mixture.noise_box_[0]))
         cls._from_parameters(mixture, weights, parameters)
-        for name, value in _derived(vars(mixture), covariance_type, mixture.weights_.dtype).items():
+        for name, value in derived_attributes(vars(mixture), covariance_type, mixture.weights_.dtype).items():
             setattr(mixture, name, value)
         return mixture
 
@@ -356,33 +328,3 @@ def _checked_box(box: ArrayLike, n_features: int) -> FloatArray:
     if edges.shape != (2, n_features) or not (np.isfinite(edges).all() and (edges[1] > edges[0]).all()):
         raise ValueError(f"noise_box must hold finite lower and higher edges, of the shape (2, {n_features}); got {box!r}.")
     return edges
-
-
-def _inverse(matrices: Array, covariance_type: str) -> FloatArray:
-    """Covariances of initial precisions."""
-    if covariance_type in _DIAGONAL:
-        if not (matrices > 0.0).all():
-            raise ValueError("precisions_init must be positive.")
-        return np.asarray(1.0 / matrices)
-    try:
-        return np.asarray(np.linalg.inv(matrices))
-    except np.linalg.LinAlgError as error:
-        raise ValueError("precisions_init must be symmetric and positive definite.") from error
-
-
-def _derived(attributes: Mapping[str, Any], covariance_type: str, dtype: np.dtype[Any]) -> dict[str, FloatArray]:
-    """Attributes that follow from the others: covariances of factors, precisions and their factors."""
-    derived = {}
-    if covariance_type in _OF_FACTORS:
-        loadings, noise = (np.asarray(attributes[name], dtype=np.float64) for name in ("loadings_", "noise_variances_"))
-        d = loadings.shape[1]
-        derived["covariances_"] = loadings @ loadings.transpose(0, 2, 1) + np.eye(d) * noise.reshape(len(noise), 1, -1)
-    covariances = derived["covariances_"] if derived else np.asarray(attributes["covariances_"], dtype=np.float64)
-    if covariance_type in _DIAGONAL:
-        derived["precisions_"] = 1.0 / covariances
-        derived["precisions_cholesky_"] = np.sqrt(derived["precisions_"])
-    else:
-        lower = np.linalg.inv(np.linalg.cholesky(covariances))
-        derived["precisions_cholesky_"] = np.swapaxes(lower, -1, -2)
-        derived["precisions_"] = derived["precisions_cholesky_"] @ lower
-    return {name: value.astype(dtype) for name, value in derived.items()}

@@ -10,7 +10,8 @@ import numpy as np
 
 from .._data import Block, ColumnSurvey, Rounding
 from .._typing import Array, FloatArray, Matrix
-from ._components import ComponentMetric, Components, Evidence, Limits, Reported, SeedRows
+from ._component_attributes import Reported
+from ._components import ComponentMetric, Components, Evidence, Limits, SeedRows
 
 # The divergence of components from noise, which is no duplicate of any.
 _FAR = 1e100

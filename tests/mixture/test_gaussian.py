@@ -22,10 +22,10 @@ from skentropy._data import Block, Rows
 from skentropy._em import run_em
 from skentropy.families import Gaussian
 from skentropy.mixture import NormalInverseWishart
+from skentropy.mixture._covariance_types import COVARIANCE_TYPES
 from skentropy.mixture._diagonal import DiagonalGaussian
 from skentropy.mixture._factors import FactorGaussian
 from skentropy.mixture._gaussian import CorrelatedGaussian
-from skentropy.mixture._gaussian_mixture import COVARIANCE_TYPES
 from skentropy.mixture._gaussian_parameters import GaussianParameters
 from skentropy.mixture._information import Metric, missing_information, score, score_products
 from skentropy.mixture._model import MixtureModel, MixtureParameters

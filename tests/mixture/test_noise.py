@@ -14,7 +14,7 @@ from scipy.stats import multivariate_normal, norm
 from sklearn.exceptions import ConvergenceWarning
 
 from skentropy import GaussianMixture, rank_models
-from skentropy.mixture._gaussian_mixture import COVARIANCE_TYPES
+from skentropy.mixture._covariance_types import COVARIANCE_TYPES
 
 
 def spotted(seed: int = 0) -> tuple[Any, Any, Any]:

@@ -14,8 +14,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skentropy import ColumnMixture, ExponentialFamilyMixture, GaussianMixture, PoissonMixture, RowBlocks
 from skentropy.mixture._changes import differences
+from skentropy.mixture._covariance_types import COVARIANCE_TYPES
 from skentropy.mixture._gaussian import CorrelatedGaussian
-from skentropy.mixture._gaussian_mixture import COVARIANCE_TYPES
 from skentropy.mixture._gaussian_parameters import GaussianParameters
 from skentropy.mixture._observations import Units
 from skentropy.mixture._standard_errors import METHODS

@@ -1,0 +1,112 @@
+"""The components of a mixture as users see them: the attributes of a fit, and what follows from these."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from .._typing import Array, FloatArray, Matrix
+from ._input import check_shapes
+
+
+class Reported(NamedTuple):
+    """A fitted attribute: its name, values and axes, which columns the features are, and what the values lie between."""
+
+    name: str
+    values: FloatArray
+    axes: list[tuple[str, int]]
+    columns: Array
+    limits: tuple[float, float]
+
+
+class ComponentAttributes(ABC):
+    """What is told of components; ``Components`` adds how they are fitted."""
+
+    # Singular names are the family's; these are the names of the fitted attributes without the underscore.
+    @property
+    @abstractmethod
+    def attribute_names(self) -> tuple[str, ...]: ...
+
+    @abstractmethod
+    def axes(self, n_components: int, n_features: int) -> tuple[list[tuple[str, int]], ...]:
+        """For each attribute the names and lengths of its axes."""
+
+    def check_given(self, standard: tuple[FloatArray, ...], suffix: str, n_components: int, n_features: int) -> None:
+        """Raise ValueError, by name, for attributes of other shapes or out of range."""
+        check_shapes(self.attribute_names, suffix, standard, self.axes(n_components, n_features))
+        self.check_standard(standard, suffix)
+
+    @abstractmethod
+    def standard(self, parameters: Any) -> tuple[FloatArray, ...]:
+        """The fitted attributes, in the data's units."""
+
+    @property
+    @abstractmethod
+    def standard_limits(self) -> tuple[tuple[float, float], ...]:
+        """What the values of each attribute lie between; of a covariance matrix those of its diagonal."""
+
+    def reported(self, estimator: Any, n_components: int, n_features: int) -> Iterator[Reported]:
+        """The fitted attributes of an estimator one by one, in the order of ``standard_changes``."""
+        axes = self.axes(n_components, n_features)
+        for name, own, limits in zip(self.attribute_names, axes, self.standard_limits, strict=True):
+            values = np.asarray(getattr(estimator, name + "_"), dtype=np.float64)
+            yield Reported(name, values, own, np.arange(n_features), limits)
+
+    @abstractmethod
+    def natural(self, standard: tuple[FloatArray, ...]) -> Any:
+        """Parameters of given attributes."""
+
+    @abstractmethod
+    def check_standard(self, standard: tuple[FloatArray, ...], suffix: str = "") -> None:
+        """Raise ValueError, by name, for attributes that are out of range."""
+
+    def cautions(self, estimator: Any, standard: tuple[FloatArray, ...]) -> list[str]:
+        """What is to be said of attributes that nobody has fitted, such as that likelihoods lose digits."""
+        return []
+
+    @abstractmethod
+    def of_fitted(
+        self, weights: FloatArray, standard: tuple[FloatArray, ...], *, is_sparse: bool, exposure: float = 1.0
+    ) -> Self:
+        """These components in units that the fitted mixture decides alone; ``exposure`` is the largest, if known."""
+
+    @abstractmethod
+    def n_parameters(self, n_components: int) -> int:
+        """Number of free parameters."""
+
+    @abstractmethod
+    def divergence(self, parameters: Any, component: int) -> FloatArray:
+        """Kullback-Leibler divergences of all components from one of them, (K,)."""
+
+    @abstractmethod
+    def column_divergences(self, parameters: Any, component: int) -> FloatArray:
+        """Divergences of single columns, (K, D); infinite where the one component excludes what the other one has."""
+
+    @abstractmethod
+    def moments(self, parameters: Any) -> tuple[FloatArray, FloatArray]:
+        """Means and variances of the columns in the data's units, at an exposure of one; each (K, D)."""
+
+    def category_probabilities(self, parameters: Any) -> dict[int, FloatArray]:
+        """Probabilities of the categories, (K, n_categories), of each column whose values are codes of categories."""
+        return {}
+
+    def correlated_columns(self, parameters: Any) -> list[tuple[Array, FloatArray]]:
+        """Columns that are correlated within components, and their covariances (K, d, d), or (1, d, d) of all components."""
+        return []
+
+    @abstractmethod
+    def failures(self, estimator: Any, parameters: Any) -> Iterator[str]:
+        """Reasons not to trust parameters that a fit has ended at."""
+
+    @abstractmethod
+    def sample(
+        self,
+        standard: tuple[FloatArray, ...],
+        labels: Array,
+        random_state: np.random.RandomState,
+        like: Matrix | None = None,
+    ) -> FloatArray:
+        """A row of each component that is listed; where a row's total is given it is that of ``like``, or one."""
