@@ -121,10 +121,13 @@ def step_value(model: Autoencoder, m: Any, v: Any, x: Any, mask: Any) -> tuple[f
 
 @with_gaps
 def test_steps_are_those_of_the_linearised_decoder(gaps: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Row by row in plain loops; among the rows are some whose first step loses, and a shorter one wins."""
+    """Row by row in plain loops; among the rows are some whose first steps lose, and a shorter one wins."""
     monkeypatch.setattr(_autoencoder, "_STEPS", 4)
-    shortened = 0
+    shortened = twice = 0
+    given = _autoencoder._SHORTER
     for seed in range(12):
+        shorter = 0.3 if seed % 2 else 0.85
+        monkeypatch.setattr(_autoencoder, "_SHORTER", given if seed % 2 else shorter)
         model, (rows, _) = random_model(seed=seed), observations(gaps, n=20, seed=seed)
         model = model.in_latents(np.array([0.5, -0.2]), np.array([1.5, 0.6]), [0, 1]).scaled_outputs(3.0)
         found, shares, noise = model.posteriors(rows), nodes(H)[1], noise_of(model)
@@ -145,12 +148,14 @@ def test_steps_are_those_of_the_linearised_decoder(gaps: bool, monkeypatch: pyte
                 new, new_y = step_value(model, new_m, new_v, x, mask)
                 if new > best + 1e-9:
                     shortened += length < 1.0
+                    twice += length < shorter
                     m, v, best, y, length = new_m, new_v, new, new_y, 1.0
                 else:
-                    length *= 0.3
+                    length *= shorter
             np.testing.assert_allclose(found.means[n], m, rtol=1e-7, atol=1e-9)
             np.testing.assert_allclose(found.variances[n], v, rtol=1e-7)
     assert shortened > 5
+    assert twice > 2
 
 
 def test_log_variances_have_limits() -> None:
