@@ -38,14 +38,9 @@ def too_long(name: str, source: str) -> Iterator[str]:
                 yield f"{name}, {node.name}: {size}"
 
 
-# Still to be split.
-TOO_LONG = {"mixture/_dispersed.py"}
-
-
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_nothing_is_too_long(path: Path) -> None:
-    if path.relative_to(ROOT).as_posix() not in TOO_LONG:
-        assert list(too_long(path.name, path.read_text(encoding="utf-8"))) == []
+    assert list(too_long(path.name, path.read_text(encoding="utf-8"))) == []
 
 
 def test_what_is_too_long_would_be_noticed() -> None:
