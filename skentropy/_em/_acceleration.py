@@ -11,9 +11,9 @@ from ._model import Model
 
 # Steps that an extrapolation learns from.
 _MEMORY = 5
-# An extrapolation that is refused shortens the next ones by this factor, one that is kept lengthens them again.
+# A refused extrapolation shortens the next ones by this factor; a kept one lengthens them again.
 _DAMPING = 4.0
-# Consecutive steps that must agree that the rest is below tol, and steps whose slowest rate is remembered.
+# So many consecutive steps must agree that less than tol is still to come. The slowest rate of so many steps is remembered.
 _PATIENCE = 2
 _RATE_MEMORY = 6
 

@@ -9,7 +9,7 @@ from scipy.linalg import eigh_tridiagonal
 
 from .._typing import FloatArray
 
-# What orthogonalisation leaves of a vector that lies in the space already spanned, relative to the operator.
+# Orthogonalisation leaves less than this, relative to the operator, of a vector that lies in the space already spanned.
 _EXHAUSTED = 1e-10
 
 

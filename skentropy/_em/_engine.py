@@ -17,7 +17,7 @@ ROUNDING = 16 * float(np.finfo(np.float64).eps)
 # Nats per sample that a plain step must gain less than before anything else is tried: the basin is plain EM's choice.
 _EXTRAPOLATION_GATE = 3e-4
 _NEWTON_GATE = 3e-5
-# Times that a converged run may go on from where it was moved to.
+# A converged run may be moved, and go on from there, so many times.
 _LARGEST_MOVES = 10
 
 
@@ -97,7 +97,7 @@ class _Climb:
         self._accelerate, self._newton = accelerate, newton
         self.run = Run(self._evaluate(parameters))
         self._path, self._tail = Path(model), Tail(tol)
-        # The EM step that an extrapolation, or a Newton step, has gone beyond and is still to be compared with.
+        # The EM step beyond which an extrapolation or a Newton step has gone. The two are still to be compared.
         self._trial: Step | None = None
         self._finishing, self._tried = False, False
         self._n_moves, self._caution = 0, 1.0

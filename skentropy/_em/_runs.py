@@ -11,7 +11,8 @@ from joblib import Parallel, delayed
 
 from ._model import Run
 
-# Runs whose objectives differ by less are equal, whatever tol; and rounding errors of many steps, relative to an objective.
+# Runs whose objectives differ by less count as equal, whatever tol is. The second number is the rounding error of many
+# steps, relative to an objective.
 _LARGEST_TIE = 1e-6
 _TIE_ROUNDING = 1e-12
 # Seconds between two looks at whether other runs have noticed that the fit was interrupted.

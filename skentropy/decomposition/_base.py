@@ -59,7 +59,7 @@ class LinearGaussianEstimator(FitsCovariances):
     }
 
     _isotropic: ClassVar[bool]
-    # What only the other solvers know.
+    # Fitted attributes that only the other solvers know, with what EM leaves in their place.
     _em_attributes: ClassVar[dict[str, Any]]
 
     n_components: Any
@@ -334,7 +334,7 @@ class LinearGaussianEstimator(FitsCovariances):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        # Gaps are for EM, to which shares of the variance say nothing, and dense rows.
+        # Gaps need EM, which takes no share of the variance, and dense rows.
         tags.input_tags.allow_nan = isinstance(self.n_components, Integral) or self.n_components == "bic"
         tags.input_tags.sparse = self.solver != "em"
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]

@@ -14,7 +14,7 @@ from .._typing import ArrayLike, FloatArray
 from ._fitted import FittedLinearGaussian
 from ._moments import Moments
 
-# Entries on the scale of correlations that differ by less are the same; so far below zero an eigenvalue is by rounding.
+# Entries on the scale of correlations that differ by less are the same. An eigenvalue this far below zero is rounding error.
 _SAME = 1e-8
 
 

@@ -20,7 +20,7 @@ from ._weighted_rows import with_weight
 # Numbers that one step of the E-step takes and makes at a time: they should stay in the cache, with copies of them.
 _CHUNK_SIZE = 2**17
 # A noise variance below this share that still falls is tried on the floor.
-# What is on the floor is no higher than this many times the floor.
+# A noise variance up to this many times the floor counts as on it.
 ON_FLOOR = 1.0 + 1e-6
 
 
@@ -247,8 +247,8 @@ class GaussianModel:
         k = parameters.shape[1]
         upper = np.triu_indices(k + 1)
         sums = self.tables.sum(partial(PosteriorSums.of, parameters=parameters))
-        # The Mahalanobis distance as the least squares that the posterior means attain, which an error in them
-        # changes little; its residuals row by row, since what is left of the squares may be far smaller than they are.
+        # The Mahalanobis distance is the least squares that the posterior means attain: an error in them changes it little.
+        # Residuals are summed row by row, since they may be far smaller than the squares that they are left of.
         squared_means = sums.latent_scatter[upper[0] == upper[1]][:k].sum()
         distance = sums.residual @ (1.0 / parameters.noise) + squared_means
         log_noise = self.feature_weight @ (np.log(parameters.noise) + LOG_2PI + 2.0 * self.log_scale)
@@ -272,7 +272,7 @@ class GaussianModel:
         """Coefficients of each feature's regression on u, (d, k + 1)."""
         k = statistics.cross.shape[1] - 1
         second = self.square(statistics.second, k)
-        # Where the posteriors have shrunk to points this matrix is singular but for rounding errors.
+        # Where the posteriors have shrunk to points, this matrix is singular up to rounding errors.
         second[:, np.arange(k), np.arange(k)] *= 1.0 + 1e-15
         return np.asarray(np.linalg.solve(second, statistics.cross[:, :, np.newaxis])[:, :, 0])
 

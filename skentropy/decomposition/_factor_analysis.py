@@ -21,8 +21,8 @@ from ._report import ReportedFactors
 from ._rotation import OBLIQUE, ORTHOGONAL, Rotation, factor_correlation
 from ._spectrum import Covariance, MatrixCovariance, covariance_of_rows
 
-# The start of EM need not be better than the imputed means that it comes from. It is above the floor, which EM leaves
-# slowly if what is missing says so.
+# The start of EM need not be better than the imputed means that it comes from. It lies above the floor, since EM leaves the
+# floor slowly.
 _START_GTOL = 1e-3
 _START_FLOOR = 1e-3
 # A uniqueness below this share of the variance is on its way to the floor, which EM and what follows it reach slowly.

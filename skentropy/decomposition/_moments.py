@@ -15,7 +15,7 @@ from ._weighted_rows import centre_full_columns, with_weight
 _ROWS_PER_FEATURE = 16
 # Up to this many features a scatter matrix is small, however few the rows.
 _SMALL = 500
-# Rows whose mean is close enough to that of all for scatters about the one to lose no digits when moved to the other.
+# The mean of so many rows is close enough to that of all: a scatter about the one loses no digits when moved to the other.
 _ORIGIN_ROWS = 64
 # Below this many features a product of a block with itself is too short to share out: threads take blocks instead.
 _SMALL_PRODUCT = 200

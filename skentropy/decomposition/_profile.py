@@ -22,21 +22,21 @@ _NEWTON_FEATURES = 300
 _LOW = 0.05
 # A log psi this near to the floor is tried there whatever its curvature, since so far down little is known of it.
 _NEAR = 7.0
-# What is as near and would rise is lifted by the best of these, in log psi.
+# A log psi that is as near to the floor and would rise is lifted by the best of these.
 _LIFTS = (4.0, 8.0, 12.0)
-# Where the gradient is larger there is no end whose curvature could be asked for; curvature, of F in log psi, from which on
-# an end is a saddle point; and the length of differences and of steps away from it.
+# Curvature is looked at only where the gradient is smaller than the first. An end with more upward curvature of F in log psi
+# than the second is a saddle point. The others are the lengths of differences and of steps away from it.
 _STATIONARY = 1e-4
 _UPWARD = 1e-6
 _DIFFERENCE = 1e-5
 _LEAVES = (0.03, 0.1, 0.3, 1.0)
 _MOST_SADDLES = 5
-# Newton's method ends after so many steps in a row that are within the tolerance and lower F by less: near a maximum few do,
-# each of which squares the distance, but next to a floor they can go on for ever.
+# Newton's method ends after so many steps in a row that are within the tolerance and lower F by less than this. Near a
+# maximum few steps do, since each squares the distance; next to a floor they can go on for ever.
 _MOST_IDLE, _IDLE = 5, 1e-11
 # Rounding errors of the gradient, relative to the largest eigenvalue.
 _ROUNDING = 1.5e-14
-# No search starts lower: from a correlation matrix, or from one that is singular.
+# No search starts lower: the first for regular correlation matrices, the second for singular ones.
 _LEAST_START, _LEAST_START_SINGULAR = 1e-3, 1e-2
 # Random starts are between these.
 _RANDOM_UNIQUENESSES = (0.02, 0.95)
@@ -326,7 +326,7 @@ def starting_uniquenesses(correlation: Covariance, k: int) -> FloatArray:
     if isinstance(correlation, MatrixCovariance):
         precision, _ = inverse_and_log_det(correlation.matrix)
         if precision is not None:
-            # Jöreskog (1963): of the unexplained variance, the factors leave out a share that falls with their number.
+            # Jöreskog (1963): the factors leave out a share of the unexplained variance, which falls with their number.
             return np.maximum((1.0 - 0.5 * k / correlation.n_features) / np.diag(precision), _LEAST_START)
     spectrum = correlation.leading(k)
     noise = spectrum.rest / max(correlation.n_features - k, 1)

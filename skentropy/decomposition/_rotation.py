@@ -30,7 +30,7 @@ CRITERIA: dict[str, Callable[..., tuple[FloatArray, FloatArray]]] = {
     "geomin": _criteria.geomin,
     "target": _criteria.target,
 }
-# What rotations can be told: which ones, and what is allowed, in words and as a test.
+# The parameters of rotations: which rotation has them, and which values are allowed, in words and as a test.
 _OPTIONS: dict[str, tuple[tuple[str, ...], str, Callable[[Any], bool]]] = {
     "gamma": (("oblimin",), "a number of at most 1", lambda value: isinstance(value, Real) and float(value) <= 1),
     "epsilon": (
@@ -45,7 +45,7 @@ _OPTIONS: dict[str, tuple[tuple[str, ...], str, Callable[[Any], bool]]] = {
 
 _MAX_STEPS = 5000
 _MAX_HALVINGS = 40
-# Random starts show which minima can be the lowest long before they are at them, and which is before it is exact.
+# Random starts show which minima can be the lowest long before they reach them, and which one is before it is exact.
 _ROUGH, _CLOSE, _TOLERANCE = 1e-3, 1e-5, 1e-9
 _ROUGH_STEPS = 300
 _CONTENDER = 0.01
@@ -55,7 +55,7 @@ _RANDOM_STARTS = 30
 # Relative rounding error of a criterion. Closer to a minimum it no longer tells which of two steps is better.
 _ROUNDING = 1e-14
 _PROMAX_POWER = 4
-# A communality, on the scale of correlations, that is rounding error.
+# A smaller communality, on the scale of correlations, is rounding error.
 _NOTHING = 1e-20
 # Axes of oblique factors with a larger condition number fall together.
 _COLLAPSED = 1e4

@@ -18,7 +18,7 @@ from ._weighted_rows import centre_full_columns, with_weight
 _SMALL = 250
 _OVERSAMPLES = 10
 _POWER_ITERATIONS = 7
-# What is left of a variance by subtraction has nearly all its digits if it is at least this share.
+# Of a variance from which something was subtracted at least this share must be left: it then has nearly all its digits.
 _LARGE_SHARE = 0.05
 # Variances within this factor count as of one order.
 _LEVEL = 1e3
@@ -120,8 +120,8 @@ class MatrixCovariance(Covariance):
         values, vectors = np.linalg.eigh(self.matrix)
         if self.n_features > _SMALL and self._is_level():
             return Spectrum(np.maximum(values, 0.0)[::-1], vectors[:, ::-1], 0.0)
-        # An eigenvalue's error is relative to the largest one; that of a Rayleigh quotient by a factor of the matrix,
-        # whose entries are accurate relative to their own columns, is not.
+        # The error of an eigenvalue is relative to the largest one. A Rayleigh quotient by a factor of the matrix is more
+        # accurate, since the factor's entries are accurate relative to their own columns.
         return _along(self.factor(), vectors)
 
     def _is_level(self) -> bool:
@@ -220,7 +220,7 @@ class SparseCovariance(Covariance):
         V = (self.scale * V.T).T
         centred = self.X @ V - self.centre @ V
         weighted = (self.weight * centred.T).T
-        # Its sum is zero but for rounding errors, which what X is far from zero would magnify.
+        # Its sum is zero up to rounding errors, which an X far from zero would magnify.
         product = self.X.T @ weighted - np.multiply.outer(self.centre, weighted.sum(axis=0))
         return np.asarray((self.scale * product.T).T)
 

@@ -23,7 +23,7 @@ _N_DRAWS = 400_000
 # 6.3 of them off where the standard deviation of T equals its mean.
 _Z = 4.9
 _EXPOSURE = 3.0
-# What every family states of itself, of which types, and in words.
+# The attributes that every family states: their types, and what they are in words.
 _ATTRIBUTES: dict[str, tuple[Any, str]] = {
     "name": (str, "a string, the family's name in messages"),
     "parameter_names": (tuple, 'a tuple of strings in the singular, such as ("rate",)'),

@@ -28,7 +28,8 @@ LEAST_DISPERSION = float(np.exp(-16.0))
 LARGEST_DISPERSION = float(np.exp(8.0))
 # Where the dispersion times the count is less, B and its slopes are power series.
 _SMALL = 1e-3
-# Newton steps for a dispersion, each inside a bracket, and the change of a logarithm that ends them: its square is left.
+# Newton steps for a dispersion, each inside a bracket. They end where the logarithm changes by less; the error left is the
+# square of that.
 _MOST_STEPS = 100
 _PRECISION = 1e-6
 

@@ -43,7 +43,7 @@ def nodes(family: ExponentialFamily, eta: Array, draws: Array, exposure: float =
     low, lost_low = _end(log_density, low, -step, tolerance, negligible)
     high, lost_high = _end(log_density, high, step, tolerance, negligible)
     if family.discrete:
-        # Where they end within one, the last of them are in it.
+        # The ends are found to one step, so that one step more at either side holds all values of weight.
         t, spacing, lost = np.arange(low - step, high + step), 1.0, 0.0
     else:
         t, spacing = np.linspace(low, high, _N_NODES, retstep=True)

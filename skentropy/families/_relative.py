@@ -198,7 +198,7 @@ class RelativeNegativeBinomial(RelativeFamily):
         return np.asarray(self.reference * np.exp(eta) / (1.0 - self.reference / self._family.r * np.expm1(eta)))
 
     def log_base_measure(self, X: Array, exposure: Array | float = 1.0) -> Array:
-        # x successes before the r-th failure: of x + r - 1 trials r - 1 failures, and one more.
+        # x successes before the r-th failure: r - 1 failures in x + r - 1 trials, and then one more failure.
         r = self._family.r * exposure
         total = self.reference + self._family.r
         binomial = log_binomial(r, X + r, self._family.r / total, self.reference / total)

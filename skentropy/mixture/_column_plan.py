@@ -20,12 +20,12 @@ from ._columns import ColumnBlocks
 from ._components import Components
 from ._families import independent
 
-# A value that so large a share of a column's numbers has, and so many times what is usual, is a point mass.
+# A value is a point mass if more than this share of a column's numbers has it, and so many times more than usual.
 _POINT_MASS = 0.05
 _TIMES_USUAL = 10.0
-# So many rows whose names all differ are no coincidence.
+# If so many rows all have different names, that is no coincidence.
 _MANY = 20
-# What of a mixture's arguments says what its components are.
+# The arguments of a mixture that say what its components are.
 _OF_COMPONENTS = {"family", "covariance_type", "n_factors", "dispersion_type", "prior", "reg_covar", "zeros"}
 # The order in which blocks of columns="auto" come.
 _AUTOMATIC = ("bernoulli", "categorical", "poisson", "gaussian")

@@ -13,10 +13,10 @@ from ._draw import draw
 from ._model import MixtureParameters
 from ._short_runs import ShortRuns
 
-# The search ends when so many rounds in a row bring nothing, and after so many in all.
+# The search ends after so many rounds in a row that bring nothing, and after so many in all.
 _FRUITLESS = 2
 _MOST_ROUNDS = 6
-# Nats: no component is missed less, nor, where it alone explains a row, more.
+# Nats by which a component is missed: at least, and at most, where it alone explains a row.
 _LEAST_LOSS, _LARGEST_LOSS = 1e-6, 1e300
 
 

@@ -153,7 +153,7 @@ class FeatureAttributes(Components):
         own = parameters.eta[:, [component]]
         divergences = self.family.divergence(own, parameters.eta)
         if self.discrete:
-            # What has probability zero is at the ends of log-odds and log-rates.
+            # A probability or rate of zero is at the ends of log-odds and log-rates.
             excluded = (parameters.eta <= LOG_ZERO) & (own > LOG_ZERO) | (parameters.eta >= -LOG_ZERO) & (own < -LOG_ZERO)
             divergences = np.where(excluded.any(axis=0), np.inf, divergences)
         return np.asarray(divergences)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # Mean parameters nearer to a limit than this share of the pooled one's distance are looked at.
 _NEAR = 1e-3
-# Below this share of the pooled distance nothing but EM's factor from zero counts.
+# Below this share of the pooled distance only EM's factor from zero counts.
 _LOST = 1e-12
 # Beside an upper limit doubles are less dense than beside zero.
 _TINY_BELOW_TOP = 1e-8

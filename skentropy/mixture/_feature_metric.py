@@ -10,9 +10,9 @@ import numpy as np
 from .._typing import FloatArray
 from ..families import ExponentialFamily
 
-# Directions of less complete information than this share of a block's largest are none: sums of probabilities.
+# A direction with less than this share of a block's largest complete information is none, but a sum of probabilities.
 _RANK = 1e-11
-# What has less information than this share of the largest is held: probabilities that are zero, components that are empty.
+# A parameter with less than this share of the largest information is held: a probability of zero, an empty component.
 _NEGLIGIBLE = 1e-40
 
 

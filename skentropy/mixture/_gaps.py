@@ -13,7 +13,7 @@ from .._data import unique_rows
 from .._linalg import invert
 from .._typing import Array, FloatArray
 
-# A pattern with so many rows in a block has a matrix product of its own.
+# A pattern with at least so many rows in a block has a matrix product of its own.
 _MANY_ROWS = 32
 # Up to this size many small matrices are inverted entry by entry, as arrays over the rows.
 _SMALL = 8

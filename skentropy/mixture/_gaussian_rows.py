@@ -12,9 +12,9 @@ from .._typing import FloatArray
 from ._gaps import Conditional, Filling, Gaps, Pattern, fillings
 from ._gaussian_parameters import GaussianParameters, GaussianSums
 
-# What is kept of a block's rows, so many numbers at most, is not computed twice.
+# At most so many numbers are kept of a block's rows, so as not to compute them twice.
 _KEPT_ENTRIES = 2**22
-# Numbers that components are taken together for.
+# Components are taken together up to so many numbers.
 _TOGETHER_ENTRIES = 2**15
 
 

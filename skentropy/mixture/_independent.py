@@ -255,7 +255,7 @@ class Independent(FeatureAttributes):
 
     def _at(self, eta: FloatArray) -> NaturalParameters | None:
         if self.discrete:
-            # Beyond where probabilities are zero there is nothing but rounding errors.
+            # Beyond the ends, where probabilities are zero, there are rounding errors only.
             eta = np.clip(eta, LOG_TINY, -LOG_TINY)
         return self.parameters(eta) if self.family.in_domain(eta) else None
 

@@ -32,7 +32,7 @@ def check_columns(estimator: Any, family: ExponentialFamily, columns: ColumnSurv
     )
     if too_large.size:
         raise ValueError(f"The values are too large in {list_columns(estimator, too_large)}; rescale the data.")
-    # In units of the mean a value that is subnormal is zero, whose logarithm or inverse positive families need.
+    # Positive families need the logarithm or the inverse of a value, and in units of the mean a subnormal value is zero.
     positive = not family.in_support(np.zeros(1)).all()
     lost = positive & (columns.smallest_positive < np.finfo(np.float64).tiny * np.maximum(columns.mean, 1.0))
     too_small = {

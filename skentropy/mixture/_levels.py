@@ -11,7 +11,7 @@ from scipy import sparse
 
 from .._typing import Array, FloatArray, Matrix
 
-# Whole numbers below this are levels of their own, whether they occur or not.
+# Each whole number below this is a level, whether it occurs or not.
 _LARGEST_LEVEL = 4096
 
 

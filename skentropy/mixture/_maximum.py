@@ -11,7 +11,7 @@ from ._model import MixtureModel
 from ._newton import NewtonSteps
 from ._zeros import settle_zeros
 
-# Where an EM step gains more nats per sample there is no end whose curvature could be asked for.
+# Curvature is looked at only where an EM step gains fewer nats per sample.
 _STATIONARY = 1e-4
 # Eigenvalues of the EM map: above the first a direction is tried, above the second the end is called a saddle point.
 _TRIED = 1.0 + 1e-4

@@ -12,7 +12,7 @@ from .._typing import FloatArray
 from ._information import Metric, score
 from ._model import MixtureModel, MixtureParameters
 
-# Damping, in units in which the complete data's information is one: at first, at least, and its factor.
+# Damping, in units in which the complete data's information is one: its start, its least value, and its factor.
 _DAMPING = 1e-2
 _LEAST_DAMPING = 1e-10
 _DAMPING_FACTOR = 10.0
@@ -107,7 +107,7 @@ class NewtonSteps:
         return self._cost <= _DEAREST_LOOK
 
     def pays(self, n_steps: int) -> bool:
-        # Whoever rents until the rent paid is the price never pays more than twice the least possible.
+        # Who rents until the rent paid equals the price never pays more than twice the least possible.
         return n_steps >= _EXPECTED_STEPS * self._cost
 
     def curvature(self, state: State) -> Curvature | None:

@@ -14,7 +14,7 @@ from .._typing import FloatArray
 from ._components import Components
 from ._model import MixtureModel, MixtureParameters
 
-# Rows whose neighbourhoods are tried, and the share of a component that is like all rows.
+# The neighbourhoods of so many rows are tried. This share of a new component is distributed like all rows.
 _CANDIDATES, _POOLED = 64, 0.05
 # Weights that a new component starts with.
 _WEIGHTS = (1e-4, 0.5)

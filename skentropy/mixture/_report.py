@@ -15,7 +15,7 @@ from ..families import ExponentialFamily
 if TYPE_CHECKING:
     from ._model import MixtureModel, MixtureParameters
 
-# Two components are one where telling them apart takes more rows than this many times those there are.
+# Two components count as one if telling them apart takes more than this many times the rows there are.
 _DUPLICATE_NATS = 1e-3
 # A component that explains less than this many rows is empty.
 EMPTY_ROWS = 1e-6

@@ -19,9 +19,9 @@ from .._tables import Column, Table
 from .._typing import Array, FloatArray
 from ._categories import category_name
 
-# Tables of all columns together have so many cells at most.
+# The tables of all pairs together have at most so many cells.
 _MOST_CELLS = 2**12
-# Cells that are expected so rarely have no say.
+# Cells that are expected more rarely do not count.
 _IMPOSSIBLE = 1e-300
 
 

@@ -17,7 +17,7 @@ from ._short_runs import ShortRuns
 
 # Concentration of the Dirichlet distribution that random responsibilities are drawn from.
 _CONCENTRATION = 0.3
-# Starts by default: as many as together cost so many operations a step, in which a row's exponential counts for some.
+# The default number of starts: together they cost so many operations a step. An exponential counts as several.
 _STARTS = (16, 32)
 _STARTS_COST = 2**22
 _ROW_COST = 16
@@ -119,7 +119,7 @@ def initial_parameters(
         noise = np.full((len(responsibilities), model.components.n_noise, sample.n_rows), NOISE)
         responsibilities = np.concatenate([(1.0 - noise.sum(axis=1, keepdims=True)) * responsibilities, noise], axis=1)
     runs = ShortRuns(model, sample, observations, responsibilities)
-    # As many proposals as there are pairs of a component that moves and one that is split, and half as many as starts.
+    # At most one proposal for each pair of a component that moves and one that is split, and half as many as starts.
     n_proposals = min(n_components * (n_components - 1), shape[0] // 2)
     return search(runs, rows, weight, n_proposals, random_state)
 

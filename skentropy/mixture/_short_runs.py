@@ -13,17 +13,17 @@ from ._model import MixtureModel, MixtureParameters
 
 # To each cluster that starts a run this share of an average cluster, distributed like all rows, is added.
 _CLUSTER_PRIOR = 0.05
-# EM steps before the first comparison; from one to the next there are so many times more, up to a limit.
+# EM steps before the first comparison. Before each further one there are so many times more, up to a limit.
 _FIRST_STEPS = 10
 _MORE_STEPS = 1.5
 _MOST_STEPS = 40
-# Steps in which the winner shows whether it collapses.
+# The winner takes so many steps, which show whether it collapses.
 _LAST_STEPS = 20
 # A run that is behind by more than this many times what it gained in the second half of its last steps is given up.
 _CATCHES_UP = 5.0
 # Nats per sample: runs that differ by less have found the same maximum. Absolute, since a unit's logarithm is in objectives.
 _SAME_MAXIMUM = 1e-5
-# The objective of a run that any other overtakes.
+# Any other run overtakes one with this objective.
 _LAST = -1e300
 
 

@@ -22,14 +22,14 @@ from ._report import EMPTY_ROWS, component_names
 from ._survey import QuerySums, evaluate
 
 METHODS = ("information", "scores", "sandwich")
-# A direction that has less than this share of the complete data's information is not identified. Errors that much larger,
-# ten thousand times and more, have no normal distribution either.
+# A direction with less than this share of the complete data's information is not identified. Its errors would be ten
+# thousand times larger and more, and not normally distributed either.
 _UNIDENTIFIED = 1e-8
-# What such directions move by more than this share is not identified.
+# A parameter that such directions move by more than this share is not identified.
 _MOVES = 1e-4
-# Nats that are missing to a maximum of which errors are worth computing: a seventh of a standard error.
+# Errors are worth computing up to so many nats below the maximum: a seventh of a standard error.
 _NEAR_MAXIMUM = 1e-2
-# Curvature of the wrong sign that is more than rounding.
+# Curvature of the wrong sign beyond this is more than rounding.
 _NO_CURVATURE = 1e-6
 _MOST_NAMED = 3
 

@@ -17,10 +17,10 @@ from ._model import LOG_TINY, MixtureModel, MixtureParameters
 
 # Components that explain fewer rows than this are looked at.
 _NEAR = 1e-3
-# What is looked at is put here, where terms of second order are nothing.
+# A value to be looked at is put here, where terms of second order vanish.
 _TINY = 1e-100
 _LOG_TINY_WEIGHT = float(np.log(1e-90))
-# Logarithm of EM's factor from which on a value grows, and up to which it stands still where it is.
+# Logarithms of EM's factor: above the first a value grows, below the second it stands still.
 _GROWS = 1e-6
 _STANDS_STILL = 1e-2
 # Where values that would grow are put, as shares of the pooled distance from the limit, until the objective is higher.
@@ -87,7 +87,7 @@ def settle_zeros(model: MixtureModel, evaluate: Evaluate, state: State) -> tuple
         at_zero = evaluate(zeros.put(state.parameters, falls, 0.0, LOG_TINY))
         if at_zero.objective >= state.objective:
             state = at_zero
-    # Some of what would grow from zero has grown, and stands still where the likelihood has its maximum.
+    # Some values that would grow from zero have grown, and stand still where the likelihood has its maximum.
     moves = zeros.growing(state.parameters, model.maximize(state.statistics), _STANDS_STILL)
     stuck = grows & ~(~moves & ~zeros.lost(state.parameters))
     if stuck.any():
