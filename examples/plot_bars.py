@@ -4,9 +4,9 @@ Binary causes that combine: bars
 
 **Question:** can a model find the causes that combine in an image, where no two images need to be alike?
 
-Images of 4 x 4 pixels in which each of eight horizontal and vertical bars is on with probability 1/4, and pixels are noisy.
-The classical test of distributed causes: a mixture needs a component for every combination of bars, a sigmoid belief net
-eight hidden variables. (The one example on made data, since only there the causes are known.)
+In images of 4 x 4 pixels each of eight horizontal and vertical bars is on with probability 1/4, and pixels are noisy. This is the
+classical test of distributed causes. A mixture needs a component for every combination of bars, and a sigmoid belief net needs eight
+hidden variables. The data are made, since only then the causes are known.
 """
 
 import matplotlib.pyplot as plt
@@ -33,7 +33,7 @@ print(net.entropy_sum())
 print(f"log-likelihood, training {net.score(X):.3f}, held out {net.score(held_out):.3f} nats per image")
 
 # %%
-# Mixtures of Bernoulli distributions, for comparison: even with ten times the parameters they do not come near.
+# Mixtures of Bernoulli distributions do not come near, even with four times the parameters.
 
 for k in (9, 20, 40):
     mixture = ExponentialFamilyMixture("bernoulli", k, prior_counts=0.5, random_state=0).fit(X)
@@ -41,7 +41,7 @@ for k in (9, 20, 40):
 print(f"belief net:    {net.n_parameters_:3} parameters, held out {net.score(held_out):.3f}")
 
 # %%
-# Some images, the net's weights, and what it makes of images with half of the pixels deleted.
+# The rows of the figure are some images, the weights of the net, images with their lower half deleted, and what the net expects there.
 
 figure, panels = plt.subplots(4, 8, figsize=(6, 3.8), layout="constrained")
 half = held_out[:8].copy()

@@ -5,9 +5,9 @@ Factors of wine, their rotation and their uncertainty
 **Question:** which properties of wine go together, and how certain is that when a tenth of the measurements is
 missing?
 
-Thirteen chemical measurements of 178 Italian wines by factor analysis. The likelihood leaves the loadings' rotation
-open; varimax and oblimin choose simple ones, which does not change the likelihood or the entropy sum. Standard errors
-say which loadings can be told from zero. A tenth of the entries is then deleted at random and the model fitted to what
+The data are thirteen chemical measurements of 178 Italian wines. The likelihood leaves the rotation of the loadings
+open. Varimax and oblimin choose simple loadings, which changes neither the likelihood nor the entropy sum. Standard errors
+say which loadings can be told from zero. Then a tenth of the entries is deleted at random, and the model is fitted to what
 is left.
 """
 
@@ -27,12 +27,12 @@ for rotation, fit in fits.items():
 print(fits["oblimin"].factor_correlation_.round(2))
 
 # %%
-# The entropy sum, term by term: of the parameters alone, since at the maximum nothing else is needed.
+# The entropy sum, term by term. At the maximum it needs the parameters alone.
 
 print(fits["varimax"].entropy_sum())
 
 # %%
-# Loadings with an interval of two standard errors, and the same from data with gaps.
+# Loadings with an interval of two standard errors, from all entries and from data with gaps.
 
 rng = np.random.default_rng(0)
 gaps = np.where(rng.random(X.shape) < 0.1, np.nan, X)

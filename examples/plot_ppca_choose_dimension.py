@@ -4,9 +4,9 @@ How many components? The entropy sum of every PPCA at once
 
 **Question:** how many components do images of the digit 3 need?
 
-One eigendecomposition of the covariance of 183 images of the digit 3 gives the entropy sum, that is the log-likelihood,
-of the probabilistic PCA with every number of components H, and with it the Bayesian information criterion of each,
-without a second pass over the data. Pixels that are missing are then filled in by their posterior means.
+One eigendecomposition of the covariance of 183 images of the digit 3 gives the entropy sum of the probabilistic PCA with every number of
+components H. The entropy sum is the log-likelihood, so it gives the Bayesian information criterion of each H, too, without a second pass over
+the data. In a second part pixels are missing, and their posterior means fill them in.
 """
 
 import matplotlib.pyplot as plt
@@ -27,7 +27,7 @@ print(f"chosen: H = {model.n_components_}, entropy sum {path[model.n_components_
 
 # %%
 # Held-out images agree: their log-likelihood, by cross-validation, is highest near the H that the criterion chose. The
-# entropy sum itself only ever grows with H, since it is the log-likelihood of the training data.
+# entropy sum itself never falls with H, since it is the log-likelihood of the training data.
 
 some = np.arange(2, 45, 3)
 held_out = [cross_val_score(PPCA(int(h)), digits, cv=5).mean() for h in some]
@@ -40,8 +40,7 @@ left.set(xlabel="number of components H", ylabel="nats per image", ylim=(-135, -
 left.legend(loc="upper left", fontsize=9)
 
 # %%
-# A tenth of the pixels of every image at random is deleted; the fit marginalises them, and ``inverse_transform`` of
-# ``transform`` imputes.
+# Now a tenth of all pixels is deleted at random. The fit marginalises them, and ``inverse_transform`` of ``transform`` fills them in.
 
 rng = np.random.default_rng(0)
 gaps = rng.random(digits.shape) < 0.1
@@ -58,5 +57,5 @@ right.set_ylim(bottom=0)
 plt.show()
 
 # %%
-# **Answer:** fourteen by the Bayesian information criterion, from one eigendecomposition. The likelihood of held-out images is highest
-# there, too. Missing pixels are filled in best with about twenty.
+# **Answer:** fourteen, by the Bayesian information criterion. The likelihood of held-out images is highest
+# there, too. About twenty components fill in missing pixels best.

@@ -2,9 +2,10 @@
 Wine: components, factors or clusters?
 ======================================
 
-**Question:** are the wines made of components, of factors, or of clusters?
+**Question:** do components, factors or clusters describe the wines best?
 
-Thirteen measurements of 178 wines by probabilistic PCA, factor analysis and Gaussian mixtures in one ranking. All see the same standardised data, so that their densities are comparable.
+One ranking compares probabilistic PCA, factor analysis and Gaussian mixtures of thirteen measurements of 178 wines. All see the same
+standardised data, so that their densities are comparable.
 """
 
 import warnings
@@ -31,7 +32,7 @@ with warnings.catch_warnings():
 print(ranking)
 
 # %%
-# Search within one class: all numbers of components of PPCA from one eigendecomposition.
+# A search within one class: one eigendecomposition gives PPCA with all numbers of components.
 
 search = EntropySumSearch(PPCA(), {"n_components": range(1, 13)}).fit(X)
 print(f"PPCA alone: H = {search.best_params_['n_components']}, BIC {search.best_score_:.4f} nats per wine")
@@ -45,6 +46,6 @@ LatentInformationDisplay.from_estimator(models["factor analysis, k = 3"].fit(X),
 plt.show()
 
 # %%
-# **Answer:** of clusters: mixtures with few parameters lead, and their classes are nearly certain. Four factors
+# **Answer:** clusters do. Mixtures with few parameters lead, and their classes are nearly certain. Four factors
 # explain more than three, but at the price of a Heywood case, which the ranking flags. The mixture with full
 # covariances has the highest likelihood and far too many parameters.

@@ -4,10 +4,10 @@ A stream whose dimension changes
 
 **Question:** can the number of latent dimensions be followed while it changes?
 
-The experiment of Damm et al. (2023): rows with D = 10 come in batches of 100. Of six orthogonal directions, whose standard
-deviations go from 5 to 1, the first six, then two, and then four are in use; the noise has standard deviation 0.1
-throughout. ``partial_fit`` keeps the weighted count, mean and scatter, discounts
-them by a forgetting factor, and has the entropy sum of the PPCA with every H after each batch, without ever touching
+This is the experiment of Damm et al. (2023). Rows with D = 10 come in batches of 100. There are six orthogonal directions, whose standard
+deviations go from 5 to 1. At first all six are in use, then two of them, and then four. The noise has a standard deviation of 0.1. (The data are made,
+since only then the dimension is known.) ``partial_fit`` keeps the weighted count, mean and scatter, and discounts
+them by a forgetting factor. After each batch it has the entropy sums of all numbers of components H, and never touches
 old rows again. The H with the lowest Bayesian information criterion follows the truth.
 """
 
@@ -33,7 +33,7 @@ settled = np.arange(len(truth)) % BATCHES >= 20
 print(f"H right in {np.mean(np.equal(chosen, truth)[settled]):.0%} of the last 10 batches of each regime")
 
 # %%
-# While the forgetting factor still lets old rows through, the directions that they had in use count. New ones count at once.
+# Directions that are no longer in use count until the forgetting factor has discounted their rows. New directions count at once.
 
 figure, (top, bottom) = plt.subplots(2, 1, figsize=(6, 4.8), sharex=True, layout="constrained")
 top.step(range(len(truth)), truth, where="mid", color="0.7", linewidth=4, label="true H")

@@ -4,8 +4,8 @@ Handwritten digits by a variational autoencoder
 
 **Question:** does a net on top of PPCA see digits better, and fill in missing pixels better?
 
-`GaussianVAE` starts where `PPCA` ends and bends from there: two latent variables as a map of the digits, ten to fill in missing
-pixels. Its ELBO is a sum of entropies after every epoch.
+``GaussianVAE`` starts where ``PPCA`` ends and bends from there. Two latent variables make a map of the digits, and ten fill in missing
+pixels. The ELBO is a sum of entropies after every epoch.
 """
 
 import matplotlib.pyplot as plt
@@ -27,7 +27,7 @@ for h, pair in ((2, planes), (10, (linear, bent))):
     print(f"H = {h}: held-out {scores} nats an image")
 
 # %%
-# Two latent variables: where the held-out digits lie, in PPCA's plane and in the autoencoder's.
+# Two latent variables make a map. The figure shows where the held-out digits lie in PPCA's plane and in that of the autoencoder.
 
 figure, axes = plt.subplots(1, 2, figsize=(6, 3.3), layout="constrained")
 for ax, model in zip(axes, planes, strict=True):
@@ -37,7 +37,7 @@ for ax, model in zip(axes, planes, strict=True):
 figure.colorbar(dots, ax=axes, ticks=range(10), label="digit")
 
 # %%
-# Three tenths of all pixels are missing, in the training data as well. `impute` fills them in.
+# Now three tenths of all pixels are missing, also in the training data. ``impute`` fills them in.
 
 rng = np.random.default_rng(0)
 gaps_train, gaps_test = (np.where(rng.random(Z.shape) < 0.3, np.nan, Z) for Z in (train, test))
@@ -59,7 +59,7 @@ for line, (name, images) in zip(panels, rows.items(), strict=True):
         ax.set(xticks=[], yticks=[], facecolor="tab:orange")
 
 # %%
-# The entropies over the epochs: noise falls, so that the entropy of the pixels does, and what the posteriors know grows.
+# The entropies over the epochs. The noise falls and with it the entropy of the pixels, and the posteriors know more and more.
 
 EntropyDecompositionDisplay.from_estimator(bent).figure_.set_size_inches(6, 4.5)
 plt.show()
