@@ -6,6 +6,7 @@ import doctest
 import re
 import runpy
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,16 @@ PAGES = sorted(
     for path in (ROOT / "README.md", *(ROOT / "docs").glob("**/*.md"))
     if ">>> " in path.read_text(encoding="utf-8")
 )
+
+
+@pytest.fixture(autouse=True)
+def close_figures() -> Iterator[None]:
+    """Leave no figure open, which the next test would take for its own."""
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    yield
+    plt.close("all")
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -63,7 +74,6 @@ def letters(figure: Any) -> float:
 @pytest.mark.filterwarnings("ignore:.*non-interactive:UserWarning")
 @pytest.mark.parametrize("script", GALLERY)
 def test_gallery(script: str, capsys: Any) -> None:
-    matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
     source = (ROOT / "examples" / script).read_text(encoding="utf-8")
@@ -75,7 +85,6 @@ def test_gallery(script: str, capsys: Any) -> None:
     figures = [plt.figure(number) for number in plt.get_fignums()]
     assert figures
     assert all(letters(figure) >= LEAST for figure in figures)
-    plt.close("all")
     printed = capsys.readouterr().out
     for expected in PRINTED.get(script, []):
         assert expected in printed
