@@ -11,7 +11,7 @@ import numpy as np
 
 from ._typing import ArrayLike
 
-# Who stands between a user's line and what warns: the package, scikit-learn's wrapper of each ``fit``, and who runs several.
+# What stands between a user's line and what warns: the package, scikit-learn's wrapper of each ``fit``, and joblib.
 _INSIDE = (f"{__package__}.", "sklearn.base.", "sklearn.utils.parallel.", "joblib.")
 
 

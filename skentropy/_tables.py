@@ -12,7 +12,8 @@ import numpy as np
 
 from ._typing import Array
 
-# Characters of a printed line, and of names in its first column: at least, and where there are many columns beside them.
+# Characters of a printed line. Names in its first column have at least the second number of them, and the third where many
+# columns stand beside them.
 WIDTH, _NAME, _LONG_NAME = 100, 20, 30
 _GAP = "  "
 # Digits of errors and deviations that are printed, and the most decimals.

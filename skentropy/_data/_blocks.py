@@ -21,13 +21,13 @@ from .._typing import Array, FloatArray, Matrix
 
 Statistics = TypeVar("Statistics")
 
-# What one block touches should stay in the cache; and small blocks are all overhead, above all with threads, which wait
-# for the interpreter at every operation.
+# The memory that one block touches should stay in the cache. Small blocks are all overhead, above all with threads, which
+# wait for the interpreter at every operation.
 WORKING_SET_BYTES = 2**22
 _BLOCK_SIZES = (256, 8192)
 # Rows that a thread takes at a time, in blocks. Part of the order of summation, hence independent of n_jobs.
 _BLOCKS_PER_CHUNK = 2
-# A row's index is that of its part, and below these bits its place in the part.
+# The lower bits of a row's index, so many, are its place in its part; the bits above them are the index of the part.
 _PART_BITS = 40
 # Chunks that may wait for a thread or, done, for their turn in the sum.
 _LOOKAHEAD = 16

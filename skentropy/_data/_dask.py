@@ -27,11 +27,11 @@ from ._containers import is_dask
 from ._parts import PartReader
 from ._threads import SingleThreadedBLAS
 
-# Sums that are added at once: a deep tree waits for the scheduler at every level.
+# So many sums are added at once: a deep tree waits for the scheduler at every level.
 _FAN_IN = 8
-# The last of these are added here if there are so few features, until one takes more bytes than that.
+# With fewer features than this the last sums are added here, as long as none takes more bytes than the second number.
 _NARROW, _SMALL_SUM = 256, 100_000
-# Bytes of up to eight partitions that may be left to one task, which needs them in memory at once.
+# One task may be left up to eight partitions of so many bytes together, since it needs them in memory at once.
 _TOGETHER = 2**29
 # Bytes that may be sent with each task.
 _SMALL = 20_000

@@ -218,7 +218,7 @@ class Encoding:
         here = list(frame_names(X))
         wanted = here if self.names is None else self.names
         coded = (*self.categories, *self.unused)
-        # What is missing is left to validation, which says what differs.
+        # Missing columns are left to validation, which says what differs.
         places = {here.index(wanted[column]): column for column in coded if wanted[column] in here}
         values = list(frame_columns(X))
         codes = {place: self._codes(column, values[place]) for place, column in places.items()}

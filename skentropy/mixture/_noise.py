@@ -68,7 +68,7 @@ class NoisyMetric:
 
 
 def _padded(values: FloatArray) -> FloatArray:
-    """With zeros for the noise."""
+    """An array with zeros for the noise."""
     return np.concatenate([values, np.zeros_like(values[:1])])
 
 
@@ -143,7 +143,7 @@ class WithNoise(Components):
     def prepare(self, estimator: Any, columns: ColumnSurvey, *, is_sparse: bool, prior_counts: float) -> Self:
         own = self.own.prepare(estimator, columns, is_sparse=is_sparse, prior_counts=prior_counts)
         box = np.stack([columns.smallest, columns.largest])
-        # A column without spread, of which the components' failures tell, counts for nothing.
+        # A column without spread does not count; the components' failures tell of it.
         box = np.where(box[1] > box[0], box, box[0] + np.array([[-0.5], [0.5]]))
         if isinstance(self.volume, str):
             return replace(self, own=own, box=box)
@@ -209,7 +209,7 @@ class WithNoise(Components):
         return self.own.base_measure(parameters, statistics.own)
 
     def entropy(self, parameters: Any, statistics: NoisySums) -> float:
-        """That of the noise is log V: of what is observed."""
+        """Entropy, which for the noise is log V, with the volume of what is observed."""
         return self.own.entropy(parameters, statistics.own) - statistics.log_noise
 
     def log_density(self, parameters: Any, statistics: NoisySums) -> float:
@@ -320,7 +320,7 @@ class WithNoise(Components):
         return np.append(self.own.divergence(parameters, component), _FAR)
 
     def column_divergences(self, parameters: Any, component: int) -> FloatArray:
-        """Noise, and to noise, of which a column is taken for Gaussian with the moments that it has."""
+        """Divergences from and to noise take each of its columns for Gaussian with the moments that it has."""
         means, variances = self.moments(parameters)
         log_sides, log_scales = np.log(self.box[1] - self.box[0]), 0.5 * np.log(2.0 * np.pi * variances)
         if component == len(means) - 1:

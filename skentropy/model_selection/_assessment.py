@@ -187,10 +187,10 @@ def check_same_data(row: RankedModel, X: Any, sample_weight: ArrayLike | None) -
     if sample_weight is not None and not has_fit_parameter(last, "sample_weight"):
         return
     if hasattr(last, "lower_bound_"):
-        # scikit-learn's bound is that before the last step, and a bound by truncated posteriors has others by now.
+        # scikit-learn's bound is that before the last step. A bound by truncated posteriors has other posteriors by now.
         is_final = _has_converged(last) and getattr(last, "score_is_exact_", True)
         bound = last.lower_bound_ + row.log_jacobian
-        # In single precision parameters alone may be as far from those of the fit.
+        # Rounding to single precision alone may move parameters this far from those of the fit.
         tolerance = 10.0 * getattr(last, "tol", 0.0) + 1e-3 * (1.0 + abs(bound))
         is_other = is_final and abs(row.log_likelihood - bound) > tolerance
     elif hasattr(last, "mean_"):

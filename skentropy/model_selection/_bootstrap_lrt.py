@@ -18,9 +18,9 @@ from ..mixture._fitted import rows_in_memory
 from ..mixture._one_more import with_one_more
 from ._resampling import Sample, Simulations, check_number, replicate, seeds, split_steps, unfitted, warm
 
-# Statistics below are those of fits in which another component brings nothing but what convergence leaves open.
+# Below this a statistic is what convergence leaves open: another component brings nothing.
 _NOTHING = 1e-3
-# With so many replicates as large as the statistic the verdict is clear.
+# The verdict is clear once so many replicates are as large as the statistic.
 _CLEAR = 20
 
 

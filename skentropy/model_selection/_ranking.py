@@ -12,14 +12,14 @@ from .._tables import WIDTH, aligned, columns_of, html_table, shortened
 from ..entropy import EntropySum
 
 Criterion = str | Callable[["RankedModel"], float]
-# A gap of more than this share of the difference to the nearest model makes a rank uncertain,
+# A gap larger than this share of the difference to the nearest model makes a rank uncertain.
 _GAP_SHARE = 0.1
-# one of as many nats per sample shows in any case that the fit is not at its end, or not to these data,
+# A gap of so many nats per sample shows in any case that the fit has not ended, or was to other data.
 _GAP = 0.01
-# models as near as this are tied, whatever their order: a tenth of it is more than the gap that fits by default leave,
-# which is of first order in what is left of their way where the likelihood is of second,
+# Models this near are tied, whatever their order. A tenth of it is more than the gap that default fits leave: the gap is of
+# first order in what is left of their way, the likelihood of second.
 _TIE = 1e-5
-# and one below this share of the terms is rounding.
+# A gap below this share of the terms is rounding.
 _ROUNDING = 1e-12
 
 

@@ -23,9 +23,9 @@ from ._assessment import steps_of
 
 Result = TypeVar("Result")
 
-# Rows that keep the kinds and categories of columns in sight weigh so many rows.
+# Weight of the rows that only keep the kinds and categories of columns known.
 _UNSEEN = 1e-12
-# Fits for each process, and in all, before it is asked whether they are enough; and lines that tell of the progress.
+# Fits of each process before it is asked whether there are enough, and lines that tell of the progress.
 _PER_ROUND, _LINES = 5, 10
 
 

@@ -20,7 +20,7 @@ from ._vae_units import Observations
 LOG_VARIANCES = (-30.0, 20.0)
 # Steps that each row's posterior takes from where the encoder puts it. On digits the first brings 4.4 nats, a second 0.2.
 _STEPS = 2
-# A step that gains less than this, in nats, is rounding; one that loses is tried again, so much shorter.
+# A step that gains fewer nats than the first is rounding; one that loses is tried again, shorter by the second.
 _LEAST_GAIN, _SHORTER = 1e-9, 0.3
 
 

@@ -12,9 +12,9 @@ from ..decomposition._gaussian import LinearGaussian
 from ._vae_prior import Prior
 from ._vae_units import Observations
 
-# Steps of a row's posterior, at most. It has arrived when a step gains less than this, in nats, or must be shorter.
+# A row's posterior takes at most so many steps. It has arrived when a step gains fewer nats than this, or must be shorter.
 _MOST_STEPS, _LEAST_GAIN, _SHORTEST = 100, 1e-9, 1e-4
-# A step that loses is tried again, so much shorter.
+# A step that loses is tried again, shorter by this factor.
 _SHORTER = 0.3
 
 

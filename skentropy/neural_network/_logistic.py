@@ -15,17 +15,17 @@ from ._layers import Layer, softplus
 _LONGEST_STEP = 8.0
 MAX_STEPS = 100
 _HALVINGS = 30
-# A Hessian is formed anew where a step with the last one promises more than this share of what the step before did.
+# A Hessian is formed anew where a step with the last one promises more than this share of the step before.
 _CONTRACTION = 0.05
 # Numbers in the products of pairs of columns that are formed at a time.
 _CHUNK = 2**23
-# States with this share of what matters make a Hessian that is good enough to step with.
+# The states that carry this share of the weight make a Hessian good enough to step with.
 _HEAVY = 0.999
-# Steps with such Hessians; with all states for what has not converged by then.
+# Steps with such Hessians. What has not converged by then takes steps with all states.
 _ROUGH_STEPS = 12
-# A gradient is nothing if along V it is less than this, per row.
+# A gradient that is less than this along V, per row, counts as zero.
 _CLOSE = 1e-13
-# For as few variables symmetric products, one for each, cost less than the products of all pairs of a large design.
+# Up to so many variables, one symmetric product for each costs less than the products of all pairs of a large design.
 _FEW = 16
 # Rounding errors of a column's log-likelihood, relative to it and to the weight that it sums over.
 _ROUNDING = 1e-14

@@ -9,7 +9,7 @@ from .._typing import FloatArray
 from ._logistic import complete_information
 from ._model import BeliefNetModel, NetStatistics
 
-# Information per row at least: a little more than there is changes no sign of a curvature, and bounds the steps.
+# Information that is added per row: so little changes no sign of a curvature, and it bounds the steps.
 _LEAST = 1e-6
 
 

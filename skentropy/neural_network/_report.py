@@ -14,7 +14,7 @@ from .._typing import Array, FloatArray
 
 # Logits beyond this say that a column is separated.
 _SEPARATED = 30.0
-# Where a variable's rarer state has less than this many rows in all, no row has it more probably than not.
+# If the rarer state of a variable has fewer rows in all than this, it is the less probable one in every row.
 _NO_ROW = 0.5
 _MOST_NAMED = 6
 
@@ -30,7 +30,7 @@ def complaints(estimator: Any, run: Run, totals: RowTotals) -> Iterator[str]:
                 "completely; alpha > 0 keeps them finite."
             )
     shares = _shares(run)
-    # Weights that are normalised do not make fewer rows of many.
+    # Normalised weights do not turn many rows into few.
     n_rows = max(totals.weight, float(totals.n_rows))
     for state, rare in (("on", 1.0 - shares), ("off", shares)):
         same = np.flatnonzero(n_rows * rare < _NO_ROW)

@@ -12,7 +12,7 @@ from .._em import State
 from .._typing import FloatArray
 from ._layers import BeliefNet, Layer
 
-# A unit switches on what is on in its row, against offsets that switch all off (logits).
+# A unit switches on what is on in its row; offsets switch everything else off (logits).
 _ON, _OFF, _NOISE = 2.0, -2.0, 0.5
 _RARE = 0.25
 # Replacements in a row that may fail.

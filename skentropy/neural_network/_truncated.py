@@ -135,7 +135,7 @@ def first_sets(net: BeliefNet, observations: Observations, n_states: int) -> Sta
     simple = np.eye(n_latents + 1, n_latents, dtype=np.uint8)
     states = np.broadcast_to(simple, (len(observations.X), *simple.shape))
     values = log_joint(net, states, observations)
-    # That none is repeated makes room: repeated states are no states.
+    # Where there are fewer states than are kept, the last one fills the room: repeated states do not count.
     room = ((0, 0), (0, n_states))
     states, values = np.pad(states, (*room, (0, 0))), np.pad(values, room, mode="edge")
     return best_states(StateSets(states[:, :0], values[:, :0]), states, values, n_states)
@@ -156,7 +156,7 @@ def search(net: BeliefNet, observations: Observations, n_states: int) -> StateSe
             [[key not in looked[row] for key in row_keys] for row, row_keys in zip(waiting, keys.tolist(), strict=True)]
         )
         fresh &= np.isfinite(part.log_joint)
-        # What is far below the best state matters to nothing.
+        # A state far below the best one does not matter.
         fresh &= part.log_joint > part.log_joint[:, :1] - _NEGLIGIBLE
         some = np.asarray(fresh.any(axis=1))
         waiting, fresh, keys = waiting[some], fresh[some], keys[some]

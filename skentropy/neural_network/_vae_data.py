@@ -21,7 +21,7 @@ from ._vae_sums import Sums
 from ._vae_training import Batch
 from ._vae_units import Units
 
-# Data are held in memory up to this size in double precision; of others as many rows at a time as are shuffled together.
+# Data up to this size in double precision are held in memory; of larger data so many rows, which are shuffled together.
 IN_MEMORY_BYTES = 2**28
 _SHUFFLED_ROWS = 8192
 
@@ -100,7 +100,7 @@ def location_and_scale(data: TrainingData, dtype: Any, names: Callable[[Array], 
             raise ValueError(
                 f"The values are too {word} for {np.dtype(dtype)} in {names(np.flatnonzero(is_so))}; rescale the data."
             )
-    # What rounding made is no variance.
+    # A variance that rounding made counts as zero.
     is_rounding = not scale > 1e-14 * float(np.abs(columns.mean).max())
     return columns.mean, 1.0 if is_rounding else scale
 

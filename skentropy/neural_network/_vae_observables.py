@@ -69,7 +69,7 @@ class Observable(ABC):
     def mean(self, y: FloatArray) -> FloatArray:
         """Expected observables for outputs."""
 
-    # Of sums over rows.
+    # What is asked of sums over rows.
 
     @abstractmethod
     def log_likelihood(self, sums: Sums) -> float:
@@ -356,7 +356,7 @@ class BernoulliOutputs(Canonical):
 class PoissonOutputs(Canonical):
     """Counts; y are the logarithms of rates."""
 
-    # Rates beyond exp(this) are told apart no more: with them products of the nets would leave single precision.
+    # Rates beyond exp(this) are no longer told apart: with them products of the nets would leave single precision.
     _LARGEST: ClassVar[float] = 30.0
 
     def log_partition(self, y: FloatArray) -> FloatArray:
