@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -72,6 +73,13 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
     entropy_sum_: EntropySum
     lower_bound_: float
     stationarity_gap_: float
+
+    @classmethod
+    @cache
+    def _get_param_names(cls) -> list[str]:
+        """The names of the arguments, looked up once: they take longer than a step of a small fit."""
+        names: list[str] = super()._get_param_names()
+        return names
 
     @final
     def _replace_fitted(self, attributes: dict[str, Any]) -> None:

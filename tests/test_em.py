@@ -115,6 +115,26 @@ def test_an_extrapolation_that_falls_behind_is_refused() -> None:
     assert run.state.parameters > -3.0
 
 
+class Overconfident:
+    """A Newton method that says at once that nothing is missing."""
+
+    def pays(self, n_steps: int) -> bool:
+        return True
+
+    def propose(self, state: State, evaluate: Any) -> tuple[float | None, float]:
+        return None, 0.0
+
+    def keep(self) -> None: ...
+
+    def refuse(self) -> None: ...
+
+
+def test_an_estimate_that_an_em_step_contradicts_is_not_believed() -> None:
+    run = run_em(KnownDensities(), expect, -3.0, tol=1e-10, max_iter=1000, newton=Overconfident())
+    assert run.converged
+    assert maximum() - run.state.objective < 1e-9
+
+
 def test_the_best_of_several_runs_is_kept() -> None:
     runs = {init: run_em(KnownDensities(), expect, float(init), tol=0.0, max_iter=init) for init in range(4)}
     best = best_of(lambda init: runs[init], 4, 1)

@@ -294,9 +294,13 @@ class Rows(Source):
         yield self
 
     def sum(self, function: Callable[[Block], Statistics], pool: ThreadPoolExecutor | None = None) -> Statistics:
+        if self.n_rows <= self.block_size:
+            return function(self._only_block)
         return total(self._by_chunk(lambda blocks: total(map(function, blocks)), pool))
 
     def map(self, function: Callable[[Block], Array], pool: ThreadPoolExecutor | None = None) -> Array:
+        if self.n_rows <= self.block_size:
+            return np.concatenate([function(self._only_block)])
         return np.concatenate(list(self._by_chunk(lambda blocks: np.concatenate([*map(function, blocks)]), pool)))
 
     def _by_chunk(self, function: Callable[[Iterator[Block]], Any], pool: ThreadPoolExecutor | None) -> Iterator[Any]:
@@ -305,8 +309,6 @@ class Rows(Source):
         scratch = Scratch()
 
         def of_chunk(starts: range) -> Any:
-            if n <= self.block_size:
-                return function(iter([self._only_block]))
             return function(self._block(start, scratch) for start in starts)
 
         return map(of_chunk, chunks) if pool is None or n <= step else _map_in_order(pool, of_chunk, chunks)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from numbers import Real
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from scipy import sparse
@@ -34,7 +34,9 @@ def check_weights(sample_weight: ArrayLike | None, X: Matrix, *, all_zero: bool 
             raise ValueError("All of sample_weight is zero; at least one row must have a positive weight.")
         check_consistent_length(sample_weight, X)
         return np.zeros(X.shape[0])
-    weight: FloatArray = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    weight = sample_weight if _is_plain(sample_weight, X) else None
+    if weight is None:
+        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
     positive = weight[weight > 0]
     if positive.min() < _WEIGHTS[0] or positive.max() > _WEIGHTS[1]:
         raise ValueError(
@@ -42,6 +44,13 @@ def check_weights(sample_weight: ArrayLike | None, X: Matrix, *, all_zero: bool 
             f"{positive.min():g} to {positive.max():g}; rescale them, and leave out rows that weigh nothing."
         )
     return weight
+
+
+def _is_plain(sample_weight: ArrayLike, X: Matrix) -> TypeGuard[FloatArray]:
+    """Whether weights are an array that all checks would leave as it is."""
+    if type(sample_weight) is not np.ndarray or sample_weight.dtype != np.float64 or sample_weight.shape != X.shape[:1]:
+        return False
+    return bool(sample_weight.flags.c_contiguous and sample_weight.min() >= 0.0 and sample_weight.max() < np.inf)
 
 
 def check_total_weight(weight: float) -> None:

@@ -99,6 +99,8 @@ class _Climb:
         self._path, self._tail = Path(model), Tail(tol)
         # The EM step beyond which an extrapolation or a Newton step has gone. The two are still to be compared.
         self._trial: Step | None = None
+        # Whether what Newton's method proposes now is the end, but for an EM step that polishes.
+        self._is_last = False
         self._finishing, self._tried = False, False
         self._n_moves, self._caution = 0, 1.0
 
@@ -123,8 +125,10 @@ class _Climb:
                 newton.refuse()
             else:
                 self._path.refuse()
-            run.record(self._evaluate(trial.plain), trial)
-            self._trial = None
+            self._take(trial)
+            return
+        if self._is_last:
+            self._take(step)
             return
         gain = step.bound - run.state.objective
         if newton is not None and not self._finishing:
@@ -137,18 +141,27 @@ class _Climb:
             run.converged = self._tail.ends(gain, self._path.stretch() if is_near else None, noise)
             proposal = self._path.extrapolate(step.plain) if self._accelerate and gain < _EXTRAPOLATION_GATE else None
         if proposal is None or run.converged:
-            run.record(self._evaluate(step.plain), step)
-            self._trial = None
+            self._take(step)
         else:
             run.record(self._evaluate(proposal), step)
             self._trial = step
+
+    def _take(self, step: Step) -> None:
+        """Go where an EM step leads."""
+        self.run.record(self._evaluate(step.plain), step)
+        self.run.converged |= self._is_last
+        self._trial, self._is_last = None, False
 
     def _newton_proposal(self, newton: Newton, gain: float, noise: float) -> Any | None:
         kept = self._trial is not None
         if kept:
             newton.keep()
         proposal, missing = newton.propose(self.run.state, self._keeping_the_best)
-        self.run.converged = missing <= max(self._tol, noise) or (gain <= noise and self._tried and not kept)
+        nothing = max(self._tol, noise)
+        if missing <= nothing < gain:  # which cannot be: the objective is not quadratic here
+            self._newton, self._finishing = None, False
+            return None
+        self._is_last = missing <= nothing or (gain <= noise and self._tried and not kept)
         self._tried = True
         return proposal
 
@@ -168,7 +181,7 @@ class _Climb:
         stayed = run.state is before  # and the estimate was wrong
         self._caution *= 0.1 if stayed else 1.0
         self._finishing = stayed and self._newton is not None
-        run.converged = self._tried = False
+        run.converged = self._tried = self._is_last = False
         self._path, self._tail = Path(self._model), Tail(self._caution * self._tol)
         return True
 

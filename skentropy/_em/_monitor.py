@@ -30,9 +30,11 @@ class Monitor:
         self._fitted_attributes = fitted_attributes
         self._data = data
         self._single = n_init == 1
-        self._context = estimator._init_callback_context(
-            max_subtasks=estimator.max_iter if self._single else n_init, sequential_subtasks=self._single
-        )
+        self._context: Any = None
+        if getattr(estimator, "_skl_callbacks", None):  # else contexts are made for nobody, and each takes its time
+            self._context = estimator._init_callback_context(
+                max_subtasks=estimator.max_iter if self._single else n_init, sequential_subtasks=self._single
+            )
         if self._context is not None:
             self._context.call_on_fit_task_begin(estimator=estimator, **data)
 

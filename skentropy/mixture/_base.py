@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from .._data import ColumnSurvey
+from .._data import ColumnSurvey, SingleThreadedBLAS
 from .._em import Run
 from .._messages import warn, warn_of_fresh_start
 from .._typing import Array, ArrayLike, FloatArray
@@ -151,10 +151,13 @@ class BaseMixture(FittedMixture):
         return self.predict(X, exposure=exposure)
 
     def _fit(self, X: ArrayLike, sample_weight: ArrayLike | None, exposure: ArrayLike | None) -> None:
-        fit = MixtureFit(self, self._read(X, sample_weight, exposure, reset=True), X)
-        best = fit.best_run()
-        self._failures = fit.messages(best)
-        self._conclude(fit.attributes(best), self._failures, fit.monitor)
+        rows = self._read(X, sample_weight, exposure, reset=True)
+        with SingleThreadedBLAS():
+            fit = MixtureFit(self, rows, X)
+            best = fit.best_run()
+            self._failures = fit.messages(best)
+            attributes = fit.attributes(best)
+        self._conclude(attributes, self._failures, fit.monitor)
 
     def _given_start(self, model: MixtureModel, n_features: int) -> MixtureParameters | None:
         """The parameters that the user wants EM to start from; None where they are to be found by seeding."""

@@ -32,7 +32,7 @@ class FeatureMetric:
     @classmethod
     def at(cls, family: ExponentialFamily, eta: FloatArray, seen: FloatArray, counts: FloatArray) -> Self:
         """At natural parameters, of features that were seen so often by components that explain so many rows."""
-        information = np.moveaxis(family.covariance(eta) * seen, (0, 1), (-2, -1))
+        information = (family.covariance(eta) * seen).transpose(2, 3, 0, 1)
         held = family.at_bound(eta) | (seen <= 0.0) | (counts <= 0.0)[:, np.newaxis]
         return cls(inverse_root(np.where(held[..., np.newaxis, np.newaxis], 0.0, information)))
 
@@ -63,6 +63,8 @@ def inverse_root(information: FloatArray) -> FloatArray:
     diagonal = np.einsum("...ss->...s", information)
     free = diagonal > _NEGLIGIBLE * diagonal.max()
     scale = np.where(free, 1.0 / np.sqrt(np.where(free, diagonal, 1.0)), 0.0)
+    if information.shape[-1] == 1:
+        return np.asarray(scale[..., np.newaxis])
     values, vectors = np.linalg.eigh(scale[..., np.newaxis] * information * scale[..., np.newaxis, :])
     free = values > _RANK * values[..., -1:]
     inverse = np.where(free, 1.0 / np.sqrt(np.where(free, values, 1.0)), 0.0)

@@ -55,7 +55,7 @@ class FeatureEvidence:
     def accumulate(self, weights: FloatArray) -> FeatureSums:
         return FeatureSums(
             exposures=self.observations.column_sums(weights),
-            sums=np.stack([transposed_product(weights, T) for T in self.observations.statistics]),
+            sums=np.array([transposed_product(weights, T) for T in self.observations.statistics]),
         )
 
 
@@ -283,7 +283,7 @@ class Independent(FeatureAttributes):
         mean = self.family.mean(parameters.eta)
         for c in range(mean.shape[1]):
             t = T - mean[:, c, np.newaxis] * seen
-            yield np.moveaxis(t, 0, 1).reshape(t.shape[1], -1)
+            yield t.swapaxes(0, 1).reshape(t.shape[1], -1)
 
     def metric(self, parameters: NaturalParameters, statistics: FeatureSums, counts: FloatArray) -> ComponentMetric:
         return FeatureMetric.at(self.family, parameters.eta, statistics.exposures + self.prior_counts, counts)
@@ -291,7 +291,7 @@ class Independent(FeatureAttributes):
     def moved(self, parameters: NaturalParameters, direction: FloatArray) -> NaturalParameters | None:
         """Parameters moved along a direction, but for what is held on its bound."""
         S, K, D = parameters.eta.shape
-        eta = np.moveaxis(direction.reshape(K, S, D), 0, 1)
+        eta = direction.reshape(K, S, D).swapaxes(0, 1)
         inside = ~self.family.at_bound(parameters.eta)
         if not self.discrete and not self.family.in_domain((parameters.eta + eta)[:, inside]):
             return None
@@ -332,4 +332,4 @@ class Independent(FeatureAttributes):
 
 def _flat(of_eta: FloatArray) -> FloatArray:
     """An array (S, K, D) with one row for each component."""
-    return np.moveaxis(of_eta, 1, 0).reshape(of_eta.shape[1], -1)
+    return of_eta.swapaxes(0, 1).reshape(of_eta.shape[1], -1)

@@ -8,7 +8,7 @@ from .._em import ROUNDING, End, Evaluate, State, largest_eigenpair
 from .._typing import FloatArray
 from ._information import Metric, score
 from ._model import MixtureModel
-from ._newton import NewtonSteps
+from ._newton import Curvature, NewtonSteps
 from ._zeros import settle_zeros
 
 # Curvature is looked at only where an EM step gains fewer nats per sample.
@@ -42,25 +42,35 @@ class Maximum:
         settled, raised = settle_zeros(self._model, evaluate, state)
         if raised or settled.objective > state.objective + self._tol:
             return End(settled, goes_on=True)
-        return self._leave_saddle(settled, evaluate)
+        noise = ROUNDING * self._model.magnitude(settled.parameters, settled.statistics)
+        known = self._newton.latest(state.objective, max(self._tol, noise)) if settled is state else None
+        if known is not None:
+            return self._leave_saddle(state, evaluate, noise, known)
+        return self._look_around(settled, evaluate, noise)
 
-    def _leave_saddle(self, state: State, evaluate: Evaluate) -> End:
-        noise = ROUNDING * self._model.magnitude(state.parameters, state.statistics)
+    def _look_around(self, state: State, evaluate: Evaluate, noise: float) -> End:
         metric = Metric.at(self._model, state.parameters, state.statistics)
         gradient = metric.gradient(score(self._model, state.parameters, state.statistics))
         if not float((gradient**2).sum()) <= 2.0 * _STATIONARY * state.statistics.weight:
             return End(state, goes_on=False)
         if self._newton.look_pays:
-            curvature = self._newton.curvature(state)
+            curvature = self._newton.curvature(state, metric)
             if curvature is None:
                 return End(state, goes_on=False)
-            largest, direction = 1.0 - curvature.values[-1], curvature.direction(curvature.vectors[:, -1])
-            more_to_come = curvature.missing_nats > max(self._tol, noise)
-        else:
-            largest, direction = self._differences(state, metric, evaluate)
-            more_to_come = False
+            return self._leave_saddle(state, evaluate, noise, curvature)
+        return self._leave_along(state, evaluate, noise, *self._differences(state, metric, evaluate))
+
+    def _leave_saddle(self, state: State, evaluate: Evaluate, noise: float, curvature: Curvature) -> End:
+        """Leave a state where the curvature is upward in some direction."""
+        largest = 1.0 - float(curvature.values[-1])
         if largest < _TRIED:
-            return End(state, goes_on=more_to_come)
+            return End(state, goes_on=curvature.missing_nats > max(self._tol, noise))
+        return self._leave_along(state, evaluate, noise, largest, curvature.direction(curvature.vectors[:, -1]))
+
+    def _leave_along(self, state: State, evaluate: Evaluate, noise: float, largest: float, direction: FloatArray) -> End:
+        """Leave a state along a direction that the EM map stretches by so much, if it does and that pays."""
+        if largest < _TRIED:
+            return End(state, goes_on=False)
         best = max(self._away(state, direction, evaluate), key=lambda other: other.objective, default=state)
         if best.objective > state.objective + max(min(_PAYS * self._tol, _PAYS_AT_MOST), noise):
             return End(best, goes_on=True)

@@ -22,6 +22,8 @@ _HALVINGS = 8
 # Newton steps that a finish is expected to take, and EM steps that the curvature may cost once.
 _EXPECTED_STEPS = 10
 _DEAREST_LOOK = 20.0
+# EM steps that each Newton step spares for certain.
+_SPARED = 3.0
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,14 @@ class Curvature:
 
     @classmethod
     def at(
-        cls, model: MixtureModel, missing_information: Callable[[MixtureParameters], FloatArray], state: State
+        cls,
+        model: MixtureModel,
+        missing_information: Callable[[MixtureParameters], FloatArray],
+        state: State,
+        metric: Metric | None = None,
     ) -> Curvature | None:
-        """The curvature at a state; None where the information is not finite."""
-        metric = Metric.at(model, state.parameters, state.statistics)
+        """The curvature at a state, with its metric where that is known; None where the information is not finite."""
+        metric = metric or Metric.at(model, state.parameters, state.statistics)
         W = metric.matrix()
         missing = W.T @ missing_information(state.parameters) @ W
         gradient = metric.gradient(score(model, state.parameters, state.statistics)).ravel()
@@ -100,6 +106,7 @@ class NewtonSteps:
         self._missing_information = missing_information
         self._cost = _relative_cost(n_rows, n_components, n_directions)
         self._damping = _DAMPING
+        self._latest: tuple[float, Curvature] | None = None
 
     @property
     def look_pays(self) -> bool:
@@ -108,15 +115,22 @@ class NewtonSteps:
 
     def pays(self, n_steps: int) -> bool:
         # Who rents until the rent paid equals the price never pays more than twice the least possible.
-        return n_steps >= _EXPECTED_STEPS * self._cost
+        return n_steps >= _EXPECTED_STEPS * (self._cost - _SPARED)
 
-    def curvature(self, state: State) -> Curvature | None:
-        return Curvature.at(self._model, self._missing_information, state)
+    def curvature(self, state: State, metric: Metric | None = None) -> Curvature | None:
+        return Curvature.at(self._model, self._missing_information, state, metric)
+
+    def latest(self, objective: float, within: float) -> Curvature | None:
+        """The curvature where the last proposal was made, if the objective was the same there within so many nats."""
+        if self._latest is None or not abs(objective - self._latest[0]) <= within:
+            return None
+        return self._latest[1]
 
     def propose(self, state: State, evaluate: Evaluate) -> tuple[MixtureParameters | None, float]:
         curvature = self.curvature(state)
         if curvature is None:
             return None, np.inf
+        self._latest = state.objective, curvature
         direction = curvature.step(self._damping)
         stride = self._model.components.stride(state.parameters.components, direction[:, 1:])
         longest = max(float(np.abs(direction[:, 0]).max()), stride)

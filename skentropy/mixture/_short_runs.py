@@ -43,6 +43,7 @@ class ShortRuns:
     def __init__(self, model: MixtureModel, sample: Block, observations: Any, responsibilities: FloatArray) -> None:
         self._model_components, self._observations = model.components, observations
         self._weight = np.ones(sample.n_rows) if sample.weight is None else sample.weight
+        self._total = self._weight.sum()
         self.collapses = False  # whether all runs of the last race did
         self._given_up: list[tuple[float, MixtureParameters]] = []
         self.start(responsibilities)
@@ -58,6 +59,12 @@ class ShortRuns:
         self._parameters = self._maximize(_CLUSTER_PRIOR)
         self._expect()
 
+    def objectives(self) -> FloatArray:
+        """What each run maximises up to a constant of the data, nats per sample."""
+        log_likelihoods = (np.log(self._normaliser) + self._largest) @ self._weight
+        log_prior = self._components.log_prior(self._parameters.components, None)
+        return np.asarray((log_likelihoods + log_prior.reshape(len(log_likelihoods), -1).sum(axis=1)) / self._total)
+
     def log_joint(self) -> FloatArray:
         """Log joint densities (K, n_rows) by the run that is left."""
         parameters = self._parameters
@@ -70,10 +77,10 @@ class ShortRuns:
         all others.
         """
         n_steps = float(_FIRST_STEPS)
-        numbers = np.arange(len(self._objectives))
-        while len(self._objectives) > 1:
-            gains, collapses = self._run(int(n_steps))
-            ahead = np.where(collapses | np.isnan(self._objectives), _LAST, self._objectives)
+        numbers = np.arange(len(self._responsibilities))
+        while len(numbers) > 1:
+            objectives, gains, collapses = self._run(int(n_steps))
+            ahead = np.where(collapses | np.isnan(objectives), _LAST, objectives)
             survivors = self._survivors(ahead, gains)
             others = np.flatnonzero((ahead < ahead[survivors].max() - _SAME_MAXIMUM) & (ahead > _LAST))
             others = others[~np.isin(others, survivors)]
@@ -93,19 +100,20 @@ class ShortRuns:
             return winner
         for _, other in [(0.0, winner), *sorted(self._given_up, key=lambda pair: -pair[0])]:
             self._set(other, 1)
-            if not self._run(_LAST_STEPS)[1].any():
+            if not self._run(_LAST_STEPS)[2].any():
                 return self._parameters
         return winner
 
-    def _run(self, n_steps: int) -> tuple[FloatArray, Array]:
-        """What the second half of so many steps has gained, and whether a component collapses."""
+    def _run(self, n_steps: int) -> tuple[FloatArray, FloatArray, Array]:
+        """Objectives after so many steps, what the second half of them has gained, and whether a component collapses."""
         for step in range(n_steps):
             if step == n_steps // 2:
-                halfway, before = self._objectives, self._parameters
+                halfway, before = self.objectives(), self._parameters
             self._parameters = self._maximize()
             self._expect()
+        objectives = self.objectives()
         collapsed = self._components.collapsed(before.components, self._parameters.components)
-        return self._objectives - halfway, np.any(collapsed.reshape(len(self._objectives), -1), axis=1)
+        return objectives, objectives - halfway, np.any(collapsed.reshape(len(objectives), -1), axis=1)
 
     @staticmethod
     def _survivors(ahead: FloatArray, gains: FloatArray) -> list[int]:
@@ -133,19 +141,16 @@ class ShortRuns:
         self._expect()
 
     def _expect(self) -> None:
-        """Weighted responsibilities, and what each run maximises up to a constant of the data, nats per sample."""
+        """Weighted responsibilities."""
         parameters = self._parameters
         self._evidence = self._components.observe(parameters.components, self._observations, parameters.log_weights)
         log_joint = self._evidence.log_joint.reshape(-1, self._n_components, self._weight.size)
         largest = log_joint.max(axis=1)
         log_joint -= largest[:, np.newaxis]
         q = np.exp(log_joint, out=log_joint)
-        normaliser = q.sum(axis=1)
-        objectives = (np.log(normaliser) + largest) @ self._weight
-        log_prior = self._components.log_prior(parameters.components, None)
-        objectives = objectives + log_prior.reshape(len(q), -1).sum(axis=1)
-        q *= (self._weight / normaliser)[:, np.newaxis]
-        self._responsibilities, self._objectives = q, objectives / self._weight.sum()
+        self._normaliser, self._largest = q.sum(axis=1), largest
+        q *= (self._weight / self._normaliser)[:, np.newaxis]
+        self._responsibilities = q
 
     def _maximize(self, average: float = 0.0) -> MixtureParameters:
         """M-step for all runs, with a share of an average component, which is like all rows, added to each."""
@@ -154,5 +159,5 @@ class ShortRuns:
         statistics = self._evidence.accumulate(q)
         if average:
             statistics = self._components.with_average_rows(statistics, average, n_runs)
-        log_weights = safe_log(q.sum(axis=1) / self._weight.sum())
+        log_weights = safe_log(q.sum(axis=1) / self._total)
         return MixtureParameters(log_weights, self._components.maximize(statistics))

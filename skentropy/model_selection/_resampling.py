@@ -12,9 +12,10 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
+from sklearn import config_context
 from sklearn.utils import check_random_state
 
-from .._data import Rows, table_values, with_values
+from .._data import Rows, SingleThreadedBLAS, table_values, with_values
 from .._em import as_part
 from .._typing import Array, ArrayLike, FloatArray, Matrix
 from ..mixture._base import BaseMixture
@@ -39,7 +40,7 @@ class Sample:
 
     def fit(self, mixture: Any) -> Any:
         """A mixture fitted to it; what a fit warns of is counted by the caller."""
-        with as_part(), warnings.catch_warnings():
+        with as_part(), config_context(skip_parameter_validation=True), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return mixture.fit(self.X, sample_weight=self.weight, exposure=self.exposure)
 
@@ -165,7 +166,7 @@ def replicate(
     step = _PER_ROUND * n_processes if n_processes > 1 else 1
     results: list[Result] = []
     told = 0
-    with Parallel(n_jobs=n_jobs) as parallel:
+    with Parallel(n_jobs=n_jobs) as parallel, SingleThreadedBLAS():
         while len(results) < len(seeds):
             chunk = seeds[len(results) : len(results) + step]
             made = [function(seed) for seed in chunk] if step == 1 else parallel(delayed(function)(s) for s in chunk)

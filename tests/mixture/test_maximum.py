@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from functools import partial
 from typing import Any
@@ -255,3 +256,15 @@ def test_repeated_rows_are_fitted_once() -> None:
     np.testing.assert_allclose(fits[0].lower_bound_, fits[1].lower_bound_, rtol=1e-10)
     np.testing.assert_allclose(fits[0].score(X), fits[0].lower_bound_, rtol=1e-12)
     assert fits[0].n_iter_ == fits[1].n_iter_
+
+
+def test_a_warm_refit_of_few_distinct_rows_takes_few_steps() -> None:
+    """Newton's method costs no more than a few EM steps there, of which each other weighting would take dozens."""
+    X, days = np.arange(10.0)[:, np.newaxis], [162, 267, 271, 185, 111, 61, 27, 8, 3, 1]
+    mixture = PoissonMixture(2, random_state=0, warm_start=True).fit(X, sample_weight=days)
+    for seed in range(5):
+        weight = np.random.RandomState(seed).multinomial(1096, np.divide(days, 1096)).astype(float)
+        plain = copy.copy(mixture).set_params(accelerate=False, max_iter=20_000).fit(X, sample_weight=weight)
+        fit = copy.copy(mixture).fit(X, sample_weight=weight)
+        assert fit.n_iter_ < 15 < plain.n_iter_
+        assert fit.lower_bound_ >= plain.lower_bound_ - 1e-9

@@ -48,7 +48,7 @@ def test_runs_side_by_side_are_plain_em(name: str, prior_counts: float) -> None:
             parameters = model.maximize(model.expect(parameters, block))
         statistics = model.expect(parameters, block)
         objective = model.elbo(statistics) + model.log_prior(parameters, statistics)
-        np.testing.assert_allclose(together._objectives[run], objective, rtol=1e-10)
+        np.testing.assert_allclose(together.objectives()[run], objective, rtol=1e-10)
         mine = together._of_runs([run])
         np.testing.assert_allclose(mine.components.eta, parameters.components.eta, rtol=1e-6, atol=1e-9)
         np.testing.assert_allclose(mine.log_weights, parameters.log_weights, rtol=1e-8)
