@@ -93,9 +93,10 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
     def _conclude(self, attributes: dict[str, Any], messages: Iterable[str], monitor: Monitor | None = None) -> None:
         """The fit is over: set what it leaves, tell those who follow it, and warn."""
         self._replace_fitted(attributes)
+        self._failures = list(messages)
         if monitor is not None:
             monitor.close()
-        for message in messages:
+        for message in self._failures:
             warn(message, ConvergenceWarning)
 
     @abstractmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 import textwrap
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from ._typing import Array
 # columns stand beside them.
 WIDTH, _NAME, _LONG_NAME = 100, 20, 30
 _GAP = "  "
+# Characters that are left of a part of a name at least.
+_LEAST_PART = 8
 # Digits of errors and deviations that are printed, and the most decimals.
 _DIGITS, _MOST_DECIMALS = 3, 7
 
@@ -234,7 +237,15 @@ def shortened(names: Sequence[str], room: int) -> list[str]:
 
 
 def cut(name: str, room: int) -> str:
-    """A name of so many characters at most, without its middle."""
+    """A name of so many characters at most: its longest parts, between brackets and commas, lose their middles."""
+    parts = re.split(r"(\[|\]|, )", name)
+    for most in range(max(map(len, parts)), _LEAST_PART - 1, -1):
+        if sum(min(len(part), most) for part in parts) <= room:
+            return "".join(_without_middle(part, most) for part in parts)
+    return _without_middle(name, room)
+
+
+def _without_middle(name: str, room: int) -> str:
     return name if len(name) <= room else f"{name[: room // 2 - 1]}..{name[len(name) - (room - room // 2 - 1) :]}"
 
 

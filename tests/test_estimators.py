@@ -163,6 +163,33 @@ def test_weights_that_are_normalised_are_no_counts(case: EstimatorCase) -> None:
             criterion(case.X, sample_weight=share)
 
 
+@every
+def test_summaries_can_be_read(case: EstimatorCase) -> None:
+    """Named features, no line too long, HTML, frames, what the likelihood is, and what was warned of."""
+    names = [f"feature {d} of {case.X.shape[1]}" for d in range(case.X.shape[1])]
+    model = case.make()
+    with pytest.raises(NotFittedError):
+        model.summary()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ConvergenceWarning)
+        model.fit(pd.DataFrame(case.X, columns=names))
+    summary = model.summary()
+    text = str(summary)
+    assert max(map(len, text.splitlines())) <= 100
+    assert text.startswith(f"{type(model).__name__}: ")
+    assert f"{model.lower_bound_:.6f}" in text
+    assert f"{model.entropy_sum_.value:.6f}" in text
+    assert "nats" in text
+    assert any(name in text for name in names)
+    page, frames = summary._repr_html_(), summary.to_frames()
+    assert page.count("<table>") == len(summary.tables) == len(frames) > 1
+    assert [list(frame.columns) for frame in frames.values()] == [
+        [column.name for column in table.columns] for table in summary.tables.values()
+    ]
+    if case.by_em and hasattr(model, "weights_"):
+        assert all(" ".join(str(warning.message).split()) in " ".join(text.split()) for warning in caught)
+
+
 @every_by_em
 def test_bounds_never_fall_and_interleave_with_entropy_sums(case: EstimatorCase) -> None:
     X, rounding = case.hardest, 1e-11

@@ -140,6 +140,7 @@ def _facts(model: Any) -> dict[str, str]:
     return {
         "rows": f"{n:g}",
         "log-likelihood": f"{total:.3f} nats in total, {per_sample:.6f} per sample",
+        "entropy sum": f"{model.entropy_sum_.value:.6f} nats per sample",
         "parameters": f"{parameters}",
         "BIC, AIC": f"{np.log(n) * parameters - 2.0 * total:.3f}, {2.0 * (parameters - total):.3f} nats; lower is better",
     }

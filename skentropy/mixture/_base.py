@@ -155,9 +155,8 @@ class BaseMixture(FittedMixture):
         with SingleThreadedBLAS():
             fit = MixtureFit(self, rows, X)
             best = fit.best_run()
-            self._failures = fit.messages(best)
-            attributes = fit.attributes(best)
-        self._conclude(attributes, self._failures, fit.monitor)
+            messages, attributes = fit.messages(best), fit.attributes(best)
+        self._conclude(attributes, messages, fit.monitor)
 
     def _given_start(self, model: MixtureModel, n_features: int) -> MixtureParameters | None:
         """The parameters that the user wants EM to start from; None where they are to be found by seeding."""

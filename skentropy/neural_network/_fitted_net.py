@@ -25,6 +25,7 @@ from .._data import (
     is_dask,
     thread_pool,
 )
+from .._tables import Summary
 from .._typing import Array, ArrayLike, FloatArray
 from ..entropy import EntropySum
 from ._binary import binary
@@ -32,6 +33,7 @@ from ._distinct_rows import row_bytes
 from ._exact import Enumeration, Observations, expect, observe
 from ._layers import BeliefNet, Layer
 from ._model import BeliefNetModel, Parameters
+from ._summary import summarize_net
 from ._truncated import StateSets, draw_states, search, weighted_terms, with_states
 
 # Beyond this many variables of a layer there is no use in enumerating its states.
@@ -94,6 +96,17 @@ class FittedBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentV
                 prior = BeliefNetModel(0.0).prior_entropy(net)
                 terms = EntropySum(posterior, prior, observable, hidden=hidden)
         return Evaluation(elbo, replace(terms, penalty=self._fitted_penalty), weight)
+
+    def summary(self) -> Summary:
+        """What the fit says, to be read: the likelihood, or its bound, the entropy sum, and each hidden variable.
+
+        Returns
+        -------
+        Summary
+            Which prints, shows itself in notebooks, and turns into pandas frames.
+        """
+        check_is_fitted(self)
+        return summarize_net(self)
 
     def score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """Weighted mean of ``score_samples``: the log-likelihood where states are enumerated, else the ELBO.

@@ -16,9 +16,11 @@ from sklearn.utils.validation import check_array, check_is_fitted
 
 from .._base import Evaluation, LatentVariableModel
 from .._data import Block, BlockSource, Reader, Source, check_output_stays_lazy, check_total_weight, is_dask, thread_pool
+from .._tables import Summary
 from .._typing import ArrayLike, FloatArray
 from . import _vae_blocks as vae_blocks
 from ._autoencoder import Autoencoder
+from ._summary import summarize_autoencoder
 from ._vae_observables import Observable
 from ._vae_units import Units
 
@@ -78,6 +80,17 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
         float
         """
         return super().score(X, y, sample_weight)
+
+    def summary(self) -> Summary:
+        """What the fit says, to be read: the ELBO, its entropy sum, what each latent tells of the data, and noise.
+
+        Returns
+        -------
+        Summary
+            Which prints, shows itself in notebooks, and turns into pandas frames.
+        """
+        check_is_fitted(self)
+        return summarize_autoencoder(self)
 
     def score_samples(self, X: ArrayLike) -> FloatArray:
         """ELBO of each row, a lower bound of its log-likelihood, in nats; of what is observed where entries are missing.
