@@ -62,8 +62,8 @@ class ColumnBlocks(ColumnAttributes):
     def with_pooled(self, summary: Any) -> Self:
         return self._with([part.with_pooled(own) for part, own in self._zip(summary)])
 
-    def with_prior(self, prior_counts: float) -> Self:
-        return self._with([part.with_prior(prior_counts) for part in self._parts])
+    def with_prior(self, prior_counts: float, statistics: Any) -> Self:
+        return self._with([part.with_prior(prior_counts, own) for part, own in self._zip(statistics)])
 
     def rounding(self, columns: ColumnSurvey) -> Rounding | None:
         location, scale, relative = np.zeros(self.n_features), np.ones(self.n_features), np.ones(self.n_features, dtype=bool)

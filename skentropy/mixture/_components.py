@@ -151,8 +151,8 @@ class Components(ComponentAttributes):
         """These components, with what ``summarize`` says of all rows: where a conjugate prior is centred."""
 
     @abstractmethod
-    def with_prior(self, prior_counts: float) -> Self:
-        """These components with so many pseudo-observations of all rows."""
+    def with_prior(self, prior_counts: float, statistics: Any) -> Self:
+        """These components with so many pseudo-observations of all rows, which each component's statistics add up to."""
 
     @abstractmethod
     def rounding(self, columns: ColumnSurvey) -> Rounding | None:

@@ -112,7 +112,7 @@ class GaussianComponents(Components):
             covariance = (vectors * np.maximum(values, 0.0)) @ vectors.T
         return replace(self, pooled_mean=mean, pooled_covariance=covariance, total_weight=summary.weight)
 
-    def with_prior(self, prior_counts: float) -> Self:
+    def with_prior(self, prior_counts: float, statistics: Any) -> Self:
         return replace(self, prior_counts=prior_counts)
 
     def rounding(self, columns: ColumnSurvey) -> Rounding | None:

@@ -118,7 +118,7 @@ class Independent(FeatureAttributes):
     def with_pooled(self, summary: FeatureSums) -> Self:
         return replace(self, pooled=summary.sums / summary.exposures)
 
-    def with_prior(self, prior_counts: float) -> Self:
+    def with_prior(self, prior_counts: float, statistics: Any) -> Self:
         return replace(self, prior_counts=prior_counts)
 
     def rounding(self, columns: ColumnSurvey) -> Rounding | None:

@@ -78,9 +78,13 @@ class Leveled(Independent):
 
     def with_pooled(self, summary: Any) -> Self:
         exposures = np.broadcast_to(summary.exposures, summary.sums.shape[1:])
-        levels = summary.seen.levels
-        shares = LevelSums(levels, summary.seen.counts / exposures[levels.column])
-        return replace(super().with_pooled(summary), levels=levels, pooled_seen=shares)
+        shares = _shares(summary.seen.levels, summary.seen.counts, exposures)
+        return replace(super().with_pooled(summary), levels=summary.seen.levels, pooled_seen=shares)
+
+    def with_prior(self, prior_counts: float, statistics: Any) -> Self:
+        exposures = np.broadcast_to(statistics.exposures, statistics.sums.shape[1:]).sum(axis=0)
+        shares = _shares(statistics.seen.levels, statistics.seen.counts.sum(axis=0), exposures)
+        return replace(super().with_prior(prior_counts, statistics), pooled_seen=shares)
 
     def _with_prior_rows(self, statistics: LeveledSums) -> tuple[FloatArray, FloatArray, LevelSums]:
         """Exposures (K, D), sums (K, D) and counts of levels, with the pseudo-observations of the prior."""
@@ -112,3 +116,8 @@ class Leveled(Independent):
 
     def divergence(self, parameters: Any, component: int) -> FloatArray:
         return np.asarray(self.column_divergences(parameters, component).sum(axis=-1))
+
+
+def _shares(levels: Levels, counts: FloatArray, exposures: FloatArray) -> LevelSums:
+    """Shares of all rows that have each value."""
+    return LevelSums(levels, counts / exposures[levels.column])

@@ -134,7 +134,7 @@ class _Information:
         estimator._refuse_outside(model.components, sums.query.outside)
         statistics = sums.query.statistics
         check_total_weight(statistics.weight)
-        model = MixtureModel(model.components.with_prior(float(estimator.prior_counts)))
+        model = MixtureModel(model.components.with_prior(float(estimator.prior_counts), statistics.components))
         metric = Metric.at(model, parameters, statistics)
         return cls(model, parameters, statistics, metric, Directions.of(metric, sums, method))
 

@@ -245,9 +245,10 @@ def test_score_and_observed_information_are_derivatives(kind: str, prior_counts:
     np.testing.assert_allclose(range_only @ -difference(gradient, h * observed), range_only @ expected, atol=1e-6)
 
 
-def test_standard_errors_are_those_of_a_numerical_hessian() -> None:
+@pytest.mark.parametrize("prior_counts", [0.0, 50.0])
+def test_standard_errors_are_those_of_a_numerical_hessian(prior_counts: float) -> None:
     X = randhie()[["mdvis"]].to_numpy(dtype=float)[::20]
-    mixture = NegativeBinomialMixture(2, random_state=0, tol=1e-13).fit(X)
+    mixture = NegativeBinomialMixture(2, prior_counts=prior_counts, random_state=0, tol=1e-13).fit(X)
     values, repeats = np.unique(X, return_counts=True)
     logit = np.log(mixture.weights_[1] / mixture.weights_[0])
     at = np.concatenate([[logit], mixture.means_[:, 0], mixture.dispersions_[:, 0]])
@@ -256,7 +257,8 @@ def test_standard_errors_are_those_of_a_numerical_hessian() -> None:
         logit, means, a = theta[0], theta[1:3], theta[3:]
         log_p = stats.nbinom.logpmf(values[:, np.newaxis], 1 / a, 1 / (1 + a * means))
         log_weights = -np.logaddexp(0.0, [logit, -logit])
-        return float(repeats @ np.logaddexp.reduce(log_weights + log_p, axis=1))
+        log_prior = prior_counts * repeats @ log_p.sum(axis=1) / repeats.sum()
+        return float(repeats @ np.logaddexp.reduce(log_weights + log_p, axis=1) + log_prior)
 
     def second(i: Any, j: Any) -> Any:
         corners = [log_likelihood(at + s * i + t * j) * s * t for s in (1, -1) for t in (1, -1)]
