@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar, final
@@ -74,6 +74,9 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
     lower_bound_: float
     stationarity_gap_: float
 
+    # What the last fit has warned of.
+    _warned: Sequence[str] = ()
+
     @classmethod
     @cache
     def _get_param_names(cls) -> list[str]:
@@ -93,10 +96,10 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
     def _conclude(self, attributes: dict[str, Any], messages: Iterable[str], monitor: Monitor | None = None) -> None:
         """The fit is over: set what it leaves, tell those who follow it, and warn."""
         self._replace_fitted(attributes)
-        self._failures = list(messages)
+        self._warned = list(messages)
         if monitor is not None:
             monitor.close()
-        for message in self._failures:
+        for message in self._warned:
             warn(message, ConvergenceWarning)
 
     @abstractmethod

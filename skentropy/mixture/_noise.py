@@ -160,8 +160,8 @@ class WithNoise(Components):
     def with_pooled(self, summary: Any) -> Self:
         return replace(self, own=self.own.with_pooled(summary))
 
-    def with_prior(self, prior_counts: float) -> Self:
-        return replace(self, own=self.own.with_prior(prior_counts))
+    def with_prior(self, prior_counts: float, statistics: Any) -> Self:
+        return replace(self, own=self.own.with_prior(prior_counts, statistics.own))
 
     def rounding(self, columns: ColumnSurvey) -> Rounding | None:
         return self.own.rounding(columns)

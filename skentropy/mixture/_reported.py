@@ -193,7 +193,7 @@ class ReportedMixture(LatentVariableModel):
         evaluation = self._fitted_evaluation() if X is None else self._evaluate(X, sample_weight, **_given(exposure))
         model, parameters = self._fitted_model(rows)
         with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
-            summary = summarize_mixture(self, model, parameters, evaluation, rows, pool)
+            summary = summarize_mixture(self, model, parameters, evaluation, rows, pool, self._warned)
         if X is None or not standard_errors:
             return summary
         errors = self.standard_errors(X, sample_weight, exposure=exposure)

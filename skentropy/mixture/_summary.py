@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -65,6 +65,7 @@ def summarize_mixture(
     evaluation: Evaluation | None,
     rows: BlockSource | None,
     pool: Any,
+    warned: Sequence[str],
 ) -> Summary:
     """The summary of a mixture; ``evaluation`` is that of the rows, or where there are none of the fit."""
     K, names = len(estimator.weights_), feature_names(estimator)
@@ -92,7 +93,7 @@ def summarize_mixture(
         facts |= pattern_facts(sums.patterns, estimator.weights_, probabilities, estimator.n_parameters_)
     of = f"{counted(estimator.n_components, 'component')} of {counted(len(features), 'feature')}"
     title = f"{type(estimator).__name__}: {of}, {model.components.label}"
-    return Summary(title, tables, facts, _notes(estimator, rows))
+    return Summary(title, tables, facts, _notes(warned, rows))
 
 
 def counted(n: int, noun: str) -> str:
@@ -132,8 +133,8 @@ def _facts(estimator: Any, evaluation: Evaluation | None) -> dict[str, str]:
     return facts
 
 
-def _notes(estimator: Any, rows: BlockSource | None) -> list[str]:
-    notes = [f"Warning: {message}" for message in getattr(estimator, "_failures", ())]
+def _notes(warned: Sequence[str], rows: BlockSource | None) -> list[str]:
+    notes = [f"Warning: {message}" for message in warned]
     if rows is None:
         notes.append("With the training data, summary(X) also says how rows are classified.")
     return notes

@@ -106,7 +106,7 @@ class FittedBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentV
             Which prints, shows itself in notebooks, and turns into pandas frames.
         """
         check_is_fitted(self)
-        return summarize_net(self)
+        return summarize_net(self, self._warned)
 
     def score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
         """Weighted mean of ``score_samples``: the log-likelihood where states are enumerated, else the ELBO.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from .._typing import FloatArray
 _MOST_FEATURES, _NAME = 2, 18
 
 
-def summarize_net(net: Any) -> Summary:
+def summarize_net(net: Any, warned: Sequence[str]) -> Summary:
     """The summary of a belief net."""
     names, W = feature_names(net), np.asarray(net.components_, dtype=np.float64)
     hidden = [f"hidden{h}" for h in range(len(W))]
@@ -34,10 +35,10 @@ def summarize_net(net: Any) -> Summary:
     sizes = f"{len(net.prior_)} above {len(W)}" if is_deep else f"{len(W)}"
     posterior = "exact" if exact else "truncated"
     title = f"{type(net).__name__}: {sizes} hidden variables of {len(names)} features, {posterior} posteriors"
-    return Summary(title, tables, facts, _notes(net))
+    return Summary(title, tables, facts, _notes(warned))
 
 
-def summarize_autoencoder(vae: Any) -> Summary:
+def summarize_autoencoder(vae: Any, warned: Sequence[str]) -> Summary:
     """The summary of a variational autoencoder."""
     names, information = feature_names(vae), np.asarray(vae.information_, dtype=np.float64)
     latents = [Column("information", information, ".4f"), Column("collapsed", list(vae.collapsed_))]
@@ -64,7 +65,7 @@ def summarize_autoencoder(vae: Any) -> Summary:
     }
     layers = "a linear decoder" if vae.is_linear_ else f"hidden layers of {_sizes(vae.hidden_layer_sizes)} units"
     title = f"{type(vae).__name__}: {len(information)} latents of {len(names)} features, {layers}, {vae.prior} prior"
-    return Summary(title, tables, facts, _notes(vae))
+    return Summary(title, tables, facts, _notes(warned))
 
 
 def _sizes(hidden: Any) -> str:
@@ -78,8 +79,8 @@ def _facts(model: Any) -> dict[str, str]:
     }
 
 
-def _notes(model: Any) -> list[str]:
-    return [f"Warning: {message}" for message in model._failures]
+def _notes(warned: Sequence[str]) -> list[str]:
+    return [f"Warning: {message}" for message in warned]
 
 
 def _terms(model: Any) -> Table:

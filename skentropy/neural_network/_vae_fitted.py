@@ -90,7 +90,7 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
             Which prints, shows itself in notebooks, and turns into pandas frames.
         """
         check_is_fitted(self)
-        return summarize_autoencoder(self)
+        return summarize_autoencoder(self, self._warned)
 
     def score_samples(self, X: ArrayLike) -> FloatArray:
         """ELBO of each row, a lower bound of its log-likelihood, in nats; of what is observed where entries are missing.

@@ -92,7 +92,8 @@ def test_observed_information_is_the_derivative_of_the_score(name: str) -> None:
 @pytest.mark.parametrize("name", list(CASES))
 def test_products_of_scores_are_those_of_single_rows(name: str, power: int) -> None:
     model, parameters, rows = problem(name)
-    model = MixtureModel(model.components.with_prior(0.0))
+    statistics = rows.sum(partial(model.expect, parameters))
+    model = MixtureModel(model.components.with_prior(0.0, statistics.components))
     found = rows.sum(partial(score_products, model, parameters, power=power))
     expected = np.zeros_like(found)
     assert rows.sample_weight is not None
