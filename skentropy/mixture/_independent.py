@@ -18,7 +18,7 @@ from ._feature_metric import FeatureMetric
 from ._input import check_columns, is_outside
 from ._large_counts import relative_to_data
 from ._model import LOG_TINY
-from ._observations import Observations, Units, product, transposed_product, with_data
+from ._observations import Observations, Units, product, transposed_product, with_data, zero_where
 from ._seed_rows import SmoothedRows
 
 # A component with less than this share of the weight has no statistics worth dividing.
@@ -140,14 +140,17 @@ class Independent(FeatureAttributes):
         X = block.X
         if self.units is not None:
             X = self.units.apply(X)
-        statistics = self.family.sufficient_statistics(X)
         if self.narrow is None and not has_nan(X):
-            return Observations(statistics, block.exposure)
+            return Observations(self.family.sufficient_statistics(X), block.exposure)
         missing = np.isnan(X.data if sparse.issparse(X) else X)
         if sparse.issparse(X):
-            filled = tuple(with_data(T, np.where(missing, 0, T.data)) for T in statistics)
+            statistics = self.family.sufficient_statistics(X)
+            filled = tuple(with_data(T, zero_where(missing, T.data)) for T in statistics)
             return Observations(filled, block.exposure, missing=with_data(X, missing.astype(X.dtype)))
-        filled = tuple(np.where(missing, 0, T) for T in statistics)
+        if self.family.zero_statistics:
+            filled = self.family.sufficient_statistics(zero_where(missing, X))
+        else:
+            filled = tuple(zero_where(missing, T) for T in self.family.sufficient_statistics(X))
         kept = None if self.narrow is None else block.X
         return Observations(filled, block.exposure, missing=missing, values=kept)
 

@@ -29,14 +29,14 @@ class Observations:
     @cached_property
     def _m(self) -> FloatArray:
         """The mask m of dense data."""
-        return np.asarray(self.missing == 0, dtype=np.float64)
+        return np.asarray(~np.asarray(self.missing), dtype=np.float64)
 
     def row_sums(self, coefficients: FloatArray) -> FloatArray:
         """sum_d s_n m_nd c_kd, shape (K, n_rows) or (K, 1)."""
         total = coefficients.sum(axis=1)[:, np.newaxis]
         if self.missing is not None:
             dense = not sparse.issparse(self.missing)
-            total = (self._m @ coefficients.T).T if dense else total - (self.missing @ coefficients.T).T
+            total = product(coefficients, self._m) if dense else total - (self.missing @ coefficients.T).T
         return total if self.exposure is None else total * self.exposure
 
     def column_sums(self, weights: FloatArray) -> FloatArray:
@@ -48,7 +48,7 @@ class Observations:
             return total
         if sparse.issparse(self.missing):
             return total - (self.missing.T @ weights.T).T
-        return (self._m.T @ weights.T).T
+        return transposed_product(weights, self._m)
 
     def seen(self, rows: Array | slice) -> Array:
         """m of some rows, which broadcasts against (n_rows, D)."""
@@ -109,14 +109,23 @@ class Units:
     def apply(self, X: Matrix) -> Matrix:
         if sparse.issparse(X):
             return with_data(X, X.data / self.scale[X.indices])
-        if self.location.any():
-            return (X - self.location) / self.scale
-        return X / self.scale
+        if not self.location.any():
+            return X / self.scale
+        u = X - self.location
+        u /= self.scale  # a second array as large would cost more than the division
+        return u
 
 
 def with_data(X: Matrix, data: FloatArray) -> Matrix:
     """A sparse matrix of the structure of X with other values."""
     return type(X)((data, X.indices, X.indptr), shape=X.shape)
+
+
+def zero_where(missing: Array, values: FloatArray) -> FloatArray:
+    """The values, in double precision, with zeros for those that are missing: by their bits, which takes no branches."""
+    kept = missing.astype(np.int64)
+    kept -= 1
+    return np.asarray((values.view(np.int64) & kept).view(np.float64))
 
 
 def product(coefficients: FloatArray, T: Matrix, out: FloatArray | None = None) -> FloatArray:
