@@ -14,8 +14,9 @@ from sklearn.neural_network import BernoulliRBM
 
 from skentropy import ExponentialFamilyMixture, SigmoidBeliefNet
 from skentropy._data import Rows
+from skentropy.neural_network._binary import binary
 from skentropy.neural_network._distinct_rows import merge_duplicates
-from skentropy.neural_network._exact import binary, expect
+from skentropy.neural_network._exact import expect
 from skentropy.neural_network._layers import BeliefNet, Layer, enumerate_states, softplus
 from skentropy.neural_network._model import Parameters
 
