@@ -14,6 +14,7 @@ from .mixture import (
     MultinomialMixture,
     NegativeBinomialMixture,
     PoissonMixture,
+    StudentTMixture,
     make_column_mixture,
 )
 from .model_selection import EntropySumSearch, ModelRanking, entropy_sum_scorer, rank_models
@@ -41,6 +42,7 @@ __all__ = [
     "RowBlocks",
     "SigmoidBeliefNet",
     "StandardErrors",
+    "StudentTMixture",
     "__version__",
     "entropy_sum",
     "entropy_sum_scorer",

@@ -8,6 +8,7 @@ from ._multinomial import MultinomialMixture
 from ._negative_binomial import NegativeBinomialMixture
 from ._poisson import PoissonMixture
 from ._prior import NormalInverseWishart
+from ._student_mixture import StudentTMixture
 
 __all__ = [
     "ColumnMixture",
@@ -18,5 +19,6 @@ __all__ = [
     "NegativeBinomialMixture",
     "NormalInverseWishart",
     "PoissonMixture",
+    "StudentTMixture",
     "make_column_mixture",
 ]

@@ -26,7 +26,17 @@ _TIMES_USUAL = 10.0
 # If so many rows all have different names, that is no coincidence.
 _MANY = 20
 # The arguments of a mixture that say what its components are.
-_OF_COMPONENTS = {"family", "covariance_type", "n_factors", "dispersion_type", "prior", "reg_covar", "zeros"}
+_OF_COMPONENTS = {
+    "family",
+    "covariance_type",
+    "n_factors",
+    "scale_type",
+    "degrees_of_freedom",
+    "dispersion_type",
+    "prior",
+    "reg_covar",
+    "zeros",
+}
 # The order in which blocks of columns="auto" come.
 _AUTOMATIC = ("bernoulli", "categorical", "poisson", "gaussian")
 

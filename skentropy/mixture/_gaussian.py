@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -35,8 +35,8 @@ class CorrelatedGaussian(GaussianComponents):
 
     tied: bool = False
 
-    attribute_names = ("means", "covariances")
-    standard_limits = Gaussian.parameter_limits
+    attribute_names: ClassVar[tuple[str, ...]] = ("means", "covariances")
+    standard_limits: ClassVar[tuple[tuple[float, float], ...]] = Gaussian.parameter_limits
 
     @property
     def label(self) -> str:
@@ -94,7 +94,7 @@ class CorrelatedGaussian(GaussianComponents):
         d = parameters.means.shape[1]
         return d + d * (d + 1) // 2
 
-    def metric(self, parameters: GaussianParameters, statistics: GaussianSums, counts: FloatArray) -> GaussianMetric:
+    def metric(self, parameters: GaussianParameters, statistics: GaussianSums, counts: FloatArray) -> Any:
         d, pseudo = parameters.means.shape[1], self.pseudo_rows(len(parameters.means))
         of_means = statistics.counts if pseudo is None else statistics.counts + pseudo.counts
         return GaussianMetric.at(d, of_means, self._divisors(statistics), parameters.held, self.tied)

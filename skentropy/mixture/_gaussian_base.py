@@ -273,7 +273,7 @@ class GaussianComponents(Components):
     def for_runs(self, n_runs: int) -> Self:
         return replace(self, n_runs=n_runs)
 
-    def with_average_rows(self, statistics: GaussianSums, share: float, n_runs: int) -> GaussianSums:
+    def with_average_rows(self, statistics: Any, share: float, n_runs: int) -> Any:
         by_run = statistics.counts.reshape(n_runs, -1)
         added = share * by_run.mean(axis=1).repeat(by_run.shape[1])
         return statistics.plus(added, self.pooled_mean, self.pooled_covariance)

@@ -21,3 +21,13 @@ def factors(n: int = 300, n_factors: int = 1, n_components: int = 2) -> Any:
     W *= rng.choice([-1.0, 1.0], size=W.shape)
     x = 5.0 * rng.normal(size=(n_components, 6))[labels] + np.sqrt(noise[labels]) * rng.normal(size=(n, 6))
     return x + (W[labels] @ rng.normal(size=(n, n_factors, 1)))[:, :, 0]
+
+
+def heavy_tails(n: int = 300) -> Any:
+    """Two clusters with tails of three degrees of freedom."""
+    rng = np.random.default_rng(0)
+    return (
+        rng.standard_t(3, size=(n, 1)) * [1.0, 0.5, 0.3]
+        + rng.standard_t(3, size=(n, 3))
+        + 8.0 * rng.integers(2, size=(n, 1))
+    )

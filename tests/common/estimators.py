@@ -23,8 +23,9 @@ from skentropy import (
     PoissonMixture,
     PoissonVAE,
     SigmoidBeliefNet,
+    StudentTMixture,
 )
-from tests.common.data import factors
+from tests.common.data import factors, heavy_tails
 
 COUNTS = load_digits().data[:300, [10, 11, 12, 20, 21, 27, 28, 43, 44, 51, 60]]
 VISITS = np.random.default_rng(0).negative_binomial(np.repeat([1, 5], [180, 120])[:, np.newaxis], 0.3, size=(300, 4)) * 1.0
@@ -120,6 +121,9 @@ ESTIMATORS = {
     "GaussianMixture-noise": EstimatorCase(
         _maker(GaussianMixture, noise_volume="box", tol=1e-10), MEASURES, "predict_proba", sparse=False
     ),
+    "StudentTMixture": EstimatorCase(
+        _maker(StudentTMixture, n_components=2, tol=1e-10), heavy_tails(), "predict_proba", sparse=False
+    ),
     "PPCA": EstimatorCase(_maker(PPCA, n_components=2), WINE, "transform"),
     "PPCA-em": EstimatorCase(_maker(PPCA, n_components=2, solver="em", tol=1e-12), WINE, "transform", sparse=False),
     "FactorAnalysis": EstimatorCase(_maker(FactorAnalysis, n_components=2), WINE, "transform"),
@@ -169,6 +173,7 @@ DEFAULTS = [
     GammaMixture(),
     ExponentialFamilyMixture(),
     GaussianMixture(),
+    StudentTMixture(),
     ColumnMixture(),
     PPCA(),
     FactorAnalysis(),

@@ -1,0 +1,196 @@
+"""What Student t components say of a block of rows: scales of rows are latent variables beside the missing entries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+import numpy as np
+from scipy.special import digamma, gammaln
+
+from .._linalg import pack_symmetric
+from .._typing import FloatArray
+from ..families._special import log_minus_digamma, trigamma
+from ._gaussian_parameters import GaussianParameters, GaussianSums
+from ._gaussian_rows import CompletedRows, GaussianRows, score_loadings
+
+
+@dataclass(frozen=True)
+class StudentParameters(GaussianParameters):
+    """Locations, scale matrices, and half the degrees of freedom (K,): shapes of the scales' distributions."""
+
+    shapes: FloatArray = field(default_factory=lambda: np.ones(1))
+
+    @classmethod
+    def with_shapes(cls, gaussian: GaussianParameters, shapes: FloatArray) -> Self:
+        return cls(gaussian.means, gaussian.factors, gaussian.bounds, shapes)
+
+
+def gamma_entropy(shapes: FloatArray, log_rates: FloatArray) -> FloatArray:
+    """Entropies of gamma distributions."""
+    return np.asarray(shapes - log_rates + gammaln(shapes) + (1.0 - shapes) * digamma(shapes))
+
+
+@dataclass(frozen=True)
+class StudentSums:
+    r"""Sums over rows with responsibilities r = w q, and the posteriors :math:`q(u)` of their scales.
+
+    Attributes
+    ----------
+    scaled : GaussianSums
+        With r E[u] in the place of r; the entropy of what is missing is that given u.
+    counts : sum of r, (K,)
+    log_scales : sum of r E[log u], (K,)
+    entropies : sum of r H[q(u)], (K,)
+    """
+
+    scaled: GaussianSums
+    counts: FloatArray
+    log_scales: FloatArray
+    entropies: FloatArray
+
+    def __add__(self, other: StudentSums) -> StudentSums:
+        return StudentSums(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
+
+    @property
+    def scales(self) -> FloatArray:
+        """Sum of r E[u], (K,)."""
+        return self.scaled.counts
+
+    def rescaled(self, by: FloatArray) -> StudentSums:
+        """With u / by in the place of u, of each component (K,)."""
+        log = np.log(by)
+        scaled = replace(
+            self.scaled,
+            counts=self.scaled.counts / by,
+            first=self.scaled.first / by[:, np.newaxis],
+            second=self.scaled.second / by[:, np.newaxis, np.newaxis],
+        )
+        return replace(
+            self,
+            scaled=scaled,
+            log_scales=self.log_scales - self.counts * log,
+            entropies=self.entropies - self.counts * log,
+        )
+
+
+class StudentEvidence:
+    """Log joint densities (K, n) of a block, and its statistics."""
+
+    def __init__(
+        self, parameters: StudentParameters, rows: GaussianRows, offsets: FloatArray, out: FloatArray | None
+    ) -> None:
+        self._scales = RowScales(parameters, rows)
+        K, n = len(offsets), rows.X.shape[1]
+        log_joint = np.empty((K, n))
+        for c in range(K):
+            log_joint[c] = self._scales.log_density(c) + offsets[c]
+        self.log_joint = rows.unsorted(log_joint, out)
+
+    def accumulate(self, weights: FloatArray) -> StudentSums:
+        scales = self._scales
+        parameters, rows, completed = scales.parameters, scales.rows, scales.completed
+        if rows.gaps is not None:
+            weights = weights[:, rows.gaps.order]
+        K, d = parameters.means.shape
+        first, second = np.empty((K, d)), np.empty((K, d, d))
+        sums = np.zeros((3, K))
+        missing_entropy = 0.0
+        for c, r in enumerate(weights):
+            shape, log_rate = scales.posterior(c)
+            y, u, log_u = scales.in_frame(c), np.exp(np.log(shape) - log_rate), digamma(shape) - log_rate
+            scaled = r * u
+            first[c] = y @ scaled
+            second[c] = (y * scaled) @ y.T
+            if rows.gaps is not None:
+                second[c] += completed.spread(c, r)
+                missing_entropy += completed.missing_entropy(c, r) - 0.5 * float(r @ (rows.gaps.n_missing * log_u))
+            sums[:, c] = scaled.sum(), r @ log_u, r @ gamma_entropy(shape, log_rate)
+        return StudentSums(
+            GaussianSums(
+                frame=parameters,
+                counts=sums[0],
+                first=first,
+                second=second,
+                missing_entropy=missing_entropy,
+                log_volume=float(weights.sum(axis=0) @ rows.log_volume),
+            ),
+            weights.sum(axis=1),
+            *sums[1:],
+        )
+
+
+class RowScales:
+    """Posteriors of the scales of a block's rows, in the order of their gaps."""
+
+    def __init__(self, parameters: StudentParameters, rows: GaussianRows) -> None:
+        self.parameters, self.rows = parameters, rows
+        self.completed = CompletedRows(parameters, rows)
+        self._kept: dict[int, FloatArray] = {}
+        d = rows.X.shape[0]
+        self.n_observed = np.full(rows.X.shape[1], float(d)) - (0 if rows.gaps is None else rows.gaps.n_missing)
+
+    def in_frame(self, component: int) -> FloatArray:
+        """Completed rows in the frame, (d, n)."""
+        if component not in self._kept:
+            self._kept[component] = self.completed.in_frame(component)
+        return self._kept[component]
+
+    def _distances(self, component: int) -> FloatArray:
+        y = self.in_frame(component)
+        return np.asarray(np.einsum("ij,ij->j", y, y))
+
+    def posterior(self, component: int) -> tuple[FloatArray, FloatArray]:
+        """Shapes and logarithms of the rates of the gamma distributions of u, (n,)."""
+        a = self.parameters.shapes[component]
+        return a + 0.5 * self.n_observed, np.log(a + 0.5 * self._distances(component))
+
+    def log_density(self, component: int) -> FloatArray:
+        """Of what is observed, with u integrated out, (n,)."""
+        a, log_dets = self.parameters.shapes[component], np.zeros(len(self.n_observed))
+        self.completed.add_log_dets(component, log_dets)
+        log_dets += self.parameters.log_dets[component] + self.n_observed * np.log(2.0 * np.pi * a)
+        shape = a + 0.5 * self.n_observed
+        tail = shape * np.log1p(self._distances(component) / (2.0 * a))
+        return np.asarray(gammaln(shape) - gammaln(a) - 0.5 * log_dets - tail - self.rows.log_volume)
+
+    def scores(self) -> Iterator[FloatArray]:
+        """Along means and logarithms of scale matrices in the frames, and logarithms of shapes; component by component."""
+        for c, a in enumerate(self.parameters.shapes):
+            shape, log_rate = self.posterior(c)
+            u, log_u = np.exp(np.log(shape) - log_rate), digamma(shape) - log_rate
+            y = np.ascontiguousarray(self.in_frame(c).T)
+            second = u[:, np.newaxis, np.newaxis] * y[:, :, np.newaxis] * y[:, np.newaxis] - np.eye(y.shape[1])
+            for rows, roots in self.completed.roots(c):
+                second[rows] += roots @ roots.transpose(0, 2, 1)
+            of_shape = a * (log_minus_digamma(a) + 1.0 + log_u - u)
+            columns = [u[:, np.newaxis] * y, pack_symmetric(second) / np.sqrt(2.0), of_shape[:, np.newaxis]]
+            yield self.rows.unsorted(np.concatenate(columns, axis=1).T).T
+
+    def latent_information(self, weights: FloatArray) -> FloatArray:
+        """Weighted sums of the scores' covariances over scales and missing entries, (K, P, P); weights as they came."""
+        if self.rows.gaps is not None:
+            weights = weights[:, self.rows.gaps.order]
+        d = len(self.rows.X)
+        P = d + d * (d + 1) // 2 + 1
+        total = np.zeros((len(weights), P, P))
+        for c, r in enumerate(weights):
+            a, (shape, log_rate) = self.parameters.shapes[c], self.posterior(c)
+            u, y = np.exp(np.log(shape) - log_rate), self.in_frame(c).T
+            # A score is u v + a log u e, e the shape's direction: Var u = u^2 / shape, Cov(u, log u) = u / shape.
+            pairs = pack_symmetric(y[:, :, np.newaxis] * y[:, np.newaxis]) / np.sqrt(2.0)
+            v = np.concatenate([y, pairs, np.full((len(y), 1), -a)], axis=1)
+            total[c] += (v * (r * u**2 / shape)[:, np.newaxis]).T @ v
+            cross = a * (r * u / shape) @ v
+            total[c, -1] += cross
+            total[c, :, -1] += cross
+            total[c, -1, -1] += a**2 * float(r @ trigamma(shape))
+            for rows, roots in self.completed.roots(c):
+                weight = np.sqrt(r[rows])[:, np.newaxis]
+                # Missing entries are y + B e / sqrt(u): what is linear in e is multiplied by sqrt(u).
+                for loading in score_loadings(y[rows], roots):
+                    linear = loading[:, :d].any()
+                    loading *= weight * (np.sqrt(u[rows])[:, np.newaxis] if linear else 1.0)
+                    total[c, :-1, :-1] += loading.T @ loading
+        return total
