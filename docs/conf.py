@@ -1,5 +1,6 @@
 """Settings of the documentation, built by ``python -m sphinx -W -n docs docs/_build`` where ``.[docs]`` is installed."""
 
+import runpy
 from typing import Any
 
 from sphinx.application import Sphinx
@@ -76,6 +77,13 @@ def end_blocks(app: Sphinx, docname: str, source: list[str]) -> None:
     source[0] = source[0].replace("\n\n```\n", "\n```\n")
 
 
+def draw_speed(app: Sphinx) -> None:
+    """Draw the results of the benchmarks as they are."""
+    draw = runpy.run_path(str(app.srcdir / "figures.py"))["draw_speed"]
+    draw(app.srcdir / "benchmarks", app.srcdir / "benchmarks" / "speed.png")
+
+
 def setup(app: Sphinx) -> None:
+    app.connect("builder-inited", draw_speed)
     app.connect("source-read", end_blocks)
     app.connect("autodoc-skip-member", skip_borrowed)

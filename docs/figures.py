@@ -1,8 +1,10 @@
-"""The four figures of the landing page and of the README: ``python docs/figures.py`` writes them into ``docs/_static``.
+"""The figures of the landing page and of the README: ``python docs/figures.py`` writes them into ``docs/_static``.
 
-Each is drawn from data and a fit, large enough to be read at a width of 300 pixels.
+Each is drawn from data and a fit, large enough to be read at a width of 300 pixels. The figure of the benchmarks is drawn from
+their results whenever the site is built.
 """
 
+import re
 import sys
 from pathlib import Path
 
@@ -79,6 +81,51 @@ def draw_steps(ax: Axes) -> None:
     ax.plot(steps, sums[:12], "o--", color=ORANGE, label="entropy sum of the step")
     ax.set(xlabel="EM step", ylabel="nats per day")
     ax.legend(frameon=False)
+
+
+def quickest(results: str) -> dict[str, dict[str, float]]:
+    """Of each problem of a page of results: the ratio of each package's quickest program to this one's seconds.
+
+    Programs that do not come to the same log-likelihood have no ratio, and problems to which this package does not come are
+    left out.
+    """
+    problems: dict[str, dict[str, float]] = {}
+    for section in re.split(r"^## ", results, flags=re.MULTILINE)[1:]:
+        rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in section.splitlines() if line.startswith("|")]
+        if not rows or rows[0][:4] != ["program", "wall s", "CPU s", "ratio"]:
+            continue
+        packages: dict[str, float] = {}
+        for program, _, _, ratio, *_ in rows[2:]:
+            package = program.split(",")[0]
+            if ratio:
+                packages[package] = min(packages.get(package, np.inf), float(ratio.lstrip("≈ ")))
+        own = packages.pop("skentropy", None)
+        if own and packages:
+            problems[section.splitlines()[0]] = {package: ratio / own for package, ratio in packages.items()}
+    return problems
+
+
+def draw_speed(pages: Path, file: Path) -> None:
+    """How many times the seconds of this package others need, from the pages of results."""
+    problems: dict[str, dict[str, float]] = {}
+    for name in ("mixture", "decomposition"):
+        problems |= quickest((pages / f"results_{name}.md").read_text(encoding="utf-8"))
+    figure, ax = plt.subplots(figsize=(6, 1.2 + 0.34 * len(problems)), layout="constrained")
+    for marker, package in zip(
+        "os^vDPX", sorted({package for ratios in problems.values() for package in ratios}), strict=False
+    ):
+        drawn = [(ratios[package], place) for place, ratios in enumerate(problems.values()) if package in ratios]
+        ax.plot(*zip(*drawn, strict=True), marker, label=package, markersize=6)
+    ax.axvline(1.0, color="0.4", linewidth=1)
+    labels = [
+        re.sub(r"^(PPCA) and PCA|(Factor analysis)", r"\1\2", problem).replace(" components", "") for problem in problems
+    ]
+    ax.set_yticks(range(len(problems)), labels, fontsize=8)
+    ax.set(xscale="log", xlabel="seconds of others / seconds of skentropy", ylim=(len(problems) - 0.5, -0.5))
+    ax.grid(axis="y", color="0.9")
+    figure.legend(loc="outside lower center", ncols=4, fontsize=8)
+    figure.savefig(file, dpi=100, metadata={"Software": None})
+    plt.close(figure)
 
 
 def main(folder: Path) -> None:

@@ -49,6 +49,23 @@ def test_figures_of_the_landing_page(tmp_path: Path) -> None:
     assert drawn == {path.name for path in (ROOT / "docs" / "_static").glob("*.png")}
 
 
+def test_figure_of_the_benchmarks_has_the_ratios_of_their_pages(tmp_path: Path) -> None:
+    figures = runpy.run_path(str(ROOT / "docs" / "figures.py"))
+    problem = """## Two groups
+| program | wall s | CPU s | ratio | steps | remark |
+| --- | ---: | ---: | ---: | ---: | --- |
+| skentropy | 0.2 | 0.2 | 1 | 3 | |
+| skentropy, accelerate=False | 0.1 | 0.1 | 0.5 | 3 | |
+| other, float32 | 0.4 | 0.4 | 2 | 3 | |
+| other, float64 | 0.8 | 0.8 | 4 | 3 | |
+| lost | 0.4 | 0.4 | | 3 | ends below |
+"""
+    elsewhere = problem.replace("| 1 |", "| |").replace("| 0.5 |", "| |").replace("Two", "Three")
+    assert figures["quickest"](problem + elsewhere) == {"Two groups": {"other": 4.0}}
+    figures["draw_speed"](ROOT / "docs" / "benchmarks", tmp_path / "speed.png")
+    assert (tmp_path / "speed.png").stat().st_size > 10_000
+
+
 def test_quickstart(capsys: Any) -> None:
     runpy.run_path(str(ROOT / "examples" / "quickstart.py"))
     printed = capsys.readouterr().out
