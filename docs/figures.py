@@ -1,7 +1,7 @@
 """The figures of the landing page and of the README: ``python docs/figures.py`` writes them into ``docs/_static``.
 
-Each is drawn from data and a fit, large enough to be read at a width of 300 pixels. The figure of the benchmarks is drawn from
-their results whenever the site is built.
+Each is drawn from data and a fit, large enough to be read at a width of 300 pixels. The figure of the benchmarks is drawn
+from their results whenever the site is built.
 """
 
 import re
