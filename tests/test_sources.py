@@ -196,7 +196,7 @@ def test_streams_that_are_none() -> None:
         model.score(RowBlocks(lambda: [X[:, 1:]]))
 
 
-@pytest.mark.parametrize("name", sorted(set(ESTIMATORS) - {"PoissonMixture"}))
+@pytest.mark.parametrize("name", sorted(name for name in ESTIMATORS if not name.startswith("PoissonMixture")))
 def test_blocks_with_an_exposure_that_has_no_meaning_are_refused(name: str) -> None:
     case = ESTIMATORS[name]
     with pytest.raises(ValueError, match="exposure, which is not defined"):

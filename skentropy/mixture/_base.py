@@ -196,10 +196,10 @@ class BaseMixture(FittedMixture):
         return init
 
     def _initial_weights(self) -> FloatArray:
-        n_noise = self._get_components().n_noise
+        n_fixed = self._get_components().n_fixed
         if self.weights_init is None:
-            return np.append(np.full(self.n_components, (1.0 - n_noise * NOISE) / self.n_components), [NOISE] * n_noise)
-        return check_mixing_weights(self.weights_init, "weights_init", self.n_components + n_noise)
+            return np.append(np.full(self.n_components, (1.0 - n_fixed * NOISE) / self.n_components), [NOISE] * n_fixed)
+        return check_mixing_weights(self.weights_init, "weights_init", self.n_components + n_fixed)
 
     def _fitted_attributes(self, model: MixtureModel, dtype: np.dtype[Any], run: Run) -> dict[str, Any]:
         """What fit leaves, for a run that is over or as if it were."""
@@ -234,7 +234,7 @@ class BaseMixture(FittedMixture):
         if set(parameters) != set(names):
             given, wanted = ", ".join(parameters) or "none", ", ".join(names)
             raise ValueError(f"Parameters of {components.label} are {wanted}; got {given}.")
-        n_all = mixture.n_components + components.n_noise
+        n_all = mixture.n_components + components.n_fixed
         mixture.weights_ = check_mixing_weights(weights, "weights", n_all)
         standard = tuple(np.array(parameters[name], dtype=np.float64) for name in names)
         if standard[0].ndim < 2:

@@ -125,11 +125,12 @@ class Components(ComponentAttributes):
         return True
 
     # Number of components after the others that are no clusters: their parameters are given, and their rows labelled -1.
-    n_noise: ClassVar[int] = 0
+    n_fixed: ClassVar[int] = 0
+    fixed_name: ClassVar[str] = ""
 
     @property
     def clusters(self) -> Components:
-        """The components without noise."""
+        """The components without those that are given."""
         return self
 
     # Before a fit.

@@ -180,7 +180,7 @@ class FittedWeibull(Leveled):
         if not (self.prior_counts and self.pooled_seen is not None):
             return 0.0
         levels, counts = self.pooled_seen.levels, self.pooled_seen.counts
-        powers = np.exp(parameters.log_powers(levels))
+        powers = np.where(levels.values > 0.0, np.exp(parameters.log_powers(levels)), 0.0)
         return self.prior_counts * float((levels.sum_columns(counts * powers) - 1.0).sum())
 
     def pack(self, parameters: Any) -> FloatArray:

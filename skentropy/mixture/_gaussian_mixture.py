@@ -236,7 +236,7 @@ class GaussianMixture(BaseMixture):
 
     def _get_components(self) -> Components:
         own = self._get_clusters()
-        return own if self.noise_volume is None else WithNoise(own, self.noise_volume)
+        return own if self.noise_volume is None else WithNoise(own, volume=self.noise_volume)
 
     def _fitted_components(self) -> Components:
         components = self._get_components()

@@ -10,7 +10,9 @@ from sklearn.utils._param_validation import StrOptions
 from .._typing import ArrayLike, FloatArray
 from ..families._dispersion import DispersedPoisson
 from ._base import BaseMixture
+from ._components import Components
 from ._dispersed import TIES, Dispersed
+from ._zero_inflated import WithZeros
 
 
 class NegativeBinomialMixture(BaseMixture):
@@ -32,6 +34,9 @@ class NegativeBinomialMixture(BaseMixture):
         Number of components C.
     dispersion_type : {"full", "feature", "component", "tied"}, default="full"
         What has a dispersion of its own: each component and feature, each feature, each component, or all have the same.
+    zero_inflated : bool, default=False
+        Adds a component that is zero in all columns: rows of zeros beyond those that the others explain. Only its weight is
+        fitted. Its rows are labelled -1; its weight and responsibilities come last.
     tol : float, default=1e-9
         EM has converged when all steps still to come are estimated to raise the objective by less than this, in nats per
         sample.
@@ -72,7 +77,7 @@ class NegativeBinomialMixture(BaseMixture):
     Attributes
     ----------
     weights_ : ndarray of shape (n_components,)
-        Mixing weights.
+        Mixing weights; of zero-inflated mixtures (n_components + 1,), that of the zeros the last.
     means_ : ndarray of shape (n_components, n_features)
         Means. A mean at its limit of exactly 0 is reported by a warning.
     dispersions_ : ndarray of shape (n_components, n_features)
@@ -132,6 +137,7 @@ class NegativeBinomialMixture(BaseMixture):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseMixture._parameter_constraints,
         "dispersion_type": [StrOptions(set(TIES))],
+        "zero_inflated": ["boolean"],
         "means_init": ["array-like", None],
         "dispersions_init": ["array-like", None],
     }
@@ -144,6 +150,7 @@ class NegativeBinomialMixture(BaseMixture):
         n_components: int = 2,
         *,
         dispersion_type: str = "full",
+        zero_inflated: bool = False,
         tol: float = 1e-9,
         max_iter: int = 1000,
         n_init: int = 1,
@@ -177,17 +184,21 @@ class NegativeBinomialMixture(BaseMixture):
             verbose_interval=verbose_interval,
         )
         self.dispersion_type = dispersion_type
+        self.zero_inflated = zero_inflated
         self.means_init = means_init
         self.dispersions_init = dispersions_init
 
-    def _get_components(self) -> Dispersed:
-        return Dispersed(DispersedPoisson(0.0), tied=TIES[self.dispersion_type])
+    def _get_components(self) -> Components:
+        components = Dispersed(DispersedPoisson(0.0), tied=TIES[self.dispersion_type])
+        return WithZeros(components) if self.zero_inflated else components
 
     def _get_parameters_init(self) -> dict[str, ArrayLike | None]:
         return {"means": self.means_init, "dispersions": self.dispersions_init}
 
     @classmethod
-    def from_parameters(cls, weights: ArrayLike, means: ArrayLike, dispersions: ArrayLike) -> Self:
+    def from_parameters(
+        cls, weights: ArrayLike, means: ArrayLike, dispersions: ArrayLike, *, zero_inflated: bool = False
+    ) -> Self:
         """Make a mixture that scores, predicts and samples without ``fit``.
 
         Parameters
@@ -195,6 +206,8 @@ class NegativeBinomialMixture(BaseMixture):
         weights : array-like of shape (n_components,)
             Mixing weights; they sum to one.
         means, dispersions : array-like of shape (n_components, n_features)
+        zero_inflated : bool, default=False
+            Whether the last weight is that of a component at zero, which has no mean.
 
         Returns
         -------
@@ -207,5 +220,5 @@ class NegativeBinomialMixture(BaseMixture):
         >>> mixture.predict([[0], [5], [12]])
         array([0, 1, 1])
         """
-        mixture = cls(len(np.atleast_1d(weights)))
+        mixture = cls(len(np.atleast_1d(weights)) - zero_inflated, zero_inflated=zero_inflated)
         return cls._from_parameters(mixture, weights, {"means": means, "dispersions": dispersions})

@@ -93,7 +93,7 @@ def _step(components: Components, parameters: MixtureParameters, new: Any, weigh
     log_joint = components.observe(parameters.components, observations, offsets).log_joint
     clusters = components.clusters
     of_new = clusters.observe(new, clusters.read(block), np.log([weight])).log_joint
-    log_joint = np.insert(log_joint, len(log_joint) - components.n_noise, of_new, axis=0)
+    log_joint = np.insert(log_joint, len(log_joint) - components.n_fixed, of_new, axis=0)
     q = softmax(log_joint, axis=0)
     if block.weight is not None:
         q *= block.weight

@@ -9,7 +9,9 @@ import numpy as np
 from .._typing import ArrayLike, FloatArray
 from ..families import Poisson
 from ._base import BaseMixture
+from ._components import Components
 from ._independent import Independent
+from ._zero_inflated import WithZeros
 
 
 class PoissonMixture(BaseMixture):
@@ -25,6 +27,9 @@ class PoissonMixture(BaseMixture):
     ----------
     n_components : int, default=2
         Number of components C.
+    zero_inflated : bool, default=False
+        Adds a component that is zero in all columns: rows of zeros beyond those that the others explain. Only its weight is
+        fitted. Its rows are labelled -1; its weight and responsibilities come last.
     tol : float, default=1e-9
         EM has converged when all steps still to come are estimated to raise the objective by less than this, in nats per
         sample.
@@ -65,7 +70,7 @@ class PoissonMixture(BaseMixture):
     Attributes
     ----------
     weights_ : ndarray of shape (n_components,)
-        Mixing weights.
+        Mixing weights; of zero-inflated mixtures (n_components + 1,), that of the zeros the last.
     rates_ : ndarray of shape (n_components, n_features)
         Rates, for each unit of exposure. A rate at its limit of exactly 0 is reported by a warning.
     lower_bound_ : float
@@ -116,6 +121,7 @@ class PoissonMixture(BaseMixture):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseMixture._parameter_constraints,
+        "zero_inflated": ["boolean"],
         "rates_init": ["array-like", None],
     }
 
@@ -125,6 +131,7 @@ class PoissonMixture(BaseMixture):
         self,
         n_components: int = 2,
         *,
+        zero_inflated: bool = False,
         tol: float = 1e-9,
         max_iter: int = 1000,
         n_init: int = 1,
@@ -156,16 +163,18 @@ class PoissonMixture(BaseMixture):
             verbose=verbose,
             verbose_interval=verbose_interval,
         )
+        self.zero_inflated = zero_inflated
         self.rates_init = rates_init
 
-    def _get_components(self) -> Independent:
-        return Independent(Poisson())
+    def _get_components(self) -> Components:
+        components = Independent(Poisson())
+        return WithZeros(components) if self.zero_inflated else components
 
     def _get_parameters_init(self) -> dict[str, ArrayLike | None]:
         return {"rates": self.rates_init}
 
     @classmethod
-    def from_parameters(cls, weights: ArrayLike, rates: ArrayLike) -> Self:
+    def from_parameters(cls, weights: ArrayLike, rates: ArrayLike, *, zero_inflated: bool = False) -> Self:
         """Make a mixture that scores, predicts and samples without ``fit``.
 
         Parameters
@@ -173,6 +182,8 @@ class PoissonMixture(BaseMixture):
         weights : array-like of shape (n_components,)
             Mixing weights; they sum to one.
         rates : array-like of shape (n_components, n_features)
+        zero_inflated : bool, default=False
+            Whether the last weight is that of a component at zero, which has no rates.
 
         Returns
         -------
@@ -184,4 +195,5 @@ class PoissonMixture(BaseMixture):
         >>> PoissonMixture.from_parameters([0.3, 0.7], [[1.0], [9.0]]).predict([[0], [5], [12]])
         array([0, 1, 1])
         """
-        return cls._from_parameters(cls(len(np.atleast_1d(weights))), weights, {"rates": rates})
+        mixture = cls(len(np.atleast_1d(weights)) - zero_inflated, zero_inflated=zero_inflated)
+        return cls._from_parameters(mixture, weights, {"rates": rates})

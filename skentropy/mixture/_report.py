@@ -102,7 +102,7 @@ def duplicates(model: MixtureModel, parameters: MixtureParameters, n_rows: float
     """Pairs of components that the data cannot tell apart: n times the smaller weight times their divergence is nothing."""
     weights = np.exp(parameters.log_weights)
     pairs = []
-    K = len(weights) - model.components.n_noise
+    K = len(weights) - model.components.n_fixed
     weights = weights[:K]
     for a in range(K):
         divergence = model.components.divergence(parameters.components, a)[:K]
@@ -112,9 +112,9 @@ def duplicates(model: MixtureModel, parameters: MixtureParameters, n_rows: float
 
 
 def component_names(estimator: Any) -> list[str]:
-    """Numbers of the components of a fitted mixture, and "noise" for what comes after them."""
-    n_all = len(estimator.weights_)
-    return [str(c) if c < estimator.n_components else "noise" for c in range(n_all)]
+    """Numbers of the components of a fitted mixture, and what the one is called that comes after them."""
+    n_all, fixed_name = len(estimator.weights_), estimator._get_components().fixed_name
+    return [str(c) if c < estimator.n_components else fixed_name for c in range(n_all)]
 
 
 def _named(components: Array) -> str:

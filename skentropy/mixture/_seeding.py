@@ -115,8 +115,8 @@ def initial_parameters(
         choose = kmeans_plusplus if init_params == "k-means++" else random_rows
         labels = nearest(rows, choose(rows, weight, shape, random_state))
         responsibilities = np.float64(labels[:, np.newaxis] == np.arange(n_components)[:, np.newaxis])
-    if model.components.n_noise:
-        noise = np.full((len(responsibilities), model.components.n_noise, sample.n_rows), NOISE)
+    if model.components.n_fixed:
+        noise = np.full((len(responsibilities), model.components.n_fixed, sample.n_rows), NOISE)
         responsibilities = np.concatenate([(1.0 - noise.sum(axis=1, keepdims=True)) * responsibilities, noise], axis=1)
     runs = ShortRuns(model, sample, observations, responsibilities)
     # At most one proposal for each pair of a component that moves and one that is split, and half as many as starts.

@@ -31,6 +31,7 @@ COUNTS = load_digits().data[:300, [10, 11, 12, 20, 21, 27, 28, 43, 44, 51, 60]]
 VISITS = np.random.default_rng(0).negative_binomial(np.repeat([1, 5], [180, 120])[:, np.newaxis], 0.3, size=(300, 4)) * 1.0
 TOPICS = np.random.default_rng(0).dirichlet(np.ones(6), size=2)
 WORDS = np.random.default_rng(1).multinomial(np.arange(300) % 40 + 10, TOPICS[np.arange(300) % 7 // 4]) * 1.0
+EMPTY = np.where(np.random.default_rng(1).random((300, 1)) < 0.3, 0.0, VISITS)
 AMOUNTS = load_wine().data[:, [0, 6, 12]]
 ANSWERS = (COUNTS > 7).astype(float)
 WINE = load_wine().data / load_wine().data.std(axis=0)
@@ -86,6 +87,9 @@ ESTIMATORS = {
     "PoissonMixture": EstimatorCase(_maker(PoissonMixture, n_components=3, tol=1e-10), COUNTS, "predict_proba"),
     "NegativeBinomialMixture": EstimatorCase(
         _maker(NegativeBinomialMixture, n_components=2, prior_counts=0.5, tol=1e-10), VISITS, "predict_proba"
+    ),
+    "PoissonMixture-zero_inflated": EstimatorCase(
+        _maker(PoissonMixture, n_components=2, zero_inflated=True, tol=1e-10), EMPTY, "predict_proba"
     ),
     "MultinomialMixture": EstimatorCase(
         _maker(MultinomialMixture, n_components=2, prior_counts=0.5, tol=1e-10),

@@ -1,0 +1,73 @@
+"""A component at zero beside others: counts of which some are zero for certain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy import sparse
+
+from .._data import Block
+from .._typing import Array, FloatArray, Matrix
+from ._fixed import FixedRows, WithFixed, padded
+
+# Log-density of what is impossible: finite, so that no product with zero is undefined.
+_IMPOSSIBLE = -1e300
+
+
+@dataclass(frozen=True)
+class WithZeros(WithFixed):
+    """Components of counts, and after them one that is zero in all columns, whose entropy is zero.
+
+    A row can belong to it only if all that is observed of it is zero.
+
+    Parameters
+    ----------
+    own, n_runs
+        As of ``WithFixed``.
+    """
+
+    fixed_name: ClassVar[str] = "zeros"
+
+    def log_fixed(self, block: Block) -> FloatArray:
+        return np.where(_is_empty(block.X), 0.0, _IMPOSSIBLE)
+
+    def expected_rows(self, parameters: Any, observations: FixedRows, responsibilities: FloatArray) -> FloatArray:
+        return self.own.expected_rows(parameters, observations.own, responsibilities[:-1])
+
+    def column_divergences(self, parameters: Any, component: int) -> FloatArray:
+        """Minus the logarithm of what others give to a zero; from others to what is zero for certain it is infinite."""
+        means = self.own.moments(parameters)[0]
+        if component < len(means):
+            of_own = self.own.column_divergences(parameters, component)
+            return np.vstack([of_own, np.where(means[component] > 0.0, np.inf, 0.0)])
+        # One row a column, of which nothing else is observed.
+        zeros = Block(np.where(np.eye(means.shape[1]) > 0.0, 0.0, np.nan), None, None, start=0)
+        log_joint = self.own.observe(parameters, self.own.read(zeros), np.zeros(len(means))).log_joint
+        return padded(-(log_joint + self.own.log_base_measure(zeros)))
+
+    def moments(self, parameters: Any) -> tuple[FloatArray, FloatArray]:
+        means, variances = self.own.moments(parameters)
+        return padded(means), padded(variances)
+
+    def sample(
+        self,
+        standard: tuple[FloatArray, ...],
+        labels: Array,
+        random_state: np.random.RandomState,
+        like: Matrix | None = None,
+    ) -> FloatArray:
+        """Rows of zeros have the label -1."""
+        X = np.zeros((len(labels), standard[0].shape[1]))
+        X[labels >= 0] = self.own.sample(standard, labels[labels >= 0], random_state)
+        return X
+
+
+def _is_empty(X: Matrix) -> Array:
+    """Rows (n,) of which nothing but zeros is observed."""
+    if not sparse.issparse(X):
+        return np.asarray(((X == 0) | np.isnan(X)).all(axis=1))
+    rows = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
+    positive = (X.data != 0) & ~np.isnan(X.data)
+    return np.bincount(rows[positive], minlength=X.shape[0]) == 0
