@@ -176,6 +176,11 @@ class ColumnAttributes(Components):
             spread[:, block.columns] = own
         return spread
 
+    @property
+    def poisson_columns(self) -> Array:
+        own = [block.columns[block.components.poisson_columns] for block in self.blocks]
+        return np.concatenate(own) if own else np.arange(0)
+
     def category_probabilities(self, parameters: Any) -> dict[int, FloatArray]:
         return {
             int(block.columns[column]): probabilities

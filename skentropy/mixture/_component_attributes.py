@@ -89,6 +89,11 @@ class ComponentAttributes(ABC):
     def moments(self, parameters: Any) -> tuple[FloatArray, FloatArray]:
         """Means and variances of the columns in the data's units, at an exposure of one; each (K, D)."""
 
+    @property
+    def poisson_columns(self) -> Array:
+        """Which columns are counts with Poisson distributions, whose rates are the means."""
+        return np.arange(0)
+
     def category_probabilities(self, parameters: Any) -> dict[int, FloatArray]:
         """Probabilities of the categories, (K, n_categories), of each column whose values are codes of categories."""
         return {}

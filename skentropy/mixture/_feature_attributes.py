@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from .._typing import Array, FloatArray, Matrix
-from ..families import Bernoulli, Categorical, ExponentialFamily
+from ..families import Bernoulli, Categorical, ExponentialFamily, Poisson
 from ..families._base import LOG_ZERO, SMALLEST_NORMAL
 from ._components import Components
 from ._input import check_sums
@@ -167,6 +167,10 @@ class FeatureAttributes(Components):
             # A rate or a probability of zero is held as the smallest double.
             means, variances = (np.where(value < SMALLEST_NORMAL, 0.0, value) for value in (means, variances))
         return means, variances
+
+    @property
+    def poisson_columns(self) -> Array:
+        return np.arange(self.pooled.shape[1] if type(self.family.absolute) is Poisson else 0)
 
     def category_probabilities(self, parameters: NaturalParameters) -> dict[int, FloatArray]:
         family = self.family

@@ -300,6 +300,10 @@ class WithFixed(Components):
     def cautions(self, estimator: Any, standard: tuple[FloatArray, ...]) -> list[str]:
         return self.own.cautions(estimator, standard)
 
+    @property
+    def poisson_columns(self) -> Array:
+        return self.own.poisson_columns
+
     def of_fitted(
         self, weights: FloatArray, standard: tuple[FloatArray, ...], *, is_sparse: bool, exposure: float = 1.0
     ) -> Self:

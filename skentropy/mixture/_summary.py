@@ -15,6 +15,7 @@ from .._messages import feature_names
 from .._tables import Column, Summary, Table, decimals_for
 from .._typing import FloatArray
 from ._categories import category_name
+from ._excess import Excess
 from ._model import MixtureModel, MixtureParameters
 from ._report import component_names
 from ._residuals import PairTables, count_patterns, pattern_facts
@@ -34,12 +35,15 @@ class RowSums:
     assigned : ndarray of shape (K, K)
         Of these rows, one component's in a row, the sums of w q(c).
     pairs : PairTables
+    excess : Excess
+        Of the columns of Poisson distributions.
     patterns : as from ``count_patterns``
     """
 
     counts: FloatArray
     assigned: FloatArray
     pairs: PairTables
+    excess: Excess
     patterns: FloatArray
 
     def __add__(self, other: RowSums) -> RowSums:
@@ -47,6 +51,7 @@ class RowSums:
             self.counts + other.counts,
             self.assigned + other.assigned,
             self.pairs + other.pairs,
+            self.excess + other.excess,
             self.patterns + other.patterns,
         )
 
@@ -55,7 +60,15 @@ class RowSums:
         q = np.exp(model.posterior(parameters, model.components.read(block))[1])
         weight = np.ones(block.n_rows) if block.weight is None else block.weight
         largest = (q.argmax(axis=0) == np.arange(len(q))[:, np.newaxis]) * weight
-        return cls(largest.sum(axis=1), largest @ q.T, PairTables.of_block(block, sizes), count_patterns(block, sizes))
+        columns = model.components.poisson_columns
+        rates = model.components.moments(parameters.components)[0][:, columns]
+        return cls(
+            largest.sum(axis=1),
+            largest @ q.T,
+            PairTables.of_block(block, sizes),
+            Excess.of_block(block, q, rates, columns),
+            count_patterns(block, sizes),
+        )
 
 
 def summarize_mixture(
@@ -93,7 +106,12 @@ def summarize_mixture(
         facts |= pattern_facts(sums.patterns, estimator.weights_, probabilities, estimator.n_parameters_)
     of = f"{counted(estimator.n_components, 'component')} of {counted(len(features), 'feature')}"
     title = f"{type(estimator).__name__}: {of}, {model.components.label}"
-    return Summary(title, tables, facts, _notes(warned, rows))
+    notes = _notes(warned, rows)
+    if sums is not None:
+        columns = model.components.poisson_columns
+        means = np.exp(parameters.log_weights) @ model.components.moments(parameters.components)[0][:, columns]
+        notes += sums.excess.notes(estimator, means, columns)
+    return Summary(title, tables, facts, notes)
 
 
 def counted(n: int, noun: str) -> str:

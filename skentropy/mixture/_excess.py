@@ -1,0 +1,77 @@
+"""Counts that vary more within components than Poisson distributions do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from .._data import Block
+from .._messages import column_label
+from .._typing import Array, FloatArray
+from ._observations import transposed_product, with_data
+
+# Counts that vary so many times as much as they should are told of, if that is so many standard deviations from chance.
+_NOTABLE, _SURE = 1.5, 5.0
+
+
+@dataclass(frozen=True)
+class Excess:
+    r"""Pearson's statistic of Poisson columns, within components.
+
+    .. math::  \sum_n w_n \sum_c q_n(c) \frac{(x_{nd} - s_n \lambda_{cd})^2}{s_n \lambda_{cd}}
+
+    Its expectation is the number of entries that are observed.
+
+    Attributes
+    ----------
+    squares : ndarray of shape (D,)
+        The statistic; where a rate is zero an entry does not count.
+    entries : ndarray of shape (D,)
+    """
+
+    squares: FloatArray
+    entries: FloatArray
+
+    def __add__(self, other: Excess) -> Excess:
+        return Excess(self.squares + other.squares, self.entries + other.entries)
+
+    @classmethod
+    def of_block(cls, block: Block, responsibilities: FloatArray, rates: FloatArray, columns: Array) -> Excess:
+        """Of rows with their responsibilities (K, n), and the rates (K, D) of some columns."""
+        X = block.X[:, columns]
+        s = 1.0 if block.exposure is None else block.exposure
+        q = responsibilities if block.weight is None else responsibilities * block.weight
+        missing = np.isnan(X.data if sparse.issparse(X) else X)
+        if sparse.issparse(X):
+            x, gaps = with_data(X, np.where(missing, 0.0, X.data)), with_data(X, missing.astype(np.float64))
+            squared = with_data(X, x.data**2)
+        else:
+            x, gaps = np.where(missing, 0.0, X), missing.astype(np.float64)
+            squared = x**2
+
+        def observed(weights: FloatArray) -> FloatArray:
+            return np.asarray(weights.sum(axis=1)[:, np.newaxis] - transposed_product(weights, gaps))
+
+        possible = rates > 0.0
+        safe = np.where(possible, rates, 1.0)
+        terms = transposed_product(q / s, squared) / safe - 2.0 * transposed_product(q, x) + rates * observed(q * s)
+        return cls(np.where(possible, terms, 0.0).sum(axis=0), np.where(possible, observed(q), 0.0).sum(axis=0))
+
+    def notes(self, estimator: Any, means: FloatArray, columns: Array) -> Iterator[str]:
+        """What is to be said of columns of these means (D,), largest excess first."""
+        ratio = self.squares / np.where(self.entries > 0.0, self.entries, np.inf)
+        # The variance of a Poisson variable's squared deviation over its mean is 2 + 1 / mean.
+        deviation = np.sqrt((2.0 + 1.0 / np.maximum(means, 1e-12)) / np.maximum(self.entries, 1.0))
+        notable = np.flatnonzero((ratio > _NOTABLE) & (ratio - 1.0 > _SURE * deviation))
+        order = notable[np.argsort(-ratio[notable], kind="stable")]
+        if order.size:
+            listed = ", ".join(f"{ratio[d]:.1f} times in {column_label(estimator, int(columns[d]))}" for d in order[:3])
+            more = f" and more than they should in {len(order) - 3} others" if len(order) > 3 else ""
+            yield (
+                f"Within components counts vary more than Poisson distributions do: {listed}{more}. Negative binomials fit "
+                "this too (NegativeBinomialMixture, or the family 'negative_binomial')."
+            )
