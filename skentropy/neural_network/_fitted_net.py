@@ -61,8 +61,8 @@ class FittedBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentV
         reader = Reader(sparse="missing", dtype="numeric", row_bytes=partial(row_bytes, states))
         return reader.read(self, X, sample_weight, reset=reset, min_samples=2 if reset else 1)
 
-    def _binary(self, rows: Source) -> BlockSource:
-        """The rows as the net sees them."""
+    def _ready(self, rows: Source) -> BlockSource:
+        """Rows as the net takes them."""
         return rows.view(partial(binary, self.binarize))
 
     def _net(self) -> BeliefNet:
@@ -82,7 +82,7 @@ class FittedBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentV
         if row_data:
             raise TypeError(f"{type(self).__name__} takes no {', '.join(row_data)}.")
         net = self._net()
-        rows = self._binary(self._read(net.sizes, X, sample_weight))
+        rows = self._ready(self._read(net.sizes, X, sample_weight))
         with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
             if self.score_is_exact_:
                 found = expect(rows, Parameters(net), pool)
@@ -209,7 +209,7 @@ class FittedBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentV
         return bool(self.score_is_exact_)
 
     def _map_rows(self, function: Callable[[Block], FloatArray], X: ArrayLike) -> FloatArray:
-        rows = self._binary(self._read(self._net().sizes, X))
+        rows = self._ready(self._read(self._net().sizes, X))
         with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
             return rows.map(function, pool).astype(rows.dtype, copy=False)
 

@@ -229,7 +229,7 @@ class SigmoidBeliefNet(FittedBeliefNet):
         rows = self._read(sizes, X, sample_weight, reset=True)
         exact = self._is_exact(sizes, rows)
         means = self._check_columns(rows)
-        fit = NetFit(self, rows, X, sizes=sizes, binary_rows=self._binary(rows), means=means, exact=exact)
+        fit = NetFit(self, rows, X, sizes=sizes, binary_rows=self._ready(rows), means=means, exact=exact)
         best = fit.best_run()
         attributes = {**fit.attributes(best), "_known_states": fit.states_missed(best.state)}
         self._conclude(attributes, fit.messages(best), fit.monitor)

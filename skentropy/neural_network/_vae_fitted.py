@@ -49,15 +49,15 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
         """What the model sees of a block of rows, where it is not what they hold."""
         return None
 
-    def _seen(self, rows: Source) -> BlockSource:
-        """The rows as the model sees them."""
+    def _ready(self, rows: Source) -> BlockSource:
+        """Rows as the model takes them."""
         return rows if self._view is None else rows.view(self._view)
 
     def _evaluate(self, X: ArrayLike, sample_weight: ArrayLike | None, **row_data: Any) -> Evaluation:
         if row_data:
             raise TypeError(f"{type(self).__name__} takes no {', '.join(row_data)}.")
         model, units = self._fitted()
-        rows = self._seen(self._read(X, sample_weight))
+        rows = self._ready(self._read(X, sample_weight))
         with thread_pool(1):
             sums = rows.sum(partial(vae_blocks.sums, model, units))
         check_total_weight(sums.weight)
@@ -129,7 +129,7 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
         if n_samples < 1:
             raise ValueError(f"n_samples must be at least 1, got {n_samples}.")
         model, units = self._fitted()
-        rows = self._seen(self._read(X, sample_weight))
+        rows = self._ready(self._read(X, sample_weight))
         seed = int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
         with thread_pool(1):
             weight, total = rows.sum(partial(vae_blocks.importance_weighted, model, units, n_samples, seed)).tolist()
@@ -225,7 +225,7 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
     def _map_rows(self, function: Callable[[Autoencoder, Units, Block], FloatArray], X: ArrayLike) -> FloatArray:
         """function of the model and all blocks of rows, in the precision of the rows."""
         model, units = self._fitted()
-        rows = self._seen(self._read(X))
+        rows = self._ready(self._read(X))
         with thread_pool(1):
             return rows.map(partial(function, model, units), None).astype(rows.dtype, copy=False)
 
