@@ -21,20 +21,17 @@ from .._data import (
     Reader,
     Source,
     check_output_stays_lazy,
-    check_total_weight,
     is_dask,
     thread_pool,
 )
 from .._tables import Summary
 from .._typing import Array, ArrayLike, FloatArray
-from ..entropy import EntropySum
 from ._binary import binary
 from ._distinct_rows import row_bytes
-from ._exact import Enumeration, Observations, expect, observe
 from ._layers import BeliefNet, Layer
-from ._model import BeliefNetModel, Parameters
+from ._posteriors import EnumeratedPosteriors, Posteriors, TruncatedPosteriors
 from ._summary import summarize_net
-from ._truncated import StateSets, draw_states, search, weighted_terms, with_states
+from ._truncated import draw_states
 
 # Beyond this many variables of a layer there is no use in enumerating its states.
 MOST_LATENTS = 20
@@ -84,17 +81,7 @@ class FittedBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentV
         net = self._net()
         rows = self._ready(self._read(net.sizes, X, sample_weight))
         with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
-            if self.score_is_exact_:
-                found = expect(rows, Parameters(net), pool)
-                check_total_weight(found.weight)
-                terms = BeliefNetModel(0.0).entropy_sum(Parameters(net), found)
-                elbo, weight = found.elbo / found.weight, found.weight
-            else:
-                weight, *sums = rows.sum(partial(_truncated_terms, net, self._search(net)), pool).tolist()
-                check_total_weight(weight)
-                elbo, posterior, hidden, observable = (value / weight for value in sums)
-                prior = BeliefNetModel(0.0).prior_entropy(net)
-                terms = EntropySum(posterior, prior, observable, hidden=hidden)
+            elbo, terms, weight = self._posteriors(net).evaluate(rows, pool)
         return Evaluation(elbo, replace(terms, penalty=self._fitted_penalty), weight)
 
     def summary(self) -> Summary:
@@ -135,9 +122,7 @@ class FittedBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentV
         -------
         ndarray, or lazy Dask array, of shape (n_samples,)
         """
-        if self._exact():
-            return self._map_rows(partial(_exact_evidence, Enumeration(self._net())), X)
-        return self._map_rows(partial(_truncated_evidence, self._search(self._net())), X)
+        return self._map_rows(self._posteriors(self._net()).evidence, X)
 
     def transform(self, X: ArrayLike) -> FloatArray:
         """Posterior probabilities that the hidden variables are 1, from the layer next to the data upward.
@@ -151,9 +136,7 @@ class FittedBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentV
         ndarray, or lazy Dask array, of shape (n_samples, n_hidden)
         """
         check_output_stays_lazy(self, X)
-        if self._exact():
-            return self._map_rows(partial(_exact_marginals, Enumeration(self._net())), X)
-        return self._map_rows(partial(_truncated_marginals, self._search(self._net())), X)
+        return self._map_rows(self._posteriors(self._net()).marginals, X)
 
     def inverse_transform(self, X: ArrayLike) -> FloatArray:
         """Expected data ``S(W z + mu)`` for hidden variables z, or for their probabilities in the place of z.
@@ -199,14 +182,13 @@ class FittedBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentV
         p = expit(net.layers[0].logits(states[0]))
         return (random_state.uniform(size=p.shape) < p).astype(self.components_.dtype)
 
-    def _search(self, net: BeliefNet) -> Callable[[Observations], StateSets]:
-        """How the states of new rows are found."""
-        known = self._known_states if self._known_states.shape[1] == sum(net.sizes) else self._known_states[:0]
-        return partial(_states_of_rows, net, self.n_states, known)
+    def _posteriors(self, net: BeliefNet) -> Posteriors:
+        """The posteriors that the fit had, of this net."""
+        return EnumeratedPosteriors(net) if self.score_is_exact_ else self._truncated_posteriors(net)
 
-    def _exact(self) -> bool:
-        check_is_fitted(self, "prior_")
-        return bool(self.score_is_exact_)
+    def _truncated_posteriors(self, net: BeliefNet) -> TruncatedPosteriors:
+        known = self._known_states if self._known_states.shape[1] == sum(net.sizes) else self._known_states[:0]
+        return TruncatedPosteriors(net, self.n_states, known)
 
     def _map_rows(self, function: Callable[[Block], FloatArray], X: ArrayLike) -> FloatArray:
         rows = self._ready(self._read(self._net().sizes, X))
@@ -223,29 +205,3 @@ class FittedBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentV
         tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def _exact_evidence(enumeration: Enumeration, block: Block) -> FloatArray:
-    return enumeration.posterior(observe(block))[0]
-
-
-def _exact_marginals(enumeration: Enumeration, block: Block) -> FloatArray:
-    return enumeration.marginals(enumeration.posterior(observe(block))[1])
-
-
-def _truncated_evidence(find: Callable[[Observations], StateSets], block: Block) -> FloatArray:
-    return find(observe(block)).log_evidence
-
-
-def _truncated_marginals(find: Callable[[Observations], StateSets], block: Block) -> FloatArray:
-    return find(observe(block)).marginals()
-
-
-def _truncated_terms(net: BeliefNet, find: Callable[[Observations], StateSets], block: Block) -> FloatArray:
-    observations = observe(block)
-    return weighted_terms(net, find(observations), observations)
-
-
-def _states_of_rows(net: BeliefNet, n_states: int, known: Array, observations: Observations) -> StateSets:
-    """What a search finds, and what the fit has found where a search sticks; for each row as if it were alone."""
-    return with_states(search(net, observations, n_states), known, net, observations)

@@ -15,7 +15,7 @@ from .._em import Run
 from .._messages import list_columns, warn_of_empty_rows
 from .._typing import ArrayLike, FloatArray
 from ._binary import survey
-from ._fit import NetFit
+from ._fit import EnumeratedFit, TruncatedFit
 from ._fitted_net import MOST_LATENTS, FittedBeliefNet
 from ._model import BeliefNetModel
 
@@ -227,9 +227,9 @@ class SigmoidBeliefNet(FittedBeliefNet):
         """
         sizes = self._sizes()
         rows = self._read(sizes, X, sample_weight, reset=True)
-        exact = self._is_exact(sizes, rows)
+        kind = EnumeratedFit if self._is_exact(sizes, rows) else TruncatedFit
         means = self._check_columns(rows)
-        fit = NetFit(self, rows, X, sizes=sizes, binary_rows=self._ready(rows), means=means, exact=exact)
+        fit = kind(self, rows, X, sizes=sizes, binary_rows=self._ready(rows), means=means)
         best = fit.best_run()
         attributes = {**fit.attributes(best), "_known_states": fit.states_missed(best.state)}
         self._conclude(attributes, fit.messages(best), fit.monitor)

@@ -1,0 +1,86 @@
+"""What the posteriors of a fitted net say of rows: exact ones over all states, and truncated ones over a few."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+from .._data import Block, BlockSource, check_total_weight
+from .._typing import Array, FloatArray
+from ..entropy import EntropySum
+from ._exact import Enumeration, Observations, expect, observe
+from ._layers import BeliefNet
+from ._model import BeliefNetModel, Parameters
+from ._truncated import StateSets, search, weighted_terms, with_states
+
+
+class Posteriors(Protocol):
+    """What a fitted net asks of its posteriors."""
+
+    def evaluate(self, rows: BlockSource, pool: ThreadPoolExecutor | None) -> tuple[float, EntropySum, float]:
+        """Mean ELBO, entropy sum and total weight of rows."""
+
+    def evidence(self, block: Block) -> FloatArray:
+        """ELBO of each row of a block, (n,); its log-likelihood where posteriors are exact."""
+
+    def marginals(self, block: Block) -> FloatArray:
+        """Posterior means of all latent variables, (n, B)."""
+
+
+@dataclass(frozen=True)
+class EnumeratedPosteriors:
+    """Exact posteriors of a net, over all its states."""
+
+    net: BeliefNet
+
+    @cached_property
+    def _enumeration(self) -> Enumeration:
+        return Enumeration(self.net)
+
+    def evaluate(self, rows: BlockSource, pool: ThreadPoolExecutor | None) -> tuple[float, EntropySum, float]:
+        parameters = Parameters(self.net)
+        found = expect(rows, parameters, pool)
+        check_total_weight(found.weight)
+        return found.elbo / found.weight, BeliefNetModel(0.0).entropy_sum(parameters, found), found.weight
+
+    def evidence(self, block: Block) -> FloatArray:
+        return self._enumeration.posterior(observe(block))[0]
+
+    def marginals(self, block: Block) -> FloatArray:
+        return self._enumeration.marginals(self._enumeration.posterior(observe(block))[1])
+
+
+@dataclass(frozen=True)
+class TruncatedPosteriors:
+    """Posteriors of a net on at most ``n_states`` states of each row, which a search finds.
+
+    The search looks at each row as if it were alone. ``known`` are states (C, B) that the fit has found where a search
+    sticks.
+    """
+
+    net: BeliefNet
+    n_states: int
+    known: Array
+
+    def find(self, observations: Observations) -> StateSets:
+        """The states of rows."""
+        return with_states(search(self.net, observations, self.n_states), self.known, self.net, observations)
+
+    def evaluate(self, rows: BlockSource, pool: ThreadPoolExecutor | None) -> tuple[float, EntropySum, float]:
+        weight, *sums = rows.sum(self._terms, pool).tolist()
+        check_total_weight(weight)
+        elbo, posterior, hidden, observable = (value / weight for value in sums)
+        prior = BeliefNetModel(0.0).prior_entropy(self.net)
+        return elbo, EntropySum(posterior, prior, observable, hidden=hidden), weight
+
+    def _terms(self, block: Block) -> FloatArray:
+        observations = observe(block)
+        return weighted_terms(self.net, self.find(observations), observations)
+
+    def evidence(self, block: Block) -> FloatArray:
+        return self.find(observe(block)).log_evidence
+
+    def marginals(self, block: Block) -> FloatArray:
+        return self.find(observe(block)).marginals()
