@@ -152,10 +152,9 @@ def search(net: BeliefNet, observations: Observations, n_states: int) -> StateSe
     for _ in range(max(_LEAST_ROUNDS, _ROUNDS * n_states)):
         part = sets.rows(waiting)
         keys = state_keys(part.states)
-        fresh: Array = np.array(
-            [[key not in looked[row] for key in row_keys] for row, row_keys in zip(waiting, keys.tolist(), strict=True)]
-        )
-        fresh &= np.isfinite(part.log_joint)
+        fresh = np.isfinite(part.log_joint)
+        for row, row_keys, own in zip(waiting, keys.tolist(), fresh, strict=True):
+            own &= [key not in looked[row] for key in row_keys]
         # A state far below the best one does not matter.
         fresh &= part.log_joint > part.log_joint[:, :1] - _NEGLIGIBLE
         some = np.asarray(fresh.any(axis=1))
@@ -177,7 +176,7 @@ def search(net: BeliefNet, observations: Observations, n_states: int) -> StateSe
 
 def with_states(sets: StateSets, states: Array, net: BeliefNet, observations: Observations) -> StateSets:
     """The best of the states that each row has and of others, (C, B), which are offered to every row."""
-    if not len(states):
+    if not len(states) or not len(sets.states):
         return sets
     best = []
     step = max(_CHUNK // (len(states) * (net.n_features + sum(net.sizes))), 1)

@@ -195,3 +195,17 @@ def test_states_missed_make_up_for_what_a_search_loses() -> None:
     assert len(states_missed(slightly, net, observations)) == 2
     worse = StateSets(better.states, found.log_joint - np.array([[-0.1], [0.3], [0.1]]))
     assert states_missed(worse, net, observations).shape == (0, 6)
+
+
+def test_lazy_rows_find_their_states() -> None:
+    """Dask asks what no rows look like before there are any."""
+    da = pytest.importorskip("dask.array")
+    X = np.random.RandomState(0).randint(2, size=(40, 5)).astype(float)
+    model = SigmoidBeliefNet(6, posterior="truncated", n_states=5, max_iter=3, random_state=0)
+    with pytest.warns(ConvergenceWarning):
+        model.fit(X)
+    lazy = da.from_array(X, chunks=(15, 5))
+    np.testing.assert_array_equal(np.asarray(model.score_samples(lazy)), model.score_samples(X))
+    assert model.score(lazy) == pytest.approx(model.score(X), rel=1e-12)
+    none = observe(Block(np.empty((0, 5)), None, None, start=0))
+    assert _truncated.search(model._net(), none, 5).states.shape == (0, 5, 6)
