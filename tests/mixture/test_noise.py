@@ -10,11 +10,15 @@ import pytest
 import sklearn
 from scipy.optimize import minimize
 from scipy.special import entr, expit, logsumexp, softmax
-from scipy.stats import multivariate_normal, norm
+from scipy.stats import multivariate_normal, norm, poisson
 from sklearn.exceptions import ConvergenceWarning
 
 from skentropy import GaussianMixture, rank_models
+from skentropy._data import Block
+from skentropy.families import Poisson
 from skentropy.mixture._covariance_types import COVARIANCE_TYPES
+from skentropy.mixture._independent import Independent
+from skentropy.mixture._noise import WithNoise
 
 
 def spotted(seed: int = 0) -> tuple[Any, Any, Any]:
@@ -122,6 +126,17 @@ def test_noise_makes_clusters_robust() -> None:
     order = robust.means_[:, 0].argsort()
     np.testing.assert_allclose(robust.means_[order], [[0, 0, 0], [5, 4, 0]], atol=0.25)
     assert robust.predict([[100.0, 100.0, 100.0]]) == [-1]
+
+
+def test_densities_beside_a_base_measure() -> None:
+    """Of counts, 1 / x!, which is no part of the density of noise."""
+    components = WithNoise(Independent(Poisson()), box=np.array([[0.0], [9.0]]))
+    block = Block(np.array([[1.0], [2.0], [8.0]]), None, None, 0)
+    parameters = components.natural((np.array([[2.0]]),))
+    evidence = components.observe(parameters, components.read(block), np.log([0.4, 0.6]))
+    found = evidence.log_joint + components.log_base_measure(block)
+    np.testing.assert_allclose(found[0], np.log(0.4) + poisson.logpmf([1, 2, 8], 2.0), rtol=1e-12)
+    np.testing.assert_allclose(found[1], np.log(0.6 / 9.0), rtol=1e-12)
 
 
 def test_draws() -> None:
