@@ -126,7 +126,7 @@ class SparseCoding:
         """Entropies of posteriors, and of prior and noise with closed-form scales: all of the ELBO of these, W(3)."""
         weight, observed = statistics.weight, statistics.observed
         noise = np.maximum(best_noise(statistics.residuals, self.ridge * observed, observed, tied=self.tied), NOISE_FLOOR)
-        log_scale = np.log(statistics.energy / (weight * self.prior.mean_energy))
+        log_scale = np.log(self.prior.best_scale(statistics.energy / weight))
         return EntropySum(
             posterior=float((0.5 * (1.0 + LOG_2PI + statistics.log_variance / weight) - log_scale).sum()),
             prior=len(log_scale) * self.prior.entropy,

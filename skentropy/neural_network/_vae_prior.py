@@ -73,6 +73,10 @@ class Prior(ABC):
         """Latents."""
 
     @abstractmethod
+    def best_scale(self, energy: FloatArray) -> FloatArray:
+        """Scale a for which z = a z' has the best ELBO, from the mean of q's expected energy."""
+
+    @abstractmethod
     def best_units(self, first: FloatArray, energy: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Offset c and scale a for which z = c + a z' has the best ELBO, from the means of q's mean and expected energy."""
 
@@ -100,9 +104,12 @@ class GaussianPrior(Prior):
     def draw(self, random_state: Any, size: tuple[int, ...]) -> FloatArray:
         return np.asarray(random_state.normal(size=size))
 
+    def best_scale(self, energy: FloatArray) -> FloatArray:
+        return np.sqrt(np.maximum(2.0 * energy, np.finfo(np.float64).tiny))
+
     def best_units(self, first: FloatArray, energy: FloatArray) -> tuple[FloatArray, FloatArray]:
         # The aggregate posterior's mean and standard deviation.
-        return first, np.sqrt(np.maximum(2.0 * energy - first * first, np.finfo(np.float64).tiny))
+        return first, self.best_scale(energy - 0.5 * first * first)
 
 
 class LaplacePrior(Prior):
@@ -137,8 +144,11 @@ class LaplacePrior(Prior):
     def draw(self, random_state: Any, size: tuple[int, ...]) -> FloatArray:
         return np.asarray(random_state.laplace(scale=1.0 / self._RATE, size=size))
 
+    def best_scale(self, energy: FloatArray) -> FloatArray:
+        return energy
+
     def best_units(self, first: FloatArray, energy: FloatArray) -> tuple[FloatArray, FloatArray]:
-        return np.zeros_like(first), energy
+        return np.zeros_like(first), self.best_scale(energy)
 
 
 PRIORS: dict[str, Prior] = {prior.name: prior for prior in (GaussianPrior(), LaplacePrior())}

@@ -67,34 +67,37 @@ def test_posteriors_far_out_and_of_any_block() -> None:
 @with_gaps
 @pytest.mark.parametrize("tied", [False, True])
 @pytest.mark.parametrize("ridge", [0.0, 0.2])
-def test_the_objective_its_gradient_and_its_entropies(gaps: bool, tied: bool, ridge: float) -> None:
-    rows, weight = observations(gaps, n=30)
+@pytest.mark.parametrize("name", sorted(PRIORS))
+def test_the_objective_its_gradient_and_its_entropies(gaps: bool, tied: bool, ridge: float, name: str) -> None:
+    prior, (rows, weight) = PRIORS[name], observations(gaps, n=30)
     some = rows.mask.any(axis=1)
     X, weight = np.where(rows.mask > 0, rows.x, np.nan)[some], weight[some]
     decoder = LinearDecoder(DECODER.slopes, DECODER.offset, np.full(D, 0.5)) if tied else DECODER
-    model = SparseCoding(LAPLACE, tied, ridge)
+    model = SparseCoding(prior, tied, ridge)
     x, mask = np.nan_to_num(X), ~np.isnan(X)
     observed = np.average(mask, axis=0, weights=weight)
 
     def statistics_of(decoder: LinearDecoder, part: slice = slice(None)) -> Any:
-        return expect(decoder, LAPLACE, UNITS, Block(X[part], weight[part], None, start=0))
+        return expect(decoder, prior, UNITS, Block(X[part], weight[part], None, start=0))
 
     def elbo(decoder: LinearDecoder, m: Any, v: Any) -> float:
         pairs = zip(x, mask, m, v, strict=True)
-        return float(np.average([row_elbo(decoder, "laplace", *pair) for pair in pairs], weights=weight))
+        return float(np.average([row_elbo(decoder, name, *pair) for pair in pairs], weights=weight))
 
-    here, (m, v) = statistics_of(decoder), decoder.posteriors(UNITS.observe(X), LAPLACE)
+    here, (m, v) = statistics_of(decoder), decoder.posteriors(UNITS.observe(X), prior)
     assert model.elbo(here) == pytest.approx(elbo(decoder, m, v), rel=1e-10)
     assert model.penalty(here) == pytest.approx(0.5 * ridge * (observed / decoder.noise).sum(), rel=1e-10)
     # What is left after offsets, with the scales of prior and noise in closed form.
-    scale = np.average(LAPLACE.energy(m, v), axis=0, weights=weight)
+    energy = np.average(prior.energy(m, v), axis=0, weights=weight)
+    scale = energy if name == "laplace" else np.sqrt(2.0 * energy)
     squares = np.average(mask * ((x - decoder.offset - m @ decoder.slopes) ** 2 + v @ decoder.slopes**2), 0, weights=weight)
     noise = np.full(D, squares.sum() / observed.sum() + ridge) if tied else squares / observed + ridge
     scaled = LinearDecoder(scale[:, np.newaxis] * decoder.slopes, decoder.offset, noise)
     terms = model.entropy_sum(here)
     assert terms.value == pytest.approx(elbo(scaled, m / scale, v / scale**2), abs=1e-10)
     assert terms.penalty == pytest.approx(0.5 * ridge * (observed / noise).sum(), rel=1e-10)
-    assert terms.prior == pytest.approx(H * np.log(np.sqrt(2.0) * np.e), rel=1e-12)
+    entropy = np.log(np.sqrt(2.0) * np.e) if name == "laplace" else 0.5 * np.log(2.0 * np.pi * np.e)
+    assert terms.prior == pytest.approx(H * entropy, rel=1e-12)
     assert terms.value - terms.penalty > model.elbo(here) - model.penalty(here)
     # The gradient, with posteriors that follow the decoder.
     vector, gradient, step = model.pack(decoder), model.gradient(here), 1e-4
@@ -109,6 +112,14 @@ def test_the_objective_its_gradient_and_its_entropies(gaps: bool, tied: bool, ri
         assert gradient[place] == pytest.approx((values[0] - values[1]) / (2 * step), rel=1e-4, abs=1e-5)
     summed = statistics_of(decoder, slice(7)) + statistics_of(decoder, slice(7, None))
     assert model.elbo(summed) == pytest.approx(model.elbo(here), rel=1e-12)
+
+
+def test_residuals_may_be_as_small_as_they_are() -> None:
+    X, slopes = RNG.normal(size=(40, D)), DECODER.slopes.copy()
+    X[:, 1] = DECODER.offset[1] + 1e-3 * X[:, 1]
+    slopes[:, 1] = 0.0
+    found = expect(LinearDecoder(slopes, DECODER.offset, DECODER.noise), LAPLACE, UNITS, Block(X, None, None, start=0))
+    assert found.residuals[1] == pytest.approx(((X[:, 1] - DECODER.offset[1]) ** 2).sum(), rel=1e-6)
 
 
 def sparse_rows(n: int, seed: int = 0) -> tuple[Any, Any]:
