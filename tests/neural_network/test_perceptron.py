@@ -62,6 +62,10 @@ def test_first_weights_go_by_the_number_of_inputs_and_outputs_start_at_zero() ->
     net.initialise(np.random.default_rng(0))
     for coefs, n_inputs in zip(net.coefs[:-1], (40, 300), strict=True):
         assert coefs.std() == pytest.approx(1.4 / np.sqrt(n_inputs), rel=0.05)
+    rng = np.random.default_rng(0)
+    for coefs, intercepts, n_inputs in zip(net.coefs[:-1], net.intercepts[:-1], (40, 300), strict=True):
+        np.testing.assert_allclose(coefs, 1.4 / np.sqrt(n_inputs) * rng.normal(size=coefs.shape), rtol=1e-12)
+        np.testing.assert_allclose(intercepts, 2.0 * rng.uniform(size=intercepts.shape) - 1.0, atol=1e-12)
     np.testing.assert_array_equal(net(np.ones((2, 40))), 0.0)
     assert net.sizes == [40, 300, 200, 3]
     assert [coefs.shape for coefs in net.coefs] == list(pairwise(net.sizes))

@@ -18,7 +18,7 @@ from skentropy.inspection._displays import latent_information
 from skentropy.neural_network._linear_decoder import LinearDecoder
 from skentropy.neural_network._sparse_coding import SparseCoding, expect
 from skentropy.neural_network._vae_prior import PRIORS
-from skentropy.neural_network._vae_units import Units
+from skentropy.neural_network._vae_units import Observations, Units
 from tests.common.autoencoders import D, H, divergence, observations
 
 RNG = np.random.default_rng(0)
@@ -52,6 +52,18 @@ def test_posteriors_are_the_best_gaussians(gaps: bool, prior: str) -> None:
             best = minimize(partial(_loss, plain, prior, x, mask), np.zeros(2 * H), tol=1e-10)
             assert row_elbo(plain, prior, x, mask, m, v) == pytest.approx(-best.fun, abs=1e-8)
             np.testing.assert_allclose(m, best.x[:H], atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [10.0, 100.0, 1000.0])
+def test_posteriors_are_found_where_whole_steps_go_too_far(size: float) -> None:
+    rng = np.random.default_rng(0)
+    W, x = rng.normal(size=(H, D)), size * rng.normal(size=(200, D))
+    decoder = LinearDecoder(W, np.zeros(D), np.full(D, size))
+    m, v = decoder.posteriors(Observations(x, None, x), LAPLACE)
+    slope = (x - m @ W) @ W.T / size - LAPLACE.slope(m, v)
+    precision = (W**2).sum(axis=1) / size + LAPLACE.curvature(m, v)
+    assert abs(slope * np.sqrt(v)).max() < 0.02
+    np.testing.assert_allclose(precision * v, 1.0, atol=0.02)
 
 
 def test_posteriors_far_out_and_of_any_block() -> None:
@@ -143,6 +155,7 @@ def test_sources_are_found() -> None:
     assert model.score(X) == pytest.approx(linear.score(X) + gain, abs=0.05)
     np.testing.assert_allclose([terms.value for terms in model.entropy_sums_], model.lower_bounds_, atol=1e-9)
     assert model.lower_bounds_[0] < model.lower_bounds_[-1]
+    assert model.lower_bounds_[-2] == pytest.approx(model.lower_bound_, abs=1e-4)
     assert model.noise_variance_ == pytest.approx(0.01, rel=0.05)
     drawn = model.sample(20_000, random_state=0)
     np.testing.assert_allclose(np.cov(drawn.T), np.cov(X.T), atol=0.15)

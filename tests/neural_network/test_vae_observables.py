@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -213,9 +214,27 @@ def test_natural_parameters_and_draws(kind: str) -> None:
     observable: Canonical = KINDS[kind]
     means = np.array([0.1, 0.5, 0.9])
     np.testing.assert_allclose(observable.mean(observable.natural(means)), means, rtol=1e-12)
-    assert np.isfinite(observable.natural(np.array([0.0, 1.0]))).all()
+    limits = observable.natural(np.array([0.0, 1.0]))
+    assert np.isfinite(limits).all()
+    assert limits.sum() == pytest.approx(0.0 if kind == "bernoulli" else np.log(0.02), abs=1e-9)
     y = np.broadcast_to(observable.natural(means), (50_000, 3))
     np.testing.assert_allclose(observable.draw(y, np.random.RandomState(0)).mean(axis=0), means, atol=0.02)
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "heteroscedastic"])
+def test_draws_have_their_variances(kind: str) -> None:
+    v = np.array([0.3, -0.5, 0.0, 1.0]) if kind == "heteroscedastic" else np.zeros(0)
+    y = np.broadcast_to(np.concatenate([np.arange(4.0), v]), (50_000, 4 + len(v)))
+    drawn = KINDS[kind].draw(y, np.random.RandomState(0))
+    variances = NOISE.noise * np.exp(v) if len(v) else NOISE.noise
+    np.testing.assert_allclose(drawn.mean(axis=0), np.arange(4.0), atol=0.03)
+    np.testing.assert_allclose(drawn.var(axis=0), variances, rtol=0.03)
+
+
+@every
+def test_outputs_that_no_scale_changes_keep_theirs(kind: str) -> None:
+    sums: Any = SimpleNamespace(statistics=np.zeros((4, D)))
+    assert KINDS[kind].output_scale(sums) == 1.0
 
 
 def test_units_that_the_likelihood_does_not_see() -> None:

@@ -175,5 +175,7 @@ def test_rounding_errors_of_a_start_are_left_out() -> None:
     assert one.encoder.linear[0, 0] == 0.0
     assert one.vector.dtype == np.float32
     np.testing.assert_allclose(one.vector, nets.vector, atol=abs(nets.vector).max() * 2.0**-14)
+    nets.vector[:] = nets.vector * 2.0**-20
+    np.testing.assert_array_equal(nets.rounded().vector, one.vector * np.float32(2.0**-20))
     zeros = nets.zeros().rounded()
     assert not zeros.vector.any()
