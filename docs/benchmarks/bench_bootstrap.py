@@ -34,7 +34,8 @@ that p is at most {most:.3f}, whatever one fits and however long.
 
 A value of .84, which has been reported, is thus not the p of this test at the maxima. Values like it come from EM that is stopped
 early: the likelihoods of two and of three components differ by hundredths of a nat, less than a small step leaves open, the
-statistic of the data comes out about zero or negative, and p says how fits are stopped, not what they are of.
+statistic of the data comes out about zero or negative, and p says how fits are stopped, not what they are of. At the maxima negative
+statistics are roundings of zero.
 """
 NOTES_TIMES = """\
 Deaths in The Times of London, 1,096 days as frequencies of ten counts, one process. A refit is warm: it starts at the maximum.
