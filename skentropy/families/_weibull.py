@@ -27,7 +27,8 @@ class Weibull(Exponential):
     ----------
     shape : float or None, default=None
         The shape k, from 0.01 to 100. None leaves it to be fitted, which mixtures do for each component and column; what
-        needs it is then refused.
+        needs it is then refused. Such a fit keeps how often each component sees each distinct value: its memory grows with
+        the number of rows, also of ``RowBlocks``.
 
     Examples
     --------

@@ -30,6 +30,9 @@ _LARGEST_LOG = 600.0
 # Newton steps for a shape, each inside a bracket, and the change of a logarithm that ends them: its square is left.
 _MOST_STEPS = 100
 _PRECISION = 1e-7
+# The same for runs that are compared after a few steps, and what a power costs in multiplications.
+_ROUGH_PRECISION = 0.03
+_POWER_COST = 40
 # The standard deviation of the logarithm of a Weibull variable, times its shape.
 _LOG_DEVIATION = np.pi / np.sqrt(6.0)
 # A component that is so much narrower than all rows, and than some steps ago, collapses onto a single value.
@@ -123,6 +126,10 @@ class FittedWeibull(Leveled):
             pooled_logs=(log_scales[0], log_shapes[0]),
         )
 
+    def row_cost(self, n_features: int) -> int:
+        """Powers and logarithms of each entry, in multiplications."""
+        return _POWER_COST * n_features
+
     # EM.
 
     def read(self, block: Block) -> LeveledRows:
@@ -143,7 +150,8 @@ class FittedWeibull(Leveled):
     def maximize(self, statistics: Any) -> WeibullParameters:
         """Scales and shapes that maximise the expected log-density, plus the log prior; exactly."""
         exposures, _, seen = self._with_prior_rows(statistics)
-        found = fit_weibull(LevelSums(seen.levels, np.where(seen.levels.values > 0.0, seen.counts, 0.0)))
+        precision = _PRECISION if self.n_runs == 1 else _ROUGH_PRECISION
+        found = fit_weibull(LevelSums(seen.levels, np.where(seen.levels.values > 0.0, seen.counts, 0.0)), precision)
         empty = exposures <= 1e-100 * exposures.sum(axis=0)
         pooled = self.pooled_parameters(len(exposures))
         return WeibullParameters.of(
@@ -334,7 +342,7 @@ class FittedWeibull(Leveled):
         return np.asarray(np.clip(draws, np.finfo(np.float64).tiny, np.finfo(np.float64).max))
 
 
-def fit_weibull(seen: LevelSums) -> tuple[FloatArray, FloatArray]:
+def fit_weibull(seen: LevelSums, precision: float = _PRECISION) -> tuple[FloatArray, FloatArray]:
     r"""Logarithms of the scales and shapes (K, D) that maximise the likelihood of values seen so often.
 
     The shape is the root of :math:`1 - k (E_k[\log x] - E[\log x])`; it falls in k. :math:`E_k` is weighted by :math:`x^k`.
@@ -367,7 +375,7 @@ def fit_weibull(seen: LevelSums) -> tuple[FloatArray, FloatArray]:
         with np.errstate(all="ignore"):
             new = t - value / slope
         new = np.where((new >= low) & (new <= high), new, 0.5 * (low + high))
-        settled = np.abs(new - t) <= _PRECISION
+        settled = np.abs(new - t) <= precision
         t = new
         if settled.all():
             break

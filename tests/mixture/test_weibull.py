@@ -94,7 +94,7 @@ def test_the_identity_rests_on_the_scales_and_not_on_the_shapes(monkeypatch: pyt
     def gap(factors: tuple[float, float]) -> float:
         """Of an M-step whose scales, or shapes at the best scales, are off."""
 
-        def wrong(seen: Any) -> Any:
+        def wrong(seen: Any, precision: float = 1e-7) -> Any:
             log_scales, log_shapes = original(seen)
             if factors[1] != 1.0:
                 levels, share = seen.levels, seen.counts / seen.levels.sum_columns(seen.counts)[:, seen.levels.column]
