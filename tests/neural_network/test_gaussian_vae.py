@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
 from skentropy import PPCA, FactorAnalysis, GaussianVAE, RowBlocks
-from skentropy.neural_network import _vae_fitting, _vae_training
+from skentropy.neural_network import _vae_data, _vae_fitting, _vae_training
 from tests.common.data import counts
 
 RAW = load_wine().data
@@ -193,6 +193,8 @@ def test_units_change_densities_by_their_jacobian(X: Any, factor: float, toleran
     assert other.lower_bound_ + jacobian == pytest.approx(model.lower_bound_, abs=tolerance)
     assert other.entropy_sum_.value + jacobian == pytest.approx(model.entropy_sum_.value, abs=tolerance)
     np.testing.assert_allclose(other.score_samples(X * factor) + jacobian, model.score_samples(X), atol=100 * tolerance)
+    one, two = (fit.importance_weighted_score(Y, 3, random_state=0) for fit, Y in ((model, X), (other, X * factor)))
+    assert two + jacobian == pytest.approx(one, abs=100 * tolerance)
 
 
 def test_warm_start_goes_on() -> None:
@@ -417,6 +419,13 @@ def test_rows_without_anything_observed_count_for_the_decay() -> None:
     np.testing.assert_allclose(one.lower_bounds_[:-1], 0.5 * np.array(other.lower_bounds_[:-1]), rtol=1e-6)
 
 
+def test_what_is_small_enough_is_held_in_memory(monkeypatch: Any) -> None:
+    model = GaussianVAE(2, hidden_layer_sizes=()).fit(RAW)
+    for limit, kind in ((8 * RAW.size, _vae_data.Table), (8 * RAW.size - 1, _vae_data.Stream)):
+        monkeypatch.setattr(_vae_data, "IN_MEMORY_BYTES", limit)
+        assert isinstance(_vae_data.training_data(model._read(RAW, None), RAW, None, 1), kind)
+
+
 def test_weights_of_batches_are_relative() -> None:
     from skentropy.neural_network._vae_data import training_data
 
@@ -444,6 +453,8 @@ def test_bad_input() -> None:
         GaussianVAE(encoder_hidden_layer_sizes=(0,)).fit(WINE)
     with pytest.raises(ValueError, match="too large for float64 in column 2"):
         GaussianVAE().fit(np.where(np.arange(13) == 2, WINE * 1e160, WINE))
+    for size in (9e139, 2e-140):  # just within
+        assert np.isfinite(GaussianVAE(2, hidden_layer_sizes=()).fit(WINE * size).lower_bound_)
     model = GaussianVAE(2, **SHORT).fit(WINE)
     with pytest.raises(ValueError, match="n_samples"):
         model.importance_weighted_score(WINE, 0)

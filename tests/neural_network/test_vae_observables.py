@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from skentropy.decomposition._gaussian import LinearGaussian
 from skentropy.neural_network._autoencoder import Autoencoder, polished
 from skentropy.neural_network._perceptron import ACTIVATIONS
 from skentropy.neural_network._vae_observables import (
@@ -20,7 +21,8 @@ from skentropy.neural_network._vae_observables import (
     PoissonOutputs,
 )
 from skentropy.neural_network._vae_prior import PRIORS
-from skentropy.neural_network._vae_training import Batch, Objective
+from skentropy.neural_network._vae_start import start_canonical
+from skentropy.neural_network._vae_training import Batch, Nets, Objective
 from skentropy.neural_network._vae_units import Observations, Units
 from tests.common.autoencoders import GAUSSIAN, D, H, N, divergence, naive_elbo, observations, random_nets
 from tests.neural_network.test_autoencoder import nodes
@@ -235,6 +237,19 @@ def test_draws_have_their_variances(kind: str) -> None:
 def test_outputs_that_no_scale_changes_keep_theirs(kind: str) -> None:
     sums: Any = SimpleNamespace(statistics=np.zeros((4, D)))
     assert KINDS[kind].output_scale(sums) == 1.0
+
+
+@canonical
+def test_decoders_start_with_the_means_and_slopes_of_the_linear_model(kind: str) -> None:
+    rng, observable = np.random.default_rng(0), KINDS[kind]
+    linear = LinearGaussian.of(0.1 * rng.normal(size=D), rng.normal(size=(D, H)), rng.uniform(0.5, 1.0, size=D)).canonical()
+    units = Units(np.full(D, 0.4), 0.3, (linear.mean, linear.loadings, linear.noise), False)
+    nets = Nets.of_sizes([D, 2 * H], [H, D], "silu")
+    start_canonical(nets, linear, units, observable)
+    np.testing.assert_allclose(observable.mean(nets.decoder(np.zeros((1, H))))[0], 0.4 + 0.3 * linear.mean, rtol=1e-12)
+    step = 1e-5 * np.eye(H)
+    slopes = (observable.mean(nets.decoder(step)) - observable.mean(nets.decoder(-step))) / 2e-5
+    np.testing.assert_allclose(slopes, 0.3 * linear.loadings.T, rtol=1e-6)
 
 
 def test_units_that_the_likelihood_does_not_see() -> None:
