@@ -446,6 +446,8 @@ def test_what_is_explained_completely_is_named() -> None:
 def test_bad_input() -> None:
     with pytest.raises(ValueError, match=r"n_components=5 is too large: .*min\(n_samples, n_features\)=4"):
         GaussianVAE(5).fit(WINE[:, :4])
+    with pytest.raises(ValueError, match=r"n_components=4 is too large: .*min\(n_samples, n_features\)=3"):
+        GaussianVAE(4).fit(WINE[:3])
     for sizes in ((0,), (3, -1), ("a",), (2.5,)):
         with pytest.raises(ValueError, match=r"hidden_layer_sizes=.*positive integers"):
             GaussianVAE(hidden_layer_sizes=sizes).fit(WINE)

@@ -164,6 +164,13 @@ def test_sources_are_found() -> None:
     assert model.importance_weighted_score(X, 20, random_state=0) > model.lower_bound_
 
 
+def test_a_latent_that_tells_nothing_has_collapsed() -> None:
+    X = np.outer(np.random.default_rng(0).laplace(size=300), [1.0, 2.0, 0.0])
+    model = GaussianVAE(2, prior="laplace", hidden_layer_sizes=(), max_iter=500).fit(X)
+    np.testing.assert_array_equal(model.collapsed_, [False, True])
+    assert model.information_[1] == pytest.approx(divergence("laplace", 0.0, np.pi / 4), abs=1e-3)
+
+
 def _warns(model: GaussianVAE) -> Any:
     is_em = not model.hidden_layer_sizes and model.covariance_type != "heteroscedastic"
     return pytest.warns(ConvergenceWarning, match="raise max_iter") if is_em else nullcontext()
