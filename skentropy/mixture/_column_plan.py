@@ -140,7 +140,10 @@ def _check_template(mixture: BaseMixture) -> None:
         if key not in _OF_COMPONENTS and value is not defaults[key] and not np.array_equal(value, defaults[key])
     ]
     if told:
-        raise ValueError(f"{', '.join(told)} of the {name} of a block would be ignored; set them on the ColumnMixture.")
+        raise ValueError(
+            f"{', '.join(told)} of the {name} of a block would be ignored; set on the ColumnMixture "
+            "those that it has too, and leave out the others."
+        )
 
 
 def _checked(columns: Any) -> list[tuple[str, Any, Any]]:
