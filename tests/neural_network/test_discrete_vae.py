@@ -107,6 +107,14 @@ def test_values_are_made_binary_as_they_are_read(threshold: float, gaps: bool, s
     assert ((filled > 0) & (filled < 1))[np.isnan(X)].all()
 
 
+def test_thresholds_that_tell_nothing_are_warned_of() -> None:
+    X = np.column_stack([COUNTS[:50, 10:14], np.arange(50.0) + 1.0, np.ones(50)])
+    with pytest.warns(UserWarning, match=r"binarize=0 makes 1 of every value in .*column 4, which tells nothing"):
+        BernoulliVAE(2, **SHORT).fit(X)
+    with pytest.warns(UserWarning, match="binarize=99 makes 0 of every value of X"):
+        BernoulliVAE(2, binarize=99.0, **SHORT).fit(X)
+
+
 def test_bad_input() -> None:
     with pytest.raises(ValueError, match=r"other values in column 1, column 2, column 3 and 55 more; set binarize"):
         BernoulliVAE(binarize=None).fit(COUNTS)

@@ -175,6 +175,9 @@ def test_rounding_errors_of_a_start_are_left_out() -> None:
     assert one.encoder.linear[0, 0] == 0.0
     assert one.vector.dtype == np.float32
     np.testing.assert_allclose(one.vector, nets.vector, atol=abs(nets.vector).max() * 2.0**-14)
+    for given, rounded in zip(nets.encoder.arrays, one.encoder.arrays, strict=True):
+        steps = np.ldexp(rounded.astype(np.float64), 14 - np.frexp(abs(given).max())[1])
+        np.testing.assert_array_equal(steps, np.round(steps))
     nets.vector[:] = nets.vector * 2.0**-20
     np.testing.assert_array_equal(nets.rounded().vector, one.vector * np.float32(2.0**-20))
     zeros = nets.zeros().rounded()
