@@ -96,10 +96,13 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
     def _conclude(self, attributes: dict[str, Any], messages: Iterable[str], monitor: Monitor | None = None) -> None:
         """The fit is over: set what it leaves, tell those who follow it, and warn."""
         self._replace_fitted(attributes)
-        self._warned = list(messages)
+        vars(self).pop("_warned", None)
+        told = list(messages)
+        if told:
+            self._warned = told
         if monitor is not None:
             monitor.close()
-        for message in self._warned:
+        for message in told:
             warn(message, ConvergenceWarning)
 
     @abstractmethod
