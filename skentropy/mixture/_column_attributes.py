@@ -45,7 +45,7 @@ class ColumnAttributes(Components):
 
     attribute_names = ("parameters",)
     label = "blocks of columns"
-    support = "values in the supports of the columns' families"
+    support = "values in the supports of the columns' families, for categories text or the codes 0, 1, ..."
     lower_limit = -np.inf
     allows_sparse = False
     allows_exposure = False

@@ -341,9 +341,10 @@ class Dispersed(Leveled):
         name = model_name(estimator)
         poisson = (a <= 0.0) & (means > 0.0) & (self.pooled[0] > 0.0)
         if poisson.any():
+            instead = "PoissonMixture has fewer parameters." if poisson.all() else "Fewer components or dispersions may do."
             yield (
                 f"{name}: {places(estimator, poisson)} no more dispersed than Poisson distributions, at the limit of a "
-                "dispersion of zero. PoissonMixture has fewer parameters."
+                f"dispersion of zero. {instead}"
             )
         bound = (a >= LARGEST_DISPERSION) & (means > 0.0)
         if bound.any():

@@ -1,4 +1,4 @@
-"""Counts that vary more within components than Poisson distributions do."""
+"""Counts that vary more, or less, within components than Poisson distributions do."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .._typing import Array, FloatArray
 from ._observations import transposed_product, with_data
 
 # Counts that vary so many times as much as they should are told of, if that is so many standard deviations from chance.
-_NOTABLE, _SURE = 1.5, 5.0
+_NOTABLE, _NOTABLY_LITTLE, _SURE = 1.5, 0.5, 5.0
 
 
 @dataclass(frozen=True)
@@ -62,16 +62,28 @@ class Excess:
         return cls(np.where(possible, terms, 0.0).sum(axis=0), np.where(possible, observed(q), 0.0).sum(axis=0))
 
     def notes(self, estimator: Any, means: FloatArray, columns: Array) -> Iterator[str]:
-        """What is to be said of columns of these means (D,), largest excess first."""
+        """What is to be said of columns of these means (D,), those furthest from a ratio of one first."""
         ratio = self.squares / np.where(self.entries > 0.0, self.entries, np.inf)
         # The variance of a Poisson variable's squared deviation over its mean is 2 + 1 / mean.
         deviation = np.sqrt((2.0 + 1.0 / np.maximum(means, 1e-12)) / np.maximum(self.entries, 1.0))
-        notable = np.flatnonzero((ratio > _NOTABLE) & (ratio - 1.0 > _SURE * deviation))
-        order = notable[np.argsort(-ratio[notable], kind="stable")]
-        if order.size:
-            listed = ", ".join(f"{ratio[d]:.1f} times in {column_label(estimator, int(columns[d]))}" for d in order[:3])
-            more = f" and more than they should in {len(order) - 3} others" if len(order) > 3 else ""
+        sure = np.abs(ratio - 1.0) > _SURE * deviation
+
+        def listed(notable: Array, by: FloatArray) -> str:
+            order = notable[np.argsort(by[notable], kind="stable")]
+            first = ", ".join(f"{ratio[d]:.1f} times in {column_label(estimator, int(columns[d]))}" for d in order[:3])
+            return first + (f" and in {len(order) - 3} more" if len(order) > 3 else "")
+
+        much = np.flatnonzero((ratio > _NOTABLE) & sure)
+        if much.size:
             yield (
-                f"Within components counts vary more than Poisson distributions do: {listed}{more}. Negative binomials fit "
-                "this too (NegativeBinomialMixture, or the family 'negative_binomial')."
+                "Within components counts vary more than Poisson distributions do, with a variance of "
+                f"{listed(much, -ratio)}. Negative binomials fit this too (NegativeBinomialMixture, or the family "
+                "'negative_binomial')."
+            )
+        little = np.flatnonzero((ratio < _NOTABLY_LITTLE) & (self.entries > 0.0) & sure)
+        if little.size:
+            yield (
+                "Within components counts vary less than Poisson distributions do, with a variance of "
+                f"{listed(little, ratio)}. Grades and codes are no counts: a ColumnMixture takes them as 'categorical' or "
+                "'gaussian'."
             )

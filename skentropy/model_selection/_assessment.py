@@ -142,7 +142,7 @@ def _check_same_columns(ranked: Sequence[RankedModel]) -> None:
         how = "of which one of them is no model"
         if not differing:
             differing = [column for column, is_count in columns.items() if other[column] not in (None, is_count)]
-            how = "a count to one of them and a real number to the other"
+            how = "a count or a category to one of them and a real number to the other"
         if differing:
             raise ValueError(
                 f"{first} and {name} are models of different variables: {list_columns(model, differing)} {how}. Their "

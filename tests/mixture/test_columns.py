@@ -534,7 +534,7 @@ def test_models_of_different_columns_are_not_ranked(people: pd.DataFrame) -> Non
     search = EntropySumSearch(
         ColumnMixture(random_state=0), {"columns": [[("v", "poisson", ["visits"])], [("v", "gaussian", ["visits"])]]}
     )
-    with pytest.raises(ValueError, match="column 'visits' a count to one of them and a real number to the other"):
+    with pytest.raises(ValueError, match="column 'visits' a count or a category to one of them and a real"):
         search.fit(people[["visits"]].dropna())
 
 

@@ -70,4 +70,12 @@ def test_many_columns_are_counted() -> None:
     counts = RNG.negative_binomial(1, 0.2, size=(300, 5))
     (note,) = notes(PoissonMixture(1).fit(counts), counts)
     assert note.count("times in column") == 3
-    assert "and more than they should in 2 others" in note
+    assert " and in 2 more. Negative binomials" in note
+
+
+def test_grades_vary_too_little() -> None:
+    grades = pd.DataFrame({"grade": RNG.integers(3, 6, size=300), "calls": RNG.poisson(3.0, 300)})
+    mixture = ColumnMixture("auto", 1).fit(grades)
+    (note,) = [note for note in mixture.summary(grades).notes if "vary less" in note]
+    ratio = grades["grade"].var(ddof=0) / grades["grade"].mean()
+    assert f"{ratio:.1f} times in column 'grade'. Grades and codes are no counts" in note
