@@ -96,7 +96,7 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
     def _conclude(self, attributes: dict[str, Any], messages: Iterable[str], monitor: Monitor | None = None) -> None:
         """The fit is over: set what it leaves, tell those who follow it, and warn."""
         self._replace_fitted(attributes)
-        vars(self).pop("_warned", None)
+        self.__dict__.pop("_warned", None)
         told = list(messages)
         if told:
             self._warned = told
