@@ -186,5 +186,6 @@ def test_ten_fits_at_once_are_ten_fits(name: str) -> None:
     for thread in threads:
         thread.join()
     assert len(found) == 10
+    # Older NumPy takes one of two loops for exp, by where its arrays lie in memory: they differ in the last digit.
     for scores in found:
-        np.testing.assert_array_equal(scores, alone)
+        np.testing.assert_allclose(scores, alone, rtol=1e-13)

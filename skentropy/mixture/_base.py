@@ -162,12 +162,12 @@ class BaseMixture(FittedMixture):
         """The parameters that the user wants EM to start from; None where they are to be found by seeding."""
         components = model.components
         warm = self.warm_start and hasattr(self, "weights_")
-        if warm and not components.fits(self._standard_parameters(components), self.n_components):
+        if warm and not self._goes_on(components, n_features):
             warn_of_fresh_start(self, n_features)
             warm = False
         if warm:
             weights: FloatArray = self.weights_.astype(np.float64)
-            standard, suffix = self._standard_parameters(), "_"
+            standard, suffix = self._standard_parameters(components), "_"
         else:
             given = self._initial_standard(components)
             if given is None:
@@ -175,6 +175,17 @@ class BaseMixture(FittedMixture):
             standard, weights, suffix = given, self._initial_weights(), "_init"
         components.check_given(standard, suffix, self.n_components, n_features)
         return MixtureParameters(safe_log(weights), components.natural(standard))
+
+    def _goes_on(self, components: Components, n_features: int) -> bool:
+        """Whether the attributes of the last fit are parameters of these components."""
+        standard = self._standard_parameters(components)
+        if len(self.weights_) != self.n_components + components.n_fixed or not components.fits(standard, self.n_components):
+            return False
+        try:
+            components.check_given(standard, "_", self.n_components, n_features)
+        except ValueError:  # such as dispersions that are tied now
+            return False
+        return True
 
     def _initial_standard(self, components: Components) -> Any | None:
         """The user's initial parameters as ``Components.natural`` takes them; None if there are none."""

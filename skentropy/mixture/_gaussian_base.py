@@ -24,6 +24,8 @@ from ._prior import NormalInverseWishart, PseudoRows
 
 # A component with less than this share of the weight has no statistics worth dividing.
 _EMPTY = 1e-100
+# All components together have seen nothing.
+_LEAST = 1e-200
 # A component whose smallest variance is this share of the pooled one, and of that some steps ago, collapses.
 _COLLAPSED = 1e-3
 _COLLAPSING = 0.5
@@ -175,6 +177,7 @@ class GaussianComponents(Components):
         A component that has seen nothing is like all rows.
         """
         total = statistics.counts.sum()
+        total = total if total > _LEAST else 1.0  # else noise has taken all rows
         empty = statistics.counts <= _EMPTY * total
         if empty.any():
             statistics = statistics.plus(np.where(empty, _EMPTY * total, 0.0), self.pooled_mean, self.pooled_covariance)

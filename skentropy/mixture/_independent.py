@@ -23,6 +23,8 @@ from ._seed_rows import SmoothedRows
 
 # A component with less than this share of the weight has no statistics worth dividing.
 _EMPTY = 1e-100
+# All components together have seen nothing.
+_LEAST = 1e-200
 # A component that has this share of the pooled variance, and of that of a few steps ago, collapses onto a single value.
 _COLLAPSED = 1e-3
 _COLLAPSING = 0.5
@@ -200,10 +202,12 @@ class Independent(FeatureAttributes):
             exposures = exposures + self.prior_counts
             sums = sums + self.prior_counts * self.pooled_rows
         total = statistics.exposures.sum(axis=0)
-        empty = exposures <= _EMPTY * total
+        seen = total > _LEAST  # else a given component has taken all rows
+        empty = (exposures <= _EMPTY * total) | ~seen
         if not empty.any():
             return np.asarray(sums / exposures)
-        pooled = statistics.sums.sum(axis=1, keepdims=True) / total
+        pooled = statistics.sums.sum(axis=1, keepdims=True) / np.where(seen, total, 1.0)
+        pooled = np.where(seen, pooled, self.pooled_rows)
         return np.divide(sums, exposures, out=np.where(empty, pooled, sums), where=~empty)
 
     def maximize(self, statistics: FeatureSums) -> NaturalParameters:

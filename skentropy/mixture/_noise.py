@@ -51,7 +51,10 @@ class WithNoise(WithFixed):
             return replace(self, own=own, box=box)
         log_ratio = (np.log(self.volume) - np.log(box[1] - box[0]).sum()) / len(box[0])
         half = 0.5 * (box[1] - box[0]) * np.exp(log_ratio)
-        return replace(self, own=own, box=box.mean(axis=0) + np.outer([-1.0, 1.0], half))
+        box = box.mean(axis=0) + np.outer([-1.0, 1.0], half)
+        if not (box[1] > box[0]).all():
+            raise ValueError(f"noise_volume={self.volume} is too small: its box has no extent beside the data.")
+        return replace(self, own=own, box=box)
 
     def log_fixed(self, block: Block) -> FloatArray:
         return np.asarray(~np.isnan(block.X) @ -np.log(self.box[1] - self.box[0]))

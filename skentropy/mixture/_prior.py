@@ -102,6 +102,8 @@ class NormalInverseWishart:
             value = getattr(self, name)
             if value is not None and np.shape(value) != shape:
                 raise ValueError(f"{name} of the prior should have the shape {shape}, but got {np.shape(value)}.")
+            if value is not None and not np.isfinite(np.asarray(value, dtype=np.float64)).all():
+                raise ValueError(f"{name} of the prior must be finite.")
         if self.covariance is not None:
             check_covariances(np.asarray(self.covariance, dtype=np.float64)[np.newaxis], "covariance of the prior", [""])
 

@@ -72,6 +72,10 @@ class StudentT(CorrelatedGaussian):
         """Whether the M-step frees the means of the scales u, and absorbs them into the scale matrices (PX-EM)."""
         return not (self.tied or self.prior_counts)
 
+    def fits(self, standard: tuple[FloatArray, ...], n_components: int) -> bool:
+        given = self.degrees_of_freedom
+        return super().fits(standard, n_components) and (given is None or bool((standard[2] == given).all()))
+
     # EM.
 
     def observe(

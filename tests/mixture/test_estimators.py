@@ -10,14 +10,22 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse, stats
+from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_digits, load_iris, load_wine
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
-from skentropy import ExponentialFamilyMixture, GammaMixture, PoissonMixture
-from skentropy.families import Categorical
+from skentropy import (
+    ExponentialFamilyMixture,
+    GammaMixture,
+    GaussianMixture,
+    NegativeBinomialMixture,
+    PoissonMixture,
+    StudentTMixture,
+)
+from skentropy.families import Categorical, Weibull
 
 from ..common.threads import no_thread_outlives
 
@@ -364,3 +372,39 @@ class TestNarrowComponents:
         expected = stats.norm.logpdf(z) + 0.5 * np.log(shape)
         # Third cumulants: (z^3 / 3 - z) / sqrt(shape).
         np.testing.assert_allclose(mixture.score_samples(X), expected + (z**3 / 3.0 - z) / np.sqrt(shape), atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("mixture", "change"),
+    [
+        (StudentTMixture(2, degrees_of_freedom=4.0), {"degrees_of_freedom": 50.0}),
+        (StudentTMixture(2), {"degrees_of_freedom": 4.0}),
+        (GaussianMixture(2), {"noise_volume": "box"}),
+        (GaussianMixture(2, noise_volume="box"), {"noise_volume": None}),
+        (PoissonMixture(2), {"zero_inflated": True}),
+        (PoissonMixture(2, zero_inflated=True), {"zero_inflated": False}),
+        (NegativeBinomialMixture(2), {"zero_inflated": True}),
+        (NegativeBinomialMixture(2), {"dispersion_type": "tied"}),
+        (NegativeBinomialMixture(2, dispersion_type="feature"), {"dispersion_type": "component"}),
+    ],
+)
+def test_a_warm_start_of_another_model_starts_afresh(mixture: Any, change: dict[str, Any]) -> None:
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.negative_binomial(1, 0.5, size=(100, 2)), rng.negative_binomial(4, 0.2, size=(100, 2))])
+    mixture.set_params(warm_start=True, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mixture.fit(X).set_params(**change)
+    with pytest.warns(UserWarning, match="starts afresh"):
+        mixture.fit(X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        afresh = clone(mixture).fit(X)
+    assert mixture.lower_bound_ == pytest.approx(afresh.lower_bound_, abs=1e-9)
+    assert mixture.n_parameters_ == afresh.n_parameters_
+
+
+def test_given_weibull_shapes_go_on_from_the_scales_of_fitted_ones() -> None:
+    X = np.random.default_rng(0).weibull(2.0, size=(200, 2)) * [1.0, 3.0]
+    mixture = ExponentialFamilyMixture("weibull", 1, warm_start=True).fit(X).set_params(family=Weibull(2.0)).fit(X)
+    assert mixture.lower_bound_ == pytest.approx(ExponentialFamilyMixture(Weibull(2.0), 1).fit(X).lower_bound_, abs=1e-9)

@@ -16,6 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skentropy import GaussianMixture, rank_models
 from skentropy._data import Block
 from skentropy.families import Poisson
+from skentropy.mixture import NormalInverseWishart
 from skentropy.mixture._covariance_types import COVARIANCE_TYPES
 from skentropy.mixture._independent import Independent
 from skentropy.mixture._noise import WithNoise
@@ -187,3 +188,29 @@ def test_bad_noise_is_refused_by_name() -> None:
     make, S = GaussianMixture.from_parameters, [np.eye(3)] * 2
     with pytest.raises(ValueError, match=r"noise_box must hold finite lower and higher edges, of the shape \(2, 3\)"):
         make([0.5, 0.4, 0.1], X[:2], S, noise_box=[[0.0, 0.0, 0.0], [1.0, 1.0, 0.0]])
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "diag", "fa"])
+@pytest.mark.parametrize("volume", [1e-2, 1e-6])
+def test_noise_that_beats_every_component_leaves_them_empty(covariance_type: str, volume: float) -> None:
+    X, _, _ = spotted()
+    model = GaussianMixture(2, covariance_type=covariance_type, noise_volume=volume, random_state=0)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        model.fit(X)
+    assert not any(issubclass(warning.category, RuntimeWarning) for warning in told)
+    assert any("components 0, 1 are empty" in str(warning.message) for warning in told)
+    assert np.isfinite(model.means_).all()
+    assert model.weights_[-1] == pytest.approx(1.0)
+    assert model.score(X) == pytest.approx(-np.log(volume))
+
+
+def test_a_volume_without_extent_is_refused() -> None:
+    with pytest.raises(ValueError, match="noise_volume=1e-100 is too small"):
+        GaussianMixture(2, noise_volume=1e-100).fit(spotted()[0])
+
+
+@pytest.mark.parametrize("mean", [[0.0, np.nan], [np.inf, 0.0]])
+def test_means_of_priors_are_finite(mean: list[float]) -> None:
+    with pytest.raises(ValueError, match="mean of the prior must be finite"):
+        GaussianMixture(2, prior=NormalInverseWishart(mean=mean)).fit(np.random.default_rng(0).normal(size=(20, 2)))
