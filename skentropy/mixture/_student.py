@@ -22,6 +22,8 @@ from ._student_rows import RowScales, StudentEvidence, StudentParameters, Studen
 
 # Degrees of freedom that are fitted lie between these; at the upper bound a component is Gaussian but for 1e-4 nats a row.
 LEAST_DEGREES, MOST_DEGREES = 0.1, 1e4
+# Given ones are no more than this: the density is a Gaussian's to six digits, and a difference of two large numbers.
+MOST_GIVEN_DEGREES = 1e6
 _START = 10.0
 
 
@@ -231,8 +233,8 @@ class StudentT(CorrelatedGaussian):
         matrices = scales.reshape(-1, *scales.shape[-2:])
         labels = [""] if self.tied else [f" of component {c}" for c in range(len(matrices))]
         check_covariances(matrices, f"scales{suffix}", labels)
-        if not (np.isfinite(degrees).all() and (degrees > 0.0).all()):
-            raise ValueError(f"degrees_of_freedom{suffix} must be positive.")
+        if not ((degrees > 0.0) & (degrees <= MOST_GIVEN_DEGREES)).all():
+            raise ValueError(f"degrees_of_freedom{suffix} must be positive, and at most {MOST_GIVEN_DEGREES:.0f}.")
 
     def _variances(self, standard: tuple[FloatArray, ...]) -> FloatArray:
         return super()._variances(standard[:2])

@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from .._typing import ArrayLike, FloatArray
 from ._base import BaseMixture
 from ._components import Components
-from ._student import StudentT
+from ._student import MOST_GIVEN_DEGREES, StudentT
 
 
 class StudentTMixture(BaseMixture):
@@ -41,7 +41,8 @@ class StudentTMixture(BaseMixture):
     scale_type : {"full", "tied"}, default="full"
         Whether each component has its own scale matrix, or all share one.
     degrees_of_freedom : float, default=None
-        :math:`\nu` of all components; None fits that of each, between 0.1 and 10,000.
+        :math:`\nu` of all components, at most a million, where the distribution is Gaussian to six digits; None fits that of
+        each, between 0.1 and 10,000.
     tol : float, default=1e-9
         EM has converged when all steps still to come are estimated to raise the objective by less than this, in nats per
         sample.
@@ -134,7 +135,7 @@ class StudentTMixture(BaseMixture):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **BaseMixture._parameter_constraints,
         "scale_type": [StrOptions({"full", "tied"})],
-        "degrees_of_freedom": [Interval(Real, 0.0, None, closed="neither"), None],
+        "degrees_of_freedom": [Interval(Real, 0.0, MOST_GIVEN_DEGREES, closed="right"), None],
         "means_init": ["array-like", None],
         "scales_init": ["array-like", None],
     }

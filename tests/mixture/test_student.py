@@ -203,6 +203,18 @@ def test_bad_parameters_are_refused_by_name() -> None:
         make([0.5, 0.5], means, scales, [1.0, 1.0], "diag")
     with pytest.raises(ValueError, match="degrees_of_freedom"):
         StudentTMixture(degrees_of_freedom=0.0).fit(np.eye(5))
+    with pytest.raises(ValueError, match="degrees_of_freedom"):
+        StudentTMixture(degrees_of_freedom=1e7).fit(np.eye(5))
+    with pytest.raises(ValueError, match="degrees_of_freedom must be positive, and at most 1000000"):
+        make([0.5, 0.5], means, scales, [1.0, 1e7])
+
+
+def test_the_most_degrees_keep_their_digits() -> None:
+    X = np.linspace(-3.0, 3.0, 7)[:, np.newaxis]
+    model = StudentTMixture.from_parameters([1.0], [[0.0]], [[[1.0]]], [1e6])
+    gaussian = -0.5 * np.log(2.0 * np.pi) - 0.5 * X[:, 0] ** 2
+    first_order = (X[:, 0] ** 4 - 2.0 * X[:, 0] ** 2 - 1.0) / 4.0 / 1e6  # of log t in 1 / nu
+    np.testing.assert_allclose(model.score_samples(X), gaussian + first_order, rtol=0.0, atol=1e-9)
 
 
 def test_a_block_of_columns() -> None:
