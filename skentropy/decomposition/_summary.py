@@ -151,7 +151,5 @@ def _notes(model: Any, fit: GoodnessOfFit | None, *, complete: bool = False) -> 
     if not model.converged_:
         notes.append("The fit did not converge; its numbers are not those of a maximum.")
     if fit is None and not complete:
-        notes.append(
-            "Indices of fit need a covariance that is not singular. After gaps they also need the data: call summary(X)."
-        )
+        notes.append("Indices of fit need a nonsingular covariance. After gaps they need the data too: call summary(X).")
     return notes
