@@ -101,10 +101,11 @@ def test_a_second_one_ends_at_once(case: EstimatorCase, ctrl_c: Callable[..., An
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_no_other_run_goes_on(case: EstimatorCase, n_jobs: int, ctrl_c: Callable[..., Any]) -> None:
     runs = ctrl_c(after_step=4)
-    model = case.make(n_init=6, n_jobs=n_jobs, max_iter=100_000, **plain_em(case))
+    # So many that short ones are not all over before the keys are noticed.
+    model = case.make(n_init=50, n_jobs=n_jobs, max_iter=100_000, **plain_em(case))
     with no_thread_outlives(), pytest.warns(ConvergenceWarning, match=f"{type(model).__name__} was interrupted after"):
         model.fit(case.hardest)
-    assert len({id(run) for run in runs}) < 6
+    assert len({id(run) for run in runs}) < 50
     assert model.score(case.hardest) == pytest.approx(model.lower_bound_, rel=1e-9)
 
 
