@@ -103,13 +103,14 @@ class GoodnessOfFit:
         """The numbers with what they are, as a table."""
         corrected = "Bartlett's correction" if self.correction else "no correction"
         low, high = self.rmsea_interval
+        interval = "" if np.isnan(low) else f"{100 * self.level:g}% interval {low:.3f} to {high:.3f}"
         rows: list[tuple[str, Any, str]] = [
             ("chi-square", self.statistic, f"that the model holds; {corrected}"),
-            ("degrees of freedom", self.dof, ""),
+            ("degrees of freedom", self.dof, "" if self.dof > 0 else "nothing is left to test; take fewer factors"),
             ("p-value", self.pvalue, ""),
             ("chi-square of the baseline", self.baseline_statistic, f"independent features; {corrected}"),
             ("degrees of freedom of the baseline", self.baseline_dof, ""),
-            ("RMSEA", self.rmsea, f"{100 * self.level:g}% interval {low:.3f} to {high:.3f}"),
+            ("RMSEA", self.rmsea, interval),
             ("CFI", self.cfi, ""),
             ("TLI", self.tli, ""),
             ("SRMR", self.srmr, "of correlations, diagonal included"),

@@ -158,3 +158,10 @@ def test_what_can_not_be_tested_says_why(load):
     gaps[0, 0] = np.nan
     with pytest.raises(ValueError, match="covariance of the data is singular"):
         FactorAnalysis(1).fit(gaps).goodness_of_fit(gaps)
+
+
+def test_where_nothing_is_left_to_test_the_table_says_so():
+    fit = FactorAnalysis(6).fit(np.random.default_rng(0).normal(size=(300, 9))).goodness_of_fit()
+    assert fit.dof == -3
+    assert "nothing is left to test; take fewer factors" in str(fit)
+    assert "nan" not in str(fit)
