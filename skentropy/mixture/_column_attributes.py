@@ -130,7 +130,8 @@ class ColumnAttributes(Components):
             )
             for name, axes, limits in attributes:
                 values = np.asarray(estimator.parameters_[block.name][name], dtype=np.float64)
-                yield Reported(f"{block.name}: {name}", values, axes, block.columns, limits)
+                known = name in block.components.given_names
+                yield Reported(f"{block.name}: {name}", values, axes, block.columns, limits, known)
 
     @property
     def standard_limits(self) -> tuple[tuple[float, float], ...]:

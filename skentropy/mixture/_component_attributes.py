@@ -13,13 +13,17 @@ from ._input import check_shapes
 
 
 class Reported(NamedTuple):
-    """A fitted attribute: its name, values and axes, which columns the features are, and what the values lie between."""
+    """A fitted attribute: its name, values and axes, which columns the features are, and what the values lie between.
+
+    ``known`` says that the values were given, and are no estimates.
+    """
 
     name: str
     values: FloatArray
     axes: list[tuple[str, int]]
     columns: Array
     limits: tuple[float, float]
+    known: bool
 
 
 class ComponentAttributes(ABC):
@@ -29,6 +33,11 @@ class ComponentAttributes(ABC):
     @property
     @abstractmethod
     def attribute_names(self) -> tuple[str, ...]: ...
+
+    @property
+    def given_names(self) -> tuple[str, ...]:
+        """Attributes that are given, and not fitted."""
+        return ()
 
     @abstractmethod
     def axes(self, n_components: int, n_features: int) -> tuple[list[tuple[str, int]], ...]:
@@ -53,7 +62,7 @@ class ComponentAttributes(ABC):
         axes = self.axes(n_components, n_features)
         for name, own, limits in zip(self.attribute_names, axes, self.standard_limits, strict=True):
             values = np.asarray(getattr(estimator, name + "_"), dtype=np.float64)
-            yield Reported(name, values, own, np.arange(n_features), limits)
+            yield Reported(name, values, own, np.arange(n_features), limits, name in self.given_names)
 
     @abstractmethod
     def natural(self, standard: tuple[FloatArray, ...]) -> Any:

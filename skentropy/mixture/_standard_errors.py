@@ -221,7 +221,7 @@ def check_method(method: str, weights: str) -> None:
 def mixture_estimates(estimator: Any, model: MixtureModel, parameters: MixtureParameters) -> Iterator[Estimate]:
     """The fitted attributes, each entry with its place in the covariance; symmetric entries share theirs.
 
-    Categories that a column does not have are no estimates.
+    Categories that a column does not have are no estimates, nor is what was given.
     """
     components, K = model.components, len(estimator.weights_)
     components_of = component_names(estimator)
@@ -230,7 +230,7 @@ def mixture_estimates(estimator: Any, model: MixtureModel, parameters: MixturePa
     n_before = K if K > 1 else 0
     names = feature_names(estimator)
     probabilities = components.category_probabilities(parameters.components)
-    for name, values, axes, columns, (low, high) in components.reported(estimator, K, len(names)):
+    for name, values, axes, columns, (low, high), known in components.reported(estimator, K, len(names)):
         labels = {"n_components": components_of, "n_features": [names[column] for column in columns]}
         own = [labels.get(axis, [f"factor {i}" for i in range(n)])[:n] for axis, n in axes]
         lower, upper = np.full(values.shape, low), np.full(values.shape, high)
@@ -247,6 +247,8 @@ def mixture_estimates(estimator: Any, model: MixtureModel, parameters: MixturePa
                 for column, size in zip(columns, sizes, strict=True)
             ]
             index = np.where(np.arange(values.shape[-1]) < np.array(sizes)[:, np.newaxis], index, KNOWN)
+        if known:
+            index = np.full(index.shape, KNOWN)
         distinct = np.unique(index[index != KNOWN])
         places = np.where(index == KNOWN, KNOWN, n_before + np.searchsorted(distinct, index))
         yield Estimate(name, values, own, places, lower, upper, categories)

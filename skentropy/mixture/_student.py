@@ -70,6 +70,10 @@ class StudentT(CorrelatedGaussian):
         return "Student t components of one scale matrix" if self.tied else "Student t components"
 
     @property
+    def given_names(self) -> tuple[str, ...]:
+        return () if self.degrees_of_freedom is None else ("degrees_of_freedom",)
+
+    @property
     def _expands(self) -> bool:
         """Whether the M-step frees the means of the scales u, and absorbs them into the scale matrices (PX-EM)."""
         return not (self.tied or self.prior_counts)

@@ -224,3 +224,14 @@ def test_a_block_of_columns() -> None:
     assert model.families_["robust"] == "student_t"
     assert model.parameters_["robust"]["degrees_of_freedom"].shape == (2,)
     assert abs(model.stationarity_gap_) < 1e-5
+
+
+@pytest.mark.filterwarnings("error")
+def test_given_degrees_of_freedom_are_no_estimates() -> None:
+    X, _ = clusters()
+    X = X[~np.isnan(X[:, :2]).all(axis=1)]
+    alone = StudentTMixture(2, degrees_of_freedom=4.0, random_state=0).fit(X)
+    block = ColumnMixture([("t", StudentTMixture(degrees_of_freedom=4.0), [0, 1])], 2, random_state=0).fit(X[:, :2])
+    np.testing.assert_array_equal(alone.standard_errors(X)["degrees_of_freedom"], 0.0)
+    np.testing.assert_array_equal(block.standard_errors(X[:, :2])["t: degrees_of_freedom"], 0.0)
+    assert (alone.standard_errors(X)["means"] > 0.0).all()
