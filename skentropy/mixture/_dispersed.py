@@ -135,7 +135,7 @@ class Dispersed(Leveled):
         counts = np.where(seen.counts > 0.0, seen.counts, 0.0)
 
         def total(values: FloatArray) -> FloatArray:
-            return self._shared(values, n_components, np.sum)
+            return _shared(self.tied, values, n_components, np.sum)
 
         column = levels.column
         larger = levels.sum_above(counts) if levels.whole else counts
@@ -162,14 +162,6 @@ class Dispersed(Leveled):
         excess = np.where(excess > 1e-12 * total(pairs + squares), excess, 0.0)
         with np.errstate(divide="ignore", invalid="ignore"):
             return fit_dispersion(slopes, excess, excess / total(squares))
-
-    def _shared(self, values: FloatArray, n_components: int, reduce: Any) -> FloatArray:
-        """Sums or means (K, D) over what is tied, run by run."""
-        if not self.tied:
-            return values
-        by_run = values.reshape(-1, n_components, values.shape[-1])
-        axes = tuple(axis + 1 for axis in self.tied)
-        return np.broadcast_to(reduce(by_run, axis=axes, keepdims=True), by_run.shape).reshape(values.shape)
 
     def base_measure(self, parameters: Any, statistics: Any) -> float:
         return float((parameters.at(statistics.seen.levels) * statistics.seen.counts).sum())
@@ -210,7 +202,7 @@ class Dispersed(Leveled):
         return self._at_bounds(means, dispersions)
 
     def _at_bounds(self, means: FloatArray, dispersions: FloatArray) -> DispersedParameters:
-        dispersions = self._shared(dispersions, len(means) // self.n_runs, np.mean)
+        dispersions = _shared(self.tied, dispersions, len(means) // self.n_runs, np.mean)
         dispersions = np.where(dispersions < LEAST_DISPERSION, 0.0, np.minimum(dispersions, LARGEST_DISPERSION))
         return DispersedParameters.of(means, dispersions, self.levels)
 
@@ -264,7 +256,7 @@ class Dispersed(Leveled):
     def moved(self, parameters: Any, direction: FloatArray) -> DispersedParameters | None:
         logs = np.clip(direction, -700.0, 700.0)
         of_means, of_dispersions = np.split(logs, 2, axis=1)
-        of_dispersions = self._shared(of_dispersions, len(logs) // self.n_runs, np.mean)
+        of_dispersions = _shared(self.tied, of_dispersions, len(logs) // self.n_runs, np.mean)
         with np.errstate(over="ignore"):
             means, a = parameters.means * np.exp(of_means), parameters.dispersions * np.exp(of_dispersions)
         return self._at_bounds(means, a) if np.isfinite(means).all() else None
@@ -288,7 +280,7 @@ class Dispersed(Leveled):
     def standard_changes(self, parameters: Any, directions: FloatArray) -> tuple[FloatArray, ...]:
         of_means, of_dispersions = np.split(directions, 2, axis=2)
         K = len(parameters.means)
-        shared = np.stack([self._shared(change, K, np.mean) for change in of_dispersions])
+        shared = np.stack([_shared(self.tied, change, K, np.mean) for change in of_dispersions])
         return parameters.means * of_means, parameters.dispersions * shared
 
     def natural(self, standard: tuple[FloatArray, ...]) -> DispersedParameters:
@@ -299,9 +291,11 @@ class Dispersed(Leveled):
         for name, value in zip(self.attribute_names, standard, strict=True):
             if not ((value >= 0.0) & np.isfinite(value)).all():
                 raise ValueError(f"{name}{suffix} must be non-negative and finite; got {value.min():g} to {value.max():g}.")
-        dispersions = standard[1]
-        if not np.allclose(self._shared(dispersions, len(dispersions), np.mean), dispersions, rtol=1e-6, atol=0.0):
+        if not _is_tied(self.tied, standard[1]):
             raise ValueError(f"dispersions{suffix} must be the same along what dispersion_type ties.")
+
+    def fits(self, standard: tuple[FloatArray, ...], n_components: int) -> bool:
+        return super().fits(standard, n_components) and _is_tied(self.tied, standard[1])
 
     def cautions(self, estimator: Any, standard: tuple[FloatArray, ...]) -> list[str]:
         return []
@@ -376,3 +370,16 @@ def _expected_base(mean: FloatArray, dispersion: FloatArray, others: FloatArray)
         return np.where(dispersion > 0.0, -np.log1p(own * mean * w) / own, -mean * w)
 
     return np.where(positive, expected_log_gamma(log_generating, mean, start=r), 0.0)
+
+
+def _shared(tied: tuple[int, ...], values: FloatArray, n_components: int, reduce: Any) -> FloatArray:
+    """Sums or means (K, D) over what is tied, run by run."""
+    if not tied:
+        return values
+    by_run = values.reshape(-1, n_components, values.shape[-1])
+    axes = tuple(axis + 1 for axis in tied)
+    return np.broadcast_to(reduce(by_run, axis=axes, keepdims=True), by_run.shape).reshape(values.shape)
+
+
+def _is_tied(tied: tuple[int, ...], dispersions: FloatArray) -> bool:
+    return np.allclose(_shared(tied, dispersions, len(dispersions), np.mean), dispersions, rtol=1e-6, atol=0.0)
