@@ -382,7 +382,10 @@ def test_singular_covariances_are_finite_and_named(kind: str, gaps: bool) -> Non
     X[:, 3] = X[:, 1] + X[:, 2]
     if gaps:
         X[rng.uniform(size=X.shape) < 0.05] = np.nan
-    with pytest.warns(ConvergenceWarning, match=r"in column 1, column 2, column 3.* is \(nearly\) singular.*prior_counts"):
+    with pytest.warns(
+        ConvergenceWarning,
+        match=r"components? ?\d? in column 1, column 2, column 3( is|; .* is) \(nearly\) singular.*prior_counts",
+    ):
         model = GaussianMixture(2, covariance_type=kind, random_state=0).fit(X)
     assert np.isfinite(model.lower_bound_)
     assert np.isfinite(model.score_samples(X)).all()
@@ -415,7 +418,8 @@ def test_from_parameters(kind: str) -> None:
         weights_init=model.weights_, means_init=model.means_, precisions_init=model.precisions_, max_iter=0
     )
     start = by_precisions.fit(X)
-    np.testing.assert_allclose(start.covariances_, model.covariances_, rtol=1e-9, atol=1e-12)
+    atol = 1e-12 if kind in ("ppca", "fa") else 0.0
+    np.testing.assert_allclose(start.covariances_, model.covariances_, rtol=1e-9, atol=atol)
     by_precisions.set_params(max_iter=1000).fit(X)
     assert by_precisions.lower_bound_ == pytest.approx(model.lower_bound_, rel=1e-9)
 

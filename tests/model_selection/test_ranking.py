@@ -1,4 +1,4 @@
-"""Rankings and scorers."""
+"""Rankings."""
 
 from __future__ import annotations
 
@@ -44,14 +44,11 @@ from skentropy import (
 )
 from skentropy._tables import shortened
 from skentropy.entropy import n_parameters
-from skentropy.model_selection import ModelRanking, RankedModel, log_jacobian, stationarity_gap_scorer
+from skentropy.model_selection import ModelRanking, RankedModel, log_jacobian
 from skentropy.model_selection._names import candidate_names, model_names
 from tests.common.data import counts
 
 WINE = load_wine().data
-
-
-# Ranking.
 
 
 def test_criteria_are_those_of_the_models() -> None:
@@ -460,32 +457,6 @@ def test_models_are_left_alone_and_errors_raise_nothing_in_workers() -> None:
     np.testing.assert_array_equal(serial.values_, parallel.values_)
     copied = rank_models([make_pipeline(StandardScaler(), PPCA(k)) for k in (1, 2)], np.repeat(X, weight, axis=0))
     np.testing.assert_allclose(serial.values_, copied.values_, rtol=1e-9)
-
-
-# Scorer.
-
-
-def test_scorers() -> None:
-    X = load_iris().data
-    model = PPCA(2).fit(X)
-    assert entropy_sum_scorer(model, X) == pytest.approx(model.score(X), abs=1e-10)
-    assert stationarity_gap_scorer(model, X) == pytest.approx(0.0, abs=1e-9)
-    assert stationarity_gap_scorer(model, X[::3]) < -1e-3
-    with pytest.raises(ValueError, match="quantity must be"):
-        clone(entropy_sum_scorer).set_params(quantity="gap")(model, X)
-    pipeline = make_pipeline(StandardScaler(), PPCA(2)).fit(X)
-    assert entropy_sum_scorer(pipeline, X) == pytest.approx(pipeline.score(X), abs=1e-10)
-    weight = np.random.RandomState(0).uniform(size=len(X))
-    assert np.isfinite(entropy_sum_scorer(model, X, sample_weight=weight))
-    scoring = {"closed": entropy_sum_scorer, "gap": stationarity_gap_scorer}
-    search = GridSearchCV(pipeline, {"ppca__n_components": [1, 2, 3]}, scoring=scoring, refit="closed", cv=3).fit(X)
-    # Of held-out data it favours the largest model.
-    assert search.best_params_ == {"ppca__n_components": 3}
-    with sklearn.config_context(enable_metadata_routing=True):
-        scorer = clone(entropy_sum_scorer).set_score_request(sample_weight=True)
-        model = PPCA().set_fit_request(sample_weight=True)
-        routed = GridSearchCV(model, {"n_components": [1, 2]}, scoring=scorer, cv=3).fit(X, sample_weight=weight)
-        assert np.isfinite(routed.best_score_)
 
 
 def test_models_of_one_name_get_numbers() -> None:
