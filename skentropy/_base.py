@@ -52,6 +52,9 @@ class Traits:
         Whether the fit has made zeros and ones of other values.
     columns : dict of int to bool, or None
         Positions of the columns that the fitted model has a distribution of, and whether it is of counts; None where of all.
+    doubt : str
+        Why the end of the fit may be no maximum to compare with others': "saddle point", "degenerate" where a component has
+        collapsed, or "Heywood" where a noise variance is on its floor; empty where nothing is wrong.
     """
 
     discrete_latents: bool
@@ -59,6 +62,7 @@ class Traits:
     why_no_criteria: str
     binarizes: bool
     columns: dict[int, bool] | None
+    doubt: str
 
 
 class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
@@ -76,6 +80,8 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
 
     # What the last fit has warned of.
     _warned: Sequence[str] = ()
+    # Whether it ended at a saddle point.
+    _at_saddle: bool = False
 
     @classmethod
     @cache
@@ -93,9 +99,12 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
             setattr(self, name, value)
 
     @final
-    def _conclude(self, attributes: dict[str, Any], messages: Iterable[str], monitor: Monitor | None = None) -> None:
+    def _conclude(
+        self, attributes: dict[str, Any], messages: Iterable[str], monitor: Monitor | None = None, *, at_saddle: bool = False
+    ) -> None:
         """The fit is over: set what it leaves, tell those who follow it, and warn."""
         self._replace_fitted(attributes)
+        self._at_saddle = at_saddle
         self.__dict__.pop("_warned", None)
         told = list(messages)
         if told:
@@ -139,6 +148,10 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
     def _modelled_columns(self) -> dict[int, bool] | None:
         return None
 
+    @property
+    def _doubt(self) -> str:
+        return "saddle point" if self._at_saddle else ""
+
     @final
     def traits(self) -> Traits:
         """What others must know of the model, fitted or not, to compare it with others, and to draw it.
@@ -153,6 +166,7 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
             why_no_criteria=self._why_no_criteria,
             binarizes=self._binarizes,
             columns=self._modelled_columns,
+            doubt=self._doubt,
         )
 
     @final

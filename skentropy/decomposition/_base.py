@@ -221,7 +221,8 @@ class LinearGaussianEstimator(FitsCovariances):
         self._moments = moments
 
     def _leave(self, outcome: Outcome, weight: float) -> None:
-        self._conclude({**outcome.attributes, "n_samples_": weight}, outcome.messages, outcome.monitor)
+        attributes = {**outcome.attributes, "n_samples_": weight}
+        self._conclude(attributes, outcome.messages, outcome.monitor, at_saddle=outcome.at_saddle)
 
     def _check_n_components(self, largest: int, what: str) -> None:
         if isinstance(self.n_components, Integral) and int(self.n_components) > largest:

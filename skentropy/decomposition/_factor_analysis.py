@@ -273,7 +273,7 @@ class FactorAnalysis(ReportedFactors):
                 f"FactorAnalysis stopped after {attributes['n_iter_']} steps with a projected gradient of "
                 f"{fit.gradient:.2g}, above gtol={self.gtol:g}; increase max_iter, or gtol if that is accurate enough."
             )
-        return Outcome(attributes, messages)
+        return Outcome(attributes, messages, at_saddle=fit.saddle)
 
     def _em_start(
         self, covariance: Covariance | None, d: int, k: int, random_state: Any, *, imputed: bool

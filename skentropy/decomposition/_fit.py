@@ -26,11 +26,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a fit comes to: the fitted attributes, reasons not to trust it, and who is to be told that it is over."""
+    """What a fit comes to: fitted attributes, reasons not to trust it, who is told of its end, and where that is."""
 
     attributes: dict[str, Any]
     messages: list[str] = field(default_factory=list)
     monitor: Monitor | None = None
+    at_saddle: bool = False
 
     def pass_over(self) -> None:
         """Another one is taken."""
@@ -102,4 +103,4 @@ class GaussianFit(FitByEM):
     def outcome(self) -> Outcome:
         """What the fit comes to: the best run, and reasons not to trust it."""
         best = self.best_run()
-        return Outcome(self.attributes(best), self.messages(best), self.monitor)
+        return Outcome(self.attributes(best), self.messages(best), self.monitor, best.saddle)

@@ -31,6 +31,11 @@ class FittedLinearGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, La
     components_: FloatArray
     mean_: FloatArray
     noise_variance_: Any
+    heywood_: Any = ()
+
+    @property
+    def _doubt(self) -> str:
+        return super()._doubt or ("Heywood" if len(self.heywood_) else "")
 
     def _reader(self, row_bytes: Callable[[int], int]) -> Reader:
         return Reader(sparse="complete", dtype="numeric", row_bytes=row_bytes)

@@ -156,7 +156,7 @@ class BaseMixture(FittedMixture):
             fit = MixtureFit(self, rows, X)
             best = fit.best_run()
             messages, attributes = fit.messages(best), fit.attributes(best)
-        self._conclude(attributes, messages, fit.monitor)
+        self._conclude(attributes, messages, fit.monitor, at_saddle=best.saddle)
 
     def _given_start(self, model: MixtureModel, n_features: int) -> MixtureParameters | None:
         """The parameters that the user wants EM to start from; None where they are to be found by seeding."""

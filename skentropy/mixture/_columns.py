@@ -208,3 +208,6 @@ class ColumnBlocks(ColumnAttributes):
 
     def degenerate(self, parameters: Any) -> bool:
         return any(part.degenerate(own) for part, own in self._zip(parameters))
+
+    def is_heywood(self, parameters: Any) -> bool:
+        return any(part.is_heywood(own) for part, own in self._zip(parameters))

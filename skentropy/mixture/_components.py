@@ -292,6 +292,10 @@ class Components(ComponentAttributes):
     def degenerate(self, parameters: Any) -> bool:
         """Whether a component is held at a bound that not all rows together are at."""
 
+    def is_heywood(self, parameters: Any) -> bool:
+        """Whether factors alone explain a column of a component that has not collapsed."""
+        return False
+
     # What users see, of parameters that can be moved.
 
     def fits(self, standard: tuple[FloatArray, ...], n_components: int) -> bool:

@@ -286,11 +286,18 @@ class FactorGaussian(GaussianComponents):
         return n_components * int(count(d, self.n_factors))
 
     def failures(self, estimator: Any, parameters: FactorParameters) -> Iterator[str]:
-        singular = (parameters.bounds > 0.0) & parameters.held[:, np.newaxis]
         constant = np.diag(self.pooled_covariance) == 0.0
-        yield from degenerate_covariances(estimator, singular, constant)
+        yield from degenerate_covariances(estimator, _singular(parameters), constant)
+        yield from heywood_cases(estimator, self._heywood(parameters))
+
+    def is_heywood(self, parameters: FactorParameters) -> bool:
+        return bool(self._heywood(parameters).any())
+
+    def _heywood(self, parameters: FactorParameters) -> Array:
+        """Which noise variances (K, d) are on their floors, of what varies and has not collapsed."""
         near_floor = parameters.noise <= _NEAR_FLOOR * np.diagonal(parameters.covariances, axis1=1, axis2=2)
-        yield from heywood_cases(estimator, near_floor & ~singular & ~constant & (not self.isotropic))
+        varies = np.diag(self.pooled_covariance) > 0.0
+        return near_floor & ~_singular(parameters) & varies & (not self.isotropic)
 
     def sample(
         self,
@@ -304,6 +311,11 @@ class FactorGaussian(GaussianComponents):
         z = random_state.normal(size=(len(labels), loadings.shape[2], 1))
         e = random_state.normal(size=(len(labels), means.shape[1]))
         return np.asarray(means[labels] + (loadings[labels] @ z)[:, :, 0] + deviations[labels] * e)
+
+
+def _singular(parameters: FactorParameters) -> Array:
+    """Which features (K, d) are of covariances that are held at a bound."""
+    return (parameters.bounds > 0.0) & parameters.held[:, np.newaxis]
 
 
 def _at_most(floor: FloatArray, start: FactorParameters | None) -> FloatArray:

@@ -274,6 +274,9 @@ class WithFixed(Components):
     def degenerate(self, parameters: Any) -> bool:
         return self.own.degenerate(parameters)
 
+    def is_heywood(self, parameters: Any) -> bool:
+        return self.own.is_heywood(parameters)
+
     # What users see.
 
     def axes(self, n_components: int, n_features: int) -> tuple[list[tuple[str, int]], ...]:

@@ -297,6 +297,15 @@ class ReportedMixture(LatentVariableModel):
         return model.components.degenerate(parameters.components)
 
     @property
+    def _doubt(self) -> str:
+        if not hasattr(self, "weights_"):
+            return ""
+        model, parameters = self._fitted_model(None)
+        if model.components.degenerate(parameters.components):
+            return "degenerate"
+        return super()._doubt or ("Heywood" if model.components.is_heywood(parameters.components) else "")
+
+    @property
     def learns_categories(self) -> bool:
         """Whether a fit takes kinds or categories of columns from the values that it is given."""
         model, parameters = self._fitted_model(None)

@@ -354,7 +354,7 @@ def _row(name: str, model: Any, X: Any, data: Metadata, seconds: float, *, corre
         classification=evaluation.classification,
         fit_time=seconds,
         converged=_has_converged(last),
-        heywood=len(getattr(last, "heywood_", ())) > 0,
+        doubt=traits.doubt if (traits := _traits(last)) else "",
     )
 
 

@@ -49,8 +49,9 @@ class RankedModel:
     fit_time : float
         Seconds; zero for models that came fitted.
     converged : bool
-    heywood : bool
-        Whether a noise variance of a factor analysis is on its floor.
+    doubt : str
+        Why the fit may have ended at no maximum to compare with others': "saddle point", "degenerate" where a component has
+        collapsed, or "Heywood" where a noise variance is on its floor, so that the likelihood has no interior maximum.
     error : str
         What went wrong in fitting or evaluating it, or nothing.
     """
@@ -67,7 +68,7 @@ class RankedModel:
     classification: float = np.nan
     fit_time: float = 0.0
     converged: bool = False
-    heywood: bool = False
+    doubt: str = ""
     error: str = ""
 
     @property
@@ -155,10 +156,10 @@ class ModelRanking(Sequence[RankedModel]):
     values_ : list of float
         The criterion of each, nats per sample; higher is better.
     flags_ : list of str
-        Why a rank is uncertain: "failed", "not converged", "Heywood" where a noise variance is on its floor, so that the
-        likelihood has no interior maximum, "no likelihood" where the model does not tell its own, or "gap"
-        where the entropy sum is further from the log-likelihood than 0.01 nats per sample, or than a tenth of the
-        difference to the nearest model, at least 1e-5 (unless the gap is rounding). Empty where nothing is wrong.
+        Why a rank is uncertain: "failed", "not converged", the ``doubt`` of the model ("saddle point", "degenerate" or
+        "Heywood"), "no likelihood" where the model does not tell its own, or "gap" where the entropy sum is further from
+        the log-likelihood than 0.01 nats per sample, or than a tenth of the difference to the nearest model, at least 1e-5
+        (unless the gap is rounding). Empty where nothing is wrong.
     """
 
     def __init__(self, rows: Sequence[RankedModel], criterion: Criterion = "bic") -> None:
@@ -175,8 +176,8 @@ class ModelRanking(Sequence[RankedModel]):
             return "failed"
         if not row.converged:
             return "not converged"
-        if row.heywood:
-            return "Heywood"
+        if row.doubt:
+            return row.doubt
         if np.isnan(row.gap):
             return "no likelihood"
         assert row.entropy_sum is not None

@@ -232,7 +232,7 @@ class SigmoidBeliefNet(FittedBeliefNet):
         fit = kind(self, rows, X, sizes=sizes, binary_rows=self._ready(rows), means=means)
         best = fit.best_run()
         attributes = {**fit.attributes(best), "_known_states": fit.states_missed(best.state)}
-        self._conclude(attributes, fit.messages(best), fit.monitor)
+        self._conclude(attributes, fit.messages(best), fit.monitor, at_saddle=best.saddle)
         return self
 
     def _sizes(self) -> tuple[int, ...]:

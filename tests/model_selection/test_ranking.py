@@ -549,13 +549,6 @@ def test_icl_of_mixtures_of_others() -> None:
     assert row.icl_score == pytest.approx(row.bic_score + certainty, abs=1e-12)
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_heywood_cases_are_flagged():
-    X = load_iris().data
-    ranking = rank_models({"heywood": FactorAnalysis(1), "ppca": PPCA(2)}, X)
-    assert {row.name: flag for row, flag in zip(ranking, ranking.flags_, strict=True)} == {"heywood": "Heywood", "ppca": ""}
-
-
 def test_warnings_of_candidates_point_to_the_line_that_ranked():
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
