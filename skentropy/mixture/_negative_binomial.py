@@ -197,7 +197,13 @@ class NegativeBinomialMixture(BaseMixture):
 
     @classmethod
     def from_parameters(
-        cls, weights: ArrayLike, means: ArrayLike, dispersions: ArrayLike, *, zero_inflated: bool = False
+        cls,
+        weights: ArrayLike,
+        means: ArrayLike,
+        dispersions: ArrayLike,
+        *,
+        dispersion_type: str = "full",
+        zero_inflated: bool = False,
     ) -> Self:
         """Make a mixture that scores, predicts and samples without ``fit``.
 
@@ -206,6 +212,8 @@ class NegativeBinomialMixture(BaseMixture):
         weights : array-like of shape (n_components,)
             Mixing weights; they sum to one.
         means, dispersions : array-like of shape (n_components, n_features)
+        dispersion_type : {"full", "feature", "component", "tied"}, default="full"
+            As in the constructor. Dispersions that are tied repeat, and count once as parameters.
         zero_inflated : bool, default=False
             Whether the last weight is that of a component at zero, which has no mean.
 
@@ -220,5 +228,8 @@ class NegativeBinomialMixture(BaseMixture):
         >>> mixture.predict([[0], [5], [12]])
         array([0, 1, 1])
         """
-        mixture = cls(len(np.atleast_1d(weights)) - zero_inflated, zero_inflated=zero_inflated)
+        if dispersion_type not in TIES:
+            raise ValueError(f"dispersion_type must be one of {', '.join(map(repr, TIES))}, got {dispersion_type!r}.")
+        n_components = len(np.atleast_1d(weights)) - zero_inflated
+        mixture = cls(n_components, dispersion_type=dispersion_type, zero_inflated=zero_inflated)
         return cls._from_parameters(mixture, weights, {"means": means, "dispersions": dispersions})

@@ -203,7 +203,7 @@ class StudentTMixture(BaseMixture):
         weights: ArrayLike,
         means: ArrayLike,
         scales: ArrayLike,
-        degrees_of_freedom: ArrayLike,
+        degrees_of_freedom: float | ArrayLike,
         scale_type: str = "full",
     ) -> Self:
         """Make a mixture that scores, predicts and samples without ``fit``.
@@ -215,7 +215,8 @@ class StudentTMixture(BaseMixture):
         means : array-like of shape (n_components, n_features)
         scales : array-like
             Of the shape of ``scales_``.
-        degrees_of_freedom : array-like of shape (n_components,)
+        degrees_of_freedom : float or array-like of shape (n_components,)
+            One number is that of all components, given as in the constructor, and does not count as a parameter.
         scale_type : {"full", "tied"}, default="full"
             As in the constructor.
 
@@ -233,6 +234,10 @@ class StudentTMixture(BaseMixture):
         """
         if scale_type not in ("full", "tied"):
             raise ValueError(f"scale_type must be 'full' or 'tied', got {scale_type!r}.")
-        mixture = cls(len(np.atleast_1d(weights)), scale_type=scale_type)
+        n_components = len(np.atleast_1d(weights))
+        mixture = cls(n_components, scale_type=scale_type)
+        if np.ndim(degrees_of_freedom) == 0:
+            mixture.degrees_of_freedom = float(degrees_of_freedom)
+            degrees_of_freedom = np.full(n_components, degrees_of_freedom)
         parameters = {"means": means, "scales": scales, "degrees_of_freedom": degrees_of_freedom}
         return cls._from_parameters(mixture, weights, parameters)
