@@ -1,9 +1,9 @@
-"""Lanczos against dense eigenvalues."""
+"""Lanczos against dense eigenvalues, and a saddle point that is left."""
 
 import numpy as np
 import pytest
 
-from skentropy._em import largest_eigenpair
+from skentropy._em import State, em_eigenpair, largest_eigenpair, leave_saddle
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 8])
@@ -52,3 +52,51 @@ def test_an_invariant_space_is_noticed_whatever_the_start():
     value, _ = largest_eigenpair(apply, rotation[:, 0])
     assert len(calls) == 2
     np.testing.assert_allclose(value, 1.0 + np.sqrt(2.0), rtol=1e-12)
+
+
+class Plane:
+    """Parameters (x, y, z) whose objective has a saddle point at zero, and does not change along z."""
+
+    def __init__(self, curvature):
+        self.curvature = curvature
+
+    def evaluate(self, p):
+        value = 0.5 * self.curvature * p[0] ** 2 - 0.25 * p[0] ** 4 - 0.1 * p[1] ** 2
+        return State(p, None, value, value)
+
+    def parameters(self, z):
+        return z if abs(z[0]) < 0.9 else None
+
+    def gradient(self, state):
+        x, y, _ = state.parameters
+        return np.array([self.curvature * x - x**3, -0.2 * y, 0.0])
+
+    def identified(self, z):
+        return z * [1.0, 1.0, 0.0]
+
+
+@pytest.mark.parametrize("central", [False, True])
+@pytest.mark.parametrize("curvature", [0.2, 0.002, -0.1])
+def test_a_saddle_point_is_left_to_one_of_two_sides(curvature, central):
+    """The gradient is (c x - x^3, -y / 5, 0): the EM map has the eigenvalues 1 + c and 4 / 5, and no third one is seen."""
+    plane = Plane(curvature)
+    start = plane.evaluate(np.zeros(3))
+    pair = em_eigenpair(plane, start, plane.evaluate, 3, central=central)
+    assert pair[0] == pytest.approx(max(1.0 + curvature, 0.8), abs=1e-9)
+    assert pair[1] == pytest.approx([np.sign(pair[1][0]), 0.0, 0.0], abs=1e-6)
+    end = leave_saddle(plane, start, plane.evaluate, pair, least_gain=1e-9)
+    assert end.goes_on == (curvature > 0.0)
+    assert not end.saddle
+    # Of two sides that are alike the first is taken, and of the lengths 0.03, 0.1 and 0.3 the best; 1 is out of the domain.
+    length = {0.2: 0.3, 0.002: 0.03, -0.1: 0.0}[curvature]
+    np.testing.assert_allclose(end.state.parameters, length * pair[1], atol=1e-6)
+    stuck = leave_saddle(plane, start, plane.evaluate, pair, least_gain=1.0)
+    assert (stuck.goes_on, stuck.saddle) == (False, curvature > 0.0)
+    assert not leave_saddle(plane, start, plane.evaluate, pair, least_gain=1.0, tried=2.0).saddle
+
+
+def test_where_nothing_is_identified_there_is_no_saddle_point():
+    plane = Plane(0.2)
+    plane.identified = np.zeros_like
+    largest, direction = em_eigenpair(plane, plane.evaluate(np.zeros(3)), plane.evaluate, 3)
+    assert (largest, direction.any()) == (0.0, False)

@@ -121,24 +121,23 @@ def test_it_is_raised_where_there_is_nothing_yet(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize(
-    ("name", "finish", "method"),
-    [("PoissonMixture", Maximum, "_leave_saddle"), ("FactorAnalysis-em", Finish, "_settled")],
+    ("name", "finish", "first", "method"),
+    [("PoissonMixture", Maximum, "settle_zeros", "leave_saddle"), ("FactorAnalysis-em", Finish, "climb", "_settled")],
 )
 def test_what_was_found_after_convergence_is_kept(
-    name: str, finish: Any, method: str, monkeypatch: pytest.MonkeyPatch
+    name: str, finish: Any, first: str, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ends = []
-    call = finish.__call__
+    call = getattr(finish, first)
 
     def noting(self: Any, state: Any, evaluate: Any) -> Any:
         ends.append(state)
-        better = call(self, state, evaluate)
-        return better
+        return call(self, state, evaluate)
 
     def interrupted(*arguments: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(finish, "__call__", noting)
+    monkeypatch.setattr(finish, first, noting)
     monkeypatch.setattr(finish, method, interrupted)
     case = ESTIMATORS[name]
     with pytest.warns(ConvergenceWarning, match="was interrupted after"):

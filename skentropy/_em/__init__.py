@@ -1,6 +1,6 @@
 """Maximisation: EM with acceleration, the course of a fit, and what is seen of it while it runs."""
 
-from ._curvature import largest_eigenpair
+from ._curvature import TRIED, em_eigenpair, largest_eigenpair, leave_saddle
 from ._engine import ROUNDING, run_em
 from ._fit import Ascent, FitByEM
 from ._model import End, Evaluate, Finish, Model, Newton, Run, State, Watcher
@@ -9,6 +9,7 @@ from ._runs import Interruption, as_part, best_of
 
 __all__ = [
     "ROUNDING",
+    "TRIED",
     "Ascent",
     "End",
     "Evaluate",
@@ -23,6 +24,8 @@ __all__ = [
     "Watcher",
     "as_part",
     "best_of",
+    "em_eigenpair",
     "largest_eigenpair",
+    "leave_saddle",
     "run_em",
 ]

@@ -1,16 +1,99 @@
-"""Curvature at the end of a fit: a few Lanczos steps say whether it is a maximum or a saddle point."""
+"""Curvature at the end of a fit: a few Lanczos steps say whether it is a maximum or a saddle point, which is left."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
 from scipy.linalg import eigh_tridiagonal
 
 from .._typing import FloatArray
+from ._model import End, Evaluate, State
 
 # Orthogonalisation leaves less than this, relative to the operator, of a vector that lies in the space already spanned.
 _EXHAUSTED = 1e-10
+# Eigenvalues of the EM map: above the first a direction is tried, above the second the end is called a saddle point.
+TRIED = 1.0 + 1e-4
+_SADDLE = 1.0 + 1e-3
+# Lengths of the steps away from a saddle point, in units in which the complete data's information of one row is one.
+_LEAVES = (0.03, 0.1, 0.3, 1.0)
+
+
+class Neighbourhood(Protocol):
+    """Parameters around a state, in coordinates z in which the complete data's information of one row is the unit matrix."""
+
+    def parameters(self, z: FloatArray) -> Any | None:
+        """The parameters at z, where zero stands for those of the state; None outside the domain."""
+
+    def gradient(self, state: State) -> FloatArray:
+        """Gradient of the objective in the coordinates z, at a state nearby."""
+
+    def identified(self, z: FloatArray) -> FloatArray:
+        """The part of z along which the objective changes."""
+
+
+def em_eigenpair(
+    around: Neighbourhood,
+    state: State,
+    evaluate: Evaluate,
+    n_parameters: int,
+    *,
+    n_steps: int = 8,
+    difference: float = 1e-5,
+    central: bool = False,
+) -> tuple[float, FloatArray]:
+    """The largest eigenvalue of the EM map that a few Lanczos steps see, and its direction; 0 where nothing is identified.
+
+    The gradient's derivative is minus the observed information, and the complete data's information is one. The EM map's
+    Jacobian is therefore one plus the derivative, which is taken by differences of a length.
+    """
+
+    def gradient(z: FloatArray) -> FloatArray | None:
+        moved = around.parameters(z)
+        return None if moved is None else around.gradient(evaluate(moved))
+
+    here = None if central else around.gradient(state)
+    step = 2.0 * difference if central else difference
+
+    def em_map(z: FloatArray) -> FloatArray:
+        z = around.identified(z)
+        ahead, behind = gradient(difference * z), gradient(-difference * z) if here is None else here
+        if ahead is None or behind is None:
+            return np.zeros_like(z)
+        return around.identified(z + (ahead - behind) / step)
+
+    start = around.identified(np.random.RandomState(0).normal(size=n_parameters))
+    if not start.any():
+        return 0.0, start
+    largest, z = largest_eigenpair(em_map, start, n_steps)
+    return largest, around.identified(z)
+
+
+def leave_saddle(
+    around: Neighbourhood,
+    state: State,
+    evaluate: Evaluate,
+    eigenpair: tuple[float, FloatArray],
+    *,
+    least_gain: float,
+    tried: float = TRIED,
+) -> End:
+    """The state, or where EM stretches a direction the best of a few to both sides along it, to go on from.
+
+    ``eigenpair`` is the largest eigenvalue of the EM map, with its unit vector; ``least_gain`` is what a step away must
+    gain, nats per sample, also over one that was tried before: the two sides are often alike.
+    """
+    largest, z = eigenpair
+    if largest < tried:
+        return End(state, goes_on=False)
+    best = state
+    for length in np.outer(_LEAVES, [1.0, -1.0]).ravel():
+        parameters = around.parameters(length * z)
+        if parameters is not None:
+            trial = evaluate(parameters)
+            best = trial if trial.objective > best.objective + least_gain else best
+    return End(best, goes_on=best is not state, saddle=best is state and largest > _SADDLE)
 
 
 def largest_eigenpair(

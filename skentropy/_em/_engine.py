@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 
 from ._acceleration import Path, Tail
-from ._model import Finish, Model, Newton, Run, State, Step, Watcher
+from ._model import End, Finish, Model, Newton, Run, State, Step, Watcher
 from ._runs import Interruption
 
 # Rounding errors of a bound, relative to the sum of the absolute values of its terms.
@@ -31,7 +31,7 @@ def run_em(
     accelerate: bool = True,
     watcher: Watcher | None = None,
     newton: Newton | None = None,
-    finish: Finish | None = None,
+    finish: Sequence[Finish] = (),
     hand_over: int | None = None,
     interruption: Interruption | None = None,
 ) -> Run:
@@ -57,12 +57,13 @@ def run_em(
         Told of each step; may end the run.
     newton : Newton or None
         Takes over from the extrapolations where that pays; its proposals are judged as theirs are.
-    finish : Finish or None
-        What is done to a state that EM has converged to.
+    finish : sequence of Finish
+        What is done to a state that EM has converged to, one after the other until one makes EM go on: its zeros are
+        settled, it is polished, a saddle point is left.
     hand_over : int or None
         Number of steps after which ``finish`` takes over in any case.
     interruption : Interruption or None
-        With one Ctrl-C ends the run where it is; else it is raised.
+        With one, Ctrl-C ends the run where it is; without, it is raised.
     """
     climb = _Climb(model, expect, parameters, tol=tol, newton=newton if accelerate else None, accelerate=accelerate)
     run = climb.run
@@ -165,13 +166,17 @@ class _Climb:
         self._tried = True
         return proposal
 
-    def goes_on_after(self, finish: Finish | None) -> bool:
+    def goes_on_after(self, finish: Sequence[Finish]) -> bool:
         """Whether a run that has converged goes on from where ``finish`` has led it."""
-        if finish is None:
-            return False
         run, before = self.run, self.run.state
-        end = finish(before, self._keeping_the_best)
-        run.state, run.saddle = end.state, end.saddle
+        end = End(before, goes_on=False)
+        run.saddle = False
+        for look in finish:
+            end = look(end.state, self._keeping_the_best)
+            run.state = end.state
+            run.saddle |= end.saddle
+            if end.goes_on:
+                break
         self._n_moves += 1
         if not end.goes_on:
             return False

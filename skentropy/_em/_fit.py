@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +26,7 @@ class Ascent:
     expect: Callable[[Any], Any]
     tol: float
     newton: Newton | None = None
-    finish: Finish | None = None
+    finish: Sequence[Finish] = ()
     hand_over: int | None = None
 
 

@@ -128,7 +128,7 @@ class End:
 
 
 class Finish(Protocol):
-    """The hook after convergence: zeros, curvature, polish."""
+    """One of the things that are done to a state after convergence; what it finds is no worse."""
 
     def __call__(self, state: State, evaluate: Evaluate) -> End: ...
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from scipy.optimize import minimize
 
-from .._em import ROUNDING, End, Evaluate, State, largest_eigenpair, run_em
+from .._em import ROUNDING, End, Evaluate, State, em_eigenpair, leave_saddle, run_em
 from .._typing import Array, FloatArray
 from ._em_model import ON_FLOOR, GaussianModel, GaussianStatistics
 from ._gaussian import LinearGaussian
@@ -25,14 +26,10 @@ _LOW = 0.02
 _LARGEST_LOG_NOISE = 50.0
 # A feature with less noise than this share of its variance tells the factors exactly.
 _NEXT_TO_NOTHING = 1e-6
-# Lanczos steps, the length of their differences and of the steps away from a saddle point, in units in which the complete
-# data's information of one row is one.
-_LANCZOS_STEPS = 8
+# The length of differences of the gradient, in units in which the complete data's information of one row is one.
 _DIFFERENCE = 1e-4
-_LEAVES = (0.03, 0.1, 0.3, 1.0)
-# Eigenvalues of the EM map: above the first a direction is tried, above the second the end is called a saddle point.
+# A direction that EM stretches by more is tried.
 _TRIED = 1.0 + 1e-5
-_SADDLE = 1.0 + 1e-3
 
 
 class Finish:
@@ -49,17 +46,22 @@ class Finish:
     def __init__(self, model: GaussianModel, tol: float, *, accelerate: bool) -> None:
         self._model, self._tol, self._accelerate = model, tol, accelerate
 
-    def __call__(self, state: State, evaluate: Evaluate) -> End:
+    def climb(self, state: State, evaluate: Evaluate) -> End:
+        """Where the quasi-Newton method leads, or the floor; EM goes on if there is more to come than it has found."""
         best, at_end = self._climb(state, evaluate)
         floored = self._on_floor(best)
         best = floored if floored is not None and floored.objective > best.objective else best
+        if self._accelerate:
+            return End(self._settled(best, evaluate), goes_on=not at_end)
         noise = ROUNDING * self._model.magnitude(state.parameters, state.statistics)
-        if not self._accelerate and best.objective > state.objective + max(self._tol, noise):
-            return End(state, goes_on=True)
-        end = self._settled(best, evaluate) if self._accelerate else state
-        if not at_end:
-            return End(end, goes_on=True)
-        return self._leave_saddle(end, evaluate)
+        return End(state, goes_on=not at_end or best.objective > state.objective + max(self._tol, noise))
+
+    def leave_saddle(self, state: State, evaluate: Evaluate) -> End:
+        """The state, or a better one to the side of a saddle point to go on from."""
+        around = Neighbourhood.of(self._model, state)
+        noise = ROUNDING * self._model.magnitude(state.parameters, state.statistics)
+        eigenpair = em_eigenpair(around, state, evaluate, len(around.origin), difference=_DIFFERENCE, central=True)
+        return leave_saddle(around, state, evaluate, eigenpair, least_gain=noise, tried=_TRIED)
 
     def _climb(self, state: State, evaluate: Evaluate) -> tuple[State, bool]:
         """L-BFGS from a state, each time in coordinates that suit where it starts, until that gains less than tol."""
@@ -74,15 +76,14 @@ class Finish:
 
     def _climb_once(self, state: State, evaluate: Evaluate) -> State:
         """L-BFGS in mean, loadings and log noise where the complete data's information is one, with floors as bounds."""
-        coordinates = _Vector(self._model, state.parameters)
-        metric = _Metric.at(self._model, coordinates, state)
-        origin = coordinates.pack(state.parameters)
+        around = Neighbourhood.of(self._model, state)
+        coordinates, origin = around.coordinates, around.origin
 
         def loss(z: FloatArray) -> tuple[float, FloatArray]:
-            at = evaluate(coordinates.unpack(origin + metric.direction(z)))
-            return -at.objective, -metric.whitened(coordinates.gradient(at)) / self._model.total_weight
+            at = evaluate(around.parameters(z))
+            return -at.objective, -around.gradient(at)
 
-        low = (coordinates.log_floor - origin[coordinates.split :]) / metric.of_log_noise
+        low = (coordinates.log_floor - origin[coordinates.split :]) / around.metric.of_log_noise
         bounds = [(None, None)] * coordinates.split + [(min(bound, 0.0), None) for bound in low]
         result = minimize(
             loss,
@@ -92,7 +93,7 @@ class Finish:
             bounds=bounds,
             options={"maxiter": _MAX_ITERATIONS, "maxcor": _CORRECTIONS, "gtol": 1e-10, "ftol": 0.0},
         )
-        return evaluate(coordinates.unpack(origin + metric.direction(result.x)))
+        return evaluate(around.parameters(result.x))
 
     def _settled(self, state: State, evaluate: Evaluate) -> State:
         """A few EM steps on: they shrink what is left of the gap between entropy sum and ELBO most."""
@@ -115,36 +116,6 @@ class Finish:
             return None
         floored = replace(p, noise=np.where(falling, self._model.floor, p.noise))
         return run_em(self._model, self._model.expect, floored, tol=self._tol, max_iter=MOST_STEPS).state
-
-    def _leave_saddle(self, state: State, evaluate: Evaluate) -> End:
-        """The best of a few states along the direction of upward curvature, if there is one, to go on from."""
-        coordinates = _Vector(self._model, state.parameters)
-        metric = _Metric.at(self._model, coordinates, state)
-        origin = coordinates.pack(state.parameters)
-
-        def gradient(z: FloatArray) -> FloatArray:
-            moved = evaluate(coordinates.unpack(origin + metric.direction(z)))
-            return metric.whitened(coordinates.gradient(moved)) / self._model.total_weight
-
-        def em_map(z: FloatArray) -> FloatArray:
-            # The gradient's derivative is minus the observed information, and the complete data's is one.
-            z = metric.without_rotations(z)
-            change = gradient(_DIFFERENCE * z) - gradient(-_DIFFERENCE * z)
-            return metric.without_rotations(z + change / (2.0 * _DIFFERENCE))
-
-        start = metric.without_rotations(np.random.RandomState(0).normal(size=len(origin)))
-        if not start.any():
-            return End(state, goes_on=False)
-        largest, z = largest_eigenpair(em_map, start, _LANCZOS_STEPS)
-        if largest < _TRIED:
-            return End(state, goes_on=False)
-        along = metric.direction(metric.without_rotations(z))
-        noise = ROUNDING * self._model.magnitude(state.parameters, state.statistics)
-        best = state
-        for share in np.outer(_LEAVES, [1.0, -1.0]).ravel():
-            trial = evaluate(coordinates.unpack(origin + share * along))
-            best = trial if trial.objective > best.objective + noise else best
-        return End(best, goes_on=best is not state, saddle=best is state and largest > _SADDLE)
 
 
 class _Vector:
@@ -234,3 +205,28 @@ class _Metric:
         coefficients = np.where(self.free[:, np.newaxis], z[: d * size].reshape(d, size), 0.0)
         z = np.concatenate([coefficients.ravel(), np.where(self.free, z[d * size :], 0.0)])
         return z - self.rotations.T @ (self.rotations @ z)
+
+
+@dataclass(frozen=True)
+class Neighbourhood:
+    """Parameters around a state, in the coordinates of its metric."""
+
+    coordinates: _Vector
+    metric: _Metric
+    origin: FloatArray
+    total_weight: float
+
+    @classmethod
+    def of(cls, model: GaussianModel, state: State) -> Self:
+        coordinates = _Vector(model, state.parameters)
+        metric = _Metric.at(model, coordinates, state)
+        return cls(coordinates, metric, coordinates.pack(state.parameters), model.total_weight)
+
+    def parameters(self, z: FloatArray) -> LinearGaussian:
+        return self.coordinates.unpack(self.origin + self.metric.direction(z))
+
+    def gradient(self, state: State) -> FloatArray:
+        return self.metric.whitened(self.coordinates.gradient(state)) / self.total_weight
+
+    def identified(self, z: FloatArray) -> FloatArray:
+        return self.metric.without_rotations(z)

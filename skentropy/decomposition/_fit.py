@@ -74,7 +74,8 @@ class GaussianFit(FitByEM):
             covariance = self._covariance if init == 0 else None
             random_state = np.random.RandomState(self._seeds[init])
             start = estimator._em_start(covariance, self._rows.n_features, self._k, random_state, imputed=not model.complete)
-        finish = Finish(model, estimator.tol, accelerate=estimator.accelerate)
+        end = Finish(model, estimator.tol, accelerate=estimator.accelerate)
+        finish = end.climb, end.leave_saddle
         if not estimator.accelerate:
             return Ascent(start, model.expect, estimator.tol, finish=finish)
         return Ascent(start, model.expect, max(estimator.tol, LEFT_OVER), finish=finish, hand_over=MOST_STEPS)

@@ -121,8 +121,10 @@ class MixtureFit(FitByEM):
 
         n_directions = model.components.n_directions(start.components)
         newton = NewtonSteps(model, missing, self._n_distinct, mixture.n_components, n_directions)
-        finish = Maximum(model, newton, mixture.tol) if model.components.climbs else None
-        return Ascent(start, expect, mixture.tol, newton, finish)
+        if not model.components.climbs:
+            return Ascent(start, expect, mixture.tol, newton)
+        maximum = Maximum(model, newton, mixture.tol)
+        return Ascent(start, expect, mixture.tol, newton, (maximum.settle_zeros, maximum.leave_saddle))
 
     def _seeded_start(self, init: int) -> MixtureParameters:
         mixture, random_state = self._mixture, np.random.RandomState(self._seeds[init])

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from typing import Self
+
 import numpy as np
 
-from .._em import ROUNDING, End, Evaluate, State, largest_eigenpair
+from .._em import ROUNDING, TRIED, End, Evaluate, State, em_eigenpair, leave_saddle
 from .._typing import FloatArray
 from ._information import Metric, score
-from ._model import MixtureModel
-from ._newton import Curvature, NewtonSteps
+from ._model import MixtureModel, MixtureParameters
+from ._newton import NewtonSteps
 from ._zeros import settle_zeros
 
 # Curvature is looked at only where an EM step gains fewer nats per sample.
 _STATIONARY = 1e-4
-# Eigenvalues of the EM map: above the first a direction is tried, above the second the end is called a saddle point.
-_TRIED = 1.0 + 1e-4
-_SADDLE = 1.0 + 1e-3
-# Lanczos steps, the length of their differences and of steps away from a saddle point, in roots of the total weight.
-_LANCZOS_STEPS = 8
-_DIFFERENCE = 1e-5
-_LEAVES = (0.03, 0.1, 0.3, 1.0)
 # What a step away from a saddle point gains at least: a share of tol, and no more than so many nats per sample.
 _PAYS, _PAYS_AT_MOST = 1e-3, 1e-9
 
@@ -38,70 +34,59 @@ class Maximum:
     def __init__(self, model: MixtureModel, newton: NewtonSteps, tol: float) -> None:
         self._model, self._newton, self._tol = model, newton, tol
 
-    def __call__(self, state: State, evaluate: Evaluate) -> End:
+    def settle_zeros(self, state: State, evaluate: Evaluate) -> End:
+        """The state with its zeros settled; EM goes on if one is raised, or much is gained."""
         settled, raised = settle_zeros(self._model, evaluate, state)
-        if raised or settled.objective > state.objective + self._tol:
-            return End(settled, goes_on=True)
-        noise = ROUNDING * self._model.magnitude(settled.parameters, settled.statistics)
-        known = self._newton.latest(state.objective, max(self._tol, noise)) if settled is state else None
-        if known is not None:
-            return self._leave_saddle(state, evaluate, noise, known)
-        return self._look_around(settled, evaluate, noise)
+        if settled is not state:
+            self._newton.forget()
+        return End(settled, goes_on=raised or settled.objective > state.objective + self._tol)
 
-    def _look_around(self, state: State, evaluate: Evaluate, noise: float) -> End:
-        metric = Metric.at(self._model, state.parameters, state.statistics)
-        gradient = metric.gradient(score(self._model, state.parameters, state.statistics))
-        if not float((gradient**2).sum()) <= 2.0 * _STATIONARY * state.statistics.weight:
-            return End(state, goes_on=False)
-        if self._newton.look_pays:
-            curvature = self._newton.curvature(state, metric)
-            if curvature is None:
+    def leave_saddle(self, state: State, evaluate: Evaluate) -> End:
+        """The state, or a better one to the side of a saddle point to go on from."""
+        noise = ROUNDING * self._model.magnitude(state.parameters, state.statistics)
+        nothing = max(self._tol, noise)
+        curvature = self._newton.latest(state.objective, nothing)
+        around = Neighbourhood.of(self._model, state, None if curvature is None else curvature.metric)
+        if curvature is None:
+            gradient = around.gradient(state)
+            if not float(gradient @ gradient) <= 2.0 * _STATIONARY:
                 return End(state, goes_on=False)
-            return self._leave_saddle(state, evaluate, noise, curvature)
-        return self._leave_along(state, evaluate, noise, *self._differences(state, metric, evaluate))
+            if self._newton.look_pays:
+                curvature = self._newton.curvature(state, around.metric)
+                if curvature is None:
+                    return End(state, goes_on=False)
+        if curvature is None:
+            eigenpair = em_eigenpair(around, state, evaluate, gradient.size)
+        else:
+            eigenpair = 1.0 - float(curvature.values[-1]), curvature.vectors[:, -1]
+        end = leave_saddle(around, state, evaluate, eigenpair, least_gain=max(min(_PAYS * self._tol, _PAYS_AT_MOST), noise))
+        if curvature is not None and eigenpair[0] < TRIED:
+            end = replace(end, goes_on=curvature.missing_nats > nothing)
+        return end
 
-    def _leave_saddle(self, state: State, evaluate: Evaluate, noise: float, curvature: Curvature) -> End:
-        """Leave a state where the curvature is upward in some direction."""
-        largest = 1.0 - float(curvature.values[-1])
-        if largest < _TRIED:
-            return End(state, goes_on=curvature.missing_nats > max(self._tol, noise))
-        return self._leave_along(state, evaluate, noise, largest, curvature.direction(curvature.vectors[:, -1]))
 
-    def _leave_along(self, state: State, evaluate: Evaluate, noise: float, largest: float, direction: FloatArray) -> End:
-        """Leave a state along a direction that the EM map stretches by so much, if it does and that pays."""
-        if largest < _TRIED:
-            return End(state, goes_on=False)
-        best = max(self._away(state, direction, evaluate), key=lambda other: other.objective, default=state)
-        if best.objective > state.objective + max(min(_PAYS * self._tol, _PAYS_AT_MOST), noise):
-            return End(best, goes_on=True)
-        return End(state, goes_on=False, saddle=largest > _SADDLE)
+@dataclass(frozen=True)
+class Neighbourhood:
+    """Parameters around a state, as ``leave_saddle`` takes them."""
 
-    def _away(self, state: State, direction: FloatArray, evaluate: Evaluate) -> list[State]:
-        """States to both sides along a direction."""
-        states = []
-        for length in np.sqrt(state.statistics.weight) * np.outer(_LEAVES, [1.0, -1.0]).ravel():
-            moved = self._model.moved(state.parameters, length * direction)
-            if moved is not None:
-                states.append(evaluate(moved))
-        return states
+    model: MixtureModel
+    state: State
+    metric: Metric
 
-    def _differences(self, state: State, metric: Metric, evaluate: Evaluate) -> tuple[float, FloatArray]:
-        """The largest eigenvalue of the EM map that a few Lanczos steps see, and its direction; 0 if they see none."""
-        model, parameters = self._model, state.parameters
-        here = metric.gradient(score(model, parameters, state.statistics))
-        length = _DIFFERENCE * np.sqrt(state.statistics.weight)
+    @classmethod
+    def of(cls, model: MixtureModel, state: State, metric: Metric | None) -> Self:
+        return cls(model, state, metric or Metric.at(model, state.parameters, state.statistics))
 
-        def em_map(z: FloatArray) -> FloatArray:
-            # The score's derivative is minus the observed information, and the complete data's is one.
-            moved = model.moved(parameters, metric.directions(length * z.reshape(here.shape)))
-            if moved is None:
-                return np.zeros_like(z)
-            there = metric.gradient(score(model, moved, evaluate(moved).statistics))
-            return z + ((there - here) / length).ravel()
+    def parameters(self, z: FloatArray) -> MixtureParameters | None:
+        parameters, length = self.state.parameters, np.sqrt(self.state.statistics.weight)
+        return self.model.moved(parameters, self.metric.directions(self._by_component(length * z)))
 
-        start = np.random.RandomState(0).normal(size=here.shape)
-        start = np.where(metric.gradient(start) == 0.0, 0.0, start)
-        if not start.any():
-            return 0.0, start
-        largest, vector = largest_eigenpair(em_map, start.ravel(), _LANCZOS_STEPS)
-        return largest, metric.directions(vector.reshape(here.shape))
+    def gradient(self, state: State) -> FloatArray:
+        gradient = self.metric.gradient(score(self.model, state.parameters, state.statistics))
+        return gradient.ravel() / np.sqrt(self.state.statistics.weight)
+
+    def identified(self, z: FloatArray) -> FloatArray:
+        return np.where(self.metric.gradient(self._by_component(z)).ravel() == 0.0, 0.0, z)
+
+    def _by_component(self, z: FloatArray) -> FloatArray:
+        return z.reshape(len(self.state.parameters.log_weights), -1)

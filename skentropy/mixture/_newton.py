@@ -126,6 +126,10 @@ class NewtonSteps:
             return None
         return self._latest[1]
 
+    def forget(self) -> None:
+        """Take note that the state is no longer where the last proposal was made."""
+        self._latest = None
+
     def propose(self, state: State, evaluate: Evaluate) -> tuple[MixtureParameters | None, float]:
         curvature = self.curvature(state)
         if curvature is None:

@@ -105,7 +105,7 @@ class NetFit(FitByEM):
         return self._ascent(start, self._e_step(random_state, pool, of_sample=False), maximum)
 
     def _ascent(self, start: Parameters, expect: Expect, maximum: Maximum) -> Ascent:
-        return Ascent(start, expect, self._net.tol, finish=maximum)
+        return Ascent(start, expect, self._net.tol, finish=maximum.finish)
 
     def attributes(self, run: Run) -> dict[str, Any]:
         return self._net._fitted_attributes(self._model, self._rows.dtype, self.is_exact, run)
@@ -159,7 +159,7 @@ class EnumeratedFit(NetFit):
 
     def _ascent(self, start: Parameters, expect: Expect, maximum: Maximum) -> Ascent:
         tol = self._net.tol * (_LEFT_OVER if self._net.accelerate else 1.0)
-        return Ascent(start, expect, tol, newton=maximum, finish=maximum)
+        return Ascent(start, expect, tol, newton=maximum, finish=maximum.finish)
 
     def states_missed(self, state: State) -> Array:
         """None: a fitted net does not search."""

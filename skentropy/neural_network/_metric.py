@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Self
+
 import numpy as np
 from scipy.special import expit
 
+from .._em import State
 from .._typing import FloatArray
 from ._logistic import complete_information
-from ._model import BeliefNetModel, NetStatistics
+from ._model import BeliefNetModel, NetStatistics, Parameters
 
 # Information that is added per row: so little changes no sign of a curvature, and it bounds the steps.
 _LEAST = 1e-6
@@ -51,3 +55,31 @@ class Metric:
             parts.append(np.matmul(matrix, part[:, :, np.newaxis]).ravel())
             start += part.size
         return np.concatenate(parts)
+
+
+@dataclass(frozen=True)
+class Neighbourhood:
+    """Parameters around a state, in the coordinates of its metric."""
+
+    model: BeliefNetModel
+    state: State
+    metric: Metric
+    origin: FloatArray
+
+    @classmethod
+    def of(cls, model: BeliefNetModel, state: State) -> Self:
+        return cls(model, state, Metric(model, state.statistics), state.parameters.net.pack())
+
+    def parameters(self, z: FloatArray) -> Parameters:
+        return moved(self.state, self.origin + self.metric.direction(z))
+
+    def gradient(self, state: State) -> FloatArray:
+        return self.metric.gradient(self.model.gradient(state.statistics))
+
+    def identified(self, z: FloatArray) -> FloatArray:
+        return z
+
+
+def moved(state: State, vector: FloatArray) -> Parameters:
+    """Parameters of a net of the same shape; a truncated posterior keeps the states that it has."""
+    return Parameters(state.parameters.net.unpack(vector), state.statistics.states, keeps_states=True)

@@ -9,8 +9,8 @@ from scipy.optimize import OptimizeResult, minimize
 
 from .._em import Evaluate, State
 from .._typing import FloatArray
-from ._metric import Metric
-from ._model import BeliefNetModel, Parameters
+from ._metric import Neighbourhood, moved
+from ._model import BeliefNetModel
 
 _MAX_EVALUATIONS = 400
 # L-BFGS ends when so many iterations together gain less than this share of tol.
@@ -19,20 +19,14 @@ _SCALE_STEPS = 6
 _STEP = 1e-4
 
 
-def moved(state: State, vector: FloatArray) -> Parameters:
-    """Parameters of a net of the same shape; a truncated posterior keeps the states that it has."""
-    return Parameters(state.parameters.net.unpack(vector), state.statistics.states, keeps_states=True)
-
-
 def polished(model: BeliefNetModel, evaluate: Evaluate, state: State, *, tol: float = 0.0) -> State:
     """A state no worse than the given one, with no more than ``tol`` to come, and its two scales stationary."""
 
-    def at(vector: FloatArray) -> State:
-        return evaluate(moved(state, vector))
+    around = Neighbourhood.of(model, state)
 
     def loss(z: FloatArray) -> tuple[float, FloatArray]:
-        there = at(start + metric.direction(z))
-        return -there.objective, -metric.gradient(model.gradient(there.statistics))
+        there = evaluate(around.parameters(z))
+        return -there.objective, -around.gradient(there)
 
     def stop_when_stalled(intermediate_result: OptimizeResult) -> None:
         course.append(-float(intermediate_result.fun))
@@ -40,11 +34,11 @@ def polished(model: BeliefNetModel, evaluate: Evaluate, state: State, *, tol: fl
             raise StopIteration
 
     course: list[float] = []
-    start, metric = state.parameters.net.pack(), Metric(model, state.statistics)
     options = {"maxfun": _MAX_EVALUATIONS, "maxiter": _MAX_EVALUATIONS, "gtol": 1e-9, "ftol": 0.0, "maxcor": 30}
-    result = minimize(loss, np.zeros_like(start), jac=True, method="L-BFGS-B", callback=stop_when_stalled, options=options)
-    best = at(start + metric.direction(result.x)) if -result.fun >= state.objective else state
-    return _scaled(model, at, best)
+    start = np.zeros_like(around.origin)
+    result = minimize(loss, start, jac=True, method="L-BFGS-B", callback=stop_when_stalled, options=options)
+    best = evaluate(around.parameters(result.x)) if -result.fun >= state.objective else state
+    return _scaled(model, lambda vector: evaluate(moved(state, vector)), best)
 
 
 def _scaled(model: BeliefNetModel, evaluate: Callable[[FloatArray], State], state: State) -> State:

@@ -219,7 +219,10 @@ def test_saddle_points_are_seen_and_maxima_are_not_flagged(name: str, symmetric:
             elbo = model.elbo(statistics)
             return State(parameters, statistics, elbo, elbo + model.log_prior(parameters, statistics))
 
-        end = Maximum(model, newton, 1e-9)(state, evaluate)
+        maximum = Maximum(model, newton, 1e-9)
+        end = maximum.settle_zeros(state, evaluate)
+        if not end.goes_on:
+            end = maximum.leave_saddle(end.state, evaluate)
         assert len(calls) <= 20
         if largest > 1.01:
             assert end.goes_on

@@ -13,11 +13,11 @@ from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 
 from skentropy import SigmoidBeliefNet
-from skentropy._em import State, run_em
+from skentropy._em import State, _curvature, em_eigenpair, run_em
 from skentropy.neural_network import _maximum
 from skentropy.neural_network._layers import BeliefNet, Layer
 from skentropy.neural_network._maximum import Maximum
-from skentropy.neural_network._metric import Metric
+from skentropy.neural_network._metric import Metric, Neighbourhood
 from skentropy.neural_network._model import BeliefNetModel, Parameters
 from tests.common.nets import SIZES, data, e_step, random_net
 
@@ -57,10 +57,9 @@ def test_differences_of_the_gradient_have_the_eigenvalues_of_the_em_map(sizes: t
 
     vector, h = end.pack(), 1e-5
     jacobian = np.array([(em_step(vector + h * e) - em_step(vector - h * e)) / (2 * h) for e in np.eye(len(vector))]).T
-    maximum = Maximum(model, 1e-4, accelerate=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_maximum, "_LANCZOS_STEPS", len(vector))
-        largest, direction = maximum._largest_eigenvalue(state, lambda p: state_at(model, p.net, X, weight))
+    around = Neighbourhood.of(model, state)
+    largest, z = em_eigenpair(around, state, lambda p: state_at(model, p.net, X, weight), len(vector), n_steps=len(vector))
+    direction = around.metric.direction(z)
     assert largest == pytest.approx(np.linalg.eigvals(jacobian).real.max(), abs=2e-3)
     np.testing.assert_allclose(jacobian @ direction, largest * direction, atol=0.03 * np.abs(direction).max())
 
@@ -111,14 +110,14 @@ def test_saddle_points_are_left(accelerate: bool, monkeypatch: pytest.MonkeyPatc
         return state_at(model, parameters.net, X, weight)
 
     maximum = Maximum(model, 1e-6, accelerate=accelerate)
-    end = maximum._leave_saddle(state, evaluate)
+    end = maximum.leave_saddle(state, evaluate)
     assert end.goes_on
     assert end.state.objective > state.objective + 1e-5
     assert not end.saddle
     assert len(calls) <= 20
-    assert maximum(state, evaluate).goes_on
-    monkeypatch.setattr(_maximum, "_LEAVES", (1e-9,))
-    end = maximum._leave_saddle(state, evaluate)
+    assert maximum.finish[0](state, evaluate).goes_on
+    monkeypatch.setattr(_curvature, "_LEAVES", (1e-9,))
+    end = maximum.leave_saddle(state, evaluate)
     assert end.state is state
     assert not end.goes_on
     assert end.saddle
@@ -131,10 +130,8 @@ def test_eigenvalues_hardly_above_one_are_no_verdict(
     X, weight = table(3, False), np.ones(150)
     model = BeliefNetModel(0.1)
     state = twins(X, weight, model)
-    monkeypatch.setattr(
-        Maximum, "_largest_eigenvalue", lambda self, state, _: (largest, np.zeros(len(state.parameters.net.pack())))
-    )
-    end = Maximum(model, 1e-6, accelerate=True)._leave_saddle(state, lambda p: state_at(model, p.net, X, weight))
+    monkeypatch.setattr(_maximum, "em_eigenpair", lambda around, *rest, **options: (largest, 0.0 * around.origin))
+    end = Maximum(model, 1e-6, accelerate=True).leave_saddle(state, lambda p: state_at(model, p.net, X, weight))
     assert end.state is state
     assert not end.goes_on
     assert end.saddle == is_saddle
@@ -145,14 +142,13 @@ def test_a_fit_that_ends_on_a_saddle_point_says_so(monkeypatch: pytest.MonkeyPat
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         SigmoidBeliefNet(2, alpha=0.1, random_state=0).fit(X)
-    monkeypatch.setattr(Maximum, "_largest_eigenvalue", lambda self, state, _: (1.1, np.zeros(26)))
+    monkeypatch.setattr(_maximum, "em_eigenpair", lambda around, *rest, **options: (1.1, 0.0 * around.origin))
     with pytest.warns(ConvergenceWarning, match="ended at a saddle point"):
         SigmoidBeliefNet(2, alpha=0.1, random_state=0).fit(X)
 
 
-def test_without_acceleration_what_lbfgs_finds_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_acceleration_what_lbfgs_finds_is_not_taken() -> None:
     """It only tells how much is to come."""
-    monkeypatch.setattr(Maximum, "_largest_eigenvalue", lambda self, state, _: (0.9, np.zeros(23)))
     X, weight = data(True, n=80)
     model = BeliefNetModel(0.5)
 
@@ -164,7 +160,7 @@ def test_without_acceleration_what_lbfgs_finds_is_not_taken(monkeypatch: pytest.
     ).state
     to_come = end_of((3,), True)[2].objective - early.objective
     for tol, go_on in ((0.5 * to_come, True), (2.0 * to_come, False)):
-        end = Maximum(model, tol, accelerate=False)(early, lambda p: state_at(model, p.net, X, weight))
+        end = Maximum(model, tol, accelerate=False).go_on(early, lambda p: state_at(model, p.net, X, weight))
         assert end.state is early
         assert end.goes_on is go_on
 
