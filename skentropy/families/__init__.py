@@ -17,6 +17,7 @@ from ._inverse_gaussian import InverseGaussian
 from ._log_normal import LogNormal
 from ._negative_binomial import NegativeBinomial
 from ._poisson import Poisson
+from ._von_mises import VonMises
 from ._weibull import Weibull
 from ._zero_truncated_poisson import ZeroTruncatedPoisson
 
@@ -35,6 +36,7 @@ __all__ = [
     "LogNormal",
     "NegativeBinomial",
     "Poisson",
+    "VonMises",
     "Weibull",
     "ZeroTruncatedPoisson",
     "check_family",
@@ -56,6 +58,7 @@ FAMILIES: dict[str, type[ExponentialFamily]] = {
     "log_normal": LogNormal,
     "negative_binomial": NegativeBinomial,
     "poisson": Poisson,
+    "von_mises": VonMises,
     "weibull": Weibull,
     "zero_truncated_poisson": ZeroTruncatedPoisson,
 }

@@ -236,8 +236,7 @@ def _check_formulas(point: _Point) -> None:
     compare("from_standard(*to_standard(eta)), by its means", family.mean(again)[:, 0], m, deviation)
     compare("pseudo_entropy as -E[log p/h]", family.pseudo_entropy(eta)[0], -p @ (log_p - log_h), noise=noise)
     compare("entropy as -E[log p]", family.entropy(eta)[0], -p @ log_p, noise=noise)
-    first = p @ x
-    variance = p @ (x - first) ** 2
+    first, variance = _first_moments(family, x, p)
     mean_x, variance_x = (moment[0] for moment in family.moments(eta))
     compare("moments", mean_x, first, np.sqrt(variance), noise)
     compare("variance of moments", variance_x, variance, variance, noise)
@@ -254,6 +253,16 @@ def _check_formulas(point: _Point) -> None:
     single_precision = point.draws[:50].astype(np.float32)
     for statistic in family.sufficient_statistics(single_precision):
         point.require(statistic.dtype == np.float32, f"sufficient_statistics of float32 values are {statistic.dtype}")
+
+
+def _first_moments(family: ExponentialFamily, x: Array, p: Array) -> tuple[Array, Array]:
+    """Mean and variance of values with probabilities; of angles the direction, and the mean squared chord from it."""
+    if np.isinf(family.period):
+        first = p @ x
+        return first, p @ (x - first) ** 2
+    turn = 2.0 * np.pi / family.period
+    first = np.angle(p @ np.exp(1j * turn * x)) / turn
+    return first, p @ (2.0 / turn * np.sin(0.5 * turn * (x - first))) ** 2
 
 
 def _check_drawn_means(point: _Point, draws: Array, mean: Array, deviation: Array) -> None:

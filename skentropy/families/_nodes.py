@@ -22,8 +22,11 @@ def nodes(family: ExponentialFamily, eta: Array, draws: Array, exposure: float =
 
     For densities this is the trapezoidal rule in x, log x or the log-odds of x, whichever maps the support to the whole
     line: there it converges exponentially. The range is that of the draws and, from there on, as far as the density is not
-    negligible.
+    negligible. Angles have one turn, on which that rule converges exponentially too.
     """
+    if np.isfinite(family.period):
+        x = family.period * (np.arange(_N_NODES) / _N_NODES - 0.5)
+        return x, np.full(_N_NODES, family.period / _N_NODES), 0.0
     to_line, from_line, slope = _coordinates(family, draws)
 
     def log_density(t: Array) -> Array:

@@ -182,6 +182,11 @@ class ColumnAttributes(Components):
         own = [block.columns[block.components.poisson_columns] for block in self.blocks]
         return np.concatenate(own) if own else np.arange(0)
 
+    @property
+    def circular_columns(self) -> Array:
+        own = [block.columns[block.components.circular_columns] for block in self.blocks]
+        return np.concatenate(own) if own else np.arange(0)
+
     def category_probabilities(self, parameters: Any) -> dict[int, FloatArray]:
         return {
             int(block.columns[column]): probabilities

@@ -103,6 +103,11 @@ class ComponentAttributes(ABC):
         """Which columns are counts with Poisson distributions, whose rates are the means."""
         return np.arange(0)
 
+    @property
+    def circular_columns(self) -> Array:
+        """Which columns are angles, whose means are directions and whose variances are mean squared chords."""
+        return np.arange(0)
+
     def category_probabilities(self, parameters: Any) -> dict[int, FloatArray]:
         """Probabilities of the categories, (K, n_categories), of each column whose values are codes of categories."""
         return {}

@@ -11,6 +11,8 @@ import numpy as np
 from .._typing import Array, FloatArray, Matrix
 from ..families import Bernoulli, Categorical, ExponentialFamily, Poisson
 from ..families._base import LOG_ZERO, SMALLEST_NORMAL
+from ..families._von_mises import turned
+from ._changes import differences
 from ._components import Components
 from ._input import check_sums
 from ._large_counts import cautions_of_means, relative_to_parameters
@@ -171,6 +173,21 @@ class FeatureAttributes(Components):
     @property
     def poisson_columns(self) -> Array:
         return np.arange(self.pooled.shape[1] if type(self.family.absolute) is Poisson else 0)
+
+    @property
+    def circular_columns(self) -> Array:
+        return np.arange(self.pooled.shape[1] if np.isfinite(self.family.period) else 0)
+
+    def standard_changes(self, parameters: Any, directions: FloatArray) -> tuple[FloatArray, ...]:
+        if np.isinf(self.family.period):
+            return super().standard_changes(parameters, directions)
+        direction, _ = self.standard(parameters)
+
+        def without_jumps(moved: Any) -> tuple[FloatArray, ...]:
+            angle, concentration = self.standard(moved)
+            return turned(angle, direction), concentration
+
+        return differences(self, parameters, directions, without_jumps)
 
     def category_probabilities(self, parameters: NaturalParameters) -> dict[int, FloatArray]:
         family = self.family

@@ -307,6 +307,10 @@ class WithFixed(Components):
     def poisson_columns(self) -> Array:
         return self.own.poisson_columns
 
+    @property
+    def circular_columns(self) -> Array:
+        return self.own.circular_columns
+
     def of_fitted(
         self, weights: FloatArray, standard: tuple[FloatArray, ...], *, is_sparse: bool, exposure: float = 1.0
     ) -> Self:

@@ -10,6 +10,7 @@ import numpy as np
 
 from .._messages import feature_names
 from .._typing import Array, FloatArray
+from ..families._von_mises import mean_direction, turned
 from ._categories import category_name
 from ._components import Components
 from ._model import MixtureModel, MixtureParameters
@@ -48,15 +49,32 @@ class Profiles:
             names[column] if code is None else f"{names[column]} = {category_name(estimator, column, code)}"
             for column, code in quantities
         ]
-        mean = weights @ expected
-        variance = weights @ (variances + (expected - mean) ** 2)  # law of total variance
+        is_angle = np.isin([column for column, _ in quantities], model.components.circular_columns)
+        mean, variance = moments_of_mixture(weights, expected, variances, is_angle)
+        expected = np.where(is_angle, turned(expected, mean), expected)
         is_category = np.array([code is not None for _, code in quantities])
         return cls(labels, expected, np.sqrt(variances), mean, np.sqrt(variance), is_category)
 
 
-def expectations(components: Components, parameters: Any) -> FloatArray:
-    """The expectations (K, R) of the quantities of a profile."""
-    return _moments(components, parameters, _quantities(components, parameters))[0]
+def expectations(components: Components, parameters: Any, near: FloatArray | None = None) -> FloatArray:
+    """The expectations (K, R) of the quantities of a profile, those of angles as near as turns allow to others."""
+    quantities = _quantities(components, parameters)
+    expected, _ = _moments(components, parameters, quantities)
+    if near is None:
+        return expected
+    is_angle = np.isin([column for column, _ in quantities], components.circular_columns)
+    return np.where(is_angle, turned(expected, near), expected)
+
+
+def moments_of_mixture(
+    weights: FloatArray, means: FloatArray, variances: FloatArray, is_angle: Array
+) -> tuple[FloatArray, FloatArray]:
+    """Means and variances (R,) of the mixture of components that have these (K, R)."""
+    mean = weights @ means
+    variance = weights @ (variances + (means - mean) ** 2)  # law of total variance
+    if is_angle.any():
+        mean[is_angle], variance[is_angle] = mean_direction(weights, means[:, is_angle], variances[:, is_angle])
+    return mean, variance
 
 
 def _quantities(components: Components, parameters: Any) -> list[tuple[int, int | None]]:

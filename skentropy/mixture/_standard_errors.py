@@ -196,8 +196,9 @@ def expectation_errors(
     if not information.at_maximum(estimator):
         warn(_not_at_maximum(estimator))
     components, directions = information.model.components, information.directions
+    here = expectations(components, parameters.components)
     (change,) = differences(
-        components, parameters.components, information.along()[1], lambda own: (expectations(components, own),)
+        components, parameters.components, information.along()[1], lambda own: (expectations(components, own, near=here),)
     )
     changes = change.reshape(len(change), -1).T / information.scale
     unidentified = np.linalg.norm(changes @ directions.unidentified, axis=1) > _MOVES * np.linalg.norm(changes, axis=1)

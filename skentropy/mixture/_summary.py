@@ -17,6 +17,7 @@ from .._typing import FloatArray
 from ._categories import category_name
 from ._excess import Excess
 from ._model import MixtureModel, MixtureParameters
+from ._profiles import moments_of_mixture
 from ._report import component_names
 from ._residuals import PairTables, count_patterns, pattern_facts
 
@@ -180,8 +181,8 @@ def _classification(names: list[str], counts: FloatArray, assigned: FloatArray) 
 def _means(estimator: Any, model: MixtureModel, parameters: MixtureParameters, features: list[int]) -> Table:
     weights = np.asarray(estimator.weights_, dtype=np.float64)
     means, variances = model.components.moments(parameters.components)
-    mean = weights @ means
-    variance = weights @ (variances + (means - mean) ** 2)  # law of total variance
+    is_angle = np.isin(np.arange(means.shape[1]), model.components.circular_columns)
+    mean, variance = moments_of_mixture(weights, means, variances, is_angle)
     each = [decimals_for(np.sqrt(variance[[d]])) for d in features]
     columns = []
     for c, name in enumerate(component_names(estimator)):

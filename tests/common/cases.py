@@ -61,6 +61,9 @@ CASES = {
     "negative_binomial": Case(
         NegativeBinomial(r=2.5), lambda x, s, p: stats.nbinom.logpmf(x, 2.5 * s, 1 - p), ((0.3,), (0.8,))
     ),
+    "von_mises": Case(
+        FAMILIES["von_mises"](), lambda x, s, m, k: stats.vonmises.logpdf(x, k, loc=m), ((3.0, 2.0), (-1.0, 5.0))
+    ),
     "weibull": Case(Weibull(1.5), lambda x, s, b: stats.weibull_min.logpdf(x, 1.5, scale=b), ((1,), (6,))),
     "zero_truncated_poisson": Case(
         FAMILIES["zero_truncated_poisson"](),

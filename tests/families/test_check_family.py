@@ -25,6 +25,7 @@ from skentropy.families import (
     LogNormal,
     NegativeBinomial,
     Poisson,
+    VonMises,
     check_family,
     get_family,
 )
@@ -46,6 +47,7 @@ from tests.common.cases import named_family
         (Gamma(), ([0.1, 1e4], [3.0, 1e-3])),
         (Beta(), ([0.7, 2e4], [40.0, 1e3])),
         (InverseGaussian(), ([1e-4, 50.0], [100.0, 5.0])),
+        (VonMises(), ([3.1, -3.1, 7.0], [1e-3, 2e3, 40.0])),
     ],
     ids=lambda value: repr(value) if isinstance(value, ExponentialFamily) else "",
 )
@@ -362,6 +364,9 @@ def test_nodes_hold_all_of_the_probability(family: Any, parameters: tuple[float,
     p = counts * np.exp(log_p)
     assert p.sum() + lost == pytest.approx(1.0, abs=1e-9 + 0.5 * lost)
     mean, variance = family.moments(eta)
+    if np.isfinite(family.period):
+        assert p @ np.exp(1j * x) == pytest.approx((1.0 - 0.5 * variance) * np.exp(1j * mean), rel=1e-12)
+        return
     assert p @ x == pytest.approx(mean, rel=1e-6 + 2.0 * lost)
     assert p @ (x - mean) ** 2 == pytest.approx(variance, rel=1e-6 + 10.0 * lost)
     # Nothing of weight is beyond the ends, unless the support ends there or doubles do.

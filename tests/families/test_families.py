@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse, stats
-from scipy.special import expit
+from scipy.special import expit, i0e, i1e
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
@@ -47,6 +47,21 @@ class _WithoutZero(stats.rv_discrete):
         return stats.poisson.logpmf(x, rate) - np.log(stats.poisson.sf(0, rate))
 
 
+class _Angles:
+    """Von Mises distributions of angles from -pi to pi, with the moments of directions."""
+
+    def __init__(self, mean: float, concentration: float) -> None:
+        self._peer = stats.vonmises(concentration, loc=mean)
+        self._moments = mean, 2.0 - 2.0 * i1e(concentration) / i0e(concentration)
+        self.logpdf, self.entropy = self._peer.logpdf, self._peer.entropy
+
+    def stats(self, _: str) -> tuple[float, float]:
+        return self._moments
+
+    def cdf(self, x: Any) -> Any:
+        return self._peer.cdf(x) - self._peer.cdf(-np.pi)
+
+
 # The distribution of scipy.stats, its parameters from the family's standard ones, and values at and off the boundaries.
 PEERS = {
     "bernoulli": (lambda p: stats.bernoulli(p), [0, 1]),
@@ -61,6 +76,7 @@ PEERS = {
     "log_normal": (lambda m, v: stats.lognorm(np.sqrt(v), scale=np.exp(m)), [1e-300, 1, 1e300]),
     "negative_binomial": (lambda p: stats.nbinom(1.0, 1 - p), [0, 1, 50]),
     "poisson": (lambda rate: stats.poisson(rate), [0, 1, 50, 1000]),
+    "von_mises": (_Angles, [-3.0, 0, 0.5, 3.0]),
     "weibull": (lambda scale: stats.weibull_min(1.5, scale=scale), [1e-300, 1e-3, 1, 30]),
     "zero_truncated_poisson": (lambda rate: _WithoutZero(a=1)(rate), [1, 2, 50, 1000]),
 }
@@ -271,6 +287,7 @@ def test_zero_times_log_zero_is_zero(name: str) -> None:
         ("inverse_gaussian", [2.0, 0.5]),
         ("beta", [np.log(0.25), np.log(0.75)]),
         ("exponential", [0.0]),
+        ("von_mises", [np.cos(3.0), np.sin(3.0)]),
     ],
 )
 def test_a_single_value_is_held_at_a_bound(name: str, mean: list[float]) -> None:

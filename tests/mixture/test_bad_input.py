@@ -158,6 +158,7 @@ VALUES = {
     "binomial": st.sampled_from([0.0, 1.0]),
     "beta": st.floats(1e-12, 1 - 1e-12),
     "gaussian": st.floats(-1e100, 1e100),
+    "von_mises": st.floats(-6.28, 6.28),
     "zero_truncated_poisson": st.floats(1.0, 1e12),
 }
 POSITIVE = ["gamma", "log_normal", "inverse_gaussian", "weibull"]
