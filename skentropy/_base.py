@@ -50,6 +50,9 @@ class Traits:
         Why there are no information criteria, where parameters count by no agreed rule; empty where they do.
     binarizes : bool
         Whether the fit has made zeros and ones of other values.
+    likelihood : str
+        What the likelihood of a row is: the "probability" of counts or categories, that of counts "given totals", the
+        "density" of real numbers, or "mixed". Only likelihoods of one kind are comparable.
     columns : dict of int to bool, or None
         Positions of the columns that the fitted model has a distribution of, and whether it is of counts; None where of all.
     doubt : str
@@ -61,6 +64,7 @@ class Traits:
     step: str
     why_no_criteria: str
     binarizes: bool
+    likelihood: str
     columns: dict[int, bool] | None
     doubt: str
 
@@ -145,6 +149,10 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
     _binarizes: bool = False
 
     @property
+    def _likelihood(self) -> str:
+        return "density"
+
+    @property
     def _modelled_columns(self) -> dict[int, bool] | None:
         return None
 
@@ -165,6 +173,7 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
             step=self._step_name,
             why_no_criteria=self._why_no_criteria,
             binarizes=self._binarizes,
+            likelihood=self._likelihood,
             columns=self._modelled_columns,
             doubt=self._doubt,
         )

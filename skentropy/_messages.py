@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +16,8 @@ from ._typing import ArrayLike
 
 # What stands between a user's line and what warns: the package, scikit-learn's wrapper of each ``fit``, and joblib.
 _INSIDE = (f"{__package__}.", "sklearn.base.", "sklearn.utils.parallel.", "joblib.")
+# Which of several fits warns, if the user has made several at once.
+_OF = ContextVar("_OF", default="")
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
@@ -20,7 +25,17 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and f"{frame.f_globals.get('__name__', '')}.".startswith(_INSIDE):
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, category, stacklevel=level)
+    warnings.warn(_OF.get() + message, category, stacklevel=level)
+
+
+@contextmanager
+def warnings_of(name: str) -> Iterator[None]:
+    """Warnings in here begin with the name of what they are about, one fit of several."""
+    token = _OF.set(f"{name}: ")
+    try:
+        yield
+    finally:
+        _OF.reset(token)
 
 
 def warn_of_normalised(total: float) -> None:
@@ -57,6 +72,14 @@ def saddle_message(estimator: Any) -> str:
     return (
         f"{type(estimator).__name__} ended at a saddle point of the likelihood, which it found no way to leave; a higher "
         "maximum may be near. Try another random_state, or n_init > 1."
+    )
+
+
+def unfinished_message(estimator: Any, n_iter: int) -> str:
+    """What is said of a fit that a callback has ended, or that was given up, before ``max_iter``."""
+    return (
+        f"{type(estimator).__name__} stopped after {n_iter} of {estimator.max_iter} steps and did not converge: a callback "
+        "stopped it, or no point that it reached was a maximum. Set warm_start=True to go on, or try another random_state."
     )
 
 

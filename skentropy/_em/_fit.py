@@ -11,7 +11,7 @@ from typing import Any
 from joblib import effective_n_jobs
 
 from .._data import required_backend, thread_pool
-from .._messages import interruption_message, saddle_message
+from .._messages import interruption_message, saddle_message, unfinished_message
 from ._engine import run_em
 from ._model import Finish, Model, Newton, Run
 from ._monitor import Monitor
@@ -110,11 +110,13 @@ class FitByEM(ABC):
         estimator, said = self._estimator, []
         if run.interrupted:
             said.append(interruption_message(estimator, run.n_iter))
-        elif not run.converged and estimator.max_iter > 0:
+        elif not run.converged and 0 < estimator.max_iter <= run.n_iter:
             said.append(
                 f"{type(estimator).__name__} did not converge within max_iter={estimator.max_iter} steps; increase "
                 f"max_iter, or tol if {estimator.tol:g} nats per sample is more than you need."
             )
+        elif not run.converged and estimator.max_iter > 0:
+            said.append(unfinished_message(estimator, run.n_iter))
         if run.saddle:
             said.append(saddle_message(estimator))
         return [*said, *self.complaints(run)]

@@ -12,7 +12,8 @@ from .._linalg import LOG_2PI
 from .._typing import Array, ArrayLike
 from ..decomposition._base import LinearGaussianEstimator
 from ..entropy import EntropySum
-from ..model_selection._assessment import evaluate, steps_of
+from ..model_selection._assessment import evaluate
+from ..model_selection._steps import steps_of
 from ._axes import BELOW, INSIDE, new_axes
 
 # A gap below this share of the terms is rounding.

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._typing import ArrayLike, FloatArray
 from ..decomposition._base import LinearGaussianEstimator
 from ..decomposition._summary import feature_names, loading_order
-from ..model_selection._assessment import steps_of
+from ..model_selection._steps import steps_of
 from ._axes import new_axes
 
 # Heat maps with more cells have no numbers in them, and inches of one cell.

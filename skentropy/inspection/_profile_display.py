@@ -10,7 +10,7 @@ from scipy.special import ndtri
 from .._standard_errors import check_level
 from .._typing import Array, ArrayLike, FloatArray
 from ..mixture._base import BaseMixture
-from ..model_selection._assessment import steps_of
+from ..model_selection._steps import steps_of
 from ._axes import BELOW, INSIDE, new_axes
 
 # Share of a row's height that the components take, and inches of a row with one of them and more.

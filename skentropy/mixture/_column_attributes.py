@@ -55,6 +55,11 @@ class ColumnAttributes(Components):
         return all(part.discrete for part in self._parts)
 
     @property
+    def likelihood(self) -> str:
+        kinds = {part.likelihood for part in self._parts}
+        return "mixed" if len(kinds) > 1 else "".join(kinds)
+
+    @property
     def climbs(self) -> bool:
         return all(part.climbs for part in self._parts)
 

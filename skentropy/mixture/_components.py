@@ -110,6 +110,11 @@ class Components(ComponentAttributes):
     @abstractmethod
     def discrete(self) -> bool: ...
 
+    @property
+    def likelihood(self) -> str:
+        """What it is of a row, as ``Traits.likelihood`` names it."""
+        return "probability" if self.discrete else "density"
+
     # Whether sparse data are taken, and exposures.
     @property
     @abstractmethod

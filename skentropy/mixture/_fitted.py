@@ -37,6 +37,10 @@ class FittedMixture(ReportedMixture):
     def _get_components(self) -> Components:
         """The kind of components, as the arguments say."""
 
+    @property
+    def _likelihood(self) -> str:
+        return self._get_components().likelihood
+
     def _fitted_components(self) -> Components:
         """The components with what they have learnt from the data."""
         return self._get_components()

@@ -39,6 +39,7 @@ class Multinomial(Independent):
     attribute_names = ("probabilities",)
     label = "the multinomial distribution"
     support = "non-negative counts, none of them missing (NaN)"
+    likelihood = "given totals"
     allows_exposure = False
     allows_gaps = False
     standard_limits = ((0.0, 1.0),)

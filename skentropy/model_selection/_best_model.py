@@ -15,7 +15,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from .._typing import ArrayLike
-from ._assessment import fit_metadata, row_data, steps_of
+from ._steps import fit_metadata, row_data, steps_of
 
 # Methods whose metadata scikit-learn routes.
 _ROUTED = ("fit", "score", "predict", "predict_proba", "transform", "inverse_transform")

@@ -8,7 +8,8 @@ from typing import Any
 from sklearn.base import clone
 
 from .._typing import ArrayLike
-from ._assessment import assess_all, check_models, check_same_data, check_same_features, is_fitted
+from ._assessment import assess_all
+from ._comparable import check_models, check_same_data, check_same_features, is_fitted
 from ._names import model_names, short_name, unique_names
 from ._ranking import CRITERIA, Criterion, ModelRanking
 from ._validation import hold_out
@@ -74,11 +75,9 @@ def rank_models(
     -----
     FitFailedWarning
         If a model cannot be fitted or evaluated; it stays in the table, with its error.
-
-    Notes
-    -----
-    A probability of counts and a density of real numbers are not comparable either, which is noticed only among those models
-    that say what their columns are, such as ``ColumnMixture``.
+    UserWarning
+        If likelihoods are of different kinds: probabilities of counts, probabilities of counts given their totals, and
+        densities of real numbers are not comparable. Warnings of the fits begin with the name of the model.
 
     Examples
     --------

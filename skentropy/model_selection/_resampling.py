@@ -20,7 +20,7 @@ from .._em import as_part
 from .._typing import Array, ArrayLike, FloatArray, Matrix
 from ..mixture._base import BaseMixture
 from ..mixture._fitted import draw_rows
-from ._assessment import steps_of
+from ._steps import steps_of
 
 Result = TypeVar("Result")
 

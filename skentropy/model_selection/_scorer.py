@@ -7,7 +7,8 @@ from typing import Any
 from sklearn.base import BaseEstimator
 
 from .._typing import ArrayLike
-from ._assessment import evaluate, steps_of
+from ._assessment import evaluate
+from ._steps import steps_of
 
 
 class ClosedFormScorer(BaseEstimator):

@@ -20,10 +20,12 @@ from .._em._callbacks import CallbackSupportMixin
 from .._em._checkpoint import Checkpoint
 from .._typing import ArrayLike
 from ..entropy import EntropySum
-from ._assessment import Metadata, Named, assess_all, check_models, fit_metadata, steps_of
+from ._assessment import assess_all
 from ._best_model import BestModel
+from ._comparable import Named, check_models
 from ._names import candidate_names
 from ._ranking import CRITERIA, Criterion, ModelRanking, RankedModel
+from ._steps import Metadata, fit_metadata, steps_of
 from ._validation import hold_out
 
 

@@ -28,6 +28,7 @@ class _DiscreteVAE(VariationalAutoencoder):
 
     _standardises = False
     _outputs: ClassVar[type[Canonical]]
+    _likelihood = "probability"
 
     @property
     def _kind(self) -> type[Canonical]:

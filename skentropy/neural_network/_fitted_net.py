@@ -48,6 +48,7 @@ class FittedBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentV
     score_is_exact_: bool
 
     _discrete_latents: ClassVar[bool] = True
+    _likelihood = "probability"
     # With a truncated posterior: states of training rows for which a search finds no better ones.
     _known_states: Array = np.zeros((0, 0), np.uint8)
 

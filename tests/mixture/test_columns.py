@@ -415,9 +415,9 @@ def test_zeros_are_replaced_in_the_blocks_that_say_so() -> None:
 
 def test_ranked_beside_others(people: pd.DataFrame) -> None:
     numbers = people[["age", "weight", "visits"]].dropna()
-    ranking = rank_models(
-        [ColumnMixture(random_state=0), ColumnMixture(n_components=1), GaussianMixture(random_state=0)], numbers
-    )
+    models = [ColumnMixture(random_state=0), ColumnMixture(n_components=1), GaussianMixture(random_state=0)]
+    with pytest.warns(UserWarning, match="of different kinds"):
+        ranking = rank_models(models, numbers)
     assert ranking[0].n_samples == len(numbers)
 
 

@@ -1,0 +1,212 @@
+"""What can be ranked: models with an entropy sum, of the same data and the same kind of values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import joblib
+import numpy as np
+from sklearn.base import is_classifier, is_regressor
+from sklearn.decomposition import PCA, FactorAnalysis
+from sklearn.exceptions import NotFittedError
+from sklearn.mixture import GaussianMixture
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter
+
+from .._base import LatentVariableModel, Traits
+from .._messages import list_columns, warn
+from .._typing import ArrayLike
+from ..entropy import check_has_entropy_sum, has_discrete_latents, n_parameters
+from ._ranking import Criterion, RankedModel
+from ._steps import steps_of
+
+Named = Sequence[tuple[str, Any]]
+
+# What a likelihood may be, as ``Traits.likelihood`` names it; no two kinds are comparable.
+_KINDS = {
+    "probability": "Probabilities of counts or categories",
+    "given totals": "Probabilities of counts given the totals of the rows",
+    "density": "Densities of real numbers",
+    "mixed": "Probabilities of some columns and densities of others",
+}
+
+
+def check_models(named: Named, criterion: Criterion, change_of_variables: str) -> None:
+    """Refuse, before anything is fitted, what cannot be ranked or compared."""
+    if change_of_variables not in ("refuse", "correct"):
+        raise ValueError(f"change_of_variables must be 'refuse' or 'correct', got {change_of_variables!r}.")
+    for name, model in named:
+        _check_model(model)
+        if criterion == "icl" and not has_discrete_latents(steps_of(model)[-1]):
+            raise ValueError(
+                f"The integrated completed likelihood is for models with discrete latent variables, and {name} has "
+                "continuous ones; rank by 'bic'."
+            )
+        if criterion in ("bic", "aic", "aicc", "icl") and np.isnan(count_parameters(steps_of(model)[-1], unfitted=True)):
+            raise ValueError(
+                f"The parameters of {name} count by no agreed rule, so that {criterion!r} is not defined; rank by "
+                "'validation', the likelihood of rows that are held out."
+            )
+    if change_of_variables == "refuse":
+        _check_same_transformation(named)
+
+
+def _check_model(model: Any) -> None:
+    steps = steps_of(model)
+    if not steps or not hasattr(steps[-1], "fit"):
+        raise TypeError(f"Models to rank must be estimators, but got {model!r}.")
+    if is_classifier(steps[-1]) or is_regressor(steps[-1]):
+        raise TypeError(f"{type(steps[-1]).__name__} is supervised; only generative models of X have an entropy sum.")
+    check_has_entropy_sum(steps[-1])
+
+
+def _check_same_transformation(named: Named) -> None:
+    signatures = [[_signature(step) for step in steps_of(model)[:-1]] for _, model in named]
+    for (name, _), signature in zip(named, signatures, strict=True):
+        if signature != signatures[0]:
+            raise ValueError(
+                f"{named[0][0]} and {name} transform the data differently, and densities of different variables are not "
+                "comparable: log p(x) = log p(T(x)) + log |det dT/dx|. Transform alike, or set "
+                "change_of_variables='correct'."
+            )
+
+
+def _check_same_columns(ranked: Sequence[RankedModel]) -> None:
+    """Refuse fitted models of different columns, as far as they say which those are; the others are of all."""
+    lasts = [(row.name, steps_of(row.model)[-1]) for row in ranked]
+    told = [(name, last, columns) for name, last in lasts if (traits := traits_of(last)) and (columns := traits.columns)]
+    if not told:
+        return
+    first, model, columns = told[0]
+    for name, last in lasts:
+        traits = traits_of(last)
+        other = (traits and traits.columns) or dict.fromkeys(range(model.n_features_in_))
+        differing = sorted(columns.keys() ^ other.keys())
+        how = "of which one of them is no model"
+        if not differing:
+            differing = [column for column, is_count in columns.items() if other[column] not in (None, is_count)]
+            how = "a count or a category to one of them and a real number to the other"
+        if differing:
+            raise ValueError(
+                f"{first} and {name} are models of different variables: {list_columns(model, differing)} {how}. Their "
+                "likelihoods are not comparable; give all models the same columns."
+            )
+
+
+def traits_of(model: Any) -> Traits | None:
+    """What a model says of itself, if it is one of the package."""
+    return model.traits() if isinstance(model, LatentVariableModel) else None
+
+
+def _signature(transformer: Any) -> str:
+    """What says that two transformers do the same, once fitted to the same data."""
+    try:
+        return str(joblib.hash((type(transformer), transformer.get_params())))
+    except Exception:  # functions without a name cannot be hashed
+        return repr(transformer)
+
+
+def is_fitted(model: Any) -> bool:
+    """Whether a model has been fitted."""
+    try:
+        check_is_fitted(model)
+    except NotFittedError:
+        return False
+    return True
+
+
+def check_same_features(name: str, model: Any, X: Any) -> None:
+    """Refuse a fitted model of another number of features."""
+    expected, shape = getattr(model, "n_features_in_", None), tuple(getattr(X, "shape", ()))
+    if expected is not None and len(shape) == 2 and expected != shape[1]:
+        raise ValueError(
+            f"{name} was fitted to {expected} features, but X has {shape[1]}; models of other data cannot be ranked."
+        )
+
+
+def check_same_data(row: RankedModel, X: Any, sample_weight: ArrayLike | None) -> None:
+    """Refuse a model that came fitted to something else than X, as far as what it kept of its data tells."""
+    *transformers, last = steps_of(row.model)
+    if sample_weight is not None and not has_fit_parameter(last, "sample_weight"):
+        return
+    if hasattr(last, "lower_bound_"):
+        # scikit-learn's bound is that before the last step. A bound by truncated posteriors has other posteriors by now.
+        is_final = has_converged(last) and getattr(last, "score_is_exact_", True)
+        bound = last.lower_bound_ + row.log_jacobian
+        # Rounding to single precision alone may move parameters this far from those of the fit.
+        tolerance = 10.0 * getattr(last, "tol", 0.0) + 1e-3 * (1.0 + abs(bound))
+        is_other = is_final and abs(row.log_likelihood - bound) > tolerance
+    elif hasattr(last, "mean_"):
+        for transformer in transformers:
+            X = transformer.transform(X)
+        X = np.asarray(X, dtype=np.float64)
+        is_other = not np.allclose(last.mean_, X.mean(axis=0), rtol=0.0, atol=1e-6 * np.abs(X).max())
+    else:
+        is_other = False
+    if is_other:
+        raise ValueError(
+            f"{row.name} was fitted to other data than X, or with other weights; models of other data cannot be ranked. "
+            "Give it unfitted."
+        )
+
+
+def check_ranked(ranked: Sequence[RankedModel], criterion: Criterion, *, correct: bool) -> None:
+    """Refuse fitted models of different variables, and warn of likelihoods of different kinds."""
+    _check_same_columns(ranked)
+    if not correct:  # once more, since searches may have changed transformers
+        _check_same_transformation([(row.name, row.model) for row in ranked])
+    _check_same_values(ranked)
+    if not callable(criterion):
+        _warn_of_kinds(ranked)
+
+
+def _warn_of_kinds(ranked: Sequence[RankedModel]) -> None:
+    """Warn of probabilities beside densities, and of probabilities given what other models give a probability, too."""
+    names: dict[str, list[str]] = {}
+    for row in ranked:
+        if kind := _likelihood_kind(steps_of(row.model)[-1]):
+            names.setdefault(kind, []).append(row.name)
+    if len(names) > 1:
+        told = "; ".join(f"{_KINDS[kind]}: {listed(names[kind])}" for kind in _KINDS if kind in names)
+        warn(
+            f"The likelihoods of these models are of different kinds, and their values are not comparable. {told}. "
+            "Rank each kind by itself, and choose the kind by what the values are."
+        )
+
+
+def _likelihood_kind(model: Any) -> str:
+    """Which of ``_KINDS`` a fitted model gives; empty where it is not known."""
+    traits = traits_of(model)
+    if traits is not None:
+        return traits.likelihood
+    return "density" if isinstance(model, GaussianMixture | PCA | FactorAnalysis) else ""
+
+
+def listed(names: list[str], most: int = 3) -> str:
+    """How messages name several models."""
+    return ", ".join(map(repr, names[:most])) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _check_same_values(rows: Sequence[RankedModel]) -> None:
+    """Refuse models of values as they are beside models that have made zeros and ones of them."""
+    binarized = [bool((traits := traits_of(steps_of(row.model)[-1])) and traits.binarizes) for row in rows]
+    if any(binarized) and not all(binarized):
+        one, other = rows[binarized.index(True)].name, rows[binarized.index(False)].name
+        raise ValueError(
+            f"{one} has made zeros and ones of the data, and {other} has not; their probabilities are not comparable. "
+            "Make the data binary before either."
+        )
+
+
+def count_parameters(model: Any, *, unfitted: bool = False) -> float:
+    """The number of parameters of a model, NaN if they count by no agreed rule."""
+    if isinstance(model, LatentVariableModel) and model.traits().why_no_criteria:
+        return np.nan
+    return 0 if unfitted else n_parameters(model)
+
+
+def has_converged(model: Any) -> bool:
+    """What a model says of itself; where it only counts steps, whether it ended before the last one allowed."""
+    if hasattr(model, "converged_"):
+        return bool(model.converged_)
+    return not (hasattr(model, "n_iter_") and model.n_iter_ >= getattr(model, "max_iter", np.inf))

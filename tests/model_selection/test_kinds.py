@@ -1,0 +1,88 @@
+"""Warnings of rankings: likelihoods of different kinds, and which of the models a warning is about."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
+
+from skentropy import (
+    PPCA,
+    ColumnMixture,
+    EntropySumSearch,
+    ExponentialFamilyMixture,
+    GaussianMixture,
+    MultinomialMixture,
+    PoissonMixture,
+    rank_models,
+)
+from skentropy._em._monitor import _WatchedRun
+from tests.common.data import counts
+
+DISCRETE = {"Poisson": PoissonMixture(1), "geometric": ExponentialFamilyMixture("geometric", 1)}
+REAL = {"Gaussian": GaussianMixture(1), "PPCA": PPCA(1), "PCA": PCA(1)}
+GIVEN = {"multinomial": MultinomialMixture(1)}
+MIXED = {"columns": ColumnMixture([("a", "gaussian", [0]), ("b", "poisson", [1, 2])], 1)}
+
+
+@pytest.mark.parametrize("models", [DISCRETE, REAL, GIVEN, MIXED])
+def test_likelihoods_of_one_kind_are_ranked_without_a_word(models: dict[str, Any]) -> None:
+    assert len(rank_models(models, counts())) == len(models)
+
+
+@pytest.mark.parametrize(
+    ("models", "message"),
+    [
+        (
+            DISCRETE | REAL,
+            "of counts or categories: 'Poisson', 'geometric'; Densities .*: 'Gaussian', 'PPCA', 'PCA'. Rank each",
+        ),
+        (DISCRETE | GIVEN, "given the totals of the rows: 'multinomial'"),
+        (REAL | MIXED, "Probabilities of some columns and densities of others: 'columns'"),
+        (
+            DISCRETE | {"a": PoissonMixture(1), "b": PoissonMixture(1)} | GIVEN,
+            "'Poisson', 'geometric', 'a' and 1 more; Prob",
+        ),
+    ],
+)
+def test_likelihoods_of_different_kinds_are_warned_of(models: dict[str, Any], message: str) -> None:
+    with pytest.warns(UserWarning, match=f"different kinds, and their values are not comparable.*{message}"):
+        ranking = rank_models(models, counts())
+    assert len(ranking) == len(models)
+    own = rank_models(models, counts(), criterion=lambda row: -row.n_parameters)  # which is not of likelihoods
+    assert len(own) == len(models)
+
+
+def test_warnings_begin_with_the_name_of_the_model() -> None:
+    quick = {"tol": 0.0, "max_iter": 1, "random_state": 0}
+    models = {"two": PoissonMixture(2, **quick), "three": PoissonMixture(3, **quick), "one": PoissonMixture(1)}
+    with pytest.warns(ConvergenceWarning) as told:
+        rank_models(models, counts())
+    assert [str(warning.message).split(":")[0] for warning in told] == ["model 'two'", "model 'three'"]
+    assert {warning.filename for warning in told} == {__file__}
+    with pytest.warns(ConvergenceWarning) as told:
+        EntropySumSearch(PoissonMixture(**quick), {"n_components": [2, 3]}).fit(counts())
+    assert [str(warning.message)[:38] for warning in told] == [f"model 'n_components={k}': PoissonMixture" for k in (2, 3)]
+    X = np.vstack([counts().astype(float), np.full((1, 3), np.nan)])
+    with pytest.warns(
+        UserWarning, match=r"^models 'PPCA\(n_components=1\)', 'PPCA.*: X has no observed value in 1 of its rows"
+    ):
+        rank_models([PPCA(1), PPCA(2)], X)
+    with pytest.warns(ConvergenceWarning, match="^PoissonMixture did not"):
+        PoissonMixture(2, **quick).fit(counts())
+
+
+def test_a_fit_that_stops_before_the_last_step_does_not_blame_the_number_of_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_WatchedRun, "on_step", lambda self, run: run.n_iter == 2)
+    with pytest.warns(ConvergenceWarning, match="PoissonMixture stopped after 2 of 1000 steps and did not converge") as told:
+        PoissonMixture(3, tol=0.0, random_state=0).fit(counts())
+    assert "max_iter" not in "".join(str(warning.message) for warning in told)
+    with pytest.warns(ConvergenceWarning, match="did not converge within max_iter=2 steps"):
+        PoissonMixture(3, tol=0.0, max_iter=2, random_state=0).fit(counts())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        PoissonMixture(3, max_iter=0, random_state=0).fit(counts())
