@@ -28,7 +28,7 @@ from .._standard_errors import StandardErrors
 from .._typing import Array, ArrayLike, FloatArray
 from ..entropy import EntropySum
 from ._covariance_input import FitsCovariances
-from ._em_model import GaussianModel, Table
+from ._em_model import StandardisedData, Table
 from ._fit import GaussianFit, Outcome
 from ._gaussian import LinearGaussian
 from ._information import standard_errors
@@ -259,7 +259,7 @@ class LinearGaussianEstimator(FitsCovariances):
         """Fit rows by EM."""
         if rows.is_sparse:
             raise ValueError("solver='em' needs dense X; for sparse X choose another solver.")
-        return GaussianFit(self, self._em_components(), *self._em_model(rows), rows, X).outcome()
+        return GaussianFit(self, self._em_components(), self._standardised(rows), rows, X).outcome()
 
     def _em_components(self) -> int:
         if not isinstance(self.n_components, Integral):
@@ -269,45 +269,40 @@ class LinearGaussianEstimator(FitsCovariances):
             )
         return int(self.n_components)
 
-    def _em_model(self, rows: Source) -> tuple[GaussianModel, FloatArray, FloatArray]:
-        """The model for centred and scaled data, and the centre and scale."""
+    def _standardised(self, rows: Source) -> StandardisedData:
+        """The rows centred and scaled, and the model for them."""
         columns = rows.sum(survey_columns)
         if not columns.weight.all():
             unobserved = list_columns(self, np.flatnonzero(columns.weight == 0))
             raise ValueError(f"X has no observed value in {unobserved}; leave such columns out.")
         warn_of_empty_rows(columns.n_empty_rows)
         check_scale(self, columns.variance, rows.dtype)
-        return self._standardised_model(
+        return self._standardise(
             columns.mean,
             columns.variance,
             lambda location, scale: rows.prepare(partial(Table.of_rows, location=location, scale=scale)),
         )
 
-    def _moments_model(self, moments: Moments) -> tuple[GaussianModel, FloatArray, FloatArray]:
-        """The model for rows that have these moments."""
-        return self._standardised_model(
+    def _standardised_moments(self, moments: Moments) -> StandardisedData:
+        """Rows that have these moments, and the model for them."""
+        return self._standardise(
             moments.mean,
             np.diag(moments.covariance),
             lambda location, scale: Table.with_moments(moments.standardised(location, scale)),
         )
 
-    def _standardised_model(
+    def _standardise(
         self, location: FloatArray, variances: FloatArray, tables: Callable[[FloatArray, FloatArray], Prepared]
-    ) -> tuple[GaussianModel, FloatArray, FloatArray]:
-        """The model for data centred and scaled, and the centre and scale, from which ``tables`` makes the data."""
+    ) -> StandardisedData:
+        """The data that ``tables`` makes of a centre and a scale, and the model for them."""
         variances = without_rounding(variances, location)
         typical = float(variances[variances > 0].mean()) if variances.any() else 1.0
         if self._isotropic:
             scale = np.full(len(location), np.sqrt(typical))
         else:
             scale = np.sqrt(np.where(variances > 0, variances, typical))
-        model = GaussianModel(
-            tables(location, scale),
-            isotropic=self._isotropic,
-            floor=self._em_floor(variances / scale**2),
-            log_scale=np.log(scale),
-        )
-        return model, location, scale
+        floor = self._em_floor(variances / scale**2)
+        return StandardisedData.of(tables(location, scale), location, scale, isotropic=self._isotropic, floor=floor)
 
     # The fitted model.
 
@@ -316,19 +311,17 @@ class LinearGaussianEstimator(FitsCovariances):
     ) -> StandardErrors:
         parameters = self._parameters()
         if X is not None:
-            model, location, scale = self._em_model(self._read(X, sample_weight))
+            data = self._standardised(self._read(X, sample_weight))
         elif self._moments is not None:
-            model, location, scale = self._moments_model(self._moments)
+            data = self._standardised_moments(self._moments)
         else:
             raise ValueError("fit kept no moments of these data; give standard_errors the X that the model was fitted to.")
         with SingleThreadedBLAS():
             errors = standard_errors(
-                model,
-                parameters.standardised(location, scale),
+                data,
+                parameters.standardised(data.location, data.scale),
                 rotation=rotation,
                 on_bound=self._on_bound(),
-                location=location,
-                scale=scale,
                 names=feature_names(self),
             )
         return replace(errors, title=f"{type(self).__name__}: {errors.title}")

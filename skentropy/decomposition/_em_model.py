@@ -19,7 +19,6 @@ from ._weighted_rows import with_weight
 
 # Numbers that one step of the E-step takes and makes at a time: they should stay in the cache, with copies of them.
 _CHUNK_SIZE = 2**17
-# A noise variance below this share that still falls is tried on the floor.
 # A noise variance up to this many times the floor counts as on it.
 ON_FLOOR = 1.0 + 1e-6
 
@@ -88,6 +87,11 @@ class Table:
         """Total weight of each pattern's rows, (P,)."""
         return np.add.reduceat(self.weight, self.starts[:-1])
 
+    @cached_property
+    def feature_weight(self) -> FloatArray:
+        """Total weight of the rows in which each feature is observed, (d,)."""
+        return self.pattern_weight @ self.patterns
+
     def sum(self, function: Callable[[Table], Any]) -> Any:
         """A table is the whole of the data, or a part of it that is summed over elsewhere."""
         return function(self)
@@ -111,6 +115,29 @@ def _sigma_points(rows: FloatArray, weight: FloatArray, pattern: Array) -> tuple
 
 
 @dataclass(frozen=True)
+class TableTotals:
+    """Total weight, that of each feature (d,), sums of squares (d,), and whether nothing is missing."""
+
+    weight: float
+    features: FloatArray
+    squares: FloatArray
+    complete: bool
+
+    @classmethod
+    def of(cls, table: Table) -> TableTotals:
+        squares = table.weight @ table.values**2
+        return cls(float(table.pattern_weight.sum()), table.feature_weight, squares, bool(table.patterns.all()))
+
+    def __add__(self, other: TableTotals) -> TableTotals:
+        return TableTotals(
+            self.weight + other.weight,
+            self.features + other.features,
+            self.squares + other.squares,
+            self.complete and other.complete,
+        )
+
+
+@dataclass(frozen=True)
 class GaussianStatistics:
     """What an E-step leaves, summed over rows with their weights; u = (z, 1) has q = (k + 1)(k + 2) / 2 products.
 
@@ -129,58 +156,18 @@ class GaussianStatistics:
     cross: FloatArray
     latent: FloatArray
 
-
-@dataclass(frozen=True)
-class TableTotals:
-    """Total weight, that of each feature (d,), sums of squares (d,), and whether nothing is missing."""
-
-    weight: float
-    features: FloatArray
-    squares: FloatArray
-    complete: bool
-
-    @classmethod
-    def of(cls, table: Table) -> TableTotals:
-        mass = table.pattern_weight
-        squares = table.weight @ table.values**2
-        return cls(float(mass.sum()), mass @ table.patterns, squares, bool(table.patterns.all()))
-
-    def __add__(self, other: TableTotals) -> TableTotals:
-        return TableTotals(
-            self.weight + other.weight,
-            self.features + other.features,
-            self.squares + other.squares,
-            self.complete and other.complete,
+    def __add__(self, other: GaussianStatistics) -> GaussianStatistics:
+        return GaussianStatistics(
+            self.log_likelihood + other.log_likelihood,
+            self.posterior_entropy + other.posterior_entropy,
+            self.second + other.second,
+            self.cross + other.cross,
+            self.latent + other.latent,
         )
 
-
-@dataclass(frozen=True)
-class PosteriorSums:
-    """Sums over rows with their weights: of products of posterior means u = (z, 1), and of posterior covariances.
-
-    Attributes
-    ----------
-    scatter, spread : (d, q), products of means, and covariances, over the rows in which a feature is observed
-    cross : (d, k + 1), x E[u']
-    latent_scatter, latent_spread : (q,), the former over all rows
-    log_det : float, of the posterior precisions
-    residual : (d,), squares of what the posterior means leave of x
-    """
-
-    scatter: FloatArray
-    spread: FloatArray
-    cross: FloatArray
-    latent_scatter: FloatArray
-    latent_spread: FloatArray
-    log_det: float
-    residual: FloatArray
-
-    def __add__(self, other: PosteriorSums) -> PosteriorSums:
-        return PosteriorSums(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
-
     @classmethod
-    def of(cls, table: Table, parameters: LinearGaussian) -> PosteriorSums:
-        """E-step on one table."""
+    def of(cls, table: Table, parameters: LinearGaussian, log_scale: FloatArray) -> GaussianStatistics:
+        """E-step on one table of features that were divided by scales with these logarithms."""
         d, k = parameters.shape
         upper = np.triu_indices(k + 1)
         scaled = parameters.scaled
@@ -216,19 +203,27 @@ class PosteriorSums:
             latent_scatter += pairs.sum(axis=0)
             latent_spread += spreads.sum(axis=0)
             cross += values.T @ weighted
-            left = values - u @ coefficients.T
-            left *= patterns[0] if len(patterns) == 1 else patterns[index]
-            left *= left
-            residual += weight @ left
-        return cls(scatter, spread, cross, latent_scatter, latent_spread, log_det, residual)
+            left = (values - u @ coefficients.T) * (patterns[0] if len(patterns) == 1 else patterns[index])
+            residual += weight @ (left * left)
+        # The Mahalanobis distance is the least squares that the posterior means attain: an error in them changes it little.
+        # Residuals are summed row by row, since they may be far smaller than the squares that they are left of.
+        distance = residual @ (1.0 / parameters.noise) + latent_scatter[upper[0] == upper[1]][:k].sum()
+        log_noise = table.feature_weight @ (np.log(parameters.noise) + LOG_2PI + 2.0 * log_scale)
+        return cls(
+            log_likelihood=-0.5 * (float(distance) + log_det + float(log_noise)),
+            posterior_entropy=0.5 * (k * (1.0 + LOG_2PI) * float(pattern_weight.sum()) - log_det),
+            second=scatter + spread,
+            cross=cross,
+            latent=latent_scatter + latent_spread,
+        )
 
 
 class GaussianModel:
-    """The linear-Gaussian model for given data; ``isotropic`` ties the noise of all features, as PPCA does.
+    """The linear-Gaussian model for data with these totals; ``isotropic`` ties the noise of all features, as PPCA does.
 
     Parameters
     ----------
-    tables : Table, or tables of the parts of a source
+    totals : TableTotals
     isotropic : bool
     floor : ndarray of shape (d,)
         The least noise variance.
@@ -236,29 +231,14 @@ class GaussianModel:
         Logarithms of the scales that the features were divided by.
     """
 
-    def __init__(self, tables: Prepared, *, isotropic: bool, floor: FloatArray, log_scale: FloatArray) -> None:
-        self.tables, self.isotropic, self.floor, self.log_scale = tables, isotropic, floor, log_scale
-        totals = tables.sum(TableTotals.of)
+    def __init__(self, totals: TableTotals, *, isotropic: bool, floor: FloatArray, log_scale: FloatArray) -> None:
+        self.isotropic, self.floor, self.log_scale = isotropic, floor, log_scale
         self.total_weight, self.feature_weight, self.squares = totals.weight, totals.features, totals.squares
         self.complete = totals.complete
 
-    def expect(self, parameters: LinearGaussian) -> GaussianStatistics:
-        """Exact posteriors given what is observed of each row, reduced to their statistics."""
-        k = parameters.shape[1]
-        upper = np.triu_indices(k + 1)
-        sums = self.tables.sum(partial(PosteriorSums.of, parameters=parameters))
-        # The Mahalanobis distance is the least squares that the posterior means attain: an error in them changes it little.
-        # Residuals are summed row by row, since they may be far smaller than the squares that they are left of.
-        squared_means = sums.latent_scatter[upper[0] == upper[1]][:k].sum()
-        distance = sums.residual @ (1.0 / parameters.noise) + squared_means
-        log_noise = self.feature_weight @ (np.log(parameters.noise) + LOG_2PI + 2.0 * self.log_scale)
-        return GaussianStatistics(
-            log_likelihood=-0.5 * (float(distance) + sums.log_det + float(log_noise)),
-            posterior_entropy=0.5 * (k * (1.0 + LOG_2PI) * self.total_weight - sums.log_det),
-            second=sums.scatter + sums.spread,
-            cross=sums.cross,
-            latent=sums.latent_scatter + sums.latent_spread,
-        )
+    def expect(self, parameters: LinearGaussian, table: Table) -> GaussianStatistics:
+        """E-step on one table: exact posteriors given what is observed of each row, reduced to their statistics."""
+        return GaussianStatistics.of(table, parameters, self.log_scale)
 
     def square(self, packed: FloatArray, k: int) -> FloatArray:
         """Symmetric matrices from their upper triangles."""
@@ -367,3 +347,25 @@ class GaussianModel:
             return None
         noise = np.maximum(np.broadcast_to(np.exp(log_noise), d), self.floor)
         return LinearGaussian.of(mean, loadings.reshape(d, k), noise)
+
+
+@dataclass(frozen=True)
+class StandardisedData:
+    """Data centred at a location and divided by a scale, as one table or one for each part, and the model for them."""
+
+    model: GaussianModel
+    tables: Prepared
+    location: FloatArray
+    scale: FloatArray
+
+    @classmethod
+    def of(
+        cls, tables: Prepared, location: FloatArray, scale: FloatArray, *, isotropic: bool, floor: FloatArray
+    ) -> StandardisedData:
+        totals = tables.sum(TableTotals.of)
+        model = GaussianModel(totals, isotropic=isotropic, floor=floor, log_scale=np.log(scale))
+        return cls(model, tables, location, scale)
+
+    def expect(self, parameters: LinearGaussian) -> GaussianStatistics:
+        """E-step on all data."""
+        return self.tables.sum(partial(self.model.expect, parameters))

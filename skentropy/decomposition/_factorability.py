@@ -349,9 +349,9 @@ def _moments(reader: FactorAnalysis, X: ArrayLike, sample_weight: ArrayLike | No
         return moments
     if complete:
         raise ValueError("X has missing values, with which Bartlett's test has another distribution; leave such rows out.")
-    model, location, scale = reader._em_model(rows)
-    found = likeliest_gaussian(model)
+    data = reader._standardised(rows)
+    found = likeliest_gaussian(data)
     if found is None:
         raise ValueError(_SINGULAR)
-    weight = model.total_weight
-    return Moments(weight, location + scale * found.mean, weight * found.covariance * scale * scale[:, np.newaxis])
+    weight, scale = data.model.total_weight, data.scale
+    return Moments(weight, data.location + scale * found.mean, weight * found.covariance * scale * scale[:, np.newaxis])

@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 
 from .._em import ROUNDING, End, Evaluate, State, em_eigenpair, leave_saddle, run_em
 from .._typing import Array, FloatArray
-from ._em_model import ON_FLOOR, GaussianModel, GaussianStatistics
+from ._em_model import ON_FLOOR, GaussianModel, GaussianStatistics, StandardisedData
 from ._gaussian import LinearGaussian
 
 _MAX_ITERATIONS = 500
@@ -37,14 +37,14 @@ class Finish:
 
     Parameters
     ----------
-    model : GaussianModel
+    data : StandardisedData
     tol : float
     accelerate : bool
         Whether the quasi-Newton method may move the fit; else it only says whether EM has more to come.
     """
 
-    def __init__(self, model: GaussianModel, tol: float, *, accelerate: bool) -> None:
-        self._model, self._tol, self._accelerate = model, tol, accelerate
+    def __init__(self, data: StandardisedData, tol: float, *, accelerate: bool) -> None:
+        self._model, self._expect, self._tol, self._accelerate = data.model, data.expect, tol, accelerate
 
     def climb(self, state: State, evaluate: Evaluate) -> End:
         """Where the quasi-Newton method leads, or the floor; EM goes on if there is more to come than it has found."""
@@ -115,7 +115,7 @@ class Finish:
         if self._model.isotropic or not falling.any():
             return None
         floored = replace(p, noise=np.where(falling, self._model.floor, p.noise))
-        return run_em(self._model, self._model.expect, floored, tol=self._tol, max_iter=MOST_STEPS).state
+        return run_em(self._model, self._expect, floored, tol=self._tol, max_iter=MOST_STEPS).state
 
 
 class _Vector:

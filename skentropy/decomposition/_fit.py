@@ -15,7 +15,7 @@ from .._data import SingleThreadedBLAS, Source
 from .._em import Ascent, FitByEM, Monitor, Run
 from .._messages import warn_of_fresh_start
 from .._typing import FloatArray
-from ._em_model import GaussianModel
+from ._em_model import StandardisedData
 from ._finish import LEFT_OVER, MOST_STEPS, Finish
 from ._gaussian import LinearGaussian
 from ._saturated import imputed_covariance
@@ -46,14 +46,11 @@ class GaussianFit(FitByEM):
         self,
         estimator: LinearGaussianEstimator,
         k: int,
-        model: GaussianModel,
-        location: FloatArray,
-        scale: FloatArray,
+        data: StandardisedData,
         rows: Source,
         X: Any,
     ) -> None:
-        self._gaussian, self._k, self._model, self._rows = estimator, k, model, rows
-        self._location, self._scale = location, scale
+        self._gaussian, self._k, self._data, self._rows = estimator, k, data, rows
         self._seeds = check_random_state(estimator.random_state).randint(np.iinfo(np.int32).max, size=estimator.n_init)
         self._warm = estimator.warm_start and hasattr(estimator, "components_")
         if self._warm and estimator.components_.shape != (k, rows.n_features):
@@ -61,35 +58,37 @@ class GaussianFit(FitByEM):
                 warn_of_fresh_start(estimator, rows.n_features)
             self._warm = False
         with SingleThreadedBLAS():
-            self._covariance = imputed_covariance(model.tables)
+            self._covariance = imputed_covariance(data.tables)
         n_runs = 1 if self._warm else estimator.n_init
-        super().__init__(estimator, X, model, n_runs=n_runs, accelerate=estimator.accelerate)
+        super().__init__(estimator, X, data.model, n_runs=n_runs, accelerate=estimator.accelerate)
 
     def ascent(self, init: int, pool: ThreadPoolExecutor | None) -> Ascent:
-        estimator, model = self._gaussian, self._model
+        estimator, data = self._gaussian, self._data
         start: LinearGaussian
         if self._warm:
-            start = estimator._parameters(orthogonal=True).standardised(self._location, self._scale)
+            start = estimator._parameters(orthogonal=True).standardised(data.location, data.scale)
         else:
             covariance = self._covariance if init == 0 else None
             random_state = np.random.RandomState(self._seeds[init])
-            start = estimator._em_start(covariance, self._rows.n_features, self._k, random_state, imputed=not model.complete)
-        end = Finish(model, estimator.tol, accelerate=estimator.accelerate)
+            imputed = not data.model.complete
+            start = estimator._em_start(covariance, self._rows.n_features, self._k, random_state, imputed=imputed)
+        end = Finish(data, estimator.tol, accelerate=estimator.accelerate)
         finish = end.climb, end.leave_saddle
         if not estimator.accelerate:
-            return Ascent(start, model.expect, estimator.tol, finish=finish)
-        return Ascent(start, model.expect, max(estimator.tol, LEFT_OVER), finish=finish, hand_over=MOST_STEPS)
+            return Ascent(start, data.expect, estimator.tol, finish=finish)
+        return Ascent(start, data.expect, max(estimator.tol, LEFT_OVER), finish=finish, hand_over=MOST_STEPS)
 
     def _parameters(self, run: Run) -> tuple[LinearGaussian, FloatArray]:
         """Parameters in the units of the data, and the least noise variances there."""
         parameters: LinearGaussian = run.state.parameters
-        return parameters.canonical().rescaled(self._location, self._scale), self._model.floor * self._scale**2
+        data = self._data
+        return parameters.canonical().rescaled(data.location, data.scale), data.model.floor * data.scale**2
 
     def attributes(self, run: Run) -> dict[str, Any]:
         state = run.state
         summary = self._gaussian._summary(
             *self._parameters(run),
-            self._model.fresh_entropy_sum(state.parameters, state.statistics),
+            self._data.model.fresh_entropy_sum(state.parameters, state.statistics),
             state.elbo,
             self._rows.dtype,
             lower_bounds=list(run.lower_bounds),

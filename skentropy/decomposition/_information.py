@@ -8,7 +8,7 @@ import numpy as np
 
 from .._standard_errors import KNOWN, Estimate, StandardErrors
 from .._typing import Array, FloatArray
-from ._em_model import GaussianModel
+from ._em_model import StandardisedData
 from ._gaussian import LinearGaussian
 from ._rotation import Rotation
 
@@ -37,12 +37,12 @@ class _Coordinates:
         noise = np.broadcast_to(np.exp(log_noise), self.d)
         return LinearGaussian(mean, loadings.reshape(self.d, self.k), noise, correlation)
 
-    def gradient(self, model: GaussianModel, vector: FloatArray) -> FloatArray:
+    def gradient(self, data: StandardisedData, vector: FloatArray) -> FloatArray:
         """Gradient of the total log-likelihood."""
         p = self.unpack(vector)
         root = np.linalg.cholesky(p.correlation)
         independent = LinearGaussian.of(p.mean, p.loadings @ root, p.noise)
-        in_loadings, in_noise = model.gradient(independent, model.expect(independent))
+        in_loadings, in_noise = data.model.gradient(independent, data.expect(independent))
         in_log_noise = in_noise * p.noise
         in_root = p.loadings.T @ in_loadings[:, : self.k]
         # d root = root low(root^-1 dPhi root^-T), low the lower triangle with half of the diagonal.
@@ -78,29 +78,28 @@ def identification(p: LinearGaussian, rotation: Rotation | None) -> FloatArray:
 
 
 def standard_errors(
-    model: GaussianModel,
+    data: StandardisedData,
     parameters: LinearGaussian,
     *,
     rotation: Rotation | None,
     on_bound: Array,
-    location: FloatArray,
-    scale: FloatArray,
     names: Sequence[str],
 ) -> StandardErrors:
     """Standard errors of parameters that maximise the model's likelihood; of rotated ones by the delta method.
 
-    The model is that of standardised features; ``location``, ``scale`` and ``names`` are those of the features. The
-    information is inverted where the factors are unrotated: beside a uniqueness on its floor, of which the rotation knows
-    nothing, the constraints of a rotation would make that ill-conditioned.
+    The parameters are those of the standardised features; ``names`` are those of the features. The information is inverted
+    where the factors are unrotated: beside a uniqueness on its floor, of which the rotation knows nothing, the constraints
+    of a rotation would make that ill-conditioned.
     """
+    model, location, scale = data.model, data.location, data.scale
     at = _Coordinates(parameters, isotropic=model.isotropic, oblique=rotation is not None and rotation.is_oblique)
     if rotation is None:
-        covariance = _unrotated_covariance(model, parameters, on_bound)
+        covariance = _unrotated_covariance(data, parameters, on_bound)
     else:
         root = np.linalg.cholesky(parameters.correlation)
         unrotated = LinearGaussian.of(parameters.mean, parameters.loadings @ root, parameters.noise).canonical()
         jacobian = _rotation_jacobian(at, unrotated, parameters, rotation)
-        covariance = jacobian @ _unrotated_covariance(model, unrotated, on_bound) @ jacobian.T
+        covariance = jacobian @ _unrotated_covariance(data, unrotated, on_bound) @ jacobian.T
     none = ~(np.diag(covariance) >= 0.0)
     if not model.isotropic:
         none[at.sizes[1] : at.sizes[2]] |= on_bound
@@ -137,14 +136,14 @@ def _estimates(
     return estimates
 
 
-def _unrotated_covariance(model: GaussianModel, p: LinearGaussian, on_bound: Array) -> FloatArray:
+def _unrotated_covariance(data: StandardisedData, p: LinearGaussian, on_bound: Array) -> FloatArray:
     """Covariance of the estimates of unrotated loadings, mean and log psi; zero for what is on a bound."""
-    at = _Coordinates(p, isotropic=model.isotropic, oblique=False)
+    at = _Coordinates(p, isotropic=data.model.isotropic, oblique=False)
     vector = at.pack(p)
     free = np.ones(len(vector), dtype=bool)
-    if not model.isotropic:
+    if not at.isotropic:
         free[at.sizes[1] : at.sizes[2]] = ~on_bound
-    information = -_jacobian(lambda v: at.gradient(model, v), vector, free)[free]
+    information = -_jacobian(lambda v: at.gradient(data, v), vector, free)[free]
     information = 0.5 * (information + information.T)
     constraints = _jacobian(lambda v: identification(at.unpack(v), None), vector, free)
     # Columns of comparable length: the bordered matrix is otherwise badly scaled.

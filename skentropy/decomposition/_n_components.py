@@ -11,7 +11,7 @@ from scipy import linalg
 from .._messages import list_columns
 from .._typing import Array, FloatArray
 from ._closed_form import bic_path, count_parameters, entropy_sum_path, noise_floor
-from ._em_model import GaussianModel
+from ._em_model import StandardisedData
 from ._fit import GaussianFit, Outcome
 from ._saturated import likeliest_gaussian
 from ._spectrum import Covariance, MatrixCovariance, Spectrum
@@ -64,19 +64,18 @@ def choose_by_bic(estimator: Any, spectrum: Spectrum, covariance: Covariance, we
     return max(int(np.where(proper, bic, np.inf).argmin()), 1), messages
 
 
-def fit_by_bic(estimator: Any, model: GaussianModel, fit_of: Callable[[int], GaussianFit]) -> Outcome:
+def fit_by_bic(estimator: Any, data: StandardisedData, fit_of: Callable[[int], GaussianFit]) -> Outcome:
     """Fits of 1, 2, ... components by EM, until no larger number can have a lower criterion; the best of them.
 
     Parameters
     ----------
     estimator : PPCA
-    model : GaussianModel
-        Of the data.
+    data : StandardisedData
     fit_of : callable
         Makes the fit of a number of components.
     """
-    d, n = len(model.floor), model.total_weight
-    any_covariance = likeliest_gaussian(model)
+    d, n = len(data.scale), data.model.total_weight
+    any_covariance = likeliest_gaussian(data)
     highest = np.inf if any_covariance is None else any_covariance.log_likelihood
     size = max(d, 2)
     penalties = np.log(n) * count_parameters(d, np.arange(size + 1))

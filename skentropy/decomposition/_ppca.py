@@ -292,8 +292,8 @@ class PPCA(ReportedComponents):
     def _fit_em(self, rows: Source, X: ArrayLike) -> Outcome:
         if self.n_components != "bic" or rows.is_sparse:
             return super()._fit_em(rows, X)
-        model, location, scale = self._em_model(rows)
-        return fit_by_bic(self, model, lambda h: GaussianFit(self, h, model, location, scale, rows, X))
+        data = self._standardised(rows)
+        return fit_by_bic(self, data, lambda h: GaussianFit(self, h, data, rows, X))
 
     def _choose_n_components(self, spectrum: Spectrum, covariance: Covariance, weight: float) -> tuple[int, list[str]]:
         """The number of components, and what is to be said of the choice."""

@@ -267,13 +267,13 @@ class ReportedFactors(LinearGaussianEstimator):
         return discrepancy_of_moments(parameters, moments, self.n_parameters_), True
 
     def _discrepancy_with_gaps(self, parameters: LinearGaussian, rows: Source) -> Discrepancy:
-        model, location, scale = self._em_model(rows)
-        standardised = parameters.standardised(location, scale)
-        saturated = likeliest_gaussian(model)
+        data = self._standardised(rows)
+        model, standardised = data.model, parameters.standardised(data.location, data.scale)
+        saturated = likeliest_gaussian(data)
         if saturated is None:
             raise ValueError(_SINGULAR)
         with SingleThreadedBLAS():
-            of_model = model.elbo(model.expect(standardised))
+            of_model = model.elbo(data.expect(standardised))
         share = model.feature_weight / model.total_weight
         variances = model.squares / model.feature_weight
         return Discrepancy(

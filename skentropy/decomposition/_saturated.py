@@ -13,7 +13,7 @@ from .._em import run_em
 from .._linalg import LOG_2PI
 from .._typing import FloatArray
 from ..entropy import EntropySum
-from ._em_model import GaussianModel, Table, TableTotals
+from ._em_model import StandardisedData, Table
 from ._moments import Moments
 from ._spectrum import Covariance, MatrixCovariance, RowsCovariance
 
@@ -31,15 +31,22 @@ class Unrestricted:
 
 @dataclass(frozen=True)
 class _Statistics:
-    """Sums over rows of log-likelihood, entropy of what is missing, completed rows about the mean, and their products."""
+    """Sums over rows of log-likelihood, entropy of what is missing, completed rows about a mean, and their products."""
 
+    about: FloatArray
     log_likelihood: float
     entropy: float
     first: FloatArray
     second: FloatArray
 
     def __add__(self, other: _Statistics) -> _Statistics:
-        return _Statistics(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
+        return _Statistics(
+            self.about,
+            self.log_likelihood + other.log_likelihood,
+            self.entropy + other.entropy,
+            self.first + other.first,
+            self.second + other.second,
+        )
 
     @classmethod
     def of(cls, table: Table, p: Unrestricted) -> _Statistics:
@@ -64,36 +71,34 @@ class _Statistics:
                 entropy += 0.5 * weights[index] * (len(gaps) * (1.0 + LOG_2PI) + float(np.linalg.slogdet(left)[1]))
             first += weight @ completed
             second += (completed.T * weight) @ completed
-        return cls(log_likelihood, entropy, first, second)
+        return cls(p.mean, log_likelihood, entropy, first, second)
 
 
 class _Model:
     """What ``run_em`` maximises."""
 
-    def __init__(self, tables: Prepared) -> None:
-        self.tables = tables
-        self.weight = tables.sum(TableTotals.of).weight
+    def __init__(self, weight: float) -> None:
+        self.weight = weight
 
-    def expect(self, p: Unrestricted) -> tuple[Unrestricted, _Statistics]:
-        return p, self.tables.sum(partial(_Statistics.of, p=p))
+    def expect(self, p: Unrestricted, table: Table) -> _Statistics:
+        return _Statistics.of(table, p)
 
-    def maximize(self, statistics: tuple[Unrestricted, _Statistics]) -> Unrestricted:
-        p, sums = statistics
-        step = sums.first / self.weight
-        return Unrestricted(p.mean + step, sums.second / self.weight - np.outer(step, step))
+    def maximize(self, statistics: _Statistics) -> Unrestricted:
+        step = statistics.first / self.weight
+        return Unrestricted(statistics.about + step, statistics.second / self.weight - np.outer(step, step))
 
-    def entropy_sum(self, p: Unrestricted, statistics: tuple[Unrestricted, _Statistics]) -> EntropySum:
+    def entropy_sum(self, p: Unrestricted, statistics: _Statistics) -> EntropySum:
         """What is missing has its entropy, and after the M-step all together that of N(m, S)."""
         observable = 0.5 * (len(p.mean) * (1.0 + LOG_2PI) + float(np.linalg.slogdet(p.covariance)[1]))
-        return EntropySum(posterior=statistics[1].entropy / self.weight, prior=0.0, observable=observable)
+        return EntropySum(posterior=statistics.entropy / self.weight, prior=0.0, observable=observable)
 
-    def elbo(self, statistics: tuple[Unrestricted, _Statistics]) -> float:
-        return statistics[1].log_likelihood / self.weight
+    def elbo(self, statistics: _Statistics) -> float:
+        return statistics.log_likelihood / self.weight
 
-    def elbo_of_step(self, p: Unrestricted, statistics: tuple[Unrestricted, _Statistics]) -> float:
+    def elbo_of_step(self, p: Unrestricted, statistics: _Statistics) -> float:
         return self.entropy_sum(p, statistics).value
 
-    def magnitude(self, p: Unrestricted, statistics: tuple[Unrestricted, _Statistics]) -> float:
+    def magnitude(self, p: Unrestricted, statistics: _Statistics) -> float:
         return self.entropy_sum(p, statistics).magnitude + len(p.mean)
 
     def log_prior(self, p: Unrestricted, statistics: Any) -> float:
@@ -114,21 +119,26 @@ class _Model:
         return Unrestricted(mean, root @ root.T)
 
 
-def likeliest_gaussian(model: GaussianModel) -> Unrestricted | None:
-    """The likeliest Gaussian for the data of a linear-Gaussian model, in the units that these were scaled to.
+def likeliest_gaussian(data: StandardisedData) -> Unrestricted | None:
+    """The likeliest Gaussian for standardised data, in the units that these were scaled to.
 
     Its mean log-likelihood is that of the data as they are. None where the covariance becomes singular, so that the
     likelihood has no maximum.
     """
-    start = imputed_covariance(model.tables)
+    model, tables = data.model, data.tables
+    start = imputed_covariance(tables)
     if not isinstance(start, MatrixCovariance):
         return None
-    unrestricted = _Model(model.tables)
+    unrestricted = _Model(model.total_weight)
+
+    def expect(p: Unrestricted) -> _Statistics:
+        statistics: _Statistics = tables.sum(partial(unrestricted.expect, p))
+        return statistics
+
+    first = Unrestricted(start.mean, start.matrix)
     try:
         with SingleThreadedBLAS():
-            state = run_em(
-                unrestricted, unrestricted.expect, Unrestricted(start.mean, start.matrix), tol=_TOL, max_iter=_MAX_ITER
-            ).state
+            state = run_em(unrestricted, expect, first, tol=_TOL, max_iter=_MAX_ITER).state
     except np.linalg.LinAlgError:
         return None
     log_scale = float(model.feature_weight @ model.log_scale) / model.total_weight

@@ -58,9 +58,9 @@ def test_with_gaps_the_first_start_ends_at_the_best_of_nine(seed):
 
 def largest_rate(model, X):
     """The largest eigenvalue of the EM map at the end of a fit, rotations and floors left out, by dense differences."""
-    gaussian, location, scale = model._em_model(model._read(X))
-    p = model._parameters(orthogonal=True).standardised(location, scale)
-    statistics = gaussian.expect(p)
+    data = model._standardised(model._read(X))
+    gaussian, p = data.model, model._parameters(orthogonal=True).standardised(data.location, data.scale)
+    statistics = data.expect(p)
     coordinates = _Vector(gaussian, p)
     state = State(p, statistics, gaussian.elbo(statistics), gaussian.elbo(statistics))
     metric = _Metric.at(gaussian, coordinates, state)
@@ -68,7 +68,7 @@ def largest_rate(model, X):
 
     def gradient(z):
         q = coordinates.unpack(origin + metric.direction(z))
-        moved = gaussian.expect(q)
+        moved = data.expect(q)
         at = State(q, moved, gaussian.elbo(moved), gaussian.elbo(moved))
         return metric.whitened(coordinates.gradient(at)) / gaussian.total_weight
 

@@ -7,7 +7,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skentropy._em import run_em
 from skentropy.decomposition import PPCA, FactorAnalysis
-from skentropy.decomposition._em_model import GaussianModel, Table
+from skentropy.decomposition._em_model import StandardisedData, Table
 from skentropy.decomposition._gaussian import LinearGaussian
 
 
@@ -96,12 +96,14 @@ def triple(parameters):
 def test_px_em_identity_at_every_iteration(incomplete, log_likelihood, elbo, isotropic, gaps):
     X, weight = incomplete
     X = X if gaps else np.nan_to_num(X)
-    model = GaussianModel(Table.of(X, weight), isotropic=isotropic, floor=np.full(6, 1e-9), log_scale=np.zeros(6))
+    floor = np.full(6, 1e-9)
+    data = StandardisedData.of(Table.of(X, weight), np.zeros(6), np.ones(6), isotropic=isotropic, floor=floor)
+    model = data.model
     rng = np.random.default_rng(0)
     old = LinearGaussian.of(rng.normal(size=6), rng.normal(size=(6, 2)), rng.uniform(0.5, 2.0, 1 if isotropic else 6))
     old = LinearGaussian.of(old.mean, old.loadings, np.broadcast_to(old.noise, 6))
     for _ in range(12):
-        statistics = model.expect(old)
+        statistics = data.expect(old)
         new = model.maximize(statistics)
         terms = model.entropy_sum(new, statistics)
         # The posteriors in the coordinates in which the expanded prior is standard normal again.
@@ -132,10 +134,9 @@ def expanded_elbo(elbo, X, old, new, mean, root, weight):
 def test_identity_with_the_multiplier_of_a_floor(incomplete, log_likelihood, isotropic):
     X, weight = incomplete
     floor = np.full(6, 0.9) if isotropic else np.array([0.3, 2.0, 0.1, 3.0, 0.1, 0.3])
-    model = GaussianModel(Table.of(X, weight), isotropic=isotropic, floor=floor, log_scale=np.zeros(6))
-    run = run_em(
-        model, model.expect, LinearGaussian.of(np.zeros(6), np.eye(6)[:, :2], np.full(6, 3.0)), tol=1e-13, max_iter=500
-    )
+    data = StandardisedData.of(Table.of(X, weight), np.zeros(6), np.ones(6), isotropic=isotropic, floor=floor)
+    start = LinearGaussian.of(np.zeros(6), np.eye(6)[:, :2], np.full(6, 3.0))
+    run = run_em(data.model, data.expect, start, tol=1e-13, max_iter=500)
     assert run.converged
     assert run.entropy_sums[-1].value == pytest.approx(run.state.elbo, abs=1e-9)
     assert (run.entropy_sums[-1].penalty != 0.0) == (run.state.parameters.noise <= floor).any()

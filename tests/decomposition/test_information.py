@@ -7,7 +7,7 @@ import pytest
 from scipy.linalg import null_space
 
 from skentropy.decomposition import PPCA, FactorAnalysis
-from skentropy.decomposition._em_model import GaussianModel, Table
+from skentropy.decomposition._em_model import StandardisedData, Table
 from skentropy.decomposition._gaussian import LinearGaussian
 from skentropy.decomposition._information import _Coordinates, _rotation_jacobian, identification, standard_errors
 from skentropy.decomposition._moments import Moments
@@ -16,8 +16,8 @@ from skentropy.decomposition._rotation import Rotation, factor_correlation
 ROTATIONS = [None, "varimax", "quartimax", "equamax", "geomin_orthogonal", "oblimin", "geomin"]
 
 
-def model_of(tables, d, *, isotropic):
-    return GaussianModel(tables, isotropic=isotropic, floor=np.zeros(d), log_scale=np.zeros(d))
+def data_of(tables, d, *, isotropic):
+    return StandardisedData.of(tables, np.zeros(d), np.ones(d), isotropic=isotropic, floor=np.zeros(d))
 
 
 @pytest.mark.parametrize(("isotropic", "oblique"), [(False, True), (False, False), (True, False)])
@@ -37,7 +37,7 @@ def test_gradient_is_that_of_the_likelihood(incomplete, log_likelihood, isotropi
         q = at.unpack(v)
         return weight.sum() * log_likelihood(X, q.mean, q.covariance(), weight)
 
-    gradient = at.gradient(model_of(Table.of(X, weight), 6, isotropic=isotropic), vector)
+    gradient = at.gradient(data_of(Table.of(X, weight), 6, isotropic=isotropic), vector)
     steps = 1e-5 * np.eye(len(vector))
     expected = [(total(vector + step) - total(vector - step)) / 2e-5 for step in steps]
     np.testing.assert_allclose(gradient, expected, rtol=1e-6, atol=1e-6)
@@ -56,8 +56,8 @@ def test_identification_is_zero_at_the_fitted_rotation_alone(load, rotation, kai
         assert np.abs(identification(turned, rotation)).max() > 1e-4
 
 
-def raw(d):
-    return {"location": np.zeros(d), "scale": np.ones(d), "names": [f"x{i}" for i in range(d)]}
+def names(d):
+    return [f"x{i}" for i in range(d)]
 
 
 @pytest.mark.parametrize("weight", [1e-16, 200.0, 1e16])
@@ -76,8 +76,8 @@ def test_standard_errors_are_those_of_the_information_along_the_constraints(rota
         M = rotation.matrix(p.loadings / np.sqrt(communality)[:, np.newaxis])
         p = LinearGaussian(p.mean, p.loadings @ M, noise, factor_correlation(M) if is_oblique else np.eye(k))
     tables = Table.with_moments(Moments(weight, p.mean, weight * p.covariance()))
-    model = model_of(tables, d, isotropic=isotropic)
-    errors = standard_errors(model, p, rotation=rotation, on_bound=np.zeros(d, dtype=bool), **raw(d))
+    data = data_of(tables, d, isotropic=isotropic)
+    errors = standard_errors(data, p, rotation=rotation, on_bound=np.zeros(d, dtype=bool), names=names(d))
 
     # Directions in which parameters may change: one loading, one log noise (or all), one correlation.
     zero = LinearGaussian(np.zeros(d), np.zeros((d, k)), np.zeros(d), np.zeros((k, k)))
@@ -111,8 +111,8 @@ def test_errors_of_constraints_that_say_nothing(estimator):
     """Components that explain nothing have no direction to fix."""
     p = LinearGaussian.of(np.zeros(4), np.zeros((4, 2)), np.ones(4))
     tables = Table.with_moments(Moments(50.0, np.zeros(4), 50.0 * np.eye(4)))
-    model = model_of(tables, 4, isotropic=estimator is PPCA)
-    errors = standard_errors(model, p, rotation=None, on_bound=np.zeros(4, dtype=bool), **raw(4))
+    data = data_of(tables, 4, isotropic=estimator is PPCA)
+    errors = standard_errors(data, p, rotation=None, on_bound=np.zeros(4, dtype=bool), names=names(4))
     np.testing.assert_allclose(errors["mean"], np.sqrt(1 / 50), rtol=1e-6)
     np.testing.assert_allclose(errors["noise_variance"], np.sqrt(2 / 50 / (4 if estimator is PPCA else 1)), rtol=1e-6)
 

@@ -8,7 +8,7 @@ import pytest
 from skentropy._data import WORKING_SET_BYTES, Block, Rows
 from skentropy._em import State
 from skentropy.decomposition import PPCA, FactorAnalysis, _em_model
-from skentropy.decomposition._em_model import GaussianModel, PosteriorSums, Table, TableTotals
+from skentropy.decomposition._em_model import GaussianModel, GaussianStatistics, StandardisedData, Table, TableTotals
 from skentropy.decomposition._finish import Finish
 from skentropy.decomposition._gaussian import LinearGaussian
 from skentropy.decomposition._moments import Moments, row_bytes
@@ -113,8 +113,8 @@ def test_many_patterns_are_worked_on_in_chunks(monkeypatch):
     X[rng.random(X.shape) < 0.4] = np.nan
     patterns = Table.of(X, weight)
     p = LinearGaussian.of(rng.normal(size=9), rng.normal(size=(9, 2)), rng.uniform(0.5, 1.5, 9))
-    model = GaussianModel(patterns, isotropic=False, floor=np.zeros(9), log_scale=np.zeros(9))
-    whole = model.expect(p)
+    model = GaussianModel(TableTotals.of(patterns), isotropic=False, floor=np.zeros(9), log_scale=np.zeros(9))
+    whole = model.expect(p, patterns)
     assert patterns.chunks(9) == [(0, len(patterns.patterns))]
     monkeypatch.setattr(_em_model, "_CHUNK_SIZE", 2**10)
     chunks = patterns.chunks(9)
@@ -126,8 +126,8 @@ def test_many_patterns_are_worked_on_in_chunks(monkeypatch):
         for first, last in ranges[:-1]:
             start, stop, after = patterns.starts[[first, last, last + 1]]
             assert stop - start <= rows < after - start
-    for name in ("log_likelihood", "posterior_entropy", "second", "cross", "latent"):
-        np.testing.assert_allclose(getattr(model.expect(p), name), getattr(whole, name), rtol=1e-11)
+    for field in fields(whole):
+        np.testing.assert_allclose(getattr(model.expect(p, patterns), field.name), getattr(whole, field.name), rtol=1e-11)
 
 
 def test_parts_of_the_data_add_up(incomplete):
@@ -136,8 +136,9 @@ def test_parts_of_the_data_add_up(incomplete):
     p = LinearGaussian.of(rng.normal(size=6), rng.normal(size=(6, 2)), rng.uniform(0.5, 1.5, 6))
     whole, first, second = (Table.of(X[rows], weight[rows]) for rows in (slice(None), slice(0, 50), slice(50, None)))
     totals = TableTotals.of(first) + TableTotals.of(second)
-    sums = PosteriorSums.of(first, p) + PosteriorSums.of(second, p)
-    for found, expected in ((totals, TableTotals.of(whole)), (sums, PosteriorSums.of(whole, p))):
+    log_scale = np.linspace(-1.0, 1.0, 6)
+    of_whole, *of_parts = (GaussianStatistics.of(part, p, log_scale) for part in (whole, first, second))
+    for found, expected in ((totals, TableTotals.of(whole)), (of_parts[0] + of_parts[1], of_whole)):
         for field in fields(expected):
             np.testing.assert_allclose(getattr(found, field.name), getattr(expected, field.name), rtol=1e-10, atol=1e-10)
 
@@ -147,9 +148,9 @@ def test_magnitude_of_terms(incomplete):
     X, weight = incomplete
     log_scale = np.array([1.0, -2.0, 0.0, 0.5, 3.0, -1.0])
     noise = np.array([0.1, 3.0, 1.0, 0.5, 2.0, 0.7])
-    model = GaussianModel(Table.of(X, weight), isotropic=False, floor=np.zeros(6), log_scale=log_scale)
+    data = StandardisedData.of(Table.of(X, weight), np.zeros(6), np.exp(log_scale), isotropic=False, floor=np.zeros(6))
     p = LinearGaussian.of(np.zeros(6), np.eye(6)[:, :2], noise)
-    statistics = model.expect(p)
+    model, statistics = data.model, data.expect(p)
     terms = model.entropy_sum(p, statistics)
     seen = weight @ ~np.isnan(X) / weight.sum()
     one_by_one = [
@@ -170,11 +171,11 @@ def test_low_noise_that_falls_is_tried_on_the_floor(noise, floor, tried):
     """From two hundredths of the variance down to the floor itself."""
     true = LinearGaussian.of(np.zeros(4), np.full((4, 1), 0.8), np.array([1e-9, 0.5, 0.5, 0.5]))
     tables = Table.with_moments(Moments(100.0, np.zeros(4), 100.0 * true.covariance()))
-    model = GaussianModel(tables, isotropic=False, floor=np.full(4, floor), log_scale=np.zeros(4))
+    data = StandardisedData.of(tables, np.zeros(4), np.ones(4), isotropic=False, floor=np.full(4, floor))
     p = LinearGaussian.of(true.mean, true.loadings, np.array([noise, 0.5, 0.5, 0.5]))
-    statistics = model.expect(p)
+    model, statistics = data.model, data.expect(p)
     state = State(p, statistics, model.elbo(statistics), model.elbo(statistics))
-    found = Finish(model, 1e-9, accelerate=True)._on_floor(state)
+    found = Finish(data, 1e-9, accelerate=True)._on_floor(state)
     assert (found is not None) == tried
     if found is not None:
         assert found.parameters.noise[0] == pytest.approx(floor, rel=1e-6)
@@ -183,7 +184,8 @@ def test_low_noise_that_falls_is_tried_on_the_floor(noise, floor, tried):
 
 def test_extrapolated_parameters_that_are_no_model_are_refused(incomplete):
     X, weight = incomplete
-    model = GaussianModel(Table.of(X, weight), isotropic=False, floor=np.full(6, 1e-3), log_scale=np.zeros(6))
+    totals = TableTotals.of(Table.of(X, weight))
+    model = GaussianModel(totals, isotropic=False, floor=np.full(6, 1e-3), log_scale=np.zeros(6))
     p = LinearGaussian.of(np.arange(6.0), np.ones((6, 2)), np.full(6, 0.5))
     vector = model.pack(p)
     np.testing.assert_allclose(model.unpack(vector, p).noise, p.noise)

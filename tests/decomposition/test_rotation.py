@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from skentropy.decomposition import PPCA, FactorAnalysis
-from skentropy.decomposition._em_model import GaussianModel, Table
+from skentropy.decomposition._em_model import StandardisedData, Table
 from skentropy.decomposition._gaussian import LinearGaussian
 from skentropy.decomposition._profile import Profile
 from skentropy.decomposition._rotation import (
@@ -210,10 +210,10 @@ def test_rotation_changes_nothing_observable(load, rotation):
 @pytest.mark.parametrize("isotropic", [True, False])
 def test_gradient_with_gaps_is_that_of_the_log_likelihood(incomplete, log_likelihood, isotropic):
     X, weight = incomplete
-    model = GaussianModel(Table.of(X, weight), isotropic=isotropic, floor=np.zeros(6), log_scale=np.zeros(6))
+    data = StandardisedData.of(Table.of(X, weight), np.zeros(6), np.ones(6), isotropic=isotropic, floor=np.zeros(6))
     rng = np.random.default_rng(1)
     p = LinearGaussian.of(rng.normal(size=6), rng.normal(size=(6, 2)), rng.uniform(0.5, 1.5, 6))
-    in_loadings, in_noise = model.gradient(p, model.expect(p))
+    in_loadings, in_noise = data.model.gradient(p, data.expect(p))
 
     def total(mean, W, noise):
         return weight.sum() * log_likelihood(X, mean, W @ W.T + np.diag(noise), weight)
