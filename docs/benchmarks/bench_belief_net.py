@@ -53,7 +53,7 @@ def e_steps(sizes: list[int]) -> Iterator[list[str]]:
     for h in sizes:
         rng = np.random.default_rng(0)
         digits = Rows(DIGITS, None, row_bytes=8 * (2**h + 128))
-        rows = merge_duplicates(digits, digits.view(partial(binary, 0.0)))
+        rows = merge_duplicates(digits, digits.view(partial(binary, 0.0)), h)
         net = BeliefNet(np.zeros(h), (Layer(rng.normal(size=(64, h)), np.zeros(64)),))
         X, logits, q = rows.X.astype(float), rng.normal(size=(2**h, 64)), rng.random((rows.n_rows, 2**h))
         products = clock(lambda X=X, L=logits, q=q: (X @ L.T, q.T @ X), at_most=20)[1]

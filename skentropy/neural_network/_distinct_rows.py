@@ -9,16 +9,22 @@ import numpy as np
 from scipy import sparse
 
 from .._data import Block, BlockSource, Rows, RowSample
-from .._typing import Array, FloatArray
+from .._typing import Array, FloatArray, Matrix
 from ._exact import observe
 
 # Rows that starts are made of.
 _SAMPLE_ROWS = 2048
 
 
-def row_bytes(n_states: int, n_features: int) -> int:
-    """Bytes that an exact E-step works on for a row."""
-    return 8 * (n_states + 2 * n_features)
+def row_bytes(n_latents: int, n_features: int, *, complete: bool = False) -> int:
+    """Bytes that an exact E-step works on for a row: all states, or four times those of half of the units."""
+    return 8 * ((4 * 2 ** (n_latents - n_latents // 2) if complete else 2**n_latents) + 2 * n_features)
+
+
+def as_table(X: Matrix, weight: FloatArray, n_latents: int) -> Rows:
+    """Zeros, ones and NaN as a table whose blocks are as an exact E-step wants them."""
+    values: Array = X.data if sparse.issparse(X) else X
+    return Rows(X, weight, row_bytes=row_bytes(n_latents, X.shape[1], complete=not np.isnan(values).any()))
 
 
 def sample_rows(salt: int, block: Block) -> RowSample:
@@ -33,7 +39,7 @@ def weights_of(rows: Rows) -> FloatArray:
     return np.ones(rows.n_rows) if rows.sample_weight is None else rows.sample_weight
 
 
-def merge_duplicates(rows: Rows, binary_rows: BlockSource) -> Rows:
+def merge_duplicates(rows: Rows, binary_rows: BlockSource, n_latents: int) -> Rows:
     """The distinct rows of a table, as its binary view has them, with their weights."""
     packed = np.ascontiguousarray(binary_rows.map(_bits))
     keys = packed.view(np.dtype((np.void, packed.shape[1]))).ravel()
@@ -46,8 +52,8 @@ def merge_duplicates(rows: Rows, binary_rows: BlockSource) -> Rows:
         ones, missing = (np.unpackbits(half, axis=1, count=rows.n_features) for half in np.split(packed[first], 2, axis=1))
         X = ones.astype(np.float32)
         X[missing.astype(bool)] = np.nan
-    merged = Rows(X, weight, row_bytes=row_bytes(1, rows.n_features))
-    merged.dtype, merged.block_size = rows.dtype, rows.block_size
+    merged = as_table(X, weight, n_latents)
+    merged.dtype = rows.dtype
     return merged
 
 

@@ -11,6 +11,7 @@ from scipy.special import logsumexp
 
 from .._data import Block, BlockSource
 from .._typing import Array, FloatArray
+from ._halves import HalvedRows, Halves
 from ._layers import BeliefNet, enumerate_states, softplus
 from ._logistic import Regression
 from ._model import NetStatistics, Parameters
@@ -23,6 +24,25 @@ class Observations:
     X: FloatArray
     observed: FloatArray | None
     weight: FloatArray | None
+
+    def rows(self, chosen: Array) -> Observations:
+        """Some of the rows."""
+        observed, weight = (None if values is None else values[chosen] for values in (self.observed, self.weight))
+        return Observations(self.X[chosen], observed, weight)
+
+    def moments(self, means: FloatArray) -> FloatArray:
+        """Weighted sum over rows of x times [means, 1], (D, H + 1)."""
+        return np.column_stack([self._weighted.T @ means, self._ones])
+
+    @cached_property
+    def _weighted(self) -> FloatArray:
+        """The ones that are observed, with their rows' weights."""
+        X = self.X if self.observed is None else self.X * self.observed
+        return X if self.weight is None else X * self.weight[:, np.newaxis]
+
+    @cached_property
+    def _ones(self) -> FloatArray:
+        return np.asarray(self._weighted.sum(axis=0))
 
 
 def observe(block: Block) -> Observations:
@@ -43,14 +63,14 @@ class BlockSums:
     log_evidence : sum of w log p(x)
     counts : sum of w q, (S,)
     observed : sum of w q m, (S, D), or None where nothing is missing so far; m says which entries are observed
-    successes : sum of w q m x, (S, D)
+    moments : sum of w m x times the means of [s, 1] under q, (D, I + 1)
     """
 
     weight: float
     log_evidence: float
     counts: FloatArray
     observed: FloatArray | None
-    successes: FloatArray
+    moments: FloatArray
 
     def __add__(self, other: BlockSums) -> BlockSums:
         observed = None
@@ -61,7 +81,7 @@ class BlockSums:
             self.log_evidence + other.log_evidence,
             self.counts + other.counts,
             observed,
-            self.successes + other.successes,
+            self.moments + other.moments,
         )
 
     def _observed_counts(self) -> FloatArray:
@@ -81,6 +101,12 @@ class Enumeration:
         self.logits = net.layers[0].logits(self.states)
         self.softplus = softplus(self.logits)
         self.log_prior = net.log_prior(self.states) if len(net.layers) == 1 else logsumexp(self._log_joint_above, axis=1)
+        # What a row of which all is observed has to do with a state besides sum_d x_d L_d(s).
+        self._log_table = self.log_prior - self.softplus.sum(axis=1)
+
+    @cached_property
+    def _halves(self) -> Halves:
+        return Halves(self.states, self._log_table)
 
     @cached_property
     def top_states(self) -> FloatArray:
@@ -104,60 +130,102 @@ class Enumeration:
         log_q = self._log_joint_above - self.log_prior[:, np.newaxis]
         return np.asarray(-(self.posterior_above * log_q).sum(axis=1))
 
+    @cached_property
+    def _means_above(self) -> FloatArray:
+        """E[z | y], (2^I, H)."""
+        return np.asarray(self.posterior_above @ self.top_states)
+
     def posterior(self, observations: Observations) -> tuple[FloatArray, FloatArray]:
         """log p(x_n), (n,), and q_n, (n, S)."""
         # log p(s) + sum_d m_d [x_d L_d(s) - log(1 + exp L_d(s))]
+        X, layer = observations.X, self.net.layers[0]
         if observations.observed is None:
-            log_joint = observations.X @ self.logits.T
-            log_joint += self.log_prior - self.softplus.sum(axis=1)
+            log_joint = (X @ layer.weights) @ self.states.T
+            log_joint += self._log_table
         else:
-            X = observations.X * observations.observed
-            log_joint = X @ self.logits.T - observations.observed @ self.softplus.T + self.log_prior
+            X = X * observations.observed
+            log_joint = (X @ layer.weights) @ self.states.T - observations.observed @ self.softplus.T + self.log_prior
         largest = log_joint.max(axis=1, keepdims=True)
         log_joint -= largest
         q = np.exp(log_joint, out=log_joint)
         normaliser = q.sum(axis=1, keepdims=True)
         q /= normaliser
-        return (np.log(normaliser) + largest)[:, 0], q
+        return (np.log(normaliser) + largest)[:, 0] + X @ layer.offsets, q
+
+    def _by_halves(self, observations: Observations) -> HalvedRows | None:
+        """Rows by halves of the units, where all is observed; they are not laid out."""
+        if observations.observed is not None:
+            return None
+        return self._halves.of_rows(observations.X @ self.net.layers[0].weights)
 
     def expect(self, observations: Observations) -> BlockSums:
         """E-step on one block of rows."""
+        rows, weight = self._by_halves(observations), observations.weight
+        if rows is None or not rows.trusted.any():
+            return self._expect_laid_out(observations)
+        if not rows.trusted.all():
+            return self.expect(observations.rows(rows.trusted)) + self._expect_laid_out(observations.rows(~rows.trusted))
+        log_evidence = rows.log_sum() + observations.X @ self.net.layers[0].offsets
+        return BlockSums(
+            float(len(log_evidence) if weight is None else weight.sum()),
+            float(log_evidence.sum() if weight is None else weight @ log_evidence),
+            rows.counts(weight),
+            None,
+            observations.moments(rows.means()),
+        )
+
+    def _expect_laid_out(self, observations: Observations) -> BlockSums:
         log_evidence, q = self.posterior(observations)
-        weight = observations.weight
+        weight, observed = observations.weight, observations.observed
+        moments = observations.moments(q @ self.states)
         if weight is not None:
             q *= weight[:, np.newaxis]
-        X, observed = observations.X, observations.observed
         return BlockSums(
             float(len(q) if weight is None else weight.sum()),
             float(log_evidence.sum() if weight is None else weight @ log_evidence),
             q.sum(axis=0),
             None if observed is None else q.T @ observed,
-            q.T @ (X if observed is None else X * observed),
+            moments,
         )
 
     def statistics(self, sums: BlockSums) -> NetStatistics:
         """The statistics of all rows, and those of the layer above."""
         counts = sums._observed_counts()
         # H[q] = log p(x) - E_q log p(x, s), summed over rows through the same statistics.
-        joint = (sums.successes * self.logits).sum() - (counts * self.softplus).sum()
-        if counts.shape[1] == 1:
-            joint = (sums.successes * self.logits).sum() - sums.counts @ self.softplus.sum(axis=1)
-        entropy = sums.log_evidence - float(joint) - float(sums.counts @ self.log_prior)
-        regressions: tuple[Regression, ...] = (Regression(self.states, counts, sums.successes),)
+        joint = float((sums.moments * self.net.layers[0].joined).sum())
+        if sums.observed is None:
+            joint += float(sums.counts @ self._log_table)
+        else:
+            joint += float(sums.counts @ self.log_prior - (sums.observed * self.softplus).sum())
+        entropy = sums.log_evidence - joint
+        regressions: tuple[Regression, ...] = (Regression(self.states, counts, sums.moments),)
         top = sums.counts @ self.states
         if len(self.net.layers) == 2:
-            above = sums.counts[:, np.newaxis] * self.posterior_above
             entropy += float(sums.counts @ self.entropy_above)
-            weights = above.sum(axis=0)
-            regressions += (Regression(self.top_states, weights[:, np.newaxis], above.T @ self.states),)
+            weights = sums.counts @ self.posterior_above
+            moments = np.column_stack([(sums.counts[:, np.newaxis] * self.states).T @ self._means_above, top])
+            regressions += (Regression(self.top_states, weights[:, np.newaxis], moments),)
             top = weights @ self.top_states
         return NetStatistics(self.net, sums.weight, sums.log_evidence, max(entropy, 0.0), top, regressions)
+
+    def explain(self, observations: Observations) -> tuple[FloatArray, FloatArray]:
+        """log p(x_n), (n,), and posterior means of all latent variables, from the layer next to the data upward."""
+        rows = self._by_halves(observations) if len(self.net.layers) == 1 else None
+        if rows is None or not rows.trusted.any():
+            log_evidence, q = self.posterior(observations)
+            return log_evidence, self.marginals(q)
+        if rows.trusted.all():
+            return rows.log_sum() + observations.X @ self.net.layers[0].offsets, rows.means()
+        log_evidence, means = np.empty(len(observations.X)), np.empty((len(observations.X), self.states.shape[1]))
+        for chosen in (rows.trusted, ~rows.trusted):
+            log_evidence[chosen], means[chosen] = self.explain(observations.rows(chosen))
+        return log_evidence, means
 
     def marginals(self, q: Array) -> FloatArray:
         """Posterior means of all latent variables, from the layer next to the data upward."""
         means = q @ self.states
         if len(self.net.layers) == 2:
-            means = np.column_stack([means, q @ (self.posterior_above @ self.top_states)])
+            means = np.column_stack([means, q @ self._means_above])
         return np.minimum(means, 1.0)
 
 
@@ -168,4 +236,4 @@ def expect(rows: BlockSource, parameters: Parameters, pool: ThreadPoolExecutor |
 
 
 def _block_sums(enumeration: Enumeration, block: Block) -> BlockSums:
-    return enumeration.expect(observe(block))
+    return enumeration.expect(block.once(observe, observe))

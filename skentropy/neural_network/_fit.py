@@ -16,7 +16,7 @@ from .._data import Block, BlockSource, Rows, Source
 from .._em import Ascent, FitByEM, Run, State, run_em
 from .._messages import warn_of_fresh_start
 from .._typing import Array, FloatArray
-from ._distinct_rows import merge_duplicates, row_bytes, sample_rows, weights_of
+from ._distinct_rows import as_table, merge_duplicates, sample_rows, weights_of
 from ._exact import Enumeration, observe
 from ._exact import expect as expect_exactly
 from ._layers import BeliefNet
@@ -73,7 +73,7 @@ class NetFit(FitByEM):
 
     def _distinct(self, rows: Source, binary_rows: BlockSource) -> BlockSource:
         """The binary rows, those that repeat once with their weights."""
-        return merge_duplicates(rows, binary_rows) if isinstance(rows, Rows) else binary_rows
+        return merge_duplicates(rows, binary_rows, self._sizes[0]) if isinstance(rows, Rows) else binary_rows
 
     @abstractmethod
     def _draw_rows(self, salt: int) -> Block:
@@ -146,8 +146,8 @@ class EnumeratedFit(NetFit):
     def _draw_rows(self, salt: int) -> Block:
         sample = self._rows.sum(partial(sample_rows, salt))
         block = self._rows.take(sample.index, sample.weight)
-        size = row_bytes(2 ** self._sizes[0], self._rows.n_features)
-        self._sample_rows = Rows(block.X, block.weight, row_bytes=size)
+        assert block.weight is not None
+        self._sample_rows = as_table(block.X, block.weight, self._sizes[0])
         return block
 
     def _e_step(self, random_state: np.random.RandomState, pool: ThreadPoolExecutor | None, *, of_sample: bool) -> Expect:
@@ -166,9 +166,7 @@ class EnumeratedFit(NetFit):
         return np.zeros((0, sum(state.parameters.net.sizes)), np.uint8)
 
     def _explain(self, state: State) -> tuple[FloatArray, FloatArray]:
-        enumeration = Enumeration(state.parameters.net)
-        log_evidence, q = enumeration.posterior(self._sample)
-        return log_evidence, enumeration.marginals(q)
+        return Enumeration(state.parameters.net).explain(self._sample)
 
 
 class TruncatedFit(NetFit):

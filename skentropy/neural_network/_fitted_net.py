@@ -55,8 +55,8 @@ class FittedBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentV
     def _read(
         self, sizes: tuple[int, ...], X: ArrayLike, sample_weight: ArrayLike | None = None, *, reset: bool = False
     ) -> Source:
-        states = 2 ** min(sizes[0], MOST_LATENTS)
-        reader = Reader(sparse="missing", dtype="numeric", row_bytes=partial(row_bytes, states))
+        latents = min(sizes[0], MOST_LATENTS)
+        reader = Reader(sparse="missing", dtype="numeric", row_bytes=partial(row_bytes, latents))
         return reader.read(self, X, sample_weight, reset=reset, min_samples=2 if reset else 1)
 
     def _ready(self, rows: Source) -> BlockSource:

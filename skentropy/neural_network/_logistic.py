@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy.special import expit
@@ -27,6 +28,8 @@ _ROUGH_STEPS = 12
 _CLOSE = 1e-13
 # Up to so many variables, one symmetric product for each costs less than the products of all pairs of a large design.
 _FEW = 16
+# Curvature per weight that is added, so that rounding errors of a gradient make no long steps where nothing bends.
+_LEAST_CURVATURE = 1e-12
 # Rounding errors of a column's log-likelihood, relative to it and to the weight that it sums over.
 _ROUNDING = 1e-14
 
@@ -40,32 +43,49 @@ class Regression:
     states : (S, H), of the layer above
     counts : (S, D) or (S, 1), the weight with which a variable was observed under a state; equal for all variables in the
         latter case
-    successes : (S, D), the weight with which it was observed to be 1
+    moments : (D, H + 1), the weight with which it was observed to be 1 together with each variable above, and at all
     """
 
     states: FloatArray
     counts: FloatArray
-    successes: FloatArray
+    moments: FloatArray
+    _last: list[Any] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    @cached_property
+    def design(self) -> FloatArray:
+        """The states with a column of ones, (S, H + 1)."""
+        return np.column_stack([self.states, np.ones(len(self.states))])
 
     def log_likelihood(self, layer: Layer) -> float:
         """Expected log-likelihood of the layer, not divided by anything."""
-        logits = layer.logits(self.states)
-        return float((self.successes * logits).sum() - (self.counts * softplus(logits)).sum())
+        return float((self.moments * layer.joined).sum()) - self._at(layer)[0]
 
     def entropy(self, layer: Layer) -> float:
         """Expected entropy of the layer, not divided by anything; the last term of W(10)."""
-        logits = layer.logits(self.states)
-        return float((self.counts * (softplus(logits) - logits * expit(logits))).sum())
+        return self._at(layer)[1]
 
     def magnitude(self, layer: Layer) -> float:
         """Sum of the absolute values that ``log_likelihood`` adds up."""
-        logits = layer.logits(self.states)
-        return float((self.successes * np.abs(logits)).sum() + (self.counts * softplus(logits)).sum())
+        return float((self.moments * np.abs(layer.joined)).sum()) + self._at(layer)[0]
 
     def gradient(self, layer: Layer) -> FloatArray:
         """Derivative of ``log_likelihood`` with respect to V = [W, mu], (D, H + 1)."""
-        residual = self.successes - self.counts * expit(layer.logits(self.states))
-        return np.column_stack([residual.T @ self.states, residual.sum(axis=0)])
+        return np.asarray(self.moments - (self.counts * expit(layer.logits(self.states))).T @ self.design)
+
+    def _at(self, layer: Layer) -> tuple[float, float]:
+        """The expected sum of log(1 + exp(logit)) and that of the entropies; those of the last layer are kept."""
+        if not (self._last and self._last[0] is layer):
+            logits = layer.logits(self.states)
+            each = softplus(logits)
+            total = weighted_sum(self.counts, each).sum()
+            logits *= expit(logits)
+            self._last[:] = [layer, float(total), float(total - weighted_sum(self.counts, logits).sum())]
+        return self._last[1], self._last[2]
+
+
+def weighted_sum(counts: FloatArray, values: FloatArray) -> FloatArray:
+    """Sums over states, (D,)."""
+    return np.asarray(counts[:, 0] @ values if counts.shape[1] == 1 else (counts * values).sum(axis=0))
 
 
 def maximize(regression: Regression, start: Layer, ridge: float, max_steps: int = MAX_STEPS) -> Layer:
@@ -89,8 +109,7 @@ def maximize(regression: Regression, start: Layer, ridge: float, max_steps: int 
 
 def complete_information(regression: Regression, layer: Layer, ridge: float) -> FloatArray:
     """Minus the Hessians of ``log_likelihood`` less ``ridge / 2 |V|^2``, one for each variable; (D, H + 1, H + 1)."""
-    design = np.column_stack([regression.states, np.ones(len(regression.states))])
-    hessians = _Hessians(design, regression.counts, ridge, slice(None))
+    hessians = _Hessians(regression.design, regression.counts, ridge, slice(None))
     return hessians.at(expit(layer.logits(regression.states)), np.arange(len(layer.offsets)))
 
 
@@ -99,13 +118,14 @@ class _Ascent:
 
     def __init__(self, regression: Regression, start: Layer, ridge: float) -> None:
         self._regression, self._ridge = regression, ridge
-        self._design = np.column_stack([regression.states, np.ones(len(regression.states))])
+        self._design = regression.design
         self.rough = _Hessians(self._design, regression.counts, ridge, _states_that_matter(regression))
         self.V = start.joined.copy()
         self._logits = self._design @ self.V.T
         columns = np.arange(len(self.V))
         self._objective = self._objective_of(self.V, self._logits, columns)
-        self.noise = _ROUNDING * (np.abs(self._objective) + regression.counts.sum(axis=0))
+        terms = np.abs(self._objective) + (regression.moments * np.abs(self.V)).sum(axis=1)
+        self.noise = _ROUNDING * (terms + regression.counts.sum(axis=0))
         self._curvature = np.empty((len(self.V), self.V.shape[1], self.V.shape[1]))
         self._last_gain = np.zeros(len(self.V))
 
@@ -117,13 +137,13 @@ class _Ascent:
         return _Hessians(self._design, self._regression.counts, self._ridge, slice(None))
 
     def _objective_of(self, V: FloatArray, logits: FloatArray, columns: Array) -> FloatArray:
-        counts, successes = _columns(self._regression.counts, columns), self._regression.successes[:, columns]
-        fit = (successes * logits - counts * softplus(logits)).sum(axis=0)
+        fit = (self._regression.moments[columns] * V).sum(axis=1)
+        fit -= weighted_sum(_columns(self._regression.counts, columns), softplus(logits))
         return np.asarray(fit - 0.5 * self._ridge * (V**2).sum(axis=1))
 
     def _gradient(self, p: FloatArray, columns: Array) -> FloatArray:
-        residual = self._regression.successes[:, columns] - _columns(self._regression.counts, columns) * p
-        return np.asarray(residual.T @ self._design - self._ridge * self.V[columns])
+        expected = (_columns(self._regression.counts, columns) * p).T @ self._design
+        return np.asarray(self._regression.moments[columns] - expected - self._ridge * self.V[columns])
 
     def newton(self, columns: Array, hessians: _Hessians) -> tuple[FloatArray, FloatArray]:
         """Newton steps of some variables, and twice what they promise.
@@ -235,7 +255,8 @@ class _Hessians:
         hessian *= (total / np.maximum(curvature.sum(axis=0), 1e-300))[:, np.newaxis, np.newaxis]
         diagonal = np.einsum("dhh->dh", hessian)
         # Where nothing bends, without a ridge: separated columns, states without weight.
-        diagonal += self._ridge + 1e-10 * diagonal.mean(axis=1, keepdims=True) + 1e-100
+        weight = _columns(self._counts, columns).sum(axis=0)[:, np.newaxis]
+        diagonal += self._ridge + 1e-10 * diagonal.mean(axis=1, keepdims=True) + _LEAST_CURVATURE * weight + 1e-100
         return hessian
 
     def _one_by_one(self, curvature: FloatArray) -> FloatArray:

@@ -46,10 +46,10 @@ class EnumeratedPosteriors:
         return found.elbo / found.weight, BeliefNetModel(0.0).entropy_sum(parameters, found), found.weight
 
     def evidence(self, block: Block) -> FloatArray:
-        return self._enumeration.posterior(observe(block))[0]
+        return self._enumeration.explain(observe(block))[0]
 
     def marginals(self, block: Block) -> FloatArray:
-        return self._enumeration.marginals(self._enumeration.posterior(observe(block))[1])
+        return self._enumeration.explain(observe(block))[1]
 
 
 @dataclass(frozen=True)

@@ -49,5 +49,5 @@ def _named(variables: Array, state: str) -> str:
 def _shares(run: Run) -> FloatArray:
     """The share of the rows in which a hidden variable is on, from the layer next to the data upward."""
     statistics = run.state.statistics
-    hidden = [regression.successes.sum(axis=0) / statistics.weight for regression in statistics.regressions[1:]]
+    hidden = [regression.moments[:, -1] / statistics.weight for regression in statistics.regressions[1:]]
     return np.concatenate([*hidden, statistics.top / statistics.weight])

@@ -247,18 +247,18 @@ def statistics(net: BeliefNet, sets: StateSets, observations: Observations) -> N
     mass = (weight[:, np.newaxis] * q).ravel()
     shape = (len(first), len(q))
     gather = sparse.csr_matrix((mass, (index.ravel(), np.repeat(np.arange(len(q)), q.shape[1]))), shape=shape)
-    X, observed = observations.X, observations.observed
+    observed = observations.observed
     counts = np.asarray(gather.sum(axis=1)).reshape(-1, 1)
     layers = net.split_states(flat[first].astype(np.float64))
     regressions = [
         Regression(
             layers[0],
             counts if observed is None else np.asarray(gather @ observed),
-            np.asarray(gather @ (X if observed is None else X * observed)),
+            observations.moments(sets.marginals()[:, : layers[0].shape[1]]),
         )
     ]
     for below, above in pairwise(layers):
-        regressions.append(Regression(above, counts, counts * below))
+        regressions.append(Regression(above, counts, np.column_stack([below.T @ (counts * above), counts[:, 0] @ below])))
     return NetStatistics(
         net,
         float(weight.sum()),

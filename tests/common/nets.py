@@ -13,6 +13,7 @@ from skentropy import SigmoidBeliefNet
 from skentropy._data import Block
 from skentropy.neural_network._exact import Enumeration, observe
 from skentropy.neural_network._layers import BeliefNet, Layer
+from skentropy.neural_network._logistic import Regression
 
 SIZES = [(3,), (3, 2)]
 
@@ -60,6 +61,11 @@ def data(gaps: bool, n: int = 12) -> tuple[Any, Any]:
     if gaps:
         X[rng.uniform(size=X.shape) < 0.2] = np.nan
     return X, rng.uniform(0.5, 2.0, size=n)
+
+
+def regression_on(states: Any, counts: Any, successes: Any) -> Regression:
+    """The regression of variables that were 1 with these weights under each state, (S, D)."""
+    return Regression(states, counts, successes.T @ np.column_stack([states, np.ones(len(states))]))
 
 
 def e_step(net: BeliefNet, X: Any, weight: Any) -> Any:

@@ -16,7 +16,7 @@ from skentropy import RowBlocks, SigmoidBeliefNet
 from skentropy._data import Block
 from skentropy.neural_network._exact import Enumeration, observe
 from skentropy.neural_network._layers import BeliefNet, Layer, enumerate_states
-from skentropy.neural_network._logistic import Regression, maximize
+from skentropy.neural_network._logistic import maximize
 from skentropy.neural_network._model import BeliefNetModel, Parameters
 from skentropy.neural_network._truncated import (
     first_sets,
@@ -33,6 +33,7 @@ from tests.common.nets import (
     naive_log_joint,
     naive_posterior,
     random_net,
+    regression_on,
     set_net,
 )
 
@@ -122,7 +123,7 @@ def test_m_step_where_a_unit_is_nearly_always_on() -> None:
         counts = rng.dirichlet(np.full(64, 0.05))
         on = states[:, 0] == 1
         counts = 1000.0 * np.where(on, 0.999 * counts / counts[on].sum(), 0.001 * counts / counts[~on].sum())
-        regression = Regression(states, counts[:, np.newaxis], counts[:, np.newaxis] * rng.uniform(size=(64, 8)))
+        regression = regression_on(states, counts[:, np.newaxis], counts[:, np.newaxis] * rng.uniform(size=(64, 8)))
         layer = maximize(regression, Layer(rng.normal(size=(8, 6)), np.zeros(8)), 0.01)
         slope = (layer.joined * (regression.gradient(layer) - 0.01 * layer.joined)).sum()
         assert abs(slope) < 1e-9 * 1000.0
@@ -146,6 +147,46 @@ def test_blocks_add_up(n_gaps: int) -> None:
             else:
                 found = np.broadcast_to(getattr(total, field.name), np.shape(expected))
                 np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("sizes", [(1,), (2,), (5,), (4, 2)])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_halves_of_the_units_give_what_all_states_laid_out_give(sizes: tuple[int, ...], weighted: bool) -> None:
+    rng = np.random.RandomState(0)
+    enumeration = Enumeration(random_net(sizes, 7, rng))
+    X = (rng.uniform(size=(30, 7)) < 0.4).astype(float)
+    observations = observe(Block(X, rng.uniform(0.5, 2.0, size=30) if weighted else None, None, 0))
+    assert enumeration._by_halves(observations).trusted.all()
+    assert_same_sums(enumeration.expect(observations), enumeration._expect_laid_out(observations))
+    log_evidence, q = enumeration.posterior(observations)
+    for found, expected in zip(enumeration.explain(observations), (log_evidence, enumeration.marginals(q)), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def assert_same_sums(found: Any, expected: Any) -> None:
+    for field in fields(expected):
+        if getattr(expected, field.name) is None:
+            assert getattr(found, field.name) is None
+        else:
+            np.testing.assert_allclose(getattr(found, field.name), getattr(expected, field.name), rtol=1e-11, atol=1e-200)
+
+
+@pytest.mark.parametrize("n_far", [0, 3, 20])
+def test_rows_whose_sums_underflow_are_laid_out(n_far: int) -> None:
+    """Two units of one meaning: what the halves say is far from rows where none of them is on, or both are."""
+    layer = Layer(np.full((400, 2), 5.0), np.full(400, -4.0))
+    enumeration = Enumeration(BeliefNet(np.zeros(2), (layer,)))
+    rng = np.random.RandomState(0)
+    X = (rng.uniform(size=(20, 400)) < 0.5).astype(float)
+    X[:n_far] = 1.0
+    X[: n_far // 2] = 0.0
+    observations = observe(Block(X, rng.uniform(0.5, 2.0, size=20), None, 0))
+    assert (~enumeration._by_halves(observations).trusted).sum() == n_far
+    assert_same_sums(enumeration.expect(observations), enumeration._expect_laid_out(observations))
+    log_evidence, q = enumeration.posterior(observations)
+    found = enumeration.explain(observations)
+    np.testing.assert_allclose(found[0], log_evidence, rtol=1e-12)
+    np.testing.assert_allclose(found[1], enumeration.marginals(q), rtol=1e-11, atol=1e-200)
 
 
 @pytest.mark.parametrize("sizes", SIZES)
@@ -181,11 +222,11 @@ def test_magnitude_is_the_sum_of_absolute_terms(gaps: bool) -> None:
     found = e_step(net, X, weight)
     expected = weight.sum()
     for regression, layer in zip(found.regressions, net.layers, strict=True):
-        counts = np.broadcast_to(regression.counts, regression.successes.shape)
+        expected += (regression.moments * np.abs(layer.joined)).sum()
+        counts = np.broadcast_to(regression.counts, (len(regression.states), len(layer.offsets)))
         for s, state in enumerate(regression.states):
             for d in range(len(layer.offsets)):
-                logit = float(layer.weights[d] @ state + layer.offsets[d])
-                expected += regression.successes[s, d] * abs(logit) - counts[s, d] * log_bernoulli(0, logit)
+                expected -= counts[s, d] * log_bernoulli(0, float(layer.weights[d] @ state + layer.offsets[d]))
     assert BeliefNetModel(0.0).magnitude(Parameters(net), found) == pytest.approx(expected / weight.sum(), rel=1e-12)
 
 

@@ -10,6 +10,7 @@ import pytest
 from skentropy.neural_network import _logistic
 from skentropy.neural_network._layers import Layer, enumerate_states
 from skentropy.neural_network._logistic import Regression, _Ascent, _Hessians, _states_that_matter, maximize
+from tests.common.nets import regression_on
 
 RIDGE = 0.3
 
@@ -19,7 +20,7 @@ def regression(*, gaps: bool = False, n_features: int = 5) -> Regression:
     rng = np.random.RandomState(0)
     states = enumerate_states(4)
     counts = rng.gamma(0.3, 20.0, size=(16, n_features if gaps else 1))
-    return Regression(states, counts, counts * rng.uniform(0.1, 0.9, size=(16, n_features)))
+    return regression_on(states, counts, counts * rng.uniform(0.1, 0.9, size=(16, n_features)))
 
 
 def start(n_features: int = 5) -> Layer:
@@ -81,7 +82,7 @@ def test_states_that_matter_have_most_of_every_unit() -> None:
     states, rng = enumerate_states(6), np.random.RandomState(0)
     for concentration in (0.02, 0.05, 0.1, 0.2, 1.0):
         weight = 7.0 * rng.dirichlet(np.full(64, concentration))
-        kept = _states_that_matter(Regression(states, weight[:, np.newaxis], weight[:, np.newaxis] * np.ones((64, 2))))
+        kept = _states_that_matter(regression_on(states, weight[:, np.newaxis], weight[:, np.newaxis] * np.ones((64, 2))))
         share = weight / weight.sum()
         for s in range(64):
             for unit in range(6):
@@ -163,7 +164,7 @@ def test_the_last_steps_are_those_of_any_unit_of_weight(gaps: bool, unit: float)
     """They close a gradient that the log-likelihood no longer shows, to thirteen digits of the weight."""
     of = regression(gaps=gaps)
     best = maximize(of, start(), RIDGE).joined
-    of = Regression(of.states, unit * of.counts, unit * of.successes)
+    of = Regression(of.states, unit * of.counts, unit * of.moments)
     near = best * (1.0 + 1e-9)
     ascent = _Ascent(of, Layer.split(near), unit * RIDGE)
     ascent.close()
