@@ -30,7 +30,7 @@ import tomllib
 import traceback
 import types
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,11 +97,11 @@ TARGETS = {path: rooms(path) for path in modules() if path not in LEFT_OUT}
 
 @dataclass(frozen=True)
 class Mutant:
-    """A module with one formula made wrong; the lines are those that a test must run to notice, none on import."""
+    """A module with one formula made wrong; the lines are those that a test must run one of to notice, none on import."""
 
     path: str
     name: str
-    lines: range
+    lines: Sequence[int]
     source: str
     original: str
 
@@ -122,9 +122,11 @@ def mutants(path: str) -> Iterator[Mutant]:
     in_functions = {
         id(n) for f in ast.walk(tree) if isinstance(f, ast.FunctionDef) for part in f.body for n in ast.walk(part)
     }
+    of_constants = _lines_of_constants(tree, in_functions)
     for index, (node, function) in enumerate(_nodes(tree)):
         for way in _ways(node):
-            lines = range(node.lineno, node.end_lineno + 1) if id(node) in in_functions else range(0)
+            inside = id(node) in in_functions
+            lines = range(node.lineno, node.end_lineno + 1) if inside else of_constants.get(id(node), range(0))
             copy = ast.parse(source)
             before = ast.unparse(node)
             changed = _nodes(copy)[index][0]
@@ -133,6 +135,20 @@ def mutants(path: str) -> Iterator[Mutant]:
             seen[name] += 1
             name += f"  ({seen[name]})" if seen[name] > 1 else ""
             yield Mutant(path, name, lines, ast.unparse(copy), source)
+
+
+def _lines_of_constants(tree: ast.Module, in_functions: set[int]) -> dict[int, list[int]]:
+    """For nodes of private constants, the lines of functions that read these, if no other constant does."""
+    reads = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)]
+    outside = {node.id for node in reads if id(node) not in in_functions}
+    lines = {}
+    for statement in tree.body:
+        if isinstance(statement, ast.Assign):
+            names = {node.id for target in statement.targets for node in ast.walk(target) if isinstance(node, ast.Name)}
+            if all(name.startswith("_") for name in names) and not names & outside:
+                read = [node.lineno for node in reads if node.id in names]
+                lines |= {id(node): read for node in ast.walk(statement)}
+    return lines
 
 
 def sample(everything: list[Mutant], one_in: int) -> list[Mutant]:

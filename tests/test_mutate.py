@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import tomllib
 from collections.abc import Callable
 from functools import wraps
@@ -52,3 +53,12 @@ def test_explained_survivors_are_of_modules_that_are_covered() -> None:
     tables = tomllib.loads(mutate.SURVIVORS.read_text())["survivors"]
     assert {table["module"] for table in tables} <= set(mutate.TARGETS)
     assert Path(mutate.RESULTS).exists()
+
+
+def test_constants_are_tried_with_the_tests_that_run_what_reads_them() -> None:
+    tree = ast.parse("_A = 0.1\n_B = 0.2\nC = 0.3\n_D = _B\ndef f():\n    return _A + _B\ndef g(x=_B):\n    return C - _A")
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    inside = {id(node) for function in functions for part in function.body for node in ast.walk(part)}
+    lines = mutate._lines_of_constants(tree, inside)
+    values = {node.value: lines.get(id(node)) for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    assert values == {0.1: [6, 8], 0.2: None, 0.3: None}

@@ -107,6 +107,29 @@ def test_digits_of_large_counts(size: float, number: int) -> None:
             assert max(errors) < 1.5 * EPS * max(X)
 
 
+@pytest.mark.parametrize(("family", "relative", "parameters"), SMALL)
+def test_means_and_partitions_next_to_the_reference(family: Any, relative: type[RelativeFamily], parameters: Any) -> None:
+    """Where one form takes over from the other, and where probabilities are next to certain."""
+    other = relative(family, np.array(5.0))
+    for difference in (-25.0, -3.0, -0.7, -5e-3, -1e-9, 0.0, 1e-9, 5e-3, 0.3):
+        eta = np.array([difference])
+        absolute = eta + other.origin
+        np.testing.assert_allclose(other.mean(eta), family.mean(absolute), rtol=1e-13)
+        partition = family.log_partition(absolute) - family.log_partition(other.origin)
+        np.testing.assert_allclose(other.log_partition(eta), partition, rtol=1e-12, atol=4e-15)
+
+
+def test_natural_parameters_of_nearly_equal_means_keep_their_digits() -> None:
+    for r, reference, ratio in ((2.5, 1e9, 1.0001), (2.5, 1e9, 0.7), (1e6, 3e6, 1.0 + 2.0**-40), (2.5, 7.0, 0.99)):
+        family, mean = NegativeBinomial(r), reference * ratio
+        found = RelativeNegativeBinomial(family, np.array(reference)).natural(np.array([mean]))
+        with localcontext() as context:
+            context.prec = 60
+            m, m0, shape = (Decimal(float(value)) for value in (mean, reference, r))
+            exact = (m * (m0 + shape) / (m0 * (m + shape))).ln()
+        np.testing.assert_allclose(found, float(exact), rtol=1e-14)
+
+
 def test_which_families_are_relative_and_when() -> None:
     mean = np.array([3e6, 5.0])
     assert isinstance(Poisson().relative_to(mean, 4e6), RelativePoisson)
