@@ -2,6 +2,7 @@
 
 from ._blocks import (
     WORKING_SET_BYTES,
+    Additive,
     Block,
     BlockSource,
     Prepared,
@@ -22,6 +23,7 @@ from ._threads import SingleThreadedBLAS, blas_threads, thread_pool
 
 __all__ = [
     "WORKING_SET_BYTES",
+    "Additive",
     "Block",
     "BlockSource",
     "ColumnKind",

@@ -9,10 +9,10 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial, reduce
 from itertools import islice
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 import numpy as np
 from scipy import sparse
@@ -31,6 +31,17 @@ _BLOCKS_PER_CHUNK = 2
 _PART_BITS = 40
 # Chunks that may wait for a thread or, done, for their turn in the sum.
 _LOOKAHEAD = 16
+
+
+@dataclass(frozen=True)
+class Additive:
+    """Sums over rows, which are added field by field; the fields in ``_shared`` are the same for all rows."""
+
+    _shared: ClassVar[tuple[str, ...]] = ()
+
+    def __add__(self, other: Self) -> Self:
+        names = (field.name for field in fields(self) if field.name not in self._shared)
+        return replace(self, **{name: getattr(self, name) + getattr(other, name) for name in names})
 
 
 @dataclass(frozen=True)
@@ -81,6 +92,11 @@ class Block:
         return np.arange(self.start, self.start + self.n_rows)
 
     @property
+    def row_weight(self) -> FloatArray:
+        """The weight of each row, one where there are none."""
+        return np.ones(self.n_rows) if self.weight is None else self.weight
+
+    @property
     def total_weight(self) -> float:
         return float(self.n_rows) if self.weight is None else float(self.weight.sum())
 
@@ -119,7 +135,7 @@ class Scratch(threading.local):
 
 
 @dataclass(frozen=True)
-class RowTotals:
+class RowTotals(Additive):
     """Number of rows, and their total weight."""
 
     n_rows: int
@@ -128,9 +144,6 @@ class RowTotals:
     @classmethod
     def of_block(cls, block: Block) -> RowTotals:
         return cls(block.n_rows, block.total_weight)
-
-    def __add__(self, other: RowTotals) -> RowTotals:
-        return RowTotals(self.n_rows + other.n_rows, self.weight + other.weight)
 
 
 class Prepared(Protocol):
@@ -254,6 +267,11 @@ class Rows(Source):
     @property
     def n_rows(self) -> int:
         return int(self.X.shape[0])
+
+    @property
+    def row_weight(self) -> FloatArray:
+        """The weight of each row, one where there are none."""
+        return np.ones(self.n_rows) if self.sample_weight is None else self.sample_weight
 
     @cached_property
     def totals(self) -> RowTotals:

@@ -85,7 +85,7 @@ def survey_columns(block: Block) -> ColumnSurvey:
     X = block.X
     missing = np.isnan(X)
     observed = ~missing
-    w = observed * (np.ones(block.n_rows) if block.weight is None else block.weight)[:, np.newaxis]
+    w = observed * block.row_weight[:, np.newaxis]
     weight = w.sum(axis=0)
     filled = np.where(missing, 0.0, X)
     with np.errstate(over="ignore", invalid="ignore"):  # overflow is refused, by name, or costs only the choice of units
@@ -110,7 +110,7 @@ def _survey_sparse(block: Block) -> ColumnSurvey:
     data = X.data
     missing = np.isnan(data)
     rows = np.repeat(np.arange(block.n_rows), np.diff(X.indptr))
-    row_weight = np.ones(block.n_rows) if block.weight is None else block.weight
+    row_weight = block.row_weight
     w = np.where(missing, 0.0, row_weight[rows])
     filled = np.where(missing, 0.0, data)
 

@@ -82,6 +82,18 @@ class Run:
     def n_iter(self) -> int:
         return len(self.lower_bounds)
 
+    def attributes(self, terms: EntropySum) -> dict[str, Any]:
+        """The fitted attributes that tell of the run, given the entropy sum of the state where it is."""
+        return {
+            "lower_bound_": self.state.elbo,
+            "lower_bounds_": list(self.lower_bounds),
+            "entropy_sum_": terms,
+            "entropy_sums_": list(self.entropy_sums),
+            "stationarity_gap_": terms.value - self.state.elbo,
+            "n_iter_": self.n_iter,
+            "converged_": self.converged,
+        }
+
     def record(self, state: State, step: Step) -> None:
         """Move to a state that an EM step or an extrapolation of it has led to.
 

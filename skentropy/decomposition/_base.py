@@ -26,7 +26,6 @@ from .._em import Monitor
 from .._messages import feature_names, list_columns, warn_of_empty_rows
 from .._standard_errors import StandardErrors
 from .._typing import Array, ArrayLike, FloatArray
-from ..entropy import EntropySum
 from ._covariance_input import FitsCovariances
 from ._em_model import StandardisedData, Table
 from ._fit import GaussianFit, Outcome
@@ -231,26 +230,25 @@ class LinearGaussianEstimator(FitsCovariances):
                 f"(n_features={self.n_features_in_})"
             )
 
-    def _summary(
+    def _solution_attributes(
         self,
         parameters: LinearGaussian,
         floor: FloatArray,
-        entropy_sum: EntropySum,
-        elbo: float,
+        lower_bounds: list[float],
         dtype: Any,
         *,
-        lower_bounds: list[float] | None = None,
         converged: bool = True,
     ) -> dict[str, Any]:
-        """The fitted attributes that all solvers leave."""
+        """The fitted attributes that all solvers but EM leave; the last bound is that of the parameters."""
+        terms, elbo = parameters.entropy_sum(), lower_bounds[-1]
         return {
             **self._attributes(parameters, floor, dtype),
-            "entropy_sum_": entropy_sum,
-            "entropy_sums_": [entropy_sum],
+            "entropy_sum_": terms,
+            "entropy_sums_": [terms],
             "lower_bound_": elbo,
-            "lower_bounds_": [elbo] if lower_bounds is None else lower_bounds,
-            "stationarity_gap_": entropy_sum.value - elbo,
-            "n_iter_": 1 if lower_bounds is None else len(lower_bounds),
+            "lower_bounds_": lower_bounds,
+            "stationarity_gap_": terms.value - elbo,
+            "n_iter_": len(lower_bounds),
             "n_parameters_": self._n_parameters(*parameters.shape),
             "converged_": converged,
         }

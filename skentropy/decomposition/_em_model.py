@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .._data import Prepared, Rows, unique_rows
+from .._data import Additive, Prepared, Rows, unique_rows
 from .._linalg import LOG_2PI, invert
 from .._typing import Array, FloatArray
 from ..entropy import EntropySum
@@ -138,7 +138,7 @@ class TableTotals:
 
 
 @dataclass(frozen=True)
-class GaussianStatistics:
+class GaussianStatistics(Additive):
     """What an E-step leaves, summed over rows with their weights; u = (z, 1) has q = (k + 1)(k + 2) / 2 products.
 
     Attributes
@@ -155,15 +155,6 @@ class GaussianStatistics:
     second: FloatArray
     cross: FloatArray
     latent: FloatArray
-
-    def __add__(self, other: GaussianStatistics) -> GaussianStatistics:
-        return GaussianStatistics(
-            self.log_likelihood + other.log_likelihood,
-            self.posterior_entropy + other.posterior_entropy,
-            self.second + other.second,
-            self.cross + other.cross,
-            self.latent + other.latent,
-        )
 
     @classmethod
     def of(cls, table: Table, parameters: LinearGaussian, log_scale: FloatArray) -> GaussianStatistics:

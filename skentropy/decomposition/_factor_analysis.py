@@ -254,16 +254,8 @@ class FactorAnalysis(ReportedFactors):
         parameters = LinearGaussian.of(np.zeros(len(scale)), fit.loadings, fit.noise).rescaled(covariance.mean, scale)
         log_scale = float(np.log(scale).sum())
         floor = self.noise_floor * scale**2
-        attributes = self._summary(
-            parameters,
-            floor,
-            parameters.entropy_sum(),
-            fit.log_likelihood - log_scale,
-            dtype,
-            lower_bounds=[value - log_scale for value in fit.history],
-            converged=fit.converged,
-        )
-        attributes["lower_bounds_"][-1] = attributes["lower_bound_"]
+        lower_bounds = [value - log_scale for value in (*fit.history[:-1], fit.log_likelihood)]
+        attributes = self._solution_attributes(parameters, floor, lower_bounds, dtype, converged=fit.converged)
         attributes["gradient_"] = fit.gradient
         messages = self._complaints(parameters, floor)
         if fit.saddle:

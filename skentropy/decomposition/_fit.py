@@ -85,17 +85,14 @@ class GaussianFit(FitByEM):
         return parameters.canonical().rescaled(data.location, data.scale), data.model.floor * data.scale**2
 
     def attributes(self, run: Run) -> dict[str, Any]:
-        state = run.state
-        summary = self._gaussian._summary(
-            *self._parameters(run),
-            self._data.model.fresh_entropy_sum(state.parameters, state.statistics),
-            state.elbo,
-            self._rows.dtype,
-            lower_bounds=list(run.lower_bounds),
-            converged=run.converged,
-        )
-        of_em = {"entropy_sums_": list(run.entropy_sums), "n_samples_": self._rows.totals.weight}
-        return {**summary, **self._gaussian._em_attributes, **of_em}
+        state, (parameters, floor) = run.state, self._parameters(run)
+        return {
+            **self._gaussian._attributes(parameters, floor, self._rows.dtype),
+            **self._gaussian._em_attributes,
+            **run.attributes(self._data.model.fresh_entropy_sum(state.parameters, state.statistics)),
+            "n_parameters_": self._gaussian._n_parameters(*parameters.shape),
+            "n_samples_": self._rows.totals.weight,
+        }
 
     def complaints(self, run: Run) -> Iterator[str]:
         yield from self._gaussian._complaints(*self._parameters(run))

@@ -240,7 +240,7 @@ class PPCA(ReportedComponents):
         parameters = closed_form(spectrum, covariance.mean, h, floor)
         elbo = expected_log_likelihood(parameters, spectrum)
         floors = np.full(len(constant), floor)
-        attributes = self._summary(parameters, floors, parameters.entropy_sum(), elbo, dtype)
+        attributes = self._solution_attributes(parameters, floors, [elbo], dtype)
         attributes.update(entropy_sum_path_=path, bic_path_=bic)
         return Outcome(attributes, self._complaints(parameters, floors) + messages)
 

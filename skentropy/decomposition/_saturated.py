@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from .._data import Prepared, SingleThreadedBLAS
+from .._data import Additive, Prepared, SingleThreadedBLAS
 from .._em import run_em
 from .._linalg import LOG_2PI
 from .._typing import FloatArray
@@ -30,23 +30,16 @@ class Unrestricted:
 
 
 @dataclass(frozen=True)
-class _Statistics:
+class _Statistics(Additive):
     """Sums over rows of log-likelihood, entropy of what is missing, completed rows about a mean, and their products."""
+
+    _shared: ClassVar[tuple[str, ...]] = ("about",)
 
     about: FloatArray
     log_likelihood: float
     entropy: float
     first: FloatArray
     second: FloatArray
-
-    def __add__(self, other: _Statistics) -> _Statistics:
-        return _Statistics(
-            self.about,
-            self.log_likelihood + other.log_likelihood,
-            self.entropy + other.entropy,
-            self.first + other.first,
-            self.second + other.second,
-        )
 
     @classmethod
     def of(cls, table: Table, p: Unrestricted) -> _Statistics:

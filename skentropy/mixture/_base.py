@@ -209,20 +209,13 @@ class BaseMixture(FittedMixture):
     def _fitted_attributes(self, model: MixtureModel, dtype: np.dtype[Any], run: Run) -> dict[str, Any]:
         """What fit leaves, for a run that is over or as if it were."""
         state = run.state
-        entropy_sum = model.entropy_sum(state.parameters, state.statistics)
         components, weights = model.components, safe_exp(state.parameters.log_weights)
         return {
             "weights_": weights.astype(dtype),
             **self._named_parameters(components, components.standard(state.parameters.components), dtype),
             "n_parameters_": len(weights) - 1 + components.n_parameters(len(weights)),
-            "lower_bound_": state.elbo,
-            "lower_bounds_": list(run.lower_bounds),
-            "entropy_sum_": entropy_sum,
-            "entropy_sums_": list(run.entropy_sums),
-            "stationarity_gap_": entropy_sum.value - state.elbo,
+            **run.attributes(model.entropy_sum(state.parameters, state.statistics)),
             "n_samples_": state.statistics.weight,
-            "n_iter_": run.n_iter,
-            "converged_": run.converged,
             "_classification": state.statistics.classification / state.statistics.weight,
         }
 

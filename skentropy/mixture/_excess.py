@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from .._data import Block
+from .._data import Additive, Block
 from .._messages import column_label
 from .._typing import Array, FloatArray
 from ._observations import transposed_product, with_data
@@ -19,7 +19,7 @@ _NOTABLE, _NOTABLY_LITTLE, _SURE = 1.5, 0.5, 5.0
 
 
 @dataclass(frozen=True)
-class Excess:
+class Excess(Additive):
     r"""Pearson's statistic of Poisson columns, within components.
 
     .. math::  \sum_n w_n \sum_c q_n(c) \frac{(x_{nd} - s_n \lambda_{cd})^2}{s_n \lambda_{cd}}
@@ -35,9 +35,6 @@ class Excess:
 
     squares: FloatArray
     entries: FloatArray
-
-    def __add__(self, other: Excess) -> Excess:
-        return Excess(self.squares + other.squares, self.entries + other.entries)
 
     @classmethod
     def of_block(cls, block: Block, responsibilities: FloatArray, rates: FloatArray, columns: Array) -> Excess:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from .._data import Block, ColumnSurvey, Rounding
+from .._data import Additive, Block, ColumnSurvey, Rounding
 from .._typing import Array, FloatArray
 from ._component_attributes import Reported
 from ._components import ComponentMetric, Components, Evidence, Limits, SeedRows
@@ -27,14 +27,11 @@ class FixedRows:
 
 
 @dataclass(frozen=True)
-class FixedSums:
+class FixedSums(Additive):
     """Statistics of the components, and the sum of the given one's weights times its log-density."""
 
     own: Any
     log_fixed: float
-
-    def __add__(self, other: FixedSums) -> FixedSums:
-        return FixedSums(self.own + other.own, self.log_fixed + other.log_fixed)
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 
+from .._data import Additive
 from .._linalg import factorise, log_det_of_factors
 from .._typing import Array, FloatArray
 from ._gaps import Conditional
@@ -102,7 +103,7 @@ class GaussianParameters:
 
 
 @dataclass(frozen=True)
-class GaussianSums:
+class GaussianSums(Additive):
     """Sums over completed rows, with responsibilities r = w q, in the frames y = R^-1 (x - mu) of the E-step's parameters.
 
     About their own frames mean y is about 0 and mean yy' about 1, so that no digits cancel (theory of the M-step: the new
@@ -118,22 +119,14 @@ class GaussianSums:
     log_volume : sum of r times the logarithm of the volume that the units give to what is observed
     """
 
+    _shared: ClassVar[tuple[str, ...]] = ("frame",)
+
     frame: GaussianParameters
     counts: FloatArray
     first: FloatArray
     second: FloatArray
     missing_entropy: float
     log_volume: float
-
-    def __add__(self, other: GaussianSums) -> GaussianSums:
-        return GaussianSums(
-            self.frame,
-            self.counts + other.counts,
-            self.first + other.first,
-            self.second + other.second,
-            self.missing_entropy + other.missing_entropy,
-            self.log_volume + other.log_volume,
-        )
 
     def plus(self, counts: FloatArray, mean: FloatArray, covariance: FloatArray) -> GaussianSums:
         """With so many rows of a distribution added to each component."""

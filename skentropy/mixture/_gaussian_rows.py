@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .._data import Additive
 from .._linalg import LOG_2PI, pack_symmetric
 from .._typing import FloatArray
 from ._gaps import Conditional, Filling, Gaps, Pattern, fillings
@@ -19,17 +20,13 @@ _TOGETHER_ENTRIES = 2**15
 
 
 @dataclass(frozen=True)
-class PooledSums:
+class PooledSums(Additive):
     """Weights of all rows, and of all pairs of entries that rows show together, and their sums; in units."""
 
     weight: float
     pairs: FloatArray
     sums: FloatArray
     products: FloatArray
-
-    def __add__(self, other: PooledSums) -> PooledSums:
-        weight = self.weight + other.weight
-        return PooledSums(weight, self.pairs + other.pairs, self.sums + other.sums, self.products + other.products)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from scipy import sparse
 
-from .._data import Block, ColumnSurvey, Rounding, has_nan
+from .._data import Additive, Block, ColumnSurvey, Rounding, has_nan
 from .._typing import Array, FloatArray
 from ._components import ComponentMetric
 from ._feature_attributes import FeatureAttributes, NaturalParameters
@@ -31,7 +31,7 @@ _COLLAPSING = 0.5
 
 
 @dataclass(frozen=True)
-class FeatureSums:
+class FeatureSums(Additive):
     """What rows say of the features, for S statistics, K components, D features, and responsibilities r = w q.
 
     Attributes
@@ -42,9 +42,6 @@ class FeatureSums:
 
     exposures: FloatArray
     sums: FloatArray
-
-    def __add__(self, other: FeatureSums) -> FeatureSums:
-        return FeatureSums(self.exposures + other.exposures, self.sums + other.sums)
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def missing_information(model: MixtureModel, parameters: MixtureParameters, bloc
         part = block if step >= block.n_rows else block[start : start + step]
         observations = model.read(part)
         q = np.exp(model.posterior(parameters, observations)[1])
-        weight = np.ones(part.n_rows) if part.weight is None else part.weight
+        weight = part.row_weight
         latent = model.components.latent_information(parameters.components, observations, q * weight)
         root = np.sqrt(weight)
         r = np.empty((part.n_rows, n_components, width))

@@ -12,7 +12,7 @@ from ._components import ComponentMetric, Evidence, Limits, SeedRows
 
 
 class Sums(tuple[Any, ...]):
-    """Statistics of all blocks of columns, which add one by one."""
+    """Several statistics, which are added one by one."""
 
     def __add__(self, other: Any) -> Sums:
         return Sums(a + b for a, b in zip(self, other, strict=True))

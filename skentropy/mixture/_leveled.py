@@ -20,10 +20,6 @@ class LeveledSums(FeatureSums):
 
     seen: LevelSums
 
-    def __add__(self, other: FeatureSums) -> LeveledSums:
-        assert isinstance(other, LeveledSums)
-        return LeveledSums(self.exposures + other.exposures, self.sums + other.sums, self.seen + other.seen)
-
 
 @dataclass(frozen=True)
 class LeveledRows(Observations):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .._data import Block, Scratch
+from .._data import Additive, Block, Scratch
 from .._typing import FloatArray
 from ..entropy import EntropySum
 from ..families._base import TINY, safe_log
@@ -26,7 +26,7 @@ class MixtureParameters:
 
 
 @dataclass(frozen=True)
-class MixtureStatistics:
+class MixtureStatistics(Additive):
     """What an E-step leaves, summed over rows with their weights w.
 
     Attributes
@@ -45,16 +45,6 @@ class MixtureStatistics:
     classification: float
     counts: FloatArray
     components: Any
-
-    def __add__(self, other: MixtureStatistics) -> MixtureStatistics:
-        return MixtureStatistics(
-            self.weight + other.weight,
-            self.log_likelihood + other.log_likelihood,
-            self.posterior_entropy + other.posterior_entropy,
-            self.classification + other.classification,
-            self.counts + other.counts,
-            self.components + other.components,
-        )
 
 
 @dataclass(frozen=True)

@@ -12,19 +12,13 @@ from scipy.special import softmax
 from .._data import Block, Rows, hash_rows
 from .._typing import FloatArray
 from ._components import Components
+from ._joint import Sums
 from ._model import MixtureModel, MixtureParameters
 
 # The neighbourhoods of so many rows are tried. This share of a new component is distributed like all rows.
 _CANDIDATES, _POOLED = 64, 0.05
 # Weights that a new component starts with.
 _WEIGHTS = (1e-4, 0.5)
-
-
-class _Sums(tuple[FloatArray, Any]):
-    """Counts and statistics of components, which add one by one."""
-
-    def __add__(self, other: Any) -> _Sums:
-        return _Sums(a + b for a, b in zip(self, other, strict=True))
 
 
 def with_one_more(mixture: Any, rows: Rows) -> Any | None:
@@ -59,7 +53,7 @@ def with_one_more(mixture: Any, rows: Rows) -> Any | None:
 
 
 def _summary(components: Components, block: Block) -> Any:
-    return components.summarize(components.read(block), np.ones(block.n_rows) if block.weight is None else block.weight)
+    return components.summarize(components.read(block), block.row_weight)
 
 
 def _around(components: Components, sample: Block) -> MixtureParameters:
@@ -82,11 +76,11 @@ def _expansion(
     log_p = clusters.observe(candidates.components, clusters.read(block), candidates.log_weights).log_joint
     with np.errstate(over="ignore"):
         excess = np.expm1(log_p - _log_density(model, parameters, block))
-    weight = np.ones(block.n_rows) if block.weight is None else block.weight
+    weight = block.row_weight
     return np.stack([excess @ weight, excess**2 @ weight])
 
 
-def _step(components: Components, parameters: MixtureParameters, new: Any, weight: float, block: Block) -> _Sums:
+def _step(components: Components, parameters: MixtureParameters, new: Any, weight: float, block: Block) -> Sums:
     """What an EM step from the mixture and a new component of some weight adds up."""
     observations = components.read(block)
     offsets = parameters.log_weights + np.log1p(-weight)
@@ -98,4 +92,4 @@ def _step(components: Components, parameters: MixtureParameters, new: Any, weigh
     if block.weight is not None:
         q *= block.weight
     evidence = components.observe(components.pooled_parameters(len(q)), observations, np.zeros(len(q)))
-    return _Sums((q.sum(axis=1), evidence.accumulate(q)))
+    return Sums((q.sum(axis=1), evidence.accumulate(q)))

@@ -13,7 +13,7 @@ from scipy import sparse
 from scipy.special import xlogy
 from scipy.stats import chi2
 
-from .._data import Block
+from .._data import Additive, Block
 from .._messages import feature_names
 from .._tables import Column, Table
 from .._typing import Array, FloatArray
@@ -26,7 +26,7 @@ _IMPOSSIBLE = 1e-300
 
 
 @dataclass(frozen=True)
-class PairTables:
+class PairTables(Additive):
     """Weighted counts of all pairs of categories that rows show together.
 
     Attributes
@@ -36,9 +36,6 @@ class PairTables:
     """
 
     counts: FloatArray
-
-    def __add__(self, other: PairTables) -> PairTables:
-        return PairTables(self.counts + other.counts)
 
     @classmethod
     def of_block(cls, block: Block, sizes: Mapping[int, int]) -> PairTables:

@@ -100,7 +100,7 @@ def initial_parameters(
     random_state : RandomState
     """
     observations = model.components.read(sample)
-    weight = np.ones(sample.n_rows) if sample.weight is None else sample.weight
+    weight = sample.row_weight
     if n_components == 1:
         n_starts = 1  # all starts are the same
     if n_starts == "auto":

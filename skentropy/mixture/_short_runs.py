@@ -42,7 +42,7 @@ class ShortRuns:
 
     def __init__(self, model: MixtureModel, sample: Block, observations: Any, responsibilities: FloatArray) -> None:
         self._model_components, self._observations = model.components, observations
-        self._weight = np.ones(sample.n_rows) if sample.weight is None else sample.weight
+        self._weight = sample.row_weight
         self._total = self._weight.sum()
         self.collapses = False  # whether all runs of the last race did
         self._given_up: list[tuple[float, MixtureParameters]] = []

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from .._data import Block, BlockSource, check_total_weight
+from .._data import Additive, Block, BlockSource, check_total_weight
 from .._messages import feature_names, warn
 from .._standard_errors import KNOWN, Estimate, StandardErrors
 from .._typing import Array, FloatArray
@@ -35,7 +35,7 @@ _MOST_NAMED = 3
 
 
 @dataclass(frozen=True)
-class InformationSums:
+class InformationSums(Additive):
     """What one pass over the rows gives.
 
     Attributes
@@ -48,9 +48,6 @@ class InformationSums:
     query: QuerySums
     missing: FloatArray
     products: FloatArray
-
-    def __add__(self, other: InformationSums) -> InformationSums:
-        return InformationSums(self.query + other.query, self.missing + other.missing, self.products + other.products)
 
     @classmethod
     def of_block(cls, block: Block, model: MixtureModel, parameters: MixtureParameters, method: str, power: int) -> Self:

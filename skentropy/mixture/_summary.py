@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .._base import Evaluation
-from .._data import Block, BlockSource
+from .._data import Additive, Block, BlockSource
 from .._messages import feature_names
 from .._tables import Column, Summary, Table, decimals_for
 from .._typing import FloatArray
@@ -26,7 +26,7 @@ _MOST_PAIRS, _MOST_CORRELATIONS = 10, 20
 
 
 @dataclass(frozen=True)
-class RowSums:
+class RowSums(Additive):
     """What the rows' posteriors say, besides their statistics.
 
     Attributes
@@ -47,19 +47,10 @@ class RowSums:
     excess: Excess
     patterns: FloatArray
 
-    def __add__(self, other: RowSums) -> RowSums:
-        return RowSums(
-            self.counts + other.counts,
-            self.assigned + other.assigned,
-            self.pairs + other.pairs,
-            self.excess + other.excess,
-            self.patterns + other.patterns,
-        )
-
     @classmethod
     def of_block(cls, block: Block, model: MixtureModel, parameters: MixtureParameters, sizes: Mapping[int, int]) -> RowSums:
         q = np.exp(model.posterior(parameters, model.components.read(block))[1])
-        weight = np.ones(block.n_rows) if block.weight is None else block.weight
+        weight = block.row_weight
         largest = (q.argmax(axis=0) == np.arange(len(q))[:, np.newaxis]) * weight
         columns = model.components.poisson_columns
         rates = model.components.moments(parameters.components)[0][:, columns]

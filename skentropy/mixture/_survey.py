@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from .._data import Block, BlockSource, Rounding, RowSample
+from .._data import Additive, Block, BlockSource, Rounding, RowSample
 from .._typing import Array
 from ._components import Components
 from ._model import MixtureModel, MixtureParameters, MixtureStatistics
 
 
 @dataclass(frozen=True)
-class QuerySums:
+class QuerySums(Additive):
     """What a fitted mixture says of rows.
 
     Attributes
@@ -29,13 +29,6 @@ class QuerySums:
     outside: Array
     statistics: MixtureStatistics
     log_base_measure: float
-
-    def __add__(self, other: QuerySums) -> QuerySums:
-        return QuerySums(
-            self.outside + other.outside,
-            self.statistics + other.statistics,
-            self.log_base_measure + other.log_base_measure,
-        )
 
 
 def evaluate(block: Block, model: MixtureModel, parameters: MixtureParameters) -> QuerySums:
@@ -76,7 +69,7 @@ def map_inside(
 
 
 @dataclass(frozen=True)
-class DataSummary:
+class DataSummary(Additive):
     """Statistics of all rows together, the data's constant, and a sample of distinct rows.
 
     Attributes
@@ -90,17 +83,10 @@ class DataSummary:
     log_base_measure: float
     sample: RowSample
 
-    def __add__(self, other: DataSummary) -> DataSummary:
-        return DataSummary(
-            self.pooled + other.pooled,
-            self.log_base_measure + other.log_base_measure,
-            self.sample + other.sample,
-        )
-
 
 def summarize(block: Block, components: Components, sample_size: int, salt: int, rounding: Rounding | None) -> DataSummary:
     """Summarise one block of rows."""
-    weight = np.ones(block.n_rows) if block.weight is None else block.weight
+    weight = block.row_weight
     return DataSummary(
         pooled=components.summarize(components.read(block), weight),
         log_base_measure=block.weighted_sum(components.log_base_measure(block)),

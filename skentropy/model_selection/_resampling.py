@@ -64,7 +64,7 @@ class Weightings:
 
     @classmethod
     def of(cls, X: Any, rows: Rows) -> Weightings:
-        return cls(X, np.ones(rows.n_rows) if rows.sample_weight is None else rows.sample_weight, rows.exposure)
+        return cls(X, rows.row_weight, rows.exposure)
 
     def draw(self, random_state: np.random.RandomState) -> Sample:
         shares = random_state.standard_gamma(self.counts)
@@ -96,7 +96,7 @@ class Simulations:
     def of(cls, mixture: BaseMixture, X: Any, rows: Rows) -> Simulations:
         if rows.exposure is not None:
             raise ValueError("Rows are simulated at an exposure of one; leave exposure out, or use kind='weighted'.")
-        counts = np.ones(rows.n_rows) if rows.sample_weight is None else rows.sample_weight
+        counts = rows.row_weight
         if not (counts == np.floor(counts)).all():
             raise ValueError(
                 "Rows are simulated as many times as sample_weight says, which must be whole numbers; use kind='weighted'."

@@ -16,7 +16,6 @@ from .._typing import Array
 from ..decomposition._gaussian import LinearGaussian
 from ._binary import binary, survey
 from ._vae_base import VariationalAutoencoder
-from ._vae_blocks import weight_of
 from ._vae_observables import BernoulliOutputs, Canonical, Observable, PoissonOutputs
 from ._vae_start import start_canonical
 from ._vae_training import Nets
@@ -313,4 +312,4 @@ class PoissonVAE(_DiscreteVAE):
 
 def _n_negative(block: Block) -> Array:
     """Of each column the number of entries below 0, in rows that have weight."""
-    return np.asarray(((block.X < 0) & (weight_of(block) > 0)[:, np.newaxis]).sum(axis=0))
+    return np.asarray(((block.X < 0) & (block.row_weight > 0)[:, np.newaxis]).sum(axis=0))

@@ -29,14 +29,9 @@ def as_table(X: Matrix, weight: FloatArray, n_latents: int) -> Rows:
 
 def sample_rows(salt: int, block: Block) -> RowSample:
     """Binary rows that starts are made of, drawn by what they are."""
-    weight = np.ones(block.n_rows) if block.weight is None else block.weight
+    weight = block.row_weight
     X = block.X if isinstance(block.X, np.ndarray) else block.X.toarray()
     return RowSample.of_block(replace(block, X=X), weight, _SAMPLE_ROWS, salt)
-
-
-def weights_of(rows: Rows) -> FloatArray:
-    """Weights, ones if there are none."""
-    return np.ones(rows.n_rows) if rows.sample_weight is None else rows.sample_weight
 
 
 def merge_duplicates(rows: Rows, binary_rows: BlockSource, n_latents: int) -> Rows:
@@ -44,7 +39,7 @@ def merge_duplicates(rows: Rows, binary_rows: BlockSource, n_latents: int) -> Ro
     packed = np.ascontiguousarray(binary_rows.map(_bits))
     keys = packed.view(np.dtype((np.void, packed.shape[1]))).ravel()
     _, first, index = np.unique(keys, return_index=True, return_inverse=True)
-    weight = np.bincount(index.ravel(), weights=weights_of(rows), minlength=len(first)).astype(np.float64)
+    weight = np.bincount(index.ravel(), weights=rows.row_weight, minlength=len(first)).astype(np.float64)
     kept = weight > 0
     first, weight = first[kept], weight[kept]
     X: Any = binary_rows.take(first, weight).X.astype(np.float32) if rows.is_sparse else None

@@ -16,7 +16,7 @@ from .._data import Block, BlockSource, Rows, Source
 from .._em import Ascent, FitByEM, Run, State, run_em
 from .._messages import warn_of_fresh_start
 from .._typing import Array, FloatArray
-from ._distinct_rows import as_table, merge_duplicates, sample_rows, weights_of
+from ._distinct_rows import as_table, merge_duplicates, sample_rows
 from ._exact import Enumeration, observe
 from ._exact import expect as expect_exactly
 from ._layers import BeliefNet
@@ -183,7 +183,7 @@ class TruncatedFit(NetFit):
     def _draw_rows(self, salt: int) -> Block:
         """All of them: each has its states."""
         assert isinstance(self._rows, Rows)
-        return self._rows.take(np.arange(self._rows.n_rows), weights_of(self._rows))
+        return self._rows.take(np.arange(self._rows.n_rows), self._rows.row_weight)
 
     def _e_step(self, random_state: np.random.RandomState, pool: ThreadPoolExecutor | None, *, of_sample: bool) -> Expect:
         return partial(self._expect, random_state)

@@ -273,20 +273,14 @@ class SigmoidBeliefNet(FittedBeliefNet):
     def _fitted_attributes(self, model: BeliefNetModel, dtype: Any, exact: bool, run: Run) -> dict[str, Any]:
         """What fit leaves, for a run that is over or as if it were."""
         state = run.state
-        net, terms = state.parameters.net, model.entropy_sum(state.parameters, state.statistics)
+        net = state.parameters.net
         attributes = {
             "prior_": expit(net.prior_logits).astype(dtype),
             "components_": np.ascontiguousarray(net.layers[0].weights.T, dtype=dtype),
             "intercept_": net.layers[0].offsets.astype(dtype),
             "score_is_exact_": exact,
             "n_parameters_": len(net.pack()),
-            "lower_bound_": state.elbo,
-            "lower_bounds_": list(run.lower_bounds),
-            "entropy_sum_": terms,
-            "entropy_sums_": list(run.entropy_sums),
-            "stationarity_gap_": terms.value - state.elbo,
-            "n_iter_": run.n_iter,
-            "converged_": run.converged,
+            **run.attributes(model.entropy_sum(state.parameters, state.statistics)),
         }
         if len(net.layers) == 2:
             attributes["hidden_components_"] = np.ascontiguousarray(net.layers[1].weights.T, dtype=dtype)

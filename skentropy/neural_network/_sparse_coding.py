@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 from scipy.optimize import minimize
 from sklearn.exceptions import ConvergenceWarning
 
-from .._data import Block
+from .._data import Additive, Block
 from .._em import Interruption, Run, State, Watcher
 from .._linalg import LOG_2PI
 from .._messages import warn
 from .._typing import FloatArray
 from ..entropy import EntropySum
 from ._linear_decoder import LinearDecoder
-from ._vae_blocks import weight_of
 from ._vae_fitting import Fitting
 from ._vae_observables import NOISE_FLOOR, best_noise
 from ._vae_prior import Prior
@@ -28,7 +28,7 @@ _TOLERANCE, _MEMORY = 1e-8, 20
 
 
 @dataclass(frozen=True)
-class CodeStatistics:
+class CodeStatistics(Additive):
     """What the ELBO and its gradient need of the posteriors; additive over rows, with their weights.
 
     Attributes
@@ -42,6 +42,8 @@ class CodeStatistics:
     energy, log_variance : (h,)
     """
 
+    _shared: ClassVar[tuple[str, ...]] = ("at",)
+
     at: LinearDecoder
     weight: float
     observed: FloatArray
@@ -50,10 +52,6 @@ class CodeStatistics:
     products: FloatArray
     energy: FloatArray
     log_variance: FloatArray
-
-    def __add__(self, other: CodeStatistics) -> CodeStatistics:
-        names = [field.name for field in fields(self)][1:]
-        return replace(self, **{name: getattr(self, name) + getattr(other, name) for name in names})
 
     @property
     def explained(self) -> FloatArray:
@@ -73,7 +71,7 @@ class CodeStatistics:
 
 def expect(decoder: LinearDecoder, prior: Prior, units: Units, block: Block) -> CodeStatistics:
     """Statistics of a block of rows and their best posteriors."""
-    observations, weight = units.observe(block.X), weight_of(block)
+    observations, weight = units.observe(block.X), block.row_weight
     m, v = decoder.posteriors(observations, prior)
     n, h = m.shape
     z = np.column_stack([np.ones(n), m])

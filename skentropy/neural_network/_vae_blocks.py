@@ -16,14 +16,9 @@ def row_bytes(n_latents: int, widest: int, n_outputs: int) -> int:
     return 8 * (2 * n_latents + 1) * (2 * widest + 2 * n_outputs)
 
 
-def weight_of(block: Block) -> FloatArray:
-    """Weights, ones if there are none."""
-    return np.ones(block.n_rows) if block.weight is None else block.weight
-
-
 def sums(model: Autoencoder, units: Units, block: Block) -> Sums:
     """What ELBO and entropy sum need of a block of rows."""
-    return model.sums(units.observe(block.X), weight_of(block))
+    return model.sums(units.observe(block.X), block.row_weight)
 
 
 def elbos(model: Autoencoder, units: Units, block: Block) -> FloatArray:

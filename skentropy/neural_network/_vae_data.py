@@ -15,7 +15,7 @@ from .._messages import warn
 from .._typing import Array, ArrayLike, FloatArray
 from ..decomposition._gaussian import LinearGaussian
 from ._autoencoder import Autoencoder
-from ._vae_blocks import sums, weight_of
+from ._vae_blocks import sums
 from ._vae_start import fit_linear
 from ._vae_sums import Sums
 from ._vae_training import Batch
@@ -184,7 +184,7 @@ class Stream(TrainingData):
             for block in self._blocks(rng):
                 seen = _seen(block)
                 if seen.n_rows:
-                    yield from Batch.of(units.observe(seen.X), weight_of(seen) * share, dtype).split(size, rng)
+                    yield from Batch.of(units.observe(seen.X), seen.row_weight * share, dtype).split(size, rng)
 
         return n_batches, make
 
@@ -205,12 +205,12 @@ class Stream(TrainingData):
 
 def _with_weight(block: Block) -> Array:
     """Rows, and in a last column their weights."""
-    return np.column_stack([block.X, weight_of(block)])
+    return np.column_stack([block.X, block.row_weight])
 
 
 def _is_seen(block: Block) -> Array:
     """Which rows have weight and something observed."""
-    return np.asarray((weight_of(block) > 0) & ~np.isnan(block.X).all(axis=1))
+    return np.asarray((block.row_weight > 0) & ~np.isnan(block.X).all(axis=1))
 
 
 def _n_seen(block: Block) -> int:
@@ -220,12 +220,12 @@ def _n_seen(block: Block) -> int:
 def _seen(block: Block) -> Block:
     """The rows that have weight and something observed."""
     kept = _is_seen(block)
-    return replace(block, X=block.X[kept], weight=weight_of(block)[kept])
+    return replace(block, X=block.X[kept], weight=block.row_weight[kept])
 
 
 def _weights(block: Block) -> FloatArray:
     """Weight of the rows that have something observed, and of the others."""
-    weight, empty = weight_of(block), np.isnan(block.X).all(axis=1)
+    weight, empty = block.row_weight, np.isnan(block.X).all(axis=1)
     return np.array([weight[~empty].sum(), weight[empty].sum()])
 
 
