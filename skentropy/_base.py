@@ -108,9 +108,11 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
     ) -> None:
         """The fit is over: set what it leaves, tell those who follow it, and warn."""
         self._replace_fitted(attributes)
-        self._at_saddle = at_saddle
-        self.__dict__.pop("_warned", None)
+        for name in ("_at_saddle", "_warned"):
+            self.__dict__.pop(name, None)
         told = list(messages)
+        if at_saddle:
+            self._at_saddle = True
         if told:
             self._warned = told
         if monitor is not None:

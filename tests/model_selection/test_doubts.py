@@ -57,8 +57,8 @@ def test_saddle_points(monkeypatch: pytest.MonkeyPatch) -> None:
     models = {"mixture": PoissonMixture(2, random_state=0), "net": SigmoidBeliefNet(1, random_state=0)}
     assert _flags(models, X) == {"mixture": "", "net": ""}
     with monkeypatch.context() as patched:
-        patched.setattr(Maximum, "_leave_saddle", _ends_at_saddle)
-        patched.setattr(MaximumOfNet, "_leave_saddle", _ends_at_saddle)
+        patched.setattr(Maximum, "leave_saddle", _ends_at_saddle)
+        patched.setattr(MaximumOfNet, "leave_saddle", _ends_at_saddle)
         for model in models.values():
             model.fit(X)
     assert _flags(models, X) == {"mixture": "saddle point", "net": "saddle point"}
