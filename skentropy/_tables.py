@@ -108,13 +108,13 @@ class Table:
     def __str__(self) -> str:
         header, cells = self._header, self._cells
         left = {column.name for column in self.columns if column.is_text}
-        lines = wrapped(self.title)
+        lines = wrap(self.title)
         blocks = _blocks(header, cells)
         if len(blocks) > 1:
-            names = shortened([line[0] for line in cells], _LONG_NAME)
+            names = shorten([line[0] for line in cells], _LONG_NAME)
             cells = [[name, *line[1:]] for name, line in zip(names, cells, strict=True)]
         for i, block in enumerate(blocks):
-            lines += [""] * (i > 0) + aligned(*columns_of([0, *block], header, cells), left=left)
+            lines += [""] * (i > 0) + align(*columns_of([0, *block], header, cells), left=left)
         return "\n".join(lines)
 
     def __repr__(self) -> str:
@@ -159,9 +159,9 @@ class Summary:
 
     def __str__(self) -> str:
         width = max(map(len, self.facts), default=0)
-        facts = [line for name, fact in self.facts.items() for line in wrapped(f"{name.ljust(width)}{_GAP}{fact}")]
-        parts = ["\n".join([*wrapped(self.title), *facts]), *map(str, self.tables.values())]
-        parts += ["\n".join(wrapped(note)) for note in self.notes]
+        facts = [line for name, fact in self.facts.items() for line in wrap(f"{name.ljust(width)}{_GAP}{fact}")]
+        parts = ["\n".join([*wrap(self.title), *facts]), *map(str, self.tables.values())]
+        parts += ["\n".join(wrap(note)) for note in self.notes]
         return "\n\n".join(parts)
 
     def __repr__(self) -> str:
@@ -174,14 +174,14 @@ class Summary:
         return f"<p><b>{html.escape(self.title)}</b></p><ul>{facts}</ul>{tables}{notes}"
 
 
-def aligned(header: list[str], cells: list[list[str]], left: Collection[str] = ()) -> list[str]:
+def align(header: list[str], cells: list[list[str]], left: Collection[str] = ()) -> list[str]:
     """Lines of a table, as wide as a page as far as cutting the names in its first column does it.
 
     Columns are aligned on the right, but for the first one and those named in ``left``.
     """
     widths = _widths(header, cells)
     rest = sum(len(_GAP) + width for width in widths[1:])
-    names = shortened([line[0] for line in cells], max(WIDTH - rest, _NAME))
+    names = shorten([line[0] for line in cells], max(WIDTH - rest, _NAME))
     width = max(map(len, [header[0], *names]))
 
     def line(first: str, values: list[str]) -> str:
@@ -215,7 +215,7 @@ def html_table(caption: str, header: list[str], cells: list[list[str]]) -> str:
     return f"<table><caption>{html.escape(caption)}</caption><tr>{head}</tr>{body}</table>"
 
 
-def wrapped(text: str) -> list[str]:
+def wrap(text: str) -> list[str]:
     """Text in lines of a page's width."""
     return textwrap.wrap(text, WIDTH, break_on_hyphens=False) or [""]
 
@@ -230,7 +230,7 @@ def unique_names(names: Sequence[str]) -> list[str]:
     return unique
 
 
-def shortened(names: Sequence[str], room: int) -> list[str]:
+def shorten(names: Sequence[str], room: int) -> list[str]:
     """Names of so many characters at most, cut in the middle, and still different from each other."""
     cuts = [cut(name, room) for name in names]
     return cuts if len(set(cuts)) == len(set(names)) else unique_names([cut(name, room - 4) for name in names])

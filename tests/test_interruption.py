@@ -122,7 +122,7 @@ def test_it_is_raised_where_there_is_nothing_yet(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize(
     ("name", "finish", "first", "method"),
-    [("PoissonMixture", Maximum, "settle_zeros", "leave_saddle"), ("FactorAnalysis-em", Finish, "climb", "_settled")],
+    [("PoissonMixture", Maximum, "settle_zeros", "leave_saddle"), ("FactorAnalysis-em", Finish, "climb", "_settle")],
 )
 def test_what_was_found_after_convergence_is_kept(
     name: str, finish: Any, first: str, method: str, monkeypatch: pytest.MonkeyPatch

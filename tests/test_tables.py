@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from skentropy._tables import Column, Summary, Table, cut, shortened
+from skentropy._tables import Column, Summary, Table, cut, shorten
 
 TABLE = Table(
     "lengths, cm",
@@ -80,7 +80,7 @@ def test_a_summary() -> None:
 def test_long_names_keep_what_tells_them_apart() -> None:
     question = "how often do you go to the cinema"
     names = [f"probabilities[{c}, {question}, {answer}]" for c in range(2) for answer in ("never", "always")]
-    short = shortened(names, 40)
+    short = shorten(names, 40)
     assert all(len(name) <= 40 for name in short)
     assert [name[:15] for name in short] == ["probabilities[0", "probabilities[0", "probabilities[1", "probabilities[1"]
     assert [name.endswith(end) for name, end in zip(short, ["never]", "always]"] * 2, strict=True)] == [True] * 4

@@ -207,14 +207,14 @@ class View(BlockSource):
         return self._source.map(partial(_through, self._function, function), pool)
 
     def take(self, index: Array, weight: FloatArray) -> Block:
-        return _viewed(self._function, self._source.take(index, weight))
+        return _view_block(self._function, self._source.take(index, weight))
 
 
 def _through(view: Callable[[Block], Block], function: Callable[[Block], Any], block: Block) -> Any:
-    return function(block.once(view, partial(_viewed, view)))
+    return function(block.once(view, partial(_view_block, view)))
 
 
-def _viewed(view: Callable[[Block], Block], block: Block) -> Block:
+def _view_block(view: Callable[[Block], Block], block: Block) -> Block:
     """What a view makes of a block, which tells what it was made of and keeps what is made of it."""
     given = block.X if block.given is None else block.given
     return replace(view(block), given=given, kept=None if block.kept is None else [])

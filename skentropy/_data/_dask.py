@@ -194,7 +194,7 @@ class _TreeSum:
         sums = dask.persist(*(nodes[0] if self._is_small else [delayed(_add)(*nodes[0])]))
         self._held = sums
         futures = _futures_of(sums)
-        result = _add(*(_gathered(futures) if futures else dask.compute(*sums)))
+        result = _add(*(_gather(futures) if futures else dask.compute(*sums)))
         if not result:
             raise ValueError("X has no rows.")
         self._is_small = self._is_small and len(pickle.dumps(result)) <= _SMALL_SUM
@@ -233,7 +233,7 @@ def _futures_of(collections: Any) -> list[Any]:
     return list(sys.modules["distributed"].futures_of(collections)) if "distributed" in sys.modules else []
 
 
-def _gathered(futures: list[Any]) -> list[Any]:
+def _gather(futures: list[Any]) -> list[Any]:
     """Results of futures; a task that waits for them leaves its thread to them meanwhile, as in ``Client.get``."""
     from distributed import rejoin, secede
     from distributed.worker import thread_state

@@ -77,7 +77,7 @@ def best_of(
     first of those that converged. Once the fit was interrupted no further run begins.
     """
     interruption = interruption or Interruption()
-    runs = _made(run_once, n_init, n_jobs, require, interruption)
+    runs = _make_runs(run_once, n_init, n_jobs, require, interruption)
     runs = [run for run in runs if not run.degenerate] or runs
     best = max(runs, key=lambda run: float(run.state.objective))
     tie = max(min(tol, _LARGEST_TIE), _TIE_ROUNDING * (1.0 + abs(best.state.objective)))
@@ -85,7 +85,7 @@ def best_of(
     return min(equals, key=lambda run: not run.converged, default=best)
 
 
-def _made(
+def _make_runs(
     run_once: Callable[[int], Run], n_init: int, n_jobs: int, require: str | None, interruption: Interruption
 ) -> list[Run]:
     """All runs that have come to something, at least one."""

@@ -52,7 +52,7 @@ class Finish:
         floored = self._on_floor(best)
         best = floored if floored is not None and floored.objective > best.objective else best
         if self._accelerate:
-            return End(self._settled(best, evaluate), goes_on=not at_end)
+            return End(self._settle(best, evaluate), goes_on=not at_end)
         noise = ROUNDING * self._model.magnitude(state.parameters, state.statistics)
         return End(state, goes_on=not at_end or best.objective > state.objective + max(self._tol, noise))
 
@@ -95,7 +95,7 @@ class Finish:
         )
         return evaluate(around.parameters(result.x))
 
-    def _settled(self, state: State, evaluate: Evaluate) -> State:
+    def _settle(self, state: State, evaluate: Evaluate) -> State:
         """A few EM steps on: they shrink what is left of the gap between entropy sum and ELBO most."""
         noise = ROUNDING * self._model.magnitude(state.parameters, state.statistics)
         for _ in range(_SETTLING_STEPS):

@@ -87,7 +87,9 @@ def plan_columns(X: Any, columns: Any, remainder: Any, unseen: str) -> ColumnPla
     if isinstance(columns, str) and columns == "auto":
         triples = _automatic(kinds, np.arange(len(kinds)))
     else:
-        triples = [(name, family, _resolve(own, X, names, len(kinds), name)) for name, family, own in _checked(columns)]
+        triples = [
+            (name, family, _resolve(own, X, names, len(kinds), name)) for name, family, own in _check_triples(columns)
+        ]
         free = np.setdiff1d(np.arange(len(kinds)), np.concatenate([own for _, _, own in triples]))
         if free.size and isinstance(remainder, str) and remainder == "auto":
             taken = {name for name, _, _ in triples}
@@ -146,7 +148,7 @@ def _check_template(mixture: BaseMixture) -> None:
         )
 
 
-def _checked(columns: Any) -> list[tuple[str, Any, Any]]:
+def _check_triples(columns: Any) -> list[tuple[str, Any, Any]]:
     if not isinstance(columns, Sequence) or isinstance(columns, str) or not len(columns):
         meant = f" For {columns} components write n_components={columns}." if isinstance(columns, Integral) else ""
         raise ValueError(f"columns must be 'auto' or a list of triples (name, family, columns); got {columns!r}.{meant}")

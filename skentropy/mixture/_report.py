@@ -29,7 +29,7 @@ def failures(estimator: Any, model: MixtureModel, run: Run) -> Iterator[str]:
     # Data without noise are no failure.
     empty = np.flatnonzero(run.state.statistics.counts[: estimator.n_components] < EMPTY_ROWS)
     if empty.size:
-        yield f"{name}: {_named(empty)} empty: no row has any probability of it. Fewer components would do."
+        yield f"{name}: {_list_components(empty)} empty: no row has any probability of it. Fewer components would do."
     pairs = [pair for pair in duplicates(model, parameters, run.state.statistics.weight) if not np.isin(pair, empty).any()]
     if pairs:
         listed = ", ".join(f"{a} and {b}" for a, b in pairs[:_MOST_NAMED])
@@ -117,7 +117,7 @@ def component_names(estimator: Any) -> list[str]:
     return [str(c) if c < estimator.n_components else fixed_name for c in range(n_all)]
 
 
-def _named(components: Array) -> str:
+def _list_components(components: Array) -> str:
     listed = ", ".join(map(str, components))
     return f"component {listed} is" if len(components) == 1 else f"components {listed} are"
 

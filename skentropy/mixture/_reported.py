@@ -190,7 +190,7 @@ class ReportedMixture(LatentVariableModel):
         if X is None and (standard_errors or sample_weight is not None or exposure is not None):
             raise ValueError("standard_errors, sample_weight and exposure go with X; give X as well.")
         rows = None if X is None else self._ready_rows(X, sample_weight, exposure)
-        evaluation = self._fitted_evaluation() if X is None else self._evaluate(X, sample_weight, **_given(exposure))
+        evaluation = self._fitted_evaluation() if X is None else self._evaluate(X, sample_weight, **_row_data(exposure))
         model, parameters = self._fitted_model(rows)
         with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
             summary = summarize_mixture(self, model, parameters, evaluation, rows, pool, self._warned)
@@ -318,5 +318,5 @@ class ReportedMixture(LatentVariableModel):
         return Evaluation(self.lower_bound_, self.entropy_sum_, self.n_samples_, self._classification)
 
 
-def _given(exposure: ArrayLike | None) -> dict[str, ArrayLike]:
+def _row_data(exposure: ArrayLike | None) -> dict[str, ArrayLike]:
     return {} if exposure is None else {"exposure": exposure}

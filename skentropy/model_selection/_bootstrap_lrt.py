@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from .._em import as_part
 from .._messages import warn
-from .._tables import wrapped
+from .._tables import wrap
 from .._typing import ArrayLike, FloatArray
 from ..mixture._base import BaseMixture
 from ..mixture._fitted import rows_in_memory
@@ -51,7 +51,7 @@ class BootstrapLRTResult:
         larger, n = int((self.null_distribution >= self.statistic).sum()), len(self.null_distribution)
         verdict = f"2 log likelihood ratio {self.statistic:.4f}, p = {self.pvalue:.4f}"
         of = f"{larger} of {n} simulated data sets have one as large"
-        return "\n".join([*wrapped(self.title), *wrapped(f"{verdict}: {of}")])
+        return "\n".join([*wrap(self.title), *wrap(f"{verdict}: {of}")])
 
     def __repr__(self) -> str:
         return str(self)

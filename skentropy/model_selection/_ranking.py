@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .._tables import WIDTH, aligned, columns_of, html_table, shortened
+from .._tables import WIDTH, align, columns_of, html_table, shorten
 from ..entropy import EntropySum
 
 Criterion = str | Callable[["RankedModel"], float]
@@ -271,17 +271,17 @@ class ModelRanking(Sequence[RankedModel]):
         header, cells = self._cells()
         for row, line in zip(self._ranked, cells, strict=True):
             line[-1] = "failed" if row.error else line[-1]
-        one = aligned(header, cells, left=["flag"])
+        one = align(header, cells, left=["flag"])
         if max(map(len, one)) <= WIDTH:
             tables = [one]
         else:  # the terms of the entropy sums go below
             fitted = [line for row, line in zip(self._ranked, cells, strict=True) if not row.error]
             ranks, terms = [0, 1, *range(len(header) - 5, len(header))], [0, *range(2, len(header) - 5)]
-            tables = [aligned(*columns_of(ranks, header, cells), left=["flag"])]
+            tables = [align(*columns_of(ranks, header, cells), left=["flag"])]
             if fitted:
-                tables += [["", "terms of the entropy sums, nats per sample"], aligned(*columns_of(terms, header, fitted))]
+                tables += [["", "terms of the entropy sums, nats per sample"], align(*columns_of(terms, header, fitted))]
         errors = [f"{row.name}: {row.error.splitlines()[0]}" for row in self._ranked if row.error]
-        return "\n".join([self._head, *(line for table in tables for line in table), *shortened(errors, WIDTH)])
+        return "\n".join([self._head, *(line for table in tables for line in table), *shorten(errors, WIDTH)])
 
     def __repr__(self) -> str:
         return str(self)

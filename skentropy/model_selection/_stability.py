@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._em import as_part
-from .._tables import wrapped
+from .._tables import wrap
 from .._typing import Array, ArrayLike, FloatArray
 from ..mixture._base import BaseMixture
 from ..mixture._fitted import rows_in_memory
@@ -39,7 +39,7 @@ class StabilityResult:
     def __str__(self) -> str:
         spread = f"{self.values.min():.3f} to {self.values.max():.3f} in {len(self.values)} pairs of fits"
         means = "1 is the same classification, 0 the agreement of chance"
-        return "\n".join([*wrapped(self.title), *wrapped(f"adjusted Rand index {self.value:.3f}, {spread}; {means}")])
+        return "\n".join([*wrap(self.title), *wrap(f"adjusted Rand index {self.value:.3f}, {spread}; {means}")])
 
     def __repr__(self) -> str:
         return str(self)

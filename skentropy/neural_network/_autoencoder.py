@@ -92,7 +92,7 @@ class Autoencoder:
         if self._has_linear_decoder:
             best = _Expansion.at(self, *self._exact_posteriors(observations), observations.x)
         else:
-            best = self._refined(observations)
+            best = self._refine(observations)
         if observations.observed is not None:
             empty = ~observations.mask.any(axis=1)
             if empty.any():
@@ -117,7 +117,7 @@ class Autoencoder:
         decoder = replace(self.linear_decoder, noise=self.observable.step_noise)
         return decoder.posteriors(observations, self.prior, *self.step_prior)
 
-    def _refined(self, observations: Observations) -> _Expansion:
+    def _refine(self, observations: Observations) -> _Expansion:
         """Steps from where the encoder puts the posteriors, each towards the best one for the linearised decoder."""
         x, mask = observations.x, observations.mask
         best = _Expansion.at(self, *self.encode(observations), x)
@@ -271,13 +271,13 @@ class _Expansion:
         )
 
 
-def polished(model: Autoencoder, sums: Sums, *, tied: bool, ridge: float) -> tuple[Autoencoder, Sums]:
+def polish(model: Autoencoder, sums: Sums, *, tied: bool, ridge: float) -> tuple[Autoencoder, Sums]:
     """Best noise variances, and best offsets and scales of the latents, for the posteriors that the sums are of.
 
     Afterwards the ELBO of these posteriors is their entropy sum, whatever was trained and however long, and the decoder
     says the same of the data as before. The latents are put in the order of their information.
     """
-    observable = model.observable.polished(sums, tied=tied, ridge=ridge)
+    observable = model.observable.polish(sums, tied=tied, ridge=ridge)
     new, c, a = sums.standardised()
     order = np.argsort(new.log_variance, kind="stable")
     new = replace(new, first=new.first[order], log_variance=new.log_variance[order])

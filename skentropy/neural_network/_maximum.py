@@ -9,7 +9,7 @@ import numpy as np
 from .._em import ROUNDING, End, Evaluate, Finish, State, em_eigenpair, leave_saddle
 from ._metric import Neighbourhood
 from ._model import BeliefNetModel
-from ._polish import polished
+from ._polish import polish
 
 # EM steps before L-BFGS takes over where steps have become small.
 _STEPS_BEFORE = 30
@@ -42,7 +42,7 @@ class Maximum:
         return n_steps >= _STEPS_BEFORE
 
     def propose(self, state: State, evaluate: Evaluate) -> tuple[Any | None, float]:
-        self._end = polished(self._model, evaluate, state, tol=self._tol)
+        self._end = polish(self._model, evaluate, state, tol=self._tol)
         return self._end.parameters, self._end.objective - state.objective
 
     def keep(self) -> None:
@@ -62,13 +62,13 @@ class Maximum:
         """What L-BFGS finds; EM goes on if that gains more than tol."""
         end, self._end = self._end, None
         if end is None or end.objective < state.objective:
-            end = polished(self._model, evaluate, state, tol=self._tol)
+            end = polish(self._model, evaluate, state, tol=self._tol)
         return End(end, goes_on=end.objective > state.objective + self._tol)
 
     def go_on(self, state: State, evaluate: Evaluate) -> End:
         """The state itself; EM goes on if L-BFGS finds that there is more than tol to come."""
         if self._in_reach <= state.objective + self._tol:
-            self._in_reach = polished(self._model, evaluate, state, tol=self._tol).objective
+            self._in_reach = polish(self._model, evaluate, state, tol=self._tol).objective
         return End(state, goes_on=self._in_reach > state.objective + self._tol)
 
     def leave_saddle(self, state: State, evaluate: Evaluate) -> End:

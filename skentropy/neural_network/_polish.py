@@ -19,7 +19,7 @@ _SCALE_STEPS = 6
 _STEP = 1e-4
 
 
-def polished(model: BeliefNetModel, evaluate: Evaluate, state: State, *, tol: float = 0.0) -> State:
+def polish(model: BeliefNetModel, evaluate: Evaluate, state: State, *, tol: float = 0.0) -> State:
     """A state no worse than the given one, with no more than ``tol`` to come, and its two scales stationary."""
 
     around = Neighbourhood.of(model, state)
@@ -38,10 +38,10 @@ def polished(model: BeliefNetModel, evaluate: Evaluate, state: State, *, tol: fl
     start = np.zeros_like(around.origin)
     result = minimize(loss, start, jac=True, method="L-BFGS-B", callback=stop_when_stalled, options=options)
     best = evaluate(around.parameters(result.x)) if -result.fun >= state.objective else state
-    return _scaled(model, lambda vector: evaluate(moved(state, vector)), best)
+    return _polish_scales(model, lambda vector: evaluate(moved(state, vector)), best)
 
 
-def _scaled(model: BeliefNetModel, evaluate: Callable[[FloatArray], State], state: State) -> State:
+def _polish_scales(model: BeliefNetModel, evaluate: Callable[[FloatArray], State], state: State) -> State:
     """Newton's method in two scales, that of the prior's logits and that of all weights and offsets.
 
     The derivative in their directions is the stationarity gap: a scale is all that the identity needs.

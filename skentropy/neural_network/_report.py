@@ -36,10 +36,10 @@ def complaints(estimator: Any, run: Run, totals: RowTotals) -> Iterator[str]:
         same = np.flatnonzero(n_rows * rare < _NO_ROW)
         if same.size:
             remedy = "Fewer components would do" + (", or a smaller alpha" if estimator.alpha > 0 else "")
-            yield f"SigmoidBeliefNet: {_named(same, state)} no rows apart. {remedy}."
+            yield f"SigmoidBeliefNet: {_list_variables(same, state)} no rows apart. {remedy}."
 
 
-def _named(variables: Array, state: str) -> str:
+def _list_variables(variables: Array, state: str) -> str:
     if variables.size == 1:
         return f"hidden variable {variables[0]} is always {state} and tells"
     more = f" and {variables.size - _MOST_NAMED} more" if variables.size > _MOST_NAMED else ""

@@ -8,7 +8,7 @@ import numpy as np
 
 from .._em import Interruption, Run, State, Watcher
 from ..entropy import EntropySum
-from ._autoencoder import Autoencoder, polished
+from ._autoencoder import Autoencoder, polish
 from ._vae_data import TrainingData
 from ._vae_observables import Observable
 from ._vae_sums import Sums
@@ -51,7 +51,7 @@ class Fitting:
                 break
             model = model.scaled_outputs(factor)
             sums = self.data.sums(model, self.units)
-        model, sums = polished(model, sums, tied=self.objective.tied, ridge=self.objective.ridge)
+        model, sums = polish(model, sums, tied=self.objective.tied, ridge=self.objective.ridge)
         return Fitted(model, sums.with_empty_rows(self.data.empty))
 
     def finish(self, model: Autoencoder, run: Run) -> Fitted:
@@ -118,7 +118,7 @@ class Fitting:
 
     def _of_epoch(self, sums: Sums, observable: Observable) -> tuple[EntropySum, float]:
         """Entropy sum and ELBO of the posteriors of an epoch, after closed forms alone; the weights are relative."""
-        observable = observable.polished(sums, tied=self.objective.tied, ridge=self.objective.ridge)
+        observable = observable.polish(sums, tied=self.objective.tied, ridge=self.objective.ridge)
         standardised, _, _ = sums.standardised()
         standardised = standardised.with_empty_rows(self.data.empty / self.data.weight * sums.weight)
         return self.entropy_sum(standardised, observable), self.elbo(standardised, observable)

@@ -87,7 +87,7 @@ class Observable(ABC):
         """What a ridge takes from the sum of the log-likelihoods, and adds to the entropy sum."""
         return 0.0
 
-    def polished(self, sums: Sums, *, tied: bool, ridge: float) -> Observable:
+    def polish(self, sums: Sums, *, tied: bool, ridge: float) -> Observable:
         """With the best parameters that the decoder has no part in."""
         return self
 
@@ -159,7 +159,7 @@ class GaussianNoise(Observable):
     def penalty(self, sums: Sums, ridge: float) -> float:
         return float(0.5 * ridge * self._exposure(sums) @ (1.0 / self.noise))
 
-    def polished(self, sums: Sums, *, tied: bool, ridge: float) -> Self:
+    def polish(self, sums: Sums, *, tied: bool, ridge: float) -> Self:
         best = best_noise(sums.statistics[0], ridge * self._exposure(sums), sums.observed, tied=tied)
         return replace(self, noise=np.maximum(best, NOISE_FLOOR))
 

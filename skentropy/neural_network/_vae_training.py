@@ -254,7 +254,7 @@ def train(
             adam.step(gradient.vector)
             if sums.is_finite:
                 running = (running or sums).followed_by(sums, keep)
-                training.observable = training.observable.polished(
+                training.observable = training.observable.polish(
                     running, tied=objective.tied, ridge=objective.ridge
                 ).as_trained()
                 epoch = sums if epoch is None else epoch + sums

@@ -42,7 +42,7 @@ from skentropy import (
     entropy_sum_scorer,
     rank_models,
 )
-from skentropy._tables import shortened
+from skentropy._tables import shorten
 from skentropy.entropy import n_parameters
 from skentropy.model_selection import ModelRanking, RankedModel, log_jacobian
 from skentropy.model_selection._names import candidate_names, model_names
@@ -330,8 +330,8 @@ def test_names_tell_models_apart() -> None:
     ]
     assert candidate_names([{"a": 1}]) == ["a=1"]
     assert candidate_names([{}]) == ["default"]
-    assert shortened(["short", "a longer name"], 8) == ["short", "a l..ame"]
-    assert shortened(["a longish name", "a longest name"], 10) == ["a ..me", "a ..me #2"]
+    assert shorten(["short", "a longer name"], 8) == ["short", "a l..ame"]
+    assert shorten(["a longish name", "a longest name"], 10) == ["a ..me", "a ..me #2"]
 
 
 def test_names_that_are_no_text() -> None:

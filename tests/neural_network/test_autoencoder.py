@@ -11,7 +11,7 @@ from scipy.stats import laplace, norm
 
 from skentropy.decomposition._gaussian import LinearGaussian
 from skentropy.neural_network import _autoencoder
-from skentropy.neural_network._autoencoder import Autoencoder, polished
+from skentropy.neural_network._autoencoder import Autoencoder, polish
 from skentropy.neural_network._perceptron import ACTIVATIONS
 from skentropy.neural_network._vae_observables import GaussianNoise
 from skentropy.neural_network._vae_prior import PRIORS
@@ -66,7 +66,7 @@ def test_the_gap_has_a_closed_form_at_any_parameters(gaps: bool) -> None:
 def test_the_polish_closes_the_gap_and_the_decoder_says_the_same(gaps: bool, prior: str, tied: bool, ridge: float) -> None:
     model, (rows, weight) = random_model(prior=prior), observations(gaps)
     before, said = model.sums(rows, weight), model.posteriors(rows)
-    best, sums = polished(model, before, tied=tied, ridge=ridge)
+    best, sums = polish(model, before, tied=tied, ridge=ridge)
     fresh, again = best.sums(rows, weight), best.posteriors(rows)
     np.testing.assert_allclose(again.expected, said.expected, rtol=1e-10)
     np.testing.assert_allclose(again.statistics, said.statistics, rtol=1e-10)

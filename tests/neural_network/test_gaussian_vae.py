@@ -258,12 +258,12 @@ def test_ctrl_c_leaves_a_polished_model(monkeypatch: Any) -> None:
 @pytest.mark.usefixtures("_ctrl_c_interrupts")
 def test_ctrl_c_in_the_last_polish_does_not_lose_what_was_trained(monkeypatch: Any) -> None:
     whole = GaussianVAE(2, **SHORT).fit(WINE)
-    press_ctrl_c(monkeypatch, _vae_fitting, "polished", 2)  # the first is that of the linear model
+    press_ctrl_c(monkeypatch, _vae_fitting, "polish", 2)  # the first is that of the linear model
     with pytest.warns(ConvergenceWarning, match="interrupted after 10 epochs"):
         model = GaussianVAE(2, **SHORT).fit(WINE)
     assert model.lower_bound_ == whole.lower_bound_
     monkeypatch.undo()
-    press_ctrl_c(monkeypatch, _vae_fitting, "polished", 2, 3)
+    press_ctrl_c(monkeypatch, _vae_fitting, "polish", 2, 3)
     with pytest.raises(KeyboardInterrupt):  # a second one ends at once
         GaussianVAE(2, **SHORT).fit(WINE)
 

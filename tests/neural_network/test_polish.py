@@ -14,7 +14,7 @@ from skentropy._em import State, run_em
 from skentropy.neural_network import _polish
 from skentropy.neural_network._layers import BeliefNet, Layer
 from skentropy.neural_network._model import BeliefNetModel, Parameters
-from skentropy.neural_network._polish import _scaled, polished
+from skentropy.neural_network._polish import _polish_scales, polish
 from tests.common.nets import data, e_step, random_net
 
 
@@ -37,7 +37,7 @@ def five_steps(gaps: bool) -> tuple[BeliefNetModel, Callable[[Parameters], State
 
 def test_polish_never_loses() -> None:
     model, evaluate, state = five_steps(True)
-    better = polished(model, evaluate, state)
+    better = polish(model, evaluate, state)
     assert better.objective > state.objective
     assert model.entropy_sum(better.parameters, better.statistics).value == pytest.approx(better.elbo, abs=1e-8)
 
@@ -64,7 +64,7 @@ def test_two_scales_are_polished_by_newtons_method() -> None:
     vector = run.state.parameters.net.pack() * np.r_[np.full(3, 1.01), np.full(20, 0.99)]
     off = evaluate(vector)
     n_evaluations = 0
-    better = _scaled(model, evaluate, off)
+    better = _polish_scales(model, evaluate, off)
     assert np.abs(slopes(off)).max() > 1e-4
     assert np.abs(slopes(better)).max() < 1e-9
     assert n_evaluations <= 9
@@ -77,7 +77,7 @@ def test_two_scales_are_polished_by_newtons_method() -> None:
 def test_a_polish_that_ends_lower_is_not_taken() -> None:
     model, evaluate, state = five_steps(False)
     out_of_reach = replace(state, objective=state.objective + 1.0)
-    assert polished(model, evaluate, out_of_reach) is out_of_reach
+    assert polish(model, evaluate, out_of_reach) is out_of_reach
 
 
 @pytest.mark.parametrize(("loss", "taken"), [(0.0, True), (0.9e-6, True), (1.1e-6, False), (np.nan, False)])
@@ -94,7 +94,7 @@ def test_a_step_in_the_scales_may_lose_what_is_rounding(loss: float, taken: bool
         objective = -1e6 - loss * (vector[0] > 1.25)
         return State(Parameters(net.unpack(vector)), vector, objective, objective)
 
-    better = _scaled(Parabola(0.0), evaluate, evaluate(net.pack()))
+    better = _polish_scales(Parabola(0.0), evaluate, evaluate(net.pack()))
     np.testing.assert_allclose(better.parameters.net.pack(), end if taken else net.pack(), rtol=1e-12)
 
 
@@ -114,5 +114,5 @@ def test_it_ends_when_twenty_iterations_together_gain_next_to_nothing(monkeypatc
         return OptimizeResult(x=z, fun=np.inf)
 
     monkeypatch.setattr(_polish, "minimize", minimize)
-    polished(model, evaluate, state, tol=1e-4)
+    polish(model, evaluate, state, tol=1e-4)
     assert len(seen) == 26 + 19

@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from skentropy.decomposition._gaussian import LinearGaussian
-from skentropy.neural_network._autoencoder import Autoencoder, polished
+from skentropy.neural_network._autoencoder import Autoencoder, polish
 from skentropy.neural_network._perceptron import ACTIVATIONS
 from skentropy.neural_network._vae_observables import (
     BernoulliOutputs,
@@ -143,7 +143,7 @@ def test_variances_that_depend_on_the_latents(gaps: bool, prior: str, ridge: flo
     assert sums.penalty(model.observable, ridge) == pytest.approx(
         0.5 * ridge * np.average((shrunk / NOISE.noise * rows.mask).sum(axis=1), weights=weight), rel=0.5
     )
-    best, polished_sums = polished(model, sums, tied=False, ridge=ridge)
+    best, polished_sums = polish(model, sums, tied=False, ridge=ridge)
     np.testing.assert_allclose(best.posteriors(rows).expected, before.expected, rtol=1e-9)
     for one in (polished_sums, best.sums(rows, weight)):
         terms = one.entropy_sum(best.observable, ridge=ridge)
@@ -186,7 +186,7 @@ def test_the_best_scale_closes_the_gap_at_any_parameters(kind: str, gaps: bool, 
     after = model.posteriors(rows)  # the same: steps know nothing of the scale
     np.testing.assert_allclose(after.means, before.means, rtol=1e-8, atol=1e-10)
     np.testing.assert_allclose(after.variances, before.variances, rtol=1e-8)
-    best, sums = polished(model, model.sums(rows, weight), tied=True, ridge=0.0)
+    best, sums = polish(model, model.sums(rows, weight), tied=True, ridge=0.0)
     for one in (sums, best.sums(rows, weight)):
         terms = one.entropy_sum(best.observable, ridge=0.0)
         assert terms.value == pytest.approx(one.elbo(best.observable), abs=1e-9)
