@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -40,13 +41,22 @@ class NormalInverseWishart:
         \Sigma_c \sim W^{-1}(\Psi, \nu), \qquad
         \Sigma_c = \frac{S_c + \frac{\kappa N_c}{\kappa + N_c} (\bar x_c - m)(\bar x_c - m)^\top + \Psi}{N_c + \nu + d + 2},
 
-    with the scatter :math:`S_c` of the :math:`N_c` rows of a component. A covariance that all components share has one
-    prior, and the divisor :math:`N + K + \nu + d + 1`. The term ``penalty`` of the entropy sum is
+    with the scatter :math:`S_c` of the :math:`N_c` rows of a component. The term ``penalty`` of the entropy sum is
 
     .. math::
 
         \frac1N \sum_c \left[ \tfrac12 \operatorname{tr} \Psi \Sigma_c^{-1}
         + \tfrac\kappa2 (\mu_c - m)^\top \Sigma_c^{-1} (\mu_c - m) - \tfrac{(\nu + d + 2) d}{2} \right].
+
+    A covariance :math:`\Sigma` that all K components share ("tied") has one prior. Then
+
+    .. math::
+
+        \Sigma = \frac{\sum_c \bigl[ S_c + \frac{\kappa N_c}{\kappa + N_c} (\bar x_c - m)(\bar x_c - m)^\top \bigr]
+        + \Psi}{N + K + \nu + d + 1},
+
+        \text{penalty} = \frac1N \left[ \tfrac12 \operatorname{tr} \Psi \Sigma^{-1}
+        + \tfrac\kappa2 \sum_c (\mu_c - m)^\top \Sigma^{-1} (\mu_c - m) - \tfrac{(\nu + d + 1 + K) d}{2} \right].
 
     Parameters
     ----------
@@ -92,6 +102,13 @@ class NormalInverseWishart:
 
     def check(self, d: int) -> None:
         """Raise ValueError for what is no prior of d features."""
+        for name in ("mean_precision", "degrees_of_freedom"):
+            value = getattr(self, name)
+            if not isinstance(value, Real | None) or isinstance(value, bool):
+                raise ValueError(f"{name} of the prior must be a number, got {value!r}.")
+        for name in ("covariance", "mean"):
+            if np.asarray(value if (value := getattr(self, name)) is not None else 0.0).dtype.kind not in "iuf":
+                raise ValueError(f"{name} of the prior must hold numbers.")
         if not 0.0 < self.mean_precision < np.inf:
             raise ValueError(f"mean_precision of the prior must be positive, got {self.mean_precision}.")
         if self.degrees_of_freedom is not None and not d - 1 < self.degrees_of_freedom < np.inf:

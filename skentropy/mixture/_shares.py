@@ -45,7 +45,7 @@ class Multinomial(Independent):
     standard_limits = ((0.0, 1.0),)
 
     def prepare(self, estimator: Any, columns: ColumnSurvey, *, is_sparse: bool, prior_counts: float) -> Self:
-        if not columns.largest.max() > 0.0:
+        if not (columns.largest.max() > 0.0 or columns.smallest.min() < 0.0):  # what is negative is refused by its column
             raise ValueError("X holds nothing but zeros; there must be a row with a positive total.")
         return super().prepare(estimator, columns, is_sparse=is_sparse, prior_counts=prior_counts)
 

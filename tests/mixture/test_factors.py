@@ -149,6 +149,8 @@ def test_draws_have_the_moments_of_the_model(kind: str) -> None:
 def test_bad_factors_are_refused_by_name() -> None:
     with pytest.raises(ValueError, match="n_factors=13 must be less than the number of features, 13"):
         GaussianMixture(2, covariance_type="fa", n_factors=13).fit(WINE)
+    with pytest.raises(ValueError, match="n_factors must be a number, got True"):
+        GaussianMixture(2, covariance_type="fa", n_factors=True).fit(WINE)
     make, means, loadings = GaussianMixture.from_parameters, np.zeros((2, 3)), np.ones((2, 3, 1))
     with pytest.raises(ValueError, match=r"are means, loadings, noise_variances; got means, covariances"):
         make([0.5, 0.5], means, [np.eye(3)] * 2, "fa")

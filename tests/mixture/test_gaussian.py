@@ -113,6 +113,23 @@ def test_priors_of_mclust(case: dict[str, Any]) -> None:
     np.testing.assert_allclose(model.means_.ravel(), case["means"], rtol=1e-7)
 
 
+@pytest.mark.parametrize("kind", ["full", "tied"])
+def test_the_penalty_is_that_of_the_docstring(kind: str) -> None:
+    X, K, kappa, nu = DATA["iris"], 3, 0.3, 7.0
+    n, d = X.shape
+    model = GaussianMixture(K, covariance_type=kind, prior=NormalInverseWishart(kappa, nu), random_state=0).fit(X)
+    precisions = np.linalg.inv(np.broadcast_to(model.covariances_, (K, d, d)))
+    offsets = model.means_ - X.mean(axis=0)
+    psi = np.cov(X.T) / K ** (2 / d)
+    spread = 0.5 * np.einsum("de,ced->c", psi, precisions)
+    squares = 0.5 * kappa * np.einsum("cd,cde,ce->c", offsets, precisions, offsets)
+    if kind == "tied":
+        expected = spread[0] + squares.sum() - 0.5 * (nu + d + 1 + K) * d
+    else:
+        expected = (spread + squares - 0.5 * (nu + d + 2) * d).sum()
+    assert model.entropy_sum_.penalty == pytest.approx(expected / n, abs=1e-10)
+
+
 def test_bad_priors_are_refused_by_name() -> None:
     X = DATA["iris"]
     for wrong, message in [
@@ -124,6 +141,9 @@ def test_bad_priors_are_refused_by_name() -> None:
         (NormalInverseWishart(covariance=np.eye(3)), r"covariance of the prior should have the shape \(4, 4\)"),
         (NormalInverseWishart(covariance=-np.eye(4)), "covariance of the prior must be symmetric and positive definite"),
         (NormalInverseWishart(mean=[1.0]), r"mean of the prior should have the shape \(4,\)"),
+        (NormalInverseWishart("a"), "mean_precision of the prior must be a number, got 'a'"),
+        (NormalInverseWishart(0.1, True), "degrees_of_freedom of the prior must be a number, got True"),
+        (NormalInverseWishart(mean=["a"] * 4), "mean of the prior must hold numbers"),
     ]:
         with pytest.raises(ValueError, match=message):
             GaussianMixture(2, prior=wrong).fit(X)

@@ -98,6 +98,8 @@ def test_an_empty_row_says_nothing() -> None:
     assert mixture.score_samples(X)[-1] == pytest.approx(0.0, abs=1e-12)
     with pytest.raises(ValueError, match="nothing but zeros"):
         MultinomialMixture(1).fit(np.zeros((5, 3)))
+    with pytest.raises(ValueError, match=r"^Negative values in data: .* 4 other values, in column 1\."):
+        MultinomialMixture(1).fit(-np.ones((4, 3)) * [0, 1, 0])
 
 
 @pytest.mark.parametrize("stored", [False, True])
