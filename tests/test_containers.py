@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import get_tags
@@ -19,6 +20,7 @@ from skentropy._data import as_numbers
 
 from .common.estimators import ESTIMATORS, EstimatorCase
 
+MADE = PoissonMixture.from_parameters([0.5, 0.5], [[1.0, 2.0, 3.0], [2.0, 3.0, 4.0]])
 every = pytest.mark.parametrize("case", ESTIMATORS.values(), ids=ESTIMATORS)
 NAMES = ["a", "b", "c"]
 ROWS = [[1.0, 0.0, 3.0], [0.0, None, 1.0], [None, 1.0, 2.0], [1.0, 1.0, 2.0]]
@@ -188,3 +190,18 @@ def test_weights_of_extreme_sizes_are_refused(extreme: float) -> None:
     weight[3] = extreme
     with pytest.raises(ValueError, match=r"must lie between 1e-100 and 1e\+100, but range from .*; rescale them"):
         PPCA(1).fit(X, sample_weight=weight)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: pd.DataFrame(ROWS, columns=NAMES), lambda: as_polars(ROWS), lambda: as_arrow(ROWS)]
+)
+def test_a_model_that_was_made_from_parameters_takes_columns_of_any_names(make: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert MADE.score(make()) == pytest.approx(MADE.score(NUMBERS), abs=1e-12)
+        assert MADE.score(RowBlocks(lambda: [make()])) == pytest.approx(MADE.score(NUMBERS), abs=1e-12)
+        fitted = clone(MADE).set_params(n_components=1).fit(make())
+    with pytest.raises(ValueError, match="expecting 3 features"):
+        MADE.score(pd.DataFrame({"a": [1.0]}))
+    with pytest.raises(ValueError, match="feature names should match"):
+        fitted.score(pd.DataFrame(ROWS, columns=["a", "c", "b"]))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from scipy import sparse
 from sklearn.utils.validation import check_array, validate_data
 
@@ -34,6 +35,8 @@ class PartReader:
         Whether the rows are known to hold no infinity.
     columns : tuple or None
         Names that the columns of every part must have, in this order.
+    any_names : bool
+        Whether columns may have any names, since the model was made from parameters and knows none.
     """
 
     sparse: str
@@ -42,6 +45,7 @@ class PartReader:
     exposure: bool = False
     checked: bool = False
     columns: tuple[Any, ...] | None = None
+    any_names: bool = False
 
     @property
     def _options(self) -> dict[str, Any]:
@@ -52,7 +56,12 @@ class PartReader:
     def check_names(self, estimator: Any, X: Any, *, reset: bool) -> None:
         """Take or compare the names and number of the features of something like X that need not hold the data."""
         check_distinct(X)
-        validate_data(estimator, X, reset=reset, skip_check_array=True)
+        seen = np.empty((0, X.shape[1])) if self.ignores_names(X) else X
+        validate_data(estimator, seen, reset=reset, skip_check_array=True)
+
+    def ignores_names(self, X: Any) -> bool:
+        """Whether X has names that there is nothing to compare with, of which scikit-learn would warn."""
+        return self.any_names and hasattr(X, "columns")
 
     def read_part(self, X: Any, sample_weight: Any = None, exposure: Any = None, part: int = 0) -> Rows | None:
         """Validated rows of one part; None if there are none."""

@@ -48,7 +48,7 @@ class Reader(PartReader):
             check_has_columns(X)
             numbers = as_numbers(X)
             with naming_infinities(X):
-                if numbers is X:
+                if numbers is X and not self.ignores_names(X):
                     numbers = validate_data(estimator, X, reset=reset, **options)
                 else:
                     self.check_names(estimator, X, reset=reset)

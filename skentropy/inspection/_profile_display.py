@@ -10,6 +10,7 @@ from scipy.special import ndtri
 from .._standard_errors import check_level
 from .._typing import Array, ArrayLike, FloatArray
 from ..mixture._base import BaseMixture
+from ..mixture._report import component_labels
 from ..model_selection._steps import steps_of
 from ._axes import BELOW, INSIDE, new_axes
 
@@ -129,7 +130,7 @@ class ComponentProfileDisplay:
             intervals=intervals,
             spreads=spreads[:, order],
             rows=[profiles.names[r] for r in varies[order]],
-            components=[f"component {c} ({weight:.0%})" for c, weight in enumerate(weights)],
+            components=[f"{label} ({weight:.0%})" for label, weight in zip(component_labels(mixture), weights, strict=True)],
             level=level,
         ).plot(ax)
 

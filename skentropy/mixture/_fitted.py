@@ -62,6 +62,7 @@ class FittedMixture(ReportedMixture):
             dtype="numeric",
             row_bytes=self._row_bytes,
             exposure=components.allows_exposure,
+            any_names=not reset and not hasattr(self, "entropy_sum_"),
         )
         return reader.read(self, X, sample_weight, exposure, reset=reset, min_samples=2 if reset else 1)
 

@@ -117,6 +117,11 @@ def component_names(estimator: Any) -> list[str]:
     return [str(c) if c < estimator.n_components else fixed_name for c in range(n_all)]
 
 
+def component_labels(estimator: Any) -> list[str]:
+    """What the components are called where they stand alone: "component 0", "noise"."""
+    return [f"component {name}" if name.isdigit() else name for name in component_names(estimator)]
+
+
 def _list_components(components: Array) -> str:
     listed = ", ".join(map(str, components))
     return f"component {listed} is" if len(components) == 1 else f"components {listed} are"

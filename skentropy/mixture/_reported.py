@@ -178,8 +178,8 @@ class ReportedMixture(LatentVariableModel):
         >>> X, _ = load_iris(return_X_y=True, as_frame=True)
         >>> summary = GaussianMixture(2, random_state=0).fit(X).summary(X)
         >>> print(summary["features"])
-        which columns tell components apart: expected Kullback-Leibler divergence, in nats, of two
-        components that are drawn by their weights
+        how well each column tells components apart: Kullback-Leibler divergence, in nats, averaged over
+        pairs of components drawn by their weights
         feature            divergence
         petal length (cm)      48.862
         petal width (cm)       23.755

@@ -13,16 +13,21 @@ from .._base import Evaluation
 from .._data import Additive, Block, BlockSource
 from .._messages import feature_names
 from .._tables import Column, Summary, Table, decimals_for
-from .._typing import FloatArray
+from .._typing import Array, FloatArray
 from ._categories import category_name
 from ._excess import Excess
 from ._model import MixtureModel, MixtureParameters
 from ._profiles import moments_of_mixture
-from ._report import component_names
+from ._report import component_labels, component_names
 from ._residuals import PairTables, count_patterns, pattern_facts
 
 # Residuals and correlations of pairs that a summary shows.
 _MOST_PAIRS, _MOST_CORRELATIONS = 10, 20
+# Divergences from here on are printed by their first digits.
+_LARGE = 1e6
+# A component that has collapsed has less than this share of the mixture's variance; less than the second number is no
+# spread, whatever the distances between components.
+_COLLAPSED, _NOTHING = 1e-6, 1e-24
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,7 @@ def summarize_mixture(
     if rows is not None:
         sizes = {feature: values.shape[1] for feature, values in probabilities.items()}
         sums = rows.sum(partial(RowSums.of_block, model=model, parameters=parameters, sizes=sizes), pool)
-        tables["classification"] = _classification(component_names(estimator), sums.counts, sums.assigned)
+        tables["classification"] = _classification(estimator, sums.counts, sums.assigned)
     if numbers:
         tables["means"] = _means(estimator, model, parameters, numbers)
         tables |= _correlations(estimator, model, parameters)
@@ -136,10 +141,8 @@ def _facts(estimator: Any, evaluation: Evaluation | None) -> dict[str, str]:
     }
     K = len(estimator.weights_)
     if K > 1:
-        facts["entropy of posteriors"] = (
-            f"{terms.posterior:.4f} nats per row, of log {K} = {np.log(K):.4f}; relative entropy "
-            f"{relative_entropy(terms.posterior, K):.3f} (1 is certain)"
-        )
+        facts["entropy of posteriors"] = f"{terms.posterior:.4f} nats per row, of at most log {K} = {np.log(K):.4f}"
+        facts["relative entropy"] = f"{relative_entropy(terms.posterior, K):.3f}; 1 if rows are classified with certainty"
     return facts
 
 
@@ -152,21 +155,30 @@ def _notes(warned: Sequence[str], rows: BlockSource | None) -> list[str]:
 
 def _components(estimator: Any, n: float | None) -> Table:
     weights = np.asarray(estimator.weights_, dtype=np.float64)
-    columns = [Column("weight", weights, ".4f")]
+    names = component_names(estimator)
+    columns, title = [Column("weight", weights, ".4f")], "mixing weights"
     if n is not None:
         columns.append(Column("rows", n * weights, ".1f"))
-    return Table("mixing weights, and the rows that they come to", component_names(estimator), columns, "component")
+        title += ", and the expected numbers of rows"
+    if len(names) > estimator.n_components:
+        title += f"; predict labels the rows of {names[-1]} -1"
+    return Table(title, names, columns, "component")
 
 
-def _classification(names: list[str], counts: FloatArray, assigned: FloatArray) -> Table:
+def _classification(estimator: Any, counts: FloatArray, assigned: FloatArray) -> Table:
     """Average posteriors of the rows that are assigned to each component."""
     average = np.divide(
         assigned, counts[:, np.newaxis], out=np.full(assigned.shape, np.nan), where=counts[:, np.newaxis] > 0
     )
     columns = [Column("rows", counts, ".10g")]
-    columns += [Column(f"component {name}", average[:, c], ".4f") for c, name in enumerate(names)]
-    title = "average posterior probabilities of the rows for which each component is the most probable"
-    return Table(title, names, columns, "assigned to")
+    columns += [Column(label, average[:, c], ".4f") for c, label in enumerate(component_labels(estimator))]
+    title = "average posterior probabilities of the rows that predict assigns to each component"
+    return Table(title, component_names(estimator), columns, "assigned to")
+
+
+def _of_all(weights: FloatArray) -> str:
+    """What the columns of a table are about, for its title."""
+    return ", in each component and overall (all)" if len(weights) > 1 else ""
 
 
 def _means(estimator: Any, model: MixtureModel, parameters: MixtureParameters, features: list[int]) -> Table:
@@ -180,11 +192,10 @@ def _means(estimator: Any, model: MixtureModel, parameters: MixtureParameters, f
         columns += [Column(f"mean {name}", means[c, features], each)]
         columns += [Column(f"sd {name}", np.sqrt(variances[c, features]), each)]
     if len(weights) > 1:
-        columns += [Column("mean", mean[features], each), Column("sd", np.sqrt(variance[features]), each)]
+        columns += [Column("mean all", mean[features], each), Column("sd all", np.sqrt(variance[features]), each)]
     exposure = ", at an exposure of one" if model.components.allows_exposure else ""
     names = feature_names(estimator)
-    of_all = "; mean, sd: those of the mixture, moments of the model, not of the data;" if len(weights) > 1 else ","
-    title = f"means and standard deviations by component{of_all} in the data's units{exposure}"
+    title = f"means and standard deviations (sd) of the fitted model{_of_all(weights)}; in the data's units{exposure}"
     return Table(title, [names[d] for d in features], columns, "feature")
 
 
@@ -200,9 +211,9 @@ def _probabilities(estimator: Any, probabilities: Mapping[int, FloatArray]) -> T
             rows.append(f"{names[feature]} = {category_name(estimator, feature, code)}")
             values.append(of_feature[:, code])
     table = np.array(values).reshape(-1, len(weights))
-    columns = [Column(f"component {c}", table[:, c], ".4f") for c in range(len(weights))]
-    title = "probabilities of categories by component; all: those of the mixture, which are the model's, not the data's"
-    return Table(title, rows, [*columns, Column("all", table @ weights, ".4f")], "category")
+    columns = [Column(label, table[:, c], ".4f") for c, label in enumerate(component_labels(estimator))]
+    columns += [Column("all", table @ weights, ".4f")] * (len(weights) > 1)
+    return Table(f"probabilities of categories in the fitted model{_of_all(weights)}", rows, columns, "category")
 
 
 def _correlations(estimator: Any, model: MixtureModel, parameters: MixtureParameters) -> dict[str, Table]:
@@ -226,12 +237,21 @@ def _correlations(estimator: Any, model: MixtureModel, parameters: MixtureParame
     table = np.concatenate(values, axis=1)
     order = np.argsort(-np.abs(table[:K]).max(axis=0), kind="stable")[:_MOST_CORRELATIONS]
     shared = K > 1 and all(len(covariances) == 1 for _, covariances in correlated)
-    labelled = ["within"] if shared else [f"component {name}" for name in component_names(estimator)]
+    labelled = ["within"] if shared else component_labels(estimator)
     shown = [Column(label, table[c, order]) for c, label in enumerate(labelled)]
     shown += [Column("all", table[K, order])] * (K > 1)
     of = f", the largest {_MOST_CORRELATIONS} of {len(labels)}" if len(labels) > len(order) else ""
-    title = f"correlations of pairs of features within components{of}{'; all: those of the mixture' * (K > 1)}"
+    title = f"correlations of pairs of features{_of_all(weights)}{of}"
     return {"correlations": Table(title, [labels[i] for i in order], shown, "features")}
+
+
+def _collapsed(estimator: Any, model: MixtureModel, parameters: MixtureParameters) -> Array:
+    """In which columns (D,) a component has collapsed, so that its divergence is as large as a bound allows."""
+    means, variances = model.components.moments(parameters.components)
+    is_angle = np.isin(np.arange(means.shape[1]), model.components.circular_columns)
+    _, variance = moments_of_mixture(np.exp(parameters.log_weights), means, variances, is_angle)
+    share = _COLLAPSED if estimator.is_degenerate else _NOTHING
+    return np.asarray((variances < share * variance).any(axis=0))
 
 
 def _features(estimator: Any, model: MixtureModel, parameters: MixtureParameters, features: list[int]) -> Table:
@@ -242,22 +262,22 @@ def _features(estimator: Any, model: MixtureModel, parameters: MixtureParameters
     divergences = np.stack([model.components.column_divergences(parameters.components, a) for a in range(K)])
     pairs = np.outer(weights, weights)[:, :, np.newaxis]
     both = np.where(pairs > 0.0, pairs, 0.0) * np.where(pairs > 0.0, divergences, 0.0)
-    total = both.sum(axis=(0, 1))
+    total = np.where(_collapsed(estimator, model, parameters), np.inf, both.sum(axis=(0, 1)))
     symmetric = divergences + divergences.transpose(1, 0, 2)
     a, b = np.triu_indices(K, 1)
     of_pairs = symmetric[a, b]
     most, least = of_pairs.argmax(axis=0), of_pairs.argmin(axis=0)
     order = np.array(features)[np.argsort(-total[features], kind="stable")]
     names = feature_names(estimator)
-    columns = [Column("divergence", total[order])]
+    columns = [Column("divergence", total[order], [".3f" if value < _LARGE else ".3g" for value in total[order]])]
     if K > 2:
         of = component_names(estimator)
         columns.append(Column("most apart", [f"{of[a[most[d]]]} and {of[b[most[d]]]}" for d in order]))
         columns.append(Column("least apart", [f"{of[a[least[d]]]} and {of[b[least[d]]]}" for d in order]))
     title = (
-        "which columns tell components apart: expected Kullback-Leibler divergence, in nats, of two components that are "
-        "drawn by their weights"
+        "how well each column tells components apart: Kullback-Leibler divergence, in nats, averaged over pairs of "
+        "components drawn by their weights"
     )
     if np.isinf(total).any():
-        title += "; inf where one has values that are impossible in the other"
+        title += "; inf where one component has values that are impossible in the other, or has collapsed onto one value"
     return Table(title, [names[d] for d in order], columns, "feature")

@@ -111,6 +111,19 @@ def test_all_mixtures(name: str) -> None:
     assert np.isfinite(display.intervals).mean() > 0.9
 
 
+@pytest.mark.parametrize(("name", "fixed"), [("PoissonMixture-zero_inflated", "zeros"), ("GaussianMixture-noise", "noise")])
+def test_what_is_no_cluster_has_one_name_everywhere(name: str, fixed: str) -> None:
+    case = ESTIMATORS[name]
+    model = case.make().fit(case.X)
+    display = ComponentProfileDisplay.from_estimator(model)
+    assert [label.split(" (")[0] for label in display.components] == ["component 0", "component 1", fixed]
+    tables = model.summary(case.X).to_frames()
+    assert list(tables["components"].index) == list(tables["classification"].index) == ["0", "1", fixed]
+    assert list(tables["classification"].columns) == ["rows", "component 0", "component 1", fixed]
+    assert f"labels the rows of {fixed} -1" in model.summary()["components"].title
+    assert f"weights[{fixed}]" in model.standard_errors(case.X).names
+
+
 def test_pipelines_searches_and_others() -> None:
     pipeline = make_pipeline(StandardScaler(), GaussianMixture(2, random_state=0)).fit(IRIS)
     search = EntropySumSearch(GaussianMixture(random_state=0), {"n_components": [2]}).fit(IRIS)

@@ -53,8 +53,8 @@ def test_tables_of_gaussians(iris: GaussianMixture) -> None:
     np.testing.assert_allclose(means[["mean 0", "mean 1", "mean 2"]], iris.means_.T, rtol=1e-12)
     np.testing.assert_allclose(means["sd 1"], np.sqrt(np.diag(iris.covariances_[1])), rtol=1e-12)
     # At a maximum the mixture has the data's first two moments.
-    np.testing.assert_allclose(means["mean"], IRIS.mean(), rtol=1e-6)
-    np.testing.assert_allclose(means["sd"], IRIS.std(ddof=0), rtol=1e-4)
+    np.testing.assert_allclose(means["mean all"], IRIS.mean(), rtol=1e-6)
+    np.testing.assert_allclose(means["sd all"], IRIS.std(ddof=0), rtol=1e-4)
     q, labels = iris.predict_proba(IRIS), iris.predict(IRIS)
     np.testing.assert_allclose(frames["classification"]["rows"], np.bincount(labels))
     for c in range(3):
@@ -139,7 +139,7 @@ def test_facts(iris: GaussianMixture) -> None:
     q = iris.predict_proba(IRIS)
     entropy = stats.entropy(q, axis=1).mean()
     assert f"{entropy:.4f} nats per row" in text
-    assert f"relative entropy {1.0 - entropy / np.log(3):.3f}" in text
+    assert f"relative entropy       {1.0 - entropy / np.log(3):.3f};" in text
     assert relative_entropy(0.0, 3) == 1.0
     assert relative_entropy(np.log(3), 3) == pytest.approx(0.0)
     # The fit alone says the same.
@@ -260,6 +260,25 @@ def test_columns_that_exclude_a_component() -> None:
     assert np.isinf(frame["divergence"]["x0"])
     assert np.isfinite(frame["divergence"]["x1"])
     assert "impossible" in summary["features"].title
+
+
+@pytest.mark.parametrize("kind", ["full", "diag"])
+def test_columns_that_have_collapsed(kind: str) -> None:
+    rng = np.random.default_rng(0)
+    X = np.column_stack([np.where(rng.random(200) < 0.4, 23.0, rng.normal(30.0, 5.0, size=200)), rng.normal(size=200)])
+    with pytest.warns(ConvergenceWarning, match="held at a bound"):
+        table = GaussianMixture(2, covariance_type=kind, random_state=0).fit(X).summary()["features"]
+    divergence = table.to_frame()["divergence"]
+    assert np.isinf(divergence["x0"])
+    assert divergence["x1"] < 0.1
+    assert "has collapsed onto one value" in " ".join(table.title.split())
+    assert "inf" in str(table)
+    regular = GaussianMixture(2, covariance_type=kind, random_state=0, prior_counts=1).fit(X).summary()["features"]
+    assert np.isfinite(regular.to_frame()["divergence"]).all()
+    apart = np.concatenate([rng.normal(size=(50, 1)), rng.normal(size=(50, 1)) + 1e5])  # far, but not collapsed
+    told = GaussianMixture(2, covariance_type=kind, random_state=0).fit(apart).summary()["features"]
+    assert float(str(told).split()[-1]) == pytest.approx(0.25e10 / np.var(apart[:50]), rel=0.3)
+    assert len(str(told).splitlines()[-1]) < 25
 
 
 def test_warnings_of_the_fit_stay() -> None:
