@@ -73,8 +73,8 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
     """Base of all estimators: scores, entropy sums and information criteria from one evaluation of the data.
 
     A subclass supplies ``fit``, which leaves ``lower_bound_``, ``entropy_sum_``, ``stationarity_gap_``, ``n_parameters_``
-    and ``converged_``; ``score_samples``, ``sample`` and ``_evaluate``; and sets what ``traits`` tells where the defaults do
-    not hold. Model selection and displays read no more than this, and of each kind of models what it documents.
+    and ``converged_``; it supplies ``score_samples``, ``sample`` and ``_evaluate``, and it overrides what ``traits`` returns
+    where the defaults do not hold. Model selection and displays read only this and the documented attributes.
     """
 
     n_parameters_: int
@@ -90,13 +90,13 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
     @classmethod
     @cache
     def _get_param_names(cls) -> list[str]:
-        """The names of the arguments, looked up once: they take longer than a step of a small fit."""
+        """The names of the arguments, cached: to look them up takes longer than a step of a small fit."""
         names: list[str] = super()._get_param_names()
         return names
 
     @final
     def _replace_fitted(self, attributes: dict[str, Any]) -> None:
-        """Set fitted attributes, and leave nothing of an earlier fit but what was learnt of the columns of X."""
+        """Set the fitted attributes, and delete those of an earlier fit, except what validation has set of the columns."""
         for name in [name for name in vars(self) if name.endswith("_") and name not in _OF_COLUMNS | attributes.keys()]:
             delattr(self, name)
         for name, value in attributes.items():
@@ -106,7 +106,7 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
     def _conclude(
         self, attributes: dict[str, Any], messages: Iterable[str], monitor: Monitor | None = None, *, at_saddle: bool = False
     ) -> None:
-        """The fit is over: set what it leaves, tell those who follow it, and warn."""
+        """End a fit: set its attributes, close its monitor, and warn."""
         self._replace_fitted(attributes)
         for name in ("_at_saddle", "_warned"):
             self.__dict__.pop(name, None)
@@ -126,7 +126,7 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
 
     @property
     def _fitted_penalty(self) -> float:
-        """The penalty per sample of the training data, on whichever data the entropy sum is asked for."""
+        """The penalty per sample of the training data, which counts for the entropy sum of any data."""
         return self.entropy_sum_.penalty if hasattr(self, "entropy_sum_") else 0.0
 
     @final

@@ -1,4 +1,4 @@
-"""Many small positive definite matrices at once."""
+"""Linear algebra with many small positive definite matrices at once."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def log_det_of_factors(factors: FloatArray) -> FloatArray:
 
 
 def factorise(matrices: FloatArray, scales: FloatArray, smallest: float = 0.0) -> FloatArray:
-    """Lower Cholesky factors of symmetric matrices (P, k, k), those that are nearly singular made regular.
+    """Lower Cholesky factors of symmetric matrices (P, k, k), after nearly singular ones have been made regular.
 
-    Eigenvalues are raised to ``smallest`` in coordinates that are divided by the scales (P, k). If the matrices are scatters
-    the result is the likeliest covariance whose eigenvalues there are no smaller.
+    Coordinates are divided by the scales (P, k), and eigenvalues below ``smallest`` are raised to it. For scatter matrices
+    the result is the likeliest covariance with no smaller eigenvalues in these coordinates.
     """
     values, vectors = np.linalg.eigh(matrices / scales[:, :, np.newaxis] / scales[:, np.newaxis])
     roots = vectors * np.sqrt(np.maximum(values, smallest))[:, np.newaxis]

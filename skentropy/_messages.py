@@ -1,4 +1,4 @@
-"""How messages name estimators and columns, sentences that several estimators say, and the line that a warning points to."""
+"""Messages: how they name estimators and columns, sentences that several estimators use, and where warnings point to."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import numpy as np
 
 from ._typing import ArrayLike
 
-# What stands between a user's line and what warns: the package, scikit-learn's wrapper of each ``fit``, and joblib.
+# Frames between a user's line and the origin of a warning are of the package, of scikit-learn's wrapper, or of joblib.
 _INSIDE = (f"{__package__}.", "sklearn.base.", "sklearn.utils.parallel.", "joblib.")
-# Which of several fits warns, if the user has made several at once.
+# The name of the fit that warns, where the user has started several at once.
 _OF = ContextVar("_OF", default="")
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn of the line that called the package, however deep in it the warning arises."""
+    """Warn; the warning points to the line that called the package, however deep in the package it arises."""
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and f"{frame.f_globals.get('__name__', '')}.".startswith(_INSIDE):
         frame, level = frame.f_back, level + 1
@@ -30,7 +30,7 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
 
 @contextmanager
 def warnings_of(name: str) -> Iterator[None]:
-    """Warnings in here begin with the name of what they are about, one fit of several."""
+    """Warnings in this context begin with the name of the fit that they are about."""
     token = _OF.set(f"{name}: ")
     try:
         yield
@@ -39,7 +39,7 @@ def warnings_of(name: str) -> Iterator[None]:
 
 
 def warn_of_normalised(total: float) -> None:
-    """Warn if weights sum to one at most: the logarithm of their sum is what criteria punish each parameter with."""
+    """Warn if weights sum to one at most: criteria penalise each parameter with the logarithm of this sum."""
     if total <= 1.0 + 1e-6:  # a sum of shares is one but for rounding
         warn(
             f"sample_weight sums to {total:g}. Weights are counts, and their sum is the number of samples: "
@@ -54,7 +54,7 @@ def check_counts(sample_weight: ArrayLike | None) -> None:
 
 
 def warn_of_fresh_start(estimator: Any, n_features: int) -> None:
-    """Warn that the last fit is no start for this one."""
+    """Warn that this fit cannot start from the last one."""
     warn(
         f"warm_start=True, but the last fit had other numbers of components or columns than this one, of "
         f"n_components={estimator.n_components} and {n_features} columns, which therefore starts afresh."
@@ -62,13 +62,13 @@ def warn_of_fresh_start(estimator: Any, n_features: int) -> None:
 
 
 def warn_of_empty_rows(n_empty: float) -> None:
-    """Warn of rows that say nothing."""
+    """Warn of rows without any observed value."""
     if n_empty:
         warn(f"X has no observed value in {n_empty:.0f} of its rows; they carry no information.")
 
 
 def saddle_message(estimator: Any) -> str:
-    """What is said of a fit that ended at a saddle point all the same."""
+    """The message for a fit that ended at a saddle point which it could not leave."""
     return (
         f"{type(estimator).__name__} ended at a saddle point of the likelihood, which it found no way to leave; a higher "
         "maximum may be near. Try another random_state, or n_init > 1."
@@ -76,7 +76,7 @@ def saddle_message(estimator: Any) -> str:
 
 
 def unfinished_message(estimator: Any, n_iter: int) -> str:
-    """What is said of a fit that a callback has ended, or that was given up, before ``max_iter``."""
+    """The message for a fit that ended before ``max_iter``, because a callback ended it or it was given up."""
     return (
         f"{type(estimator).__name__} stopped after {n_iter} of {estimator.max_iter} steps and did not converge: a callback "
         "stopped it, or no point that it reached was a maximum. Set warm_start=True to go on, or try another random_state."
@@ -84,7 +84,7 @@ def unfinished_message(estimator: Any, n_iter: int) -> str:
 
 
 def interruption_message(estimator: Any, n_iter: int, step: str = "EM step") -> str:
-    """What is said of a fit that Ctrl-C has ended."""
+    """The message for a fit that Ctrl-C has ended."""
     return (
         f"{type(estimator).__name__} was interrupted after {n_iter} {step}{'' if n_iter == 1 else 's'}; the model is the "
         "best so far."
@@ -92,7 +92,7 @@ def interruption_message(estimator: Any, n_iter: int, step: str = "EM step") -> 
 
 
 def feature_names(estimator: Any) -> list[str]:
-    """Names of the features of a fitted model, ``x0`` and so on where X had none."""
+    """Names of the features of a fitted model; ``x0``, ``x1``, ... if X had none."""
     names = getattr(estimator, "feature_names_in_", None)
     return [f"x{i}" for i in range(estimator.n_features_in_)] if names is None else list(map(str, names))
 

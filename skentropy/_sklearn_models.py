@@ -1,4 +1,4 @@
-"""Entropy sums of scikit-learn's models, as they were fitted there."""
+"""Entropy sums of scikit-learn's fitted models."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _(model: PCA) -> int:
 
 @entropy_sum.register
 def _(model: FactorAnalysis, X: ArrayLike = None, sample_weight: ArrayLike | None = None) -> EntropySum:
-    """W(32) of the parameters as they are: an early stop shows in the gap."""
+    """W(32) at the fitted parameters; a fit that stopped early has a gap."""
     check_is_fitted(model)
     return LinearGaussian.of(model.mean_, model.components_.T, model.noise_variance_).entropy_sum()
 

@@ -1,4 +1,4 @@
-"""Standard errors, confidence intervals and the table of them, the same for all models."""
+"""Standard errors, confidence intervals and their table, for all models."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scipy.special import expit, logit, ndtri
 from ._tables import Column, Table, decimals_for
 from ._typing import Array, FloatArray
 
-# What is known has this place in the covariance.
+# The place, in the covariance, of an entry that is known and not estimated.
 KNOWN = -1
 
 
@@ -28,11 +28,11 @@ class Estimate:
     axes : sequence of sequence of str
         Labels along each axis.
     places : ndarray of int
-        Row of the covariance of each entry; ``KNOWN`` where it is no estimate.
+        The row of the covariance that belongs to each entry; ``KNOWN`` where the entry is not estimated.
     low, high : ndarray or float
-        Limits of the values, which broadcast against them.
+        Limits of the values; they broadcast against the values.
     categories : sequence of sequence of str, default=()
-        Of each feature the labels along the last axis, where that is one of categories.
+        Labels along the last axis for each feature, if that axis is one of categories.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Estimate:
     categories: Sequence[Sequence[str]] = ()
 
     def label(self, index: tuple[int, ...]) -> str:
-        """What an entry is called: "means[0, eruptions]"."""
+        """The label of an entry, such as "means[0, eruptions]"."""
         if not index:
             return self.name
         labels = [own[i] for own, i in zip(self.axes, index, strict=False)]
@@ -53,7 +53,7 @@ class Estimate:
         return f"{self.name}[{', '.join(labels)}]"
 
     def interval(self, errors: FloatArray, level: float) -> FloatArray:
-        """Lower and upper ends, on the last axis; symmetric where the limits are infinitely far (delta method)."""
+        """Lower and upper ends, on the last axis, by the delta method; symmetric where there are no limits."""
         x, low, high = (np.asarray(value, dtype=np.float64) for value in (self.values, self.low, self.high))
         steps = np.multiply.outer(errors, ndtri(0.5 + 0.5 * level) * np.array([-1.0, 1.0]))
         x, low, high = (np.broadcast_to(value, errors.shape)[..., np.newaxis] for value in (x, low, high))
@@ -78,17 +78,17 @@ def check_level(level: float) -> None:
 class StandardErrors:
     """Estimates of a fitted model with their standard errors; prints as a table.
 
-    ``errors["means"]`` are the standard errors of ``means_``. They are NaN for what has none, and zero for what is no
-    estimate, such as the weight of a single component.
+    ``errors["means"]`` are the standard errors of ``means_``. They are NaN where there is none, and zero where a value is
+    not estimated, such as the weight of a single component.
 
     Attributes
     ----------
     title : str
         Of the table.
     covariance : ndarray of shape (n_estimates, n_estimates)
-        Covariance of the estimates in the order of ``names``; NaN for what has none.
+        Covariance of the estimates in the order of ``names``; NaN where there is none.
     parameters : sequence of Estimate
-        The fitted attributes, and where their entries are in ``covariance``.
+        The fitted attributes, and the places of their entries in ``covariance``.
     """
 
     title: str
@@ -115,7 +115,7 @@ class StandardErrors:
 
     @property
     def names(self) -> list[str]:
-        """What the estimates are called, in the order of ``covariance``."""
+        """Labels of the estimates, in the order of ``covariance``."""
         return [parameter.label(index) for parameter, index in self._entries]
 
     @property
@@ -129,9 +129,10 @@ class StandardErrors:
         return [entries[place] for place in range(len(self.covariance))]
 
     def confidence_intervals(self, level: float = 0.95) -> dict[str, FloatArray]:
-        """Confidence intervals from the normal distribution of the estimates, on scales that keep them inside.
+        """Confidence intervals from the normal distribution of the estimates, which never leave the parameters' range.
 
-        Of positive parameters those of the logarithm, of probabilities those of the log-odds, transformed back.
+        For positive parameters they are computed for the logarithm, for probabilities for the log-odds, and transformed
+        back.
 
         Parameters
         ----------
@@ -141,7 +142,7 @@ class StandardErrors:
         Returns
         -------
         dict of str to ndarray
-            Of each attribute the lower and the upper ends, on a further last axis of length 2.
+            For each attribute the lower and the upper ends, on an additional last axis of length 2.
 
         Raises
         ------

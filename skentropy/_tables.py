@@ -13,13 +13,13 @@ import numpy as np
 
 from ._typing import Array
 
-# Characters of a printed line. Names in its first column have at least the second number of them, and the third where many
-# columns stand beside them.
+# Characters of a printed line. Its first column, of names, has at least the second number of characters, or the third where
+# there are many other columns.
 WIDTH, _NAME, _LONG_NAME = 100, 20, 30
 _GAP = "  "
-# Characters that are left of a part of a name at least.
+# When a name is cut, each of its parts keeps at least so many characters.
 _LEAST_PART = 8
-# Digits of errors and deviations that are printed, and the most decimals.
+# Printed digits of errors and deviations, and the largest number of decimals.
 _DIGITS, _MOST_DECIMALS = 3, 7
 
 
@@ -31,11 +31,11 @@ class Column:
     ----------
     name : str
     values : sequence
-        Of float, int, str, or None where there is nothing to say.
+        Values of type float, int or str; None for an empty cell.
     format : str or sequence of str, default=".3f"
-        How floats are printed, in all rows or in each; NaN is not.
+        The format of floats, for all rows or for each; NaN is not printed.
     cutoff : float, default=0.0
-        Numbers that are smaller in absolute value are not printed either.
+        Numbers with a smaller absolute value are not printed.
     """
 
     name: str
@@ -45,13 +45,13 @@ class Column:
 
     @property
     def cells(self) -> list[str]:
-        """What is printed."""
+        """The printed cells."""
         formats = [self.format] * len(self.values) if isinstance(self.format, str) else self.format
         return [self._cell(value, spec) for value, spec in zip(self.values, formats, strict=True)]
 
     @property
     def is_text(self) -> bool:
-        """Whether it holds words, which are aligned on the left."""
+        """Whether the column holds words, which are aligned on the left."""
         return any(isinstance(value, str) for value in self.values)
 
     def _cell(self, value: Any, spec: str) -> str:
@@ -67,17 +67,17 @@ class Column:
 
 @dataclass(frozen=True, repr=False)
 class Table:
-    """A table with names of its rows, which prints itself, also as HTML, and turns into a frame.
+    """A table with named rows, which prints as text or HTML and converts to a frame.
 
     Attributes
     ----------
     title : str
-        What it shows, with units.
+        What the table shows, with units.
     rows : sequence of str
         Names of the rows.
     columns : sequence of Column
     row_head : str, default=""
-        What the rows are.
+        What the names of the rows are, such as "parameter".
     """
 
     title: str
@@ -126,16 +126,16 @@ class Table:
 
 @dataclass(frozen=True, repr=False)
 class Summary:
-    """What a fitted model says, table by table; ``summary["name"]`` is one of them.
+    """What a fitted model says, in several tables; ``summary["name"]`` is one of them.
 
     Attributes
     ----------
     title : str
     tables : mapping of str to Table
     facts : mapping of str to str, default={}
-        What is said in one number each, before the tables.
+        Single values, which are printed before the tables.
     notes : sequence of str, default=()
-        What is said after them, such as warnings.
+        Notes after the tables, such as warnings.
     """
 
     title: str
@@ -175,9 +175,9 @@ class Summary:
 
 
 def align(header: list[str], cells: list[list[str]], left: Collection[str] = ()) -> list[str]:
-    """Lines of a table, as wide as a page as far as cutting the names in its first column does it.
+    """Lines of a table, which fit a page as far as the names in the first column can be cut.
 
-    Columns are aligned on the right, but for the first one and those named in ``left``.
+    Columns are aligned on the right, except for the first one and those named in ``left``.
     """
     widths = _widths(header, cells)
     rest = sum(len(_GAP) + width for width in widths[1:])
@@ -200,7 +200,7 @@ def columns_of(index: Sequence[int], header: list[str], cells: list[list[str]]) 
 
 
 def decimals_for(errors: Array) -> str:
-    """A format with the decimals that values of this uncertainty, or spread, are worth: three digits of the typical one."""
+    """A format with as many decimals as show three digits of a typical one of these uncertainties, or spreads."""
     known = errors[np.isfinite(errors) & (errors > 0.0)]
     if not known.size:
         return ".4g"
@@ -216,12 +216,12 @@ def html_table(caption: str, header: list[str], cells: list[list[str]]) -> str:
 
 
 def wrap(text: str) -> list[str]:
-    """Text in lines of a page's width."""
+    """Break a text into lines of a page's width."""
     return textwrap.wrap(text, WIDTH, break_on_hyphens=False) or [""]
 
 
 def unique_names(names: Sequence[str]) -> list[str]:
-    """Names with a number where they recur."""
+    """Names, of which those that recur get a number."""
     counts: dict[str, int] = {}
     unique = []
     for name in names:
@@ -231,13 +231,13 @@ def unique_names(names: Sequence[str]) -> list[str]:
 
 
 def shorten(names: Sequence[str], room: int) -> list[str]:
-    """Names of so many characters at most, cut in the middle, and still different from each other."""
+    """Cut names in the middle to at most so many characters, so that they still differ from each other."""
     cuts = [cut(name, room) for name in names]
     return cuts if len(set(cuts)) == len(set(names)) else unique_names([cut(name, room - 4) for name in names])
 
 
 def cut(name: str, room: int) -> str:
-    """A name of so many characters at most: its longest parts, between brackets and commas, lose their middles."""
+    """Cut a name to at most so many characters: its longest parts, between brackets and commas, lose their middles."""
     parts = re.split(r"(\[|\]|, )", name)
     for most in range(max(map(len, parts)), _LEAST_PART - 1, -1):
         if sum(min(len(part), most) for part in parts) <= room:
@@ -254,7 +254,7 @@ def _widths(header: list[str], cells: list[list[str]]) -> list[int]:
 
 
 def _blocks(header: list[str], cells: list[list[str]]) -> list[list[int]]:
-    """The columns that go beside each other, so that no block is wider than a page."""
+    """Blocks of columns that go beside each other, none of them wider than a page."""
     widths = _widths(header, cells)
     first = min(widths[0], _LONG_NAME)
     blocks: list[list[int]] = [[]]

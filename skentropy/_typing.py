@@ -11,5 +11,5 @@ Array: TypeAlias = npt.NDArray[Any]
 FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
 # An array or a CSR matrix; SciPy has no types for the latter.
 Matrix: TypeAlias = Any
-# Whatever scikit-learn's validation turns into an array: lists, arrays, pandas and polars frames, sparse matrices.
+# Anything that scikit-learn's validation turns into an array: lists, arrays, pandas and polars frames, sparse matrices.
 ArrayLike: TypeAlias = Any

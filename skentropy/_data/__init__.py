@@ -1,4 +1,4 @@
-"""Where data come from: containers, blocks, streams and Dask collections as rows that statistics are summed over."""
+"""Where data come from: containers, blocks, streams and Dask collections, all read as rows to sum statistics over."""
 
 from ._blocks import (
     WORKING_SET_BYTES,

@@ -21,15 +21,15 @@ from .._typing import Array, FloatArray, Matrix
 
 Statistics = TypeVar("Statistics")
 
-# The memory that one block touches should stay in the cache. Small blocks are all overhead, above all with threads, which
-# wait for the interpreter at every operation.
+# The memory that one block touches should stay in the cache. Smaller blocks only add overhead, above all with threads,
+# which wait for the interpreter at every operation.
 WORKING_SET_BYTES = 2**22
 _BLOCK_SIZES = (256, 8192)
-# Rows that a thread takes at a time, in blocks. Part of the order of summation, hence independent of n_jobs.
+# A thread takes so many blocks at a time. This fixes the order of summation, and therefore must not depend on n_jobs.
 _BLOCKS_PER_CHUNK = 2
-# The lower bits of a row's index, so many, are its place in its part; the bits above them are the index of the part.
+# In a row's index so many lower bits are its place in its part, and the bits above them are the number of the part.
 _PART_BITS = 40
-# Chunks that may wait for a thread or, done, for their turn in the sum.
+# So many chunks may wait for a thread, or for their turn in the sum.
 _LOOKAHEAD = 16
 
 
@@ -46,11 +46,11 @@ class Additive:
 
 @dataclass(frozen=True)
 class Block:
-    """Consecutive rows in double precision, and a weight and an exposure for each row where there are any.
+    """Consecutive rows in double precision, with the weight and the exposure of each row where there are any.
 
-    X is memory that the next block of the same pass may take over: what is to be kept of it is copied. Where a view has
-    other values, ``given`` is X as the user handed it over. A table of one block is the same block in every pass, and
-    ``kept`` is then where something is kept that was made of it, with what made it.
+    The next block of the same pass may overwrite the memory of X: copy what is to be kept. In a view with other values
+    ``given`` is X as the user handed it over. A table of a single block yields the same block in every pass; its ``kept``
+    then holds the last thing that was made of the block, together with its maker.
     """
 
     X: Matrix
@@ -72,7 +72,7 @@ class Block:
         return self if self.given is None else replace(self, X=self.given, given=None, kept=None)
 
     def once(self, maker: Any, make: Callable[[Block], Any]) -> Any:
-        """What is made of the block; of one that comes in every pass it is made once, as long as nothing else is."""
+        """make(block); if the block comes in every pass, the result is kept until another maker asks for something else."""
         if self.kept is None:
             return make(self)
         for known, made in self.kept:
@@ -88,7 +88,7 @@ class Block:
 
     @property
     def index(self) -> Array:
-        """What the rows are called in their source."""
+        """The indices of the rows in their source."""
         return np.arange(self.start, self.start + self.n_rows)
 
     @property
@@ -101,12 +101,12 @@ class Block:
         return float(self.n_rows) if self.weight is None else float(self.weight.sum())
 
     def weighted_sum(self, values: FloatArray) -> float:
-        """The sum of one value a row, each times the row's weight."""
+        """The sum of one value for each row, times the row's weight."""
         return float(values.sum() if self.weight is None else self.weight @ values)
 
 
 def join_blocks(blocks: list[Block], places: Array) -> Block:
-    """One block of the rows of several, each row at its place."""
+    """Join blocks to one, with each row at its place."""
     order = np.argsort(places)
     tables = [block.X for block in blocks]
     X: Any = sparse.vstack(tables, format="csr") if sparse.issparse(tables[0]) else np.concatenate(tables)
@@ -116,16 +116,16 @@ def join_blocks(blocks: list[Block], places: Array) -> Block:
 
 
 class Scratch(threading.local):
-    """Arrays that a thread fills anew for every block, in memory that stays its own, unless they are larger than blocks are.
+    """Arrays that a thread reuses for every block, unless they are larger than a block's memory.
 
-    Fresh arrays would be fresh pages where ``free`` hands memory back at once, as in the workers of Dask.
+    Where ``free`` hands memory back at once, as in the workers of Dask, new arrays would cost new pages each time.
     """
 
     def __init__(self) -> None:
         self._buffers: dict[str, FloatArray] = {}
 
     def array(self, name: str, shape: tuple[int, ...]) -> FloatArray:
-        """An array with arbitrary values, good until the next one of this name."""
+        """An array with arbitrary values, to be used until the next call with this name."""
         size = math.prod(shape)
         if 8 * size > WORKING_SET_BYTES:
             return np.empty(shape)
@@ -147,10 +147,10 @@ class RowTotals(Additive):
 
 
 class Prepared(Protocol):
-    """Something made of the rows of each part of a source, kept where the part is."""
+    """Things made of the rows of each part of a source, each kept where the part is."""
 
     def sum(self, function: Callable[[Any], Statistics]) -> Statistics:
-        """Sum of function(what was made of a part) over the parts."""
+        """Sum of function(thing) over the things made of the parts."""
 
 
 class BlockSource(ABC):
@@ -160,10 +160,10 @@ class BlockSource(ABC):
     ----------
     n_features : int
     dtype : numpy dtype
-        That of results: float32 for float32, else float64. All computations are in double precision.
+        The type of results: float32 for float32 data, else float64. All computations are in double precision.
     is_sparse : bool
     maps_lazily : bool
-        Whether what ``map`` returns is computed later, when and where nobody here knows.
+        Whether ``map`` returns something that is computed later, elsewhere.
     """
 
     n_features: int
@@ -173,22 +173,22 @@ class BlockSource(ABC):
 
     @abstractmethod
     def sum(self, function: Callable[[Block], Statistics], pool: ThreadPoolExecutor | None = None) -> Statistics:
-        """Sum of function(block) over all blocks, in an order that no pool changes."""
+        """Sum of function(block) over all blocks; the order of summation does not depend on the pool."""
 
     @abstractmethod
     def map(self, function: Callable[[Block], Array], pool: ThreadPoolExecutor | None = None) -> Any:
-        """function(block) of all blocks, an array with one row a row of the block, as one array."""
+        """Concatenate function(block), an array with one row for each row of the block, over all blocks."""
 
     @abstractmethod
     def take(self, index: Array, weight: FloatArray) -> Block:
-        """Some rows, by what ``Block.index`` calls them, as one block with other weights."""
+        """Some rows, given by their ``Block.index``, as one block with these weights."""
 
     @cached_property
     def totals(self) -> RowTotals:
         return self.sum(RowTotals.of_block)
 
     def view(self, function: Callable[[Block], Block]) -> View:
-        """The same rows with other values, which function(block) makes of each block whenever it is read."""
+        """The same rows with other values: function(block) makes them whenever a block is read."""
         return View(self, function)
 
 
@@ -215,21 +215,21 @@ def _through(view: Callable[[Block], Block], function: Callable[[Block], Any], b
 
 
 def _view_block(view: Callable[[Block], Block], block: Block) -> Block:
-    """What a view makes of a block, which tells what it was made of and keeps what is made of it."""
+    """Apply a view to a block; the result knows what was given, and can keep things as the block can."""
     given = block.X if block.given is None else block.given
     return replace(view(block), given=given, kept=None if block.kept is None else [])
 
 
 class Source(BlockSource):
-    """Rows as a user has handed them over, in one or several parts."""
+    """Rows as the user has handed them over, in one or several parts."""
 
     @abstractmethod
     def prepare(self, function: Callable[[Rows], Any]) -> Prepared:
-        """Something made once of the rows of each part, to be summed over many times; None is left out."""
+        """Make something of the rows of each part once, to sum over it many times; None is left out."""
 
     @abstractmethod
     def parts(self) -> Iterator[Rows]:
-        """The rows part by part, each in this process when its turn comes."""
+        """The rows of one part after the other, brought to this process when its turn comes."""
 
 
 class Rows(Source):
@@ -238,12 +238,12 @@ class Rows(Source):
     Parameters
     ----------
     X : ndarray, memmap or CSR matrix of shape (n_samples, n_features)
-        Never copied whole; all becomes float64 block by block.
+        It is never copied as a whole; each block is converted to float64.
     sample_weight, exposure : ndarray of shape (n_samples,) or None
     row_bytes : int
-        Bytes that one row takes in the caller's computation; decides the size of a block.
+        Bytes that the caller's computation takes for one row; they determine the size of a block.
     part : int
-        Which part of a larger source the table is.
+        The number of the part of a larger source that the table is.
     """
 
     def __init__(
@@ -288,11 +288,11 @@ class Rows(Source):
         X = self.X[rows]
         if sparse.issparse(X):
             X = X.astype(np.float64, copy=False)
-        elif X.dtype != np.float64 or not X.flags.aligned:  # as arrays often are that came over a network
+        elif X.dtype != np.float64 or not X.flags.aligned:  # arrays that came over a network often are not
             X, stored = scratch.array("X", X.shape), X
             np.copyto(X, stored)
         else:
-            X = np.asarray(X)  # a memmap's slice costs more in every operation than an array
+            X = np.asarray(X)  # operations with a slice of a memmap cost more than with an array
         return Block(
             X=X,
             weight=None if self.sample_weight is None else self.sample_weight[rows],
@@ -334,7 +334,7 @@ class Rows(Source):
 
 @dataclass(frozen=True)
 class _One:
-    """What was made of a source with one part."""
+    """The thing made of a source with one part."""
 
     value: Any
 
@@ -343,7 +343,7 @@ class _One:
 
 
 def total(terms: Any) -> Any:
-    """The sum of at least one term, from left to right."""
+    """Add one or more terms from left to right."""
     return reduce(operator.add, terms)
 
 
@@ -353,12 +353,12 @@ def result_dtype(dtype: Any) -> np.dtype[Any]:
 
 
 def part_of(index: Array) -> Array:
-    """Which part of its source each row is of."""
+    """The number of the part that each row belongs to."""
     return index >> _PART_BITS
 
 
 def _map_in_order(pool: ThreadPoolExecutor, function: Callable[[Any], Any], items: Iterator[Any]) -> Iterator[Any]:
-    """Like ``pool.map``, but never further ahead of the consumer than keeps the threads busy."""
+    """Like ``pool.map``, but only as far ahead of the consumer as keeps the threads busy."""
     pending: deque[Future[Any]] = deque(pool.submit(function, item) for item in islice(items, _LOOKAHEAD))
     try:
         while pending:

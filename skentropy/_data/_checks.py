@@ -1,4 +1,4 @@
-"""What must hold of weights, exposures and columns, and what a message says where it does not."""
+"""Checks of weights, exposures and columns, with their messages."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from sklearn.utils.validation import _check_sample_weight, check_consistent_leng
 
 from .._typing import ArrayLike, FloatArray, Matrix
 
-# Positive weights lie between these, so that no sum of weighted statistics leaves double precision.
+# Positive weights must lie between these, so that no sum of weighted statistics leaves double precision.
 _WEIGHTS = (1e-100, 1e100)
 
 
 def check_weights(sample_weight: ArrayLike | None, X: Matrix, *, all_zero: bool = False) -> FloatArray | None:
-    """Sample weights as an array, or None; ``all_zero`` says that all may be zero, in a part of the data.
+    """Sample weights as an array, or None; with ``all_zero`` they may all be zero, as in a part of the data.
 
     Raises
     ------
@@ -47,14 +47,14 @@ def check_weights(sample_weight: ArrayLike | None, X: Matrix, *, all_zero: bool 
 
 
 def _is_plain(sample_weight: ArrayLike, X: Matrix) -> TypeGuard[FloatArray]:
-    """Whether weights are an array that all checks would leave as it is."""
+    """Whether weights are an array that no check would convert."""
     if type(sample_weight) is not np.ndarray or sample_weight.dtype != np.float64 or sample_weight.shape != X.shape[:1]:
         return False
     return bool(sample_weight.flags.c_contiguous and sample_weight.min() >= 0.0 and sample_weight.max() < np.inf)
 
 
 def check_total_weight(weight: float) -> None:
-    """Raise ValueError if all rows together weigh nothing, which a stream tells at its end."""
+    """Raise ValueError if the total weight of all rows is zero; for a stream it is known only at the end."""
     if weight == 0.0:
         raise ValueError("All of sample_weight is zero; at least one row must have a positive weight.")
 
@@ -85,7 +85,7 @@ def check_exposure(exposure: ArrayLike, X: Matrix) -> FloatArray:
 
 
 def check_columns(columns: Any, expected: tuple[Any, ...]) -> None:
-    """Raise ValueError if a part of a frame has other columns than the frame, or has them in another order."""
+    """Raise ValueError if a part of a frame has other columns than the frame, or a different order of them."""
     given = tuple(columns)
     if given == expected:
         return
@@ -124,7 +124,7 @@ def _first_infinite(X: Any) -> str | None:
 
 
 def check_has_columns(X: Any) -> None:
-    """Refuse frames without columns, as scikit-learn does arrays."""
+    """Refuse frames without columns, as scikit-learn refuses arrays without columns."""
     if hasattr(X, "columns") and len(X.columns) == 0:
         raise ValueError(f"Found a frame with 0 feature(s) (shape={X.shape}) while a minimum of 1 is required.")
 

@@ -1,4 +1,4 @@
-"""What is to be known of the columns of a table before a fit starts, in one pass over its rows."""
+"""Survey the columns of a table before a fit starts, in one pass over its rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ._blocks import Block
 
 
 def has_nan(X: Matrix) -> bool:
-    """Whether any value of X, dense or stored, is NaN; without a mask as large as X."""
+    """Whether any value of X, dense or stored, is NaN; no mask as large as X is made."""
     values = X.data if sparse.issparse(X) else X
     if values.dtype.kind != "f":
         return False
@@ -24,7 +24,7 @@ def has_nan(X: Matrix) -> bool:
 class ColumnSurvey:
     """Column by column: weight of the observed entries, their mean, scatter and exposure, zeros and extreme values.
 
-    Means and scatters are merged as in Chan, Golub and LeVeque (1983), so that large means cost no digits.
+    Means and scatters are merged as by Chan, Golub and LeVeque (1983), so that large means cost no digits.
     """
 
     weight: FloatArray
@@ -57,18 +57,18 @@ class ColumnSurvey:
 
     @property
     def rate(self) -> FloatArray:
-        """Mean of each column per unit of exposure; that of a sparse table, which is not asked for it, per row."""
+        """Mean of each column per unit of exposure; for a sparse table, where it is not used, per row."""
         seen = self.exposure > 0
         return np.divide(self.mean * self.weight, self.exposure, out=np.zeros_like(self.mean), where=seen)
 
     def take(self, columns: Array) -> ColumnSurvey:
-        """The survey of some columns; rows that are empty are those of all."""
+        """The survey of some columns; empty rows are still those without a value in any column."""
         taken = {field.name: getattr(self, field.name)[columns] for field in fields(self) if field.name != "n_empty_rows"}
         return replace(self, **taken)
 
     @property
     def constant(self) -> Array:
-        """Columns of a single value, told by comparing values: a computed variance has rounding errors."""
+        """Which columns have a single value. Values are compared, since a computed variance has rounding errors."""
         return np.asarray(self.smallest == self.largest)
 
     @property
@@ -88,7 +88,7 @@ def survey_columns(block: Block) -> ColumnSurvey:
     w = observed * block.row_weight[:, np.newaxis]
     weight = w.sum(axis=0)
     filled = np.where(missing, 0.0, X)
-    with np.errstate(over="ignore", invalid="ignore"):  # overflow is refused, by name, or costs only the choice of units
+    with np.errstate(over="ignore", invalid="ignore"):  # overflow is refused later, or affects only the choice of units
         mean = np.divide((w * filled).sum(axis=0), weight, out=np.zeros_like(weight), where=weight > 0)
         scatter = (w * (filled - mean) ** 2).sum(axis=0)
     return ColumnSurvey(

@@ -1,4 +1,4 @@
-"""Tables of any container as arrays of numbers: nulls become NaN, and what cannot be a number is refused by column."""
+"""Convert tables of any container to arrays of numbers: nulls become NaN, and columns without numbers are refused."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from scipy import sparse
 
 from .._typing import Array
 
-# Types of dates, times of day and durations; those of pandas are among them.
+# Types of dates, times of day and durations; pandas' types are subclasses of them.
 TIMES = (np.datetime64, np.timedelta64, date, time, timedelta)
-# Columns that a message names.
+# The largest number of columns that a message names.
 _MOST_NAMED = 3
 
 
 def as_numbers(X: Any) -> Any:
-    """X itself where it is an array, a frame or a sparse matrix of plain numbers; otherwise an array of its numbers.
+    """X itself if it is an array, a frame or a sparse matrix of plain numbers; otherwise an array of its numbers.
 
     Raises
     ------
     ValueError or TypeError
-        If a value can be no number: text, a date, a category that is text. The message names the columns.
+        If a value cannot be a number, such as text, a date or a category of text. The message names the columns.
     """
     if is_frame(X):
         if hasattr(X, "iloc") and (hasattr(X, "sparse") or all(_is_plain(dtype) for dtype in X.dtypes)):
@@ -36,9 +36,9 @@ def as_numbers(X: Any) -> Any:
     if isinstance(X, (list, tuple)):
         try:
             table = np.asarray(X)
-        except ValueError:  # ragged, which validation says
+        except ValueError:  # ragged: validation refuses it
             return X
-        if table.dtype.kind in "US":  # numbers have become text, beside text
+        if table.dtype.kind in "US":  # NumPy has turned numbers beside text into text
             table = np.array(X, dtype=object)
     if not isinstance(table, np.ndarray) or table.ndim != 2 or _is_plain(table.dtype):
         return X
@@ -48,12 +48,12 @@ def as_numbers(X: Any) -> Any:
 
 
 def _is_plain(dtype: Any) -> bool:
-    """Whether linear algebra knows numbers of this type, which it does not know longdouble to be."""
+    """Whether linear algebra knows numbers of this type; it does not know longdouble."""
     return isinstance(dtype, np.dtype) and (dtype.kind in "biuc" or (dtype.kind == "f" and dtype.itemsize <= 8))
 
 
 def is_frame(X: Any) -> bool:
-    """Whether X is a pandas or polars frame or an Arrow table; none of them is imported for the question."""
+    """Whether X is a pandas or polars frame or an Arrow table; no library is imported to find out."""
     kinds = {"pandas": "DataFrame", "polars": "DataFrame", "pyarrow": "Table"}
     return any(name in sys.modules and isinstance(X, getattr(sys.modules[name], kind)) for name, kind in kinds.items())
 
@@ -66,7 +66,7 @@ def frame_columns(frame: Any) -> list[Any]:
 
 
 def frame_names(frame: Any) -> list[Any]:
-    """Their names."""
+    """The names of the columns of a frame."""
     return list(frame.column_names if hasattr(frame, "column_names") else frame.columns)
 
 
@@ -99,5 +99,5 @@ def _numbers(values: Array) -> Array:
 
 
 def is_dask(X: Any) -> bool:
-    """Whether X is a Dask collection; Dask is not imported for the question."""
+    """Whether X is a Dask collection; Dask is not imported to find out."""
     return "dask" in sys.modules and callable(getattr(X, "__dask_graph__", None))

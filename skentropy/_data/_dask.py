@@ -1,4 +1,4 @@
-"""Dask collections as a source: every block stays on the worker that has it; only parameters and sums travel."""
+"""Dask collections as a source: every block stays on its worker; only parameters and sums travel."""
 
 from __future__ import annotations
 
@@ -29,11 +29,12 @@ from ._threads import SingleThreadedBLAS
 
 # So many sums are added at once: a deep tree waits for the scheduler at every level.
 _FAN_IN = 8
-# With fewer features than this the last sums are added here, as long as none takes more bytes than the second number.
+# With no more features than this the last sums are added in this process, unless one takes more bytes than the second
+# number.
 _NARROW, _SMALL_SUM = 256, 100_000
-# One task may be left up to eight partitions of so many bytes together, since it needs them in memory at once.
+# One task may sum up to eight partitions if they take no more bytes together: it needs all of them in memory.
 _TOGETHER = 2**29
-# Bytes that may be sent with each task.
+# At most so many bytes are sent with each task.
 _SMALL = 20_000
 
 
@@ -58,7 +59,7 @@ class DaskRows(Source):
 
     @classmethod
     def of(cls, reader: PartReader, estimator: Any, X: Any, sample_weight: Any, exposure: Any, *, reset: bool) -> DaskRows:
-        """The partitions; each is checked where it is, in the first pass over all."""
+        """The partitions; each is checked on its worker, in the first pass over all of them."""
         if X.ndim != 2:
             raise ValueError(f"Expected a Dask collection of two dimensions, but got {X.ndim}.")
         is_frame = hasattr(X, "to_dask_array")
@@ -67,7 +68,7 @@ class DaskRows(Source):
             reader = replace(reader, columns=tuple(X.columns))
             n_features, meta = len(X.columns), None
             lengths = [math.nan] * X.npartitions
-            # As in check_array: what is no number of NumPy's, nullable or Arrow's, becomes double precision.
+            # As in check_array: nullable and Arrow's numbers become double precision.
             are_numbers = [isinstance(dtype, np.dtype) and dtype.kind in "fiub" for dtype in X.dtypes]
             dtype = np.result_type(*X.dtypes) if all(are_numbers) else np.dtype(np.float64)
         else:
@@ -84,7 +85,7 @@ class DaskRows(Source):
 
     def sum(self, function: Callable[[Block], Statistics], pool: ThreadPoolExecutor | None = None) -> Statistics:
         result = self._tree_sum.of(partial(_of_part, self._reader, partial(_sum_rows, function)))
-        # A partition is the same whenever it is computed: once is enough to look for infinities.
+        # A partition is the same whenever it is computed: it suffices to look for infinities once.
         self._reader = replace(self._reader, checked=True)
         return result
 
@@ -118,13 +119,13 @@ class DaskRows(Source):
         return DaskPrepared(dask.persist(*self._of_parts(self._parts, partial(_prepare_rows, function))), self.n_features)
 
     def _of_parts(self, parts: list[_Part], function: Callable[[Rows | None], Any]) -> list[Delayed]:
-        """function(rows) of each part, None for rows where there are none, by one task a part."""
+        """function(rows) of each part, by one task a part; rows are None in an empty part."""
         packed = _pack(partial(_of_part, self._reader, function))
         return [delayed(_call)(packed, *part) for part in parts]
 
 
 def map_array(function: Callable[[Any], Array], X: Any) -> Any:
-    """function of the partitions of a Dask array or frame, one row a row, as a lazy Dask array."""
+    """Apply a function that maps rows to rows to the partitions of a Dask array or frame; a lazy Dask array."""
     if hasattr(X, "to_dask_array"):
         X = X.map_partitions(_with_columns, tuple(X.columns), meta=X._meta).to_dask_array()
     X = X if len(X.chunks[1]) == 1 else X.rechunk({1: -1})
@@ -142,7 +143,7 @@ def _with_columns(part: Any, columns: tuple[Any, ...]) -> Any:
 
 
 class _Part(NamedTuple):
-    """One partition: what is stored, to be read where it is, whenever it is used."""
+    """One partition as it is stored; it is read on its worker whenever it is used."""
 
     X: Any
     number: int
@@ -151,7 +152,7 @@ class _Part(NamedTuple):
 
 
 class DaskPrepared:
-    """What was made of the partitions, each on its worker."""
+    """Things made of the partitions, each on its worker."""
 
     def __init__(self, parts: tuple[Delayed, ...], n_features: int) -> None:
         self._tree_sum = _TreeSum([(part,) for part in parts], parts, n_features)
@@ -161,27 +162,27 @@ class DaskPrepared:
 
 
 class _TreeSum:
-    """Sums over all parts, where they are, always in the same order, wherever that is.
+    """Sums over all parts, which the workers compute, always in the same order.
 
     Parameters
     ----------
     parts : list of tuples
-        The arguments that stand for each part, first the part itself.
+        The arguments that stand for each part; the first one is the part itself.
     stored : Dask collection or tuple of them
-        What the parts are of, which may be stored on workers.
+        The collections that the parts belong to; workers may store them.
     n_features : int
     """
 
     def __init__(self, parts: Sequence[tuple[Any, ...]], stored: Any, n_features: int) -> None:
         self._parts, self._stored, self._is_small = parts, stored, n_features <= _NARROW
         self._n_sums = 0
-        # The futures of a sum are let go when the next one is on its way: a message that lets them go just before would
-        # hold that up, since a client's messages are ten milliseconds apart.
+        # The futures of a sum are released when the next sum is on its way. If they were released just before, this message
+        # would delay the next sum, since a client's messages are ten milliseconds apart.
         self._held: Any = None
 
     def of(self, function: Callable[..., Any]) -> Any:
         """The sum of function(*part) over the parts for which it is not None."""
-        if self._n_sums < 2:  # after the first sum, what is to be stored is where it stays
+        if self._n_sums < 2:  # after the first sum everything that is stored stays where it is
             self._bundles = _bundles([part[0].key for part in self._parts], self._stored if self._n_sums else ())
         self._n_sums += 1
         packed = _pack(partial(_of_each, function))
@@ -202,10 +203,10 @@ class _TreeSum:
 
 
 def _bundles(keys: list[Any], stored: Any) -> list[list[list[int]]]:
-    """Numbers of parts, by eights; of each eight, what is on one worker and small is together, to be summed by one task.
+    """Numbers of parts, by eights; in each eight small parts on the same worker are bundled, to be summed by one task.
 
-    A worker of one thread would otherwise wait after every part for its next task. Partitions of frames stay apart: they
-    have other keys than what is stored.
+    Otherwise a worker with one thread would wait for its next task after every part. Partitions of frames are not bundled,
+    since their keys differ from those of the stored frame.
     """
     places: dict[Any, str] = {}
     sizes: dict[Any, int] = {}
@@ -229,12 +230,12 @@ def _by_eight(items: Sequence[Any]) -> Iterator[Any]:
 
 
 def _futures_of(collections: Any) -> list[Any]:
-    """What of Dask collections is stored, or being computed, on workers."""
+    """The futures of what workers store, or are computing, of Dask collections."""
     return list(sys.modules["distributed"].futures_of(collections)) if "distributed" in sys.modules else []
 
 
 def _gather(futures: list[Any]) -> list[Any]:
-    """Results of futures; a task that waits for them leaves its thread to them meanwhile, as in ``Client.get``."""
+    """Gather the results of futures; a task gives up its thread while it waits for them, as in ``Client.get``."""
     from distributed import rejoin, secede
     from distributed.worker import thread_state
 
@@ -250,12 +251,12 @@ def _gather(futures: list[Any]) -> list[Any]:
 
 def _blocks(X: Any) -> list[Delayed]:
     """The partitions of a collection."""
-    # Optimised graphs would name what is persisted without keeping it.
+    # An optimised graph would refer to persisted data without keeping them alive.
     return list(np.ravel(X.to_delayed(optimize_graph=not _futures_of(X))))
 
 
 def _beside(values: Any, lengths: list[float], name: str) -> list[Any]:
-    """One value a row, split as the rows are."""
+    """Split an array with one value for each row as the rows are split."""
     if values is None:
         return [None] * len(lengths)
     if not is_dask(values):
@@ -263,7 +264,7 @@ def _beside(values: Any, lengths: list[float], name: str) -> list[Any]:
             raise ValueError(f"X has chunks of unknown size, so {name} must be a Dask array with the same partitions.")
         if np.shape(values) != (sum(lengths),):
             raise ValueError(f"{name} has shape {np.shape(values)}, but X has {sum(lengths)} rows.")
-        # Sent once, to be where the rows are, not with every pass.
+        # They are sent to the workers once, not with every pass.
         values = da.from_array(np.asarray(values), chunks=(tuple(lengths),)).persist()
     parts = _blocks(values)
     if len(parts) != len(lengths):
@@ -272,13 +273,13 @@ def _beside(values: Any, lengths: list[float], name: str) -> list[Any]:
 
 
 def _pack(function: Callable[..., Any]) -> Any:
-    """What many tasks are to call, as bytes, which the scheduler need not understand.
+    """A function for many tasks as bytes, which the scheduler need not interpret.
 
-    They are part of each task, or where they are many sent to each worker once, at the price of a task.
+    A few bytes are part of each task. Many bytes are sent to each worker once, at the price of a task.
     """
     try:
         packed = cloudpickle.dumps(function)
-    except (TypeError, AttributeError, pickle.PicklingError):  # which is for the scheduler to say if it wants to send it
+    except (TypeError, AttributeError, pickle.PicklingError):  # the scheduler complains if it has to send it
         return delayed(function, traverse=False)
     return packed if len(packed) <= _SMALL else delayed(packed)
 
@@ -295,7 +296,7 @@ def _of_part(
 
 
 def _of_each(function: Callable[..., Any], numbers: list[int], *arguments: Any) -> dict[int, Any]:
-    """function of each of some parts, but of those without rows, by its number."""
+    """function of each of some parts that have rows, by the part's number."""
     width = len(arguments) // len(numbers)
     values = (function(*arguments[start : start + width]) for start in range(0, len(arguments), width))
     return {number: value for number, value in zip(numbers, values, strict=True) if value is not None}
@@ -336,6 +337,6 @@ def _apply(function: Callable[[Any], Any], value: Any) -> Any:
 
 
 def _add(*sums: dict[int, Any]) -> dict[int, Any]:
-    """The sum of sums of parts, by the number of the first, in the order of their numbers."""
+    """Add sums of parts in the order of their numbers; the result has the number of the first."""
     terms = dict(sorted(chain(*(part.items() for part in sums))))
     return {next(iter(terms)): total(terms.values())} if terms else {}

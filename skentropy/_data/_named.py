@@ -1,4 +1,4 @@
-"""Columns whose values are names: text, categories. Their values become codes, and codes their values again."""
+"""Columns of names, that is, of text or categories: they are encoded as numbers, and decoded again."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from .._typing import Array
 from ._containers import TIMES, as_numbers, frame_columns, frame_names, is_dask, is_frame
 from ._streams import RowBlocks
 
-# Rows of which the most frequent value is looked for.
+# The most frequent value is looked for among so many rows.
 _ROWS_OF_MODE = 20_000
-# More categories than this are an identifier rather than a property.
+# A column with more categories holds an identifier rather than a property.
 _MOST_CATEGORIES = 1_000
-# Categories that a message names.
+# The largest number of categories that a message names.
 _MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
 class ColumnKind:
-    """What the values of a column are like, in the rows looked at.
+    """What kind of values a column has, in the rows looked at.
 
     Attributes
     ----------
     names : tuple or None
-        The distinct values of a column of names, in their order; None of numbers.
+        The distinct values of a column of names, in order; None for a column of numbers.
     binary, whole : bool
-        Whether there is nothing but 0 and 1, or nothing but whole numbers from 0.
+        Whether all values are 0 or 1, or all are whole numbers from 0.
     mode : float
-        The most frequent of numbers that are not whole; NaN elsewhere.
+        The most frequent number in a column of numbers that are not all whole; else NaN.
     mode_count, n_seen, n_distinct : int
-        How often it was seen, among how many values and how many different ones.
+        How often the mode was seen, among how many values, and among how many distinct ones.
     """
 
     names: tuple[Any, ...] | None
@@ -54,7 +54,7 @@ class ColumnKind:
 
     @classmethod
     def of(cls, values: Any) -> Self:
-        """The kind of a column, which is a series or an array."""
+        """The kind of a series or an array."""
         categories = getattr(getattr(values, "dtype", None), "categories", None)
         if categories is not None and hasattr(categories, "tolist"):
             return cls(tuple(categories.tolist()))
@@ -62,7 +62,7 @@ class ColumnKind:
         if objects.dtype.kind in "OUS":
             present = [value for value in objects.tolist() if not _is_missing(value)]
             if any(isinstance(value, TIMES) for value in present):
-                return cls(None)  # neither numbers nor names, which reading says
+                return cls(None)  # neither numbers nor names: reading refuses it
             if not all(isinstance(value, Number | np.bool_) for value in present):
                 names = tuple(_in_order(_distinct(present)))
                 return cls(names, n_seen=len(present), n_distinct=len(names))
@@ -121,7 +121,7 @@ def _in_order(values: set[Any]) -> list[Any]:
 
 
 def survey_kinds(X: Any) -> tuple[list[Any] | None, list[ColumnKind]]:
-    """Names of the columns, None where they have none, and what their values are like; one pass over the rows."""
+    """The names of the columns, None if they have none, and their kinds; one pass over the rows."""
     if isinstance(X, RowBlocks):
         return _joint(survey_kinds(block) for block, _, _ in X)
     if is_dask(X):
@@ -133,7 +133,7 @@ def survey_kinds(X: Any) -> tuple[list[Any] | None, list[ColumnKind]]:
 
 
 def _joint(surveys: Iterable[tuple[list[Any] | None, list[ColumnKind]]]) -> tuple[list[Any] | None, list[ColumnKind]]:
-    """The survey of all parts; columns that differ between parts are left to validation."""
+    """Join the surveys of parts; validation refuses columns that differ between parts."""
     names: list[Any] | None = None
     kinds: list[ColumnKind] = []
     for own_names, own in surveys:
@@ -172,11 +172,11 @@ class Encoding:
     categories : dict
         Position of a column -> its categories.
     unused : tuple of int
-        Positions of columns of names that nothing is made of.
+        Positions of columns of names that the model does not use.
     names : list or None
-        Names of all columns, where they have some.
+        Names of all columns, if they have some.
     unseen : {"error", "missing"}
-        What a value is that is none of the categories.
+        How a value counts that is none of the categories.
     """
 
     categories: dict[int, tuple[Any, ...]]
@@ -196,7 +196,7 @@ class Encoding:
         return f"column {column}" if self.names is None else f"column {self.names[column]!r}"
 
     def apply(self, X: Any) -> Any:
-        """X, of any container, with numbers only."""
+        """X, in any container, with numbers only."""
         if not (self.categories or self.unused):
             return X
         if isinstance(X, RowBlocks):
@@ -218,7 +218,7 @@ class Encoding:
         here = list(frame_names(X))
         wanted = here if self.names is None else self.names
         coded = (*self.categories, *self.unused)
-        # Missing columns are left to validation, which says what differs.
+        # Validation refuses X if columns are missing.
         places = {here.index(wanted[column]): column for column in coded if wanted[column] in here}
         values = list(frame_columns(X))
         codes = {place: self._codes(column, values[place]) for place, column in places.items()}
@@ -252,7 +252,7 @@ class Encoding:
         return codes
 
     def restore(self, X: Array) -> Array:
-        """The values of codes, as objects if any column holds names."""
+        """The values that codes stand for, as objects if any column holds names."""
         if not self.categories:
             return X
         table = X.astype(object)
@@ -263,7 +263,7 @@ class Encoding:
 
 
 def fill_frame(X: Any, values: Array, columns: Container[int] | None = None) -> Any:
-    """X with values in the place of its gaps, those of some columns, if it is a pandas or polars frame; else the values."""
+    """Fill the gaps in some columns of a pandas or polars frame with values; for other containers return the values."""
     if not is_frame(X):
         return values
     own = range(values.shape[1]) if columns is None else columns
@@ -287,12 +287,12 @@ def fill_frame(X: Any, values: Array, columns: Container[int] | None = None) -> 
 
 
 def table_values(X: Any) -> Array:
-    """The values of a table in memory as an array, of objects where it is a frame."""
+    """The values of a table in memory as an array; for a frame an array of objects."""
     return np.column_stack([np.array(_as_list(column), dtype=object) for column in frame_columns(X)]) if is_frame(X) else X
 
 
 def with_values(X: Any, values: Array) -> Any:
-    """Other rows as a table like X: a pandas or polars frame with its names and categories if it is one; else the values."""
+    """Other rows as a table like X: a pandas or polars frame with X's names and categories, if X is one; else the values."""
     if not is_frame(X):
         return values
     columns = {

@@ -1,4 +1,4 @@
-"""From one table to validated rows: the one place where values are looked at."""
+"""From one table to validated rows: the one place where values are checked."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class PartReader:
     Parameters
     ----------
     sparse : {"missing", "complete", "no"}
-        Whether CSR matrices are taken, with NaN among what they store or only without.
+        Whether CSR matrices are accepted, with NaN among their stored values or only without.
     dtype : "numeric" or tuple of dtypes
         As in ``check_array``.
     row_bytes : callable
@@ -32,7 +32,7 @@ class PartReader:
     exposure : bool
         Whether rows may have an exposure.
     checked : bool
-        Whether the rows are known to hold no infinity.
+        Whether it is known that the rows hold no infinity.
     columns : tuple or None
         Names that the columns of every part must have, in this order.
     any_names : bool
@@ -54,7 +54,7 @@ class PartReader:
         return {"accept_sparse": accept_sparse, "dtype": self.dtype, "ensure_all_finite": finite}
 
     def check_names(self, estimator: Any, X: Any, *, reset: bool) -> None:
-        """Take or compare the names and number of the features of something like X that need not hold the data."""
+        """Set, or compare, the names and the number of features; X may be a stand-in without the data."""
         check_distinct(X)
         seen = np.empty((0, X.shape[1])) if self.ignores_names(X) else X
         validate_data(estimator, seen, reset=reset, skip_check_array=True)

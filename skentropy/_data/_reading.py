@@ -1,4 +1,4 @@
-"""From what a user hands over as X to validated rows: the one door for all containers."""
+"""From a user's X, in any container, to validated rows."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class Reader(PartReader):
         reset: bool = False,
         min_samples: int = 1,
     ) -> Source:
-        """Validated rows; ``reset`` takes the names and number of the features from X, otherwise they must agree.
+        """Validated rows; with ``reset`` X sets the names and number of the features, otherwise it must agree with them.
 
-        Without ``reset`` what is no table in memory is not passed over: that its weights are not all zero is left to the
-        caller, as ``check_total_weight``.
+        Without ``reset`` there is no pass over streams and Dask collections. The caller then has to check that their
+        weights are not all zero, with ``check_total_weight``.
         """
         if is_dask(X):
             from ._dask import DaskRows
@@ -65,7 +65,7 @@ class Reader(PartReader):
 
 
 def check_output_stays_lazy(estimator: Any, X: Any) -> None:
-    """Raise ValueError if ``set_output`` asks for a frame of something that is not in memory."""
+    """Raise ValueError if ``set_output`` asks for a frame in memory of a Dask collection."""
     container = _get_output_config("transform", estimator)["dense"]
     if is_dask(X) and container != "default":
         raise ValueError(
@@ -75,5 +75,5 @@ def check_output_stays_lazy(estimator: Any, X: Any) -> None:
 
 
 def required_backend(X: Any) -> str | None:
-    """What fits side by side require of joblib: to Dask collections they are threads here, and their work on its cluster."""
+    """What parallel fits require of joblib: for Dask collections threads of this process, since workers do the work."""
     return "sharedmem" if is_dask(X) else None

@@ -13,18 +13,18 @@ from scipy import sparse
 from .._typing import Array, FloatArray, Matrix
 from ._blocks import Block
 
-# The upper bits of a key say where a row stands, and come from rounded values where there are units to be free of; the
-# lower ones tell rows apart that are equal when rounded.
+# The upper bits of a key determine the order of the rows. With a rounding they come from rounded values, so that the order
+# does not depend on units; the lower bits then tell apart rows that are equal after rounding.
 _LOWER_BITS = np.uint64(2**24 - 1)
 _ROUNDED_BITS = 20
 
 
 @dataclass(frozen=True)
 class Rounding:
-    """Values (x - location) / scale, column by column, with few enough bits that they are the same in any units.
+    """Round values (x - location) / scale, column by column, to so few bits that they are the same in any units.
 
-    ``relative`` says, of all columns or of each, whether values are rounded to bits of their own, as positive values of all
-    magnitudes need; otherwise they are to bits of the scale.
+    ``relative`` says, for all columns or for each, whether values are rounded to a number of significant bits, as positive
+    values of all magnitudes need; otherwise they are rounded to a fraction of the scale.
     """
 
     location: FloatArray
@@ -44,9 +44,9 @@ class Rounding:
 class RowSample:
     """The distinct rows with the smallest hash keys, their summed weights and one of their indices, in order of the keys.
 
-    Which rows are drawn, and in which order, depends on their contents alone: neither on the order of the rows nor on
-    whether a row stands there twice or once with twice the weight, nor, with a rounding, on the units of the columns.
-    A bottom-k sketch, hence additive.
+    The sample and its order depend only on the contents of the rows. They depend neither on the order of the rows, nor on
+    whether a row occurs twice or once with twice the weight, nor, with a rounding, on the units of the columns. The sample
+    is a bottom-k sketch, and therefore additive.
     """
 
     keys: Array
@@ -93,7 +93,7 @@ def hash_rows(X: Matrix, exposure: FloatArray | None, salt: int, rounding: Round
     multipliers = _multipliers(salt, X.shape[1] + 2)
     with np.errstate(over="ignore"):
         if sparse.issparse(X):
-            # What is not stored is zero: keys are sums, from which the zeros of what is stored are taken off again.
+            # A key is a sum over all entries. It starts from the sum for a row of zeros; each stored entry replaces a zero.
             zeros = np.zeros(X.shape[1])
             zeros = _mix(_bits(zeros if rounding is None else rounding(zeros)))
             mixed = _mix(_bits(X.data if rounding is None else rounding(X.data, X.indices))) - zeros[X.indices]
@@ -108,7 +108,7 @@ def hash_rows(X: Matrix, exposure: FloatArray | None, salt: int, rounding: Round
 
 @lru_cache(maxsize=16)
 def _multipliers(salt: int, n: int) -> Array:
-    """Odd numbers."""
+    """Odd random numbers."""
     return np.random.Generator(np.random.PCG64(salt)).integers(2**63, size=n, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
 
 
@@ -120,7 +120,7 @@ def _mantissas(X: Matrix) -> Matrix:
 
 
 def _bits(X: Array) -> Array:
-    """The bits of the values as doubles; one zero, one NaN."""
+    """The bits of the values as doubles, with one pattern for zeros and one for NaN."""
     X = X.astype(np.float64)
     X += 0.0
     X[np.isnan(X)] = np.nan

@@ -19,15 +19,15 @@ from ._parts import PartReader
 class RowBlocks:
     """Rows that are read block by block, anew for each pass: from files, a database, a generator.
 
-    ``fit`` and ``score`` of every estimator, and the other methods that take X, accept it in the
-    place of an array. Memory holds one block at a time. For the initialisation of mixtures a bounded number of rows is kept.
+    ``fit``, ``score`` and all other methods that take X accept it in place of an array. Memory holds one block at a time;
+    to initialise mixtures a bounded number of rows is kept.
 
     Parameters
     ----------
     read : callable
-        Without arguments; returns a new iterator over the blocks, always the same ones in the same order. A block is
-        anything that would do as X, all dense or all sparse, or a tuple ``(X, sample_weight)`` or
-        ``(X, sample_weight, exposure)``; in blocks without weights every row counts 1.
+        Takes no arguments, and returns a new iterator over the blocks, always the same ones in the same order. A block is
+        anything that is accepted as X, or a tuple ``(X, sample_weight)`` or ``(X, sample_weight, exposure)``. All blocks are
+        dense, or all are sparse. Without weights every row counts 1.
 
     Examples
     --------
@@ -75,7 +75,7 @@ class StreamedRows(Source):
         first = next(others, None)
         if first is None:
             raise ValueError("X has no blocks of rows; the function that RowBlocks was given returned an empty iterator.")
-        # The first pass over the rows goes on from here, so that one pass reads them once.
+        # The first pass over the rows continues this iterator, so that it reads no block twice.
         self._begun: Any = first, others
         X: Any = first[0]
         reader.check_names(estimator, X, reset=reset)
@@ -150,7 +150,7 @@ class StreamedRows(Source):
 
 @dataclass(frozen=True)
 class _Afresh:
-    """What is made of the parts of a stream, made again for each pass: nothing is kept."""
+    """Things made of the parts of a stream; they are made again for each pass, and none is kept."""
 
     source: StreamedRows
     function: Callable[[Rows], Any]

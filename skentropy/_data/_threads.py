@@ -1,4 +1,4 @@
-"""Threads: pools for blocks of rows, and BLAS held to one thread."""
+"""Thread pools for blocks of rows, and a limit of one thread for BLAS."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from threadpoolctl import ThreadpoolController
 
 @contextmanager
 def thread_pool(n_threads: int) -> Iterator[ThreadPoolExecutor | None]:
-    """A pool for ``Rows.sum`` (None for one thread), with BLAS held to one thread while it is open."""
+    """A pool for ``Rows.sum`` (None for one thread); while it is open BLAS is limited to one thread."""
     with SingleThreadedBLAS():
         if n_threads == 1:
             yield None
@@ -28,9 +28,10 @@ def thread_pool(n_threads: int) -> Iterator[ThreadPoolExecutor | None]:
 
 
 class SingleThreadedBLAS:
-    """Holds BLAS to one thread while at least one fit of this process is inside.
+    """Limits BLAS to one thread while at least one fit of this process is in this context.
 
-    The limit is global to the process: with several fits at once, the first one in sets it and the last one out lifts it.
+    The limit is global to the process. With several fits at once, the first one that enters sets it, and the last one that
+    leaves lifts it.
     """
 
     _lock = threading.Lock()
@@ -56,7 +57,7 @@ class SingleThreadedBLAS:
 
 @contextmanager
 def _control_of_blas() -> Iterator[None]:
-    """Let this thread set the limit of BLAS: some versions of threadpoolctl listen to the first thread that did alone."""
+    """Let this thread set the limit of BLAS; some versions of threadpoolctl only obey the first thread that has set it."""
     openblas = getattr(threadpoolctl, "OpenBLASController", None)
     release = getattr(openblas, "clear_controlling_thread", lambda force: None)
     release(force=True)
@@ -70,6 +71,6 @@ def _threadpool_controller() -> ThreadpoolController:
 
 
 def blas_threads() -> int:
-    """As many threads as BLAS may use at present."""
+    """The number of threads that BLAS may use at present."""
     pools = _threadpool_controller().info()
     return max((int(pool["num_threads"]) for pool in pools if pool["user_api"] == "blas"), default=1)

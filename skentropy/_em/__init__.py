@@ -1,4 +1,4 @@
-"""Maximisation: EM with acceleration, the course of a fit, and what is seen of it while it runs."""
+"""Maximisation: accelerated EM, the course of a fit, and what users see of it while it runs."""
 
 from ._curvature import TRIED, em_eigenpair, largest_eigenpair, leave_saddle
 from ._engine import ROUNDING, run_em

@@ -1,4 +1,4 @@
-"""How a run of EM is extrapolated, and how much the steps still to come will add."""
+"""Extrapolate a run of EM, and estimate how much the steps still to come will add."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import numpy as np
 from .._typing import Array
 from ._model import Model
 
-# Steps that an extrapolation learns from.
+# An extrapolation uses so many earlier steps.
 _MEMORY = 5
 # A refused extrapolation shortens the next ones by this factor; a kept one lengthens them again.
 _DAMPING = 4.0
-# So many consecutive steps must agree that less than tol is still to come. The slowest rate of so many steps is remembered.
+# A run ends when so many consecutive steps agree that less than tol is still to come; each goes by the slowest of the
+# last rates, of which the second number are remembered.
 _PATIENCE = 2
 _RATE_MEMORY = 6
 
@@ -21,8 +22,8 @@ _RATE_MEMORY = 6
 class Path:
     """The last EM steps in packed coordinates, and Anderson's extrapolation from them (Walker and Ni 2011).
 
-    With points x and steps f, the combination of the last differences of f that best explains f is where the steps would
-    vanish if they changed linearly.
+    Let x be the points and f the steps. If the steps changed linearly, they would vanish where the combination of the last
+    differences of f that best fits f leads.
     """
 
     def __init__(self, model: Model) -> None:
@@ -57,7 +58,7 @@ class Path:
         self._correction = -(moves + differences) @ shares
 
     def stretch(self) -> float | None:
-        """How many times longer the way to the estimated end is than the last step; None if that is not known yet."""
+        """Ratio of the distance to the estimated end to the length of the last step; None if there is no estimate yet."""
         self._correct()
         if self._correction is None:
             return None
@@ -65,7 +66,7 @@ class Path:
         return float(np.linalg.norm(self._steps[-1] + self._correction) / step) if step > 0 else 1.0
 
     def extrapolate(self, plain: Any) -> Any | None:
-        """Parameters towards the estimated end, inside the domain; None if there is no estimate yet, or no end."""
+        """Parameters towards the estimated end, inside the domain; None if there is no estimate yet, or EM moves away."""
         self._correct()
         if self._correction is None or self._leaves_saddle():
             return None
@@ -79,9 +80,9 @@ class Path:
         return None
 
     def _leaves_saddle(self) -> bool:
-        """Whether the EM map's Jacobian, which takes moves to moves + differences, lengthens one.
+        """Whether EM is leaving a saddle point, to which an extrapolation would lead back.
 
-        Then a saddle point is being left, and an extrapolation would lead back to it.
+        The EM map's Jacobian takes moves to moves + differences; near a saddle point it lengthens one of them.
         """
         moves, differences = self._differences()
         jacobian = np.linalg.lstsq(moves, moves + differences, rcond=1e-6)[0]
@@ -93,11 +94,12 @@ class Path:
 
 
 class Tail:
-    """Estimates what the steps still to come will add, rather than look at the last step alone.
+    """Estimates what the steps still to come will add; the gain of the last step alone tells too little.
 
-    Near a maximum the ELBO that a step gains for fixed posteriors is half the step's squared length in the metric of the
-    complete data, and what is missing is half the product of the step and the way to the end: their ratio times the gain.
-    The largest of the last few ratios counts, since single steps can hide the slowest direction.
+    Near a maximum, in the metric of the complete data, the gain of a step with posteriors fixed is half its squared length,
+    and what is missing is half the product of the step and the way to the end. What is missing is therefore the gain times
+    the ratio of the two lengths. The largest of the last few ratios counts, since a single step can hide the slowest
+    direction.
     """
 
     def __init__(self, tol: float) -> None:

@@ -11,7 +11,7 @@ try:
 except ImportError:
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
-        """Stands in for scikit-learn's mixin before version 1.9: nothing can be registered, nothing is called."""
+        """Stands in for scikit-learn's mixin before version 1.9: it takes no callbacks and calls none."""
 
         def _init_callback_context(self, **options: Any) -> None:
             return None
@@ -19,7 +19,7 @@ except ImportError:
 
 @contextmanager
 def subtask(context: Any, caller: Any, estimator: Any, X: Any) -> Iterator[None]:
-    """A fit of an estimator as a task within the fit of its caller, whose callbacks follow it; without context, nothing."""
+    """Announce the fit of an estimator to the callbacks of its caller's fit, as a task; without context, do nothing."""
     if context is None:
         yield
         return

@@ -1,4 +1,4 @@
-"""Saving the model of a long fit while it runs."""
+"""Save the model of a long fit while it runs."""
 
 from __future__ import annotations
 
@@ -17,28 +17,29 @@ import joblib
 from .._base import LatentVariableModel
 from .._messages import warn
 
-# Seconds by which a file system's clock may be behind.
+# A file system's clock may be behind by so many seconds.
 _CLOCK_TICK = 0.1
 
 
 class Checkpoint:
-    """Callback that saves the model of a long fit every so often, for ``warm_start`` to go on from.
+    """Callback that saves the model of a long fit at intervals, so that a fit with ``warm_start`` can go on from it.
 
-    The file is replaced as a whole: whenever the process is killed, a complete model is in it, no older than the interval
-    and a step. A save that fails is warned of and tried again after another interval; the fit goes on. What a killed process
-    leaves besides, ``PATH.PID.new``, the next fit removes. Needs scikit-learn 1.9 or later, and a fit that takes EM steps,
-    or epochs, which those of ``PPCA`` and ``FactorAnalysis`` to complete data do not.
+    Each save replaces the whole file. Even if the process is killed, the file therefore holds a complete model, which is at
+    most one interval and one step old. If a save fails, the callback warns, the fit goes on, and the next save is tried
+    after another interval. A killed process may leave a file ``PATH.PID.new``, which the next fit removes. The callback
+    needs scikit-learn 1.9 or later, and a fit that takes EM steps or epochs; fits of ``PPCA`` and ``FactorAnalysis`` to
+    complete data take none.
 
-    It is registered on the model itself: in a pipeline on the step that is the model, in a search on its estimator. While a
-    search runs, the file holds the candidate that was saved last; when an ``EntropySumSearch`` is over, and a candidate took
-    long enough to be saved, it holds the best one.
+    Register the callback on the model itself: in a pipeline on the step that is the model, in a search on the estimator.
+    While a search runs, the file holds the candidate that was saved last. At the end of an ``EntropySumSearch`` it holds
+    the best one, if any candidate took long enough to be saved.
 
     Parameters
     ----------
     path : str or path-like
-        Where to save. With several runs (``n_init``) it is the model of the run that is ahead.
+        Where to save. With several runs (``n_init``) the file holds the model of the run that is ahead.
     interval : float, default=60.0
-        Seconds between two savings, at least. A fit that takes less saves nothing.
+        Least number of seconds between two saves. A fit that takes less time saves nothing.
     dump : callable, default=joblib.dump
         Called with a fitted estimator and a path. ``skops.io.dump`` makes files that are safe to load.
 
@@ -47,7 +48,7 @@ class Checkpoint:
     FileNotFoundError, IsADirectoryError
         When a fit begins, if the folder of ``path`` does not exist, or ``path`` is a folder.
     TypeError
-        When a fit begins that takes no steps of a model, as that of a pipeline or a search.
+        When a fit begins that takes no steps itself, such as that of a pipeline or a search.
 
     See Also
     --------
@@ -116,20 +117,20 @@ class Checkpoint:
             self._fits.pop(id(estimator), None)
 
     def on_search_end(self, best: Any, began: float) -> None:
-        """A search is over: its best model takes the file if a candidate, in whatever process, has written it since."""
+        """A search is over: its best model replaces the file if a candidate of it, in any process, has written one."""
         with self._lock:
             if self.path.is_file() and self.path.stat().st_mtime >= began - _CLOCK_TICK:
                 self._save(best)
 
     def _remove_leftovers(self) -> None:
-        """Remove what processes that are no more have left half written."""
+        """Remove the half-written files of processes that no longer run."""
         for new in self.path.parent.glob(f"{glob.escape(self.path.name)}.*.new"):
             pid = new.name.removeprefix(f"{self.path.name}.").removesuffix(".new")
             if pid.isdigit() and not _is_running(int(pid)):
                 new.unlink(missing_ok=True)
 
     def _save(self, fitted: Any) -> None:
-        """Save a model; what goes wrong is a warning, since the fit need not end with it."""
+        """Save a model; a failure is only a warning, since the fit can go on."""
         new = self.path.with_name(f"{self.path.name}.{os.getpid()}.new")
         try:
             self._replace_file(fitted, new)
@@ -157,7 +158,7 @@ class Checkpoint:
 
 @dataclass
 class _Fit:
-    """A fit that is under way: when it was saved last, the bound that each of its runs has reached, and the run ahead."""
+    """A fit under way: the time of its last save, the bound that each of its runs has reached, and the run ahead."""
 
     last: float
     bounds: dict[Any, float] = field(default_factory=dict)
@@ -165,7 +166,7 @@ class _Fit:
 
 
 def _is_running(pid: int) -> bool:
-    if os.name == "nt":  # where the question would end the process
+    if os.name == "nt":  # there os.kill would end the process
         return True
     try:
         os.kill(pid, 0)

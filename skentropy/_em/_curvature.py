@@ -1,4 +1,4 @@
-"""Curvature at the end of a fit: a few Lanczos steps say whether it is a maximum or a saddle point, which is left."""
+"""Curvature at the end of a fit: a few Lanczos steps tell a maximum from a saddle point, and a saddle point is left."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from scipy.linalg import eigh_tridiagonal
 from .._typing import FloatArray
 from ._model import End, Evaluate, State
 
-# Orthogonalisation leaves less than this, relative to the operator, of a vector that lies in the space already spanned.
+# If a vector lies in the span of the basis, less than this share of it, relative to the operator, is left of it.
 _EXHAUSTED = 1e-10
-# Eigenvalues of the EM map: above the first a direction is tried, above the second the end is called a saddle point.
+# A direction is tried if its eigenvalue of the EM map exceeds the first number. If trying it gains nothing, the end is
+# called a saddle point if the eigenvalue exceeds the second number.
 TRIED = 1.0 + 1e-4
 _SADDLE = 1.0 + 1e-3
 # Lengths of the steps away from a saddle point, in units in which the complete data's information of one row is one.
@@ -43,10 +44,11 @@ def em_eigenpair(
     difference: float = 1e-5,
     central: bool = False,
 ) -> tuple[float, FloatArray]:
-    """The largest eigenvalue of the EM map that a few Lanczos steps see, and its direction; 0 where nothing is identified.
+    """The largest eigenvalue of the EM map that a few Lanczos steps find, and its direction; 0 where nothing is identified.
 
-    The gradient's derivative is minus the observed information, and the complete data's information is one. The EM map's
-    Jacobian is therefore one plus the derivative, which is taken by differences of a length.
+    In the coordinates z the complete data's information is one. The EM map's Jacobian is therefore one less the observed
+    information, that is, one plus the derivative of the gradient. It is computed from differences of the gradient over a
+    length ``difference``, to both sides where ``central``.
     """
 
     def gradient(z: FloatArray) -> FloatArray | None:
@@ -79,10 +81,10 @@ def leave_saddle(
     least_gain: float,
     tried: float = TRIED,
 ) -> End:
-    """The state, or where EM stretches a direction the best of a few to both sides along it, to go on from.
+    """The given state if it is a maximum; else the best state of a few to both sides along the direction that EM stretches.
 
-    ``eigenpair`` is the largest eigenvalue of the EM map, with its unit vector; ``least_gain`` is what a step away must
-    gain, nats per sample, also over one that was tried before: the two sides are often alike.
+    ``eigenpair`` is the largest eigenvalue of the EM map and its unit vector. A step away counts only if it gains
+    ``least_gain`` nats per sample, and as much over the steps tried before it: the two sides are often alike.
     """
     largest, z = eigenpair
     if largest < tried:

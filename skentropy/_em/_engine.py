@@ -12,12 +12,12 @@ from ._acceleration import Path, Tail
 from ._model import End, Finish, Model, Newton, Run, State, Step, Watcher
 from ._runs import Interruption
 
-# Rounding errors of a bound, relative to the sum of the absolute values of its terms.
+# The rounding error of a bound, relative to the sum of the absolute values of its terms.
 ROUNDING = 16 * float(np.finfo(np.float64).eps)
-# Nats per sample that a plain step must gain less than before anything else is tried: the basin is plain EM's choice.
+# Plain EM chooses the basin: extrapolations and Newton steps are tried only once a plain step gains fewer nats per sample.
 _EXTRAPOLATION_GATE = 3e-4
 _NEWTON_GATE = 3e-5
-# A converged run may be moved, and go on from there, so many times.
+# After convergence a run may be moved elsewhere, and go on there, so many times.
 _LARGEST_MOVES = 10
 
 
@@ -45,21 +45,21 @@ def run_em(
     parameters
         Where to start.
     tol : float
-        Converged when the steps still to come are estimated to raise the objective by less than this, nats per sample.
+        A run has converged when the steps still to come are estimated to raise the objective by less, nats per sample.
     max_iter : int
         Largest number of EM steps.
     accelerate : bool
-        Once a step gains less than 3e-4 nats per sample, extrapolate from the last steps (Anderson acceleration, of which
-        SQUAREM is the case with one step of memory). An extrapolation is judged when the step after it is known: it is kept
-        if the ELBO there with the posteriors held, the entropy sum, which needs no pass over the data, is no less than that
-        of the plain step. The objective therefore never falls.
+        Whether to extrapolate from the last steps once a step gains less than 3e-4 nats per sample (Anderson acceleration;
+        SQUAREM is the case with a memory of one step). The EM step from an extrapolation decides whether it is kept: the
+        entropy sum of that step, which is its ELBO with the posteriors fixed and needs no pass over the data, must be no
+        less than that of the plain step. The objective therefore never falls.
     watcher : Watcher or None
-        Told of each step; may end the run.
+        Is told of each step, and may end the run.
     newton : Newton or None
-        Takes over from the extrapolations where that pays; its proposals are judged as theirs are.
+        Takes over from the extrapolations where that pays; its proposals are kept or refused as theirs are.
     finish : sequence of Finish
-        What is done to a state that EM has converged to, one after the other until one makes EM go on: its zeros are
-        settled, it is polished, a saddle point is left.
+        What is done to a state after convergence, one after the other, until one of them makes EM go on: settle its zeros,
+        polish it, leave a saddle point.
     hand_over : int or None
         Number of steps after which ``finish`` takes over in any case.
     interruption : Interruption or None
@@ -82,7 +82,7 @@ def run_em(
 
 
 class _Climb:
-    """A run under way: where it is, and what decides about its next step."""
+    """A run under way: where it is, and what its next step depends on."""
 
     def __init__(
         self,
@@ -98,9 +98,9 @@ class _Climb:
         self._accelerate, self._newton = accelerate, newton
         self.run = Run(self._evaluate(parameters))
         self._path, self._tail = Path(model), Tail(tol)
-        # The EM step beyond which an extrapolation or a Newton step has gone. The two are still to be compared.
+        # The plain EM step in whose place an extrapolation or a Newton step is on trial.
         self._trial: Step | None = None
-        # Whether what Newton's method proposes now is the end, but for an EM step that polishes.
+        # Whether the last Newton step has reached the end, so that only one EM step, which polishes it, is left to take.
         self._is_last = False
         self._finishing, self._tried = False, False
         self._n_moves, self._caution = 0, 1.0
@@ -118,7 +118,7 @@ class _Climb:
         return Step(plain, terms, elbo, bound), ROUNDING * model.magnitude(plain, start.statistics)
 
     def step(self) -> None:
-        """Move on by one step, to where it or an extrapolation of it leads."""
+        """Take one EM step, or go where an extrapolation of it leads."""
         run, trial, newton = self.run, self._trial, self._newton
         step, noise = self._plain_step(run.state)
         if trial is not None and not step.bound >= trial.bound - noise:
@@ -138,7 +138,7 @@ class _Climb:
             proposal = self._newton_proposal(newton, gain, noise)
         else:
             self._path.extend(run.state.parameters, step.plain, kept=trial is not None)
-            is_near = gain < max(_EXTRAPOLATION_GATE, self._tol)  # earlier steps tell nothing of the end
+            is_near = gain < max(_EXTRAPOLATION_GATE, self._tol)  # steps far from the end say nothing about it
             run.converged = self._tail.ends(gain, self._path.stretch() if is_near else None, noise)
             proposal = self._path.extrapolate(step.plain) if self._accelerate and gain < _EXTRAPOLATION_GATE else None
         if proposal is None or run.converged:
@@ -159,7 +159,7 @@ class _Climb:
             newton.keep()
         proposal, missing = newton.propose(self.run.state, self._keeping_the_best)
         nothing = max(self._tol, noise)
-        if missing <= nothing < gain:  # which cannot be: the objective is not quadratic here
+        if missing <= nothing < gain:  # a contradiction: the objective is not quadratic here
             self._newton, self._finishing = None, False
             return None
         self._is_last = missing <= nothing or (gain <= noise and self._tried and not kept)
@@ -183,7 +183,7 @@ class _Climb:
         if self._n_moves > _LARGEST_MOVES:
             run.converged = False
             return False
-        stayed = run.state is before  # and the estimate was wrong
+        stayed = run.state is before  # the estimate of what is still to come was wrong
         self._caution *= 0.1 if stayed else 1.0
         self._finishing = stayed and self._newton is not None
         run.converged = self._tried = self._is_last = False
@@ -191,14 +191,14 @@ class _Climb:
         return True
 
     def _keeping_the_best(self, parameters: Any) -> State:
-        """The state at these parameters, which the run would stay at if it was interrupted and none is better."""
+        """The state at these parameters; the run keeps the best such state, in case it is interrupted."""
         state = self._evaluate(parameters)
         if state.objective > self.run.state.objective:
             self.run.state = state
         return state
 
     def end(self) -> None:
-        """Back to the last EM step where what was tried beyond it is no better; bound and parameters agree."""
+        """Go back to the last plain EM step if what is on trial is no better; make the last bound that of the parameters."""
         run = self.run
         if self._trial is not None and not run.state.objective >= self._trial.bound:
             run.state = self._evaluate(self._trial.plain)

@@ -1,4 +1,4 @@
-"""The course of a fit by EM: runs side by side, followed from outside, of which the best is kept."""
+"""The course of a fit by EM: several runs, which a monitor follows and of which the best is kept."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ._runs import Interruption, best_of
 
 @dataclass(frozen=True)
 class Ascent:
-    """How a run goes up: the arguments of ``run_em`` that differ between models."""
+    """The arguments of ``run_em`` that differ between models and runs."""
 
     start: Any
     expect: Callable[[Any], Any]
@@ -31,17 +31,17 @@ class Ascent:
 
 
 class FitByEM(ABC):
-    """One fit of an estimator by EM; a subclass says how a run goes up and what is left of it.
+    """One fit of an estimator by EM; a subclass says how to make a run and which attributes it leaves.
 
     Parameters
     ----------
     estimator : LatentVariableModel
         With ``tol``, ``max_iter``, ``n_init``, ``accelerate``, ``n_jobs``, ``verbose`` and ``verbose_interval``.
     X
-        What the user handed over.
+        The data as the user handed them over.
     model : Model
     n_runs : int
-        One where the start is given.
+        Number of runs; one where the start is given.
     accelerate : bool
     """
 
@@ -53,27 +53,27 @@ class FitByEM(ABC):
 
     @abstractmethod
     def ascent(self, init: int, pool: ThreadPoolExecutor | None) -> Ascent:
-        """How a run goes up, given its number."""
+        """How to make the run of a number."""
 
     @abstractmethod
     def attributes(self, run: Run) -> dict[str, Any]:
-        """The fitted attributes, for a run that is over or as if it were."""
+        """The fitted attributes of a run, as if it ended here."""
 
     def is_degenerate(self, run: Run) -> bool:
-        """Whether the likelihood at the end of a run is as high as a bound allows."""
+        """Whether a run has ended where the likelihood is unbounded, and only a bound on the parameters holds it."""
         return False
 
     def complaints(self, run: Run) -> Iterator[str]:
-        """Reasons not to trust where a run has ended, of which the course of the fit tells nothing."""
+        """Reasons not to trust the end of a run, apart from those that the course of the fit tells."""
         return iter(())
 
     @property
     def interrupted(self) -> bool:
-        """Whether Ctrl-C has ended a run, or kept one from its beginning."""
+        """Whether Ctrl-C has ended a run, or kept one from beginning."""
         return self._interruption.happened
 
     def interrupt(self) -> None:
-        """Take note of Ctrl-C before a run has begun: it ends where it starts, and no other begins."""
+        """Take note of Ctrl-C before a run has begun: the run ends where it starts, and no other begins."""
         self._interruption.happen()
 
     def best_run(self) -> Run:

@@ -1,4 +1,4 @@
-"""What the engine maximises, where a run of it is, and who follows a run: implement these, receive those."""
+"""The engine's interfaces: what a model, a Newton method, a finish and a watcher implement, and what they receive."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class Model(Protocol):
         """M-step: the parameters that maximise the objective for the statistics' posteriors."""
 
     def entropy_sum(self, parameters: Any, statistics: Any) -> EntropySum:
-        """After an exact M-step, the ELBO of its parameters and the statistics' posteriors (theory: the identity)."""
+        """The sum of entropies; after an exact M-step it is the ELBO of its parameters and the statistics' posteriors."""
 
     def elbo(self, statistics: Any) -> float:
         """Mean ELBO of the parameters from which the statistics were computed, nats per sample."""
 
     def elbo_of_step(self, parameters: Any, statistics: Any) -> float:
-        """Mean ELBO of other parameters with the statistics' posteriors: the entropy sum, unless a bound is in the way."""
+        """Mean ELBO of other parameters with the statistics' posteriors; it is the entropy sum unless a bound is active."""
 
     def magnitude(self, parameters: Any, statistics: Any) -> float:
         """Sum of the absolute values that ``elbo_of_step`` adds up, the scale of its rounding error."""
@@ -40,7 +40,7 @@ class Model(Protocol):
 
 @dataclass(frozen=True)
 class State:
-    """Parameters, and what the E-step at these parameters says."""
+    """Parameters and the outcome of the E-step at these parameters."""
 
     parameters: Any
     statistics: Any
@@ -64,7 +64,7 @@ class Step:
 
 @dataclass
 class Run:
-    """One run of EM: where it is, and how it came there.
+    """One run of EM: its state and its history.
 
     ``lower_bounds[t]`` is the ELBO after EM step t + 1, ``entropy_sums[t]`` the entropy sum of that step's posteriors and
     new parameters; unless something is penalised ``lower_bounds[t - 1] <= entropy_sums[t].value <= lower_bounds[t]``.
@@ -83,7 +83,7 @@ class Run:
         return len(self.lower_bounds)
 
     def attributes(self, terms: EntropySum) -> dict[str, Any]:
-        """The fitted attributes that tell of the run, given the entropy sum of the state where it is."""
+        """The fitted attributes that describe the run; ``terms`` is the entropy sum at its state."""
         return {
             "lower_bound_": self.state.elbo,
             "lower_bounds_": list(self.lower_bounds),
@@ -97,7 +97,7 @@ class Run:
     def record(self, state: State, step: Step) -> None:
         """Move to a state that an EM step or an extrapolation of it has led to.
 
-        An extrapolation may fall short of the step for one evaluation; what is known to be reachable is the step's bound.
+        An extrapolation may fall short of the plain step until it is refused; the recorded bound is then the plain step's.
         """
         self.state = state
         self.lower_bounds.append(state.elbo if state.objective >= step.bound else step.elbo)
@@ -105,33 +105,33 @@ class Run:
 
 
 class Newton(Protocol):
-    """Steps that know the curvature of the objective, in the place of extrapolations."""
+    """Steps that use the curvature of the objective, in place of extrapolations."""
 
     def pays(self, n_steps: int) -> bool:
-        """Whether it is worth its cost in a run that has taken so many EM steps."""
+        """Whether such steps are worth their cost in a run that has taken so many EM steps."""
 
     def propose(self, state: State, evaluate: Evaluate) -> tuple[Any | None, float]:
-        """Parameters for the next step, None if there are none, and what is estimated to be missing, nats per sample."""
+        """Parameters for the next step, or None, and an estimate of how many nats per sample the maximum is away."""
 
     def keep(self) -> None:
-        """Take note that the last proposal was kept."""
+        """The last proposal was kept."""
 
     def refuse(self) -> None:
-        """Take note that the last proposal fell behind an EM step."""
+        """The last proposal fell behind an EM step."""
 
 
 @dataclass(frozen=True)
 class End:
-    """What is made of a state that EM has converged to.
+    """Where one of the steps after convergence has led.
 
     Attributes
     ----------
     state : State
-        No worse than the one that EM has come to.
+        No worse than the state that it was given.
     goes_on : bool
-        Whether EM is to go on from there.
+        Whether EM goes on from there.
     saddle : bool
-        Whether it is a saddle point that there was no way to leave.
+        Whether it is a saddle point that could not be left.
     """
 
     state: State
@@ -140,13 +140,13 @@ class End:
 
 
 class Finish(Protocol):
-    """One of the things that are done to a state after convergence; what it finds is no worse."""
+    """A step after convergence, such as settling zeros, a polish or leaving a saddle point; its end is no worse."""
 
     def __call__(self, state: State, evaluate: Evaluate) -> End: ...
 
 
 class Watcher(Protocol):
-    """Who follows a run from outside."""
+    """Follows a run from outside."""
 
     def on_step(self, run: Run) -> bool:
         """Called after each step; true ends the run."""

@@ -18,9 +18,9 @@ class Monitor:
     n_init : int
         Number of runs.
     fitted_attributes : callable
-        Run -> dict of the fitted attributes as if the fit had stopped there; for callbacks that evaluate the model.
+        Run -> dict of the fitted attributes as if the fit ended there, for callbacks that evaluate the model.
     data : dict
-        ``X`` and ``metadata`` as handed to callbacks.
+        ``X`` and ``metadata``, which are handed to callbacks.
     """
 
     def __init__(

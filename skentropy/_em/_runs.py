@@ -1,4 +1,4 @@
-"""Several runs of one fit, the best of which is kept; and Ctrl-C, which leaves the best so far."""
+"""Several runs of one fit, of which the best is kept; after Ctrl-C it is the best so far."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from joblib import Parallel, delayed
 
 from ._model import Run
 
-# Runs whose objectives differ by less count as equal, whatever tol is. The second number is the rounding error of many
-# steps, relative to an objective.
+# Runs count as equal if their objectives differ by less than tol, but no more than the first number; or by less than the
+# second number, the relative rounding error of many steps.
 _LARGEST_TIE = 1e-6
 _TIE_ROUNDING = 1e-12
-# Seconds between two looks at whether other runs have noticed that the fit was interrupted.
+# After an interruption, seconds between two checks of whether the other runs have ended.
 _LOOK = 0.01
-# Whether fits that begin now are parts of something larger.
+# Whether fits that begin now are parts of something larger, such as a search.
 _IS_PART = ContextVar("_IS_PART", default=False)
 
 
 @contextmanager
 def as_part() -> Iterator[None]:
-    """Fits in here are parts of something larger, which Ctrl-C is to end: it is raised."""
+    """Fits in this context are parts of something larger: Ctrl-C is raised, so that all of it ends."""
     token = _IS_PART.set(True)
     try:
         yield
@@ -32,9 +32,9 @@ def as_part() -> Iterator[None]:
 
 
 class Interruption:
-    """Whether a fit was interrupted by Ctrl-C, a ``KeyboardInterrupt``, in whichever of its runs.
+    """Whether Ctrl-C, a ``KeyboardInterrupt``, has interrupted a fit, in any of its runs.
 
-    The run that meets it ends where it is, others after their next step. A second one is held up by nothing.
+    The run in which it is raised ends at once, the others after their next step. A second Ctrl-C is not caught.
     """
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class Interruption:
 
     @contextmanager
     def caught(self, run: Run) -> Iterator[None]:
-        """What is under way here ends with the first Ctrl-C."""
+        """Catch the first Ctrl-C in this context: the run ends where it is."""
         try:
             yield
         except KeyboardInterrupt:
@@ -50,13 +50,13 @@ class Interruption:
             run.interrupted = True
 
     def happen(self) -> None:
-        """Take note of the exception that is being handled, or raise it where a fit is part of something larger."""
+        """Take note of the interruption; where the fit is part of something larger, raise it again."""
         if _IS_PART.get():
             raise KeyboardInterrupt
         self.happened = True
 
     def reaches(self, run: Run) -> bool:
-        """Whether a run must not go on."""
+        """Whether a run must end because the fit was interrupted."""
         run.interrupted |= self.happened
         return run.interrupted
 
@@ -72,9 +72,9 @@ def best_of(
 ) -> Run:
     """The run with the highest objective out of n_init, made in parallel; ``require`` as in ``joblib.Parallel``.
 
-    A degenerate run, whose likelihood may be as high as a bound allows, loses to every regular one. Runs that ``tol`` or
-    rounding errors do not tell apart have found the same maximum, perhaps with its components in another order: it is the
-    first of those that converged. Once the fit was interrupted no further run begins.
+    A degenerate run loses to every regular one, since its likelihood is only limited by a bound. Runs whose objectives
+    differ by no more than ``tol`` or rounding errors have found the same maximum, perhaps with its components in another
+    order; of these the first that has converged is taken. After an interruption no further run begins.
     """
     interruption = interruption or Interruption()
     runs = _make_runs(run_once, n_init, n_jobs, require, interruption)
@@ -88,7 +88,7 @@ def best_of(
 def _make_runs(
     run_once: Callable[[int], Run], n_init: int, n_jobs: int, require: str | None, interruption: Interruption
 ) -> list[Run]:
-    """All runs that have come to something, at least one."""
+    """All runs that have got as far as a state; at least one."""
     if n_init == 1:
         return [run_once(0)]
     under_way: set[int] = set()
