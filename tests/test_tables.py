@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from skentropy._tables import Column, Summary, Table, cut, shorten
+from skentropy._tables import Column, Summary, Table, align, cut, decimals_for, shorten, unique_names
 
 TABLE = Table(
     "lengths, cm",
@@ -85,3 +85,53 @@ def test_long_names_keep_what_tells_them_apart() -> None:
     assert [name[:15] for name in short] == ["probabilities[0", "probabilities[0", "probabilities[1", "probabilities[1"]
     assert [name.endswith(end) for name, end in zip(short, ["never]", "always]"] * 2, strict=True)] == [True] * 4
     assert cut("one, two", 4) == "o..o"
+
+
+@pytest.mark.parametrize(
+    ("errors", "spec"),
+    [
+        ([0.0123, 0.5, 0.04], ".4f"),
+        ([1.0], ".2f"),
+        ([9.99, 9.99], ".2f"),
+        ([250.0, 2500.0, 0.1], ".0f"),
+        ([31000.0], ".0f"),
+        ([1e-5], ".7f"),
+        ([9e-6], ".4g"),
+        ([0.0, np.nan, np.inf, 0.2], ".3f"),
+        ([0.0, np.nan], ".4g"),
+    ],
+)
+def test_decimals_are_three_digits_of_the_typical_error(errors: list[float], spec: str) -> None:
+    assert decimals_for(np.array(errors)) == spec
+
+
+def test_names_are_cut_to_what_is_left_of_a_page() -> None:
+    """No shorter than twenty characters, to the last one of the hundred, and in their middles."""
+    name = "".join(chr(ord("a") + i % 26) for i in range(90))
+    for width, room in ((10, 88), (57, 41), (85, 20)):
+        _, line = align(["", "x"], [[name, "1".rjust(width)]])
+        own, _, value = line.partition("  ")
+        assert len(own) == room
+        assert value == "1".rjust(width)
+        assert own == f"{name[: room // 2 - 1]}..{name[-(room - room // 2 - 1) :]}"
+        assert len(line) == (100 if room > 20 else 20 + 2 + width)
+    assert len(cut(name, 31)) == 31
+    assert cut(name, 90) == name
+    assert cut(f"{name}[b, c]", 50) == f"{cut(name, 44)}[b, c]"
+
+
+def test_names_that_recur_are_numbered() -> None:
+    assert unique_names(["a", "b", "a", "a"]) == ["a", "b", "a #2", "a #3"]
+    assert shorten(["x" * 30 + "a" + "x" * 30, "x" * 30 + "b" + "x" * 30], 20) == [
+        "xxxxxxx..xxxxxxx",
+        "xxxxxxx..xxxxxxx #2",
+    ]
+
+
+def test_columns_fill_a_page_before_they_go_below() -> None:
+    """Eight columns of ten characters and their gaps beside a name of four are a hundred."""
+    for n, length, blocks in ((8, 4, 1), (9, 4, 2), (8, 5, 2)):
+        table = Table("title", ["r" * length], [Column(f"column {j:03d}", [j]) for j in range(n)])
+        assert len(str(table).splitlines()) == 1 + 3 * blocks - 1
+    lines = str(Table("title", ["r" * 90], [Column(f"column {j:03d}", [j]) for j in range(7)])).splitlines()
+    assert [line.count("column") for line in lines if "column" in line] == [5, 2]
