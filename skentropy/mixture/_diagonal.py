@@ -58,6 +58,14 @@ class DiagonalGaussian(Independent):
     def for_runs(self, n_runs: int) -> Self:
         return replace(self, n_runs=n_runs)
 
+    def pooled_parameters(self, n_components: int) -> NaturalParameters:
+        pooled = super().pooled_parameters(n_components)
+        if not self.over_features:
+            return pooled
+        means, variances = self.family.to_standard(pooled.eta)
+        shared = np.broadcast_to(variances.mean(axis=1, keepdims=True), means.shape)
+        return self.parameters(self.family.from_standard(means, shared))
+
     def _shared(self, values: FloatArray, weights: FloatArray) -> FloatArray:
         """Weighted means of values (K, D) over those who share a variance, at the place of each."""
         weights = np.broadcast_to(weights, values.shape)

@@ -519,3 +519,12 @@ def test_divergence_of_components(tied: bool) -> None:
     inverse, ratio = np.linalg.inv(S[1]), np.linalg.det(S[1]) / np.linalg.det(S[0])
     expected = 0.5 * (np.trace(inverse @ S[0]) + step @ inverse @ step - 2.0 + np.log(ratio))
     np.testing.assert_allclose(found, [0.0, expected], rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["spherical", "tied_spherical"])
+def test_spheres_around_given_means_start_with_the_mean_variance(kind: str) -> None:
+    X = np.array([[0.0, 0.0], [2.0, 30.0], [4.0, 0.0], [2.0, 10.0]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = GaussianMixture(2, covariance_type=kind, means_init=[[1.0, 5.0], [3.0, 20.0]], max_iter=0).fit(X)
+    np.testing.assert_allclose(model.covariances_, X.var(axis=0).mean(), rtol=1e-12)

@@ -344,3 +344,19 @@ def test_level_sums_of_different_levels_add() -> None:
     both = one + two
     np.testing.assert_array_equal(both.levels.values, [0.0, 1.0, 1.5, 0.0, 2.0])
     np.testing.assert_array_equal(both.counts, [[1.0, 4.0, 2.0, 5.0, 9.0]])
+
+
+@pytest.mark.parametrize(("times", "overdispersed"), [([46, 27, 22, 5], True), ([46, 11, 39, 4], False)])
+def test_a_little_more_variance_than_the_mean_is_a_dispersion_and_a_little_less_is_none(
+    times: list[int], overdispersed: bool
+) -> None:
+    """By a two-thousandth; the likelihood falls from a dispersion of zero on if and only if there is no excess."""
+    x = np.arange(4.0).repeat(times)
+    excess = (x * (x - 1)).mean() - x.mean() ** 2
+    assert 0 < (excess if overdispersed else -excess) < 5e-4
+    mixture = quiet(NegativeBinomialMixture(1), x[:, np.newaxis])
+    a, mean = mixture.dispersions_[0, 0], x.mean()
+    assert (a > 0) == overdispersed
+    if overdispersed:
+        log_p = [stats.nbinom.logpmf(x, 1 / b, 1 / (1 + b * mean)).mean() for b in (0.5 * a, a, 2.0 * a)]
+        assert log_p[1] > max(log_p[0], log_p[2], stats.poisson.logpmf(x, mean).mean())

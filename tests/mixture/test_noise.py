@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import sklearn
+from scipy.integrate import trapezoid
 from scipy.optimize import minimize
 from scipy.special import entr, expit, logsumexp, softmax
 from scipy.stats import multivariate_normal, norm, poisson
@@ -15,6 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skentropy import GaussianMixture, rank_models
 from skentropy._data import Block
+from skentropy._data._columns import survey_columns
 from skentropy.families import Poisson
 from skentropy.mixture import NormalInverseWishart
 from skentropy.mixture._covariance_types import COVARIANCE_TYPES
@@ -214,3 +217,44 @@ def test_a_volume_without_extent_is_refused() -> None:
 def test_means_of_priors_are_finite(mean: list[float]) -> None:
     with pytest.raises(ValueError, match="mean of the prior must be finite"):
         GaussianMixture(2, prior=NormalInverseWishart(mean=mean)).fit(np.random.default_rng(0).normal(size=(20, 2)))
+
+
+def test_divergences_from_and_to_noise_are_integrals_over_the_box() -> None:
+    """Of a column each, where a component is as narrow as the box; noise is Gaussian with its moments to what it tells."""
+    mixture = GaussianMixture.from_parameters([0.4, 0.6], [[1.0, 5.0], [2.5, 3.0]], [np.eye(2), [[0.5, 0.1], [0.1, 2.0]]])
+    components, parameters = (part.components for part in mixture._fitted_model(None))
+    box = np.array([[-1.0, 0.0], [4.0, 12.0]])
+    noisy = WithNoise(components, box=box)
+    means, variances = noisy.moments(parameters)
+    sides = box[1] - box[0]
+    np.testing.assert_allclose(means, [[1.0, 5.0], [2.5, 3.0], [1.5, 6.0]], rtol=1e-12)
+    np.testing.assert_allclose(variances, [[1.0, 1.0], [0.5, 2.0], sides**2 / 12], rtol=1e-12)
+    from_noise = noisy.column_divergences(parameters, 2)
+    for d in range(2):
+        x = np.linspace(box[0, d], box[1, d], 20_001)
+        for c in range(2):
+            of_component = norm.logpdf(x, means[c, d], np.sqrt(variances[c, d]))
+            integral = trapezoid(-np.log(sides[d]) - of_component, x) / sides[d]
+            assert from_noise[c, d] == pytest.approx(integral, rel=1e-6)
+            entropy = 0.5 * np.log(2 * np.pi * np.e * variances[c, d])
+            to_noise = noisy.column_divergences(parameters, c)[2, d]
+            assert to_noise == pytest.approx(max(np.log(sides[d]) - entropy, 0.0), rel=1e-12)
+    np.testing.assert_array_equal(from_noise[2], 0.0)
+    own = components.column_divergences(parameters, 0)
+    np.testing.assert_array_equal(noisy.column_divergences(parameters, 0)[:2], own)
+    (columns, covariances), *_ = noisy.correlated_columns(parameters)
+    np.testing.assert_array_equal(columns, [0, 1])
+    np.testing.assert_allclose(covariances[1:], [[[0.5, 0.1], [0.1, 2.0]], np.diag(sides**2 / 12)], rtol=1e-12)
+
+
+def test_boxes_have_the_given_volume_and_the_proportions_of_the_data() -> None:
+    X = np.array([[0.0, 10.0, 7.0], [2.0, 30.0, 7.0], [1.0, 20.0, 7.0]])
+    components = WithNoise(GaussianMixture()._get_components(), volume=5.0)
+    columns = survey_columns(Block(X, None, None, 0))
+    box = components.prepare(GaussianMixture(), columns, is_sparse=False, prior_counts=0.0).box
+    assert np.prod(box[1] - box[0]) == pytest.approx(5.0, rel=1e-12)
+    ratio = (box[1] - box[0]) / [2.0, 20.0, 1.0]
+    np.testing.assert_allclose(ratio, ratio[0], rtol=1e-12)
+    np.testing.assert_allclose(box.mean(axis=0), [1.0, 20.0, 7.0], rtol=1e-12)
+    own = replace(components, volume="box").prepare(GaussianMixture(), columns, is_sparse=False, prior_counts=0.0).box
+    np.testing.assert_array_equal(own, [[0.0, 10.0, 6.5], [2.0, 30.0, 7.5]])

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.integrate import trapezoid
 from scipy.optimize import minimize
 from scipy.special import digamma, entr, gammaln, logsumexp, softmax
 from sklearn.exceptions import ConvergenceWarning
 
 from skentropy import ColumnMixture, GaussianMixture, StudentTMixture
+from skentropy._data import Block
 
 KINDS = [("full", None), ("tied", None), ("full", 4.0)]
 
@@ -235,3 +237,53 @@ def test_given_degrees_of_freedom_are_no_estimates() -> None:
     np.testing.assert_array_equal(alone.standard_errors(X)["degrees_of_freedom"], 0.0)
     np.testing.assert_array_equal(block.standard_errors(X[:, :2])["t: degrees_of_freedom"], 0.0)
     assert (alone.standard_errors(X)["means"] > 0.0).all()
+
+
+def test_moments_and_divergences_by_their_integrals() -> None:
+    """Divergences are those of rows and their scales together, so that with one column both kinds are the same."""
+    means, degrees = np.array([[0.0, 1.0], [2.0, -1.0], [0.5, 0.5]]), np.array([3.0, 8.0, 40.0])
+    scales = np.array([np.eye(2), [[2.0, 0.6], [0.6, 0.5]], [[0.7, -0.2], [-0.2, 3.0]]])
+    model = StudentTMixture.from_parameters([0.2, 0.3, 0.5], means, scales, degrees)
+    components, parameters = (part.components for part in model._fitted_model(None))
+    found_means, variances = components.moments(parameters)
+    np.testing.assert_allclose(found_means, means, rtol=1e-12)
+    inflation = degrees / (degrees - 2.0)
+    np.testing.assert_allclose(variances, inflation[:, np.newaxis] * np.diagonal(scales, axis1=1, axis2=2), rtol=1e-12)
+    (columns, covariances), *_ = components.correlated_columns(parameters)
+    np.testing.assert_array_equal(columns, [0, 1])
+    np.testing.assert_allclose(covariances, inflation[:, np.newaxis, np.newaxis] * scales, rtol=1e-12)
+    t = np.linspace(-40.0, 6.0, 100_001)  # log u
+    log_p = np.array([stats.gamma.logpdf(np.exp(t), nu / 2, scale=2 / nu) + t for nu in degrees])
+    for c in range(3):
+        of_scales = trapezoid(np.exp(log_p[c]) * (log_p[c] - log_p), t, axis=1)
+        precisions = np.linalg.inv(scales)
+        step = means - means[c]
+        spread = np.einsum("kij,ji->k", precisions, scales[c]) + np.einsum("ki,kij,kj->k", step, precisions, step)
+        log_ratio = np.linalg.slogdet(scales)[1] - np.linalg.slogdet(scales[c])[1]
+        expected = of_scales + 0.5 * (spread - 2.0 + log_ratio)
+        np.testing.assert_allclose(components.divergence(parameters, c), expected, rtol=1e-7, atol=1e-8)
+        own = np.diagonal(scales, axis1=1, axis2=2)
+        by_column = 0.5 * ((own[c] + step**2) / own - 1.0 + np.log(own / own[c])) + of_scales[:, np.newaxis]
+        np.testing.assert_allclose(components.column_divergences(parameters, c), by_column, rtol=1e-7, atol=1e-8)
+    few = StudentTMixture.from_parameters([0.5, 0.5], means[:2], scales[:2], [2.0, 3.0])
+    components, parameters = (part.components for part in few._fitted_model(None))
+    assert np.isinf(components.moments(parameters)[1][0]).all()
+    assert components.correlated_columns(parameters) == []
+
+
+@pytest.mark.parametrize(("bound", "power"), [(0.1, 12.0), (1e4, 0.3)])
+def test_the_identity_holds_where_degrees_of_freedom_are_at_a_bound(bound: float, power: float) -> None:
+    z = np.random.default_rng(0).normal(size=(200, 2))
+    X = np.sign(z) * np.abs(z) ** power
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = StudentTMixture(1, random_state=0, max_iter=300).fit(X)
+    assert model.degrees_of_freedom_[0] == pytest.approx(bound, rel=1e-12)
+    own, parameters = model._fitted_model(None)
+    block = Block(X, None, None, 0)
+    for _ in range(3):
+        statistics = own.expect(parameters, block)
+        parameters = own.maximize(statistics)
+        assert own.components.standard(parameters.components)[2] == pytest.approx(bound, rel=1e-12)
+        step = own.elbo_of_step(parameters, statistics)
+        assert own.entropy_sum(parameters, statistics).value == pytest.approx(step, rel=1e-12)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,11 @@ import pytest
 from scipy import optimize, special, stats
 
 from skentropy import ColumnMixture, ExponentialFamilyMixture
+from skentropy._data import Block
 from skentropy.families import Weibull
 from skentropy.mixture import _fitted_weibull
-from skentropy.mixture._fitted_weibull import LARGEST_SHAPE, FittedWeibull, PooledWeibull
+from skentropy.mixture._fitted_weibull import LARGEST_SHAPE, LEAST_SHAPE, FittedWeibull, PooledWeibull, fit_weibull
+from skentropy.mixture._levels import Levels, LevelSums
 
 RNG = np.random.default_rng(0)
 TIMES = np.concatenate([0.8 * RNG.weibull(0.7, size=(160, 2)), [6.0, 9.0] * RNG.weibull(4.0, size=(120, 2))])
@@ -204,3 +207,59 @@ def test_moments_and_divergences_by_scipy() -> None:
         density = own.pdf(x) * x * width
         expected = [(density * np.nan_to_num(own.logpdf(x) - other.logpdf(x), neginf=0.0)).sum() for other in peers]
         np.testing.assert_allclose(components.divergence(parameters, c), expected, rtol=1e-6, atol=1e-7)
+
+
+def test_natural_parameters_and_what_is_held_at_a_bound() -> None:
+    scales, shapes = np.array([[2.0, 0.3], [5.0, 1.0]]), np.array([[LARGEST_SHAPE, 0.5], [0.7 * LARGEST_SHAPE, LEAST_SHAPE]])
+    components = replace(FittedWeibull(PooledWeibull(1.0)), pooled_logs=(np.zeros(2), np.zeros(2)))
+    parameters = components.natural((scales, shapes))
+    np.testing.assert_allclose(parameters.eta[0, :, 1], -(scales[:, 1] ** -shapes[:, 1]), rtol=1e-12)
+    np.testing.assert_allclose(parameters.log_partition, shapes * np.log(scales), rtol=1e-12)
+    assert components.degenerate(parameters)
+    np.testing.assert_array_equal(components.collapsed(parameters, parameters), [True, False])
+    inside = components.natural((scales, 0.7 * shapes))
+    assert not components.degenerate(inside)
+    # Narrower than all rows by a thousandth and than before by half, in variances.
+    wide, narrow = np.ones((2, 2)), np.array([[1.0, 31.0], [1.0, 33.0]])
+    before = components.natural((wide, narrow / np.array([[1.0, 1.45], [1.0, 1.45]])))
+    np.testing.assert_array_equal(components.collapsed(before, components.natural((wide, narrow))), [False, True])
+    before = components.natural((wide, narrow / np.array([[1.0, 1.38], [1.0, 1.38]])))
+    np.testing.assert_array_equal(components.collapsed(before, components.natural((wide, narrow))), [False, False])
+    constant = replace(components, pooled_logs=(np.zeros(2), np.log([LARGEST_SHAPE, 1.0])))
+    assert not constant.degenerate(parameters)
+    np.testing.assert_array_equal(constant.collapsed(parameters, parameters), [False, False])
+
+
+def test_shapes_at_a_bound_have_no_score() -> None:
+    X = np.array([[2.0], [3.0], [2.5]])
+    mixture = fit(X, 1)
+    components, _ = (part.components for part in mixture._fitted_model(None))
+    block = Block(X, None, None, 0)
+    for shape, held in ((LEAST_SHAPE, True), (1.0, False), (LARGEST_SHAPE, True)):
+        parameters = components.natural((np.array([[2.5]]), np.array([[shape]])))
+        evidence = components.observe(parameters, components.read(block), np.zeros(1))
+        score = components.score(parameters, evidence.accumulate(np.ones((1, 3))))
+        rows = next(iter(components.row_scores(parameters, components.read(block))))
+        assert (score[0, 1] == 0.0) == held
+        np.testing.assert_allclose(rows.sum(axis=0), score[0], rtol=1e-9)
+
+
+def test_best_scales_and_shapes_far_from_one_and_of_values_with_gaps_in_weight() -> None:
+    """Roots of the likelihood equations, by bisection; values without weight say nothing, and one value has no shape."""
+    rng = np.random.default_rng(5)
+    for k, scale in ((0.03, 1.0), (300.0, 1e6), (1.0, 1e-9)):
+        x = np.sort(scale * rng.weibull(k, size=40))
+        counts = rng.integers(0, 3, size=40).astype(float)
+        found = fit_weibull(LevelSums(Levels.of_columns([x]), counts[np.newaxis]))
+        t = np.log(x) - np.log(x).mean()
+
+        def equation(k: float, t: Any = t, counts: Any = counts) -> float:
+            tilted = counts * np.exp(k * (t - t.max()))
+            return float(1 / k - tilted @ t / tilted.sum() + counts @ t / counts.sum())
+
+        shape = optimize.brentq(equation, 1e-3, 1e5, rtol=1e-14)
+        assert found[1].item() == pytest.approx(np.log(shape), abs=1e-10)
+        log_scale = np.log(x).mean() + special.logsumexp(shape * t, b=counts / counts.sum()) / shape
+        assert found[0].item() == pytest.approx(log_scale, abs=1e-10)
+    one = fit_weibull(LevelSums(Levels.of_columns([np.array([0.0, 3.0])]), np.array([[0.0, 5.0]])))
+    np.testing.assert_allclose(one, [[[np.log(3.0)]], [[np.log(LARGEST_SHAPE)]]], rtol=1e-6)
