@@ -1,4 +1,4 @@
-"""The estimator that all mixtures share: its arguments, the starts that users give, and what a fit leaves."""
+"""The base of all mixtures: its arguments, the starts that users give, and the attributes of a fit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ._seeding import NOISE
 
 
 class BaseMixture(FittedMixture):
-    """Mixture of components of one kind; a subclass says which, and gives their parameters their names."""
+    """Mixture of components of one kind; a subclass chooses the kind and names the parameters."""
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
@@ -159,7 +159,7 @@ class BaseMixture(FittedMixture):
         self._conclude(attributes, messages, fit.monitor, at_saddle=best.saddle)
 
     def _given_start(self, model: MixtureModel, n_features: int) -> MixtureParameters | None:
-        """The parameters that the user wants EM to start from; None where they are to be found by seeding."""
+        """The parameters that the user wants EM to start from; None where seeding is to find them."""
         components = model.components
         warm = self.warm_start and hasattr(self, "weights_")
         if warm and not self._goes_on(components):
@@ -193,11 +193,11 @@ class BaseMixture(FittedMixture):
         return tuple(np.asarray(init[name], dtype=np.float64) for name in components.attribute_names)
 
     def _choose_substitutes(self, columns: ColumnSurvey) -> FloatArray | None:
-        """What stands for zeros, column by column as in ``Substitutes``; None where all stand for themselves."""
+        """The substitutes of zeros in each column, as ``Substitutes`` takes them; None if there are none."""
         return None
 
     def _complete_init(self, init: dict[str, ArrayLike | None], components: Components) -> dict[str, ArrayLike | None]:
-        """Initial parameters of which some are given, with those that follow from the data."""
+        """Complete the user's initial parameters by those that follow from the data."""
         return init
 
     def _initial_weights(self) -> FloatArray:
@@ -207,7 +207,7 @@ class BaseMixture(FittedMixture):
         return check_mixing_weights(self.weights_init, "weights_init", self.n_components + n_fixed)
 
     def _fitted_attributes(self, model: MixtureModel, dtype: np.dtype[Any], run: Run) -> dict[str, Any]:
-        """What fit leaves, for a run that is over or as if it were."""
+        """The attributes that fit leaves, as if the run ended here."""
         state = run.state
         components, weights = model.components, safe_exp(state.parameters.log_weights)
         return {
@@ -220,7 +220,7 @@ class BaseMixture(FittedMixture):
         }
 
     def _named_parameters(self, components: Components, standard: Any, dtype: np.dtype[Any]) -> dict[str, Any]:
-        """Fitted attributes of what ``Components.standard`` gives."""
+        """The fitted attributes of parameters from ``Components.standard``."""
         names = (name + "_" for name in components.attribute_names)
         return dict(zip(names, (value.astype(dtype) for value in standard), strict=True))
 

@@ -1,4 +1,4 @@
-"""How fitted attributes change along directions of the parameters, for the delta method."""
+"""Derivatives of the fitted attributes along directions of the parameters, for the delta method."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 
 from .._typing import FloatArray
 
-# Fourth-order differences: steps in units of one row's information, and at most so much of a logarithm.
+# Steps of fourth-order differences, in units of one row's information; no logarithm changes by more.
 _STEP = 1e-3
 _STEPS = np.array([-2.0, -1.0, 1.0, 2.0])
 _COEFFICIENTS = np.array([1.0, -8.0, 8.0, -1.0]) / 12.0
 
 
 class Movable(Protocol):
-    """What is needed of components here."""
+    """What the differences need of components."""
 
     def standard(self, parameters: Any) -> tuple[FloatArray, ...]: ...
 
@@ -31,12 +31,13 @@ def differences(
     directions: FloatArray,
     values: Callable[[Any], tuple[FloatArray, ...]] | None = None,
 ) -> tuple[FloatArray, ...]:
-    """Derivatives of the fitted attributes along directions (M, K, P) of the length of one row's information.
+    """Derivatives of the fitted attributes, or of other ``values`` of the parameters, along directions (M, K, P).
 
-    Or of other values of the parameters. Each has M more on its first axis; NaN where a step leaves the domain.
+    Directions have the length of one row's information. Each derivative has an additional first axis of length M, and is
+    NaN where a step leaves the domain.
     """
     values = values or components.standard
-    # Differences from these leave no rounding of what does not move.
+    # Values that do not move have a difference of exactly zero from these.
     before = values(parameters)
     changes = tuple(np.zeros((len(directions), *value.shape)) for value in before)
     for m, direction in enumerate(directions):

@@ -1,4 +1,4 @@
-"""Blocks of columns as users see them: the attributes of a fit, and what follows from these."""
+"""Blocks of columns as users see them: fitted attributes and quantities that follow from them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ._components import Components
 
 @dataclass(frozen=True)
 class ColumnBlock:
-    """Some columns, what components are in them, and what a zero there stands for, as ``choose_substitutes`` takes it."""
+    """Some columns, their components, and how zeros in them are treated, as ``choose_substitutes`` takes it."""
 
     name: str
     components: Components
@@ -31,7 +31,7 @@ class ColumnBlock:
 
 @dataclass(frozen=True)
 class ColumnAttributes(Components):
-    """What is told of products over blocks of columns; ``ColumnBlocks`` adds how they are fitted.
+    """Products over blocks of columns as users see them; ``ColumnBlocks`` adds how they are fitted.
 
     Parameters
     ----------
@@ -72,16 +72,19 @@ class ColumnAttributes(Components):
         return replace(self, blocks=blocks)
 
     def changed(self, change: Callable[[Components, Any], Components], parameters: Any) -> Self:
-        """The same blocks with the components that ``change`` makes of them and their parameters; itself if none changes."""
+        """These blocks with other components, which ``change`` makes of each block's components and parameters.
+
+        If no block changes, the result is this object itself.
+        """
         parts = [change(part, own) for part, own in self._zip(parameters)]
         return self if all(new is old for new, old in zip(parts, self._parts, strict=True)) else self._with(parts)
 
     def _zip(self, *values: Any) -> Iterator[tuple[Any, ...]]:
-        """Each block's components with its share of tuples of values."""
+        """For each block its components, and its entries of tuples of values."""
         return zip(self._parts, *values, strict=True)
 
     def _edges(self, parameters: Any) -> Array:
-        """Where the directions of the second and further blocks begin."""
+        """The positions at which the directions of the second and further blocks begin."""
         return np.cumsum([part.n_directions(own) for part, own in self._zip(parameters)])[:-1]
 
     def axes(self, n_components: int, n_features: int) -> tuple[list[tuple[str, int]], ...]:
@@ -92,7 +95,7 @@ class ColumnAttributes(Components):
         return same and all(part.fits(own, n_components) for part, own in self._zip(standard))
 
     def by_name(self, standard: Any, dtype: np.dtype[Any]) -> dict[str, dict[str, FloatArray]]:
-        """The attributes under the names of the blocks and their own."""
+        """The attributes as a dict of dicts, by block and name."""
         return {
             block.name: {
                 name: value.astype(dtype) for name, value in zip(block.components.attribute_names, own, strict=True)
@@ -176,7 +179,7 @@ class ColumnAttributes(Components):
         return self._spread(means, np.nan), self._spread(variances, np.nan)
 
     def _spread(self, values: Sequence[FloatArray], elsewhere: float) -> FloatArray:
-        """Arrays (K, number of a block's columns) side by side, (K, D)."""
+        """Put the blocks' arrays (K, number of columns) side by side, (K, D)."""
         spread = np.full((len(values[0]), self.n_features), elsewhere)
         for block, own in zip(self.blocks, values, strict=True):
             spread[:, block.columns] = own

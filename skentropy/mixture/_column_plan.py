@@ -1,4 +1,4 @@
-"""Which columns of a table are of which kind, as a user says or as their values suggest."""
+"""Plan the blocks of columns of a table, as the user says or as the values suggest."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from ._columns import ColumnBlocks
 from ._components import Components
 from ._families import independent
 
-# A value is a point mass if more than this share of a column's numbers has it, and so many times more than usual.
+# A value is a point mass if more than this share of a column's numbers equals it, and so many times more than chance gives.
 _POINT_MASS = 0.05
 _TIMES_USUAL = 10.0
-# If so many rows all have different names, that is no coincidence.
+# If at least so many rows all have different names, the column is an identifier.
 _MANY = 20
-# The arguments of a mixture that say what its components are.
+# The arguments of a mixture that determine its components.
 _OF_COMPONENTS = {
     "family",
     "covariance_type",
@@ -37,20 +37,20 @@ _OF_COMPONENTS = {
     "reg_covar",
     "zeros",
 }
-# The order in which blocks of columns="auto" come.
+# The order of the blocks with columns="auto".
 _AUTOMATIC = ("bernoulli", "categorical", "poisson", "gaussian")
 
 
 @dataclass(frozen=True)
 class ColumnPlan:
-    """Blocks of columns, and how names become numbers.
+    """Blocks of columns, and the encoding of names as numbers.
 
     Attributes
     ----------
     components : ColumnBlocks
     encoding : Encoding
     goes_on : bool
-        Whether the last fit was of the same columns, kinds and categories, so that a fit can go on from its parameters.
+        Whether the last fit had the same columns, kinds and categories, so that a fit can start from its parameters.
     """
 
     components: ColumnBlocks
@@ -58,12 +58,12 @@ class ColumnPlan:
     goes_on: bool = False
 
     def after(self, last: ColumnPlan | None) -> ColumnPlan:
-        """The plan of a fit that comes after another one."""
+        """This plan, if it comes after the plan of another fit."""
         return replace(self, goes_on=last is not None and self._content == last._content)
 
     @property
     def _content(self) -> list[Any]:
-        """What the blocks are made of, in comparable terms."""
+        """A description of the blocks that can be compared with others."""
         label, categories = _labels(self.encoding.names), self.encoding.categories
         return [
             (block.name, block.components.label, [(label(c), categories.get(c)) for c in block.columns.tolist()])
@@ -72,7 +72,7 @@ class ColumnPlan:
 
 
 def plan_columns(X: Any, columns: Any, remainder: Any, unseen: str) -> ColumnPlan:
-    """The plan for data, by one look at the values.
+    """Plan the blocks for data, after one look at the values.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def plan_columns(X: Any, columns: Any, remainder: Any, unseen: str) -> ColumnPla
 
 
 def components_of(family: Any) -> Components:
-    """Components of what stands for a kind: a family or its name, or a mixture of this package, not fitted."""
+    """The components that a family, its name, or an unfitted mixture of this package stands for."""
     if isinstance(family, BaseMixture):
         _check_template(family)
         return family._get_components()
@@ -129,7 +129,7 @@ def components_of(family: Any) -> Components:
 
 
 def _check_template(mixture: BaseMixture) -> None:
-    """Refuse a mixture whose arguments say more than what its components are."""
+    """Refuse a mixture with arguments that do not determine its components."""
     name = type(mixture).__name__
     if isinstance(mixture._get_components(), ColumnBlocks):
         raise ValueError(f"A block of columns cannot be a {name} itself; give its blocks one by one.")
@@ -163,7 +163,7 @@ def _check_triples(columns: Any) -> list[tuple[str, Any, Any]]:
 
 
 def _resolve(given: Any, X: Any, names: list[Any] | None, n_columns: int, block: str) -> Array:
-    """Positions of the columns that a user names, counts, slices, masks, or computes from X."""
+    """Positions of the columns that the user gives as names, positions, a slice, a mask or a callable."""
     if callable(given):
         given = given(X)
     if isinstance(given, slice):
@@ -221,7 +221,7 @@ def _check_overlap(triples: list[tuple[str, Any, Array]], names: list[Any] | Non
 
 
 def _automatic(kinds: list[ColumnKind], columns: Array) -> list[tuple[str, Any, Array]]:
-    """Triples of columns by what is there: bits, names, counts, and other numbers."""
+    """Triples of columns by the kinds of their values: bits, names, counts, and other numbers."""
 
     def family(kind: ColumnKind) -> str:
         if kind.names is not None:
@@ -240,7 +240,7 @@ def _unused(name: str, taken: set[str]) -> str:
 def _categories(
     blocks: tuple[ColumnBlock, ...], kinds: list[ColumnKind], label: Callable[[int], str]
 ) -> dict[int, tuple[Any, ...]]:
-    """Categories of the columns of names; ValueError where a family takes numbers only."""
+    """Categories of the columns of names; ValueError if the family of a column takes numbers only."""
     categories = {}
     for block in blocks:
         family = getattr(block.components, "family", None)

@@ -41,7 +41,7 @@ class ColumnBlocks(ColumnAttributes):
         )
 
     def choose_substitutes(self, estimator: Any, columns: ColumnSurvey) -> FloatArray | None:
-        """What stands for zeros in all columns, as in ``Substitutes``; None where all stand for themselves."""
+        """The substitutes of zeros in all columns, as ``Substitutes`` takes them; None if there are none."""
         values = np.full(self.n_features, np.nan)
         for block in self.blocks:
             named = NamedColumns.of(estimator, block.columns)
@@ -122,7 +122,7 @@ class ColumnBlocks(ColumnAttributes):
         return float(sum(part.base_measure(own, sums) for part, own, sums in self._zip(parameters, statistics)))
 
     def entropies(self, parameters: Any, statistics: Any) -> dict[str, float]:
-        """The pseudo entropies' sum, block by block."""
+        """The sums of pseudo entropies of the blocks."""
         pairs = zip(self.blocks, parameters, statistics, strict=True)
         return {block.name: block.components.entropy(own, sums) for block, own, sums in pairs}
 

@@ -1,4 +1,4 @@
-"""The components of a mixture as users see them: the attributes of a fit, and what follows from these."""
+"""The components of a mixture as users see them: fitted attributes and quantities that follow from them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ._input import check_shapes
 
 
 class Reported(NamedTuple):
-    """A fitted attribute: its name, values and axes, which columns the features are, and what the values lie between.
+    """A fitted attribute: its name, values, axes, the columns of its features, and the limits of its values.
 
     ``known`` says that the values were given, and are no estimates.
     """
@@ -27,7 +27,7 @@ class Reported(NamedTuple):
 
 
 class ComponentAttributes(ABC):
-    """What is told of components; ``Components`` adds how they are fitted."""
+    """Components as users see them; ``Components`` adds how they are fitted."""
 
     # Singular names are the family's; these are the names of the fitted attributes without the underscore.
     @property
@@ -36,7 +36,7 @@ class ComponentAttributes(ABC):
 
     @property
     def given_names(self) -> tuple[str, ...]:
-        """Attributes that are given, and not fitted."""
+        """Names of attributes that are given, and not fitted."""
         return ()
 
     @abstractmethod
@@ -55,7 +55,7 @@ class ComponentAttributes(ABC):
     @property
     @abstractmethod
     def standard_limits(self) -> tuple[tuple[float, float], ...]:
-        """What the values of each attribute lie between; of a covariance matrix those of its diagonal."""
+        """Lower and upper limits of each attribute's values; for a covariance matrix those of its diagonal."""
 
     def reported(self, estimator: Any, n_components: int, n_features: int) -> Iterator[Reported]:
         """The fitted attributes of an estimator one by one, in the order of ``standard_changes``."""
@@ -66,21 +66,21 @@ class ComponentAttributes(ABC):
 
     @abstractmethod
     def natural(self, standard: tuple[FloatArray, ...]) -> Any:
-        """Parameters of given attributes."""
+        """The parameters that belong to attributes."""
 
     @abstractmethod
     def check_standard(self, standard: tuple[FloatArray, ...], suffix: str = "") -> None:
         """Raise ValueError, by name, for attributes that are out of range."""
 
     def cautions(self, estimator: Any, standard: tuple[FloatArray, ...]) -> list[str]:
-        """What is to be said of attributes that nobody has fitted, such as that likelihoods lose digits."""
+        """Warnings about given attributes, such as that likelihoods lose digits."""
         return []
 
     @abstractmethod
     def of_fitted(
         self, weights: FloatArray, standard: tuple[FloatArray, ...], *, is_sparse: bool, exposure: float = 1.0
     ) -> Self:
-        """These components in units that the fitted mixture decides alone; ``exposure`` is the largest, if known."""
+        """These components in units that only depend on the fitted mixture; ``exposure`` is the largest one, if known."""
 
     @abstractmethod
     def n_parameters(self, n_components: int) -> int:
@@ -92,7 +92,7 @@ class ComponentAttributes(ABC):
 
     @abstractmethod
     def column_divergences(self, parameters: Any, component: int) -> FloatArray:
-        """Divergences of single columns, (K, D); infinite where the one component excludes what the other one has."""
+        """Divergences of single columns, (K, D); infinite where the one component excludes values of the other."""
 
     @abstractmethod
     def moments(self, parameters: Any) -> tuple[FloatArray, FloatArray]:
@@ -118,7 +118,7 @@ class ComponentAttributes(ABC):
 
     @abstractmethod
     def failures(self, estimator: Any, parameters: Any) -> Iterator[str]:
-        """Reasons not to trust parameters that a fit has ended at."""
+        """Reasons not to trust the parameters at the end of a fit."""
 
     @abstractmethod
     def sample(
@@ -128,4 +128,4 @@ class ComponentAttributes(ABC):
         random_state: np.random.RandomState,
         like: Matrix | None = None,
     ) -> FloatArray:
-        """A row of each component that is listed; where a row's total is given it is that of ``like``, or one."""
+        """Draw a row of each listed component; where totals are given, they are those of ``like``, or one."""

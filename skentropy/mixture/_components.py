@@ -1,4 +1,4 @@
-"""What the components of a mixture are: the one thing that a mixture knows of them, besides their weights."""
+"""The interface of components: all that a mixture knows of them, apart from their weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ._component_attributes import ComponentAttributes
 
 
 class Evidence(Protocol):
-    """What components say of a block of n rows.
+    """The log joint densities of a block of n rows, and the way to their statistics.
 
     Attributes
     ----------
@@ -31,19 +31,19 @@ class Evidence(Protocol):
 
 
 class Limits(Protocol):
-    """Where parameters end that EM multiplies, such as a rate of zero; masks are flat arrays, all of one length."""
+    """Limits of parameters that EM multiplies, such as a rate of zero; masks are flat arrays of the same length."""
 
     def near(self, parameters: Any) -> Array:
-        """What is so near to its limit that it is looked at."""
+        """Mask of parameters so near to their limits that they must be examined."""
 
     def lost(self, parameters: Any) -> Array:
-        """What is at its limit but for rounding."""
+        """Mask of parameters at their limits, except for rounding."""
 
     def put(self, parameters: Any, places: Array, share: float) -> Any:
-        """Parameters with some places at a share of the pooled distance from their limits."""
+        """Put some parameters at a share of the pooled distance from their limits."""
 
     def growing(self, before: Any, after: Any, faster_than: float) -> Array:
-        """What a step moves away from its limit by more than a factor, given its logarithm."""
+        """Mask of parameters whose distance from the limit grows by more than a factor, given as a logarithm, in a step."""
 
 
 class SeedRows(Protocol):
@@ -66,10 +66,10 @@ class SeedRows(Protocol):
 
 
 class ComponentMetric(Protocol):
-    """Coordinates z of the directions of all components' parameters, in which the complete data's information is one.
+    """Coordinates z of directions of all components' parameters, in which the complete data's information is one.
 
-    Directions and z are arrays with one row for each component. A direction without a slope has coordinates that move
-    nothing.
+    Directions and z are arrays with one row for each component. Coordinates that belong to a direction without a slope
+    move nothing.
     """
 
     def directions(self, z: FloatArray) -> FloatArray:
@@ -83,19 +83,20 @@ class ComponentMetric(Protocol):
 
 
 class Components(ComponentAttributes):
-    """K distributions of a row, of one kind: their parameters are fitted by weighted rows, for any weights.
+    """K distributions of a row, of one kind, which can be fitted to weighted rows.
 
-    Parameters and statistics are opaque to the mixture. Statistics are added; a block of rows is read once (``read``), seen
-    under parameters (``observe``), and what is seen is added up (``Evidence.accumulate``). Whatever can depend on the data
-    besides, such as units, is chosen before a fit (``prepare``, ``with_pooled``): components do not change, others are made.
+    Parameters and statistics are opaque to the mixture. A block of rows is read once (``read``). Under parameters it gives
+    log joint densities (``observe``), and with responsibilities additive statistics (``Evidence.accumulate``). Everything
+    else that depends on the data, such as units, is chosen before a fit (``prepare``, ``with_pooled``). These methods do
+    not change the components, but return others.
     """
 
-    # What the components are called in messages.
+    # The name of the components in messages.
     @property
     @abstractmethod
     def label(self) -> str: ...
 
-    # What data may be, for messages: "non-negative values".
+    # The support in messages, such as "non-negative values".
     @property
     @abstractmethod
     def support(self) -> str: ...
@@ -112,7 +113,7 @@ class Components(ComponentAttributes):
 
     @property
     def likelihood(self) -> str:
-        """What it is of a row, as ``Traits.likelihood`` names it."""
+        """The kind of a row's likelihood, as in ``Traits.likelihood``."""
         return "probability" if self.discrete else "density"
 
     # Whether sparse data are taken, and exposures.
@@ -129,7 +130,7 @@ class Components(ComponentAttributes):
     def allows_gaps(self) -> bool:
         return True
 
-    # Number of components after the others that are no clusters: their parameters are given, and their rows labelled -1.
+    # Number of components at the end that are no clusters: their parameters are given, and their rows are labelled -1.
     n_fixed: ClassVar[int] = 0
     fixed_name: ClassVar[str] = ""
 
@@ -142,11 +143,11 @@ class Components(ComponentAttributes):
 
     @abstractmethod
     def prepare(self, estimator: Any, columns: ColumnSurvey, *, is_sparse: bool, prior_counts: float) -> Self:
-        """These components for data with such columns; ValueError, by name, where there can be none."""
+        """These components for data with such columns; ValueError, which names the columns, if they cannot be fitted."""
 
     @abstractmethod
     def count_outside(self, block: Block) -> Array:
-        """Number of values outside the support, and how many of them are too low; column by column, shape (2, D)."""
+        """Numbers of values outside the support and of those that are too low, for each column, shape (2, D)."""
 
     @abstractmethod
     def summarize(self, observations: Any, weight: FloatArray) -> Any:
@@ -154,21 +155,21 @@ class Components(ComponentAttributes):
 
     @abstractmethod
     def with_pooled(self, summary: Any) -> Self:
-        """These components, with what ``summarize`` says of all rows: where a conjugate prior is centred."""
+        """These components with the summary of all rows, at which a conjugate prior is centred."""
 
     @abstractmethod
     def with_prior(self, prior_counts: float, statistics: Any) -> Self:
-        """These components with so many pseudo-observations of all rows, which each component's statistics add up to."""
+        """These components with a prior of so many pseudo-observations, with the mean statistics of all rows."""
 
     @abstractmethod
     def rounding(self, columns: ColumnSurvey) -> Rounding | None:
-        """Values as they are in any units; None where there are no units."""
+        """A rounding of values that makes them independent of units; None if there are no units."""
 
     @abstractmethod
     def seed_rows(self, block: Block, observations: Any) -> SeedRows:
         """The rows of a block as seeds."""
 
-    # Cost, in operations or bytes of an E-step, for a row.
+    # Cost of an E-step for a row.
 
     @abstractmethod
     def row_cost(self, n_features: int) -> int:
@@ -182,15 +183,15 @@ class Components(ComponentAttributes):
 
     @abstractmethod
     def read(self, block: Block) -> Any:
-        """What is needed of a block of rows, whatever the parameters."""
+        """What an E-step needs of a block of rows, for any parameters."""
 
     @abstractmethod
     def observe(self, parameters: Any, observations: Any, offsets: FloatArray, out: FloatArray | None = None) -> Evidence:
-        """What the components say of a block, each plus its offset."""
+        """Log joint densities of a block; an offset for each component is added."""
 
     @abstractmethod
     def pooled_parameters(self, n_components: int) -> Any:
-        """The distribution of all rows, so many times."""
+        """Parameters of so many components that are all distributed like all rows together."""
 
     @abstractmethod
     def expected_rows(self, parameters: Any, observations: Any, responsibilities: FloatArray) -> FloatArray:
@@ -202,10 +203,10 @@ class Components(ComponentAttributes):
 
     @abstractmethod
     def log_base_measure(self, block: Block) -> FloatArray:
-        """log h of each row, less what of it depends on parameters."""
+        """log h of each row, without the part that depends on parameters."""
 
     def base_measure(self, parameters: Any, statistics: Any) -> float:
-        """What of the rows' expected log base measures depends on parameters, summed with their weights."""
+        """The part of the expected log base measures that depends on parameters, summed over rows with their weights."""
         return 0.0
 
     @abstractmethod
@@ -226,7 +227,7 @@ class Components(ComponentAttributes):
 
     @abstractmethod
     def penalty(self, parameters: Any, statistics: Any) -> float:
-        """What the prior adds to the sum of entropies: minus the derivative of its logarithm along the scale."""
+        """The prior's term in the sum of entropies: minus the derivative of its logarithm along the scale."""
 
     @abstractmethod
     def pack(self, parameters: Any) -> FloatArray:
@@ -238,14 +239,14 @@ class Components(ComponentAttributes):
 
     @property
     def climbs(self) -> bool:
-        """Whether EM climbs an objective that can be extrapolated, and whose maximum can be looked for."""
+        """Whether EM climbs an objective, so that steps can be extrapolated and a maximum can be verified."""
         return True
 
     # Where a fit ends.
 
     @abstractmethod
     def limits(self, parameters: Any) -> Limits:
-        """The limits that parameters may have come to."""
+        """The limits that parameters may have reached."""
 
     @abstractmethod
     def n_directions(self, parameters: Any) -> int:
@@ -257,45 +258,45 @@ class Components(ComponentAttributes):
 
     @abstractmethod
     def row_scores(self, parameters: Any, observations: Any) -> Iterator[FloatArray]:
-        """For one component after the other the rows' expected gradients of the complete log-densities, (n, P)."""
+        """For one component after the other the expected gradients of the rows' complete log-densities, (n, P)."""
 
     def latent_information(self, parameters: Any, observations: Any, weights: FloatArray) -> FloatArray | None:
-        """Weighted sums of the gradients' covariances over latent variables of a component, (K, P, P); None without any."""
+        """Weighted sums of the gradients' covariances over a component's latent variables, (K, P, P); None without any."""
         return None
 
     @abstractmethod
     def metric(self, parameters: Any, statistics: Any, counts: FloatArray) -> ComponentMetric:
-        """The complete data's information, of components that explain so many rows."""
+        """The complete data's information, for components with these counts of rows."""
 
     @abstractmethod
     def moved(self, parameters: Any, direction: FloatArray) -> Any | None:
         """Parameters moved along a direction (K, P); None outside the domain."""
 
     def stride(self, parameters: Any, direction: FloatArray) -> float:
-        """The largest change of a logarithm that a direction makes; zero where lengths have no such meaning."""
+        """The largest change of a logarithm along a direction; zero if no direction changes a logarithm."""
         return 0.0
 
     # Several runs at once: R runs of K components are R K components.
 
     @abstractmethod
     def for_runs(self, n_runs: int) -> Self:
-        """These components, for so many runs side by side."""
+        """These components for so many runs side by side."""
 
     @abstractmethod
     def select(self, parameters: Any, components: Array, n_runs: int) -> Any:
-        """The parameters of some components, which are those of so many runs."""
+        """The parameters of some components, which together form so many runs."""
 
     @abstractmethod
     def with_average_rows(self, statistics: Any, share: float, n_runs: int) -> Any:
-        """Statistics with a share of each run's average component, distributed like all rows, added to each component."""
+        """Add to each component a share of the run's average component, with rows distributed like all rows."""
 
     @abstractmethod
     def collapsed(self, before: Any, parameters: Any) -> Array:
-        """Which components are about to collapse onto a single value, seen from parameters some steps before; (K,)."""
+        """Which components are about to collapse onto a single value, judged by parameters some steps before; (K,)."""
 
     @abstractmethod
     def degenerate(self, parameters: Any) -> bool:
-        """Whether a component is held at a bound that not all rows together are at."""
+        """Whether a bound holds a component, but would not hold the distribution of all rows."""
 
     def is_heywood(self, parameters: Any) -> bool:
         """Whether factors alone explain a column of a component that has not collapsed."""
@@ -304,10 +305,10 @@ class Components(ComponentAttributes):
     # What users see, of parameters that can be moved.
 
     def fits(self, standard: tuple[FloatArray, ...], n_components: int) -> bool:
-        """Whether attributes have the shapes that a fit of so many of these components leaves."""
+        """Whether attributes have the shapes of a fit with so many of these components."""
         shapes = [value.shape for value in self.standard(self.pooled_parameters(n_components))]
         return [np.shape(value) for value in standard] == shapes
 
     def standard_changes(self, parameters: Any, directions: FloatArray) -> tuple[FloatArray, ...]:
-        """Derivatives of the fitted attributes along directions (M, K, P), each with M more on its first axis."""
+        """Derivatives of the fitted attributes along directions (M, K, P), each with a further first axis of length M."""
         return differences(self, parameters, directions)

@@ -1,4 +1,4 @@
-"""What each covariance_type means: which components, which initial covariances, which attributes follow from others."""
+"""The meaning of each covariance_type: its components, initial covariances, and derived attributes."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def clusters(covariance_type: str, *, prior: NormalInverseWishart | None, reg_co
 def initial_covariances(
     covariances: ArrayLike | None, precisions: ArrayLike | None, covariance_type: str
 ) -> ArrayLike | None:
-    """Initial covariances, which a user may give by their inverses."""
+    """Initial covariances, which the user may also give as precisions."""
     if precisions is None:
         return covariances
     if covariances is not None:

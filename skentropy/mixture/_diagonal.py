@@ -20,7 +20,7 @@ class DiagonalGaussian(Independent):
     Parameters
     ----------
     over_components, over_features : bool
-        Who shares variances.
+        Whether components, and whether features, share their variances.
     reg_covar : float
         Added to the variances in each M-step, in the data's units.
     n_runs : int
@@ -67,7 +67,7 @@ class DiagonalGaussian(Independent):
         return self.parameters(self.family.from_standard(means, shared))
 
     def _shared(self, values: FloatArray, weights: FloatArray) -> FloatArray:
-        """Weighted means of values (K, D) over those who share a variance, at the place of each."""
+        """Replace values (K, D) by their weighted means over all that share a variance."""
         weights = np.broadcast_to(weights, values.shape)
         if self.over_features:
             total = weights.sum(axis=1, keepdims=True)
@@ -102,7 +102,7 @@ class DiagonalGaussian(Independent):
         return self.parameters(self.family.from_standard(means, variances))
 
     def _ridge(self, parameters: NaturalParameters, statistics: FeatureSums) -> FloatArray:
-        """What the ridge takes from each component's objective, (K,)."""
+        """The ridge's term in each component's objective, (K,)."""
         assert self.units is not None
         precisions = -2.0 * parameters.eta[1] / self.units.scale**2
         seen = statistics.exposures + self.prior_counts
@@ -181,13 +181,13 @@ class SharedVarianceMetric:
         free = (seen > 0.0) & ~components.family.at_bound(parameters.eta)
         with np.errstate(divide="ignore", invalid="ignore"):
             of_means = np.where(free, np.sqrt(variance / seen), 0.0)
-            # The mean of what is seen times the number of those who share is the total.
+            # The mean of the counts, times the number of variances that are shared, is their total.
             shared = components._shared(seen, np.ones_like(seen)) * components._n_sharing(seen.shape)
             of_variances = np.where(shared > 0.0, np.sqrt(2.0 / shared), 0.0)
         return cls(components, of_means, np.where(free.all(), of_variances, 0.0), mean, variance)
 
     def _project(self, values: FloatArray) -> FloatArray:
-        """Onto directions that all who share have in common, times the root of their number."""
+        """Project onto directions that are the same for all that share a variance, times the root of their number."""
         ones = np.ones_like(values)
         return self.components._shared(values, ones) * np.sqrt(self.components._n_sharing(values.shape))
 

@@ -36,7 +36,7 @@ from ._report import degenerate_features, places
 
 # No extrapolation divides a dispersion or a mean by more than two.
 _SHARE = 0.5
-# Over which axes of (n_components, n_features) a dispersion is the same.
+# The axes of (n_components, n_features) along which dispersions are tied.
 TIES = {"full": (), "feature": (0,), "component": (1,), "tied": (0, 1)}
 
 
@@ -73,9 +73,9 @@ class Dispersed(Leveled):
     family, units, prior_counts, pooled, narrow, levels, pooled_seen, n_runs
         As of ``Leveled``.
     tied : tuple of int
-        Axes of (n_components, n_features) over which dispersions are the same.
+        Axes of (n_components, n_features) along which dispersions are tied.
     pooled_dispersion : float
-        That of all rows, the same in all columns.
+        The dispersion of all rows, the same in all columns.
     """
 
     tied: tuple[int, ...] = ()
@@ -130,7 +130,7 @@ class Dispersed(Leveled):
         return DispersedParameters.of(means, self._fit(means, exposures, seen, len(means) // self.n_runs), self.levels)
 
     def _fit(self, means: FloatArray, exposures: FloatArray, seen: LevelSums, n_components: int) -> FloatArray:
-        """Dispersions (K, D) of means, of data that were seen; those of each ``n_components`` may be shared."""
+        """Dispersions (K, D) for given means, from the values that were seen; the components of a run may share them."""
         levels = seen.levels
         counts = np.where(seen.counts > 0.0, seen.counts, 0.0)
 
@@ -142,7 +142,7 @@ class Dispersed(Leveled):
 
         def slopes(a: FloatArray) -> tuple[FloatArray, FloatArray]:
             at = a[:, column]
-            # Of large counts the sum of x, which is that of the means, would cancel.
+            # For large counts the sum of x would cancel with that of the means.
             wide = np.where(a * means > 1.0, 0.0 if levels.whole else 1.0, 0.0)
             if levels.whole:  # B is the sum of log(1 + a j) over j < x
                 terms = at * levels.values
@@ -158,7 +158,7 @@ class Dispersed(Leveled):
         pairs = levels.sum_columns(counts * levels.values * (levels.values - 1.0))
         squares = exposures * means**2
         excess = total(pairs - squares)
-        # Of counts that are sums of many, rounding alone is no excess.
+        # In sums of many counts, rounding errors must not count as an excess.
         excess = np.where(excess > 1e-12 * total(pairs + squares), excess, 0.0)
         with np.errstate(divide="ignore", invalid="ignore"):
             return fit_dispersion(slopes, excess, excess / total(squares))
@@ -179,7 +179,7 @@ class Dispersed(Leveled):
         return super().magnitude(parameters, statistics) + float(of_base)
 
     def log_prior(self, parameters: Any, statistics: Any | None) -> FloatArray:
-        """Of pseudo-observations that are distributed like all rows, their base measure included."""
+        """Log-density of pseudo-observations that are distributed like all rows, with their base measure."""
         log_prior = super().log_prior(parameters, statistics)
         if self.prior_counts and self.pooled_seen is not None:
             at = parameters.at(self.pooled_seen.levels)
@@ -215,7 +215,7 @@ class Dispersed(Leveled):
         return 2 * int(parameters.means.shape[1])
 
     def score(self, parameters: Any, statistics: Any) -> FloatArray:
-        """Along the logarithms of the means and of the dispersions."""
+        """Gradient along the logarithms of the means and of the dispersions."""
         means, a = parameters.means, parameters.dispersions
         exposures, sums, seen = self._with_prior_rows(statistics)
         levels = seen.levels
@@ -238,12 +238,12 @@ class Dispersed(Leveled):
             yield np.concatenate([of_means, np.where(held[c], 0.0, of_dispersions)], axis=1)
 
     def _held(self, parameters: Any) -> Array:
-        """Dispersions that are at a bound, or of a mean of zero, which has none."""
+        """Which dispersions are held: those at a bound, and those of a mean of zero, where they have no effect."""
         a = parameters.dispersions
         return (a <= 0.0) | (a >= LARGEST_DISPERSION) | (parameters.means <= 0.0)
 
     def metric(self, parameters: Any, statistics: Any, counts: FloatArray) -> DispersedMetric:
-        """Minus the second derivatives of the expected log-density, which where the score is zero are all diagonal."""
+        """Minus the second derivatives of the expected log-density; where the score is zero they are diagonal."""
         means, a = parameters.means, parameters.dispersions
         exposures, _, seen = self._with_prior_rows(statistics)
         levels = seen.levels
@@ -318,7 +318,7 @@ class Dispersed(Leveled):
         return n_components * n_features + free
 
     def column_divergences(self, parameters: Any, component: int) -> FloatArray:
-        r"""With the base measures' expectations, by an integral over the probability generating function."""
+        r"""Divergences with the base measures' expectations, from an integral over the probability generating function."""
         mean, a = parameters.means[component], parameters.dispersions[component]
         eta, A = parameters.eta[0], parameters.log_partition
         divergences = mean * (eta[component] - eta) - A[component] + A
@@ -373,7 +373,7 @@ def _expected_base(mean: FloatArray, dispersion: FloatArray, others: FloatArray)
 
 
 def _shared(tied: tuple[int, ...], values: FloatArray, n_components: int, reduce: Any) -> FloatArray:
-    """Sums or means (K, D) over what is tied, run by run."""
+    """Sums or means (K, D) over tied dispersions, run by run."""
     if not tied:
         return values
     by_run = values.reshape(-1, n_components, values.shape[-1])

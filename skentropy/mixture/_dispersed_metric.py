@@ -13,22 +13,22 @@ from ..families._base import safe_log
 if TYPE_CHECKING:
     from ._dispersed import DispersedParameters
 
-# What has less information than this share of the largest is held.
+# A parameter with less information than this share of the largest one is held.
 _NEGLIGIBLE = 1e-40
-# Means below these shares of the pooled one are looked at, or zero but for rounding.
+# A mean below the first share of the pooled mean is examined; below the second it is zero, except for rounding.
 _NEAR, _LOST = 1e-3, 1e-12
 
 
 @dataclass(frozen=True)
 class DispersedMetric:
-    """Of the logarithms of means and dispersions, which inform of each other nothing.
+    """Information about the logarithms of means and dispersions, which is diagonal.
 
     Dispersions that are tied move along the mean of their directions, so that they have one coordinate for all.
 
     Attributes
     ----------
     lengths : ndarray of shape (K, 2 D)
-        What a unit of z moves; zero where nothing can.
+        How far a unit of z moves each parameter; zero where it cannot move.
     tied : tuple of int
     """
 
@@ -45,7 +45,7 @@ class DispersedMetric:
         return cls(np.where(free, 1.0 / np.sqrt(np.where(free, information, 1.0)), 0.0), tied)
 
     def _share(self, values: FloatArray) -> FloatArray:
-        """Dispersions' coordinates replaced by their sum over what is tied, by the root of its size; symmetric."""
+        """Replace the coordinates of tied dispersions by their sum over the root of their number; a symmetric operation."""
         if not self.tied:
             return values
         own, shared = np.split(values, 2, axis=-1)
@@ -67,7 +67,7 @@ class DispersedMetric:
 
 
 class MeanLimits:
-    """Means (K, D) that may be zero; dispersions are fitted anew in each step, and come to no limit that holds them."""
+    """Limits of means (K, D), which may be zero; dispersions are fitted anew in each step, so that no limit holds them."""
 
     def __init__(self, pooled: FloatArray) -> None:
         self._pooled = pooled

@@ -1,4 +1,4 @@
-"""Draws of rows."""
+"""Draw rows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .._typing import Array, FloatArray
 
 
 def draw(weight: FloatArray, size: int, random_state: np.random.RandomState) -> Array:
-    """Indices, (runs, size), drawn with probability proportional to each run's weight."""
+    """Draw indices, (runs, size), with probabilities proportional to each run's weights."""
     cumulative = np.cumsum(weight, axis=1)
     levels = random_state.uniform(size=(len(weight), size)) * cumulative[:, -1:]
     drawn = [np.searchsorted(row, level, side="right") for row, level in zip(cumulative, levels, strict=True)]

@@ -1,4 +1,4 @@
-"""Counts that vary more, or less, within components than Poisson distributions do."""
+"""Find counts that vary more, or less, within components than Poisson distributions do."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from .._messages import column_label
 from .._typing import Array, FloatArray
 from ._observations import transposed_product, with_data
 
-# Counts that vary so many times as much as they should are told of, if that is so many standard deviations from chance.
+# Columns are reported whose variance is more than the first number, or less than the second number, times the one expected,
+# if it is so many standard deviations from what chance explains.
 _NOTABLE, _NOTABLY_LITTLE, _SURE = 1.5, 0.5, 5.0
 
 
@@ -29,7 +30,7 @@ class Excess(Additive):
     Attributes
     ----------
     squares : ndarray of shape (D,)
-        The statistic; where a rate is zero an entry does not count.
+        The statistic; entries with a rate of zero do not count.
     entries : ndarray of shape (D,)
     """
 
@@ -38,7 +39,7 @@ class Excess(Additive):
 
     @classmethod
     def of_block(cls, block: Block, responsibilities: FloatArray, rates: FloatArray, columns: Array) -> Excess:
-        """Of rows with their responsibilities (K, n), and the rates (K, D) of some columns."""
+        """The statistic for rows with responsibilities (K, n), and rates (K, D) of some columns."""
         X = block.X[:, columns]
         s = 1.0 if block.exposure is None else block.exposure
         q = responsibilities if block.weight is None else responsibilities * block.weight
@@ -59,7 +60,7 @@ class Excess(Additive):
         return cls(np.where(possible, terms, 0.0).sum(axis=0), np.where(possible, observed(q), 0.0).sum(axis=0))
 
     def notes(self, estimator: Any, means: FloatArray, columns: Array) -> Iterator[str]:
-        """What is to be said of columns of these means (D,), those furthest from a ratio of one first."""
+        """Notes on columns with these means (D,), those furthest from a ratio of one first."""
         ratio = self.squares / np.where(self.entries > 0.0, self.entries, np.inf)
         # The variance of a Poisson variable's squared deviation over its mean is 2 + 1 / mean.
         deviation = np.sqrt((2.0 + 1.0 / np.maximum(means, 1e-12)) / np.maximum(self.entries, 1.0))

@@ -1,6 +1,6 @@
-"""Moves that EM does not make: a component goes from where others can do without it to where one explains two groups.
+"""Moves that EM does not make: a component that others can replace goes to where one component explains two groups.
 
-Random swaps (Zhao, Hautamäki, Kärkkäinen and Fränti 2012) with the split of Ueda et al. (2000), several side by side.
+These are random swaps (Zhao, Hautamäki, Kärkkäinen and Fränti 2012) with the split of Ueda et al. (2000), several at once.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from ._draw import draw
 from ._model import MixtureParameters
 from ._short_runs import ShortRuns
 
-# The search ends after so many rounds in a row that bring nothing, and after so many in all.
+# The search ends after so many rounds in a row without improvement, and after so many rounds in all.
 _FRUITLESS = 2
 _MOST_ROUNDS = 6
-# Nats by which a component is missed: at least, and at most, where it alone explains a row.
+# Least and largest loss, in nats, without a component; the largest where no other component explains one of its rows.
 _LEAST_LOSS, _LARGEST_LOSS = 1e-6, 1e300
 
 
 def search(
     runs: ShortRuns, rows: SeedRows, weight: FloatArray, n_proposals: int, random_state: np.random.RandomState
 ) -> MixtureParameters:
-    """The best of several runs, and of what proposals to move one of its components come to in as many short runs."""
+    """Improve the best of several runs: propose moves of one of its components, and follow them in as many short runs."""
     runs.race()
     # Where many rows share a value, every start collapses onto it: a proposal that did not would have to leave these rows.
     n_rounds = _MOST_ROUNDS if n_proposals and not runs.collapses else 0
@@ -43,8 +43,8 @@ def propose(
 ) -> FloatArray:
     """Responsibilities (n_proposals, K, n) in which one component leaves its rows and shares those of another.
 
-    The rows of the component that is split go to the nearer of two of them; those that are left go to the other
-    components, by the posterior without the one that moves.
+    Two rows of the component that is split are chosen, and each of its rows goes to the nearer one. The rows of the
+    component that moves go to the others, by the posterior without it.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def propose(
 
 
 def losses(log_joint: FloatArray, weight: FloatArray) -> FloatArray:
-    """What the log-likelihood of all rows would lose without each component, in nats; (K,)."""
+    """By how many nats the log-likelihood of all rows would fall without each component; (K,)."""
     n_components = len(log_joint)
     without = np.repeat(log_joint[np.newaxis], n_components, axis=0)
     without[np.arange(n_components), np.arange(n_components)] = -np.inf

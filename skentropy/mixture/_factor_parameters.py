@@ -1,4 +1,4 @@
-"""Parameters of Gaussian components whose covariances are factor-analytic, and steps to the best ones."""
+"""Parameters of Gaussian components with factor-analytic covariances, and EM steps that improve them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .._linalg import factorise, pack_symmetric
 from .._typing import Array, FloatArray
 from ._gaussian_parameters import GaussianParameters
 
-# No noise variance is less, in units.
+# The least noise variance, in units.
 LEAST_NOISE = 1e-16
 
 
@@ -20,7 +20,7 @@ LEAST_NOISE = 1e-16
 class FactorParameters(GaussianParameters):
     r"""Covariances :math:`W_c W_c^\top + \operatorname{diag}(\psi_c)` of K components; in units.
 
-    ``bounds`` (K, d) are the noise variances that are on their floors, elsewhere zero.
+    ``bounds`` (K, d) are the noise variances where they are on their floors, and zero elsewhere.
 
     Attributes
     ----------
@@ -44,11 +44,11 @@ class FactorParameters(GaussianParameters):
 
     @cached_property
     def held(self) -> Array:
-        """Where more noise variances are on their floors than there are factors: the likelihood has no bound, (K,)."""
+        """Components with more noise variances on their floors than factors, whose likelihood is unbounded; (K,)."""
         return np.asarray((self.bounds > 0.0).sum(axis=1) > self.loadings.shape[2])
 
     def moved_by(self, means: FloatArray, of_loadings: FloatArray, of_log_noise: FloatArray) -> Self | None:
-        """Moved along directions; noise that is on its floor stays there. None outside the domain."""
+        """Move the parameters along directions; noise on its floor stays there. None outside the domain."""
         free = self.bounds == 0.0
         with np.errstate(over="ignore", under="ignore"):
             noise = self.noise * np.exp(np.where(free, of_log_noise, 0.0))
@@ -58,9 +58,9 @@ class FactorParameters(GaussianParameters):
         return self.of_factors(self.means + means, loadings, noise, ~free)
 
     def slopes(self, *, isotropic: bool) -> FloatArray:
-        r"""How the frame's covariance moves with loadings and logarithms of noise variances, (K, P, d, d).
+        r"""Derivatives of the frame's covariance by loadings and logarithms of noise variances, (K, P, d, d).
 
-        With :math:`U = R^{-1}` it moves by
+        With :math:`U = R^{-1}` they are
         :math:`U (\dot W W^\top + W \dot W^\top + \operatorname{diag}(\psi\, \dot{\log\psi})) U^\top`.
         """
         U = self.inverses
@@ -83,13 +83,13 @@ def canonical(loadings: FloatArray, noise: FloatArray) -> FloatArray:
 
 
 def aligned(loadings: FloatArray, to: FloatArray) -> FloatArray:
-    """Loadings (K, d, k) in the rotation that is nearest to others."""
+    """Rotate loadings (K, d, k) so that they are nearest to others."""
     left, _, right = np.linalg.svd(loadings.transpose(0, 2, 1) @ to)
     return np.asarray(loadings @ left @ right)
 
 
 def px_em_step(S: FloatArray, loadings: FloatArray, noise: FloatArray, floor: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """A step of parameter-expanded EM for factor models of covariances S (K, d, d) (Liu, Rubin and Wu 1998)."""
+    """Take a step of parameter-expanded EM (Liu, Rubin and Wu 1998) for factor models of covariances S (K, d, d)."""
     k = loadings.shape[2]
     scaled = (loadings / noise[:, :, np.newaxis]).transpose(0, 2, 1)
     covariance = np.linalg.inv(np.eye(k) + scaled @ loadings)  # of z given x
@@ -114,7 +114,7 @@ def at_best_scale(S: FloatArray, loadings: FloatArray, noise: FloatArray) -> tup
 
 
 def curvature(parameters: FactorParameters, excess: FloatArray, slopes: FloatArray) -> FloatArray:
-    r"""What the curvature of the complete data's likelihood adds to its information, (K, P, P).
+    r"""The part of the complete data's information that the covariances' second derivatives add, (K, P, P).
 
     With :math:`E = \sum_n r_n (y y^\top - 1)` in the frame, which is zero where covariances are free, minus the second
     derivative along a direction with the slope D and the second derivative D2 of the covariance is

@@ -32,10 +32,10 @@ from ._input import check_covariances, check_shapes
 from ._observations import Units
 from ._report import degenerate_covariances, heywood_cases
 
-# Steps of PX-EM in one M-step of factor analysis, and from no factors at all.
+# Number of PX-EM steps in one M-step of factor analysis, and when it starts without factors.
 _INNER_STEPS, _FIRST_STEPS = 4, 200
-# The least noise variance of factor analysis, as a share of a component's own variance of the feature; what is called one
-# on its floor; and the least that a start has, in units. A floor goes no lower than this share of itself.
+# Noise variances of factor analysis: the floor, and what still counts as on it, as shares of the component's variance of a
+# feature; the least one of a start, in units. A floor may be lowered to this share of itself, to stay below noise variances.
 _FLOOR, _NEAR_FLOOR, _START, _LOWEST = 1e-8, 3e-7, 1e-3, 0.1
 
 
@@ -101,7 +101,7 @@ class FactorGaussian(GaussianComponents):
         return replace(prepared, units=self._common(prepared.units))
 
     def _common(self, units: Units) -> Units:
-        """Features whose noise has one variance have one unit."""
+        """Give features with equal noise variances one unit."""
         if not self.isotropic:
             return units
         return Units(units.location, np.full(len(units.scale), np.sqrt(np.mean(units.scale**2))))
@@ -119,7 +119,7 @@ class FactorGaussian(GaussianComponents):
         )
 
     def _fitted(self, S: FloatArray, start: FactorParameters | None = None) -> tuple[FloatArray, FloatArray, Array]:
-        """Loadings and noise variances for covariances (K, d, d), and which noise is on its floor."""
+        """Fit loadings and noise variances to covariances (K, d, d); also which noise variances are on their floors."""
         variances = np.diagonal(S, axis1=1, axis2=2)
         if self.isotropic or start is None:
             floor = _at_most(np.array([[noise_floor(own)] for own in variances]), start)
@@ -135,7 +135,7 @@ class FactorGaussian(GaussianComponents):
         return *at_best_scale(S, loadings, noise), np.broadcast_to(on_floor, variances.shape)
 
     def _by_eigenvectors(self, S: FloatArray, floor: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """The maxima of probabilistic PCA."""
+        """The closed-form maxima of probabilistic PCA, by eigenvectors."""
         values, vectors = np.linalg.eigh(S)
         mean = np.zeros(S.shape[1])
         models = [
@@ -153,7 +153,7 @@ class FactorGaussian(GaussianComponents):
         return FactorParameters.of_factors(means, aligned(loadings, start.loadings), noise, on_floor)
 
     def _noise(self, parameters: FactorParameters) -> FloatArray:
-        """Noise variances, of each component one or one for each feature."""
+        """Noise variances: one for each component, or one for each of its features."""
         return parameters.noise[:, :1] if self.isotropic else parameters.noise
 
     def pack(self, parameters: FactorParameters) -> FloatArray:
@@ -187,7 +187,7 @@ class FactorGaussian(GaussianComponents):
     def latent_information(
         self, parameters: FactorParameters, observations: GaussianRows, weights: FloatArray
     ) -> FloatArray:
-        """That of missing entries, less what the curvature of factor-analytic covariances adds to the complete data's."""
+        """The missing entries' information, less what the factors' second derivatives add to the complete data's."""
         d = parameters.means.shape[1]
         slopes = parameters.slopes(isotropic=self.isotropic)
         sums = self.observe(parameters, observations, np.zeros(len(weights))).accumulate(weights)
@@ -256,7 +256,7 @@ class FactorGaussian(GaussianComponents):
         return FactorParameters.of_factors(means, loadings / scale[:, np.newaxis], noise, np.zeros(noise.shape, dtype=bool))
 
     def of_covariances(self, covariances: FloatArray, name: str) -> tuple[FloatArray, FloatArray]:
-        """Loadings and noise variances of the likeliest structure for covariances (K, d, d), in the data's units."""
+        """The likeliest loadings and noise variances for covariances (K, d, d), in the data's units."""
         scale = self.units.scale
         axes = self.axes(len(covariances), len(scale))[0]
         check_shapes((name,), "", (covariances,), ([*axes, axes[1]],))
@@ -296,7 +296,7 @@ class FactorGaussian(GaussianComponents):
         return bool(self._heywood(parameters).any())
 
     def _heywood(self, parameters: FactorParameters) -> Array:
-        """Which noise variances (K, d) are on their floors, of what varies and has not collapsed."""
+        """Which noise variances (K, d) are on their floors, if the feature varies and the component has not collapsed."""
         near_floor = parameters.noise <= _NEAR_FLOOR * np.diagonal(parameters.covariances, axis1=1, axis2=2)
         varies = np.diag(self.pooled_covariance) > 0.0
         return near_floor & ~_singular(parameters) & varies & (not self.isotropic)
@@ -316,17 +316,17 @@ class FactorGaussian(GaussianComponents):
 
 
 def _singular(parameters: FactorParameters) -> Array:
-    """Which features (K, d) are of covariances that are held at a bound."""
+    """Which features (K, d) belong to covariances that a bound holds."""
     return (parameters.bounds > 0.0) & parameters.held[:, np.newaxis]
 
 
 def _at_most(floor: FloatArray, start: FactorParameters | None) -> FloatArray:
-    """Floors that do not rise above where EM is: its steps would fall."""
+    """Lower the floors to where EM is, since steps to a higher floor would lose likelihood."""
     floor = np.maximum(floor, LEAST_NOISE)
     return floor if start is None else np.clip(start.noise, np.maximum(_LOWEST * floor, LEAST_NOISE), floor)
 
 
 def _along(scores: FloatArray, slopes: FloatArray) -> FloatArray:
-    """Scores (..., P) of means and free covariances along directions of the structure."""
+    """Project scores (..., P) of means and free covariances onto directions of the structure."""
     d = scores.shape[-1] - len(slopes)
     return np.concatenate([scores[..., :d], scores[..., d:] @ slopes], axis=-1)

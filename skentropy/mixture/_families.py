@@ -1,4 +1,4 @@
-"""Which components stand for a family."""
+"""The components of a family."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ._independent import Independent
 
 
 def independent(family: str | ExponentialFamily) -> Independent:
-    """Components of a family or its name; those whose base measure has parameters fit them too."""
+    """Components of a family, or of its name; where the base measure has parameters, they fit these too."""
     family = get_family(family)
     if isinstance(family, NegativeBinomial) and family.r is None:
         return Dispersed(DispersedPoisson(0.0))

@@ -1,4 +1,4 @@
-"""Independent features as users see them: their natural parameters, the attributes of a fit, and what follows from these."""
+"""Independent features as users see them: natural parameters, fitted attributes and quantities that follow from them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from ._large_counts import cautions_of_means, relative_to_parameters
 from ._observations import Units
 from ._report import degenerate_features
 
-# Probabilities of categories that do not occur are less than this.
+# A category with a smaller probability does not occur.
 NEVER = 1e-300
-# Where the terms of a log-density are larger, their rounding errors are more than 1e-8 nats.
+# If the terms of a log-density are larger, their rounding errors exceed 1e-8 nats.
 _LARGEST_TERMS = 1e7
 
 
@@ -35,7 +35,7 @@ class NaturalParameters:
 
 @dataclass(frozen=True)
 class FeatureAttributes(Components):
-    """What is told of products of one exponential family; ``Independent`` adds how they are fitted.
+    """Products of one exponential family as users see them; ``Independent`` adds how they are fitted.
 
     Parameters
     ----------
@@ -43,10 +43,10 @@ class FeatureAttributes(Components):
     units : Units or None
         None where the family has no units to choose.
     pooled : ndarray of shape (S, D)
-        Mean statistics of all rows; those of the pseudo-observations.
+        Mean statistics of all rows, which are also those of the pseudo-observations.
     narrow : tuple of ndarray of shape (K, D), or None
         Standard parameters, in the data's units, of components so narrow that sums of natural parameters times statistics
-        would lose their digits: densities are then computed from these.
+        would lose digits; densities are then computed from these.
     """
 
     family: ExponentialFamily
@@ -86,7 +86,7 @@ class FeatureAttributes(Components):
         return replace(self, units=units)
 
     def parameters(self, eta: Array) -> NaturalParameters:
-        """Parameters with their log-partition, that of the data's own units: p(x) = h(x) exp(eta T(u) - A)."""
+        """Parameters with their log-partition in the data's own units: p(x) = h(x) exp(eta T(u) - A)."""
         log_partition = self.family.log_partition(eta)
         if self.units is not None:
             # h(x) = h(u) scale^degree and dx = scale du.
@@ -140,7 +140,7 @@ class FeatureAttributes(Components):
         return replace(components, pooled=components.pooled_of(weights, parameters))
 
     def pooled_of(self, weights: FloatArray, parameters: NaturalParameters) -> FloatArray:
-        """Mean statistics of all rows that a mixture expects."""
+        """Mean statistics of all rows, as a mixture expects them."""
         with np.errstate(all="ignore"):
             return np.asarray(np.einsum("k,skd->sd", weights, self.family.mean(parameters.eta)))
 
@@ -155,7 +155,7 @@ class FeatureAttributes(Components):
         own = parameters.eta[:, [component]]
         divergences = self.family.divergence(own, parameters.eta)
         if self.discrete:
-            # A probability or rate of zero is at the ends of log-odds and log-rates.
+            # Log-odds and log-rates are infinite for a probability or rate of zero.
             excluded = (parameters.eta <= LOG_ZERO) & (own > LOG_ZERO) | (parameters.eta >= -LOG_ZERO) & (own < -LOG_ZERO)
             divergences = np.where(excluded.any(axis=0), np.inf, divergences)
         return np.asarray(divergences)

@@ -1,4 +1,4 @@
-"""The limits of a family's mean parameters: zero, and where there is one the largest."""
+"""The limits of a family's mean parameters: zero, and the largest one if there is one."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from ._feature_attributes import NaturalParameters
     from ._independent import Independent
 
-# Mean parameters nearer to a limit than this share of the pooled one's distance are looked at.
+# A mean parameter is examined if it is nearer to a limit than this share of the pooled parameter's distance.
 _NEAR = 1e-3
-# Below this share of the pooled distance only EM's factor from zero counts.
+# A parameter nearer to a limit than this share of the pooled distance is at the limit.
 _LOST = 1e-12
-# Beside an upper limit doubles are less dense than beside zero.
+# No parameter is put nearer to an upper limit than this share: doubles are less dense there than near zero.
 _TINY_BELOW_TOP = 1e-8
 
 
@@ -29,12 +29,12 @@ class FeatureLimits:
         self._shape = parameters.eta.shape
         pooled = np.broadcast_to(np.expand_dims(components.pooled, -2), self._shape)
         top = self._family.upper_limit
-        # Which limit is nearer, seen from the pooled mean parameter.
+        # Which limit is nearer, compared with the pooled mean parameter.
         self._high = self._family.mean(parameters.eta) > pooled if np.isfinite(top) else np.zeros(self._shape, dtype=bool)
         self._pooled = np.where(self._high, top - pooled if np.isfinite(top) else pooled, pooled)
 
     def near(self, parameters: NaturalParameters) -> Array:
-        """What is looked at. A column that is zero, or the largest, throughout leaves no other choice."""
+        """Which parameters are examined. A column of zeros only, or of the largest value only, leaves no choice."""
         return self._below(parameters, _NEAR) & (self._pooled > 0.0).ravel()
 
     def lost(self, parameters: NaturalParameters) -> Array:

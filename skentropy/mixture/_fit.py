@@ -30,7 +30,7 @@ from ._zero_substitutes import Substitutes
 if TYPE_CHECKING:
     from ._base import BaseMixture
 
-# Distinct rows that seeds are chosen from: as many as keep choosing cheaper than a few EM steps on large data.
+# Seeds are chosen from so many distinct rows that on large data the choice costs less than a few EM steps.
 _SAMPLE_ENTRIES = 2**16
 _SAMPLE_ROWS = (1024, 8192)
 
@@ -50,7 +50,7 @@ class MixtureFit(FitByEM):
         if complete and components.discrete and 2 * sample.n_rows <= rows.totals.n_rows:
             # Rows that repeat are fitted once, with their weights.
             self._data = Rows(sample.X, sample.weight, sample.exposure, row_bytes=mixture._row_bytes(rows.n_features))
-        # Copies of rows count once, so that a fit takes the course of one with weights.
+        # Copies of a row count once, so that the fit is the same as with weights.
         self._n_distinct = sample.n_rows if complete else rows.totals.n_rows
         self._given = mixture._given_start(self._model, rows.n_features)
         if self._given is None and sample.n_rows < mixture.n_components:
@@ -89,7 +89,7 @@ class MixtureFit(FitByEM):
         return model, sample, sample.n_rows < size
 
     def best_run(self) -> Run:
-        """The best run, and on from its end in the components' own frames where common units have cost digits."""
+        """The best run; where common units have cost digits, it goes on in the components' own frames."""
         best = super().best_run()
         components = self._model.components
         if not best.converged or self._rows.is_sparse:
@@ -103,7 +103,7 @@ class MixtureFit(FitByEM):
         self._engine_model = self._model = replace(self._model, components=own)
         self._n_runs = 1
         run = super().best_run()
-        # The bounds before were no higher; where they look higher, digits had been lost.
+        # The earlier bounds were no higher; where they look higher, digits had been lost.
         bounds = np.minimum.accumulate([run.lower_bounds[0], *reversed(best.lower_bounds)])
         run.lower_bounds[:0] = bounds[:0:-1].tolist()
         run.entropy_sums[:0] = best.entropy_sums

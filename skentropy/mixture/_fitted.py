@@ -1,4 +1,4 @@
-"""What a fitted mixture says of rows: likelihoods, responsibilities, what is missing, draws."""
+"""What a fitted mixture says of rows: likelihoods, responsibilities, imputations, draws."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ from ._zero_substitutes import Substitutes
 
 
 class FittedMixture(ReportedMixture):
-    """Adds to a mixture what it says of rows, once its weights and the components' parameters are known."""
+    """Methods of a mixture with known weights and parameters: likelihoods, responsibilities, imputations, draws."""
 
     n_components: int
     zero_substitutes_: FloatArray
 
     @abstractmethod
     def _get_components(self) -> Components:
-        """The kind of components, as the arguments say."""
+        """The kind of components that the arguments ask for."""
 
     @property
     def _likelihood(self) -> str:
         return self._get_components().likelihood
 
     def _fitted_components(self) -> Components:
-        """The components with what they have learnt from the data."""
+        """The components, with what the fit has learnt from the data."""
         return self._get_components()
 
     def _read(
@@ -81,7 +81,7 @@ class FittedMixture(ReportedMixture):
         return self._get_components().row_bytes(n_features, self.n_components)
 
     def _refuse_outside(self, components: Components, counts: Array) -> None:
-        """Raise ValueError if there are values outside the support; counts as from ``Components.count_outside``."""
+        """Raise ValueError if values are outside the support, given the result of ``Components.count_outside``."""
         n_outside, n_too_low = counts
         if n_outside.any():
             negative = "Negative values in data: " if n_too_low.any() and components.lower_limit == 0 else ""
@@ -91,12 +91,12 @@ class FittedMixture(ReportedMixture):
             )
 
     def _standard_parameters(self, components: Components | None = None) -> Any:
-        """The fitted attributes as ``Components.natural`` takes them, of these components or those of the fit."""
+        """The fitted attributes as ``Components.natural`` takes them, for these components or for those of the fit."""
         names = (components or self._fitted_components()).attribute_names
         return tuple(np.asarray(getattr(self, name + "_", np.nan), dtype=np.float64) for name in names)
 
     def _fitted_model(self, rows: BlockSource | None) -> tuple[MixtureModel, MixtureParameters]:
-        """The model that the fitted attributes describe, in units that they alone decide; rows are those to come."""
+        """The model that the fitted attributes describe, in units that only depend on them; ``rows`` are to be evaluated."""
         standard = self._standard_parameters()
         weights = np.asarray(self.weights_, dtype=np.float64)
         known = rows.exposure if isinstance(rows, Rows) else None
@@ -185,7 +185,7 @@ class FittedMixture(ReportedMixture):
         return self._map_rows(most_probable, X, exposure)
 
     def _labels(self, components: Array) -> Array:
-        """Labels of rows of some components: -1 for noise, which is the last one."""
+        """Labels for indices of components: -1 for noise, which is the last component."""
         return np.where(components >= self.n_components, -1, components)
 
     def predict_proba(self, X: ArrayLike, exposure: ArrayLike | None = None) -> FloatArray:
@@ -233,7 +233,7 @@ class FittedMixture(ReportedMixture):
         return values if is_dask(X) else fill_frame(X, self._with_names(values), self._modelled_columns)
 
     def _with_names(self, X: FloatArray) -> Array:
-        """Rows of numbers with names in the place of their codes, where there are names."""
+        """Decode the columns of names in rows of numbers."""
         return X
 
     def _map_rows(self, function: Callable[..., Array], X: ArrayLike, exposure: ArrayLike | None) -> Array:
@@ -271,7 +271,7 @@ class FittedMixture(ReportedMixture):
         tags.input_tags.allow_nan = components.allows_gaps
         tags.input_tags.sparse = components.allows_sparse
         tags.input_tags.positive_only = components.lower_limit >= 0
-        # scikit-learn's checks read these of everything that has predict_proba.
+        # scikit-learn's checks read these attributes of every estimator with predict_proba.
         tags.classifier_tags = ClassifierTags(multi_class=False)
         return tags
 
@@ -279,7 +279,7 @@ class FittedMixture(ReportedMixture):
 def draw_rows(
     mixture: FittedMixture, n_samples: int, random_state: np.random.RandomState, like: Matrix | None = None
 ) -> tuple[Array, Array]:
-    """Draws whose totals, where totals are given, are those of other rows; and their components."""
+    """Draw rows and their components; where totals are given, they are those of other rows."""
     weights = np.asarray(mixture.weights_, dtype=np.float64)
     labels = mixture._labels(random_state.choice(len(weights), size=n_samples, p=weights / weights.sum()))
     X = mixture._fitted_components().sample(mixture._standard_parameters(), labels, random_state, like)
@@ -287,7 +287,7 @@ def draw_rows(
 
 
 def rows_in_memory(mixture: FittedMixture, X: Any, sample_weight: ArrayLike | None, exposure: ArrayLike | None) -> Rows:
-    """Validated rows of a fitted mixture's data, as they are given; ValueError if they are not in memory."""
+    """Validated rows of a fitted mixture's data, as the user gave them; ValueError if they are not in memory."""
     rows = mixture._read(X, sample_weight, exposure)
     if not isinstance(rows, Rows):
         raise ValueError(f"Resampled are the rows of a table in memory, and X is of {type(X).__name__}; take a sample.")

@@ -1,4 +1,4 @@
-"""Weibull components whose shapes are fitted: statistic and base measure depend on them."""
+"""Weibull components with fitted shapes, on which the statistics and the base measure depend."""
 
 from __future__ import annotations
 
@@ -22,25 +22,26 @@ from ._levels import Levels, LevelSums
 from ._observations import product
 from ._report import places
 
-# Shapes lie between these; the largest is that of values which differ by a hundred-thousandth.
+# Shapes lie between these; values with the largest shape differ by a hundred-thousandth.
 LEAST_SHAPE, LARGEST_SHAPE = 1e-3, 1e5
-# Shapes with which seeds are drawn, and the largest logarithm of a power of a value, which stays a double.
+# Limits of the shapes for drawing seeds, and the largest logarithm of a power, which must stay a double.
 _SEED_SHAPES = (0.05, 20.0)
 _LARGEST_LOG = 600.0
-# Newton steps for a shape, each inside a bracket, and the change of a logarithm that ends them: its square is left.
+# Largest number of Newton steps for a shape, each inside a bracket, and the change of its logarithm that ends them: what is
+# left is the square of this change.
 _MOST_STEPS = 100
 _PRECISION = 1e-7
-# The same for runs that are compared after a few steps, and what a power costs in multiplications.
+# The same change in short runs, and the cost of a power in multiplications.
 _ROUGH_PRECISION = 0.03
 _POWER_COST = 40
 # The standard deviation of the logarithm of a Weibull variable, times its shape.
 _LOG_DEVIATION = np.pi / np.sqrt(6.0)
-# A component that is so much narrower than all rows, and than some steps ago, collapses onto a single value.
+# A component collapses onto a single value if it is so much narrower than all rows, and than some steps ago.
 _COLLAPSED, _COLLAPSING = 1e-3, 0.5
 
 
 class PooledWeibull(Weibull):
-    """The family with the shape of all rows, with which seeds are drawn."""
+    """The family with the shape of all rows, for drawing seeds."""
 
     @property
     def absolute(self) -> ExponentialFamily:
@@ -67,12 +68,12 @@ class WeibullParameters(NaturalParameters):
         return np.exp(self.log_shapes)
 
     def log_powers(self, levels: Levels) -> FloatArray:
-        r""":math:`\log (x / \lambda)^k` of levels, (K, M), no larger than what sums of exponentials stand."""
+        r""":math:`\log (x / \lambda)^k` of levels, (K, M), limited so that sums of their exponentials do not overflow."""
         powers = self.shapes[:, levels.column] * (_logs(levels) - self.log_scales[:, levels.column])
         return np.where(levels.values > 0.0, np.minimum(powers, _LARGEST_LOG), 0.0)
 
     def log_density(self, levels: Levels) -> FloatArray:
-        """Of levels, (K, M); zero where an entry is missing."""
+        """Log-densities of levels, (K, M); zero where an entry is missing."""
         powers = self.log_powers(levels)
         log_p = self.log_shapes[:, levels.column] - _logs(levels) + powers - np.exp(powers)
         return np.where(levels.values > 0.0, log_p, 0.0)
@@ -89,8 +90,8 @@ class FittedWeibull(Leveled):
 
     .. math::  p(x) = h(x; k) e^{\eta x^k - A}, \quad h = k x^{k-1}, \quad \eta = -\lambda^{-k}, \quad A = k \log\lambda
 
-    The entropy identity asks for the scales alone. Statistics of units serve seeds; all else is fitted from logarithms of
-    the values that were seen, and needs no units. A value of zero stands for an entry that is missing.
+    The entropy identity requires only the scales. Statistics in units are used for seeds; everything else is fitted from
+    logarithms of the distinct values, and needs no units. A value of zero stands for a missing entry.
 
     Parameters
     ----------
@@ -177,14 +178,14 @@ class FittedWeibull(Leveled):
         return float((terms * seen.counts).sum() + partition)
 
     def log_prior(self, parameters: Any, statistics: Any | None) -> FloatArray:
-        """Of pseudo-observations that are distributed like all rows."""
+        """Log-density of pseudo-observations that are distributed like all rows."""
         if not (self.prior_counts and self.pooled_seen is not None):
             return np.zeros(len(parameters.log_scales))
         at = parameters.log_density(self.pooled_seen.levels)
         return np.asarray(self.prior_counts * (at * self.pooled_seen.counts).sum(axis=1))
 
     def penalty(self, parameters: Any, statistics: Any) -> float:
-        r"""Of :math:`\nu` pseudo-counts: :math:`\nu \sum_{cd} (E_{pooled}[(x / \lambda)^k] - 1)`."""
+        r"""The penalty of :math:`\nu` pseudo-counts: :math:`\nu \sum_{cd} (E_{pooled}[(x / \lambda)^k] - 1)`."""
         if not (self.prior_counts and self.pooled_seen is not None):
             return 0.0
         levels, counts = self.pooled_seen.levels, self.pooled_seen.counts
@@ -209,7 +210,7 @@ class FittedWeibull(Leveled):
         return 2 * int(parameters.log_scales.shape[1])
 
     def score(self, parameters: Any, statistics: Any) -> FloatArray:
-        """Along the logarithms of the scales and of the shapes."""
+        """Gradient along the logarithms of the scales and of the shapes."""
         _, _, seen = self._with_prior_rows(statistics)
         slopes = (seen.levels.sum_columns(seen.counts * slope) for slope in _slopes(parameters, seen.levels))
         of_scales, of_shapes = slopes
@@ -227,7 +228,7 @@ class FittedWeibull(Leveled):
 
     @staticmethod
     def _held(parameters: Any) -> Array:
-        """Shapes at a bound."""
+        """Which shapes are at a bound."""
         return (parameters.shapes >= LARGEST_SHAPE * (1 - 1e-9)) | (parameters.shapes <= LEAST_SHAPE * (1 + 1e-9))
 
     def metric(self, parameters: Any, statistics: Any, counts: FloatArray) -> FeatureMetric:
@@ -300,7 +301,7 @@ class FittedWeibull(Leveled):
         return 2 * n_components * int(self.pooled.shape[1])
 
     def column_divergences(self, parameters: Any, component: int) -> FloatArray:
-        r"""With :math:`E[(x / \lambda')^{k'}] = (\lambda / \lambda')^{k'} \Gamma(1 + k' / k)`."""
+        r"""Divergences, from :math:`E[(x / \lambda')^{k'}] = (\lambda / \lambda')^{k'} \Gamma(1 + k' / k)`."""
         u, k = parameters.log_scales, parameters.shapes
         own_u, own_k = u[component], k[component]
         with np.errstate(over="ignore"):
@@ -381,7 +382,7 @@ def fit_weibull(seen: LevelSums, precision: float = _PRECISION) -> tuple[FloatAr
             break
     k = np.exp(t)
     mass = levels.sum_columns(tilted(k))
-    # The scale is best to all digits for whatever shape that is: the identity rests on it.
+    # The scale must be the best one for this shape, to all digits: the identity depends on it.
     log_scales = centre + farthest + np.log(np.where(mass > 0.0, mass, 1.0)) / k
     return log_scales, t
 

@@ -1,4 +1,4 @@
-"""Components beside which one is given: a distribution without parameters, for rows that belong to no cluster."""
+"""Components and one fixed distribution without parameters, for rows that belong to no cluster."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from .._typing import Array, FloatArray
 from ._component_attributes import Reported
 from ._components import ComponentMetric, Components, Evidence, Limits, SeedRows
 
-# The divergence of components from the one that is given, which is no duplicate of any.
+# The divergence of components from the fixed one, which is never their duplicate.
 _FAR = 1e100
 
 
 @dataclass(frozen=True)
 class FixedRows:
-    """What the components see of a block, and the log-density (n,) of the given one, without the base measure."""
+    """The components' observations of a block, and its log-densities (n,) under the fixed one, without the base measure."""
 
     own: Any
     log_fixed: FloatArray
@@ -28,7 +28,7 @@ class FixedRows:
 
 @dataclass(frozen=True)
 class FixedSums(Additive):
-    """Statistics of the components, and the sum of the given one's weights times its log-density."""
+    """Statistics of the components, and the sum of the fixed one's weights times its log-density."""
 
     own: Any
     log_fixed: float
@@ -36,7 +36,7 @@ class FixedSums(Additive):
 
 @dataclass(frozen=True)
 class FixedEvidence:
-    """Log joint densities of the components and, in the last row of each run, of the given one."""
+    """Log joint densities of the components and, in the last row of each run, of the fixed one."""
 
     log_joint: FloatArray
     own: Evidence
@@ -50,7 +50,7 @@ class FixedEvidence:
 
 @dataclass(frozen=True)
 class FixedMetric:
-    """Coordinates of the components; the given one has none."""
+    """Coordinates of the components; the fixed one has none."""
 
     own: ComponentMetric
 
@@ -66,16 +66,16 @@ class FixedMetric:
 
 
 def padded(values: FloatArray) -> FloatArray:
-    """An array with zeros for the component that is given."""
+    """Append zeros for the fixed component to an array."""
     return np.concatenate([values, np.zeros_like(values[:1])])
 
 
 @dataclass(frozen=True)
 class WithFixed(Components):
-    """Components, and after them one that has no parameters but its weight.
+    """Components, and after them a fixed one that has no parameters except its weight.
 
-    In the place of its pseudo entropy it reports minus the expected logarithm of its density. Parameters are those of the
-    components, K of the K + 1.
+    Minus the expected logarithm of its density takes the place of its pseudo entropy. The parameters are those of the other
+    components, K of K + 1.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ class WithFixed(Components):
 
     @abstractmethod
     def log_fixed(self, block: Block) -> FloatArray:
-        """Log-density (n,) of rows under the component that is given; finite."""
+        """Log-density (n,) of rows under the fixed component; finite."""
 
     @property
     def attribute_names(self) -> tuple[str, ...]:
@@ -134,7 +134,7 @@ class WithFixed(Components):
         return self.own.standard_limits
 
     def _is_fixed(self, n_all: int) -> Array:
-        """Which of all components are given: the last of each run."""
+        """Which of all components are fixed: the last one of each run."""
         is_fixed = np.zeros((self.n_runs, n_all // self.n_runs), dtype=bool)
         is_fixed[:, -1] = True
         return is_fixed.ravel()
@@ -201,7 +201,7 @@ class WithFixed(Components):
         return self.own.base_measure(parameters, statistics.own)
 
     def entropy(self, parameters: Any, statistics: FixedSums) -> float:
-        """Entropy, which for the given one is minus the expected logarithm of its density."""
+        """Entropy, which for the fixed component is minus the expected logarithm of its density."""
         return self.own.entropy(parameters, statistics.own) - statistics.log_fixed
 
     def log_density(self, parameters: Any, statistics: FixedSums) -> float:
@@ -316,7 +316,7 @@ class WithFixed(Components):
         return replace(self, own=self.own.of_fitted(own, standard, is_sparse=is_sparse, exposure=exposure))
 
     def n_parameters(self, n_components: int) -> int:
-        """The volume is given, not fitted."""
+        """Number of free parameters; the fixed component has none."""
         return self.own.n_parameters(n_components - 1)
 
     def divergence(self, parameters: Any, component: int) -> FloatArray:

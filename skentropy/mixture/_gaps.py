@@ -1,4 +1,4 @@
-"""Rows with missing entries, which Gaussian components condition on what is observed, many rows at a time."""
+"""Condition Gaussian components on the observed entries of many rows at a time."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from .._data import unique_rows
 from .._linalg import invert
 from .._typing import Array, FloatArray
 
-# A pattern with at least so many rows in a block has a matrix product of its own.
+# A pattern with at least so many rows in a block gets its own matrix product.
 _MANY_ROWS = 32
-# Up to this size many small matrices are inverted entry by entry, as arrays over the rows.
+# Matrices up to this size are inverted entry by entry, with arrays over the rows.
 _SMALL = 8
 
 
 @dataclass(frozen=True)
 class Pattern:
-    """Consecutive rows that miss the same entries, those of ``missing`` (d,)."""
+    """Consecutive rows in which the same entries are missing, given by ``missing`` (d,)."""
 
     rows: slice
     missing: Array
@@ -29,7 +29,7 @@ class Pattern:
 
 @dataclass(frozen=True)
 class Group:
-    """Consecutive rows that miss equally many entries each, those of ``missing`` (q, n_rows)."""
+    """Consecutive rows in which equally many entries are missing, given by ``missing`` (q, n_rows)."""
 
     rows: slice
     missing: Array
@@ -59,7 +59,7 @@ class Gaps:
 
     @classmethod
     def of(cls, missing: Array) -> Self:
-        """The gaps that a mask (n, d) of missing entries tells of."""
+        """The gaps of rows with a mask (n, d) of missing entries."""
         distinct, index = unique_rows(missing)
         n_missing, counts = distinct.sum(axis=1), np.bincount(index)
         frequent = (counts >= _MANY_ROWS) & (n_missing > 0)
@@ -87,17 +87,17 @@ class Gaps:
 class Conditional:
     r"""How G Gaussians complete rows of one pattern; in their frames y = R^-1 (x - mu).
 
-    With the precision matrix :math:`\Lambda`, missing entries are expected at
-    :math:`-\Lambda_{mm}^{-1} \Lambda_{mo} (x_o - \mu_o)` from their means, with the covariance :math:`\Lambda_{mm}^{-1}`.
+    With the precision matrix :math:`\Lambda`, the expected deviations of missing entries from their means are
+    :math:`-\Lambda_{mm}^{-1} \Lambda_{mo} (x_o - \mu_o)`, and their covariance is :math:`\Lambda_{mm}^{-1}`.
 
     Attributes
     ----------
     completion : ndarray of shape (G, q, d)
-        Takes deviations of rows to those of the missing entries.
+        Maps deviations of rows to those of the missing entries.
     transform : ndarray of shape (G, d, d)
-        Takes deviations to completed rows in the frame.
+        Maps deviations to completed rows in the frame.
     roots : ndarray of shape (G, d, q)
-        Roots of the covariances of y that the missing entries leave.
+        Roots of the conditional covariances of y given the observed entries.
     log_det_precisions : ndarray of shape (G,)
     """
 
@@ -118,7 +118,7 @@ class Conditional:
 
 @dataclass(frozen=True)
 class Filling:
-    """What K components expect of the missing entries of a group's rows.
+    """Conditional means and covariances of the missing entries of a group's rows, for K components.
 
     Attributes
     ----------
@@ -135,12 +135,12 @@ class Filling:
     log_det_precisions: FloatArray
 
     def put(self, deviation: FloatArray, component: int) -> None:
-        """Fill the gaps of rows (d, n) as a component does."""
+        """Fill the gaps of rows (d, n) with a component's expectations."""
         rows = self.group.rows
         deviation[self.group.missing, np.arange(rows.start, rows.stop)] = self.expected[component]
 
     def spread(self, of: int, weights: FloatArray, n_features: int) -> FloatArray:
-        """Weighted sum over the rows of the covariances, among all features, of one of the G."""
+        """Weighted sum over the rows of the conditional covariances, among all features, of one of the G Gaussians."""
         missing = self.group.missing
         places = missing[:, np.newaxis] * n_features + missing
         values = self.covariances[of] * weights[self.group.rows]
@@ -157,7 +157,7 @@ class Filling:
 
 
 def fillings(X: FloatArray, means: FloatArray, precisions: FloatArray, group: Array, gaps: Gaps) -> Iterator[Filling]:
-    """What components with means (K, d) and G precisions expect of the gaps of rows X (d, n), group by group."""
+    """Conditional moments of the gaps of rows X (d, n), by groups, for components with means (K, d) and G precisions."""
     scattered = gaps.scattered
     if scattered.start == scattered.stop:
         return

@@ -1,4 +1,4 @@
-"""Gaussian components of full covariances, each its own or all the same."""
+"""Gaussian components with full covariances, one for each or one for all."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ._gaussian_parameters import GaussianParameters, GaussianSums, singular_col
 from ._input import check_covariances
 from ._report import degenerate_covariances
 
-# No extrapolation or step of a logarithm of a variance is longer.
+# The longest step, or extrapolation, of the logarithm of a variance.
 _LONGEST_LOG = 100.0
 
 
@@ -103,7 +103,7 @@ class CorrelatedGaussian(GaussianComponents):
         K, d = parameters.means.shape
         of_means, of_covariances = direction[:, :d], np.sqrt(2.0) * direction[:, d:]
         means = parameters.means + np.einsum("kij,kj->ki", parameters.factors[parameters.group], of_means)
-        # A shared covariance moves as all components say together.
+        # All components together determine the move of a shared covariance.
         G = len(parameters.factors)
         changes = unpack_symmetric(of_covariances.reshape(G, K // G, -1).mean(axis=1), d)
         logs, vectors = np.linalg.eigh(changes)
@@ -133,7 +133,7 @@ class CorrelatedGaussian(GaussianComponents):
         return self.units.location + scale * parameters.means, covariances[0] if self.tied else covariances
 
     def standard_changes(self, parameters: GaussianParameters, directions: FloatArray) -> tuple[FloatArray, ...]:
-        r"""Of the means :math:`R d`, of the covariances :math:`R S R^\top`, S the part of the direction that is theirs."""
+        r"""Derivatives :math:`R d` of the means and :math:`R S R^\top` of the covariances along directions (d, S)."""
         M, K, _ = directions.shape
         R, scale = parameters.factors, self.units.scale
         G, d, _ = R.shape

@@ -1,4 +1,4 @@
-"""What Gaussian components have in common, whatever the structure of their covariances; missing entries are latent."""
+"""The base of Gaussian components with covariances of any structure; missing entries are latent variables."""
 
 from __future__ import annotations
 
@@ -22,21 +22,22 @@ from ._independent import Independent
 from ._observations import Units
 from ._prior import NormalInverseWishart, PseudoRows
 
-# A component with less than this share of the weight has no statistics worth dividing.
+# A component with less than this share of the weight counts as empty.
 _EMPTY = 1e-100
-# All components together have seen nothing.
+# If all components together have less weight, they count as empty.
 _LEAST = 1e-200
-# A component whose smallest variance is this share of the pooled one, and of that some steps ago, collapses.
+# A component collapses if its smallest variance is less than these shares of the pooled variance, and of its own variance
+# some steps ago.
 _COLLAPSED = 1e-3
 _COLLAPSING = 0.5
 
 
 @dataclass(frozen=True)
 class GaussianComponents(Components):
-    r"""Gaussians :math:`N(x; \mu_c, \Sigma_c)`; a subclass says what covariances can be, and which are the best.
+    r"""Gaussians :math:`N(x; \mu_c, \Sigma_c)`; a subclass defines the structure of the covariances, and fits them.
 
     The M-step of a structure must end at the best scale, :math:`\operatorname{tr} \Sigma^{-1} S = d` with the covariance S
-    of the completed rows. Then the entropies of the components are what the identity asks for.
+    of the completed rows. This is the condition under which the identity holds.
 
     Parameters
     ----------
@@ -46,11 +47,11 @@ class GaussianComponents(Components):
     prior_counts : float
         Number of pseudo-observations of a conjugate prior on every component.
     pooled_mean, pooled_covariance : ndarray of shape (d,), (d, d)
-        Of all rows, in units; those of the pseudo-observations.
+        Mean and covariance of all rows, in units, which are also those of the pseudo-observations.
     prior : NormalInverseWishart or None
-        Another prior, in the place of ``prior_counts``.
+        Another prior, in place of ``prior_counts``.
     total_weight : float
-        That of all rows; zero where it is not known.
+        Total weight of all rows; zero if it is not known.
     n_runs : int
         Number of mixtures side by side.
     """
@@ -103,7 +104,7 @@ class GaussianComponents(Components):
         return PooledSums(float(weight.sum()), (seen * weight) @ seen.T, X @ weight, (X * weight) @ X.T)
 
     def with_pooled(self, summary: PooledSums) -> Self:
-        """Covariances of pairs of columns from the rows that show both, without negative eigenvalues."""
+        """These components with pooled covariances from rows that show both columns, without negative eigenvalues."""
         weight = np.diag(summary.pairs)
         mean = summary.sums / weight
         together = summary.pairs > 0.0
@@ -121,7 +122,7 @@ class GaussianComponents(Components):
         return self._diagonal.rounding(columns)
 
     def seed_rows(self, block: Block, observations: GaussianRows) -> SeedRows:
-        """In the divergence of uncorrelated features, whose missing entries count for nothing."""
+        """Rows as seeds, with the divergence of uncorrelated features, in which missing entries add nothing."""
         return self._diagonal.seed_rows(block, self._diagonal.read(block))
 
     def row_cost(self, n_features: int) -> int:
@@ -157,7 +158,7 @@ class GaussianComponents(Components):
         return expected.T * self.units.scale + self.units.location
 
     def pseudo_rows(self, n_components: int) -> PseudoRows | None:
-        """What the prior adds to each of the components; None without one."""
+        """The prior's pseudo-observations of each component; None without a prior."""
         if self.prior is None:
             a = self.prior_counts
             return PseudoRows(a, self.pooled_mean, self.pooled_covariance, a) if a else None
@@ -167,14 +168,14 @@ class GaussianComponents(Components):
         return self.prior.pseudo_rows(self.units, self.pooled_mean, unbiased, K, sharing)
 
     def _divisors(self, statistics: GaussianSums) -> FloatArray:
-        """What scatters are divided by, (K,), and a ridge counts for."""
+        """The divisors (K,) of the scatters, which also weigh a ridge."""
         pseudo = self.pseudo_rows(len(statistics.counts))
         return statistics.counts if pseudo is None else statistics.counts + pseudo.divisor
 
     def _moments(self, statistics: GaussianSums) -> tuple[FloatArray, FloatArray]:
-        """Means (K, d), and of each covariance's rows that of y in the frame (G, d, d); the prior and the ridge included.
+        """Means (K, d), and covariances of y in the frames (G, d, d), with the prior and the ridge.
 
-        A component that has seen nothing is like all rows.
+        A component that has seen nothing gets the moments of all rows.
         """
         total = statistics.counts.sum()
         total = total if total > _LEAST else 1.0  # else noise has taken all rows
@@ -250,13 +251,13 @@ class GaussianComponents(Components):
     def climbs(self) -> bool:
         return not self.reg_covar
 
-    # Where a fit ends. Directions are steps of the means and of the logarithm of the covariance, both in the frame.
+    # Where a fit ends. Directions are steps of the means and of the logarithms of the covariances, both in the frames.
 
     def limits(self, parameters: GaussianParameters) -> Limits:
         return NoLimits()
 
     def score(self, parameters: Any, statistics: GaussianSums) -> FloatArray:
-        """Along steps of the means and the covariances, both in the components' frames."""
+        """Gradient along steps of the means and the covariances, both in the components' frames."""
         divisors = self._divisors(statistics)
         statistics = with_pseudo_rows(statistics, self.pseudo_rows(len(divisors)))
         d = parameters.means.shape[1]
@@ -295,7 +296,7 @@ class GaussianComponents(Components):
 
     @abstractmethod
     def _variances(self, standard: tuple[FloatArray, ...]) -> FloatArray:
-        """Variances (K, d) of fitted attributes."""
+        """Variances (K, d) that belong to fitted attributes."""
 
     def of_fitted(
         self, weights: FloatArray, standard: tuple[FloatArray, ...], *, is_sparse: bool, exposure: float = 1.0
@@ -328,7 +329,7 @@ class GaussianComponents(Components):
 
 
 def with_pseudo_rows(statistics: GaussianSums, pseudo: PseudoRows | None) -> GaussianSums:
-    """Statistics with a prior's pseudo-observations in each component."""
+    """Add a prior's pseudo-observations to each component's statistics."""
     if pseudo is None:
         return statistics
     counts = np.full(len(statistics.counts), pseudo.counts)

@@ -1,4 +1,4 @@
-"""The complete data's information about Gaussian components, and the limits that they do not have."""
+"""The complete data's information about Gaussian components, which have no limits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .._typing import Array, FloatArray
 
 
 class NoLimits:
-    """Components whose parameters EM does not multiply."""
+    """The absent limits of components whose parameters EM does not multiply."""
 
     def near(self, parameters: Any) -> Array:
         return np.zeros(0, dtype=bool)
@@ -28,16 +28,16 @@ class NoLimits:
 
 @dataclass(frozen=True)
 class GaussianMetric:
-    """In the components' own frames the complete information is the number of rows.
+    """Information in the components' own frames, where it is the number of rows.
 
     A covariance that components share moves along the mean of their directions, so that it has one coordinate for all.
 
     Attributes
     ----------
     lengths : ndarray of shape (K, P)
-        What a unit of z moves; zero where nothing can.
+        How far a unit of z moves each parameter; zero where it cannot move.
     shared : int
-        Number of the first directions that are each component's own, where the others are shared; else -1.
+        Number of leading directions that belong to a single component, if the others are shared; else -1.
     """
 
     lengths: FloatArray
@@ -45,7 +45,7 @@ class GaussianMetric:
 
     @classmethod
     def at(cls, n_features: int, of_means: FloatArray, of_covariances: FloatArray, held: Array, tied: bool) -> Self:
-        """Of components whose means and covariances know of so many rows each, (K,)."""
+        """The metric of components whose means and covariances rest on so many rows each, (K,)."""
         n_own = n_features
         counts = np.repeat(np.stack([of_means, of_covariances], axis=1), [n_own, n_features * (n_features + 1) // 2], axis=1)
         with np.errstate(divide="ignore"):
@@ -56,7 +56,7 @@ class GaussianMetric:
         return cls(lengths, n_own if tied else -1)
 
     def _share(self, values: FloatArray) -> FloatArray:
-        """The orthogonal projection onto directions that components share, times the root of their number."""
+        """Project onto the directions that components share, times the root of their number."""
         if self.shared < 0:
             return values
         K = len(values)

@@ -1,4 +1,4 @@
-"""Parameters of Gaussian components, and the sums that M-steps make them of."""
+"""Parameters of Gaussian components, and the sums from which M-steps compute them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from .._linalg import factorise, log_det_of_factors
 from .._typing import Array, FloatArray
 from ._gaps import Conditional
 
-# Eigenvalues of a component's correlations are held above this, its standard deviations there above this share of all
-# rows'. A component that has come to its bound leaves it where the eigenvalues are so many times as large.
+# Bounds: eigenvalues of a component's correlations stay above the first number, and its standard deviations above this share
+# of those of all rows. A component leaves its bound when its eigenvalues are so many times as large.
 SMALLEST_SHARE = 1e-12
 _SMALLEST_SCALE = 1e-8
 _LEAVES_BOUND = 1e2
-# Features whose part of a unit vector is larger make out its direction.
+# A feature belongs to the direction of a unit vector if its entry is larger.
 _IN_DIRECTION = 0.1
 
 
@@ -26,7 +26,7 @@ _IN_DIRECTION = 0.1
 class GaussianParameters:
     """Means (K, d), and lower Cholesky factors R of G covariances (G, d, d), each of K / G components; in units.
 
-    ``bounds`` (G, d) are zero, but for covariances that are held at a bound: the scales in which it is.
+    ``bounds`` (G, d) are the scales of the bound for covariances that one holds, and zero for the others.
     """
 
     means: FloatArray
@@ -41,7 +41,7 @@ class GaussianParameters:
         was_held = bounds[:, 0] > 0.0
         least = np.linalg.eigvalsh(correlations)[:, 0]
         held = least < SMALLEST_SHARE * np.where(was_held, _LEAVES_BOUND, 1.0)
-        # The M-step at a bound climbs as long as the bound stays where it is.
+        # The M-step at a bound only climbs if the bound does not move.
         scales = np.where((held & was_held)[:, np.newaxis], bounds, deviations)
         return cls(means, factorise(covariances, scales, SMALLEST_SHARE), np.where(held[:, np.newaxis], scales, 0.0))
 
@@ -90,7 +90,7 @@ class GaussianParameters:
         return {}
 
     def conditional(self, missing: Array) -> Conditional:
-        """How rows of a pattern are completed; computed once."""
+        """How to complete rows of a pattern; computed once."""
         key = missing.tobytes()
         if key not in self._conditionals:
             self._conditionals[key] = Conditional.of(self.inverses, self.precisions, missing)
@@ -106,8 +106,8 @@ class GaussianParameters:
 class GaussianSums(Additive):
     """Sums over completed rows, with responsibilities r = w q, in the frames y = R^-1 (x - mu) of the E-step's parameters.
 
-    About their own frames mean y is about 0 and mean yy' about 1, so that no digits cancel (theory of the M-step: the new
-    factor is R times that of the frame's covariance).
+    In these frames the mean of y is about 0 and that of yy' about 1, so that no digits cancel. The M-step's new factor is R
+    times the factor of the covariance of y.
 
     Attributes
     ----------
@@ -129,7 +129,7 @@ class GaussianSums(Additive):
     log_volume: float
 
     def plus(self, counts: FloatArray, mean: FloatArray, covariance: FloatArray) -> GaussianSums:
-        """With so many rows of a distribution added to each component."""
+        """Add so many rows of a distribution to each component."""
         U = self.frame.inverses[self.frame.group]
         centre = (U @ (mean - self.frame.means)[:, :, np.newaxis])[:, :, 0]
         second = U @ covariance @ U.transpose(0, 2, 1) + centre[:, :, np.newaxis] * centre[:, np.newaxis]
@@ -153,7 +153,7 @@ class GaussianSums(Additive):
 
 
 def singular_columns(parameters: GaussianParameters) -> Array:
-    """Which features (G, d) make out the directions in which covariances are held at their bounds."""
+    """Which features (G, d) belong to the directions in which bounds hold the covariances."""
     scales = np.where(parameters.held[:, np.newaxis], parameters.bounds, 1.0)
     values, vectors = np.linalg.eigh(parameters.covariances / scales[:, :, np.newaxis] / scales[:, np.newaxis])
     at_bound = (values <= _LEAVES_BOUND * SMALLEST_SHARE)[:, np.newaxis] & parameters.held[:, np.newaxis, np.newaxis]

@@ -1,4 +1,4 @@
-"""What Gaussian components say of a block of rows, whose missing entries are latent variables."""
+"""The E-step of Gaussian components for a block of rows; missing entries are latent variables."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from .._typing import FloatArray
 from ._gaps import Conditional, Filling, Gaps, Pattern, fillings
 from ._gaussian_parameters import GaussianParameters, GaussianSums
 
-# At most so many numbers are kept of a block's rows, so as not to compute them twice.
+# Of a block's rows at most so many numbers are kept for a second use.
 _KEPT_ENTRIES = 2**22
-# Components are taken together up to so many numbers.
+# Components are processed together if they take no more numbers.
 _TOGETHER_ENTRIES = 2**15
 
 
 @dataclass(frozen=True)
 class PooledSums(Additive):
-    """Weights of all rows, and of all pairs of entries that rows show together, and their sums; in units."""
+    """Sums over all rows, and over the rows that show both entries of a pair, with their weights; in units."""
 
     weight: float
     pairs: FloatArray
@@ -31,9 +31,9 @@ class PooledSums(Additive):
 
 @dataclass(frozen=True)
 class GaussianRows:
-    """Rows in units, features first (d, n); those with gaps in the order of ``gaps``, with zeros in them.
+    """Rows in units, features first (d, n); rows with gaps are in the order of ``gaps``, with zeros in the gaps.
 
-    ``log_volume`` (n,) is that of what is observed.
+    ``log_volume`` (n,) is the logarithm of the units' volume for the observed entries.
     """
 
     X: FloatArray
@@ -41,7 +41,7 @@ class GaussianRows:
     gaps: Gaps | None
 
     def unsorted(self, values: FloatArray, out: FloatArray | None = None) -> FloatArray:
-        """Values (..., n) of the rows in the order in which they came."""
+        """Put values (..., n) back into the original order of the rows."""
         if self.gaps is None:
             return values
         out = np.empty_like(values) if out is None else out
@@ -58,7 +58,7 @@ class GaussianEvidence:
         d, n = rows.X.shape
         K = len(parameters.means)
         self._completed = CompletedRows(parameters, rows)
-        # Components are taken together where that saves calls, and one by one where their rows fill the cache.
+        # Components are processed together where that saves calls, and one by one where their rows fill the cache.
         size = max(1, _TOGETHER_ENTRIES // (d * n)) if rows.gaps is None and n else 1
         self._parts = [slice(start, min(start + size, K)) for start in range(0, K, size)]
         self._kept: list[FloatArray] = []
@@ -106,7 +106,7 @@ class GaussianEvidence:
 
 
 class CompletedRows:
-    """Rows with what the components expect in their gaps."""
+    """Rows whose gaps are filled with each component's expectations."""
 
     def __init__(self, parameters: GaussianParameters, rows: GaussianRows) -> None:
         self.parameters, self.rows = parameters, rows
@@ -118,14 +118,14 @@ class CompletedRows:
             self._patterns = [(pattern, p.conditional(pattern.missing)) for pattern in rows.gaps.patterns]
 
     def deviations(self, component: int) -> FloatArray:
-        """Completed x - mu, but for the gaps of patterns, (d, n)."""
+        """Completed x - mu, (d, n), except that the gaps of patterns are not filled."""
         deviation = self.rows.X - self.parameters.means[component][:, np.newaxis]
         for filling in self._fillings:
             filling.put(deviation, component)
         return deviation
 
     def in_frames(self, components: slice) -> FloatArray:
-        """y = R^-1 (x - mu) of some components, one only where rows have gaps, (k, d, n)."""
+        """y = R^-1 (x - mu) of some components, (k, d, n); of a single one if rows have gaps."""
         if self.rows.gaps is not None:
             return self.in_frame(components.start)[np.newaxis]
         deviation = self.rows.X - self.parameters.means[components, :, np.newaxis]
@@ -161,7 +161,7 @@ class CompletedRows:
             values[pattern.rows] += conditional.log_det_precisions[group]
 
     def spread(self, component: int, weights: FloatArray) -> FloatArray:
-        """Weighted sum of the covariances that missing entries leave in the frame, (d, d)."""
+        """Weighted sum of the conditional covariances of missing entries in the frame, (d, d)."""
         d, group = len(self.rows.X), self.parameters.group[component]
         total = np.zeros((d, d))
         if self._fillings:
@@ -181,7 +181,7 @@ class CompletedRows:
         return 0.5 * float(weights @ (twice - negative))
 
     def roots(self, component: int) -> Iterator[tuple[slice, FloatArray]]:
-        """Rows with gaps, and roots of the covariances that their gaps leave in the frame, (n_rows, d, q)."""
+        """Rows with gaps, and roots of their conditional covariances in the frame, (n_rows, d, q)."""
         d, group = len(self.rows.X), self.parameters.group[component]
         for filling in self._fillings:
             yield filling.group.rows, self.parameters.inverses[group] @ filling.roots(group, d)
@@ -190,7 +190,7 @@ class CompletedRows:
             yield pattern.rows, np.broadcast_to(conditional.roots[group], (n_rows, *conditional.roots.shape[1:]))
 
     def scores(self) -> Iterator[FloatArray]:
-        """E[y] and (E[y y'] - 1) / sqrt(2) of the rows as they came, component by component, (n, P)."""
+        """E[y] and (E[y y'] - 1) / sqrt(2) of the rows in their original order, component by component, (n, P)."""
         for c in range(len(self.parameters.means)):
             y = np.ascontiguousarray(self.in_frame(c).T)
             second = y[:, :, np.newaxis] * y[:, np.newaxis] - np.eye(y.shape[1])
@@ -200,7 +200,7 @@ class CompletedRows:
             yield self.rows.unsorted(scores.T).T
 
     def latent_information(self, weights: FloatArray) -> FloatArray:
-        """Weighted sums of the scores' covariances over what is missing, (K, P, P); weights (K, n) in the order of gaps."""
+        """Weighted sums of the scores' covariances over missing entries, (K, P, P); weights (K, n) in the order of gaps."""
         d = len(self.rows.X)
         P = d + d * (d + 1) // 2
         total = np.zeros((len(weights), P, P))

@@ -21,18 +21,19 @@ from ._model import LOG_TINY
 from ._observations import Observations, Units, product, transposed_product, with_data, zero_where
 from ._seed_rows import SmoothedRows
 
-# A component with less than this share of the weight has no statistics worth dividing.
+# A component with less than this share of the weight counts as empty.
 _EMPTY = 1e-100
-# All components together have seen nothing.
+# If all components together have less weight, they count as empty.
 _LEAST = 1e-200
-# A component that has this share of the pooled variance, and of that of a few steps ago, collapses onto a single value.
+# A component collapses onto a single value if its variance is less than these shares of the pooled variance, and of its own
+# variance a few steps ago.
 _COLLAPSED = 1e-3
 _COLLAPSING = 0.5
 
 
 @dataclass(frozen=True)
 class FeatureSums(Additive):
-    """What rows say of the features, for S statistics, K components, D features, and responsibilities r = w q.
+    """Additive statistics of rows, for S statistics, K components, D features, and responsibilities r = w q.
 
     Attributes
     ----------
@@ -70,21 +71,21 @@ class Independent(FeatureAttributes):
     prior_counts : float
         Number of pseudo-observations of a conjugate prior on every component.
     pooled : ndarray of shape (S, D)
-        Mean statistics of all rows; those of the pseudo-observations.
+        Mean statistics of all rows, which are also those of the pseudo-observations.
     narrow : tuple of ndarray of shape (K, D), or None
         Standard parameters, in the data's units, of components so narrow that sums of natural parameters times statistics
-        would lose their digits: densities are then computed from these.
+        would lose digits; densities are then computed from these.
     """
 
     prior_counts: float = 0.0
 
     @property
     def pooled_rows(self) -> FloatArray:
-        """Mean statistics of all rows as each component takes them, broadcasting to (S, K, D)."""
+        """Mean statistics of all rows for each component, which broadcast to (S, K, D)."""
         return np.expand_dims(self.pooled, -2)
 
     def held_together(self, held: Array) -> Array:
-        """Which variances are held at a bound where those (K, D) are."""
+        """Which variances a bound holds if it holds these (K, D)."""
         return held
 
     # Before a fit.
@@ -186,14 +187,14 @@ class Independent(FeatureAttributes):
     def expected_rows(
         self, parameters: NaturalParameters, observations: Observations, responsibilities: FloatArray
     ) -> FloatArray:
-        """Expectations of all entries: given the component, those that are observed say nothing of the others."""
+        """Expectations of all entries: given the component, the observed entries say nothing about the others."""
         expected = self.family.predict(parameters.eta, responsibilities)
         if self.units is not None:
             expected = self.units.location + self.units.scale * expected
         return expected if observations.exposure is None else expected * observations.exposure[:, np.newaxis]
 
     def mean_parameters(self, statistics: FeatureSums) -> FloatArray:
-        """Mean parameters (S, K, D) of the components; the pooled ones where a component has seen nothing."""
+        """Mean parameters (S, K, D) of the components; the pooled ones for empty components."""
         exposures, sums = statistics.exposures, statistics.sums
         if self.prior_counts:
             exposures = exposures + self.prior_counts
@@ -226,7 +227,7 @@ class Independent(FeatureAttributes):
         return np.nansum(self.family.log_base_measure(X, exposure), axis=1)
 
     def entropy(self, parameters: NaturalParameters, statistics: FeatureSums) -> float:
-        """Pseudo entropies, W(51), weighted by what the posteriors say was observed of each feature, W(52)."""
+        """Pseudo entropies, W(51), weighted by how much each component has observed of each feature, W(52)."""
         pseudo_entropy = parameters.log_partition - (parameters.eta * self.family.mean(parameters.eta)).sum(axis=0)
         return float((statistics.exposures * pseudo_entropy).sum())
 
@@ -259,7 +260,7 @@ class Independent(FeatureAttributes):
 
     def _at(self, eta: FloatArray) -> NaturalParameters | None:
         if self.discrete:
-            # Beyond the ends, where probabilities are zero, there are rounding errors only.
+            # Where probabilities are zero there are only rounding errors.
             eta = np.clip(eta, LOG_TINY, -LOG_TINY)
         return self.parameters(eta) if self.family.in_domain(eta) else None
 
@@ -293,7 +294,7 @@ class Independent(FeatureAttributes):
         return FeatureMetric.at(self.family, parameters.eta, statistics.exposures + self.prior_counts, counts)
 
     def moved(self, parameters: NaturalParameters, direction: FloatArray) -> NaturalParameters | None:
-        """Parameters moved along a direction, but for what is held on its bound."""
+        """Move parameters along a direction, except those that a bound holds."""
         S, K, D = parameters.eta.shape
         eta = direction.reshape(K, S, D).swapaxes(0, 1)
         inside = ~self.family.at_bound(parameters.eta)

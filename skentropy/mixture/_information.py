@@ -1,6 +1,6 @@
-"""What a mixture's likelihood looks like around its parameters: score, complete and missing information (Louis 1982).
+"""Score, complete information and missing information of a mixture (Louis 1982).
 
-Directions are arrays of shape (K, 1 + P): of each component the logit of its weight and the directions of its parameters.
+Directions are arrays of shape (K, 1 + P): for each component the logit of its weight, and its parameters' directions.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ._components import ComponentMetric
 from ._feature_metric import inverse_root
 from ._model import MixtureModel, MixtureParameters, MixtureStatistics
 
-# Rows are taken so many at a time that what is made of them stays in the cache.
+# Rows are processed so many at a time that their arrays stay in the cache.
 _CHUNK_ENTRIES = 2**18
 
 
@@ -32,12 +32,12 @@ def score(model: MixtureModel, parameters: MixtureParameters, statistics: Mixtur
 def missing_information(model: MixtureModel, parameters: MixtureParameters, block: Block) -> FloatArray:
     r"""Covariance of the complete data's score given the observed, summed over a block of rows; a square matrix.
 
-    With :math:`t_{nc}` the score of component c for row n, averaged over what is missing of it, and :math:`r_n` all
-    :math:`q_n(c) [1, t_{nc}]` in a row it is
+    Let :math:`t_{nc}` be the score of component c for row n, averaged over the row's missing entries, and let :math:`r_n`
+    be the vector of all :math:`q_n(c) [1, t_{nc}]`. The sum is
 
     .. math::  \operatorname{blockdiag}_c \sum_n w_n q_n(c) [1, t_{nc}] [1, t_{nc}]^T - \sum_n w_n r_n r_n^T,
 
-    plus, where entries that are missing are latent, the scores' covariances over them.
+    plus the scores' covariances over missing entries where these are latent variables.
     """
     n_components = len(parameters.log_weights)
     width = 1 + model.components.n_directions(parameters.components)
@@ -93,8 +93,8 @@ def score_products(model: MixtureModel, parameters: MixtureParameters, block: Bl
 class Metric:
     r"""The complete data's information at some parameters, and coordinates z in which it is the unit matrix.
 
-    Directions are :math:`\delta = W z`. What has no slope, a probability of zero or a parameter that is held by a bound,
-    does not change.
+    Directions are :math:`\delta = W z`. A parameter without a slope does not move, such as a probability of zero or one that
+    a bound holds.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What the columns and the parameters of a mixture must be."""
+"""Checks of the columns and the parameters of a mixture."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from .._messages import list_columns
 from .._typing import Array, ArrayLike, FloatArray
 from ..families import ExponentialFamily
 
-# The rates or precisions of smaller values would overflow.
+# Rates or precisions of smaller values would overflow.
 _SMALLEST_MEAN = 1e-305
 _SMALLEST_VARIANCE = 1e-280
-# Larger doubles are even: counts of this size can no longer be told apart.
+# Larger doubles are all even, so that adjacent counts can no longer be told apart.
 _LARGEST_COUNT = 2.0**53
 
 
 def check_columns(estimator: Any, family: ExponentialFamily, columns: ColumnSurvey) -> None:
-    """Raise ValueError, by name, for columns that no mixture can be fitted to."""
+    """Raise ValueError, which names the columns, if no mixture can be fitted to some of them."""
     unobserved = np.flatnonzero(columns.weight == 0)
     if unobserved.size:
         raise ValueError(f"X has no observed value in {list_columns(estimator, unobserved)}; leave such columns out.")
@@ -47,7 +47,7 @@ def check_columns(estimator: Any, family: ExponentialFamily, columns: ColumnSurv
 
 
 def is_outside(family: ExponentialFamily, values: Array, exposure: Array | float) -> Array:
-    """Which values a family gives no density; NaN is the caller's."""
+    """Which values are outside a family's support; the caller treats NaN."""
     return ~(family.in_support(values, exposure) | np.isnan(values))
 
 
@@ -75,7 +75,7 @@ def check_mixing_weights(weights: ArrayLike, name: str, n_components: int) -> Fl
 def check_shapes(
     names: tuple[str, ...], suffix: str, values: tuple[FloatArray, ...], axes: tuple[list[tuple[str, int]], ...]
 ) -> None:
-    """Raise ValueError, by name, for parameters whose axes have other lengths; further axes are the family's."""
+    """Raise ValueError, which names them, for parameters with other shapes; the family may have further axes."""
     for name, value, wanted in zip(names, values, axes, strict=True):
         shape = tuple(length for _, length in wanted)
         if value.shape[: len(shape)] != shape:
@@ -84,7 +84,7 @@ def check_shapes(
 
 
 def check_covariances(matrices: FloatArray, name: str, labels: list[str]) -> None:
-    """Raise ValueError for matrices (G, d, d) that are no covariances; each has a label."""
+    """Raise ValueError for matrices (G, d, d) that are no covariances; labels say which."""
     for label, matrix in zip(labels, matrices, strict=True):
         symmetric = np.isfinite(matrix).all() and np.allclose(matrix, matrix.T, rtol=1e-6, atol=0.0)
         if not symmetric or np.linalg.eigvalsh(matrix)[0] <= 0.0:

@@ -1,4 +1,4 @@
-"""What blocks of columns say together: sums over the blocks, or what each of them says, one after the other."""
+"""Blocks of columns as one kind of components: sums over the blocks, or their parts one after the other."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Sums(tuple[Any, ...]):
 
 @dataclass(frozen=True)
 class JointEvidence:
-    """Log joint densities (K, n) of all columns, and what the blocks say."""
+    """Log joint densities (K, n) of all columns, and the evidence of each block."""
 
     log_joint: FloatArray
     parts: list[Evidence]

@@ -1,4 +1,4 @@
-"""Counts so large that their likelihoods lose digits: the measure that keeps most of them, and a warning of the rest."""
+"""Very large counts: a base measure that keeps most digits of their likelihoods, and a warning of the loss of others."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from .._messages import list_columns, model_name, warn
 from .._typing import FloatArray
 from ..families import ExponentialFamily
 
-# Rounding errors of a row's log-likelihood, nats, that are worth a warning; and by how much they are larger in sparse data,
-# whose base measure must be one at zero.
+# A rounding error of a row's log-likelihood, in nats, that is worth a warning; and the factor by which errors are larger in
+# sparse data, whose base measure must be one at zero.
 _ROUNDING = 1e-6
 _SPARSE_ROUNDING = 64.0
 
@@ -20,7 +20,7 @@ _SPARSE_ROUNDING = 64.0
 def relative_to_data(
     estimator: Any, family: ExponentialFamily, columns: ColumnSurvey, *, is_sparse: bool
 ) -> ExponentialFamily:
-    """The family with the pooled distributions as base measures, where counts are large; warns of errors that are left."""
+    """The family, with the pooled distributions as base measures if counts are large; warn of the remaining errors."""
     errors = family.rounding_error(columns.largest) * (_SPARSE_ROUNDING if is_sparse else 1.0)
     for message in _cautions(estimator, columns.largest, errors):
         warn(message)
@@ -30,7 +30,7 @@ def relative_to_data(
 def relative_to_parameters(
     family: ExponentialFamily, weights: FloatArray, standard: tuple[FloatArray, ...], exposure: float
 ) -> ExponentialFamily:
-    """The same for data that a fitted mixture is asked about, as large as its means at this exposure."""
+    """The same for data to evaluate by a fitted mixture, which are as large as its means at this exposure."""
     if not family.additive:
         return family
     means = family.moments(family.from_standard(*standard))[0]
@@ -38,7 +38,7 @@ def relative_to_parameters(
 
 
 def cautions_of_means(estimator: Any, family: ExponentialFamily, standard: tuple[FloatArray, ...]) -> list[str]:
-    """What is to be said of parameters that nobody has fitted."""
+    """Warnings about given parameters."""
     if not family.additive:
         return []
     largest = family.moments(family.from_standard(*standard))[0].max(axis=0)

@@ -1,4 +1,4 @@
-"""Components whose base measures have parameters: how often they see each value is the statistic that fits them."""
+"""Components whose base measures have parameters, which are fitted from how often each value is seen."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ._observations import Observations, transposed_product
 
 @dataclass(frozen=True)
 class LeveledSums(FeatureSums):
-    """What rows say of the features, and how often each value was seen."""
+    """Additive statistics of the features, and how often each value was seen."""
 
     seen: LevelSums
 
 
 @dataclass(frozen=True)
 class LeveledRows(Observations):
-    """Rows, and which of their entries is at which level, a sparse matrix (n, M)."""
+    """Rows, and the levels of their entries as a sparse matrix (n, M)."""
 
     levels: Levels = field(default_factory=lambda: Levels.of_columns([np.zeros(1)]))
     indicators: Any = None
@@ -45,17 +45,18 @@ class LeveledEvidence(FeatureEvidence):
 class Leveled(Independent):
     r"""Products of distributions with a base measure :math:`h(x; \phi_{cd})` of each component.
 
-    How often each component sees each value is a statistic from which every h follows, so that :math:`\phi` is fitted
-    exactly. The entropy identity asks for the other parameters alone: it holds whatever :math:`\phi` is.
+    The statistics tell how often each component sees each value. From these every h can be computed, so that :math:`\phi`
+    is fitted exactly. The entropy identity only requires the other parameters to be stationary: it holds for any
+    :math:`\phi`.
 
     Parameters
     ----------
     family, units, prior_counts, pooled, narrow
-        As of ``Independent``; the family, with which seeds are drawn, has the pooled :math:`\phi`.
+        As in ``Independent``; the family has the pooled :math:`\phi`, and is used to draw seeds.
     levels : Levels
-        The values that are expected.
+        The distinct values of the data.
     pooled_seen : LevelSums or None
-        Shares of all rows that have each value, (M,).
+        For each value the share of the rows that have it, (M,).
     n_runs : int
         Number of mixtures side by side.
     """
@@ -83,7 +84,7 @@ class Leveled(Independent):
         return replace(super().with_prior(prior_counts, statistics), pooled_seen=shares)
 
     def _with_prior_rows(self, statistics: LeveledSums) -> tuple[FloatArray, FloatArray, LevelSums]:
-        """Exposures (K, D), sums (K, D) and counts of levels, with the pseudo-observations of the prior."""
+        """Exposures (K, D), sums (K, D) and counts of levels, including the prior's pseudo-observations."""
         sums, seen = statistics.sums[0], statistics.seen
         exposures = np.broadcast_to(statistics.exposures, sums.shape)
         if self.prior_counts and self.pooled_seen is not None:
@@ -93,7 +94,7 @@ class Leveled(Independent):
         return exposures, sums, seen
 
     def log_base_measure(self, block: Block) -> FloatArray:
-        """All of it depends on parameters."""
+        """Zero, since all of the base measure depends on parameters."""
         return np.zeros(block.n_rows)
 
     def for_runs(self, n_runs: int) -> Self:
@@ -115,5 +116,5 @@ class Leveled(Independent):
 
 
 def _shares(levels: Levels, counts: FloatArray, exposures: FloatArray) -> LevelSums:
-    """Shares of all rows that have each value."""
+    """For each value the share of the rows that have it."""
     return LevelSums(levels, counts / exposures[levels.column])

@@ -1,4 +1,4 @@
-"""The distinct values of columns of counts, and how often components see them: statistics of any function of a count."""
+"""The distinct values of columns, and how often components see them, from which sums of any function follow."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from scipy import sparse
 
 from .._typing import Array, FloatArray, Matrix
 
-# Each whole number below this is a level, whether it occurs or not.
+# Each whole number below this is a level, even if it does not occur.
 _LARGEST_LEVEL = 4096
 
 
 @dataclass(frozen=True)
 class Levels:
-    """Values of all columns, those of one after those of another.
+    """The values of all columns, one column after the other.
 
     Attributes
     ----------
     values : ndarray of shape (M,)
-        Rising in each column; at least one a column.
+        Rising in each column; at least one for each column.
     starts : ndarray of shape (D + 1,)
-        Where the values of each column begin, and where all end.
+        The position at which the values of each column begin, and the end of the last one.
     whole : bool
         Whether the values of each column are known to be 0, 1, 2, ...
     """
@@ -39,7 +39,7 @@ class Levels:
 
     @classmethod
     def up_to(cls, largest: FloatArray) -> Self | None:
-        """All whole numbers up to the largest of each column; None if they are too many."""
+        """All whole numbers up to the largest one of each column; None if there are too many."""
         if not largest.size or not largest.max() < _LARGEST_LEVEL:
             return None
         return replace(cls.of_columns([np.arange(np.floor(top) + 1.0) for top in largest]), whole=True)
@@ -66,10 +66,10 @@ class Levels:
         return np.maximum(np.repeat(sums[..., ends], np.diff(self.starts), axis=-1) - sums, 0.0)
 
     def indicators(self, X: Matrix) -> tuple[Levels, Matrix]:
-        """Levels that hold all entries of rows X, and which entry is at which of them, a CSR matrix (n, M).
+        """Levels that include all entries of rows X, and a CSR matrix (n, M) that tells each entry's level.
 
-        These are the levels themselves where the rows are whole numbers among them. Entries that a sparse matrix does not
-        store are at none.
+        They are these levels if the rows are whole numbers among them. An entry that a sparse matrix does not store has no
+        level.
         """
         n, D = X.shape
         data = X.data if sparse.issparse(X) else np.ravel(X)
@@ -97,7 +97,7 @@ class Levels:
 
 @dataclass(frozen=True)
 class LevelSums:
-    """How often values have been seen, weighted, by components: levels (M,) and counts (..., M)."""
+    """Weighted counts (..., M) of how often components have seen the values of levels (M,)."""
 
     levels: Levels
     counts: FloatArray
@@ -110,7 +110,7 @@ class LevelSums:
         return LevelSums(levels, self.spread(levels) + other.spread(levels))
 
     def spread(self, levels: Levels) -> FloatArray:
-        """The counts at more levels."""
+        """The counts at a larger set of levels."""
         counts = np.zeros((*self.counts.shape[:-1], len(levels.values)))
         start = 0
         for mine, all_of_column, offset in zip(self.levels.by_column(), levels.by_column(), levels.starts, strict=False):

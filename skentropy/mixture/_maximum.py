@@ -1,4 +1,4 @@
-"""What is asked of the end of a fit: are its zeros zero, and is it a maximum or a saddle point."""
+"""Check the end of a fit: whether its zeros stay zero, and whether it is a maximum or a saddle point."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ._model import MixtureModel, MixtureParameters
 from ._newton import NewtonSteps
 from ._zeros import settle_zeros
 
-# Curvature is looked at only where an EM step gains fewer nats per sample.
+# The curvature is only examined where an EM step gains fewer nats per sample.
 _STATIONARY = 1e-4
-# What a step away from a saddle point gains at least: a share of tol, and no more than so many nats per sample.
+# A step away from a saddle point must gain this share of tol, but no more than so many nats per sample.
 _PAYS, _PAYS_AT_MOST = 1e-3, 1e-9
 
 
@@ -27,7 +27,7 @@ class Maximum:
     ----------
     model : MixtureModel
     newton : NewtonSteps
-        Knows the curvature where that is cheap; elsewhere Lanczos steps on differences of the score tell it.
+        Computes the curvature where that is cheap. Elsewhere Lanczos steps on differences of the score estimate it.
     tol : float
     """
 
@@ -35,7 +35,7 @@ class Maximum:
         self._model, self._newton, self._tol = model, newton, tol
 
     def settle_zeros(self, state: State, evaluate: Evaluate) -> End:
-        """The state with its zeros settled; EM goes on if one is raised, or much is gained."""
+        """Settle the zeros of a state; EM goes on if one is raised, or if this gains more than tol."""
         settled, raised = settle_zeros(self._model, evaluate, state)
         if settled is not state:
             self._newton.forget()

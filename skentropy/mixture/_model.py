@@ -1,4 +1,4 @@
-"""The mixture as a model that the EM engine maximises: weights and components, pure functions of arrays."""
+"""The mixture as a model that the EM engine maximises: weights and components."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class MixtureModel:
     ----------
     components : Components
     mean_log_base_measure : float
-        What of it is a constant of the data, not of the parameters; per sample.
+        Its part that depends on the data only, per sample.
     """
 
     components: Components
@@ -66,7 +66,7 @@ class MixtureModel:
         return block.weighted_sum(self.components.log_base_measure(block))
 
     def read(self, block: Block) -> Any:
-        """What the components see of a block; once, where the same block comes in every pass."""
+        """What the components need of a block; computed once if the same block comes in every pass."""
         return block.once(self.components, self.components.read)
 
     def posterior(self, parameters: MixtureParameters, observations: Any) -> tuple[FloatArray, FloatArray]:
@@ -129,7 +129,7 @@ class MixtureModel:
     def elbo_of_step(self, parameters: MixtureParameters, statistics: MixtureStatistics) -> float:
         """ELBO of other parameters with the statistics' posteriors, W(2) term by term.
 
-        After an exact M-step it is the entropy sum; where a parameter is held by a bound it is not.
+        After an exact M-step it equals the entropy sum, unless a bound holds a parameter.
         """
         log_prior = float(statistics.counts @ parameters.log_weights)
         observed = self.components.log_density(parameters.components, statistics.components)
@@ -155,11 +155,11 @@ class MixtureModel:
         return None if components is None else self.normalised(log_weights, components)
 
     def moved(self, parameters: MixtureParameters, direction: FloatArray) -> MixtureParameters | None:
-        """Parameters moved along a direction (K, 1 + P) of logits and components; None outside the domain."""
+        """Move parameters along a direction (K, 1 + P) of logits and components; None outside the domain."""
         components = self.components.moved(parameters.components, direction[:, 1:])
         return None if components is None else self.normalised(parameters.log_weights + direction[:, 0], components)
 
     def normalised(self, logits: FloatArray, components: Any) -> MixtureParameters:
-        """Parameters with weights of these logits, held where weights are zero."""
+        """Parameters with weights of these logits; logarithms of zero weights are limited."""
         logits = logits - logits.max()
         return MixtureParameters(np.maximum(logits - np.log(np.exp(logits).sum()), LOG_TINY), components)

@@ -1,4 +1,4 @@
-"""Saddle-free Newton steps on a mixture's likelihood, and whether they are worth their cost (Dauphin et al. 2014)."""
+"""Saddle-free Newton steps on a mixture's likelihood (Dauphin et al. 2014), where they are worth their cost."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from .._typing import FloatArray
 from ._information import Metric, score
 from ._model import MixtureModel, MixtureParameters
 
-# Damping, in units in which the complete data's information is one: its start, its least value, and its factor.
+# Damping, in units in which the complete data's information is one: its first and least values, and the factor of a change.
 _DAMPING = 1e-2
 _LEAST_DAMPING = 1e-10
 _DAMPING_FACTOR = 10.0
-# No step moves a logit further.
+# The longest step of a logit.
 _LONGEST_STEP = 5.0
 _HALVINGS = 8
-# Newton steps that a finish is expected to take, and EM steps that the curvature may cost once.
+# The expected number of Newton steps of a fit, and how many EM steps a single look at the curvature may cost.
 _EXPECTED_STEPS = 10
 _DEAREST_LOOK = 20.0
-# EM steps that each Newton step spares for certain.
+# The number of EM steps that each Newton step saves at least.
 _SPARED = 3.0
 
 
@@ -35,8 +35,8 @@ class Curvature:
     metric : Metric
     gradient : ndarray of shape (M,)
     values, vectors : ndarray of shape (M,), (M, M)
-        Eigenvalues of the observed information, at most one and falling. EM shrinks the distance to a maximum along the
-        vectors by one minus the value a step; a negative value is upward curvature.
+        Eigenvalues of the observed information, at most one, in falling order. Along a vector each EM step multiplies the
+        distance to a maximum by one minus the value; a negative value is upward curvature.
     total : float
         Total weight of the rows.
     """
@@ -55,7 +55,7 @@ class Curvature:
         state: State,
         metric: Metric | None = None,
     ) -> Curvature | None:
-        """The curvature at a state, with its metric where that is known; None where the information is not finite."""
+        """The curvature at a state; None if the information is not finite. The metric can be given if it is known."""
         metric = metric or Metric.at(model, state.parameters, state.statistics)
         W = metric.matrix()
         missing = W.T @ missing_information(state.parameters) @ W
@@ -67,7 +67,7 @@ class Curvature:
 
     @property
     def missing_nats(self) -> float:
-        """What the objective lacks of its maximum if it is quadratic, per sample: half the Newton decrement."""
+        """Distance of a quadratic objective from its maximum, nats per sample: half the Newton decrement."""
         along = self.vectors.T @ self.gradient
         return 0.5 * float((along**2 / np.maximum(np.abs(self.values), _LEAST_DAMPING)).sum()) / self.total
 
@@ -110,24 +110,24 @@ class NewtonSteps:
 
     @property
     def look_pays(self) -> bool:
-        """Whether the curvature at one point is cheap beside what a fit costs anyway."""
+        """Whether a single look at the curvature is cheap compared with the rest of a fit."""
         return self._cost <= _DEAREST_LOOK
 
     def pays(self, n_steps: int) -> bool:
-        # Who rents until the rent paid equals the price never pays more than twice the least possible.
+        # Rent or buy: whoever rents until the rent equals the price pays at most twice the least possible.
         return n_steps >= _EXPECTED_STEPS * (self._cost - _SPARED)
 
     def curvature(self, state: State, metric: Metric | None = None) -> Curvature | None:
         return Curvature.at(self._model, self._missing_information, state, metric)
 
     def latest(self, objective: float, within: float) -> Curvature | None:
-        """The curvature where the last proposal was made, if the objective was the same there within so many nats."""
+        """The curvature at the last proposal, if the objective there differs by no more than so many nats."""
         if self._latest is None or not abs(objective - self._latest[0]) <= within:
             return None
         return self._latest[1]
 
     def forget(self) -> None:
-        """Take note that the state is no longer where the last proposal was made."""
+        """Forget the curvature at the last proposal, since the state has moved."""
         self._latest = None
 
     def propose(self, state: State, evaluate: Evaluate) -> tuple[MixtureParameters | None, float]:
@@ -154,7 +154,7 @@ class NewtonSteps:
 
 
 def _relative_cost(n_rows: int, n_components: int, n_entries: int) -> float:
-    """Time of one Newton step in EM steps, each as measured in nanoseconds: calls, passes over the rows, eigenvalues."""
+    """Cost of a Newton step in EM steps, from measured times in nanoseconds: calls, passes over rows, eigenvalues."""
     n_parameters = n_components * (1 + n_entries)
     em = 8e4 + n_rows * n_components * (0.17 * n_entries + 5.0)
     information = 1.5e5 + n_rows * n_parameters * (10.0 + 0.022 * n_parameters)

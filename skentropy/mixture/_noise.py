@@ -1,4 +1,4 @@
-"""A uniform component beside others, for rows that belong to none of them."""
+"""A uniform noise component, for rows that belong to no cluster."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ._fixed import FixedRows, WithFixed, padded
 class WithNoise(WithFixed):
     r"""Components, and after them one of constant density :math:`1 / V` in a box of volume V (Banfield and Raftery 1993).
 
-    The density of a row with missing entries is that of the box in the columns that are observed; it is the same outside of
+    For a row with missing entries the density is that of the box in its observed columns. The density is the same outside
     the box.
 
     Parameters
@@ -24,7 +24,7 @@ class WithNoise(WithFixed):
     own, n_runs
         As of ``WithFixed``.
     volume : float or "box"
-        V; "box" is that of the box that all rows lie in. Others have its proportions.
+        V; "box" takes the volume of the box that all rows lie in. A box of another volume has the same proportions.
     box : ndarray of shape (2, D)
         Lower and upper edges.
     """
@@ -45,7 +45,7 @@ class WithNoise(WithFixed):
     def prepare(self, estimator: Any, columns: ColumnSurvey, *, is_sparse: bool, prior_counts: float) -> Self:
         own = self.own.prepare(estimator, columns, is_sparse=is_sparse, prior_counts=prior_counts)
         box = np.stack([columns.smallest, columns.largest])
-        # A column without spread does not count; the components' failures tell of it.
+        # A column without spread does not count; the components report it as a failure.
         box = np.where(box[1] > box[0], box, box[0] + np.array([[-0.5], [0.5]]))
         if isinstance(self.volume, str):
             return replace(self, own=own, box=box)
@@ -60,12 +60,12 @@ class WithNoise(WithFixed):
         return np.asarray(~np.isnan(block.X) @ -np.log(self.box[1] - self.box[0]))
 
     def expected_rows(self, parameters: Any, observations: FixedRows, responsibilities: FloatArray) -> FloatArray:
-        """Noise expects the middle of the box."""
+        """Expectations; that of noise is the middle of the box."""
         expected = self.own.expected_rows(parameters, observations.own, responsibilities[:-1])
         return np.asarray(expected + np.outer(responsibilities[-1], self.box.mean(axis=0)))
 
     def column_divergences(self, parameters: Any, component: int) -> FloatArray:
-        """Divergences from and to noise take each of its columns for Gaussian with the moments that it has."""
+        """Divergences; in those from and to noise each column counts as Gaussian with its moments."""
         means, variances = self.moments(parameters)
         log_sides, log_scales = np.log(self.box[1] - self.box[0]), 0.5 * np.log(2.0 * np.pi * variances)
         if component == len(means) - 1:
@@ -94,7 +94,7 @@ class WithNoise(WithFixed):
         random_state: np.random.RandomState,
         like: Matrix | None = None,
     ) -> FloatArray:
-        """Noise, which is drawn from the box, has the label -1."""
+        """Draw rows; noise is drawn from the box."""
         X = np.empty((len(labels), self.box.shape[1]))
         is_fixed = labels < 0
         X[~is_fixed] = self.own.sample(standard, labels[~is_fixed], random_state)

@@ -1,4 +1,4 @@
-"""Rows as sufficient statistics, and the units in which they are taken."""
+"""Rows as sufficient statistics, and their units."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ..families import ExponentialFamily
 class Observations:
     """Sufficient statistics of a block, zero where an entry is missing.
 
-    ``missing`` says which entries are, m being 0 there and 1 elsewhere: a mask of dense data, a sparse matrix of ones of
-    sparse data; None where nothing is missing. ``values`` are the rows themselves, NaN where missing, for components that
-    need them.
+    ``missing`` tells which entries are missing: it is a mask for dense data, a sparse matrix of ones for sparse data, and
+    None if nothing is missing. In formulas m is 0 for missing entries, and 1 for others. ``values`` are the rows themselves,
+    NaN where missing, for components that need them.
     """
 
     statistics: tuple[Matrix, ...]
@@ -63,7 +63,7 @@ class Observations:
 
 @dataclass(frozen=True)
 class Units:
-    """u = (x - location) / scale, column by column: the units in which natural parameters are of order one."""
+    """u = (x - location) / scale, column by column: units in which natural parameters are of order one."""
 
     location: FloatArray
     scale: FloatArray
@@ -74,7 +74,7 @@ class Units:
     ) -> Units | None:
         """Units in which columns of these means and variances are of order one; None if the family has none.
 
-        With ``keep_zero`` zeros stay zeros, as sparse data need.
+        With ``keep_zero`` zeros stay zeros, which sparse data require.
         """
         if family.equivariance == "none":
             return None
@@ -93,7 +93,7 @@ class Units:
         *,
         keep_zero: bool = False,
     ) -> Units | None:
-        """Units for data of a mixture with these standard parameters."""
+        """Units for data from a mixture with these standard parameters."""
         if family.equivariance == "none":
             return None
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
@@ -122,7 +122,7 @@ def with_data(X: Matrix, data: FloatArray) -> Matrix:
 
 
 def zero_where(missing: Array, values: FloatArray) -> FloatArray:
-    """The values, in double precision, with zeros for those that are missing: by their bits, which takes no branches."""
+    """Values in double precision, with zeros for missing ones; computed from their bits, without branches."""
     kept = missing.astype(np.int64)
     kept -= 1
     return np.asarray((values.view(np.int64) & kept).view(np.float64))

@@ -1,4 +1,4 @@
-"""Where a fit of one component more can start: from a fitted mixture and the component that it lacks most."""
+"""Start a fit with one more component from a fitted mixture and the component that it lacks most."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from ._components import Components
 from ._joint import Sums
 from ._model import MixtureModel, MixtureParameters
 
-# The neighbourhoods of so many rows are tried. This share of a new component is distributed like all rows.
+# Components around so many rows are tried. This share of a new component is distributed like all rows.
 _CANDIDATES, _POOLED = 64, 0.05
-# Weights that a new component starts with.
+# The least and the largest weight with which a new component starts.
 _WEIGHTS = (1e-4, 0.5)
 
 
 def with_one_more(mixture: Any, rows: Rows) -> Any | None:
-    r"""A fitted mixture with one component more, for a warm start; None where none would make the likelihood rise.
+    r"""A fitted mixture with one more component, for a warm start; None if no candidate would raise the likelihood.
 
     A component of weight :math:`\epsilon` changes the mean log-likelihood by
     :math:`\epsilon\, E[r_n - 1] - \tfrac12 \epsilon^2 E[(r_n - 1)^2]` to second order, with :math:`r_n` the ratio of its
-    density to the mixture's at row n. Of components around single rows it is the one with the largest gain (Lindsay 1983).
+    density to the mixture's at row n. Among components around single rows the one with the largest gain is chosen
+    (Lindsay 1983).
     """
     _, first = np.unique(hash_rows(rows.X, rows.exposure, 0), return_index=True)
     model, parameters = mixture._fitted_model(rows)
@@ -81,7 +82,7 @@ def _expansion(
 
 
 def _step(components: Components, parameters: MixtureParameters, new: Any, weight: float, block: Block) -> Sums:
-    """What an EM step from the mixture and a new component of some weight adds up."""
+    """Statistics of an EM step for the mixture and a new component with some weight."""
     observations = components.read(block)
     offsets = parameters.log_weights + np.log1p(-weight)
     log_joint = components.observe(parameters.components, observations, offsets).log_joint

@@ -1,7 +1,7 @@
-"""Gaussian features in frames of their own: digits that sums in units of all rows would lose beside distant components.
+"""Gaussian features in each component's own frame, which keeps digits that common units would lose.
 
-Each component takes its statistics of u = (x - its own mean) / its own standard deviation, at parameters that a fit in
-common units has come to. Its second moments then do not cancel, however far from the other components it lies.
+After a fit in common units each component computes its statistics from u = (x - its own mean) / its own standard deviation.
+Its second moments then do not cancel, however far it lies from the other components.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ._feature_attributes import NaturalParameters
 from ._independent import FeatureSums, Independent
 from ._observations import Observations, Units
 
-# Where a squared mean is more times its variance, sums of squares leave fewer than ten digits of the variance.
+# If the ratio of a squared mean to its variance is larger, sums of squares leave fewer than ten digits of the variance.
 _FAR = 1e5
 
 
@@ -41,12 +41,12 @@ class OwnEvidence:
 
 @dataclass(frozen=True)
 class OwnFrames(Independent):
-    """Independent features whose ``units`` are (K, D), of each component.
+    """Independent features with ``units`` (K, D) for each component.
 
     Parameters
     ----------
     own_pooled : ndarray of shape (S, K, D)
-        Mean statistics of all rows in each component's frame; those of the pseudo-observations.
+        Mean statistics of all rows in each component's frame, which are also those of the pseudo-observations.
     """
 
     own_pooled: FloatArray = field(default_factory=lambda: np.zeros((1, 1, 1)))
@@ -118,11 +118,11 @@ class OwnFrames(Independent):
 
 @dataclass(frozen=True)
 class DiagonalOwnFrames(OwnFrames, DiagonalGaussian):
-    """The same for variances that components or features may share."""
+    """The same for Gaussians whose components or features may share variances."""
 
 
 def in_own_frames(components: Components, parameters: Any) -> Components:
-    """Components whose Gaussian features are in frames of their own where common units would cost digits."""
+    """Put Gaussian features into the components' own frames, if common units would cost digits."""
     if isinstance(components, ColumnBlocks):
         return components.changed(in_own_frames, parameters)
     return _own(components, parameters) or components if isinstance(components, Independent) else components
@@ -150,7 +150,7 @@ def _own(components: Independent, parameters: NaturalParameters) -> OwnFrames | 
 
 
 def _frames(components: Independent, standard: tuple[FloatArray, ...], held: Array) -> Units:
-    """Means and standard deviations; the common scale where a variance is held at a bound, so that it stays there."""
+    """Means and standard deviations; for a variance that a bound holds the common scale, so that it stays there."""
     assert components.units is not None
     if isinstance(components.family, LogNormal):
         return Units(np.zeros_like(standard[0]), np.exp(standard[0]))

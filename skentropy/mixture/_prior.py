@@ -14,16 +14,16 @@ from ._input import check_covariances
 
 @dataclass(frozen=True)
 class PseudoRows:
-    """What a normal inverse Wishart prior adds to each component.
+    """The pseudo-observations that a normal inverse Wishart prior adds to each component.
 
     Attributes
     ----------
     counts : float
         Number of pseudo-observations.
     mean, covariance : ndarray of shape (d,), (d, d)
-        Theirs, in units.
+        Their mean and covariance, in units.
     divisor : float
-        What the covariance's divisor grows by: ``counts`` for a prior that is nothing but pseudo-observations.
+        The increase of the covariance's divisor; it is ``counts`` for a prior that consists of pseudo-observations only.
     """
 
     counts: float
@@ -33,7 +33,7 @@ class PseudoRows:
 
 
 class NormalInverseWishart:
-    r"""Prior of Gaussian components whose defaults are those of mclust's ``priorControl()``.
+    r"""Prior of Gaussian components, with the defaults of mclust's ``priorControl()``.
 
     .. math::
 
@@ -101,7 +101,7 @@ class NormalInverseWishart:
         return f"{type(self).__name__}({told})"
 
     def check(self, d: int) -> None:
-        """Raise ValueError for what is no prior of d features."""
+        """Raise ValueError unless this is a prior of d features."""
         for name in ("mean_precision", "degrees_of_freedom"):
             value = getattr(self, name)
             if not isinstance(value, Real | None) or isinstance(value, bool):
@@ -127,7 +127,7 @@ class NormalInverseWishart:
     def pseudo_rows(
         self, units: Any, pooled_mean: FloatArray, pooled_covariance: FloatArray, n_components: int, n_sharing: int
     ) -> PseudoRows:
-        """In units; of a covariance that ``n_sharing`` components share each has its part."""
+        """The pseudo-observations in units; if ``n_sharing`` components share a covariance, each gets its part."""
         d = len(units.scale)
         scatter = pooled_covariance / n_components ** (2.0 / d)
         if self.covariance is not None:

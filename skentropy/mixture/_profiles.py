@@ -1,4 +1,4 @@
-"""What components expect of each column, whatever their parameters are called: means, and probabilities of categories."""
+"""Expectations of each column within components, for any parameters: means, and probabilities of categories."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from ._model import MixtureModel, MixtureParameters
 
 @dataclass(frozen=True)
 class Profiles:
-    """Expectations of R quantities, which are columns of numbers and categories of the others.
+    """Expectations of R quantities: each is a column of numbers, or a category of another column.
 
     Attributes
     ----------
     names : list of str
-        Of the quantities.
+        Names of the quantities.
     expected : ndarray of shape (K, R)
     deviations : ndarray of shape (K, R)
         Standard deviations of rows within each component.
@@ -57,7 +57,7 @@ class Profiles:
 
 
 def expectations(components: Components, parameters: Any, near: FloatArray | None = None) -> FloatArray:
-    """The expectations (K, R) of the quantities of a profile, those of angles as near as turns allow to others."""
+    """The expectations (K, R) of a profile's quantities; angles are turned to be near to each other."""
     quantities = _quantities(components, parameters)
     expected, _ = _moments(components, parameters, quantities)
     if near is None:
@@ -78,7 +78,7 @@ def moments_of_mixture(
 
 
 def _quantities(components: Components, parameters: Any) -> list[tuple[int, int | None]]:
-    """Columns, and of those of categories the code of each but the first of two, which says the same as the other."""
+    """Columns, and the codes of their categories; of two categories only the second, since it determines the first."""
     probabilities = components.category_probabilities(parameters)
     means, _ = components.moments(parameters)
     quantities: list[tuple[int, int | None]] = []

@@ -1,4 +1,4 @@
-"""What a fitted mixture says in the numbers that are reported."""
+"""Reports of a fitted mixture: criteria, standard errors, summary, residuals."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ._summary import summarize_mixture
 
 
 class ReportedMixture(LatentVariableModel):
-    """Adds to a mixture what is told of it."""
+    """Methods of a fitted mixture for reports: criteria, standard errors, summary, residuals."""
 
     weights_: FloatArray
     n_samples_: float
@@ -255,7 +255,7 @@ class ReportedMixture(LatentVariableModel):
         return pairs.table(self, probabilities)
 
     def estimates(self) -> list[Estimate]:
-        """The fitted attributes, as standard errors and the bootstrap name and order them.
+        """The fitted attributes with the names and the order that standard errors and the bootstrap use.
 
         Returns
         -------
@@ -269,7 +269,7 @@ class ReportedMixture(LatentVariableModel):
         sample_weight: ArrayLike | None = None,
         exposure: ArrayLike | None = None,
     ) -> tuple[Profiles, FloatArray | None]:
-        """What the components expect of each column, and given the training data the standard errors of that.
+        """The expectations of each column within components, and, given the training data, their standard errors.
 
         Parameters
         ----------
@@ -307,12 +307,12 @@ class ReportedMixture(LatentVariableModel):
 
     @property
     def learns_categories(self) -> bool:
-        """Whether a fit takes kinds or categories of columns from the values that it is given."""
+        """Whether a fit learns kinds or categories of columns from the values."""
         model, parameters = self._fitted_model(None)
         return self._modelled_columns is not None or bool(model.components.category_probabilities(parameters.components))
 
     def _fitted_evaluation(self) -> Evaluation | None:
-        """What the fit says of the training data; None without a fit."""
+        """The evaluation of the training data that the fit has kept; None without a fit."""
         if not hasattr(self, "entropy_sum_"):
             return None
         return Evaluation(self.lower_bound_, self.entropy_sum_, self.n_samples_, self._classification)

@@ -1,4 +1,4 @@
-"""Which pairs of categorical columns the components leave dependent: bivariate residuals of latent classes."""
+"""Bivariate residuals of latent classes: which pairs of categorical columns remain dependent within components."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from .._tables import Column, Table
 from .._typing import Array, FloatArray
 from ._categories import category_name
 
-# The tables of all pairs together have at most so many cells.
+# All tables of pairs together have at most so many cells.
 _MOST_CELLS = 2**12
-# Cells that are expected more rarely do not count.
+# Cells with smaller expected counts are left out.
 _IMPOSSIBLE = 1e-300
 
 
@@ -39,7 +39,7 @@ class PairTables(Additive):
 
     @classmethod
     def of_block(cls, block: Block, sizes: Mapping[int, int]) -> PairTables:
-        """The tables of a block. ``sizes`` maps columns to their numbers of categories, which are coded 0, 1, ..."""
+        """The tables of a block; ``sizes`` maps columns to their numbers of categories, which are coded 0, 1, ..."""
         X = block.X[:, list(sizes)]
         X = X.toarray() if sparse.issparse(X) else X
         shown = [X[:, [i]] == np.arange(size) for i, size in enumerate(sizes.values())]
@@ -83,7 +83,7 @@ class PairTables(Additive):
 
 
 def count_patterns(block: Block, sizes: Mapping[int, int]) -> FloatArray:
-    """Weighted counts of the rows' patterns of categories; NaN where rows have gaps, empty where there are too many."""
+    """Weighted counts of the rows' patterns of categories; NaN if rows have gaps, empty if there are too many patterns."""
     cells = math.prod(sizes.values())
     if not sizes or cells > _MOST_CELLS:
         return np.zeros(0)
@@ -98,7 +98,7 @@ def count_patterns(block: Block, sizes: Mapping[int, int]) -> FloatArray:
 def pattern_facts(
     counts: FloatArray, weights: Array, probabilities: Mapping[int, FloatArray], n_parameters: int
 ) -> dict[str, str]:
-    r"""Likelihood-ratio and Pearson's chi-square of all patterns, as poLCA prints them; none after gaps.
+    r"""Likelihood-ratio and Pearson's chi-square of all patterns, as poLCA prints them; nothing if rows have gaps.
 
     .. math::  G^2 = 2 \sum_x n_x \log \frac{n_x}{n p(x)}, \qquad X^2 = \sum_x \frac{(n_x - n p(x))^2}{n p(x)}
     """

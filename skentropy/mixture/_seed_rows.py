@@ -1,4 +1,4 @@
-"""Rows as distributions of a family, from which seeds are drawn in its own Bregman divergence (Banerjee et al. 2005)."""
+"""Rows as distributions of a family, for drawing seeds in its own Bregman divergence (Banerjee et al. 2005)."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from .._typing import Array, FloatArray
 from ..families import ExponentialFamily
 from ._observations import Observations
 
-# A single row's statistics lie on the border of the mean parameters, where divergences are infinite: they are moved this
-# share of the way to the pooled ones.
+# The statistics of a single row lie on the boundary of the mean parameters, where divergences are infinite. They are moved
+# by this share of the way to the pooled ones.
 _TOWARDS_POOLED = 0.25
-# Divergences that differ by less, relative to their largest terms, count as equal: rounding errors must not choose.
+# Divergences count as equal if they differ by less, relative to their largest terms, so that rounding errors do not choose.
 _EQUAL_DIVERGENCE = 1e-12
 
 
 class SmoothedRows:
     """Rows as distributions of the family, and their divergences to some of them.
 
-    A row with statistics T stands for the mean parameters mu = (1 - t) T / s + t Tbar, t the share that is moved; entries
-    that are missing count for nothing, and an entry with exposure s counts s times.
+    A row with statistics T has the mean parameters mu = (1 - t) T / s + t Tbar, where t is the share by which it is moved.
+    Missing entries do not count, and an entry with exposure s counts s times.
     """
 
     def __init__(self, family: ExponentialFamily, observations: Observations, pooled: FloatArray) -> None:

@@ -1,4 +1,4 @@
-"""Where EM starts: the clusters around a few seeds, or random responsibilities, of which the best is found by short runs.
+"""Starts of EM: clusters around seeds, or random responsibilities, of which short runs find the best.
 
 Seeds are drawn in the family's own Bregman divergence (Arthur and Vassilvitskii 2007; Banerjee et al. 2005).
 """
@@ -15,24 +15,24 @@ from ._exchanges import search
 from ._model import MixtureModel, MixtureParameters
 from ._short_runs import ShortRuns
 
-# Concentration of the Dirichlet distribution that random responsibilities are drawn from.
+# Concentration of the Dirichlet distribution of random responsibilities.
 _CONCENTRATION = 0.3
-# The default number of starts: together they cost so many operations a step. An exponential counts as several.
+# By default there are as many starts as cost so many operations in a step. An exponential counts as several operations.
 _STARTS = (16, 32)
 _STARTS_COST = 2**22
 _ROW_COST = 16
-# Divergences that are computed at a time.
+# So many divergences are computed at a time.
 _ENTRIES = 2**16
-# The share of each row that noise starts with.
+# Noise starts with this share of each row.
 NOISE = 0.05
 
 
 def kmeans_plusplus(
     rows: SeedRows, weight: FloatArray, shape: tuple[int, int], random_state: np.random.RandomState
 ) -> Array:
-    """Indices of seeds, (runs, components), drawn with probability proportional to weight times divergence.
+    """Draw indices of seeds, (runs, components), with probabilities proportional to weight times divergence.
 
-    Of a few draws for each seed the one is taken that leaves the smallest divergences.
+    For each seed a few indices are drawn, and the one that leaves the smallest divergences is taken.
     """
     n_runs, n_components = shape
     n_trials = 2 + int(np.log(n_components))
@@ -57,7 +57,7 @@ def kmeans_plusplus(
 
 
 def random_rows(rows: SeedRows, weight: FloatArray, shape: tuple[int, int], random_state: np.random.RandomState) -> Array:
-    """Indices of distinct rows, (runs, components), drawn one after the other with probability proportional to weight."""
+    """Draw indices of distinct rows, (runs, components), one after the other, with probabilities proportional to weight."""
     n_runs, n_components = shape
     # The first of independent waiting times with these rates (Efraimidis and Spirakis 2006).
     waiting = random_state.standard_exponential(size=(n_runs, weight.size))
@@ -68,7 +68,7 @@ def random_rows(rows: SeedRows, weight: FloatArray, shape: tuple[int, int], rand
 def nearest(rows: SeedRows, seeds: Array) -> Array:
     """Which of a run's seeds (runs, components) is nearest to each row, (runs, n).
 
-    A seed is nearest to itself, and the first of equals to others.
+    A seed is nearest to itself. Of several equally near seeds the first one counts.
     """
     labels = []
     step = max(1, _ENTRIES // (seeds.shape[1] * rows.rounding.size))
@@ -87,13 +87,13 @@ def initial_parameters(
     n_starts: int | str,
     random_state: np.random.RandomState,
 ) -> MixtureParameters:
-    """Where EM starts: the best of several starts after short runs of EM on a sample (Biernacki et al. 2003).
+    """Parameters from which EM starts: the best of several after short runs on a sample (Biernacki et al. 2003).
 
     Parameters
     ----------
     model : MixtureModel
     sample : Block
-        Distinct rows in an order that their contents decide, with their summed weights.
+        Distinct rows with their summed weights, in an order that depends only on their contents.
     n_components : int
     init_params : {"k-means++", "random_from_data", "random"}
     n_starts : int or "auto"
@@ -125,5 +125,5 @@ def initial_parameters(
 
 
 def _first_smallest(values: Array, rounding: FloatArray | float) -> Array:
-    """Index, along the first axis, of the first of those that are the smallest but for rounding errors."""
+    """Index, along the first axis, of the first value that is the smallest except for rounding errors."""
     return (values <= values.min(axis=0) + rounding).argmax(axis=0)

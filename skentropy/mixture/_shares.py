@@ -17,12 +17,12 @@ from ._independent import Independent
 from ._observations import Observations
 from ._seed_rows import SmoothedRows
 
-# What stands for the total of an empty row where totals are divided by.
+# The divisor in place of an empty row's total.
 _NO_TOTAL = 1e-300
 
 
 class Shares(Poisson):
-    """Rates that sum to one are moderate whatever the counts: no reference is needed."""
+    """The family without a reference measure: rates that sum to one are moderate for any counts."""
 
     def relative_to(self, mean: Array, largest: float) -> ExponentialFamily:
         return self
@@ -50,7 +50,7 @@ class Multinomial(Independent):
         return super().prepare(estimator, columns, is_sparse=is_sparse, prior_counts=prior_counts)
 
     def count_outside(self, block: Block) -> Array:
-        """Missing entries too: without them a row's total is unknown."""
+        """Numbers of values outside the support; missing entries count too, since a row's total is unknown without them."""
         outside = super().count_outside(block)
         X = block.X
         if sparse.issparse(X):
@@ -91,7 +91,7 @@ class Multinomial(Independent):
         return n_components * (int((self.pooled > NEVER).sum()) - 1)
 
     def moments(self, parameters: Any) -> tuple[FloatArray, FloatArray]:
-        """Of a row whose total is one."""
+        """Means and variances for a row with a total of one."""
         (p,) = self.standard(parameters)
         return p, p * (1.0 - p)
 
@@ -102,7 +102,7 @@ class Multinomial(Independent):
         random_state: np.random.RandomState,
         like: Matrix | None = None,
     ) -> FloatArray:
-        """Column by column, a binomial share of what is left of the rows' totals, as whole numbers."""
+        """Draw rows: column by column a binomial share of what is left of their totals, which are rounded."""
         (p,) = standard
         with np.errstate(invalid="ignore"):
             share = np.minimum(np.nan_to_num(p / np.cumsum(p[:, ::-1], axis=1)[:, ::-1]), 1.0)[labels]

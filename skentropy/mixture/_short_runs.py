@@ -1,4 +1,4 @@
-"""Short runs of EM side by side on one sample of rows, of which those that fall behind are given up."""
+"""Short runs of EM side by side on a sample of rows; those that fall behind are given up."""
 
 from __future__ import annotations
 
@@ -11,33 +11,34 @@ from .._typing import Array, FloatArray
 from ..families._base import safe_log
 from ._model import MixtureModel, MixtureParameters
 
-# To each cluster that starts a run this share of an average cluster, distributed like all rows, is added.
+# This share of an average cluster, distributed like all rows, is added to each cluster that starts a run.
 _CLUSTER_PRIOR = 0.05
-# EM steps before the first comparison. Before each further one there are so many times more, up to a limit.
+# Number of EM steps before the first comparison; before each further one it grows by this factor, up to a limit.
 _FIRST_STEPS = 10
 _MORE_STEPS = 1.5
 _MOST_STEPS = 40
-# The winner takes so many steps, which show whether it collapses.
+# The winner takes so many more steps, which show whether it collapses.
 _LAST_STEPS = 20
-# A run that is behind by more than this many times what it gained in the second half of its last steps is given up.
+# A run is given up if it is behind by more than so many times what the second half of its last steps has gained.
 _CATCHES_UP = 5.0
-# Nats per sample: runs that differ by less have found the same maximum. Absolute, since a unit's logarithm is in objectives.
+# Runs whose objectives differ by fewer nats per sample have found the same maximum. The difference is absolute, since
+# objectives contain the logarithms of units.
 _SAME_MAXIMUM = 1e-5
 # Any other run overtakes one with this objective.
 _LAST = -1e300
 
 
 class ShortRuns:
-    """Plain EM for several mixtures at once: R runs of K components are one mixture of R K components, but in the E-step.
+    """Plain EM for several mixtures at once: except in the E-step R runs of K components are one mixture of R K components.
 
     Parameters
     ----------
     model : MixtureModel
     sample : Block
     observations
-        What the components read of the sample.
+        The sample as the components have read it.
     responsibilities : ndarray of shape (R, K, n_rows)
-        Of the rows for the components that each run starts from.
+        The responsibilities that each run starts from.
     """
 
     def __init__(self, model: MixtureModel, sample: Block, observations: Any, responsibilities: FloatArray) -> None:
@@ -49,7 +50,7 @@ class ShortRuns:
         self.start(responsibilities)
 
     def start(self, responsibilities: FloatArray) -> None:
-        """Start runs, in the place of those that were."""
+        """Start runs, which replace the earlier ones."""
         n_runs, self._n_components, _ = responsibilities.shape
         self._components = self._model_components.for_runs(n_runs)
         n_all = n_runs * self._n_components
@@ -60,21 +61,21 @@ class ShortRuns:
         self._expect()
 
     def objectives(self) -> FloatArray:
-        """What each run maximises up to a constant of the data, nats per sample."""
+        """The objective of each run, nats per sample, except for a constant of the data."""
         log_likelihoods = (np.log(self._normaliser) + self._largest) @ self._weight
         log_prior = self._components.log_prior(self._parameters.components, None)
         return np.asarray((log_likelihoods + log_prior.reshape(len(log_likelihoods), -1).sum(axis=1)) / self._total)
 
     def log_joint(self) -> FloatArray:
-        """Log joint densities (K, n_rows) by the run that is left."""
+        """Log joint densities (K, n_rows) of the remaining run."""
         parameters = self._parameters
         return self._components.observe(parameters.components, self._observations, parameters.log_weights).log_joint
 
     def race(self) -> int:
-        """Number of the run that wins, and stays: at least half of the runs are given up at a time.
+        """Let the runs compete until one is left, and return its number; each time at least half of them are given up.
 
-        Of runs that have come to the same maximum the first goes on. A run in which a component collapses is overtaken by
-        all others.
+        Of runs that have found the same maximum the first one goes on. A run with a collapsing component loses to all
+        others.
         """
         n_steps = float(_FIRST_STEPS)
         numbers = np.arange(len(self._responsibilities))
@@ -94,7 +95,7 @@ class ShortRuns:
         return int(numbers[0])
 
     def best(self) -> MixtureParameters:
-        """Parameters of the run that is left; one that collapses gives way to the best of all that were given up."""
+        """Parameters of the remaining run; if it collapses, those of the best run that was given up."""
         winner = self._parameters
         if not self._given_up or self._components.discrete:
             return winner
@@ -105,7 +106,7 @@ class ShortRuns:
         return winner
 
     def _run(self, n_steps: int) -> tuple[FloatArray, FloatArray, Array]:
-        """Objectives after so many steps, what the second half of them has gained, and whether a component collapses."""
+        """Take so many steps; return the objectives, the gains of the second half of the steps, and which runs collapse."""
         for step in range(n_steps):
             if step == n_steps // 2:
                 halfway, before = self.objectives(), self._parameters
@@ -136,7 +137,7 @@ class ShortRuns:
         )
 
     def _set(self, parameters: MixtureParameters, n_runs: int) -> None:
-        """Go on with other runs."""
+        """Continue with other parameters."""
         self._components, self._parameters = self._components.for_runs(n_runs), parameters
         self._expect()
 
@@ -153,7 +154,7 @@ class ShortRuns:
         self._responsibilities = q
 
     def _maximize(self, average: float = 0.0) -> MixtureParameters:
-        """M-step for all runs, with a share of an average component, which is like all rows, added to each."""
+        """M-step for all runs; to each component a share of an average component, distributed like all rows, is added."""
         n_runs = len(self._responsibilities)
         q = self._responsibilities.reshape(-1, self._weight.size)
         statistics = self._evidence.accumulate(q)

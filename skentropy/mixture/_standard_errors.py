@@ -22,21 +22,21 @@ from ._report import EMPTY_ROWS, component_names
 from ._survey import QuerySums, evaluate
 
 METHODS = ("information", "scores", "sandwich")
-# A direction with less than this share of the complete data's information is not identified. Its errors would be ten
-# thousand times larger and more, and not normally distributed either.
+# A direction with less than this share of the complete data's information is not identified. Its errors would be at least
+# ten thousand times larger, and not normally distributed.
 _UNIDENTIFIED = 1e-8
 # A parameter that such directions move by more than this share is not identified.
 _MOVES = 1e-4
-# Errors are worth computing up to so many nats below the maximum: a seventh of a standard error.
+# Errors are only computed up to so many nats below the maximum, which are a seventh of a standard error.
 _NEAR_MAXIMUM = 1e-2
-# Curvature of the wrong sign beyond this is more than rounding.
+# Curvature of the wrong sign is more than a rounding error if it exceeds this.
 _NO_CURVATURE = 1e-6
 _MOST_NAMED = 3
 
 
 @dataclass(frozen=True)
 class InformationSums(Additive):
-    """What one pass over the rows gives.
+    """Sums from one pass over the rows.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class InformationSums(Additive):
 
     @classmethod
     def of_block(cls, block: Block, model: MixtureModel, parameters: MixtureParameters, method: str, power: int) -> Self:
-        """The sums over one block. What the method does not need is zero."""
+        """The sums over one block; those that the method does not need are zero."""
         query = evaluate(block, model, parameters)
         if query.outside[0].any():
             block = block[:0]
@@ -66,9 +66,10 @@ class InformationSums(Additive):
 
 @dataclass(frozen=True)
 class Directions:
-    """Directions z whose squares add up to the covariance, and those that are not identified; as columns.
+    """Directions z, as columns: those whose squares add up to the covariance, and those that are not identified.
 
-    ``root`` is that of the inverse information, or of the scores' products; ``curvature`` its smallest eigenvalue.
+    ``root`` is a root of the inverse information, or of the inverse products of scores; ``curvature`` is the smallest
+    eigenvalue of the information, or of the products.
     """
 
     errors: FloatArray
@@ -100,7 +101,7 @@ def _root(matrix: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True)
 class _Information:
-    """What rows say of the parameters of a fitted mixture: the model with its prior, and coordinates z of directions."""
+    """The information of rows about the parameters of a fitted mixture: its model, and coordinates z of directions."""
 
     model: MixtureModel
     parameters: MixtureParameters
@@ -152,7 +153,7 @@ class _Information:
 
     @property
     def scale(self) -> FloatArray:
-        """How many times longer directions of components are than the coordinates, (M,)."""
+        """Ratios of the lengths of components' directions to those of the coordinates, (M,)."""
         counts = self.statistics.counts
         return np.sqrt(np.maximum(counts, EMPTY_ROWS)).repeat(len(self.metric.matrix()) // len(counts))
 
@@ -204,7 +205,7 @@ def expectation_errors(
 
 
 def check_method(method: str, weights: str) -> None:
-    """Raise ValueError for methods that there are not."""
+    """Raise ValueError for unknown methods."""
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}; got {method!r}.")
     if weights not in ("counts", "survey"):
@@ -217,9 +218,9 @@ def check_method(method: str, weights: str) -> None:
 
 
 def mixture_estimates(estimator: Any, model: MixtureModel, parameters: MixtureParameters) -> Iterator[Estimate]:
-    """The fitted attributes, each entry with its place in the covariance; symmetric entries share theirs.
+    """The fitted attributes, each entry with its place in the covariance, which symmetric entries share.
 
-    Categories that a column does not have are no estimates, nor is what was given.
+    Categories that a column does not have are no estimates, and given values are none either.
     """
     components, K = model.components, len(estimator.weights_)
     components_of = component_names(estimator)
@@ -304,7 +305,7 @@ class _Absent:
         return self.empty | self.limit | self.bound | self.unidentified
 
     def messages(self, estimator: Any, estimates: Sequence[Estimate], at_maximum: bool) -> Iterator[str]:
-        """What is said of them, but for categories that no component has."""
+        """Messages about these estimates, except those of categories that no component has."""
         name = type(estimator).__name__
         if not at_maximum:
             yield _not_at_maximum(estimator)

@@ -20,16 +20,16 @@ from ._gaussian_rows import GaussianRows
 from ._input import check_covariances
 from ._student_rows import RowScales, StudentEvidence, StudentParameters, StudentSums, gamma_entropy
 
-# Degrees of freedom that are fitted lie between these; at the upper bound a component is Gaussian but for 1e-4 nats a row.
+# Fitted degrees of freedom lie between these; at the upper bound a component is Gaussian to 1e-4 nats for each row.
 LEAST_DEGREES, MOST_DEGREES = 0.1, 1e4
-# Given ones are no more than this: the density is a Gaussian's to six digits, and a difference of two large numbers.
+# Given ones are at most this: the density is then Gaussian to six digits, and a difference of two large numbers.
 MOST_GIVEN_DEGREES = 1e6
 _START = 10.0
 
 
 @dataclass(frozen=True)
 class StudentMetric:
-    """Coordinates of locations and scale matrices, and those of the shapes, of lengths (K,)."""
+    """Coordinates of locations and scale matrices, and of shapes, whose units have lengths (K,)."""
 
     own: ComponentMetric
     lengths: FloatArray
@@ -75,7 +75,7 @@ class StudentT(CorrelatedGaussian):
 
     @property
     def _expands(self) -> bool:
-        """Whether the M-step frees the means of the scales u, and absorbs them into the scale matrices (PX-EM)."""
+        """Whether the M-step frees the means of the scales u and absorbs them into the scale matrices (PX-EM)."""
         return not (self.tied or self.prior_counts)
 
     def fits(self, standard: tuple[FloatArray, ...], n_components: int) -> bool:
@@ -94,7 +94,7 @@ class StudentT(CorrelatedGaussian):
         return StudentParameters.with_shapes(super().pooled_parameters(n_components), np.full(n_components, degrees / 2.0))
 
     def _normalised(self, statistics: Any) -> StudentSums:
-        """With scales u whose mean is one in each component, if that is free."""
+        """Statistics with scales u whose mean is one in each component, if the means are free."""
         if not self._expands:
             return statistics
         seen = statistics.counts > 0.0
@@ -124,7 +124,7 @@ class StudentT(CorrelatedGaussian):
         return np.clip(shape_from_log_ratio(excess), LEAST_DEGREES / 2.0, MOST_DEGREES / 2.0)
 
     def _is_free(self, shapes: FloatArray) -> Array:
-        """Which shapes are fitted, and not at a bound."""
+        """Which shapes are fitted and not at a bound."""
         inside = (shapes > LEAST_DEGREES / 2.0) & (shapes < MOST_DEGREES / 2.0)
         return inside & (self.degrees_of_freedom is None)
 
@@ -135,9 +135,10 @@ class StudentT(CorrelatedGaussian):
         return np.asarray(statistics.counts * constant + (a - 1.0) * statistics.log_scales - a * statistics.scales)
 
     def entropy(self, parameters: Any, statistics: Any) -> float:
-        """Entropies of rows given their scales, and of the scales' prior, less those of the posteriors of what is latent.
+        """Entropies of rows given their scales and of the scales' prior, less those of the posteriors of latent variables.
 
-        Where the prior is given, or tied by others, its entropy is its cross-entropy with the posteriors.
+        If the prior of the scales is fixed or constrained, its cross-entropy with the posteriors takes the place of its
+        entropy.
         """
         s, d = self._normalised(statistics), parameters.means.shape[1]
         given_scales = 0.5 * (s.counts * (self._log_normalisers(parameters) + d) - d * s.log_scales)
@@ -160,7 +161,7 @@ class StudentT(CorrelatedGaussian):
         return 0.5 * float(complete) + float(latent) + abs(s.missing_entropy) + abs(s.log_volume)
 
     def pack(self, parameters: Any) -> FloatArray:
-        """Those of Gaussians, and logarithms of shapes."""
+        """Gaussian parameters, and logarithms of shapes, as a vector."""
         return np.concatenate([super().pack(parameters), np.log(parameters.shapes)])
 
     def unpack(self, vector: FloatArray, like: GaussianParameters) -> StudentParameters | None:
@@ -210,7 +211,7 @@ class StudentT(CorrelatedGaussian):
         return StudentParameters.with_shapes(gaussian, parameters.shapes[components])
 
     def with_average_rows(self, statistics: Any, share: float, n_runs: int) -> StudentSums:
-        """Of scale one."""
+        """Add average rows of scale one."""
         scaled = super().with_average_rows(statistics.scaled, share, n_runs)
         return replace(statistics, scaled=scaled, counts=statistics.counts + scaled.counts - statistics.scales)
 
@@ -247,7 +248,7 @@ class StudentT(CorrelatedGaussian):
         return super().n_parameters(n_components) + (n_components if self.degrees_of_freedom is None else 0)
 
     def _inflation(self, parameters: Any) -> FloatArray:
-        """Covariances over scale matrices, (K,); infinite for two degrees of freedom and less."""
+        """Ratios of covariances to scale matrices, (K,); infinite for two degrees of freedom or less."""
         a = parameters.shapes
         return np.where(a > 1.0, a / np.where(a > 1.0, a - 1.0, 1.0), np.inf)
 
@@ -256,7 +257,7 @@ class StudentT(CorrelatedGaussian):
         return means, self._inflation(parameters)[:, np.newaxis] * variances
 
     def correlated_columns(self, parameters: Any) -> list[tuple[Array, FloatArray]]:
-        """None where a component has no covariance."""
+        """Correlated columns and their covariances; none if a component has no covariance."""
         inflation = self._inflation(parameters)
         if np.isinf(inflation).any():
             return []
@@ -264,7 +265,7 @@ class StudentT(CorrelatedGaussian):
         return [(columns, inflation[:, np.newaxis, np.newaxis] * scales[parameters.group])]
 
     def divergence(self, parameters: Any, component: int) -> FloatArray:
-        """Of rows and their scales together."""
+        """Divergences of the joint distributions of rows and scales."""
         return super().divergence(parameters, component) + _of_scales(parameters.shapes, component)
 
     def column_divergences(self, parameters: Any, component: int) -> FloatArray:

@@ -64,17 +64,16 @@ class StudentTMixture(BaseMixture):
         Number of pseudo-observations of scale one that a conjugate prior adds to every component, with the mean and
         covariance of all rows.
     accelerate : bool, default=True
-        Whether EM steps are extrapolated, and a slow fit is finished by Newton's method; the objective never falls either
-        way.
+        Whether to extrapolate EM steps, and to finish a slow fit by Newton's method. The objective never falls either way.
     warm_start : bool, default=False
-        Whether ``fit`` goes on from the fitted parameters of the last call. Where that had other
-        numbers of components or columns, ``fit`` starts afresh and warns.
+        Whether ``fit`` starts from the parameters of the last fit. If that had other numbers of components or columns,
+        ``fit`` starts afresh and warns.
     random_state : int, RandomState instance or None, default=None
         Decides the starts.
     n_jobs : int, default=None
-        Number of threads, over restarts or over blocks of rows. It changes no bit of the result.
+        Number of threads, which share the restarts or the blocks of rows. No bit of the result depends on it.
     verbose : int, default=0
-        1 prints every ``verbose_interval`` steps, 2 adds times and gains.
+        1 prints a line every ``verbose_interval`` steps; 2 adds times and gains.
     verbose_interval : int, default=10
 
     Attributes
@@ -90,7 +89,7 @@ class StudentTMixture(BaseMixture):
     lower_bound_ : float
         Mean log-likelihood of the training data under the returned parameters, nats per sample.
     lower_bounds_ : list of float
-        The ELBO after each EM step. It never falls, but for what ``prior_counts`` takes.
+        The ELBO after each EM step. It never falls, unless ``prior_counts`` lowers it.
     entropy_sum_ : EntropySum
         Entropy sum of the training data.
     entropy_sums_ : list of EntropySum

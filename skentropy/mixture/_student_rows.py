@@ -1,4 +1,4 @@
-"""What Student t components say of a block of rows: scales of rows are latent variables beside the missing entries."""
+"""The E-step of Student t components for a block of rows; scales of rows and missing entries are latent variables."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ._gaussian_rows import CompletedRows, GaussianRows, score_loadings
 
 @dataclass(frozen=True)
 class StudentParameters(GaussianParameters):
-    """Locations, scale matrices, and half the degrees of freedom (K,): shapes of the scales' distributions."""
+    """Locations, scale matrices, and the shapes (K,) of the scales' distributions, half the degrees of freedom."""
 
     shapes: FloatArray = field(default_factory=lambda: np.ones(1))
 
@@ -39,7 +39,7 @@ class StudentSums:
     Attributes
     ----------
     scaled : GaussianSums
-        With r E[u] in the place of r; the entropy of what is missing is that given u.
+        Sums with r E[u] in place of r; the entropy of missing entries is that given u.
     counts : sum of r, (K,)
     log_scales : sum of r E[log u], (K,)
     entropies : sum of r H[q(u)], (K,)
@@ -59,7 +59,7 @@ class StudentSums:
         return self.scaled.counts
 
     def rescaled(self, by: FloatArray) -> StudentSums:
-        """With u / by in the place of u, of each component (K,)."""
+        """Sums with u / by in place of u; ``by`` has an entry for each component, (K,)."""
         log = np.log(by)
         scaled = replace(
             self.scaled,
@@ -147,7 +147,7 @@ class RowScales:
         return a + 0.5 * self.n_observed, np.log(a + 0.5 * self._distances(component))
 
     def log_density(self, component: int) -> FloatArray:
-        """Of what is observed, with u integrated out, (n,)."""
+        """Log-density of the observed entries, with u integrated out, (n,)."""
         a, log_dets = self.parameters.shapes[component], np.zeros(len(self.n_observed))
         self.completed.add_log_dets(component, log_dets)
         log_dets += self.parameters.log_dets[component] + self.n_observed * np.log(2.0 * np.pi * a)
@@ -156,7 +156,7 @@ class RowScales:
         return np.asarray(gammaln(shape) - gammaln(a) - 0.5 * log_dets - tail - self.rows.log_volume)
 
     def scores(self) -> Iterator[FloatArray]:
-        """Along means and logarithms of scale matrices in the frames, and logarithms of shapes; component by component."""
+        """Scores along means and logarithms of scale matrices in the frames, and logarithms of shapes; by components."""
         for c, a in enumerate(self.parameters.shapes):
             shape, log_rate = self.posterior(c)
             u, log_u = np.exp(np.log(shape) - log_rate), digamma(shape) - log_rate
@@ -169,7 +169,7 @@ class RowScales:
             yield self.rows.unsorted(np.concatenate(columns, axis=1).T).T
 
     def latent_information(self, weights: FloatArray) -> FloatArray:
-        """Weighted sums of the scores' covariances over scales and missing entries, (K, P, P); weights as they came."""
+        """Weighted sums of the scores' covariances over scales and missing entries, (K, P, P); weights in original order."""
         if self.rows.gaps is not None:
             weights = weights[:, self.rows.gaps.order]
         d = len(self.rows.X)

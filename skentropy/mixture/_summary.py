@@ -1,4 +1,4 @@
-"""Summaries of fitted mixtures, table by table: what mclust, flexmix and poLCA print of theirs."""
+"""Summaries of fitted mixtures, table by table, as mclust, flexmix and poLCA print them."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ from ._profiles import moments_of_mixture
 from ._report import component_labels, component_names
 from ._residuals import PairTables, count_patterns, pattern_facts
 
-# Residuals and correlations of pairs that a summary shows.
+# The largest number of pairs for which a summary shows residuals or correlations.
 _MOST_PAIRS, _MOST_CORRELATIONS = 10, 20
-# Divergences from here on are printed by their first digits.
+# Larger divergences are printed in scientific notation.
 _LARGE = 1e6
-# A component that has collapsed has less than this share of the mixture's variance; less than the second number is no
-# spread, whatever the distances between components.
+# A component has collapsed in a column if its variance is less than this share of the mixture's; a share below the second
+# number is no spread at all, however far apart the components are.
 _COLLAPSED, _NOTHING = 1e-6, 1e-24
 
 
 @dataclass(frozen=True)
 class RowSums(Additive):
-    """What the rows' posteriors say, besides their statistics.
+    """Sums over rows that only the summary needs.
 
     Attributes
     ----------
     counts : ndarray of shape (K,)
         Weights of the rows for which each component is the most probable.
     assigned : ndarray of shape (K, K)
-        Of these rows, one component's in a row, the sums of w q(c).
+        Sums of w q(c) over these rows; each row of the array is for one component.
     pairs : PairTables
     excess : Excess
-        Of the columns of Poisson distributions.
+        For columns with Poisson distributions.
     patterns : as from ``count_patterns``
     """
 
@@ -77,7 +77,7 @@ def summarize_mixture(
     pool: Any,
     warned: Sequence[str],
 ) -> Summary:
-    """The summary of a mixture; ``evaluation`` is that of the rows, or where there are none of the fit."""
+    """The summary of a mixture; ``evaluation`` is that of the rows, or without rows that of the fit."""
     K, names = len(estimator.weights_), feature_names(estimator)
     probabilities = model.components.category_probabilities(parameters.components)
     features = sorted(estimator._modelled_columns or range(len(names)))
@@ -117,7 +117,7 @@ def counted(n: int, noun: str) -> str:
 
 
 def relative_entropy(posterior: float, n_components: int) -> float:
-    """One where rows are classified with certainty, zero where nothing is known of their components; NaN for one.
+    """One if rows are classified with certainty, zero if nothing is known of their components; NaN for one component.
 
     .. math::  1 - \\frac{\\sum_n w_n H[q_n]}{\\sum_n w_n \\log K}
     """
@@ -166,7 +166,7 @@ def _components(estimator: Any, n: float | None) -> Table:
 
 
 def _classification(estimator: Any, counts: FloatArray, assigned: FloatArray) -> Table:
-    """Average posteriors of the rows that are assigned to each component."""
+    """Average posteriors of the rows assigned to each component."""
     average = np.divide(
         assigned, counts[:, np.newaxis], out=np.full(assigned.shape, np.nan), where=counts[:, np.newaxis] > 0
     )
@@ -177,7 +177,7 @@ def _classification(estimator: Any, counts: FloatArray, assigned: FloatArray) ->
 
 
 def _of_all(weights: FloatArray) -> str:
-    """What the columns of a table are about, for its title."""
+    """Which columns a table is about, for its title."""
     return ", in each component and overall (all)" if len(weights) > 1 else ""
 
 
@@ -205,7 +205,7 @@ def _probabilities(estimator: Any, probabilities: Mapping[int, FloatArray]) -> T
     for feature, of_feature in probabilities.items():
         n_categories = of_feature.shape[1]
         for code in range(n_categories):
-            # The second of two categories says all. Categories that no component has do not occur.
+            # Of two categories only the second is shown. Categories that no component has are left out.
             if (n_categories == 2 and code == 0) or not of_feature[:, code].any():
                 continue
             rows.append(f"{names[feature]} = {category_name(estimator, feature, code)}")
@@ -217,7 +217,7 @@ def _probabilities(estimator: Any, probabilities: Mapping[int, FloatArray]) -> T
 
 
 def _correlations(estimator: Any, model: MixtureModel, parameters: MixtureParameters) -> dict[str, Table]:
-    """Correlations of pairs of columns within the components, those that are largest in any of them; a table if any are."""
+    """Table of the largest correlations of pairs of columns within any component; None without correlations."""
     weights, names = np.asarray(estimator.weights_, dtype=np.float64), feature_names(estimator)
     K = len(weights)
     means, _ = model.components.moments(parameters.components)
@@ -246,7 +246,7 @@ def _correlations(estimator: Any, model: MixtureModel, parameters: MixtureParame
 
 
 def _collapsed(estimator: Any, model: MixtureModel, parameters: MixtureParameters) -> Array:
-    """In which columns (D,) a component has collapsed, so that its divergence is as large as a bound allows."""
+    """In which columns (D,) a component has collapsed, so that only a bound limits its divergences."""
     means, variances = model.components.moments(parameters.components)
     is_angle = np.isin(np.arange(means.shape[1]), model.components.circular_columns)
     _, variance = moments_of_mixture(np.exp(parameters.log_weights), means, variances, is_angle)
@@ -255,7 +255,7 @@ def _collapsed(estimator: Any, model: MixtureModel, parameters: MixtureParameter
 
 
 def _features(estimator: Any, model: MixtureModel, parameters: MixtureParameters, features: list[int]) -> Table:
-    """Which columns tell components apart: expected divergence of two components that are drawn by their weights."""
+    """How well each column tells components apart: the expected divergence of two components drawn by their weights."""
     weights = np.asarray(estimator.weights_, dtype=np.float64)
     K = len(weights)
     # a to b, column by column

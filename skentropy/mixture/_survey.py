@@ -1,4 +1,4 @@
-"""What a fit, or a question to a fitted mixture, must know of its data: sums of additive statistics over the rows."""
+"""Sums over the rows that a fit, or an evaluation of a fitted mixture, needs of its data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ._model import MixtureModel, MixtureParameters, MixtureStatistics
 
 @dataclass(frozen=True)
 class QuerySums(Additive):
-    """What a fitted mixture says of rows.
+    """Sums for the evaluation of a fitted mixture.
 
     Attributes
     ----------
@@ -32,9 +32,9 @@ class QuerySums(Additive):
 
 
 def evaluate(block: Block, model: MixtureModel, parameters: MixtureParameters) -> QuerySums:
-    """Evaluate one block of rows, and count in the same pass the values that the model is not defined for."""
+    """Evaluate one block of rows, and count in the same pass the values outside the support."""
     outside = model.components.count_outside(block)
-    if outside[0].any():  # the data will be refused, when all such values are counted
+    if outside[0].any():  # the data will be refused once all such values are counted
         block = block[:0]
     return QuerySums(outside, model.expect(parameters, block), model.total_log_base_measure(block))
 
@@ -46,9 +46,9 @@ def map_inside(
     refuse: Callable[[Array], None],
     pool: ThreadPoolExecutor | None,
 ) -> Array:
-    """function of all blocks, in a pass that counts the values the components are not defined for; ``refuse`` is told.
+    """Map all blocks by a function, in a pass that also counts values outside the support and hands them to ``refuse``.
 
-    It is called at the end of the pass with all counts, or where that is never seen with those of a block.
+    ``refuse`` is called with all counts at the end of the pass; for lazy results it is called with those of each block.
     """
     counts: list[Array] = []
 
@@ -70,7 +70,7 @@ def map_inside(
 
 @dataclass(frozen=True)
 class DataSummary(Additive):
-    """Statistics of all rows together, the data's constant, and a sample of distinct rows.
+    """Statistics of all rows together, their base measure, and a sample of distinct rows.
 
     Attributes
     ----------
@@ -90,6 +90,6 @@ def summarize(block: Block, components: Components, sample_size: int, salt: int,
     return DataSummary(
         pooled=components.summarize(components.read(block), weight),
         log_base_measure=block.weighted_sum(components.log_base_measure(block)),
-        # Starts depend on what the user hands over, whatever stands for zeros.
+        # Starts depend on the values as the user gave them, not on substitutes of zeros.
         sample=RowSample.of_block(block.as_given, weight, sample_size, salt, rounding),
     )

@@ -1,4 +1,4 @@
-"""A component at zero beside others: counts of which some are zero for certain."""
+"""A component at zero, for counts with extra rows of zeros."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .._data import Block
 from .._typing import Array, FloatArray, Matrix
 from ._fixed import FixedRows, WithFixed, padded
 
-# Log-density of what is impossible: finite, so that no product with zero is undefined.
+# The log-density of impossible rows; it is finite, so that its product with zero is defined.
 _IMPOSSIBLE = -1e300
 
 
@@ -20,7 +20,7 @@ _IMPOSSIBLE = -1e300
 class WithZeros(WithFixed):
     """Components of counts, and after them one that is zero in all columns, whose entropy is zero.
 
-    A row can belong to it only if all that is observed of it is zero.
+    A row can belong to it only if all its observed entries are zero.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class WithZeros(WithFixed):
         return self.own.expected_rows(parameters, observations.own, responsibilities[:-1])
 
     def column_divergences(self, parameters: Any, component: int) -> FloatArray:
-        """Minus the logarithm of what others give to a zero; from others to what is zero for certain it is infinite."""
+        """Divergences; from the zeros minus the logarithm of a zero's probability, and to the zeros infinite."""
         means = self.own.moments(parameters)[0]
         if component < len(means):
             of_own = self.own.column_divergences(parameters, component)
@@ -58,14 +58,14 @@ class WithZeros(WithFixed):
         random_state: np.random.RandomState,
         like: Matrix | None = None,
     ) -> FloatArray:
-        """Rows of zeros have the label -1."""
+        """Draw rows; the fixed component gives rows of zeros."""
         X = np.zeros((len(labels), standard[0].shape[1]))
         X[labels >= 0] = self.own.sample(standard, labels[labels >= 0], random_state)
         return X
 
 
 def _is_empty(X: Matrix) -> Array:
-    """Rows (n,) of which nothing but zeros is observed."""
+    """Which rows (n,) have no observed entries except zeros."""
     if not sparse.issparse(X):
         return np.asarray(((X == 0) | np.isnan(X)).all(axis=1))
     rows = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))

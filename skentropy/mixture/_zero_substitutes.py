@@ -1,4 +1,4 @@
-"""What stands for zeros where a family gives them no density: chosen once by the columns, put in as rows are read."""
+"""Substitutes of zeros for families without a density there; they replace zeros as rows are read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .._typing import FloatArray
 
 @dataclass(frozen=True)
 class Substitutes:
-    """A view of rows in which other values stand for zeros, one a column; NaN where zeros stand for themselves."""
+    """A view of rows that replaces zeros by one value for each column; NaN leaves the column's zeros as they are."""
 
     values: FloatArray
 
@@ -25,7 +25,7 @@ class Substitutes:
 
 
 def choose_substitutes(estimator: Any, zeros: str | float, columns: ColumnSurvey) -> FloatArray | None:
-    """Values that stand for zeros, one a column; None where zeros stand for themselves. Warns where it had to choose."""
+    """Choose a substitute of zeros for each column, and warn of the choice; None if no zero is replaced."""
     if zeros == "error":
         return None
     if zeros != "warn":

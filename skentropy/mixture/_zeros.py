@@ -1,7 +1,7 @@
-"""Whether what is (nearly) zero at the end of a fit would stay there: the conditions of Karush, Kuhn and Tucker.
+"""Check whether (near) zeros at the end of a fit are maxima, by the conditions of Karush, Kuhn and Tucker.
 
-EM multiplies: a probability, a rate or a weight of zero stays zero, also where the likelihood rises inwards. The factor by
-which EM would multiply a tiny value is the derivative of the likelihood there; where it exceeds one, zero is no maximum.
+EM multiplies: a probability, a rate or a weight of zero stays zero, even if the likelihood rises away from zero. EM's factor
+for a tiny value is the derivative of the likelihood there. If it exceeds one, zero is no maximum.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from .._typing import Array, FloatArray
 from ..families._base import LOG_ZERO
 from ._model import LOG_TINY, MixtureModel, MixtureParameters
 
-# Components that explain fewer rows than this are looked at.
+# Components that explain fewer rows than this are examined.
 _NEAR = 1e-3
-# A value to be looked at is put here, where terms of second order vanish.
+# A value that is examined is put here, where terms of second order vanish.
 _TINY = 1e-100
 _LOG_TINY_WEIGHT = float(np.log(1e-90))
 # Logarithms of EM's factor: above the first a value grows, below the second it stands still.
 _GROWS = 1e-6
 _STANDS_STILL = 1e-2
-# Where values that would grow are put, as shares of the pooled distance from the limit, until the objective is higher.
+# Values that would grow are put at these shares of the pooled distance from the limit, until the objective is higher.
 _RAISES = (1e-1, 1e-2, 1e-3, 1e-5, 1e-8)
 
 
 @dataclass(frozen=True)
 class _Places:
-    """Parameters of the components, in a flat array, and weights (K,), that something holds for."""
+    """Masks of the components' parameters, a flat array, and of the weights (K,)."""
 
     components: Array
     weights: Array
@@ -58,13 +58,13 @@ class _Zeros:
         return _Places(self._limits.lost(parameters.components), parameters.log_weights <= LOG_ZERO)
 
     def put(self, parameters: MixtureParameters, places: _Places, share: float, log_weight: float) -> MixtureParameters:
-        """Places at a share of the pooled distance from their limits, weights at ``log_weight``."""
+        """Put parameters at a share of the pooled distance from their limits, and weights at ``log_weight``."""
         components = self._limits.put(parameters.components, places.components, share)
         log_weights = np.where(places.weights, log_weight, parameters.log_weights)
         return self._model.normalised(log_weights, components)
 
     def growing(self, before: MixtureParameters, after: MixtureParameters, faster_than: float) -> _Places:
-        """What a step moves away from its limit by more than a factor, given its logarithm."""
+        """Mask of parameters whose distance from the limit grows by more than a factor, given as a logarithm, in a step."""
         return _Places(
             self._limits.growing(before.components, after.components, faster_than),
             after.log_weights - before.log_weights > faster_than,
@@ -72,9 +72,9 @@ class _Zeros:
 
 
 def settle_zeros(model: MixtureModel, evaluate: Evaluate, state: State) -> tuple[State, bool]:
-    """What would not grow from zero put to zero, what would and is stuck there raised; and whether anything was raised.
+    """Set parameters to zero that would not grow from there, and raise those that would grow but are stuck at zero.
 
-    The state returned is no worse than the given one.
+    Returns a state that is no worse than the given one, and whether anything was raised.
     """
     zeros = _Zeros(model, state.parameters)
     near = zeros.near(state.parameters, state.statistics.counts)
@@ -87,7 +87,7 @@ def settle_zeros(model: MixtureModel, evaluate: Evaluate, state: State) -> tuple
         at_zero = evaluate(zeros.put(state.parameters, falls, 0.0, LOG_TINY))
         if at_zero.objective >= state.objective:
             state = at_zero
-    # Some values that would grow from zero have grown, and stand still where the likelihood has its maximum.
+    # Values that would grow from zero may have done so already, and now stand still at the maximum.
     moves = zeros.growing(state.parameters, model.maximize(state.statistics), _STANDS_STILL)
     stuck = grows & ~(~moves & ~zeros.lost(state.parameters))
     if stuck.any():
