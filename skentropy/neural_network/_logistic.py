@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -18,6 +19,8 @@ MAX_STEPS = 100
 _HALVINGS = 30
 # A Hessian is formed anew where a step with the last one promises more than this share of the step before.
 _CONTRACTION = 0.05
+# Logits that are worked on at a time.
+_IN_CACHE = 2**16
 # Numbers in the products of pairs of columns that are formed at a time.
 _CHUNK = 2**23
 # The states that carry this share of the weight make a Hessian good enough to step with.
@@ -26,6 +29,8 @@ _HEAVY = 0.999
 _ROUGH_STEPS = 12
 # A gradient that is less than this along V, per row, counts as zero.
 _CLOSE = 1e-13
+# The last steps, so many, that do with the Hessians of those before.
+_OLD_STEPS = 4
 # Up to so many variables, one symmetric product for each costs less than the products of all pairs of a large design.
 _FEW = 16
 # Curvature per weight that is added, so that rounding errors of a gradient make no long steps where nothing bends.
@@ -75,17 +80,17 @@ class Regression:
     def _at(self, layer: Layer) -> tuple[float, float]:
         """The expected sum of log(1 + exp(logit)) and that of the entropies; those of the last layer are kept."""
         if not (self._last and self._last[0] is layer):
-            logits = layer.logits(self.states)
-            each = softplus(logits)
-            total = weighted_sum(self.counts, each).sum()
-            logits *= expit(logits)
-            self._last[:] = [layer, float(total), float(total - weighted_sum(self.counts, logits).sum())]
+            total, entropy = 0.0, 0.0
+            step = max(_IN_CACHE // len(layer.offsets), 1)
+            for start in range(0, len(self.states), step):
+                states = slice(start, start + step)
+                logits, counts = layer.logits(self.states[states]), self.counts[states]
+                each = softplus(logits)
+                total += float((counts * each).sum())
+                each -= logits * expit(logits)
+                entropy += float((counts * each).sum())
+            self._last[:] = [layer, total, entropy]
         return self._last[1], self._last[2]
-
-
-def weighted_sum(counts: FloatArray, values: FloatArray) -> FloatArray:
-    """Sums over states, (D,)."""
-    return np.asarray(counts[:, 0] @ values if counts.shape[1] == 1 else (counts * values).sum(axis=0))
 
 
 def maximize(regression: Regression, start: Layer, ridge: float, max_steps: int = MAX_STEPS) -> Layer:
@@ -109,23 +114,27 @@ def maximize(regression: Regression, start: Layer, ridge: float, max_steps: int 
 
 def complete_information(regression: Regression, layer: Layer, ridge: float) -> FloatArray:
     """Minus the Hessians of ``log_likelihood`` less ``ridge / 2 |V|^2``, one for each variable; (D, H + 1, H + 1)."""
-    hessians = _Hessians(regression.design, regression.counts, ridge, slice(None))
-    return hessians.at(expit(layer.logits(regression.states)), np.arange(len(layer.offsets)))
+    hessians = _Hessians(regression.design, regression.counts.T, ridge, slice(None))
+    return hessians.at(expit(layer.logits(regression.states)).T, np.arange(len(layer.offsets)))
 
 
 class _Ascent:
-    """Where the regressions of all variables are: V (D, H + 1), their logits (S, D) and their objectives (D,)."""
+    """Where the regressions of all variables are: V (D, H + 1), their logits (D, S) and their objectives (D,).
+
+    What is done to logits is done to a few variables at a time, whose logits stay in the cache.
+    """
 
     def __init__(self, regression: Regression, start: Layer, ridge: float) -> None:
-        self._regression, self._ridge = regression, ridge
-        self._design = regression.design
-        self.rough = _Hessians(self._design, regression.counts, ridge, _states_that_matter(regression))
+        self._moments, self._ridge, self._design = regression.moments, ridge, regression.design
+        self._counts = np.ascontiguousarray(regression.counts.T)
+        self._weight = regression.counts.sum(axis=0)
+        self.rough = _Hessians(self._design, self._counts, ridge, _states_that_matter(regression))
         self.V = start.joined.copy()
-        self._logits = self._design @ self.V.T
+        self._logits = self.V @ self._design.T
         columns = np.arange(len(self.V))
         self._objective = self._objective_of(self.V, self._logits, columns)
-        terms = np.abs(self._objective) + (regression.moments * np.abs(self.V)).sum(axis=1)
-        self.noise = _ROUNDING * (terms + regression.counts.sum(axis=0))
+        terms = np.abs(self._objective) + (self._moments * np.abs(self.V)).sum(axis=1)
+        self.noise = _ROUNDING * (terms + self._weight)
         self._curvature = np.empty((len(self.V), self.V.shape[1], self.V.shape[1]))
         self._last_gain = np.zeros(len(self.V))
 
@@ -134,23 +143,31 @@ class _Ascent:
         """Hessians from all states."""
         if isinstance(self.rough.kept, slice):
             return self.rough
-        return _Hessians(self._design, self._regression.counts, self._ridge, slice(None))
+        return _Hessians(self._design, self._counts, self._ridge, slice(None))
+
+    def _parts(self, n: int) -> Iterator[slice]:
+        """Of so many variables a few at a time."""
+        step = max(_IN_CACHE // len(self._design), 1)
+        return (slice(start, min(start + step, n)) for start in range(0, n, step))
 
     def _objective_of(self, V: FloatArray, logits: FloatArray, columns: Array) -> FloatArray:
-        fit = (self._regression.moments[columns] * V).sum(axis=1)
-        fit -= weighted_sum(_columns(self._regression.counts, columns), softplus(logits))
-        return np.asarray(fit - 0.5 * self._ridge * (V**2).sum(axis=1))
+        values = (self._moments[columns] * V).sum(axis=1) - 0.5 * self._ridge * (V**2).sum(axis=1)
+        for part in self._parts(len(columns)):
+            values[part] -= _weighted_rows(_rows(self._counts, columns[part]), softplus(logits[part]))
+        return np.asarray(values)
 
     def _gradient(self, p: FloatArray, columns: Array) -> FloatArray:
-        expected = (_columns(self._regression.counts, columns) * p).T @ self._design
-        return np.asarray(self._regression.moments[columns] - expected - self._ridge * self.V[columns])
+        expected = np.empty((len(columns), self._design.shape[1]))
+        for part in self._parts(len(columns)):
+            expected[part] = (_rows(self._counts, columns[part]) * p[part]) @ self._design
+        return np.asarray(self._moments[columns] - expected - self._ridge * self.V[columns])
 
     def newton(self, columns: Array, hessians: _Hessians) -> tuple[FloatArray, FloatArray]:
         """Newton steps of some variables, and twice what they promise.
 
         A Hessian of an earlier step does as long as it brings the end much nearer with each.
         """
-        p = expit(self._logits[:, columns])
+        p = expit(self._logits[columns])
         gradient, last = self._gradient(p, columns), self._last_gain[columns]
         step, gain = np.empty_like(gradient), np.empty(len(columns))
         slow = last == 0.0
@@ -158,7 +175,7 @@ class _Ascent:
             step[~slow], gain[~slow] = self._solve(columns[~slow], gradient[~slow])
             slow[~slow] = gain[~slow] > _CONTRACTION * last[~slow]
         if slow.any():
-            self._curvature[columns[slow]] = hessians.at(p[:, slow], columns[slow])
+            self._curvature[columns[slow]] = hessians.at(p[slow], columns[slow])
             step[slow], gain[slow] = self._solve(columns[slow], gradient[slow])
         self._last_gain[columns] = gain
         return step, gain
@@ -169,43 +186,56 @@ class _Ascent:
 
     def move(self, columns: Array, step: FloatArray) -> Array:
         """Take as much of the steps as the objective allows; whether there was any."""
-        along = self._design @ step.T
-        share = np.minimum(1.0, _LONGEST_STEP / np.maximum(np.abs(along).max(axis=0), 1e-300))
+        along = step @ self._design.T
+        longest = np.maximum(along.max(axis=1), -along.min(axis=1))
+        share = np.minimum(1.0, _LONGEST_STEP / np.maximum(longest, 1e-300))
         waiting = np.arange(len(columns))
         for _ in range(_HALVINGS):
-            tried = columns[waiting]
-            V = self.V[tried] + share[waiting, np.newaxis] * step[waiting]
-            logits = self._logits[:, tried] + share[waiting] * along[:, waiting]
-            values = self._objective_of(V, logits, tried)
-            good = values >= self._objective[tried] - self.noise[tried]
-            moved = tried[good]
-            self.V[moved], self._logits[:, moved] = V[good], logits[:, good]
-            self._objective[moved] = np.maximum(values[good], self._objective[moved])
+            good = np.empty(len(waiting), bool)
+            for part in self._parts(len(waiting)):
+                good[part] = self._try(columns, waiting[part], share, step, along)
             waiting = waiting[~good]
             if not waiting.size:
                 break
             share[waiting] *= 0.5
         return np.isin(np.arange(len(columns)), waiting, invert=True)
 
+    def _try(self, columns: Array, chosen: Array, share: FloatArray, step: FloatArray, along: FloatArray) -> Array:
+        """Take the shares of some of the steps that lose nothing; which these are."""
+        tried, length = columns[chosen], share[chosen, np.newaxis]
+        V = self.V[tried] + length * step[chosen]
+        logits = self._logits[tried] + length * along[chosen]
+        values = self._objective_of(V, logits, tried)
+        good = values >= self._objective[tried] - self.noise[tried]
+        moved = tried[good]
+        self.V[moved], self._logits[moved] = V[good], logits[good]
+        self._objective[moved] = np.maximum(values[good], self._objective[moved])
+        return good
+
     def close(self) -> None:
-        """Newton steps where the log-likelihood can no longer tell, as long as the gradient falls and is not nothing."""
+        """Newton steps where the log-likelihood can no longer tell, as long as the gradient falls and is not nothing.
+
+        With the Hessians of the steps before as long as these bring the end nearer, and then with new ones.
+        """
         columns, least = np.arange(len(self.V)), self._objective - self.noise
-        self._logits = self._design @ self.V.T
+        self._logits = self.V @ self._design.T
         gradient = self._gradient(expit(self._logits), columns)
-        enough = _CLOSE * self._regression.counts.sum(axis=0)
-        for hessians in (self.rough, self.exact, self.exact):
-            open_ = np.flatnonzero(np.abs(gradient * self.V).sum(axis=1) > enough)
+        slope, enough = np.abs(gradient * self.V).sum(axis=1), _CLOSE * self._weight
+        for hessians in (*[None] * _OLD_STEPS, self.rough, self.exact, self.exact):
+            open_ = np.flatnonzero(slope > enough)
             if not open_.size:
                 break
-            before = self.V[open_]
-            self._curvature[open_] = hessians.at(expit(self._logits[:, open_]), open_)
-            self.V[open_] = before + self._solve(open_, gradient[open_])[0]
-            logits = self._design @ self.V[open_].T
+            if hessians is not None:
+                self._curvature[open_] = hessians.at(expit(self._logits[open_]), open_)
+            V = self.V[open_] + self._solve(open_, gradient[open_])[0]
+            logits = V @ self._design.T
+            before, self.V[open_] = self.V[open_], V
             closer = self._gradient(expit(logits), open_)
             better = np.linalg.norm(closer, axis=1) < np.linalg.norm(gradient[open_], axis=1)
-            better &= self._objective_of(self.V[open_], logits, open_) >= least[open_]
+            better &= self._objective_of(V, logits, open_) >= least[open_]
             self.V[open_[~better]] = before[~better]
-            gradient[open_[better]], self._logits[:, open_[better]] = closer[better], logits[:, better]
+            gradient[open_[better]], self._logits[open_[better]] = closer[better], logits[better]
+            slope[open_] = np.abs(gradient[open_] * self.V[open_]).sum(axis=1)
 
 
 def _states_that_matter(regression: Regression) -> Array | slice:
@@ -247,34 +277,40 @@ class _Hessians:
         return products
 
     def at(self, p: FloatArray, columns: Array) -> FloatArray:
-        """The Hessians of some variables with probabilities p (S, ...)."""
-        curvature = _columns(self._counts, columns) * (p * (1.0 - p))
-        total = curvature.sum(axis=0)
-        curvature = curvature[self.kept]
+        """The Hessians of some variables with probabilities p (..., S)."""
+        curvature = _rows(self._counts, columns) * (p * (1.0 - p))
+        total = curvature.sum(axis=1)
+        curvature = curvature[:, self.kept]
         hessian = self._one_by_one(curvature) if self._pairs is None and len(columns) <= _FEW else self._at_once(curvature)
-        hessian *= (total / np.maximum(curvature.sum(axis=0), 1e-300))[:, np.newaxis, np.newaxis]
+        hessian *= (total / np.maximum(curvature.sum(axis=1), 1e-300))[:, np.newaxis, np.newaxis]
         diagonal = np.einsum("dhh->dh", hessian)
         # Where nothing bends, without a ridge: separated columns, states without weight.
-        weight = _columns(self._counts, columns).sum(axis=0)[:, np.newaxis]
+        weight = _rows(self._counts, columns).sum(axis=1)[:, np.newaxis]
         diagonal += self._ridge + 1e-10 * diagonal.mean(axis=1, keepdims=True) + _LEAST_CURVATURE * weight + 1e-100
         return hessian
 
     def _one_by_one(self, curvature: FloatArray) -> FloatArray:
-        rooted = (self._design * root[:, np.newaxis] for root in np.sqrt(curvature).T)
+        rooted = (self._design * root[:, np.newaxis] for root in np.sqrt(curvature))
         return np.array([A.T @ A for A in rooted])
 
     def _at_once(self, curvature: FloatArray) -> FloatArray:
         n_columns = self._design.shape[1]
-        packed = np.zeros((len(self._upper[0]), curvature.shape[1]))
+        packed = np.zeros((len(self._upper[0]), len(curvature)))
         n_states = max(_CHUNK // len(packed), 1)
         for start in range(0, len(self._design), n_states):
             states = slice(start, start + n_states)
-            packed += (self._products(states) if self._pairs is None else self._pairs[:, states]) @ curvature[states]
-        hessian = np.empty((curvature.shape[1], n_columns, n_columns))
+            packed += (self._products(states) if self._pairs is None else self._pairs[:, states]) @ curvature[:, states].T
+        hessian = np.empty((len(curvature), n_columns, n_columns))
         hessian[:, self._upper[0], self._upper[1]] = packed.T
         hessian[:, self._upper[1], self._upper[0]] = packed.T
         return hessian
 
 
-def _columns(counts: FloatArray, columns: Array) -> FloatArray:
-    return counts if counts.shape[1] == 1 else counts[:, columns]
+def _rows(counts: FloatArray, columns: Array) -> FloatArray:
+    """The counts of some variables, (..., S)."""
+    return counts if len(counts) == 1 else counts[columns]
+
+
+def _weighted_rows(counts: FloatArray, values: FloatArray) -> FloatArray:
+    """Sums over states, (D,)."""
+    return np.asarray(values @ counts[0] if len(counts) == 1 else (counts * values).sum(axis=1))

@@ -13,7 +13,8 @@ from ..entropy import EntropySum
 from ._exact import Enumeration, Observations, expect, observe
 from ._layers import BeliefNet
 from ._model import BeliefNetModel, Parameters
-from ._truncated import StateSets, search, weighted_terms, with_states
+from ._state_sets import StateSets
+from ._truncated import search, weighted_terms, with_states
 
 
 class Posteriors(Protocol):

@@ -55,11 +55,11 @@ def test_hessians_and_gradients_against_differences(monkeypatch: Any, gaps: bool
     gradient = ascent._gradient(p, columns)
     np.testing.assert_allclose(gradient.ravel(), differences(lambda V: objective(of, V), V, 1e-5), rtol=1e-6, atol=1e-6)
     of_gradient = differences(lambda V: of.gradient(Layer.split(V)) - RIDGE * V, V, 1e-5).reshape(5, 5, 5, 5)
-    hessians = _Hessians(ascent._design, of.counts, RIDGE, slice(None))
+    hessians = _Hessians(ascent._design, of.counts.T, RIDGE, slice(None))
     assert (hessians._pairs is not None) == (route == "pairs are kept")
     expected = -np.einsum("dhdi->dhi", of_gradient)
     np.testing.assert_allclose(hessians.at(p, columns), expected, rtol=1e-6, atol=1e-6)
-    np.testing.assert_allclose(hessians.at(p[:, [3, 1]], columns[[3, 1]]), expected[[3, 1]], rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(hessians.at(p[[3, 1]], columns[[3, 1]]), expected[[3, 1]], rtol=1e-6, atol=1e-6)
     step, gain = ascent.newton(columns, hessians)
     np.testing.assert_allclose(np.einsum("dhi,di->dh", expected, step), gradient, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(gain, (gradient * step).sum(axis=1), rtol=1e-12)
@@ -70,8 +70,8 @@ def test_hessians_of_some_states_have_the_curvature_of_all() -> None:
     ascent, columns = _Ascent(of, start(), RIDGE), np.arange(5)
     p = 1.0 / (1.0 + np.exp(-ascent._logits))
     kept = np.array([2, 3, 7, 8, 11])
-    rough = _Hessians(ascent._design, of.counts, 0.0, kept).at(p, columns)
-    curvature = of.counts * p * (1.0 - p)
+    rough = _Hessians(ascent._design, of.counts.T, 0.0, kept).at(p, columns)
+    curvature = (of.counts.T * p * (1.0 - p)).T
     for d in range(5):
         part = ascent._design[kept].T @ (curvature[kept, d, np.newaxis] * ascent._design[kept])
         np.testing.assert_allclose(rough[d], part * curvature[:, d].sum() / curvature[kept, d].sum(), rtol=1e-6, atol=1e-8)
@@ -109,13 +109,13 @@ def test_steps_are_cut_where_logits_would_run_away() -> None:
     np.testing.assert_allclose(ascent.V[0], before[0] + step[0], rtol=1e-12)
     np.testing.assert_array_equal(ascent.V[2], before[2])
     # The second is cut to the longest step, and halved from there as long as it loses.
-    shares = np.log2(8.0 / np.abs(ascent._logits - logits).max(axis=0)[1])
+    shares = np.log2(8.0 / np.abs(ascent._logits - logits).max(axis=1)[1])
     assert shares >= -1e-9
     assert abs(shares - round(shares)) < 1e-9
-    np.testing.assert_allclose(ascent._logits, ascent._design @ ascent.V.T, atol=1e-12)
+    np.testing.assert_allclose(ascent._logits, ascent.V @ ascent._design.T, atol=1e-12)
     assert (ascent._objective >= values).all()
     for d in range(5):
-        expected = ascent._objective_of(ascent.V[[d]], ascent._logits[:, [d]], columns[[d]])
+        expected = ascent._objective_of(ascent.V[[d]], ascent._logits[[d]], columns[[d]])
         np.testing.assert_allclose(ascent._objective[[d]], expected, rtol=1e-12)
 
 
@@ -183,4 +183,4 @@ def test_the_last_steps_are_not_taken_where_they_lead_away() -> None:
     ascent.close()
     after = np.linalg.norm(of.gradient(Layer.split(ascent.V)) - RIDGE * ascent.V, axis=1)
     assert (after <= before).all()
-    assert (ascent._objective_of(ascent.V, ascent._design @ ascent.V.T, np.arange(5)) >= values - ascent.noise).all()
+    assert (ascent._objective_of(ascent.V, ascent.V @ ascent._design.T, np.arange(5)) >= values - ascent.noise).all()

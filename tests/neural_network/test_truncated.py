@@ -11,17 +11,17 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skentropy import SigmoidBeliefNet
 from skentropy._data import Block
-from skentropy.neural_network import _truncated
+from skentropy.neural_network import _state_sets, _truncated
 from skentropy.neural_network._exact import Enumeration, observe
 from skentropy.neural_network._layers import BeliefNet, Layer
+from skentropy.neural_network._state_sets import Joints, Pool, StateSets, best_of, state_keys
 from skentropy.neural_network._truncated import (
-    StateSets,
     draw_states,
     first_sets,
-    log_joint,
+    improve_states,
     search,
-    state_keys,
     states_missed,
+    statistics,
 )
 from tests.common.nets import SIZES, all_states, data, naive_log_joint, random_net
 
@@ -87,16 +87,89 @@ def test_draws_of_states_have_the_distribution_of_the_net(sizes: tuple[int, ...]
 
 
 @pytest.mark.parametrize("gaps", [False, True])
-def test_rows_in_chunks_are_rows_at_once(monkeypatch: Any, gaps: bool) -> None:
-    X, _ = data(gaps, n=50)
-    net, rng = random_net((3, 2), 5, np.random.RandomState(4)), np.random.RandomState(0)
-    states = rng.randint(2, size=(50, 4, 5)).astype(np.uint8)
-    observations = observe(Block(X, None, None, 0))
-    whole = log_joint(net, states, observations)
-    assert whole[3, 2] == pytest.approx(naive_log_joint(net, X[3], states[3, 2]), rel=1e-12)
-    for n_rows in (7.0, 0.5):  # a row that is larger than a chunk is one
-        monkeypatch.setattr(_truncated, "_CHUNK", int(n_rows * 4 * 10))
-        np.testing.assert_array_equal(log_joint(net, states, observations), whole)
+@pytest.mark.parametrize("sizes", [(5,), (3, 2)])
+def test_joints_of_shared_states_are_those_of_rows_and_states(monkeypatch: Any, sizes: tuple[int, ...], gaps: bool) -> None:
+    """Each distinct state is judged once, in chunks or at once, and so is what differs from it in one variable."""
+    X, _ = data(gaps, n=20)
+    net, rng = random_net(sizes, 5, np.random.RandomState(4)), np.random.RandomState(0)
+    states = rng.randint(2, size=(20, 4, 5)).astype(np.uint8)
+    joints = Joints(net, observe(Block(X, None, None, 0)))
+    for chunk in (2**16, 70, 1):
+        monkeypatch.setattr(_state_sets, "_CHUNK", chunk)
+        pool, _, index = Pool.empty(joints).joined(states.reshape(-1, 5), joints)
+        assert len(pool.states) == len(np.unique(states.reshape(-1, 5), axis=0))
+        values = joints.of(pool, index.reshape(20, 4))
+        expected = [[naive_log_joint(net, x, state) for state in of_row] for x, of_row in zip(X, states, strict=True)]
+        np.testing.assert_allclose(values, expected, rtol=1e-12)
+        np.testing.assert_allclose(
+            joints.of(pool, index.reshape(20, 4)[[3, 8]], np.array([3, 8])), values[[3, 8]], rtol=1e-12
+        )
+        pool, own, bases, around, _ = _truncated._neighbours(pool, index[::4], joints)
+        np.testing.assert_allclose(joints.of_flips(pool, bases, around), joints.of(pool, around), rtol=1e-12, atol=1e-12)
+        np.testing.assert_array_equal(pool.states[own[index]], states.reshape(-1, 5))
+        np.testing.assert_array_equal(pool.states[bases], states[:, 0])
+        np.testing.assert_array_equal(
+            pool.states[around] != states[:, :1], np.broadcast_to(np.eye(5, dtype=bool), (20, 5, 5))
+        )
+        np.testing.assert_array_equal(pool.table, joints.table(pool.states))
+
+
+def test_the_best_states_are_distinct() -> None:
+    index = np.array([[4, 2, 4, 7, 2], [1, 1, 1, 1, 1]])
+    values = np.array([[1.0, 3.0, 1.0, 2.0, 3.0], [5.0, 5.0, 5.0, 5.0, 5.0]])
+    best, found = best_of(index, values, 4)
+    assert best[0, :3].tolist() == [1, 3, 0]
+    assert best[1, 0] == 0
+    np.testing.assert_array_equal(found, [[3.0, 2.0, 1.0, -np.inf], [5.0, -np.inf, -np.inf, -np.inf]])
+
+
+def test_rows_borrow_the_best_states_of_others() -> None:
+    """All variables on are best, and one row alone knows; those that look at it know it after one step."""
+    net = BeliefNet(np.full(12, -12.0), (Layer(np.full((1, 12), 20.0), np.full(1, -235.0)),))
+    observations = observe(Block(np.ones((40, 1)), None, None, 0))
+    joints, sets = Joints(net, observations), first_sets(net, observations, 2)
+    pool, own, far = sets.pool.joined(np.ones((1, 12), np.uint8), joints)
+    index = own[sets.index]
+    index[0, 0] = far[0]
+    better = improve_states(StateSets(pool, index, joints.of(pool, index)), net, observations, np.random.RandomState(3))
+    rng = np.random.RandomState(3)
+    rng.uniform(size=40)
+    borrowers = (rng.randint(40, size=(40, 8)) == 0).any(axis=1)
+    borrowers[0] = True
+    assert 2 < borrowers.sum() < 20
+    np.testing.assert_array_equal(better.states[:, 0].all(axis=1), borrowers)
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+@pytest.mark.parametrize("sizes", [(6,), (4, 2)])
+def test_states_that_rows_share_make_the_sums_of_rows(sizes: tuple[int, ...], gaps: bool) -> None:
+    """What the M-step knows, against a loop over rows and their states."""
+    X, weight = data(gaps, n=30)
+    observations = observe(Block(X, weight, None, 0))
+    net, rng = random_net(sizes, 5, np.random.RandomState(4)), np.random.RandomState(0)
+    sets = first_sets(net, observations, 3)
+    for _ in range(3):
+        before, sets = sets, improve_states(sets, net, observations, rng)
+        assert (sets.log_evidence >= before.log_evidence - 1e-12).all()
+    assert len(np.unique(sets.index)) == len(sets.pool.states)
+    found, states = statistics(net, sets, observations), sets.states
+    first = found.regressions[0]
+    moments, observed = np.zeros((5, sizes[0] + 1)), dict.fromkeys(map(bytes, sets.pool.states), 0.0)
+    for x, w, of_row, q in zip(X, weight, states, sets.posterior, strict=True):
+        for state, mass in zip(of_row, w * q, strict=True):
+            moments += mass * np.outer(np.nan_to_num(x), [*state[: sizes[0]], 1.0])
+            observed[bytes(state)] += mass * ~np.isnan(x)
+    np.testing.assert_allclose(first.moments, moments, rtol=1e-12, atol=1e-12)
+    expected = np.array([observed[bytes(state)] for state in sets.pool.states])
+    np.testing.assert_allclose(np.broadcast_to(first.counts, expected.shape), expected, rtol=1e-12, atol=1e-12)
+    means = np.einsum("nk,nkb->nb", sets.posterior, states)
+    np.testing.assert_allclose(sets.marginals(), means, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(found.top, weight @ means[:, -sizes[-1] :], rtol=1e-12)
+    if len(sizes) == 2:
+        q = (weight[:, np.newaxis] * sets.posterior).ravel()
+        near, above = np.split(states.reshape(-1, 6).astype(float), [4], axis=1)
+        expected = np.column_stack([(near * q[:, np.newaxis]).T @ above, near.T @ q])
+        np.testing.assert_allclose(found.regressions[1].moments, expected, rtol=1e-12, atol=1e-12)
 
 
 def test_search_looks_around_as_many_states_as_it_keeps() -> None:
@@ -186,15 +259,14 @@ def test_states_missed_make_up_for_what_a_search_loses() -> None:
     net = BeliefNet(np.full(6, -20.0), (Layer(np.zeros((2, 6)), np.zeros(2)),))
     observations = observe(Block(np.ones((3, 2)), np.array([1.0, 2.0, 3.0]), None, 0))
     found = search(net, observations, 2)
-    far = np.ones((3, 1, 6), np.uint8)
-    better = StateSets(
-        np.concatenate([found.states[:, :1], far], axis=1), found.log_joint + np.array([[0.0], [0.3], [-0.1]])
-    )
-    missed = states_missed(better, net, observations)
+    joints = Joints(net, observations)
+    pool, own, far = found.pool.joined(np.ones((1, 6), np.uint8), joints)
+    index = np.column_stack([own[found.index[:, 0]], np.tile(far, 3)])
+    missed = states_missed(StateSets(pool, index, found.log_joint + np.array([[0.0], [0.3], [-0.1]])), net, observations)
     assert sorted(map(sum, missed.tolist())) == [0, 6]
-    slightly = StateSets(better.states, found.log_joint + np.array([[0.0], [1e-3], [0.0]]))
+    slightly = StateSets(pool, index, found.log_joint + np.array([[0.0], [1e-3], [0.0]]))
     assert len(states_missed(slightly, net, observations)) == 2
-    worse = StateSets(better.states, found.log_joint - np.array([[-0.1], [0.3], [0.1]]))
+    worse = StateSets(pool, index, found.log_joint - np.array([[-0.1], [0.3], [0.1]]))
     assert states_missed(worse, net, observations).shape == (0, 6)
 
 

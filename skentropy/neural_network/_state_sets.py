@@ -1,0 +1,228 @@
+"""States of the latent variables that rows share: each distinct one is kept and judged once, and rows point to theirs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from scipy import sparse
+from scipy.special import logsumexp
+
+from .._typing import Array, FloatArray
+from ._exact import Observations
+from ._layers import BeliefNet, softplus
+
+# Numbers that are worked on at a time: they stay in the cache.
+_CHUNK = 2**16
+# An odd number that spreads bits (Steele, Lea and Flood 2014).
+_MULTIPLIER = np.uint64(0xBF58476D1CE4E5B9)
+
+
+def state_keys(states: Array) -> Array:
+    """64-bit numbers, equal for different states only beyond 64 variables, by an accident of probability 2^-64 a pair."""
+    packed = np.packbits(states, axis=-1)
+    n_words = -(-packed.shape[-1] // 8)
+    padded = np.zeros((*packed.shape[:-1], 8 * n_words), np.uint8)
+    padded[..., : packed.shape[-1]] = packed
+    words = padded.view(np.uint64)
+    keys: Array = np.zeros(words.shape[:-1], np.uint64)
+    for i in range(n_words):
+        keys = (keys ^ words[..., i]) * _MULTIPLIER
+        keys ^= keys >> np.uint64(32)
+    return keys
+
+
+def flips(states: Array) -> Array:
+    """All states that differ from one in one variable; (n, B) -> (n, B, B)."""
+    return np.asarray(states[:, np.newaxis, :] ^ np.eye(states.shape[1], dtype=np.uint8))
+
+
+class Joints:
+    """log p(x_n, s) of rows and states under a net.
+
+    Of rows of which all is observed it is what the state has for itself, log p(s) - sum_d log(1 + exp L_d(s)), and what the
+    row adds for each of its variables, x_n W s + x_n mu.
+    """
+
+    def __init__(self, net: BeliefNet, observations: Observations) -> None:
+        self.net, self._observed = net, observations.observed
+        X = observations.X if self._observed is None else observations.X * self._observed
+        layer = net.layers[0]
+        # The units of a layer above do not meet the rows.
+        self._slopes = np.zeros((len(X), sum(net.sizes)))
+        self._slopes[:, : net.sizes[0]] = X @ layer.weights
+        self._offsets = X @ layer.offsets
+
+    def table(self, states: Array) -> FloatArray:
+        """What states (P, B) have for themselves, (P, 1).
+
+        Where entries are missing log p(s) and, for each variable, log(1 + exp L_d(s)), (P, 1 + D).
+        """
+        net = self.net
+        table = np.empty((len(states), 1 if self._observed is None else 1 + net.n_features))
+        for part in _chunks(len(states), net.n_features + sum(net.sizes)):
+            layers = net.split_states(states[part].astype(np.float64))
+            table[part, 0] = net.log_prior(layers[-1])
+            for layer, below, above in zip(net.layers[1:], layers[:-1], layers[1:], strict=True):
+                logits = layer.logits(above)
+                table[part, 0] += (below * logits - softplus(logits)).sum(axis=1)
+            each = softplus(net.layers[0].logits(layers[0]))
+            if self._observed is None:
+                table[part, 0] -= each.sum(axis=1)
+            else:
+                table[part, 1:] = each
+        return table
+
+    def of(self, pool: Pool, index: Array, rows: Array | slice = slice(None)) -> FloatArray:
+        """The log joints of rows and of the states that each of them points to, (n, C)."""
+        n, n_states = index.shape
+        values, rows = np.empty((n, n_states)), np.arange(len(self._offsets))[rows]
+        for part in _chunks(n, n_states * (self._slopes.shape[1] + pool.table.shape[1])):
+            slopes = self._slopes[rows[part], :, np.newaxis]
+            values[part] = np.matmul(pool.values[index[part]], slopes)[:, :, 0]
+        return self._complete(values, pool, index, rows)
+
+    def of_flips(self, pool: Pool, bases: Array, index: Array, rows: Array | slice = slice(None)) -> FloatArray:
+        """The same for the states that differ in one variable from one that each row points to; (n,), (n, B) -> (n, B)."""
+        rows = np.arange(len(self._offsets))[rows]
+        slopes, base = self._slopes[rows], pool.values[bases]
+        values = (slopes * base).sum(axis=1, keepdims=True) + (1.0 - 2.0 * base) * slopes
+        return self._complete(values, pool, index, rows)
+
+    def _complete(self, values: FloatArray, pool: Pool, index: Array, rows: Array) -> FloatArray:
+        """Add what states have for themselves, and the offsets."""
+        values += pool.table[:, 0][index]
+        values += self._offsets[rows, np.newaxis]
+        if self._observed is not None:
+            for part in _chunks(len(index), index.shape[1] * pool.table.shape[1]):
+                observed = self._observed[rows[part], :, np.newaxis]
+                values[part] -= np.matmul(pool.table[:, 1:][index[part]], observed)[:, :, 0]
+        return values
+
+
+def _chunks(n: int, size: int) -> list[slice]:
+    """Consecutive items, each so many numbers, a chunk at a time."""
+    step = max(_CHUNK // size, 1)
+    return [slice(start, min(start + step, n)) for start in range(0, n, step)]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """P distinct states of all B latent variables, in the order of their keys.
+
+    Attributes
+    ----------
+    states : (P, B), uint8
+    keys : (P,)
+    table : (P, ...), what they have for themselves under the net last evaluated
+    """
+
+    states: Array
+    keys: Array
+    table: FloatArray
+
+    @classmethod
+    def empty(cls, joints: Joints) -> Pool:
+        states = np.zeros((0, sum(joints.net.sizes)), np.uint8)
+        return cls(states, state_keys(states), joints.table(states))
+
+    @cached_property
+    def values(self) -> FloatArray:
+        """The states as numbers."""
+        return self.states.astype(np.float64)
+
+    def under(self, joints: Joints) -> Pool:
+        """The same states under another net."""
+        return replace(self, table=joints.table(self.states))
+
+    def joined(self, states: Array, joints: Joints) -> tuple[Pool, Array, Array]:
+        """These states and others, (M, B); and where they are now, (P,) and (M,)."""
+        n, both = len(self.states), np.concatenate([self.states, states])
+        keys = np.concatenate([self.keys, state_keys(states)])
+        keys, first, place = np.unique(keys, return_index=True, return_inverse=True)
+        place, known = place.ravel(), first < n
+        table = np.empty((len(keys), self.table.shape[1]))
+        table[known] = self.table  # in the same order, that of keys
+        table[~known] = joints.table(both[first[~known]])
+        return Pool(both[first], keys, table), place[:n], place[n:]
+
+
+@dataclass(frozen=True)
+class StateSets:
+    """K distinct states of all latent variables for each row.
+
+    Attributes
+    ----------
+    pool : Pool
+    index : (n, K), which of the pool's states these are
+    log_joint : (n, K), log p(x_n, s) under the net last evaluated, descending; -inf where there is no state
+    """
+
+    pool: Pool
+    index: Array
+    log_joint: FloatArray
+
+    @property
+    def states(self) -> Array:
+        """(n, K, B), uint8."""
+        return self.pool.states[self.index]
+
+    @property
+    def log_evidence(self) -> FloatArray:
+        """The rows' ELBOs."""
+        return np.asarray(logsumexp(self.log_joint, axis=1))
+
+    @cached_property
+    def posterior(self) -> FloatArray:
+        """q of the states, (n, K)."""
+        return np.asarray(np.exp(self.log_joint - self.log_evidence[:, np.newaxis]))
+
+    def masses(self, weight: FloatArray | None = None) -> sparse.csr_matrix:
+        """q of all states of the pool, times the rows' weights if there are any, (n, P)."""
+        q = self.posterior if weight is None else self.posterior * weight[:, np.newaxis]
+        starts = np.arange(len(q) + 1) * q.shape[1]
+        return sparse.csr_matrix((q.ravel(), self.index.ravel(), starts), shape=(len(q), len(self.pool.keys)))
+
+    def marginals(self) -> FloatArray:
+        """Posterior means of all latent variables, (n, B)."""
+        return np.minimum(self.masses() @ self.pool.values, 1.0)
+
+    def under(self, joints: Joints) -> StateSets:
+        """The same states, with their log joints under another net."""
+        pool = self.pool.under(joints)
+        values = joints.of(pool, self.index)
+        return StateSets(pool, self.index, np.where(np.isneginf(self.log_joint), -np.inf, values))
+
+    def with_others(self, pool: Pool, index: Array, others: Array, values: FloatArray) -> tuple[StateSets, Array]:
+        """The best of these states and others, (n, C), as many as there are; and where of both they were.
+
+        ``pool`` is where all are now, and ``index`` where in it these are.
+        """
+        n_states = self.index.shape[1]
+        both = np.concatenate([index, others], axis=1)
+        best, values = best_of(both, np.concatenate([self.log_joint, values], axis=1), n_states)
+        return StateSets(pool, np.take_along_axis(both, best, axis=1), values), best
+
+    def rows(self, chosen: Array | slice) -> StateSets:
+        """The sets of some rows."""
+        return StateSets(self.pool, self.index[chosen], self.log_joint[chosen])
+
+    def compact(self) -> StateSets:
+        """Without the states that no row has."""
+        used = np.zeros(len(self.pool.keys), bool)
+        used[self.index] = True
+        pool = Pool(self.pool.states[used], self.pool.keys[used], self.pool.table[used])
+        return replace(self, pool=pool, index=(np.cumsum(used) - 1)[self.index])
+
+
+def best_of(index: Array, values: FloatArray, n_states: int) -> tuple[Array, FloatArray]:
+    """Where the best distinct states are, of the (n, C) that rows point to, and their values; repeated ones have -inf."""
+    order = np.argsort(index, axis=1, kind="stable")
+    ordered = np.take_along_axis(index, order, axis=1)
+    repeated = np.zeros_like(ordered, dtype=bool)
+    repeated[:, 1:] = ordered[:, 1:] == ordered[:, :-1]
+    values = np.take_along_axis(values, order, axis=1)
+    values[repeated] = -np.inf
+    best = np.argsort(-values, axis=1, kind="stable")[:, :n_states]
+    return np.take_along_axis(order, best, axis=1), np.take_along_axis(values, best, axis=1)
