@@ -1,4 +1,4 @@
-"""What PPCA and FactorAnalysis share: validation, EM, and what a user asks of a fitted linear-Gaussian model."""
+"""The base of PPCA and FactorAnalysis: validation, fits, and standard errors."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ from ._rotation import Rotation
 from ._spectrum import Covariance, without_rounding
 from ._weighted_rows import with_weight
 
-# Products of variances beyond these, and in float32 noise variances on their floor, over- or underflow.
+# Variances must lie between these, so that products of variances, and float32 noise variances on their floors, stay finite.
 _VARIANCES = {np.float64: (1e-150, 1e150), np.float32: (1e-30, 1e37)}
 
 
 class LinearGaussianEstimator(FitsCovariances):
-    """Base of the models x = m + W z + e with Gaussian z and e; a subclass says how the noise is tied and solved."""
+    """Base of the models x = m + W z + e with Gaussian z and e; a subclass defines the noise, and solvers other than EM."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "tol": [Interval(Real, 0.0, None, closed="left")],
@@ -58,7 +58,7 @@ class LinearGaussianEstimator(FitsCovariances):
     }
 
     _isotropic: ClassVar[bool]
-    # Fitted attributes that only the other solvers know, with what EM leaves in their place.
+    # Fitted attributes that only solvers other than EM compute, with the values that EM leaves instead.
     _em_attributes: ClassVar[dict[str, Any]]
 
     n_components: Any
@@ -78,7 +78,7 @@ class LinearGaussianEstimator(FitsCovariances):
 
     @abstractmethod
     def _takes_moments(self, rows: Source) -> bool:
-        """Whether complete rows like these are fitted by their moments."""
+        """Whether these rows, if they are complete, are fitted by their moments."""
 
     @abstractmethod
     def _fit_rows(self, rows: Rows) -> Outcome:
@@ -92,14 +92,14 @@ class LinearGaussianEstimator(FitsCovariances):
     def _em_start(
         self, covariance: Covariance | None, d: int, k: int, random_state: Any, *, imputed: bool
     ) -> LinearGaussian:
-        """Where EM starts, for data in units of their scale; without a covariance, at random.
+        """Parameters from which EM starts, for standardised data; without a covariance they are random.
 
-        ``imputed`` says that in the covariance means stand for missing entries.
+        ``imputed`` says that the covariance was computed with means in place of missing entries.
         """
 
     @abstractmethod
     def _em_floor(self, variances: FloatArray) -> FloatArray:
-        """Least noise variances in the same units."""
+        """The least noise variances in the same units."""
 
     @abstractmethod
     def _attributes(self, parameters: LinearGaussian, floor: FloatArray, dtype: Any) -> dict[str, Any]:
@@ -151,9 +151,9 @@ class LinearGaussianEstimator(FitsCovariances):
         rows = self._reader(moments_row_bytes).read(self, X, sample_weight, reset=True, min_samples=2)
         self._check_n_components(min(rows.totals.n_rows, rows.n_features), "min(n_samples, n_features)")
         self._moments = None
-        with np.errstate(over="ignore", invalid="ignore"):  # refused by name below
+        with np.errstate(over="ignore", invalid="ignore"):  # refused below, with the names of the columns
             moments = Moments.of_rows(rows) if self._takes_moments(rows) else None
-        # The mean tells of gaps without another pass.
+        # The mean tells whether there are gaps, without another pass.
         incomplete = self.solver == "em" or (is_incomplete(rows) if moments is None else bool(np.isnan(moments.mean).any()))
         if incomplete:
             outcome = self._fit_em(rows, X)
@@ -173,9 +173,9 @@ class LinearGaussianEstimator(FitsCovariances):
     def partial_fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Add a batch of rows to those seen before, and fit them all.
 
-        Only the total weight, the mean and the scatter are kept, in a form that no split of the data and no distance
-        from zero disturbs: the fit is that of all rows together. With ``forgetting_factor`` below 1 the weight of all
-        earlier rows is multiplied by it first.
+        Only the total weight, the mean and the scatter are kept. The fit is the same as to all rows together, for any split
+        of the data and any distance from zero. With ``forgetting_factor`` below 1 the weight of all earlier rows is first
+        multiplied by it.
 
         Parameters
         ----------
@@ -192,7 +192,7 @@ class LinearGaussianEstimator(FitsCovariances):
         Raises
         ------
         ValueError
-            If X has missing values, or the model was fitted by ``fit`` in a way that leaves no moments to add to.
+            If X has missing values, or an earlier ``fit`` has kept no moments to add to.
         """
         first = not hasattr(self, "components_")
         rows = self._reader(moments_row_bytes).read(self, X, sample_weight, reset=first)
@@ -239,7 +239,7 @@ class LinearGaussianEstimator(FitsCovariances):
         *,
         converged: bool = True,
     ) -> dict[str, Any]:
-        """The fitted attributes that all solvers but EM leave; the last bound is that of the parameters."""
+        """The fitted attributes of all solvers except EM; the last bound is that of the parameters."""
         terms, elbo = parameters.entropy_sum(), lower_bounds[-1]
         return {
             **self._attributes(parameters, floor, dtype),
@@ -282,7 +282,7 @@ class LinearGaussianEstimator(FitsCovariances):
         )
 
     def _standardised_moments(self, moments: Moments) -> StandardisedData:
-        """Rows that have these moments, and the model for them."""
+        """Standardised rows with these moments, and the model for them."""
         return self._standardise(
             moments.mean,
             np.diag(moments.covariance),
@@ -292,7 +292,7 @@ class LinearGaussianEstimator(FitsCovariances):
     def _standardise(
         self, location: FloatArray, variances: FloatArray, tables: Callable[[FloatArray, FloatArray], Prepared]
     ) -> StandardisedData:
-        """The data that ``tables`` makes of a centre and a scale, and the model for them."""
+        """Choose the centre and the scale; ``tables`` makes the standardised data from them."""
         variances = without_rounding(variances, location)
         typical = float(variances[variances > 0].mean()) if variances.any() else 1.0
         if self._isotropic:
@@ -326,7 +326,7 @@ class LinearGaussianEstimator(FitsCovariances):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        # Gaps need EM, which takes no share of the variance, and dense rows.
+        # Gaps need EM, which accepts no share of the variance as n_components, and no sparse rows.
         tags.input_tags.allow_nan = isinstance(self.n_components, Integral) or self.n_components == "bic"
         tags.input_tags.sparse = self.solver != "em"
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
@@ -334,7 +334,7 @@ class LinearGaussianEstimator(FitsCovariances):
 
 
 def check_scale(estimator: Any, variances: FloatArray, dtype: Any) -> None:
-    """Refuse columns whose variances the fitted attributes could not hold."""
+    """Refuse columns whose variances are out of the range of the fitted attributes' type."""
     least, largest = _VARIANCES[np.dtype(dtype).type]
     for word, columns in (
         ("large", ~np.isfinite(variances) | (variances > largest)),

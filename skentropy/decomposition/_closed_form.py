@@ -1,4 +1,4 @@
-"""The maximum of PPCA's likelihood in eigenvalues, and what it says of every number of components."""
+"""The maximum of PPCA's likelihood in terms of eigenvalues, for every number of components."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from .._typing import FloatArray
 from ._gaussian import LinearGaussian, fix_signs
 from ._spectrum import Spectrum
 
-# Where the components explain everything the likelihood has no maximum; the noise variance stops at this share of the
-# mean variance.
+# If the components explain everything, the likelihood has no maximum. The noise variance therefore has a floor: this share
+# of the mean variance.
 NOISE_FLOOR = 1e-12
 
 
 def noise_floor(variances: FloatArray) -> float:
-    """Least noise variance for features of these variances."""
+    """The least noise variance for features with these variances."""
     typical = float(variances.mean())
     return NOISE_FLOOR * (typical if typical > 0 else 1.0)
 
 
 def count_parameters(d: int, h: Any) -> Any:
-    """Free parameters of PPCA with h components: loadings up to rotation, noise and mean."""
+    """Number of free parameters of PPCA with h components: loadings up to rotation, noise and mean."""
     h = np.minimum(h, d - 1)
     return d * h - h * (h - 1) // 2 + 1 + d
 
@@ -38,7 +38,7 @@ def closed_form(spectrum: Spectrum, mean: FloatArray, h: int, floor: float) -> L
 
 
 def expected_log_likelihood(parameters: LinearGaussian, spectrum: Spectrum) -> float:
-    """Mean log-likelihood of data with this spectrum, whose vectors the loadings lie along."""
+    """Mean log-likelihood of data with this spectrum; the loadings must lie along its vectors."""
     d, k = parameters.shape
     noise = parameters.noise[0]
     along = (parameters.loadings**2).sum(axis=0) + noise

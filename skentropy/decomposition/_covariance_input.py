@@ -1,4 +1,4 @@
-"""Covariance and correlation matrices in the place of data, as published tables have them."""
+"""Fit covariance or correlation matrices, such as published ones, instead of data."""
 
 from __future__ import annotations
 
@@ -14,35 +14,36 @@ from .._typing import ArrayLike, FloatArray
 from ._fitted import FittedLinearGaussian
 from ._moments import Moments
 
-# Entries on the scale of correlations that differ by less are the same. An eigenvalue this far below zero is rounding error.
+# On the scale of correlations, entries are equal if they differ by less, and an eigenvalue no further below zero is a
+# rounding error.
 _SAME = 1e-8
 
 
 class FitsCovariances(FittedLinearGaussian):
-    """Adds the fit of a covariance matrix to models that are fitted by their moments."""
+    """Adds the fit of a covariance matrix to models that can be fitted by moments."""
 
     _moments: Moments | None
 
     def fit_covariance(
         self, covariance: ArrayLike, n_samples: float, *, mean: ArrayLike | None = None, ddof: float = 0
     ) -> Self:
-        """Fit the model to rows of which only the covariance or correlation matrix and the number are known.
+        """Fit the model to a covariance or correlation matrix and a number of rows.
 
-        The fit is that of ``fit`` to any complete rows with these moments, whatever the ``solver``; ``partial_fit`` can add
-        rows to it.
+        The fit is the same as that of ``fit`` to any complete rows with these moments, for any ``solver``; ``partial_fit``
+        can add rows to it.
 
         Parameters
         ----------
         covariance : array-like of shape (n_features, n_features)
-            A frame gives the features their names.
+            The columns of a frame are the names of the features.
         n_samples : float
             Number of rows, or their total weight, at least 2.
         mean : array-like of shape (n_features,), default=None
             None stands for zeros.
         ddof : float, default=0
-            The covariance's denominator is ``n_samples - ddof``: 1 for that of ``numpy.cov``, of ``DataFrame.cov`` and of
-            R. The likelihood is of the covariance with denominator ``n_samples``. 0 takes a matrix as it is, such as one
-            of correlations.
+            The covariance's denominator is ``n_samples - ddof``; 1 stands for the denominator of ``numpy.cov``,
+            ``DataFrame.cov`` and R. The likelihood uses the covariance with denominator ``n_samples``. With 0 the matrix is
+            used as it is, as is appropriate for correlations.
 
         Returns
         -------
@@ -88,14 +89,14 @@ def _is_number(value: Any) -> bool:
 
 
 def check_n_samples(n_samples: Any) -> float:
-    """A number of rows that has a variance."""
+    """Check that a number of rows is large enough for a variance."""
     if not (_is_number(n_samples) and 2 <= float(n_samples) < np.inf):
         raise ValueError(f"n_samples must be a number of at least 2, got {n_samples!r}.")
     return float(n_samples)
 
 
 def check_total(weight: float) -> None:
-    """Refuse weights that are normalised where their sum is the number of rows of a test."""
+    """Refuse normalised weights where a test takes their sum as the number of rows."""
     if weight < 2.0:
         raise ValueError(
             f"sample_weight sums to {weight:g}. Weights are counts, and their sum is the number of rows, of which "

@@ -1,4 +1,4 @@
-"""Criteria that rotations minimise, with their gradients; for one matrix of loadings, or a stack of them."""
+"""Criteria that rotations minimise, and their gradients, for a matrix of loadings or a stack of matrices."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from .._typing import FloatArray
 
-# Loadings, or a stack of them, to values and gradients.
+# A function from loadings, or a stack of them, to values and gradients.
 Criterion = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
 
 
@@ -57,12 +57,12 @@ def geomin(L: FloatArray, epsilon: float = 0.01) -> tuple[FloatArray, FloatArray
 
 
 def bifactor(L: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Quartimin of all columns but the first, the bi-quartimin of Jennrich and Bentler (2011), and its gradient."""
+    """Quartimin of all columns except the first, the bi-quartimin of Jennrich and Bentler (2011), and its gradient."""
     value, of_groups = oblimin(L[..., 1:])
     return value, np.concatenate([np.zeros_like(L[..., :1]), of_groups], axis=-1)
 
 
 def target(L: FloatArray, wanted: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Squared distance to those loadings that are wanted, others being NaN (Browne 1972), and its gradient."""
+    """Squared distance to the target's loadings, where these are not NaN (Browne 1972), and its gradient."""
     distance = np.where(np.isnan(wanted), 0.0, L - wanted)
     return (distance**2).sum(axis=(-2, -1)), 2.0 * distance

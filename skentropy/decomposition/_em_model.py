@@ -1,4 +1,4 @@
-"""Parameter-expanded EM for linear-Gaussian models from what is observed of each row, grouped by pattern."""
+"""Parameter-expanded EM for linear-Gaussian models, with rows grouped by the pattern of their observed entries."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ._gaussian import LinearGaussian
 from ._moments import Moments
 from ._weighted_rows import with_weight
 
-# Numbers that one step of the E-step takes and makes at a time: they should stay in the cache, with copies of them.
+# The E-step processes so many numbers at a time, which should stay in the cache with their copies.
 _CHUNK_SIZE = 2**17
 # A noise variance up to this many times the floor counts as on it.
 ON_FLOOR = 1.0 + 1e-6
@@ -44,7 +44,7 @@ class Table:
     def of(cls, X: FloatArray, weight: FloatArray | None) -> Table:
         """Group rows by pattern, and replace large groups by few rows with the same moments.
 
-        A pattern's rows enter every step of EM through their weight, mean and scatter only.
+        A pattern's rows enter EM only through their weight, mean and scatter.
         """
         X, weight = with_weight(X, np.ones(len(X)) if weight is None else weight)
         observed = ~np.isnan(X)
@@ -93,11 +93,11 @@ class Table:
         return self.pattern_weight @ self.patterns
 
     def sum(self, function: Callable[[Table], Any]) -> Any:
-        """A table is the whole of the data, or a part of it that is summed over elsewhere."""
+        """function(table): a table is all of the data, or a part whose results are added elsewhere."""
         return function(self)
 
     def chunks(self, row_size: int) -> list[tuple[int, int]]:
-        """Ranges of patterns that are worked on together, for so many numbers a row."""
+        """Ranges of patterns to process together, if each row takes so many numbers."""
         most = max(_CHUNK_SIZE // row_size, 64)
         ranges, first = [], 0
         for p in range(1, len(self.starts)):
@@ -116,7 +116,7 @@ def _sigma_points(rows: FloatArray, weight: FloatArray, pattern: Array) -> tuple
 
 @dataclass(frozen=True)
 class TableTotals:
-    """Total weight, that of each feature (d,), sums of squares (d,), and whether nothing is missing."""
+    """Total weight, weight of each feature (d,), sums of squares (d,), and whether the table is complete."""
 
     weight: float
     features: FloatArray
@@ -196,8 +196,8 @@ class GaussianStatistics(Additive):
             cross += values.T @ weighted
             left = (values - u @ coefficients.T) * (patterns[0] if len(patterns) == 1 else patterns[index])
             residual += weight @ (left * left)
-        # The Mahalanobis distance is the least squares that the posterior means attain: an error in them changes it little.
-        # Residuals are summed row by row, since they may be far smaller than the squares that they are left of.
+        # The Mahalanobis distance is the minimum of a sum of squares, which the posterior means attain, so that their errors
+        # change it little. Residuals are summed row by row, since they may be far smaller than the values.
         distance = residual @ (1.0 / parameters.noise) + latent_scatter[upper[0] == upper[1]][:k].sum()
         log_noise = table.feature_weight @ (np.log(parameters.noise) + LOG_2PI + 2.0 * log_scale)
         return cls(
@@ -243,7 +243,7 @@ class GaussianModel:
         """Coefficients of each feature's regression on u, (d, k + 1)."""
         k = statistics.cross.shape[1] - 1
         second = self.square(statistics.second, k)
-        # Where the posteriors have shrunk to points, this matrix is singular up to rounding errors.
+        # If the posteriors have shrunk to points, this matrix is singular up to rounding errors.
         second[:, np.arange(k), np.arange(k)] *= 1.0 + 1e-15
         return np.asarray(np.linalg.solve(second, statistics.cross[:, :, np.newaxis])[:, :, 0])
 
@@ -255,7 +255,7 @@ class GaussianModel:
         return residual / self.feature_weight
 
     def _latent_moments(self, statistics: GaussianStatistics) -> tuple[FloatArray, FloatArray]:
-        """Mean and covariance of the aggregate posterior: the expanded prior's, W(4) freed."""
+        """Mean and covariance of the aggregate posterior, which are those of the expanded prior in place of W(4)."""
         k = statistics.cross.shape[1] - 1
         moments = self.square(statistics.latent, k) / self.total_weight
         mean = moments[:k, k]
@@ -273,10 +273,10 @@ class GaussianModel:
         )
 
     def entropy_sum(self, parameters: LinearGaussian, statistics: GaussianStatistics) -> EntropySum:
-        """Sum of entropies, W(24) and W(32), of posteriors and the parameters that ``maximize`` made of them.
+        """Sum of entropies, W(24) and W(32), of posteriors and of the parameters that ``maximize`` makes of them.
 
-        With the expanded prior N(a, R) absorbed the posteriors are those of L^-1 (z - a), R = L L'. A noise variance on
-        its floor is not stationary; what the multiplier of that bound adds is the penalty.
+        The expanded prior N(a, R) has been absorbed, so that the posteriors are those of L^-1 (z - a), R = L L'. A noise
+        variance on its floor is not stationary; the term of the bound's multiplier is the penalty.
         """
         k = parameters.shape[1]
         absorbed = 0.5 * float(np.linalg.slogdet(self._latent_moments(statistics)[1])[1])
@@ -316,7 +316,7 @@ class GaussianModel:
         return statistics.log_likelihood / self.total_weight
 
     def elbo_of_step(self, parameters: LinearGaussian, statistics: GaussianStatistics) -> float:
-        """Mean ELBO: the entropy sum, in which the multipliers of the floors are a term."""
+        """Mean ELBO, which is the entropy sum including the floors' multipliers."""
         return self.entropy_sum(parameters, statistics).value
 
     def magnitude(self, parameters: LinearGaussian, statistics: GaussianStatistics) -> float:
@@ -342,7 +342,7 @@ class GaussianModel:
 
 @dataclass(frozen=True)
 class StandardisedData:
-    """Data centred at a location and divided by a scale, as one table or one for each part, and the model for them."""
+    """Data centred at a location and divided by a scale, as tables of one or more parts, and the model for them."""
 
     model: GaussianModel
     tables: Prepared

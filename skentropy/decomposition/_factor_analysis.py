@@ -21,11 +21,11 @@ from ._report import ReportedFactors
 from ._rotation import OBLIQUE, ORTHOGONAL, Rotation, factor_correlation
 from ._spectrum import Covariance, MatrixCovariance, covariance_of_rows
 
-# The start of EM need not be better than the imputed means that it comes from. It lies above the floor, since EM leaves the
-# floor slowly.
+# EM starts from a maximum for data with imputed means, which need not be precise: its gradient, and its floor, which is
+# higher than that of the fit since EM leaves the floor slowly.
 _START_GTOL = 1e-3
 _START_FLOOR = 1e-3
-# A uniqueness below this share of the variance is on its way to the floor, which EM and what follows it reach slowly.
+# A uniqueness below this share of the variance counts as on its floor, which EM and the finish approach slowly.
 _NEXT_TO_NOTHING = 3e-7
 
 
@@ -324,7 +324,7 @@ class FactorAnalysis(ReportedFactors):
 
 
 def _on_floor(parameters: LinearGaussian, floor: FloatArray) -> tuple[Array, Array]:
-    """Features with noise on its floor, and the constant ones, with hardly more variance than that."""
+    """Indices of the features whose noise is on its floor, and of constant ones, whose variance hardly exceeds it."""
     variances = (parameters.loadings**2).sum(axis=1) + parameters.noise
     on_floor = np.flatnonzero(parameters.noise <= np.maximum(ON_FLOOR * floor, _NEXT_TO_NOTHING * variances))
     varies = variances[on_floor] > 2.0 * parameters.noise[on_floor]
@@ -348,5 +348,5 @@ def _complaints_of_floors(estimator: FactorAnalysis, heywood: Array, constant: A
 
 
 def n_factor_parameters(d: int, k: int) -> int:
-    """Free parameters with k factors: loadings up to rotation, noise and mean, at most those of any mean and covariance."""
+    """Number of free parameters with k factors: loadings up to rotation, noise and mean, at most as for any covariance."""
     return min(d * k - k * (k - 1) // 2 + 2 * d, d + d * (d + 1) // 2)

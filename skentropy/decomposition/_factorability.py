@@ -1,4 +1,4 @@
-"""Whether correlations are worth a factor analysis, and of how many factors: KMO, Bartlett's sphericity, Horn's analysis."""
+"""Do correlations merit a factor analysis, and with how many factors? KMO, Bartlett's sphericity, parallel analysis."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SINGULAR = (
 
 @dataclass(frozen=True, repr=False)
 class SamplingAdequacy:
-    """Measures of sampling adequacy of Kaiser, Meyer and Olkin: correlations beside partial ones, from 0 to 1.
+    """Measures of sampling adequacy of Kaiser, Meyer and Olkin, from 0 to 1: correlations compared with partial ones.
 
     Kaiser and Rice (1974) call them marvellous from 0.9, meritorious from 0.8, middling from 0.7, mediocre from 0.6,
     miserable from 0.5, and unacceptable below.
@@ -89,16 +89,16 @@ class SphericityTest:
 
 @dataclass(frozen=True, repr=False)
 class ParallelAnalysis:
-    """Eigenvalues of the correlations beside those of as many rows of independent features.
+    """Eigenvalues of the correlations, compared with those of as many rows of independent features.
 
     Attributes
     ----------
     n_components : int
-        Number of leading eigenvalues that are larger than the thresholds: as many factors as are worth looking at.
+        Number of leading eigenvalues that are larger than the thresholds: the number of factors to consider.
     eigenvalues, thresholds : ndarray of shape (n_features,)
     kind : {"components", "factors"}
     quantile : float or None
-        Of the random eigenvalues, at which the thresholds are; None is their mean.
+        The quantile of the random eigenvalues that serves as threshold; None stands for their mean.
     """
 
     n_components: int
@@ -145,7 +145,8 @@ def kmo(
 
         \frac{\sum r_{ij}^2}{\sum r_{ij}^2 + \sum q_{ij}^2}, \quad i \ne j,
 
-    with the correlations r of two features and the partial correlations q given all others; of one feature i over j alone.
+    with the correlations r of two features and the partial correlations q given all others. For a single feature i the sums
+    are over j.
 
     Parameters
     ----------
@@ -207,7 +208,7 @@ def bartlett_sphericity(
     Raises
     ------
     ValueError
-        If X has missing values, for which the test's distribution is another, or the correlations are singular.
+        If X has missing values, with which the test has another distribution, or if the correlations are singular.
 
     Examples
     --------
@@ -238,7 +239,7 @@ def parallel_analysis(
     n_draws: int = 200,
     random_state: Any = None,
 ) -> ParallelAnalysis:
-    """Number of factors by Horn's parallel analysis: eigenvalues beside those of random data of the same size.
+    """Number of factors by Horn's parallel analysis, which compares eigenvalues with those of random data of the same size.
 
     Parameters
     ----------
@@ -287,7 +288,7 @@ def parallel_analysis(
 
 
 def random_correlations(n: float, d: int, random_state: np.random.RandomState) -> FloatArray:
-    """Correlations of n rows of d independent Gaussians: their scatter is Wishart, by its Bartlett decomposition."""
+    """Draw correlations of n rows of d independent Gaussians, from the Bartlett decomposition of their Wishart scatter."""
     if n - 1.0 >= d:
         root = np.tril(random_state.normal(size=(d, d)), -1)
         root[np.diag_indices(d)] = np.sqrt(random_state.chisquare(n - 1.0 - np.arange(d)))
@@ -299,7 +300,7 @@ def random_correlations(n: float, d: int, random_state: np.random.RandomState) -
 
 
 def _eigenvalues(R: FloatArray, kind: str) -> FloatArray:
-    """Descending; of factors with the squared multiple correlations 1 - 1 / (R^-1)_ii in the place of ones."""
+    """Eigenvalues, descending; for factors with squared multiple correlations 1 - 1 / (R^-1)_ii in place of ones."""
     if kind == "factors":
         inverse, _ = inverse_and_log_det(R)
         if inverse is None:
@@ -315,7 +316,7 @@ def _correlations(
     n_samples: float | None = None,
     count: str = "",
 ) -> tuple[FloatArray, float, list[str]]:
-    """Correlations, number of rows and names of the features; ``count`` is the function that needs to know the number."""
+    """Correlations, number of rows and names of the features; ``count`` names a function that needs the number."""
     if (X is None) == (covariance is None):
         raise ValueError("Give either X or covariance.")
     reader = FactorAnalysis()

@@ -1,4 +1,4 @@
-"""The end of a fit by EM: a quasi-Newton method on the observed likelihood, and a look at its curvature."""
+"""The end of a fit by EM: a quasi-Newton method on the observed likelihood, and a check of its curvature."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from ._gaussian import LinearGaussian
 
 _MAX_ITERATIONS = 500
 _CORRECTIONS = 20
-# What EM leaves to the quasi-Newton method, in nats per sample, and the steps after which it does so in any case.
+# EM hands over to the quasi-Newton method when it estimates that so many nats per sample are left, or after so many steps.
 LEFT_OVER = 1e-5
 MOST_STEPS = 200
 _MOST_CLIMBS = 4
 _SETTLING_STEPS = 3
 # A noise variance below this share that still falls is tried on the floor.
 _LOW = 0.02
-# The search may try any noise; exp of more would overflow when multiplied.
+# The search may try any noise; larger logarithms would overflow.
 _LARGEST_LOG_NOISE = 50.0
-# A feature with less noise than this share of its variance tells the factors exactly.
+# A feature with less noise than this share of its variance determines the factors exactly.
 _NEXT_TO_NOTHING = 1e-6
 # The length of differences of the gradient, in units in which the complete data's information of one row is one.
 _DIFFERENCE = 1e-4
@@ -40,14 +40,14 @@ class Finish:
     data : StandardisedData
     tol : float
     accelerate : bool
-        Whether the quasi-Newton method may move the fit; else it only says whether EM has more to come.
+        Whether the quasi-Newton method may move the fit. Otherwise it only tells whether EM has to go on.
     """
 
     def __init__(self, data: StandardisedData, tol: float, *, accelerate: bool) -> None:
         self._model, self._expect, self._tol, self._accelerate = data.model, data.expect, tol, accelerate
 
     def climb(self, state: State, evaluate: Evaluate) -> End:
-        """Where the quasi-Newton method leads, or the floor; EM goes on if there is more to come than it has found."""
+        """The best state that the quasi-Newton method, or a restart from the floor, finds; EM goes on if more is to come."""
         best, at_end = self._climb(state, evaluate)
         floored = self._on_floor(best)
         best = floored if floored is not None and floored.objective > best.objective else best
@@ -64,7 +64,7 @@ class Finish:
         return leave_saddle(around, state, evaluate, eigenpair, least_gain=noise, tried=_TRIED)
 
     def _climb(self, state: State, evaluate: Evaluate) -> tuple[State, bool]:
-        """L-BFGS from a state, each time in coordinates that suit where it starts, until that gains less than tol."""
+        """Repeat L-BFGS, each time in coordinates adapted to its start, until it gains less than tol."""
         for _ in range(_MOST_CLIMBS):
             higher = self._climb_once(state, evaluate)
             gained = higher.objective - state.objective
@@ -75,7 +75,7 @@ class Finish:
         return state, False
 
     def _climb_once(self, state: State, evaluate: Evaluate) -> State:
-        """L-BFGS in mean, loadings and log noise where the complete data's information is one, with floors as bounds."""
+        """One run of L-BFGS in coordinates in which the complete data's information is one, with the floors as bounds."""
         around = Neighbourhood.of(self._model, state)
         coordinates, origin = around.coordinates, around.origin
 
@@ -96,7 +96,7 @@ class Finish:
         return evaluate(around.parameters(result.x))
 
     def _settle(self, state: State, evaluate: Evaluate) -> State:
-        """A few EM steps on: they shrink what is left of the gap between entropy sum and ELBO most."""
+        """Take a few EM steps, which close most of the remaining gap between entropy sum and ELBO."""
         noise = ROUNDING * self._model.magnitude(state.parameters, state.statistics)
         for _ in range(_SETTLING_STEPS):
             after = evaluate(self._model.maximize(state.statistics))
@@ -106,9 +106,9 @@ class Finish:
         return state
 
     def _on_floor(self, state: State) -> State | None:
-        """Where EM leads from the state with low noise that still falls on its floor; None if there is none.
+        """Set low noise variances that still fall on their floors, and run EM from there; None if there are none.
 
-        In log noise the last of the way is flat.
+        In the logarithm of the noise the rest of the way is flat.
         """
         p = state.parameters
         falling = (self._model.gradient(p, state.statistics)[1] < 0.0) & (p.noise < _LOW) & (p.noise > self._model.floor)
@@ -119,7 +119,7 @@ class Finish:
 
 
 class _Vector:
-    """Loadings and mean, (d, k + 1), and log noise as one vector, and the gradient of the total log-likelihood in it."""
+    """Loadings and mean, (d, k + 1), and log noise as one vector; the gradient of the total log-likelihood in it."""
 
     def __init__(self, model: GaussianModel, like: LinearGaussian) -> None:
         self._model, self._like = model, like
@@ -156,7 +156,7 @@ class _Metric:
         W with W' A W = 1 for the information A of each feature's coefficients.
     of_log_noise : ndarray of shape (d,) or (1,)
     free : ndarray of shape (d,) or (1,)
-        Which features have noise to speak of; of others differences are rounding errors, and nothing changes.
+        Which features have noticeable noise. For the others differences would be rounding errors, and they do not move.
     rotations : ndarray of shape (k (k - 1) / 2, size)
         Orthonormal directions of rotations, along which the likelihood does not change.
     """

@@ -1,4 +1,4 @@
-"""The fit of a linear-Gaussian model by EM, and what every solver's fit comes to."""
+"""The fit of a linear-Gaussian model by EM, and the outcome of a fit by any solver."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a fit comes to: fitted attributes, reasons not to trust it, who is told of its end, and where that is."""
+    """The outcome of a fit: its attributes, reasons not to trust it, its monitor, and whether it is at a saddle point."""
 
     attributes: dict[str, Any]
     messages: list[str] = field(default_factory=list)
@@ -34,7 +34,7 @@ class Outcome:
     at_saddle: bool = False
 
     def pass_over(self) -> None:
-        """Another one is taken."""
+        """Close the monitor, since another outcome is used."""
         if self.monitor is not None:
             self.monitor.close()
 
@@ -79,7 +79,7 @@ class GaussianFit(FitByEM):
         return Ascent(start, data.expect, max(estimator.tol, LEFT_OVER), finish=finish, hand_over=MOST_STEPS)
 
     def _parameters(self, run: Run) -> tuple[LinearGaussian, FloatArray]:
-        """Parameters in the units of the data, and the least noise variances there."""
+        """Parameters and least noise variances in the units of the data."""
         parameters: LinearGaussian = run.state.parameters
         data = self._data
         return parameters.canonical().rescaled(data.location, data.scale), data.model.floor * data.scale**2
@@ -98,6 +98,6 @@ class GaussianFit(FitByEM):
         yield from self._gaussian._complaints(*self._parameters(run))
 
     def outcome(self) -> Outcome:
-        """What the fit comes to: the best run, and reasons not to trust it."""
+        """Make all runs, and return the outcome of the best one."""
         best = self.best_run()
         return Outcome(self.attributes(best), self.messages(best), self.monitor, best.saddle)

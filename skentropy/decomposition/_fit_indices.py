@@ -1,4 +1,4 @@
-"""How well a factor model fits: its likelihood beside those of any covariance and of none."""
+"""Goodness of fit of a factor model, compared with an unrestricted covariance and with independent features."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from .._typing import FloatArray
 
 @dataclass(frozen=True, repr=False)
 class GoodnessOfFit:
-    """How well a factor model fits, in the numbers that are reported.
+    """Goodness of fit of a factor model.
 
-    It prints as a table, and ``to_frame`` gives it to pandas. Indices are NaN where there are no degrees of freedom left.
+    It prints as a table, and ``to_frame`` returns a pandas frame. Indices are NaN if there are no degrees of freedom.
 
     Attributes
     ----------
@@ -25,7 +25,7 @@ class GoodnessOfFit:
     n_features, n_components : int
         D features, and k factors.
     correction : {"bartlett"} or None
-        Of the two chi-squares.
+        The correction of the two chi-squares.
     criterion : float
         The discrepancy F, twice the difference of the mean log-likelihoods of any covariance and of the model.
     statistic : float
@@ -35,7 +35,7 @@ class GoodnessOfFit:
         Its degrees of freedom, ``((D - k)**2 - D - k) / 2``.
     pvalue : float
     baseline_statistic, baseline_dof : float, int
-        The same of the model of independent features, without factors, with D (D - 1) / 2 degrees of freedom.
+        The same for the baseline model of independent features, which has D (D - 1) / 2 degrees of freedom.
     rmsea : float
         Root mean square error of approximation [2]_: the root of ``statistic / (n dof) - 1 / n``, at least 0, as lavaan has
         it; with Bartlett's correction of ``statistic / (n dof) - 1 / (n - 1)``, as psych has it.
@@ -100,7 +100,7 @@ class GoodnessOfFit:
 
     @property
     def table(self) -> Table:
-        """The numbers with what they are, as a table."""
+        """The numbers with their descriptions, as a table."""
         corrected = "Bartlett's correction" if self.correction else "no correction"
         low, high = self.rmsea_interval
         interval = "" if np.isnan(low) else f"{100 * self.level:g}% interval {low:.3f} to {high:.3f}"
@@ -127,7 +127,7 @@ class GoodnessOfFit:
         return Table(title, names, [Column("value", values, formats), Column("", words)])
 
     def to_frame(self) -> Any:
-        """All numbers as a pandas frame with one row, to put under those of other models.
+        """All numbers as a pandas frame with one row, which can be put under those of other models.
 
         Returns
         -------
@@ -151,7 +151,7 @@ class GoodnessOfFit:
 
 @dataclass(frozen=True)
 class Discrepancy:
-    """What fit indices are computed from.
+    """The numbers from which fit indices are computed.
 
     Attributes
     ----------
@@ -174,7 +174,7 @@ class Discrepancy:
 
 
 def fit_indices(of: Discrepancy, *, bartlett: bool, level: float) -> GoodnessOfFit:
-    """The indices, each by the formula that ``GoodnessOfFit`` states."""
+    """The indices, by the formulas in ``GoodnessOfFit``."""
     n, k, d = float(of.n_samples), of.n_components, len(of.residual)
     criterion, of_baseline = float(2.0 * (of.saturated - of.model)), float(2.0 * (of.saturated - of.baseline))
     scale = n - 1.0 - (2.0 * d + 5.0) / 6.0 if bartlett else n
@@ -191,7 +191,7 @@ def fit_indices(of: Discrepancy, *, bartlett: bool, level: float) -> GoodnessOfF
         interval = (float(np.sqrt(low / (degrees * dof))), float(np.sqrt(high / (degrees * dof))))
         excess, of_independent = max(statistic - dof, 0.0), max(baseline - baseline_dof, 0.0)
         cfi = 1.0 - excess / max(excess, of_independent) if excess else 1.0
-        # Tucker and Lewis, and psych after them, correct both alike.
+        # Tucker and Lewis, and psych after them, correct both chi-squares in the same way.
         ratio = of_model * of_baseline / baseline_dof
         tli = (ratio - statistic / dof) / (ratio - 1.0)
     below = of.residual[np.tril_indices(d, -1)]
@@ -224,7 +224,7 @@ def fit_indices(of: Discrepancy, *, bartlett: bool, level: float) -> GoodnessOfF
 
 
 def noncentrality(statistic: float, dof: int, probability: float) -> float:
-    """The noncentrality of the chi-square of which a statistic is the quantile at a probability; 0 if there is none."""
+    """The noncentrality with which a statistic is the chi-square's quantile at a probability; 0 if there is none."""
 
     def excess(noncentral: float) -> float:
         return float(stats.ncx2.cdf(statistic, dof, noncentral)) - probability

@@ -1,4 +1,4 @@
-"""What a fitted linear-Gaussian model says of rows: posteriors, likelihoods, draws."""
+"""Methods of a fitted linear-Gaussian model: posteriors, likelihoods, draws."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FLOATS = (np.float64, np.float32)
 
 
 class FittedLinearGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel):
-    """What a fitted model x = m + W z + e with Gaussian z and e says of rows, whichever way it was fitted."""
+    """Methods of a fitted model x = m + W z + e with Gaussian z and e, for any solver."""
 
     n_jobs: int | None
     n_features_in_: int
@@ -68,7 +68,7 @@ class FittedLinearGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, La
         return Evaluation(elbo, EntropySum(posterior, parameters.entropy_sum().prior, observable), weight)
 
     def _map_rows(self, function: Callable[[Block], FloatArray], X: ArrayLike) -> FloatArray:
-        """function of all blocks of rows, in the precision of the rows."""
+        """Map all blocks of rows by a function; the result has the precision of the rows."""
         rows = self._read(X)
         with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
             return rows.map(function, pool).astype(rows.dtype, copy=False)
@@ -186,7 +186,7 @@ class FittedLinearGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, La
 
 
 def evaluation_row_bytes(n_components: int, n_features: int) -> int:
-    """Bytes that posteriors and likelihoods touch for one row."""
+    """Bytes that the computation of posteriors and likelihoods touches for one row."""
     return 8 * (3 * n_features + 4 * n_components)
 
 
@@ -201,7 +201,7 @@ def _scores(parameters: LinearGaussian, kind: str, block: Block) -> FloatArray:
 
 
 def _weighted_terms(parameters: LinearGaussian, block: Block) -> FloatArray:
-    """Sums over rows, with their weights, of one, log-likelihood, the posterior's entropy and that of what is observed."""
+    """Weighted sums over rows of one, log-likelihood, and entropies of the posterior and of the observed entries."""
     columns = parameters.evaluate(block.X)
     sums = columns.sum(axis=0) if block.weight is None else block.weight @ columns
     return np.concatenate([[block.total_weight], sums])

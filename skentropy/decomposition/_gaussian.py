@@ -1,4 +1,4 @@
-"""The linear-Gaussian model x = m + W z + e: posteriors, likelihood and entropies, pure functions of arrays."""
+"""The linear-Gaussian model x = m + W z + e: posteriors, likelihood and entropies."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .._typing import FloatArray, Matrix
 from ..entropy import EntropySum
 from ._weighted_rows import centre_full_columns
 
-# Where the noise is less than this share of a variance, its inverse is far larger than the precision.
+# If the noise is less than this share of a variance, its inverse is far larger than the precision.
 _CANCELS = 1e-3
 
 
@@ -99,7 +99,7 @@ class LinearGaussian:
 
     def means(self, X: Matrix) -> FloatArray:
         """Posterior means of complete rows, (n, k)."""
-        # The mean is taken from the rows first, since what is left may be far smaller.
+        # The mean is subtracted from the rows first, since the rest may be far smaller.
         if sparse.issparse(X):
             X, mean = centre_full_columns(X, self.mean)
             projected = X @ self.scaled - mean @ self.scaled
@@ -110,7 +110,7 @@ class LinearGaussian:
     def log_likelihood(self, X: Matrix) -> FloatArray:
         """Log-likelihood of complete rows, (n,)."""
         z = self.means(X)
-        # The Mahalanobis distance is that of the best z, a sum of squares: nothing cancels, however small the noise.
+        # The Mahalanobis distance is a sum of squares at the best z, in which nothing cancels, however small the noise is.
         distance = ((z @ self.prior_precision) * z).sum(axis=1)
         if sparse.issparse(X):
             distance += self._sparse_distance(X, z)
@@ -134,7 +134,7 @@ class LinearGaussian:
         return squares - 2.0 * (cross * z).sum(axis=1) + ((z @ (self.loadings.T @ self.scaled)) * z).sum(axis=1)
 
     def entropy_sum(self) -> EntropySum:
-        r"""Sum of entropies of complete rows: parameters only.
+        r"""Sum of entropies of complete rows, which depends on the parameters only.
 
         :math:`-\frac12\log\det(W^\top\psi^{-1}W+I)-\frac12\sum_d\log(2\pi e\psi_d)`, W(32); with psi = sigma^2 I it is
         W(29), whose first sign is printed wrongly as plus.
@@ -147,7 +147,7 @@ class LinearGaussian:
         )
 
     def incomplete(self, X: FloatArray) -> IncompletePosterior:
-        """Posteriors of rows with missing entries (NaN), from what is observed of each."""
+        """Posteriors of rows with missing entries (NaN), given their observed entries."""
         d, k = self.shape
         observed = ~np.isnan(X)
         unique, index = unique_rows(observed)
@@ -169,7 +169,7 @@ class LinearGaussian:
         )
 
     def evaluate(self, X: Matrix) -> FloatArray:
-        """Log-likelihood of each row, entropy of its posterior, and entropy of what is observed given z; (n, 3)."""
+        """For each row log-likelihood, entropy of the posterior, and entropy of the observed entries given z; (n, 3)."""
         if has_nan(X):
             posterior = self.incomplete(X)
             return np.column_stack([posterior.log_likelihood, posterior.entropy, posterior.observable])
@@ -188,8 +188,7 @@ class LinearGaussian:
     def bartlett_scores(self, X: Matrix) -> FloatArray:
         r"""Least squares estimates :math:`J^{-1} W^T\psi^{-1}(x - m)`, :math:`J = W^T\psi^{-1}W` (Bartlett 1937), (n, k).
 
-        They are :math:`(I + J^{-1}\Phi^{-1})` times the posterior means, of what is observed of a row; NaN where J is
-        singular.
+        They are :math:`(I + J^{-1}\Phi^{-1})` times the posterior means given the observed entries; NaN if J is singular.
         """
         d, k = self.shape
         means = self.posterior_means(X)
@@ -222,7 +221,7 @@ class LinearGaussian:
         )
 
     def canonical(self) -> LinearGaussian:
-        """The rotation of independent factors for which W' psi^-1 W is diagonal, descending; signs by ``fix_signs``."""
+        """Rotate independent factors so that W' psi^-1 W is diagonal and descending; ``fix_signs`` chooses the signs."""
         root = np.sqrt(self.noise)[:, np.newaxis]
         left, singular, _ = np.linalg.svd(self.loadings / root, full_matrices=False)
         k = self.shape[1]
@@ -240,7 +239,7 @@ class IncompletePosterior:
     means : (n, k), of the posteriors
     log_likelihood : (n,)
     entropy : (n,), of the posteriors
-    observable : (n,), entropy of what is observed, given z
+    observable : (n,), entropy of the observed entries given z
     """
 
     means: FloatArray
@@ -250,7 +249,7 @@ class IncompletePosterior:
 
 
 def fix_signs(loadings: FloatArray) -> FloatArray:
-    """Columns with their largest entry positive."""
+    """Change the signs of columns so that their largest entries are positive."""
     if not loadings.size:
         return loadings
     largest = np.abs(loadings).argmax(axis=0)

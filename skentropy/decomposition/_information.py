@@ -1,4 +1,4 @@
-"""Standard errors from the observed information, constrained by what fixes the rotation (Jennrich 1973, 1974)."""
+"""Standard errors from the observed information under the constraints of the rotation (Jennrich 1973, 1974)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ._em_model import StandardisedData
 from ._gaussian import LinearGaussian
 from ._rotation import Rotation
 
-# Fourth-order differences of the analytic gradient, in units of the features' standard deviations, and of log psi.
+# The step of fourth-order differences of the gradient, in standard deviations of the features, or in log psi.
 _STEP = 1e-4
 
 
@@ -64,7 +64,7 @@ class _Coordinates:
 
 
 def identification(p: LinearGaussian, rotation: Rotation | None) -> FloatArray:
-    """What is zero at the fitted loadings and at no other rotation of them nearby."""
+    """A function that is zero at the fitted loadings, but not at other rotations of them nearby."""
     lower = np.tril_indices(p.shape[1], -1)
     if rotation is None:
         return np.asarray((p.loadings.T @ p.scaled)[lower])
@@ -85,11 +85,11 @@ def standard_errors(
     on_bound: Array,
     names: Sequence[str],
 ) -> StandardErrors:
-    """Standard errors of parameters that maximise the model's likelihood; of rotated ones by the delta method.
+    """Standard errors of parameters that maximise the likelihood; for rotated factors by the delta method.
 
-    The parameters are those of the standardised features; ``names`` are those of the features. The information is inverted
-    where the factors are unrotated: beside a uniqueness on its floor, of which the rotation knows nothing, the constraints
-    of a rotation would make that ill-conditioned.
+    The parameters are those of the standardised features, and ``names`` are the features' names. The information is
+    inverted for unrotated factors. With the constraints of a rotation, which ignore that a uniqueness may be on its floor,
+    it would be ill-conditioned.
     """
     model, location, scale = data.model, data.location, data.scale
     at = _Coordinates(parameters, isotropic=model.isotropic, oblique=rotation is not None and rotation.is_oblique)
@@ -137,7 +137,7 @@ def _estimates(
 
 
 def _unrotated_covariance(data: StandardisedData, p: LinearGaussian, on_bound: Array) -> FloatArray:
-    """Covariance of the estimates of unrotated loadings, mean and log psi; zero for what is on a bound."""
+    """Covariance of the estimates of unrotated loadings, mean and log psi; zero for log psi on a bound."""
     at = _Coordinates(p, isotropic=data.model.isotropic, oblique=False)
     vector = at.pack(p)
     free = np.ones(len(vector), dtype=bool)
@@ -146,7 +146,7 @@ def _unrotated_covariance(data: StandardisedData, p: LinearGaussian, on_bound: A
     information = -_jacobian(lambda v: at.gradient(data, v), vector, free)[free]
     information = 0.5 * (information + information.T)
     constraints = _jacobian(lambda v: identification(at.unpack(v), None), vector, free)
-    # Columns of comparable length: the bordered matrix is otherwise badly scaled.
+    # Without columns of comparable length the bordered matrix would be badly scaled.
     scale = np.sqrt(np.maximum(np.diag(information), 1e-300))
     constraints = constraints / scale
     constraints = constraints / np.maximum(np.linalg.norm(constraints, axis=1, keepdims=True), np.finfo(np.float64).tiny)
@@ -165,9 +165,9 @@ def _rotation_jacobian(
 ) -> FloatArray:
     r"""Derivatives of rotated loadings, mean, log psi and factor correlations by the unrotated ones.
 
-    The rotated loadings are :math:`L M`; they change by :math:`dL\, M + L M \Omega`, the correlations by
-    :math:`-(\Omega \Phi + \Phi \Omega^T)`, with that :math:`\Omega = M^{-1} dM` which leaves them at the criterion's
-    stationary point: antisymmetric where factors stay orthogonal, else with correlations that keep a unit diagonal.
+    The rotated loadings are :math:`L M`. They change by :math:`dL\, M + L M \Omega`, and the correlations change by
+    :math:`-(\Omega \Phi + \Phi \Omega^T)`, where :math:`\Omega = M^{-1} dM` keeps the loadings at the criterion's stationary
+    point. It is antisymmetric for orthogonal factors; for oblique ones the correlations keep a unit diagonal.
     """
     d, k, n_pairs = at.d, at.k, len(at.pairs[0])
     size = at.sizes[-1] + n_pairs
@@ -194,7 +194,7 @@ def _rotation_jacobian(
 
 
 def _jacobian(function: Callable[[FloatArray], FloatArray], vector: FloatArray, free: Array) -> FloatArray:
-    """Derivatives in the free entries, one a column."""
+    """Derivatives by the free entries, one in each column."""
     columns = []
     for index in np.flatnonzero(free):
         step = np.zeros_like(vector)

@@ -11,13 +11,13 @@ from .._data import WORKING_SET_BYTES, Block, Rows, Source, blas_threads, thread
 from .._typing import FloatArray, Matrix
 from ._weighted_rows import centre_full_columns, with_weight
 
-# Blocks of fewer rows than this many times the features spend their time on merging scatters.
+# With fewer rows than this many times the features a block spends its time on merging scatters.
 _ROWS_PER_FEATURE = 16
 # Up to this many features a scatter matrix is small, however few the rows.
 _SMALL = 500
-# The mean of so many rows is close enough to that of all: a scatter about the one loses no digits when moved to the other.
+# The mean of so many rows is near enough to that of all rows that moving the scatter from one to the other costs no digits.
 _ORIGIN_ROWS = 64
-# Below this many features a product of a block with itself is too short to share out: threads take blocks instead.
+# With fewer features a block's product with itself is too small to be shared among threads, which take blocks instead.
 _SMALL_PRODUCT = 200
 
 
@@ -104,12 +104,12 @@ class Moments:
 
 
 def row_bytes(n_features: int) -> int:
-    """Bytes of a row, counted so that blocks have several rows a feature."""
+    """Bytes for a row, such that blocks have several rows for each feature."""
     return min(8 * n_features, WORKING_SET_BYTES // (_ROWS_PER_FEATURE * n_features))
 
 
 def form_moments(rows: Source) -> bool:
-    """Whether the scatter matrix of rows is worth forming: it is no larger than the table, or small."""
+    """Whether to form the scatter matrix of rows: if it is no larger than the table, or small."""
     return not isinstance(rows, Rows) or rows.n_rows >= rows.n_features or rows.n_features <= _SMALL
 
 

@@ -1,4 +1,4 @@
-"""How many components a PPCA has, where it is told a share of the variance or a criterion."""
+"""Choose the number of components of a PPCA by a share of the variance or by a criterion."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ._fit import GaussianFit, Outcome
 from ._saturated import likeliest_gaussian
 from ._spectrum import Covariance, MatrixCovariance, Spectrum
 
-# Two columns are the same if their correlation differs from one by less. An eigenvalue of a correlation matrix below this is
+# Two columns are the same if their correlation differs from one by less. A smaller eigenvalue of a correlation matrix is
 # zero.
 _SAME = 1e-12
-# A coefficient of a linear dependence counts as zero, and two count as equal, below this share of the largest one.
+# A coefficient, or a difference of two, in a linear dependence counts as zero below this share of the largest coefficient.
 _NOTHING = 1e-6
 
 
@@ -30,9 +30,9 @@ def number_for_share(spectrum: Spectrum, share: float) -> int:
 
 
 def choose_by_bic(estimator: Any, spectrum: Spectrum, covariance: Covariance, weight: float) -> tuple[int, list[str]]:
-    """The number with the lowest criterion, and what is to be said of it.
+    """The number with the lowest criterion, and warnings about the choice.
 
-    Constant and dependent columns are left out. Where rows are fewer than columns, both exchange their roles.
+    Constant and dependent columns are left out. If there are fewer rows than columns, they exchange their roles.
     """
     messages = []
     redundant = _redundant(covariance, weight)
@@ -59,13 +59,13 @@ def choose_by_bic(estimator: Any, spectrum: Spectrum, covariance: Covariance, we
         spectrum = Spectrum(values, spectrum.vectors[:, :d], 0.0)
     floor = noise_floor(np.array([spectrum.tails()[0] / d]))
     bic = bic_path(entropy_sum_path(spectrum, d, floor), d, n_samples)
-    # Where nothing is left for the noise the likelihood is unbounded, and tells nothing.
+    # If nothing is left for the noise, the likelihood is unbounded and meaningless.
     proper = spectrum.tails()[: len(bic)] / (d - np.arange(len(bic))) > 1e3 * floor
     return max(int(np.where(proper, bic, np.inf).argmin()), 1), messages
 
 
 def fit_by_bic(estimator: Any, data: StandardisedData, fit_of: Callable[[int], GaussianFit]) -> Outcome:
-    """Fits of 1, 2, ... components by EM, until no larger number can have a lower criterion; the best of them.
+    """Fit 1, 2, ... components by EM until no larger number can have a lower criterion, and return the best fit.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def fit_by_bic(estimator: Any, data: StandardisedData, fit_of: Callable[[int], G
             found.pass_over()
         if fit.interrupted and best is not found:
             best.messages.append(f"PPCA was interrupted at {h} components; the model is the best of those with fewer.")
-        # None is likelier than the Gaussian with any covariance.
+        # No model is likelier than the Gaussian with an unrestricted covariance.
         if fit.interrupted or on_floor or penalties[h + 1] - 2.0 * n * highest >= np.nanmin(bic):
             break
     assert best is not None
@@ -106,7 +106,7 @@ def fit_by_bic(estimator: Any, data: StandardisedData, fit_of: Callable[[int], G
 
 
 def _redundant(covariance: Covariance, weight: float) -> Array:
-    """Columns that are constant, multiples of an earlier column or sums of multiples of several, but for a shift."""
+    """Which columns are constant, or linear combinations of other columns plus a constant."""
     constant = covariance.constant()
     scale = np.where(constant, 0.0, 1.0 / np.sqrt(np.where(constant, 1.0, covariance.variances)))
     correlation = covariance.scaled(scale).product(np.eye(covariance.n_features))
@@ -117,14 +117,14 @@ def _redundant(covariance: Covariance, weight: float) -> Array:
     kept = np.flatnonzero(~redundant)
     values, vectors = np.linalg.eigh(correlation[np.ix_(kept, kept)])
     n_dependences = int((values < _SAME).sum())
-    # Where rows are no more than columns, every column is a sum of others.
+    # If there are no more rows than columns, every column is a combination of others.
     if n_dependences and len(kept) - n_dependences < weight - 1.0:
         redundant[kept[_dependent(vectors[:, :n_dependences].T, scale[kept])]] = True
     return redundant
 
 
 def _dependent(dependences: FloatArray, scale: FloatArray) -> Array:
-    """One column of each linear dependence of columns times a scale: the total of others, or that which has most of it."""
+    """One column of each linear dependence among columns times a scale: the total of others, or the dominant one."""
     n = len(dependences)
     _, pivots = linalg.qr(dependences, mode="r", pivoting=True)
     # Coefficients of the columns themselves, each dependence with one of the pivots.
@@ -136,7 +136,7 @@ def _dependent(dependences: FloatArray, scale: FloatArray) -> Array:
 
 
 def _total(coefficients: FloatArray) -> int | None:
-    """The one column that all others in a dependence, of which there are several, have one and the same coefficient for."""
+    """The one column that is a multiple of the sum of all others in a dependence; None if there is no single such column."""
     involved = np.flatnonzero(np.abs(coefficients) > _NOTHING * np.abs(coefficients).max())
     found = [j for j in involved if np.ptp(others := coefficients[involved[involved != j]]) <= _NOTHING * abs(others[0])]
     return int(found[0]) if len(found) == 1 else None

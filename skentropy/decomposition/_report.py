@@ -1,4 +1,4 @@
-"""What fitted factor models say in the numbers that are reported: shares of variance, errors, fit indices, summaries."""
+"""Reports of fitted factor models: shares of variance, standard errors, fit indices, summaries."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ._summary import summarize_components, summarize_factors
 
 
 class ReportedComponents(LinearGaussianEstimator):
-    """Adds to a PPCA what is told of it."""
+    """Methods of a fitted PPCA for reports."""
 
     explained_variance_: FloatArray
     _on_floor: bool
@@ -88,7 +88,7 @@ class ReportedComponents(LinearGaussianEstimator):
 
 
 class ReportedFactors(LinearGaussianEstimator):
-    """Adds to a factor analysis what is told of it."""
+    """Methods of a fitted factor analysis for reports."""
 
     rotation: str | None
     factor_correlation_: FloatArray
@@ -96,7 +96,7 @@ class ReportedFactors(LinearGaussianEstimator):
     @property
     @abstractmethod
     def _rotation(self) -> Rotation | None:
-        """How the loadings are rotated."""
+        """The rotation of the loadings; None without one."""
 
     @property
     def loadings_(self) -> FloatArray:
@@ -119,7 +119,7 @@ class ReportedFactors(LinearGaussianEstimator):
     def explained_variance_(self) -> FloatArray:
         """What each rotated factor explains, in variances of a feature, ``diag(Phi L'L)``: sums of squared loadings.
 
-        Of oblique factors what they share is split between them; the sum is that of the communalities.
+        Oblique factors split what they share; the sum over factors is that of the communalities.
         """
         return np.asarray((self.loadings_ * self.structure_).sum(axis=0))
 
@@ -243,11 +243,11 @@ class ReportedFactors(LinearGaussianEstimator):
         return self._standard_errors(X, sample_weight, self._rotation)
 
     def _has_indices(self) -> bool:
-        """Whether indices of fit need no X."""
+        """Whether indices of fit can be computed without X."""
         return self._moments is not None and inverse_and_log_det(_correlation(self._moments))[0] is not None
 
     def _discrepancy(self, X: ArrayLike | None, sample_weight: ArrayLike | None) -> tuple[Discrepancy, bool]:
-        """The fit in log-likelihoods and residuals, and whether the data are complete."""
+        """The log-likelihoods and residuals that indices of fit need, and whether the data are complete."""
         parameters = self._parameters(orthogonal=True)
         if X is None:
             if self._moments is None:
@@ -294,7 +294,7 @@ _SINGULAR = (
 
 
 def discrepancy_of_moments(parameters: LinearGaussian, moments: Moments, n_parameters: int) -> Discrepancy:
-    """The fit of a model to complete rows with these moments."""
+    """The discrepancy of a model and complete rows with these moments."""
     scale = np.sqrt(np.diag(moments.covariance))
     standardised = parameters.standardised(moments.mean, scale)
     correlation = _correlation(moments)

@@ -30,7 +30,7 @@ CRITERIA: dict[str, Callable[..., tuple[FloatArray, FloatArray]]] = {
     "geomin": _criteria.geomin,
     "target": _criteria.target,
 }
-# The parameters of rotations: which rotation has them, and which values are allowed, in words and as a test.
+# The parameters of rotations: the rotations that have them, and the allowed values in words and as a test.
 _OPTIONS: dict[str, tuple[tuple[str, ...], str, Callable[[Any], bool]]] = {
     "gamma": (("oblimin",), "a number of at most 1", lambda value: isinstance(value, Real) and float(value) <= 1),
     "epsilon": (
@@ -45,25 +45,26 @@ _OPTIONS: dict[str, tuple[tuple[str, ...], str, Callable[[Any], bool]]] = {
 
 _MAX_STEPS = 5000
 _MAX_HALVINGS = 40
-# Random starts show which minima can be the lowest long before they reach them, and which one is before it is exact.
+# Descents from random starts are compared at the first two of these gradients, long before they reach their minima; those
+# that may reach the lowest one go on to the third. The comparison allows for a share of the values.
 _ROUGH, _CLOSE, _TOLERANCE = 1e-3, 1e-5, 1e-9
 _ROUGH_STEPS = 300
 _CONTENDER = 0.01
-# Minima that differ by less, as a share, are the same one.
+# Minima are the same if their values differ by less, as a share.
 _TIE = 1e-6
 _RANDOM_STARTS = 30
-# Relative rounding error of a criterion. Closer to a minimum it no longer tells which of two steps is better.
+# Relative rounding error of a criterion, which closer to a minimum cannot tell which of two steps is better.
 _ROUNDING = 1e-14
 _PROMAX_POWER = 4
-# A smaller communality, on the scale of correlations, is rounding error.
+# A smaller communality, on the scale of correlations, is a rounding error.
 _NOTHING = 1e-20
-# Axes of oblique factors with a larger condition number fall together.
+# If the axes of oblique factors have a larger condition number, factors have fallen together.
 _COLLAPSED = 1e4
 
 
 @dataclass(frozen=True)
 class Rotation:
-    """A rotation with what it is told.
+    """A rotation with its parameters.
 
     Parameters
     ----------
@@ -99,7 +100,7 @@ class Rotation:
         return self.method in OBLIQUE
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
-        """Raise ValueError if there is no such rotation of loadings of shape (n_features, n_components)."""
+        """Raise ValueError if the rotation does not apply to loadings of shape (n_features, n_components)."""
         if self.method == "bifactor" and shape[1] == 2:
             raise ValueError(
                 "rotation='bifactor' needs n_components of at least 3, a general factor and two groups: with one group "
@@ -142,9 +143,9 @@ class Rotation:
         return (M * signs)[:, [*range(general), *order]]
 
     def problem(self, loadings: FloatArray, communalities: FloatArray) -> tuple[FloatArray, Criterion]:
-        """The features that the rotation looks at, with ``kaiser`` all with the same communality, and their criterion.
+        """The loadings that the rotation uses, with ``kaiser`` all of the same communality, and the criterion for them.
 
-        A feature that has nothing in common with the others, as a constant one, has no say: its loadings are rounding
+        A feature that has nothing in common with the others, such as a constant one, is left out: its loadings are rounding
         errors, which Kaiser's normalisation would lengthen to one.
         """
         common = communalities > _NOTHING
@@ -161,8 +162,8 @@ class Rotation:
     def _promax(self, loadings: FloatArray, A: FloatArray) -> FloatArray:
         """Hendrickson and White (1964): from varimax loadings V towards V |V|^(power - 1).
 
-        The second step looks at the same rows as varimax, those that have been normalised, as psych's "promax"; or at all
-        as they are, as ``factanal`` does.
+        The second step uses the same normalised rows as varimax, like psych's "promax", or all rows as they are, like
+        ``factanal``.
         """
         T = _best(A, _criteria.varimax, _GEOMETRIES[False])
         V = (loadings if self.options.get("variant", "psych") == "factanal" else A) @ T
@@ -172,9 +173,9 @@ class Rotation:
 
 
 def _best(A: FloatArray, criterion: Criterion, geometry: _Geometry) -> FloatArray:
-    """The rotation at the lowest minimum from the identity and random starts, always the same ones.
+    """The rotation at the lowest minimum found from the identity and from random starts, which are always the same.
 
-    Infinite where axes fall together on the way down.
+    It is infinite if axes fall together on the way down.
     """
     k = A.shape[1]
     try:
@@ -191,7 +192,7 @@ def _lowest(A: FloatArray, criterion: Criterion, geometry: _Geometry) -> FloatAr
     values, T = _descend(A, criterion, geometry, starts, _ROUGH, _ROUGH_STEPS)
     contenders = T[values <= values.min() + _CONTENDER * abs(values.min())]
     values, T = _descend(A, criterion, geometry, contenders, _CLOSE, _MAX_STEPS)
-    # The first of equals, so that rounding does not choose between them.
+    # Take the first of equal minima, so that rounding errors do not choose.
     first = np.flatnonzero(values <= values.min() + _TIE * abs(values.min()))[:1]
     return _descend(A, criterion, geometry, T[first], _TOLERANCE, _MAX_STEPS)[1][0]
 
@@ -201,7 +202,7 @@ def _transposed(matrices: FloatArray) -> FloatArray:
 
 
 class _Geometry(ABC):
-    """The matrices T among which a rotation is sought, in stacks."""
+    """The set of matrices T in which a rotation is sought; methods take stacks of them."""
 
     @abstractmethod
     def loadings(self, A: FloatArray, T: FloatArray) -> FloatArray:
@@ -209,7 +210,7 @@ class _Geometry(ABC):
 
     @abstractmethod
     def direction(self, A: FloatArray, T: FloatArray, L: FloatArray, gradient: FloatArray) -> FloatArray:
-        """The gradient in T, projected on the tangent space, from that in the loadings L."""
+        """The gradient by T, projected on the tangent space, given the gradient by the loadings L."""
 
     @abstractmethod
     def retract(self, T: FloatArray) -> FloatArray:
@@ -263,7 +264,7 @@ _GEOMETRIES: dict[bool, _Geometry] = {False: _Orthogonal(), True: _Oblique()}
 def _descend(
     A: FloatArray, criterion: Criterion, geometry: _Geometry, starts: FloatArray, tolerance: float, max_steps: int
 ) -> tuple[FloatArray, FloatArray]:
-    """Gradient projection from all starts (S, k, k) at once: the values (S,) and matrices where it ends."""
+    """Gradient projection from all starts (S, k, k) at once; the values (S,) and the matrices at its ends."""
     T, step = starts.copy(), np.ones(len(starts))
     L = geometry.loadings(A, T)
     values, gradient = criterion(L)
@@ -298,7 +299,7 @@ def _descend(
 
 
 def _long_step(step: FloatArray, moves: FloatArray, changes: FloatArray) -> FloatArray:
-    """The length of a secant step (Barzilai and Borwein 1988); twice the last one where there is no curvature to go by."""
+    """The length of a secant step (Barzilai and Borwein 1988); twice the last one if the curvature is not positive."""
     curvature = (moves * changes).sum(axis=(1, 2))
     secant = np.divide((moves**2).sum(axis=(1, 2)), curvature, out=2.0 * step, where=curvature > 0.0)
     return np.where(curvature > 0.0, np.minimum(secant, 1e3 * step), 2.0 * step)

@@ -1,4 +1,4 @@
-"""The Gaussian with any mean and covariance by maximum likelihood from what is observed of each row, by EM."""
+"""The likeliest Gaussian with unrestricted mean and covariance for rows with missing entries, by EM."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TOL, _MAX_ITER = 1e-12, 5000
 
 @dataclass(frozen=True)
 class Unrestricted:
-    """Mean (d,) and covariance (d, d), and their mean log-likelihood where that is known."""
+    """Mean (d,) and covariance (d, d), and their mean log-likelihood if it is known."""
 
     mean: FloatArray
     covariance: FloatArray
@@ -31,7 +31,7 @@ class Unrestricted:
 
 @dataclass(frozen=True)
 class _Statistics(Additive):
-    """Sums over rows of log-likelihood, entropy of what is missing, completed rows about a mean, and their products."""
+    """Sums over rows of log-likelihood, entropy of missing entries, completed rows about a mean, and their products."""
 
     _shared: ClassVar[tuple[str, ...]] = ("about",)
 
@@ -68,7 +68,7 @@ class _Statistics(Additive):
 
 
 class _Model:
-    """What ``run_em`` maximises."""
+    """The unrestricted Gaussian as the engine's ``Model``."""
 
     def __init__(self, weight: float) -> None:
         self.weight = weight
@@ -81,7 +81,7 @@ class _Model:
         return Unrestricted(statistics.about + step, statistics.second / self.weight - np.outer(step, step))
 
     def entropy_sum(self, p: Unrestricted, statistics: _Statistics) -> EntropySum:
-        """What is missing has its entropy, and after the M-step all together that of N(m, S)."""
+        """Entropy of N(m, S) for the completed rows, less that of the missing entries."""
         observable = 0.5 * (len(p.mean) * (1.0 + LOG_2PI) + float(np.linalg.slogdet(p.covariance)[1]))
         return EntropySum(posterior=statistics.entropy / self.weight, prior=0.0, observable=observable)
 
@@ -115,7 +115,7 @@ class _Model:
 def likeliest_gaussian(data: StandardisedData) -> Unrestricted | None:
     """The likeliest Gaussian for standardised data, in the units that these were scaled to.
 
-    Its mean log-likelihood is that of the data as they are. None where the covariance becomes singular, so that the
+    Its mean log-likelihood is that of the data in their own units. None if the covariance becomes singular, so that the
     likelihood has no maximum.
     """
     model, tables = data.model, data.tables
@@ -139,7 +139,7 @@ def likeliest_gaussian(data: StandardisedData) -> Unrestricted | None:
 
 
 def imputed_covariance(tables: Prepared) -> Covariance:
-    """The covariance with means for what is missing, in which to start."""
+    """The covariance with means in place of missing entries, for starts."""
     n, d = tables.sum(lambda table: len(table.values)), tables.sum(lambda table: table.values.shape[1:])[0]
     if n < d:
         table = tables.sum(lambda table: [table])

@@ -1,4 +1,4 @@
-"""Summaries of fitted factor models, table by table, after the printed output of psych's ``fa``."""
+"""Summaries of fitted factor models, table by table, modelled on the printed output of psych's ``fa``."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _factors(k: int) -> list[str]:
 
 
 def loading_order(sizes: FloatArray) -> Array:
-    """Features by the factor on which they load most, and on each by descending absolute loading, as psych sorts them."""
+    """Order of features by the factor on which they load most, then by descending absolute loading, as in psych."""
     if not sizes.shape[1]:
         return np.arange(len(sizes))
     return np.lexsort([-sizes.max(axis=1), sizes.argmax(axis=1)])
@@ -107,7 +107,7 @@ def _variance(model: Any) -> Table:
 
 
 def _scores(model: Any) -> Table:
-    """How well scores are determined (Grice 2001): R^2_j = (Phi W' S^-1 W Phi)_jj with the model's covariance S."""
+    """How well the data determine scores (Grice 2001): R^2_j = (Phi W' S^-1 W Phi)_jj with the model's covariance S."""
     structure = model.structure_
     scale = np.sqrt(np.diag(model.get_covariance()))
     precision = model.get_precision() * scale * scale[:, np.newaxis]

@@ -1,4 +1,4 @@
-"""Rows as sums over them need them: without those of no weight, and near zero."""
+"""Prepare rows for sums over them: leave out those without weight, and centre them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .._typing import FloatArray, Matrix
 
 
 def with_weight(X: Matrix, weight: FloatArray | None) -> tuple[Any, Any]:
-    """The rows whose weight is not zero, and their weights."""
+    """The rows with a weight that is not zero, and their weights."""
     if weight is None or weight.all():
         return X, weight
     kept = weight > 0
@@ -18,9 +18,9 @@ def with_weight(X: Matrix, weight: FloatArray | None) -> tuple[Any, Any]:
 
 
 def centre_full_columns(X: Any, centre: FloatArray) -> tuple[Any, FloatArray]:
-    """Sparse rows less their centre in the columns that store every entry, and what is left of the centre in the others.
+    """Centre sparse rows in the columns that store every entry; also return the centre in the other columns.
 
-    In those zero is among the values, so that products about zero lose few digits.
+    In the other columns zero is among the values, so that products about zero lose few digits.
     """
     full = np.bincount(X.indices, minlength=X.shape[1]) == X.shape[0]
     if not full.any():
