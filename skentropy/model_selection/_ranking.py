@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .._tables import WIDTH, align, columns_of, html_table, shorten
 from ..entropy import EntropySum
+from ._ranking_text import print_ranking, ranking_html
 
 Criterion = str | Callable[["RankedModel"], float]
 # A gap larger than this share of the difference to the nearest model makes a rank uncertain.
@@ -216,7 +216,8 @@ class ModelRanking(Sequence[RankedModel]):
         return getattr(self.criterion, "__name__", "criterion") if callable(self.criterion) else CRITERIA[self.criterion]
 
     @property
-    def _head(self) -> str:
+    def _title(self) -> str:
+        """What the ranking is by."""
         return f"{len(self)} models by {self.criterion_name}, nats per sample, higher is better"
 
     def to_dict(self) -> dict[str, list[Any]]:
@@ -240,55 +241,14 @@ class ModelRanking(Sequence[RankedModel]):
 
         return pandas.DataFrame(self.to_dict())
 
-    def _cells(self) -> tuple[list[str], list[list[str]]]:
-        """Header and cells of the table that is printed, without terms that no model has."""
-        terms = [
-            name
-            for name in EntropySum.SIGNS
-            if any(row.entropy_sum is not None and getattr(row.entropy_sum, name) for row in self._ranked)
-        ]
-        header = ["model", self.criterion_name, *(term.replace("_", " ") for term in terms)]
-        header += ["log-likelihood", "gap", "parameters", "seconds", "flag"]
-        cells = []
-        for row, value, flag in zip(self._ranked, self.values_, self.flags_, strict=True):
-            if row.entropy_sum is None:
-                cells.append([row.name, *[""] * (len(header) - 2), f"failed: {row.error.splitlines()[0]}"])
-                continue
-            numbers = [value, *(getattr(row.entropy_sum, term) for term in terms), row.log_likelihood]
-            cells.append(
-                [
-                    row.name,
-                    *(f"{number:z.4f}" for number in numbers),  # z: zero has no sign
-                    f"{row.gap:.1e}",
-                    "" if np.isnan(row.n_parameters) else f"{row.n_parameters:.0f}",
-                    f"{row.fit_time:.2f}",
-                    flag,
-                ]
-            )
-        return header, cells
-
     def __str__(self) -> str:
-        header, cells = self._cells()
-        for row, line in zip(self._ranked, cells, strict=True):
-            line[-1] = "failed" if row.error else line[-1]
-        one = align(header, cells, left=["flag"])
-        if max(map(len, one)) <= WIDTH:
-            tables = [one]
-        else:  # the terms of the entropy sums go below
-            fitted = [line for row, line in zip(self._ranked, cells, strict=True) if not row.error]
-            ranks, terms = [0, 1, *range(len(header) - 5, len(header))], [0, *range(2, len(header) - 5)]
-            tables = [align(*columns_of(ranks, header, cells), left=["flag"])]
-            if fitted:
-                tables += [["", "terms of the entropy sums, nats per sample"], align(*columns_of(terms, header, fitted))]
-        errors = [f"{row.name}: {row.error.splitlines()[0]}" for row in self._ranked if row.error]
-        return "\n".join([self._head, *(line for table in tables for line in table), *shorten(errors, WIDTH)])
+        return print_ranking(self)
 
     def __repr__(self) -> str:
         return str(self)
 
     def _repr_html_(self) -> str:
-        header, cells = self._cells()
-        return html_table(self._head, header, cells)
+        return ranking_html(self)
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the ranking; see ``ModelRankingDisplay``.

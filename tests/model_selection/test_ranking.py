@@ -255,15 +255,15 @@ def test_the_table_as_it_is_printed() -> None:
     ]
     assert str(ModelRanking(rows, "elbo")).splitlines() == [
         "3 models by elbo, nats per sample, higher is better",
-        "model          elbo  log-likelihood      gap  parameters  seconds  flag",
-        "first     1234.7500       1234.2500  5.0e-01           3    12.30  gap",
-        "the next     0.1250         -0.1251  2.5e-01       12345     0.00  gap",
-        "third                                                              failed",
+        "rank  model          elbo  parameters  seconds  flag",
+        "1     first     1234.7500           3    12.30  gap",
+        "2     the next     0.1250       12345     0.00  gap",
+        "3     third                                     failed",
         "",
-        "terms of the entropy sums, nats per sample",
-        "model     posterior  observable  base measure",
-        "first        0.2500  -1234.5000        0.0000",
-        "the next     0.1250      0.0000        0.0000",
+        "entropy sum = posterior - observable + base measure; gap = entropy sum - log-likelihood",
+        "rank  posterior  observable  base measure  log-likelihood      gap",
+        "1        0.2500  -1234.5000        0.0000       1234.2500  5.0e-01",
+        "2        0.1250      0.0000        0.0000         -0.1251  2.5e-01",
         "third: for a reason",
     ]
     rows[1] = replace(rows[1], entropy_sum=EntropySum(0.125, 0.0, 1e-7))
@@ -273,7 +273,12 @@ def test_the_table_as_it_is_printed() -> None:
         "model     bic_score  posterior  observable  log-likelihood       gap  parameters  seconds  flag",
         "first        1.1809     1.2500      0.0000       1234.2500  -1.2e+03           3    12.30  gap",
         "the next  -284.1291     0.1250      0.0000         -0.1251   2.5e-01       12345     0.00  gap",
+        "",
+        "entropy sum = posterior - observable; gap = entropy sum - log-likelihood",
     ]
+    rows[0] = replace(rows[0], log_jacobian=2.0)
+    assert "entropy sum = posterior - observable + log jacobian" in str(ModelRanking(rows[:2], "bic"))
+    assert "entropy sum = posterior - observable + log jacobian" in ModelRanking(rows[:2], "bic")._repr_html_()
 
 
 def test_tables_are_no_wider_than_a_page() -> None:
@@ -283,12 +288,18 @@ def test_tables_are_no_wider_than_a_page() -> None:
         for i in range(12)
     ]
     rows.append(RankedModel("a failure " * 30, None, None, error="for reasons " * 30))
-    lines = str(ModelRanking(rows)).splitlines()
+    text = str(ModelRanking(rows))
+    lines = text.splitlines()
     assert max(map(len, lines)) <= 100
     ranked = lines[2:14]
-    assert len({line.split("  ")[0] for line in ranked}) == 12
-    # Names have all the room that there is; one line that does not fit is enough for a second table.
-    assert max(map(len, ranked)) == 100
+    assert len({line[6:].split("  ")[0] for line in ranked}) == 12
+    # Names have all the room that there is, and those that are cut there are told in full below.
+    assert max(len(line) for line in ranked) >= 97
+    words = " ".join(text.split())
+    for rank in range(12):
+        assert f"{rank + 1}: {' '.join(ModelRanking(rows)[rank].name.split())}" in words
+    assert "for reasons " * 29 in words
+    # One line that does not fit is enough for a second table.
     short = [replace(row, name=row.name[-8:], entropy_sum=EntropySum(1.0, 2.0, 3.0)) for row in rows[:12]]
     one_long = [replace(short[0], converged=False), *(replace(row, log_likelihood=row.elbo) for row in short[1:])]
     lengths = [len(line) for line in str(ModelRanking(one_long)).splitlines()]
