@@ -66,6 +66,27 @@ def test_figure_of_the_benchmarks_has_the_ratios_of_their_pages(tmp_path: Path) 
     assert (tmp_path / "speed.png").stat().st_size > 10_000
 
 
+def test_seconds_of_the_readme_are_those_of_the_pages() -> None:
+    readme = runpy.run_path(str(ROOT / "docs" / "benchmarks" / "readme.py"))
+    written = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert readme["BEGIN"] + readme["block"]() + readme["END"] in written
+    page = """
+## Two groups
+
+| program | wall s | CPU s | ratio | steps |
+| --- | ---: | ---: | ---: | ---: |
+| skentropy | 0.2 | 0.2 | 1 | 3 |
+| skentropy, accelerate=False | 0.1 | 0.1 | 0.5 | 3 |
+| other, float32 | 0.4 | 0.4 | 2 | 3 |
+| third, randomized | 0.3 | 0.3 | 1.5 | 3 |
+| lost | 0.4 | 0.4 | | 3 |
+| priced | ≈ 4 | ≈ 4 | ≈ 20 | 3 |
+
+## Three
+"""
+    assert readme["seconds"](page, "Two groups") == {"skentropy": 0.1, "third (randomized)": 0.3, "other": 0.4}
+
+
 def test_quickstart(capsys: Any) -> None:
     runpy.run_path(str(ROOT / "examples" / "quickstart.py"))
     printed = capsys.readouterr().out
@@ -121,6 +142,16 @@ def test_one_version_everywhere() -> None:
 def test_conda_recipe_asks_for_what_the_package_asks_for() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     recipe = (ROOT / "docs" / "conda" / "meta.yaml").read_text(encoding="utf-8")
+    found = re.search(r"regex_pattern='([^']*)'", recipe)
+    assert found is not None
+    version = re.search(found[1], (ROOT / "skentropy" / "__init__.py").read_text(encoding="utf-8"))
+    assert version is not None
+    assert version[1] == skentropy.__version__
+    for key, value in (("name", "name"), ("license", "license"), ("summary", "description")):
+        assert f"  {key}: {project['project'][value]}\n" in recipe
+    named = [*re.findall("license_file: (.*)", recipe), *re.findall(r"    - (examples/.*)", recipe)]
+    assert named
+    assert all((ROOT / name).is_file() for name in named)
     run = re.search(r"  run:\n((?:    - .*\n)+)", recipe)
     assert run is not None
     needed = [f"python {project['project']['requires-python']}", *project["project"]["dependencies"]]

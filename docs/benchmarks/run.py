@@ -14,6 +14,7 @@ import time
 import warnings
 from itertools import chain
 
+import readme
 from common import HERE
 from threadpoolctl import threadpool_limits
 
@@ -32,6 +33,7 @@ def run(name: str, quick: bool) -> None:
     if not quick:
         lines.append(f"Written by `python docs/benchmarks/run.py --only {name}` in {minutes:.0f} minutes.")
         (HERE / f"results_{name}.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        readme.write()
 
 
 def main(argv: list[str] | None = None) -> None:

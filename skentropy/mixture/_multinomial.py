@@ -18,7 +18,7 @@ class MultinomialMixture(BaseMixture):
 
     It is ``PoissonMixture`` with the totals as exposures, whose log-likelihood has :math:`\log \mathrm{Pois}(s; s)` more.
     The entropy sum is that of [1]_, Eqn. 52, with the term :math:`s H(p_c)` for a row of total s. Rows of total zero are
-    allowed; they say nothing of the component. Fractional counts are allowed.
+    allowed; they say nothing of the component. Counts need not be whole: fractions are taken without a warning.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ class NegativeBinomialMixture(BaseMixture):
     with means :math:`\mu` and dispersions a: variances are :math:`\mu + a \mu^2`, and a = 0 is the Poisson distribution.
     Both are fitted by maximum likelihood. The log-likelihood equals a sum of entropies after each step, whatever the
     dispersions, as Eqn. 49 of [1]_ asks for stationarity in the means alone; the term ``base_measure`` then depends on the
-    dispersions. Fractional counts are allowed, with gamma functions for the factorials.
+    dispersions. Counts need not be whole: fractions are taken without a warning, with gamma functions for the factorials.
 
     Parameters
     ----------
