@@ -21,8 +21,8 @@ class PoissonMixture(BaseMixture):
 
     Once EM has converged the log-likelihood, which for exact posteriors is the ELBO, equals a sum of entropies in closed
     form, Eqn. 62 of [1]_ with the pseudo entropies of Eqn. 61. Rows may have exposures s (lengths of documents, sizes of
-    libraries, times at risk); their rates are then :math:`s \lambda_{cd}`. Counts need not be whole: fractions, such as means
-    of several counts, are taken without a warning, with :math:`x! = \Gamma(x + 1)`.
+    libraries, times at risk); their rates are then :math:`s \lambda_{cd}`. Counts need not be whole: fractions, such as
+    means of counts, are taken without a warning, with :math:`x! = \Gamma(x + 1)`.
 
     Parameters
     ----------
