@@ -8,6 +8,7 @@ from .decomposition import PPCA, FactorAnalysis
 from .entropy import EntropySum, entropy_sum
 from .mixture import (
     ColumnMixture,
+    DirichletMixture,
     ExponentialFamilyMixture,
     GammaMixture,
     GaussianMixture,
@@ -15,6 +16,7 @@ from .mixture import (
     NegativeBinomialMixture,
     PoissonMixture,
     StudentTMixture,
+    VonMisesFisherMixture,
     make_column_mixture,
 )
 from .model_selection import EntropySumSearch, ModelRanking, entropy_sum_scorer, rank_models
@@ -27,6 +29,7 @@ __all__ = [
     "BernoulliVAE",
     "Checkpoint",
     "ColumnMixture",
+    "DirichletMixture",
     "EntropySum",
     "EntropySumSearch",
     "ExponentialFamilyMixture",
@@ -43,6 +46,7 @@ __all__ = [
     "SigmoidBeliefNet",
     "StandardErrors",
     "StudentTMixture",
+    "VonMisesFisherMixture",
     "__version__",
     "entropy_sum",
     "entropy_sum_scorer",

@@ -8,58 +8,8 @@ from scipy import special
 from .._typing import Array, Matrix
 from ._arguments import check_parameter
 from ._base import ExponentialFamily
-from ._special import log_minus_digamma, trigamma
-
-# Concentrations a + b are held below this: a beta of concentration 1e8 has a standard deviation of at most 5e-5, and the
-# entropies of still larger ones lose the digits that the identity is checked to.
-LARGEST_CONCENTRATION = 1e8
-# Smaller shapes are lost in eta = shape - 1. Only a single value next to 0 or 1 asks for one.
-SMALLEST_SHAPE = 1e-15
-
-
-def _digamma_difference(a: Array, b: Array) -> Array:
-    """digamma(a) - digamma(a + b), to nearly full precision also where b is much smaller than a, or both are large."""
-    far = log_minus_digamma(a + b) - log_minus_digamma(a) - np.log1p(b / a)
-    near = b < 1e-3 * a
-    if np.any(near):
-        # a + b would lose the digits of b. Gauss' rule of two points is off by (b / a)^4 / 36, relatively.
-        low, high = (a + b * (0.5 + sign * np.sqrt(1.0 / 12.0)) for sign in (-1.0, 1.0))
-        return np.where(near, -0.5 * b * (trigamma(low) + trigamma(high)), far)
-    return far
-
-
-def _start(mean: Array) -> Array:
-    """Approximate shapes, exact where both are small and where both are large."""
-    # digamma(a) = -1/a for small a; for large a and b exp(E[log x]) + exp(E[log(1 - x)]) = 1 - 1 / (2 (a + b)).
-    root = np.sqrt(-mean)
-    geometric = np.exp(mean)
-    deficit = -np.expm1(mean[0]) - geometric[1]
-    large = 0.5 * geometric / np.maximum(deficit, 0.5 / LARGEST_CONCENTRATION)
-    return np.maximum(large, 1.0 / (root * root.sum(axis=0)))
-
-
-def _shapes_of_means(mean: Array) -> Array:
-    r"""Solve :math:`\psi(a) - \psi(a + b) = E[\log x]` and :math:`\psi(b) - \psi(a + b) = E[\log(1 - x)]`, elementwise.
-
-    Newton's method with multiplicative steps, whose Hessian is a diagonal plus a rank-one matrix (Minka 2000,
-    "Estimating a Dirichlet distribution"); about ten steps for shapes above 1e-4, and more for still smaller ones.
-    """
-    # No x below 1 has a logarithm closer to zero.
-    mean = np.minimum(mean, -1e-16)
-    shapes = _start(mean)
-    for _ in range(25):
-        curvature = trigamma(shapes)
-        residual = (mean - _digamma_difference(shapes, shapes[::-1])) / curvature
-        slope = trigamma(shapes.sum(axis=0))
-        remainder = 1.0 - slope * (1.0 / curvature).sum(axis=0)  # positive, 0.5 / (a + b) for large shapes
-        common = slope * residual.sum(axis=0) / np.maximum(remainder, 1e-16)
-        step = (residual + common / curvature) / shapes
-        shapes = np.maximum(shapes * np.exp(np.clip(step, -2.0, 2.0)), SMALLEST_SHAPE)
-        if np.abs(step).max() < 1e-13:
-            break
-    beyond = shapes.sum(axis=0) > LARGEST_CONCENTRATION
-    shapes = np.where(beyond, LARGEST_CONCENTRATION * special.expit(mean - mean[::-1]), shapes)
-    return np.maximum(shapes, SMALLEST_SHAPE)
+from ._shapes import LARGEST_CONCENTRATION, mean_logarithms, shapes_of_mean_logarithms
+from ._special import trigamma
 
 
 class Beta(ExponentialFamily):
@@ -93,8 +43,7 @@ class Beta(ExponentialFamily):
         return special.betaln(*self.to_standard(eta))
 
     def mean(self, eta: Array) -> Array:
-        a, b = self.to_standard(eta)
-        return np.stack([_digamma_difference(a, b), _digamma_difference(b, a)])
+        return mean_logarithms(np.stack(self.to_standard(eta)))
 
     def covariance(self, eta: Array) -> Array:
         a, b = self.to_standard(eta)
@@ -102,7 +51,7 @@ class Beta(ExponentialFamily):
         return np.stack([np.stack([trigamma(a) + mixed, mixed]), np.stack([mixed, trigamma(b) + mixed])])
 
     def natural(self, mean: Array) -> Array:
-        return _shapes_of_means(mean) - 1.0
+        return shapes_of_mean_logarithms(mean) - 1.0
 
     def to_standard(self, eta: Array) -> tuple[Array, ...]:
         return eta[0] + 1.0, eta[1] + 1.0

@@ -1,6 +1,7 @@
 """Mixtures of exponential families."""
 
 from ._column_mixture import ColumnMixture, make_column_mixture
+from ._dirichlet import DirichletMixture
 from ._exponential_family import ExponentialFamilyMixture
 from ._gamma import GammaMixture
 from ._gaussian_mixture import GaussianMixture
@@ -9,9 +10,11 @@ from ._negative_binomial import NegativeBinomialMixture
 from ._poisson import PoissonMixture
 from ._prior import NormalInverseWishart
 from ._student_mixture import StudentTMixture
+from ._von_mises_fisher import VonMisesFisherMixture
 
 __all__ = [
     "ColumnMixture",
+    "DirichletMixture",
     "ExponentialFamilyMixture",
     "GammaMixture",
     "GaussianMixture",
@@ -20,5 +23,6 @@ __all__ = [
     "NormalInverseWishart",
     "PoissonMixture",
     "StudentTMixture",
+    "VonMisesFisherMixture",
     "make_column_mixture",
 ]

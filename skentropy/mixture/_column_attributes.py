@@ -51,6 +51,11 @@ class ColumnAttributes(Components):
     allows_exposure = False
 
     @property
+    def row_support(self) -> str:
+        each = [(block.name, block.components.row_support) for block in self.blocks]
+        return "; ".join(f"in block {name!r} {rows}" for name, rows in each if rows)
+
+    @property
     def discrete(self) -> bool:
         return all(part.discrete for part in self._parts)
 

@@ -20,6 +20,7 @@ from ._gaussian_base import GaussianComponents
 from ._independent import Independent
 from ._input import check_mixing_weights
 from ._model import MixtureModel
+from ._vector import VectorComponents
 
 
 class ColumnMixture(BaseMixture):
@@ -360,4 +361,6 @@ def _kind(components: Components) -> Any:
     """The kind of a block, for ``families_``."""
     if isinstance(components, GaussianComponents):
         return components.covariance_type
+    if isinstance(components, VectorComponents):
+        return components.family.name
     return components.family.absolute if isinstance(components, Independent) else components

@@ -36,6 +36,7 @@ _OF_COMPONENTS = {
     "prior",
     "reg_covar",
     "zeros",
+    "normalize",
 }
 # The order of the blocks with columns="auto".
 _AUTOMATIC = ("bernoulli", "categorical", "poisson", "gaussian")

@@ -51,9 +51,10 @@ class ColumnBlocks(ColumnAttributes):
         return None if np.isnan(values).all() else values
 
     def count_outside(self, block: Block) -> Array:
-        counts = np.zeros((2, self.n_features))
+        counts = np.zeros((3, self.n_features))
         for part in self.blocks:
-            counts[:, part.columns] = part.components.count_outside(part.of(block))
+            own = part.components.count_outside(part.of(block))
+            counts[: len(own), part.columns] = own
         return counts
 
     def summarize(self, observations: Any, weight: FloatArray) -> Sums:

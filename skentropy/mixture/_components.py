@@ -101,6 +101,11 @@ class Components(ComponentAttributes):
     @abstractmethod
     def support(self) -> str: ...
 
+    # What rows may be as a whole; nothing where any combination of values will do.
+    @property
+    def row_support(self) -> str:
+        return ""
+
     # No value is below this.
     @property
     @abstractmethod
@@ -147,7 +152,10 @@ class Components(ComponentAttributes):
 
     @abstractmethod
     def count_outside(self, block: Block) -> Array:
-        """Numbers of values outside the support and of those that are too low, for each column, shape (2, D)."""
+        """Numbers of values outside the support and of those that are too low, for each column, shape (2, D).
+
+        Where rows can be wrong as a whole, a third line holds their number in each of the columns.
+        """
 
     @abstractmethod
     def summarize(self, observations: Any, weight: FloatArray) -> Any:

@@ -81,14 +81,17 @@ class FittedMixture(ReportedMixture):
         return self._get_components().row_bytes(n_features, self.n_components)
 
     def _refuse_outside(self, components: Components, counts: Array) -> None:
-        """Raise ValueError if values are outside the support, given the result of ``Components.count_outside``."""
-        n_outside, n_too_low = counts
+        """Raise ValueError if values or rows are outside the support, given the result of ``Components.count_outside``."""
+        n_outside, n_too_low, *of_rows = counts
         if n_outside.any():
             negative = "Negative values in data: " if n_too_low.any() and components.lower_limit == 0 else ""
             raise ValueError(
                 f"{negative}{type(self).__name__} takes {components.support}; X holds {n_outside.sum():.0f} other values, "
                 f"in {list_columns(self, np.flatnonzero(n_outside))}."
             )
+        if of_rows and of_rows[0].any():
+            n_rows = f"{of_rows[0].max():.0f}"
+            raise ValueError(f"{type(self).__name__} takes {components.row_support}; X holds {n_rows} other rows.")
 
     def _standard_parameters(self, components: Components | None = None) -> Any:
         """The fitted attributes as ``Components.natural`` takes them, for these components or for those of the fit."""

@@ -102,6 +102,10 @@ class WithFixed(Components):
         return self.own.support
 
     @property
+    def row_support(self) -> str:
+        return self.own.row_support
+
+    @property
     def lower_limit(self) -> float:
         return self.own.lower_limit
 

@@ -34,7 +34,7 @@ class QuerySums(Additive):
 def evaluate(block: Block, model: MixtureModel, parameters: MixtureParameters) -> QuerySums:
     """Evaluate one block of rows, and count in the same pass the values outside the support."""
     outside = model.components.count_outside(block)
-    if outside[0].any():  # the data will be refused once all such values are counted
+    if outside.any():  # the data will be refused once all such values are counted
         block = block[:0]
     return QuerySums(outside, model.expect(parameters, block), model.total_log_base_measure(block))
 
@@ -54,7 +54,7 @@ def map_inside(
 
     def of_block(block: Block) -> Array:
         outside = components.count_outside(block)
-        if outside[0].any():
+        if outside.any():
             if rows.maps_lazily:
                 refuse(outside)
             counts.append(outside)

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 from sklearn.datasets import load_digits, load_wine
+from sklearn.preprocessing import normalize
 
 from skentropy import (
     PPCA,
     BernoulliVAE,
     ColumnMixture,
+    DirichletMixture,
     ExponentialFamilyMixture,
     FactorAnalysis,
     GammaMixture,
@@ -24,6 +26,7 @@ from skentropy import (
     PoissonVAE,
     SigmoidBeliefNet,
     StudentTMixture,
+    VonMisesFisherMixture,
 )
 from tests.common.data import factors, heavy_tails
 
@@ -36,6 +39,8 @@ AMOUNTS = load_wine().data[:, [0, 6, 12]]
 ANSWERS = (COUNTS > 7).astype(float)
 WINE = load_wine().data / load_wine().data.std(axis=0)
 MEASURES = WINE[:, [0, 6, 9, 12]]
+DIRECTIONS = normalize(COUNTS)
+SHARES = np.concatenate([np.random.default_rng(0).dirichlet(a, size=150) for a in ([6, 2, 1, 3], [1.5, 4, 4, 0.8])])
 
 
 @dataclass(frozen=True)
@@ -128,6 +133,12 @@ ESTIMATORS = {
     "StudentTMixture": EstimatorCase(
         _maker(StudentTMixture, n_components=2, tol=1e-10), heavy_tails(), "predict_proba", sparse=False
     ),
+    "DirichletMixture": EstimatorCase(
+        _maker(DirichletMixture, n_components=2, tol=1e-10), SHARES, "predict_proba", sparse=False, takes_gaps=False
+    ),
+    "VonMisesFisherMixture": EstimatorCase(
+        _maker(VonMisesFisherMixture, n_components=3, tol=1e-10), DIRECTIONS, "predict_proba", takes_gaps=False
+    ),
     "PPCA": EstimatorCase(_maker(PPCA, n_components=2), WINE, "transform"),
     "PPCA-em": EstimatorCase(_maker(PPCA, n_components=2, solver="em", tol=1e-12), WINE, "transform", sparse=False),
     "FactorAnalysis": EstimatorCase(_maker(FactorAnalysis, n_components=2), WINE, "transform"),
@@ -178,6 +189,8 @@ DEFAULTS = [
     ExponentialFamilyMixture(),
     GaussianMixture(),
     StudentTMixture(),
+    DirichletMixture(),
+    VonMisesFisherMixture(),
     ColumnMixture(),
     PPCA(),
     FactorAnalysis(),

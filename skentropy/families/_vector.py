@@ -1,0 +1,110 @@
+"""Exponential families of whole rows, such as directions or compositions, whose columns depend on each other."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from .._typing import Array, Matrix
+
+
+class Root(NamedTuple):
+    r"""Square roots of inverse covariances, :math:`\operatorname{diag}(a) (I + b v v^T)`: a and v (..., D), b (...)."""
+
+    lengths: Array
+    directions: Array
+    stretch: Array
+
+
+class VectorFamily(ABC):
+    r"""An exponential family of rows of D numbers, :math:`p(x) = \exp(\eta \cdot T(x) - A(\eta))`.
+
+    T has as many entries as the row. Natural and mean parameters have the columns on the last axis, (..., D); what is one
+    number a distribution has the shape (...). A row is first made what the family is defined for, with a norm or a sum of
+    one.
+    """
+
+    name: ClassVar[str]
+    label: ClassVar[str]
+    # Standard parameters as attributes: names, numbers of axes, and what the values lie between.
+    parameter_names: ClassVar[tuple[str, ...]]
+    ranks: ClassVar[tuple[int, ...]]
+    parameter_limits: ClassVar[tuple[tuple[float, float], ...]]
+    # For messages: what the entries of rows may be, and what the rows.
+    support: ClassVar[str]
+    row_support: ClassVar[str]
+    # What a component has collapsed onto.
+    single: ClassVar[str]
+    lower_limit: ClassVar[float]
+    takes_sparse: ClassVar[bool]
+
+    @abstractmethod
+    def is_outside(self, X: Array) -> Array:
+        """Which entries can be in no row, those that are missing included."""
+
+    @abstractmethod
+    def sizes(self, X: Matrix) -> Array:
+        """Norms or sums of rows, which those that the family is defined for have equal to one, shape (n,)."""
+
+    @abstractmethod
+    def statistics(self, X: Matrix) -> Matrix:
+        """T of the rows that X is proportional to, (n, D)."""
+
+    @abstractmethod
+    def log_partition(self, eta: Array) -> Array:
+        """A(eta)."""
+
+    @abstractmethod
+    def mean(self, eta: Array) -> Array:
+        """Mean parameters m = grad A(eta)."""
+
+    @abstractmethod
+    def natural(self, mean: Array) -> Array:
+        """The inverse of ``mean``, the M-step; where no distribution has the mean one at the bound."""
+
+    @abstractmethod
+    def pseudo_entropy(self, eta: Array) -> Array:
+        """A - eta . m, W(51), by a form that does not cancel."""
+
+    @abstractmethod
+    def root(self, eta: Array) -> Root:
+        """W with W' C W the unit matrix, C the covariance of T."""
+
+    @abstractmethod
+    def spread(self, eta: Array) -> Array:
+        """How far rows are from each other, a number that goes to zero where they coincide."""
+
+    @abstractmethod
+    def at_bound(self, eta: Array) -> Array:
+        """Where the spread is held by a numerical bound."""
+
+    @abstractmethod
+    def in_domain(self, eta: Array) -> bool:
+        """Whether all of eta lies in the natural parameter space, and off the bound."""
+
+    @abstractmethod
+    def moments(self, eta: Array) -> tuple[Array, Array]:
+        """Means and variances of the columns, each (..., D)."""
+
+    @abstractmethod
+    def column_divergences(self, eta_from: Array, eta_to: Array) -> Array:
+        """Kullback-Leibler divergences of the columns' marginal distributions, (..., D)."""
+
+    @abstractmethod
+    def to_standard(self, eta: Array) -> tuple[Array, ...]:
+        """Standard parameters, one array for each of ``parameter_names``."""
+
+    @abstractmethod
+    def from_standard(self, standard: tuple[Array, ...], suffix: str = "") -> Array:
+        """Natural parameters; ValueError, by the attribute's name and suffix, for what is out of range."""
+
+    @abstractmethod
+    def sample(self, eta: Array, random_state: np.random.RandomState) -> Array:
+        """One draw of each distribution (n, D)."""
+
+    def divergence(self, eta_from: Array, eta_to: Array) -> Array:
+        """Kullback-Leibler divergences, the Bregman divergence of A."""
+        inner = ((eta_from - eta_to) * self.mean(eta_from)).sum(axis=-1)
+        return inner - self.log_partition(eta_from) + self.log_partition(eta_to)

@@ -1,0 +1,155 @@
+"""The von Mises-Fisher family of directions in any number of dimensions."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+
+from .._typing import Array, Matrix
+from ._bessel import LARGEST_CONCENTRATION, BesselTerms, concentration_of_length
+from ._vector import Root, VectorFamily
+
+_LOG_2PI = float(np.log(2.0 * np.pi))
+
+
+class VonMisesFisher(VectorFamily):
+    r"""Unit vectors with mean direction :math:`\mu` and concentration :math:`\kappa`.
+
+    .. math::
+
+        p(x) = C_D(\kappa) \exp(\kappa \mu \cdot x), \qquad
+        C_D(\kappa) = \frac{\kappa^{D/2 - 1}}{(2 \pi)^{D/2} I_{D/2-1}(\kappa)}
+
+    :math:`T = x`, :math:`\eta = \kappa\mu`, :math:`A = -\log C_D(\kappa)`, :math:`h = 1`. Concentrations are held below 1e8.
+    """
+
+    name = "von_mises_fisher"
+    label = "the von Mises-Fisher distribution"
+    parameter_names = ("means", "concentrations")
+    ranks = (2, 1)
+    parameter_limits = ((-1.0, 1.0), (0.0, np.inf))
+    support = "rows of unit length, none of them missing (NaN)"
+    row_support = "rows of unit length (sklearn.preprocessing.normalize, or normalize=True, makes them)"
+    single = "direction"
+    lower_limit = -np.inf
+    takes_sparse = True
+
+    def is_outside(self, X: Array) -> Array:
+        return np.isnan(X)
+
+    def sizes(self, X: Matrix) -> Array:
+        largest, scaled = _scaled(X)
+        return largest * np.sqrt(_row_sums(scaled.multiply(scaled) if sparse.issparse(scaled) else scaled**2))
+
+    def statistics(self, X: Matrix) -> Matrix:
+        """Rows of length one; a row of zeros, which has no direction, stays one."""
+        _, scaled = _scaled(X)
+        norms = np.sqrt(_row_sums(scaled.multiply(scaled) if sparse.issparse(scaled) else scaled**2))
+        return _divided(scaled, norms)
+
+    def _terms(self, eta: Array) -> tuple[Array, BesselTerms]:
+        kappa = np.sqrt((eta**2).sum(axis=-1))
+        return kappa, BesselTerms.of(0.5 * eta.shape[-1] - 1.0, kappa)
+
+    def log_partition(self, eta: Array) -> Array:
+        kappa, terms = self._terms(eta)
+        return kappa + terms.log_scaled + 0.5 * eta.shape[-1] * _LOG_2PI
+
+    def mean(self, eta: Array) -> Array:
+        return eta * self._terms(eta)[1].ratio[..., np.newaxis]
+
+    def natural(self, mean: Array) -> Array:
+        D = mean.shape[-1]
+        length = np.sqrt((mean**2).sum(axis=-1))
+        kappa = concentration_of_length(0.5 * D - 1.0, length, 1.0 - length)
+        tiny = length < 1e-100  # where kappa is D times the length
+        return mean * np.where(tiny, float(D), kappa / np.where(tiny, 1.0, length))[..., np.newaxis]
+
+    def pseudo_entropy(self, eta: Array) -> Array:
+        kappa, terms = self._terms(eta)
+        return terms.log_scaled + 0.5 * eta.shape[-1] * _LOG_2PI + kappa * terms.complement
+
+    def root(self, eta: Array) -> Root:
+        """Of the covariance with A' along the mean direction and A / kappa across it."""
+        kappa, terms = self._terms(eta)
+        along = eta / np.where(kappa > 0.0, kappa, 1.0)[..., np.newaxis]
+        lengths = np.broadcast_to(1.0 / np.sqrt(terms.ratio)[..., np.newaxis], eta.shape)
+        return Root(lengths, along, np.sqrt(terms.ratio / terms.slope) - 1.0)
+
+    def spread(self, eta: Array) -> Array:
+        return self._terms(eta)[1].complement
+
+    def at_bound(self, eta: Array) -> Array:
+        return np.asarray(np.sqrt((eta**2).sum(axis=-1)) >= LARGEST_CONCENTRATION * (1.0 - 1e-6))
+
+    def in_domain(self, eta: Array) -> bool:
+        return bool(np.isfinite(eta).all()) and not bool(self.at_bound(eta).any())
+
+    def moments(self, eta: Array) -> tuple[Array, Array]:
+        kappa, terms = self._terms(eta)
+        along = eta / np.where(kappa > 0.0, kappa, 1.0)[..., np.newaxis]
+        ratio, slope = terms.ratio[..., np.newaxis], terms.slope[..., np.newaxis]
+        return eta * ratio, ratio + (slope - ratio) * along**2
+
+    def column_divergences(self, eta_from: Array, eta_to: Array) -> Array:
+        """Of Gaussians with the columns' means and variances, which marginals are near to in many dimensions."""
+        (mean, variance), (to, of_to) = self.moments(eta_from), self.moments(eta_to)
+        ratio = variance / of_to
+        return 0.5 * (ratio - np.log(ratio) - 1.0 + (mean - to) ** 2 / of_to)
+
+    def to_standard(self, eta: Array) -> tuple[Array, ...]:
+        kappa = np.sqrt((eta**2).sum(axis=-1))
+        uniform = kappa == 0.0  # of which any direction is the mean
+        first = np.zeros(eta.shape[-1])
+        first[0] = 1.0
+        directions = np.where(uniform[..., np.newaxis], first, eta / np.where(uniform, 1.0, kappa)[..., np.newaxis])
+        return directions, kappa
+
+    def from_standard(self, standard: tuple[Array, ...], suffix: str = "") -> Array:
+        means, kappa = standard
+        lengths = np.sqrt((means**2).sum(axis=-1))
+        if not np.allclose(lengths, 1.0, rtol=0.0, atol=1e-5):
+            raise ValueError(f"means{suffix} must be unit vectors; got lengths from {lengths.min():g} to {lengths.max():g}.")
+        if not ((kappa >= 0.0) & (kappa < np.inf)).all():
+            raise ValueError(f"concentrations{suffix} must be finite, and not negative.")
+        return means * (kappa / lengths)[..., np.newaxis]
+
+    def sample(self, eta: Array, random_state: np.random.RandomState) -> Array:
+        """Wood (1994), "Simulation of the von Mises Fisher distribution"."""
+        n, D = eta.shape
+        means, kappa = self.to_standard(eta)
+        b = (D - 1.0) / (2.0 * kappa + np.sqrt(4.0 * kappa**2 + (D - 1.0) ** 2))
+        short = 2.0 * b / (1.0 + b)  # 1 - x_0
+        drop, left = np.empty(n), np.arange(n)  # 1 - W
+        while left.size:
+            z = random_state.beta(0.5 * (D - 1.0), 0.5 * (D - 1.0), size=left.size)
+            own, at = b[left], short[left]
+            w = 2.0 * own * z / (1.0 - (1.0 - own) * z)
+            log_ratio = np.log((at + (1.0 - at) * w) / (at * (2.0 - at)))
+            accepted = kappa[left] * (at - w) + (D - 1.0) * log_ratio >= np.log1p(-random_state.uniform(size=left.size))
+            drop[left[accepted]] = w[accepted]
+            left = left[~accepted]
+        across = random_state.normal(size=(n, D))
+        across -= (across * means).sum(axis=1, keepdims=True) * means
+        across /= np.sqrt((across**2).sum(axis=1, keepdims=True))
+        X = (1.0 - drop)[:, np.newaxis] * means + np.sqrt(drop * (2.0 - drop))[:, np.newaxis] * across
+        return X / np.sqrt((X**2).sum(axis=1, keepdims=True))
+
+
+def _scaled(X: Matrix) -> tuple[Array, Matrix]:
+    """The largest absolute value of each row, and the rows over it, whose squares neither overflow nor vanish."""
+    largest = abs(X).max(axis=1)
+    largest = np.asarray(largest.toarray()).ravel() if sparse.issparse(largest) else largest
+    return largest, _divided(X, largest)
+
+
+def _divided(X: Matrix, sizes: Array) -> Matrix:
+    """Rows over positive sizes."""
+    sizes = np.where(sizes > 0.0, sizes, 1.0)
+    if not sparse.issparse(X):
+        return X / sizes[:, np.newaxis]
+    return type(X)((X.data / np.repeat(sizes, np.diff(X.indptr)), X.indices, X.indptr), shape=X.shape)
+
+
+def _row_sums(X: Matrix) -> Array:
+    return np.asarray(X.sum(axis=1), dtype=np.float64).ravel()

@@ -1,0 +1,131 @@
+"""Rows as statistics of a vector family, and what components say of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from scipy import sparse
+
+from .._typing import Array, FloatArray, Matrix
+from ..families._vector import Root, VectorFamily
+from ._observations import product, transposed_product
+
+# A single row's statistics are those of no distribution: they are moved this share of the way to the pooled ones.
+_TOWARDS_POOLED = 0.25
+# Divergences that differ by less, relative to their largest terms, count as equal: rounding errors must not choose.
+_EQUAL_DIVERGENCE = 1e-12
+
+
+@dataclass(frozen=True)
+class VectorParameters:
+    """Natural parameters (K, D), and their log-partition (K,)."""
+
+    eta: FloatArray
+    log_partition: FloatArray
+
+
+@dataclass(frozen=True)
+class VectorSums:
+    """Sums of r and of r T(x) for responsibilities r = w q of K components, shapes (K,) and (K, D)."""
+
+    counts: FloatArray
+    sums: FloatArray
+
+    def __add__(self, other: VectorSums) -> VectorSums:
+        return VectorSums(self.counts + other.counts, self.sums + other.sums)
+
+
+@dataclass(frozen=True)
+class VectorRows:
+    """Statistics (n, D) of a block of rows; ``seen`` is one, and zero for rows that say nothing."""
+
+    statistics: Matrix
+    seen: FloatArray
+
+    def dense(self, rows: Array | slice = slice(None)) -> FloatArray:
+        T = self.statistics[rows]
+        return np.asarray(T.toarray() if sparse.issparse(T) else T)
+
+
+@dataclass(frozen=True)
+class VectorEvidence:
+    """Log joint densities (K, n) of a block, and its statistics."""
+
+    log_joint: FloatArray
+    rows: VectorRows
+
+    @classmethod
+    def of(cls, parameters: VectorParameters, rows: VectorRows, offsets: FloatArray, out: FloatArray | None = None) -> Self:
+        log_joint = product(parameters.eta, rows.statistics, out)
+        log_joint -= parameters.log_partition[:, np.newaxis] * rows.seen
+        log_joint += offsets[:, np.newaxis]
+        return cls(log_joint, rows)
+
+    def accumulate(self, weights: FloatArray) -> VectorSums:
+        return VectorSums(weights @ self.rows.seen, np.asarray(transposed_product(weights, self.rows.statistics)))
+
+
+class VectorSeedRows:
+    """Rows as distributions of the family, and their divergences to some of them.
+
+    A row stands for the mean parameters mu = (1 - t) T + t Tbar, t the share that is moved.
+    """
+
+    def __init__(self, family: VectorFamily, rows: VectorRows, pooled: FloatArray) -> None:
+        self._family, self._rows, self._pooled = family, rows, pooled
+        mean = self._means(slice(None))
+        eta = family.natural(mean)
+        # The convex conjugate of A at every row's mean parameters.
+        self._negative_entropy = rows.seen * ((eta * mean).sum(axis=1) - family.log_partition(eta))
+        self.rounding = _EQUAL_DIVERGENCE * (1.0 + np.abs(self._negative_entropy))
+
+    def _means(self, rows: Array | slice) -> FloatArray:
+        mean = (1.0 - _TOWARDS_POOLED) * self._rows.dense(rows) + _TOWARDS_POOLED * self._pooled
+        return np.where(self._rows.seen[rows, np.newaxis] > 0.0, mean, self._pooled)
+
+    def seeds(self, rows: Array) -> FloatArray:
+        """Natural parameters (L, D) of the distributions of L rows."""
+        return np.asarray(self._family.natural(self._means(rows)))
+
+    def divergences(self, eta: FloatArray) -> FloatArray:
+        """Kullback-Leibler divergences of all rows (columns of the result) from seeds."""
+        offset = _TOWARDS_POOLED * eta @ self._pooled - self._family.log_partition(eta)
+        cross = (1.0 - _TOWARDS_POOLED) * product(eta, self._rows.statistics) + offset[:, np.newaxis] * self._rows.seen
+        divergences = self._negative_entropy - cross
+        return np.where(divergences > self.rounding, divergences, 0.0)
+
+
+@dataclass(frozen=True)
+class VectorMetric:
+    """The metric of the natural parameters: each component's root, zero where it is held."""
+
+    root: Root
+
+    @classmethod
+    def at(cls, family: VectorFamily, eta: FloatArray, counts: FloatArray) -> Self:
+        """Of components that explain so many rows."""
+        free = (counts > 0.0) & ~family.at_bound(eta)
+        root = family.root(eta)
+        with np.errstate(divide="ignore"):
+            each = np.where(free, 1.0 / np.sqrt(counts), 0.0)
+        return cls(root._replace(lengths=root.lengths * each[:, np.newaxis]))
+
+    def _stretched(self, values: FloatArray) -> FloatArray:
+        along = (values * self.root.directions).sum(axis=1) * self.root.stretch
+        return values + along[:, np.newaxis] * self.root.directions
+
+    def directions(self, z: FloatArray) -> FloatArray:
+        return self.root.lengths * self._stretched(z)
+
+    def gradient(self, score: FloatArray) -> FloatArray:
+        return self._stretched(self.root.lengths * score)
+
+    def matrix(self) -> FloatArray:
+        K, D = self.root.lengths.shape
+        W, c = np.zeros((K, D, K, D)), np.arange(K)
+        v, a = self.root.directions, self.root.lengths
+        stretch = np.eye(D) + self.root.stretch[:, np.newaxis, np.newaxis] * v[:, :, np.newaxis] * v[:, np.newaxis]
+        W[c, :, c, :] = a[:, :, np.newaxis] * stretch
+        return W

@@ -1,0 +1,170 @@
+"""Families of whole rows: directions and compositions, each formula against another one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import special, stats
+
+from skentropy.families._dirichlet import Dirichlet
+from skentropy.families._shapes import mean_logarithms, others, shapes_of_mean_logarithms
+from skentropy.families._vector import VectorFamily
+from skentropy.families._von_mises_fisher import VonMisesFisher
+
+# Natural parameters of a few distributions of rows of four.
+ETA = {
+    VonMisesFisher(): np.array(
+        [[3.0, -1.0, 0.5, 2.0], [1e-3, 0.0, 2e-3, 0.0], [40.0, 30.0, 0.0, -20.0], [0.0, 0.0, 900.0, 9.0]]
+    ),
+    Dirichlet(): np.array(
+        [[0.5, 2.0, -0.3, 1.0], [-0.9, -0.5, 0.0, 3.0], [40.0, 30.0, 1.0, 20.0], [0.0, 500.0, 900.0, 9.0]]
+    ),
+}
+every = pytest.mark.parametrize("family", ETA, ids=lambda family: family.name)
+
+# Dimension, concentration, -log C_D and entropy, by mpmath to 50 digits.
+NORMALISERS = [
+    (2, 0.5, 1.8994267855948268, 1.7781769793044258),
+    (2, 1000.0, 997.4651859562788, -2.03468891852547),
+    (3, 1e-06, 2.5310242469694573, 2.531024246969124),
+    (3, 7.0, 6.891966085824968, 0.8919544444132197),
+    (16, 25.0, 13.654183700647993, -4.840802030922221),
+    (300, 0.001, -427.6068404956908, -427.60684049902414),
+    (300, 120.0, -405.2008526668442, -447.3185385213557),
+    (1000, 2500.0, -539.7379129833176, -2589.5708609683056),
+    (1000, 10000000.0, 9992867.01836698, -6633.494083059069),
+    (5000, 800.0, -14131.396325118178, -14256.278406159658),
+]
+
+
+@pytest.mark.parametrize(("d", "kappa", "log_partition", "entropy"), NORMALISERS)
+def test_normalisers_of_directions_against_mpmath(d: int, kappa: float, log_partition: float, entropy: float) -> None:
+    family, eta = VonMisesFisher(), kappa * np.eye(d)[0]
+    assert family.log_partition(eta) == pytest.approx(log_partition, rel=1e-12)
+    assert family.pseudo_entropy(eta) == pytest.approx(entropy, rel=1e-12)
+    np.testing.assert_allclose(family.natural(family.mean(eta)), eta, rtol=1e-8, atol=1e-12 * kappa)
+
+
+def gradient(function: Any, eta: Any, h: Any) -> Any:
+    """Central differences of fourth order along each entry."""
+    steps = [
+        (8.0 * (function(eta + e) - function(eta - e)) - (function(eta + 2 * e) - function(eta - 2 * e))) for e in np.diag(h)
+    ]
+    return np.stack(steps, axis=-1) / (12.0 * h)
+
+
+@every
+def test_means_and_covariances_are_derivatives(family: VectorFamily) -> None:
+    for eta in ETA[family]:
+        h = 1e-3 * np.maximum(np.minimum(np.abs(eta), 1.0), 0.05)
+        mean = family.mean(eta)
+        np.testing.assert_allclose(gradient(family.log_partition, eta, h), mean, rtol=1e-7, atol=1e-9)
+        lengths, v, stretch = family.root(eta)
+        W = lengths[:, np.newaxis] * (np.eye(4) + stretch * np.outer(v, v))
+        covariance = gradient(family.mean, eta, h)
+        np.testing.assert_allclose(W.T @ covariance @ W, np.eye(4), atol=1e-6)
+        assert family.pseudo_entropy(eta) == pytest.approx(family.log_partition(eta) - eta @ mean, rel=1e-10, abs=1e-10)
+
+
+@every
+def test_all_at_once_are_each_alone(family: VectorFamily) -> None:
+    grid = ETA[family].reshape(2, 2, 4)
+    for what in ("log_partition", "mean", "pseudo_entropy", "spread", "at_bound"):
+        together = getattr(family, what)(grid)
+        for i, j in np.ndindex(2, 2):
+            np.testing.assert_allclose(together[i, j], getattr(family, what)(grid[i, j]), rtol=1e-12, err_msg=what)
+    mean = family.mean(grid)
+    np.testing.assert_allclose(family.natural(mean), grid, rtol=1e-8, atol=1e-8)
+    again = family.from_standard(family.to_standard(grid[0]))
+    np.testing.assert_allclose(again, grid[0], rtol=1e-12, atol=1e-14)
+    assert family.in_domain(grid)
+    for eta in grid[0]:
+        assert (family.divergence(eta, grid[1]) > 0.0).all()
+        assert family.divergence(eta, eta) == pytest.approx(0.0, abs=1e-12)
+        assert (family.column_divergences(eta, grid[1]) > 0.0).all()
+        np.testing.assert_allclose(family.column_divergences(eta, eta), 0.0, atol=1e-12)
+
+
+@every
+def test_draws_have_the_moments_and_the_mean_statistics(family: VectorFamily) -> None:
+    n = 40_000
+    for eta in ETA[family]:
+        X = family.sample(np.tile(eta, (n, 1)), np.random.RandomState(0))
+        np.testing.assert_allclose(family.sizes(X), 1.0, rtol=1e-12)
+        assert not family.is_outside(X).any()
+        means, variances = family.moments(eta)
+        error = np.sqrt(variances / n)
+        assert (np.abs(X.mean(axis=0) - means) < 5.0 * error).all()
+        fourth = ((X - X.mean(axis=0)) ** 4).mean(axis=0)
+        assert (np.abs(X.var(axis=0) - variances) < 5.0 * np.sqrt((fourth - variances**2) / n)).all()
+        T = family.statistics(X)
+        assert (np.abs(T.mean(axis=0) - family.mean(eta)) < 5.0 * T.std(axis=0) / np.sqrt(n)).all()
+
+
+@every
+def test_a_single_row_is_held_at_the_bound(family: VectorFamily) -> None:
+    row = np.array([[0.1, 0.2, 0.3, 0.4], [0.7, 0.1, 0.1, 0.1]])
+    with np.errstate(all="raise", under="ignore"):
+        eta = family.natural(family.statistics(row))
+        assert family.at_bound(eta).all()
+        assert not family.in_domain(eta)
+        assert np.isfinite(family.pseudo_entropy(eta)).all()
+        assert np.isfinite(family.log_partition(eta)).all()
+    expected = family.statistics(row) if isinstance(family, VonMisesFisher) else row
+    np.testing.assert_allclose(family.moments(eta)[0], expected, rtol=1e-6)
+
+
+def test_directions_agree_with_scipy() -> None:
+    family = VonMisesFisher()
+    mean, kappa = np.array([0.6, 0.0, 0.8]), 3.0
+    peer = stats.vonmises_fisher(mean, kappa)
+    X = peer.rvs(50, random_state=np.random.default_rng(0))
+    eta = family.from_standard((mean, np.array(kappa)))
+    np.testing.assert_allclose(family.statistics(X) @ eta - family.log_partition(eta), peer.logpdf(X), rtol=1e-12)
+    assert family.pseudo_entropy(eta) == pytest.approx(peer.entropy(), rel=1e-12)
+    angle = np.array([0.3, 2.0, -1.0])
+    circle = np.column_stack([np.cos(angle), np.sin(angle)])
+    eta = 3.0 * np.array([np.cos(1.0), np.sin(1.0)])
+    np.testing.assert_allclose(
+        circle @ eta - family.log_partition(eta), stats.vonmises.logpdf(angle, 3.0, loc=1.0), rtol=1e-12
+    )
+
+
+def test_a_uniform_direction_is_an_area() -> None:
+    for d in (2, 3, 10, 400):
+        log_area = np.log(2.0) + 0.5 * d * np.log(np.pi) - special.gammaln(0.5 * d)
+        assert VonMisesFisher().log_partition(np.zeros(d)) == pytest.approx(log_area, rel=1e-12)
+    directions, kappa = VonMisesFisher().to_standard(np.zeros((1, 3)))
+    np.testing.assert_array_equal(directions, [[1.0, 0.0, 0.0]])
+    assert kappa == 0.0
+
+
+def test_compositions_agree_with_scipy() -> None:
+    family = Dirichlet()
+    X = np.random.default_rng(0).dirichlet([1.0, 2.0, 3.0], size=20)
+    for a in ([0.5, 0.2, 3.0], [1.0, 1.0, 1.0], [300.0, 1e-3, 5.0]):
+        eta = np.array(a) - 1.0
+        expected = np.array([stats.dirichlet.logpdf(x / x.sum(), a) for x in X])
+        np.testing.assert_allclose(family.statistics(X) @ eta - family.log_partition(eta), expected, rtol=1e-10, atol=1e-10)
+        assert family.pseudo_entropy(eta) == pytest.approx(stats.dirichlet.entropy(a), rel=1e-11)
+        marginals = [stats.beta(own, sum(a) - own) for own in a]
+        np.testing.assert_allclose(family.moments(eta), np.transpose([peer.stats("mv") for peer in marginals]), rtol=1e-12)
+
+
+def test_sizes_do_not_overflow() -> None:
+    rows = np.array([[3.0, 4.0], [0.6, 0.8]])
+    for scale in (1e-300, 1e-160, 1.0, 1e200):
+        np.testing.assert_allclose(VonMisesFisher().statistics(scale * rows), [[0.6, 0.8], [0.6, 0.8]], rtol=1e-14)
+        np.testing.assert_allclose(VonMisesFisher().sizes(scale * rows), scale * np.array([5.0, 1.0]), rtol=1e-14)
+        np.testing.assert_allclose(Dirichlet().statistics(scale * rows), np.log([[3 / 7, 4 / 7]] * 2), rtol=1e-13)
+
+
+@pytest.mark.parametrize("d", [2, 3, 30])
+@pytest.mark.parametrize("size", [1e-4, 1e-2, 1.0, 1e2, 1e5])
+def test_shapes_are_found_from_everywhere(d: int, size: float) -> None:
+    shapes = size * np.random.default_rng(d).lognormal(sigma=1.5, size=(d, 50)) / d
+    again = shapes_of_mean_logarithms(mean_logarithms(shapes))
+    np.testing.assert_allclose(again, shapes, rtol=1e-9)
+    np.testing.assert_allclose(others(shapes), shapes.sum(axis=0) - shapes, rtol=1e-9)
