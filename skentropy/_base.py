@@ -52,7 +52,8 @@ class Traits:
         Whether the fit has made zeros and ones of other values.
     likelihood : str
         What the likelihood of a row is: the "probability" of counts or categories, that of counts "given totals", the
-        "density" of real numbers, or "mixed". Only likelihoods of one kind are comparable.
+        "density" of real numbers, that of a "direction" or a "composition", or "mixed". Only likelihoods of one kind are
+        comparable.
     columns : dict of int to bool, or None
         Positions of the columns that the fitted model has a distribution of, and whether it is of counts; None where of all.
     doubt : str

@@ -260,7 +260,7 @@ def test_what_model_selection_and_displays_read_is_declared(case: EstimatorCase)
     assert bool(after.why_no_criteria) != case.by_em
     assert isinstance(after.binarizes, bool)
     whole_numbers = "given totals" if case.given_totals else "probability"
-    others = "density" if after.columns is None else "mixed"
+    others = case.of_rows or ("density" if after.columns is None else "mixed")
     assert after.likelihood == (whole_numbers if (np.round(case.X) == case.X).all() else others)
     assert after.columns is None or set(after.columns) <= set(range(case.X.shape[1]))
     weight = np.random.RandomState(0).randint(1, 4, size=len(case.X))

@@ -114,7 +114,7 @@ def initial_parameters(
     else:
         choose = kmeans_plusplus if init_params == "k-means++" else random_rows
         labels = nearest(rows, choose(rows, weight, shape, random_state))
-        responsibilities = np.float64(labels[:, np.newaxis] == np.arange(n_components)[:, np.newaxis])
+        responsibilities = (labels[:, np.newaxis] == np.arange(n_components)[:, np.newaxis]).astype(np.float64)
     if model.components.n_fixed:
         noise = np.full((len(responsibilities), model.components.n_fixed, sample.n_rows), NOISE)
         responsibilities = np.concatenate([(1.0 - noise.sum(axis=1, keepdims=True)) * responsibilities, noise], axis=1)

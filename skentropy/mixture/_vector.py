@@ -55,6 +55,10 @@ class VectorComponents(Components):
         return self.family.label
 
     @property
+    def likelihood(self) -> str:
+        return self.family.single
+
+    @property
     def attribute_names(self) -> tuple[str, ...]:
         return self.family.parameter_names
 

@@ -27,6 +27,8 @@ _KINDS = {
     "probability": "Probabilities of counts or categories",
     "given totals": "Probabilities of counts given the totals of the rows",
     "density": "Densities of real numbers",
+    "direction": "Densities of directions, on a sphere",
+    "composition": "Densities of compositions, on a simplex",
     "mixed": "Probabilities of some columns and densities of others",
 }
 

@@ -77,7 +77,8 @@ def rank_models(
         If a model cannot be fitted or evaluated; it stays in the table, with its error.
     UserWarning
         If likelihoods are of different kinds: probabilities of counts, probabilities of counts given their totals, and
-        densities of real numbers are not comparable. Warnings of the fits begin with the name of the model.
+        densities of real numbers, of directions or of compositions are not comparable. Warnings of the fits begin with the
+        name of the model.
 
     Examples
     --------

@@ -62,6 +62,8 @@ class EstimatorCase:
         Whether entries may be missing.
     given_totals : bool
         Whether the rows' totals are given; draws of their own have a total of one.
+    of_rows : str
+        What rows are, where not numbers side by side: a "direction" or a "composition".
     """
 
     make: Callable[..., Any]
@@ -71,6 +73,7 @@ class EstimatorCase:
     by_em: bool = True
     takes_gaps: bool = True
     given_totals: bool = False
+    of_rows: str = ""
 
     @property
     def gaps(self) -> Any:
@@ -134,10 +137,19 @@ ESTIMATORS = {
         _maker(StudentTMixture, n_components=2, tol=1e-10), heavy_tails(), "predict_proba", sparse=False
     ),
     "DirichletMixture": EstimatorCase(
-        _maker(DirichletMixture, n_components=2, tol=1e-10), SHARES, "predict_proba", sparse=False, takes_gaps=False
+        _maker(DirichletMixture, n_components=2, tol=1e-10),
+        SHARES,
+        "predict_proba",
+        sparse=False,
+        takes_gaps=False,
+        of_rows="composition",
     ),
     "VonMisesFisherMixture": EstimatorCase(
-        _maker(VonMisesFisherMixture, n_components=3, tol=1e-10), DIRECTIONS, "predict_proba", takes_gaps=False
+        _maker(VonMisesFisherMixture, n_components=3, tol=1e-10),
+        DIRECTIONS,
+        "predict_proba",
+        takes_gaps=False,
+        of_rows="direction",
     ),
     "PPCA": EstimatorCase(_maker(PPCA, n_components=2), WINE, "transform"),
     "PPCA-em": EstimatorCase(_maker(PPCA, n_components=2, solver="em", tol=1e-12), WINE, "transform", sparse=False),

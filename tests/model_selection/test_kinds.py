@@ -13,11 +13,13 @@ from sklearn.exceptions import ConvergenceWarning
 from skentropy import (
     PPCA,
     ColumnMixture,
+    DirichletMixture,
     EntropySumSearch,
     ExponentialFamilyMixture,
     GaussianMixture,
     MultinomialMixture,
     PoissonMixture,
+    VonMisesFisherMixture,
     rank_models,
 )
 from skentropy._em._monitor import _WatchedRun
@@ -26,6 +28,7 @@ from tests.common.data import counts
 DISCRETE = {"Poisson": PoissonMixture(1), "geometric": ExponentialFamilyMixture("geometric", 1)}
 REAL = {"Gaussian": GaussianMixture(1), "PPCA": PPCA(1), "PCA": PCA(1)}
 GIVEN = {"multinomial": MultinomialMixture(1)}
+ROWS = {"directions": VonMisesFisherMixture(1), "compositions": DirichletMixture(1, zeros=0.5)}
 MIXED = {"columns": ColumnMixture([("a", "gaussian", [0]), ("b", "poisson", [1, 2])], 1)}
 
 
@@ -41,6 +44,7 @@ def test_likelihoods_of_one_kind_are_ranked_without_a_word(models: dict[str, Any
             DISCRETE | REAL,
             "of counts or categories: 'Poisson', 'geometric'; Densities .*: 'Gaussian', 'PPCA', 'PCA'. Rank each",
         ),
+        (REAL | ROWS, "Densities of directions, on a sphere: 'directions'; Densities of comp.*: 'compositions'. Rank each"),
         (DISCRETE | GIVEN, "given the totals of the rows: 'multinomial'"),
         (REAL | MIXED, "Probabilities of some columns and densities of others: 'columns'"),
         (
