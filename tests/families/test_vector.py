@@ -89,7 +89,7 @@ def test_all_at_once_are_each_alone(family: VectorFamily) -> None:
 
 @every
 def test_draws_have_the_moments_and_the_mean_statistics(family: VectorFamily) -> None:
-    n = 40_000
+    n = 400_000
     for eta in ETA[family]:
         X = family.sample(np.tile(eta, (n, 1)), np.random.RandomState(0))
         np.testing.assert_allclose(family.sizes(X), 1.0, rtol=1e-12)
