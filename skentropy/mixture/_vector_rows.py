@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 from scipy import sparse
 
+from .._data import Additive
 from .._typing import Array, FloatArray, Matrix
 from ..families._vector import Root, VectorFamily
 from ._observations import product, transposed_product
@@ -27,14 +28,11 @@ class VectorParameters:
 
 
 @dataclass(frozen=True)
-class VectorSums:
+class VectorSums(Additive):
     """Sums of r and of r T(x) for responsibilities r = w q of K components, shapes (K,) and (K, D)."""
 
     counts: FloatArray
     sums: FloatArray
-
-    def __add__(self, other: VectorSums) -> VectorSums:
-        return VectorSums(self.counts + other.counts, self.sums + other.sums)
 
 
 @dataclass(frozen=True)
