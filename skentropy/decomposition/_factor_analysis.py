@@ -90,10 +90,10 @@ class FactorAnalysis(ReportedFactors):
     accelerate : bool, default=True
         For "em": extrapolate, without ever losing likelihood.
     warm_start : bool, default=False
-        For "em": start from the last fit. Where that had other numbers of components or columns, ``fit``
-        starts afresh and warns.
+        For "em": whether to start from the last fit. If that had other numbers of components or columns, ``fit`` starts
+        afresh and warns.
     forgetting_factor : float, default=1.0
-        What each ``partial_fit`` multiplies the weight of all earlier rows by.
+        The factor by which each ``partial_fit`` multiplies the weight of all earlier rows.
     random_state : int, RandomState instance or None, default=None
         For random starts.
     n_jobs : int or None, default=None

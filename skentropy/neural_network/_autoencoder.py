@@ -1,4 +1,4 @@
-"""Variational autoencoders with given parameters: posteriors, ELBO, entropy sum, and the polish; all in NumPy."""
+"""Variational autoencoders with given parameters: posteriors, ELBO, entropy sum and polish, in NumPy."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from ._vae_prior import PRIORS, Prior
 from ._vae_sums import Posteriors, Sums
 from ._vae_units import Observations
 
-# Log variances of posteriors that an encoder may say, in the units of the prior.
+# Limits of an encoder's log variances, in the units of the prior.
 LOG_VARIANCES = (-30.0, 20.0)
-# Steps that each row's posterior takes from where the encoder puts it. On digits the first brings 4.4 nats, a second 0.2.
+# Each row's posterior takes so many steps from the encoder's. On digits the first one gains 4.4 nats, the second one 0.2.
 _STEPS = 2
-# A step that gains fewer nats than the first is rounding; one that loses is tried again, shorter by the second.
+# A smaller gain than the first number, in nats, is a rounding error. A step that loses is repeated, shorter by the second.
 _LEAST_GAIN, _SHORTER = 1e-9, 0.3
 
 
@@ -28,8 +28,8 @@ _LEAST_GAIN, _SHORTER = 1e-9, 0.3
 class Autoencoder:
     """z ~ prior, x | z ~ p(x | decoder(z)), and Gaussian posteriors that start from an encoder.
 
-    The encoder's posteriors are refined by a few steps, the same for a row whatever the other rows are. These steps go by
-    the model as it was before its polish: the observable knows it, and its prior in the present coordinates is kept.
+    A few steps refine the encoder's posteriors; for each row they do not depend on other rows. The steps use the model as
+    it was before its polish: the observable keeps its parameters, and ``step_prior`` its prior in the present coordinates.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Autoencoder:
     observable : Observable
     prior : Prior
     step_prior : tuple of (h,), (h,)
-        Where the prior that steps go by has its centre, and its scale.
+        Centre and scale of the prior that the steps use.
     """
 
     encoder: Perceptron
@@ -51,13 +51,13 @@ class Autoencoder:
 
     @classmethod
     def trained(cls, encoder: Perceptron, decoder: Perceptron, observable: Observable, prior: Prior) -> Self:
-        """The model as training left it."""
+        """The model at the end of training."""
         h = len(decoder.coefs[0])
         return cls(encoder.astype(np.float64), decoder.astype(np.float64), observable, prior, (np.zeros(h), np.ones(h)))
 
     @property
     def state(self) -> dict[str, Any]:
-        """The model as nothing but arrays and names."""
+        """The model as a dict of arrays and names only."""
         return {
             "encoder": asdict(self.encoder),
             "decoder": asdict(self.decoder),
@@ -83,12 +83,12 @@ class Autoencoder:
         return len(self.decoder.coefs[0])
 
     def encode(self, observations: Observations) -> tuple[FloatArray, FloatArray]:
-        """Means and variances as the encoder has them."""
+        """Means and variances from the encoder."""
         h, outputs = self.n_latents, self.encoder(observations.filled)
         return outputs[:, :h], np.exp(np.clip(outputs[:, h:], *LOG_VARIANCES))
 
     def posteriors(self, observations: Observations) -> Posteriors:
-        """Refined posteriors; where nothing of a row is observed, the Gaussian next to the prior."""
+        """Refined posteriors; for a row without observed entries the Gaussian nearest to the prior."""
         if self._has_linear_decoder:
             best = _Expansion.at(self, *self._exact_posteriors(observations), observations.x)
         else:
@@ -107,7 +107,7 @@ class Autoencoder:
 
     @property
     def linear_decoder(self) -> LinearDecoder:
-        """The decoder, where it is linear and its noise variances are parameters."""
+        """The decoder as a linear one with its noise variances."""
         assert isinstance(self.observable, GaussianNoise)
         return LinearDecoder(self.decoder.slopes, self.decoder.intercepts[-1], self.observable.noise)
 
@@ -118,7 +118,7 @@ class Autoencoder:
         return decoder.posteriors(observations, self.prior, *self.step_prior)
 
     def _refine(self, observations: Observations) -> _Expansion:
-        """Steps from where the encoder puts the posteriors, each towards the best one for the linearised decoder."""
+        """Refine the encoder's posteriors by steps, each towards the best posterior for the linearised decoder."""
         x, mask = observations.x, observations.mask
         best = _Expansion.at(self, *self.encode(observations), x)
         score, length = self._step_score(best, mask), np.ones(len(x))
@@ -134,7 +134,7 @@ class Autoencoder:
         return best
 
     def _step_score(self, expansion: _Expansion, mask: FloatArray) -> FloatArray:
-        """The ELBO of each row that steps are judged by, less what they do not change."""
+        """The part of each row's ELBO that steps change; it decides whether they are kept."""
         centre, scale = self.step_prior
         m, v = (expansion.means - centre) / scale, expansion.variances / scale**2
         return np.asarray((expansion.value * mask).sum(axis=1) - self.prior.divergence(m, v).sum(axis=1))
@@ -154,7 +154,7 @@ class Autoencoder:
         return expansion.means + step, gram[:, latents, latents]
 
     def sums(self, observations: Observations, weight: FloatArray) -> Sums:
-        """What ELBO and entropy sum need of some rows."""
+        """The sums over rows that ELBO and entropy sum need."""
         return Sums.of(self.prior, self.posteriors(observations), observations, weight)
 
     def elbo_of_rows(self, observations: Observations) -> FloatArray:
@@ -179,7 +179,7 @@ class Autoencoder:
         return np.asarray(largest + np.log(np.exp(weights - largest).mean(axis=0)))
 
     def in_latents(self, c: FloatArray, a: FloatArray, order: Any) -> Self:
-        """The same model of the data for the latents (z - c) / a, in another order, under the same prior."""
+        """The same model of the data with the latents (z - c) / a, in another order, under the same prior."""
         h, encoder, decoder = self.n_latents, self.encoder, self.decoder
         centre, scale = self.step_prior
         last, offsets = encoder.coefs[-1].copy(), encoder.intercepts[-1].copy()
@@ -207,7 +207,7 @@ class Autoencoder:
         return replace(self, encoder=new_encoder, decoder=new_decoder, step_prior=step_prior)
 
     def scaled_outputs(self, factor: float) -> Self:
-        """The model whose decoder says so many times as much, with the same posteriors."""
+        """The model with the decoder's outputs multiplied by a factor, with the same posteriors."""
         decoder = self.decoder
         new = replace(
             decoder,
@@ -262,7 +262,7 @@ class _Expansion:
         return cls(means, variances, expected, np.moveaxis(statistics, 0, 1), fit.value, fit.pull, curvature, slopes)
 
     def replaced(self, other: _Expansion, rows: Any) -> _Expansion:
-        """The rows that are marked from another expansion."""
+        """Take the marked rows from another expansion."""
         return _Expansion(
             *(
                 np.where(rows.reshape(-1, *[1] * (mine.ndim - 1)), theirs, mine)
@@ -272,10 +272,10 @@ class _Expansion:
 
 
 def polish(model: Autoencoder, sums: Sums, *, tied: bool, ridge: float) -> tuple[Autoencoder, Sums]:
-    """Best noise variances, and best offsets and scales of the latents, for the posteriors that the sums are of.
+    """Set the best noise variances, and the best offsets and scales of the latents, for the posteriors of the sums.
 
-    Afterwards the ELBO of these posteriors is their entropy sum, whatever was trained and however long, and the decoder
-    says the same of the data as before. The latents are put in the order of their information.
+    Afterwards the ELBO of these posteriors is their entropy sum, for any training of any length, and the decoder's
+    distribution of the data is the same as before. The latents are ordered by their information.
     """
     observable = model.observable.polish(sums, tied=tied, ridge=ridge)
     new, c, a = sums.standardised()

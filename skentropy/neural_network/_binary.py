@@ -1,4 +1,4 @@
-"""Rows of models of zeros and ones: the binary view of them, and what their columns hold."""
+"""Rows for models of zeros and ones: their binary view, and a survey of their columns."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .._typing import Array
 
 
 def binary(threshold: float | None, block: Block) -> Block:
-    """Rows made binary: 1 above the threshold, NaN where missing; without one they must be zeros and ones already."""
+    """Make rows binary: 1 above the threshold, NaN where missing; without a threshold they must be zeros and ones."""
     values = block.X.data if sparse.issparse(block.X) else block.X
     missing = np.isnan(values)
     if threshold is None:
@@ -34,7 +34,7 @@ def binary(threshold: float | None, block: Block) -> Block:
 def survey(estimator: Any, threshold: float | None, rows: BlockSource) -> Array:
     """Weight observed in each column, weight of ones, number of values neither 0 nor 1, number of empty rows; (4, D).
 
-    Values that the threshold does not allow are refused, and a threshold that tells nothing is warned of.
+    Raise ValueError for other values than zeros and ones if there is no threshold, and warn of one that separates nothing.
     """
     weight, ones, invalid, _ = found = rows.sum(partial(_survey_block, threshold))
     if threshold is None:
@@ -45,7 +45,7 @@ def survey(estimator: Any, threshold: float | None, rows: BlockSource) -> Array:
                 "threshold."
             )
         return found
-    # Columns of pictures that hold no ink are no fault; a threshold below all values is.
+    # A column without ones is no error, such as the margin of pictures; a threshold below all values is one.
     useless = np.flatnonzero((invalid > 0) & (weight > 0) & (ones > (1.0 - 1e-12) * weight))
     if useless.size:
         warn(

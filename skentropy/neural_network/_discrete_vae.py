@@ -23,7 +23,7 @@ from ._vae_units import Units
 
 
 class _DiscreteVAE(VariationalAutoencoder):
-    """Base of those whose decoders say natural parameters."""
+    """Base of autoencoders whose decoders return natural parameters."""
 
     _standardises = False
     _outputs: ClassVar[type[Canonical]]
@@ -61,27 +61,27 @@ class BernoulliVAE(_DiscreteVAE):
     binarize : float or None, default=0.0
         Values above it are 1, others 0. None takes zeros and ones only.
     prior : {"gaussian", "laplace"}, default="gaussian"
-        Of the latents, which have variance 1 under either.
+        The prior of the latents, which have variance 1 under either.
     hidden_layer_sizes : sequence of int, default=(128,)
         Hidden layers of the decoder; without any the logits are linear in the latents.
     encoder_hidden_layer_sizes : sequence of int or None, default=None
         Hidden layers of the encoder; None for those of the decoder.
     activation : {"silu", "tanh", "relu", "softplus"}, default="silu"
     alpha : float, default=30.0
-        Strength of the decay ``alpha / 2 |V|^2`` of the nets' weights against the total ELBO, while training. Intercepts and
-        linear paths are spared.
+        Strength of the decay ``alpha / 2 |V|^2`` of the nets' weights in training, compared with the total ELBO. Intercepts
+        and linear paths do not decay.
     beta : float, default=1.0
-        Weight of the divergence from the prior while training.
+        Weight of the divergence from the prior in training.
     learning_rate_init : float, default=0.02
-        Largest learning rate of Adam, which rises over the first fiftieth of the steps and then falls as a cosine does.
+        Largest learning rate of Adam, which rises during the first fiftieth of the steps and then falls like a cosine.
     batch_size : int, default=100
     max_iter : int, default=100
         Number of epochs.
     shuffle : bool, default=True
         Whether to shuffle rows in each epoch.
     warm_start : bool, default=False
-        Train on from the last fit; where that had other numbers of components, columns or layers, ``fit`` warns and starts
-        afresh.
+        Whether training continues from the last fit. If that had other numbers of components, columns or layers, ``fit``
+        starts afresh and warns.
     random_state : int, RandomState instance or None, default=None
         For the nets' first weights, shuffles and draws.
     verbose : int, default=0
@@ -99,11 +99,11 @@ class BernoulliVAE(_DiscreteVAE):
     encoder_linear_, decoder_linear_ : ndarray
         The linear paths.
     information_ : ndarray of shape (n_components,)
-        What each latent tells of the data, nats per sample; the latents are ordered by it.
+        Each latent's information about the data, nats per sample; the latents are ordered by it.
     collapsed_ : ndarray of shape (n_components,)
-        Which latents tell less than a hundredth of a nat.
+        Which latents have less information than a hundredth of a nat.
     is_linear_ : bool
-        Whether training did not beat where it started.
+        Whether training has found nothing better than its start.
     entropy_sum_ : EntropySum
         Of the training data.
     stationarity_gap_ : float
@@ -111,8 +111,8 @@ class BernoulliVAE(_DiscreteVAE):
     lower_bound_ : float
         Mean ELBO of the training data, nats per sample.
     entropy_sums_, lower_bounds_ : list
-        Of each epoch, every row as its batch saw it; before the last, which is that of the fitted model, the scale of the
-        outputs is that of training, so that they differ.
+        Of each epoch, with every row evaluated in its batch; the last one is that of the fitted model. Before the last one
+        the scale of the outputs is not yet the best one, so that the two differ.
     n_iter_ : int
         Number of epochs.
     converged_ : bool
@@ -146,7 +146,7 @@ class BernoulliVAE(_DiscreteVAE):
         "binarize": [Interval(Real, None, None, closed="neither"), None],
     }
 
-    # Whether the training data were no zeros and ones before they were compared with the threshold.
+    # Whether the training data held other values than zeros and ones before they were made binary.
     _binarizes: bool
 
     def __init__(
@@ -219,27 +219,27 @@ class PoissonVAE(_DiscreteVAE):
     n_components : int, default=2
         Number of latent variables H.
     prior : {"gaussian", "laplace"}, default="gaussian"
-        Of the latents, which have variance 1 under either.
+        The prior of the latents, which have variance 1 under either.
     hidden_layer_sizes : sequence of int, default=(128,)
         Hidden layers of the decoder; without any the logarithms of rates are linear in the latents.
     encoder_hidden_layer_sizes : sequence of int or None, default=None
         Hidden layers of the encoder; None for those of the decoder.
     activation : {"silu", "tanh", "relu", "softplus"}, default="silu"
     alpha : float, default=30.0
-        Strength of the decay ``alpha / 2 |V|^2`` of the nets' weights against the total ELBO, while training. Intercepts and
-        linear paths are spared.
+        Strength of the decay ``alpha / 2 |V|^2`` of the nets' weights in training, compared with the total ELBO. Intercepts
+        and linear paths do not decay.
     beta : float, default=1.0
-        Weight of the divergence from the prior while training.
+        Weight of the divergence from the prior in training.
     learning_rate_init : float, default=0.02
-        Largest learning rate of Adam, which rises over the first fiftieth of the steps and then falls as a cosine does.
+        Largest learning rate of Adam, which rises during the first fiftieth of the steps and then falls like a cosine.
     batch_size : int, default=100
     max_iter : int, default=100
         Number of epochs.
     shuffle : bool, default=True
         Whether to shuffle rows in each epoch.
     warm_start : bool, default=False
-        Train on from the last fit; where that had other numbers of components, columns or layers, ``fit`` warns and starts
-        afresh.
+        Whether training continues from the last fit. If that had other numbers of components, columns or layers, ``fit``
+        starts afresh and warns.
     random_state : int, RandomState instance or None, default=None
         For the nets' first weights, shuffles and draws.
     verbose : int, default=0
@@ -257,11 +257,11 @@ class PoissonVAE(_DiscreteVAE):
     encoder_linear_, decoder_linear_ : ndarray
         The linear paths.
     information_ : ndarray of shape (n_components,)
-        What each latent tells of the data, nats per sample; the latents are ordered by it.
+        Each latent's information about the data, nats per sample; the latents are ordered by it.
     collapsed_ : ndarray of shape (n_components,)
-        Which latents tell less than a hundredth of a nat.
+        Which latents have less information than a hundredth of a nat.
     is_linear_ : bool
-        Whether training did not beat where it started.
+        Whether training has found nothing better than its start.
     entropy_sum_ : EntropySum
         Of the training data.
     stationarity_gap_ : float
@@ -269,8 +269,8 @@ class PoissonVAE(_DiscreteVAE):
     lower_bound_ : float
         Mean ELBO of the training data, nats per sample.
     entropy_sums_, lower_bounds_ : list
-        Of each epoch, every row as its batch saw it; before the last, which is that of the fitted model, the scale of the
-        outputs is that of training, so that they differ.
+        Of each epoch, with every row evaluated in its batch; the last one is that of the fitted model. Before the last one
+        the scale of the outputs is not yet the best one, so that the two differ.
     n_iter_ : int
         Number of epochs.
     converged_ : bool
@@ -311,5 +311,5 @@ class PoissonVAE(_DiscreteVAE):
 
 
 def _n_negative(block: Block) -> Array:
-    """Of each column the number of entries below 0, in rows that have weight."""
+    """For each column the number of entries below 0 in rows with a weight."""
     return np.asarray(((block.X < 0) & (block.row_weight > 0)[:, np.newaxis]).sum(axis=0))

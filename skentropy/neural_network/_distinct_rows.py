@@ -1,4 +1,4 @@
-"""Rows of a belief net's data: a sample of them, and the distinct ones as zeros and ones."""
+"""The rows of a belief net's data: a sample of them, and distinct ones as zeros and ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .._data import Block, BlockSource, Rows, RowSample
 from .._typing import Array, FloatArray, Matrix
 from ._exact import observe
 
-# Rows that starts are made of.
+# The largest number of rows that starts are made of.
 _SAMPLE_ROWS = 2048
 
 
@@ -28,14 +28,14 @@ def as_table(X: Matrix, weight: FloatArray, n_latents: int) -> Rows:
 
 
 def sample_rows(salt: int, block: Block) -> RowSample:
-    """Binary rows that starts are made of, drawn by what they are."""
+    """Draw binary rows for starts; the draw depends only on the rows' contents."""
     weight = block.row_weight
     X = block.X if isinstance(block.X, np.ndarray) else block.X.toarray()
     return RowSample.of_block(replace(block, X=X), weight, _SAMPLE_ROWS, salt)
 
 
 def merge_duplicates(rows: Rows, binary_rows: BlockSource, n_latents: int) -> Rows:
-    """The distinct rows of a table, as its binary view has them, with their weights."""
+    """The distinct rows of a table's binary view, with their weights."""
     packed = np.ascontiguousarray(binary_rows.map(_bits))
     keys = packed.view(np.dtype((np.void, packed.shape[1]))).ravel()
     _, first, index = np.unique(keys, return_index=True, return_inverse=True)
@@ -53,7 +53,7 @@ def merge_duplicates(rows: Rows, binary_rows: BlockSource, n_latents: int) -> Ro
 
 
 def _bits(block: Block) -> Array:
-    """What is 1 and what is missing, eight entries a byte."""
+    """Bits of what is 1, then of what is missing, eight entries in a byte."""
     observations = observe(block)
     ones = np.packbits(observations.X > 0, axis=1)
     if observations.observed is None:

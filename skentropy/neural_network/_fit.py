@@ -29,9 +29,9 @@ from ._truncated import evaluate_states, first_sets, improve_states, states_miss
 if TYPE_CHECKING:
     from ._sigmoid_belief_net import SigmoidBeliefNet
 
-# EM steps of each replacement of a unit.
+# Number of EM steps after the replacement of a unit.
 _REPLACEMENT_STEPS = 12
-# EM over all states leaves to L-BFGS what it estimates at as many times ``tol``.
+# EM over all states ends, and L-BFGS takes over, when it estimates that so many times ``tol`` is left.
 _LEFT_OVER = 10.0
 
 
@@ -39,10 +39,10 @@ Expect: TypeAlias = Callable[[Parameters], NetStatistics]
 
 
 class NetFit(FitByEM):
-    """One fit of a belief net to rows, of which it sees a binary view, whose columns have these means."""
+    """One fit of a belief net to a binary view of rows; ``means`` are those of its columns."""
 
     is_exact: ClassVar[bool]
-    # Numbers of starts that compete, and the EM steps after which the better ones go on.
+    # Pairs of a number of competing starts, and a number of EM steps after which the better ones go on.
     _schedule: ClassVar[tuple[tuple[int, int], ...]]
 
     def __init__(
@@ -72,7 +72,7 @@ class NetFit(FitByEM):
         super().__init__(net, X, self._model, n_runs=net.n_init if self._given is None else 1, accelerate=net.accelerate)
 
     def _distinct(self, rows: Source, binary_rows: BlockSource) -> BlockSource:
-        """The binary rows, those that repeat once with their weights."""
+        """The binary rows, with repeated rows merged and their weights added."""
         return merge_duplicates(rows, binary_rows, self._sizes[0]) if isinstance(rows, Rows) else binary_rows
 
     @abstractmethod
@@ -81,15 +81,15 @@ class NetFit(FitByEM):
 
     @abstractmethod
     def _e_step(self, random_state: np.random.RandomState, pool: ThreadPoolExecutor | None, *, of_sample: bool) -> Expect:
-        """The E-step of a run, over all rows or over those that starts are made of."""
+        """The E-step of a run, over all rows or over the sample for starts."""
 
     @abstractmethod
     def _parameters(self, net: BeliefNet) -> Parameters:
-        """Where EM goes on from a net that is given."""
+        """Parameters from which EM starts, given a net."""
 
     @abstractmethod
     def states_missed(self, state: State) -> Array:
-        """States that the fit has found and a search would miss, (C, B)."""
+        """States (C, B) that the fit has found, but a search would miss."""
 
     @abstractmethod
     def _explain(self, state: State) -> tuple[FloatArray, FloatArray]:
@@ -114,7 +114,7 @@ class NetFit(FitByEM):
         return complaints(self._net, run, self._totals)
 
     def _start(self, expect: Expect, random_state: np.random.RandomState) -> Parameters:
-        """The best of a few starts, its weak units replaced; after Ctrl-C the best so far."""
+        """The best of a few starts, with weak units replaced; after Ctrl-C the best so far."""
         sizes, X, weight = self._sizes, self._filled, self._sample_weight
         rough, found = replace(self._model, newton_steps=1), list[State]()
 
@@ -138,7 +138,7 @@ class NetFit(FitByEM):
 
 
 class EnumeratedFit(NetFit):
-    """A fit with exact posteriors: all states of the layer next to the data are laid out."""
+    """A fit with exact posteriors over all states of the layer next to the data."""
 
     is_exact = True
     _schedule = ((8, 10), (4, 20), (2, 40))
@@ -162,7 +162,7 @@ class EnumeratedFit(NetFit):
         return Ascent(start, expect, tol, newton=maximum, finish=maximum.finish)
 
     def states_missed(self, state: State) -> Array:
-        """None: a fitted net does not search."""
+        """No states, since a net with exact posteriors does not search."""
         return np.zeros((0, sum(state.parameters.net.sizes)), np.uint8)
 
     def _explain(self, state: State) -> tuple[FloatArray, FloatArray]:
@@ -170,7 +170,7 @@ class EnumeratedFit(NetFit):
 
 
 class TruncatedFit(NetFit):
-    """A fit with posteriors on a few states of each row, which are kept and improved from step to step."""
+    """A fit with posteriors over a few states of each row, which each step improves."""
 
     is_exact = False
     _schedule = ((2, 10),)
@@ -181,7 +181,7 @@ class TruncatedFit(NetFit):
         return super()._distinct(rows, binary_rows)
 
     def _draw_rows(self, salt: int) -> Block:
-        """All of them: each has its states."""
+        """All rows, since each has its states."""
         assert isinstance(self._rows, Rows)
         return self._rows.take(np.arange(self._rows.n_rows), self._rows.row_weight)
 

@@ -1,4 +1,4 @@
-"""What a fitted belief net says of rows: likelihoods or bounds, posteriors, draws."""
+"""Methods of a fitted belief net: likelihoods or bounds, posteriors, draws."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from ._posteriors import EnumeratedPosteriors, Posteriors, TruncatedPosteriors
 from ._summary import summarize_net
 from ._truncated import draw_states
 
-# Beyond this many variables of a layer there is no use in enumerating its states.
+# With more variables in a layer it is useless to enumerate its states.
 MOST_LATENTS = 20
 
 
 class FittedBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel):
-    """What a fitted net says of rows, whichever way it was fitted."""
+    """Methods of a fitted net, with exact or truncated posteriors."""
 
     binarize: float | None
     n_states: int
@@ -49,7 +49,7 @@ class FittedBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentV
 
     _discrete_latents: ClassVar[bool] = True
     _likelihood = "probability"
-    # With a truncated posterior: states of training rows for which a search finds no better ones.
+    # With truncated posteriors: states of training rows that a search would miss.
     _known_states: Array = np.zeros((0, 0), np.uint8)
 
     def _read(
@@ -60,7 +60,7 @@ class FittedBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentV
         return reader.read(self, X, sample_weight, reset=reset, min_samples=2 if reset else 1)
 
     def _ready(self, rows: Source) -> BlockSource:
-        """Rows as the net takes them."""
+        """The binary view of rows."""
         return rows.view(partial(binary, self.binarize))
 
     def _net(self) -> BeliefNet:
@@ -86,12 +86,12 @@ class FittedBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentV
         return Evaluation(elbo, replace(terms, penalty=self._fitted_penalty), weight)
 
     def summary(self) -> Summary:
-        """What the fit says, to be read: the likelihood, or its bound, the entropy sum, and each hidden variable.
+        """A summary of the fit: the likelihood or its bound, the entropy sum, and each hidden variable.
 
         Returns
         -------
         Summary
-            Which prints, shows itself in notebooks, and turns into pandas frames.
+            It prints as text, shows as HTML in notebooks, and converts to pandas frames.
         """
         check_is_fitted(self)
         return summarize_net(self, self._warned)
@@ -140,9 +140,9 @@ class FittedBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentV
         return self._map_rows(self._posteriors(self._net()).marginals, X)
 
     def inverse_transform(self, X: ArrayLike) -> FloatArray:
-        """Expected data ``S(W z + mu)`` for hidden variables z, or for their probabilities in the place of z.
+        """Expected data ``S(W z + mu)`` for hidden variables z, or for their probabilities in place of z.
 
-        On what ``transform`` makes of rows with missing entries it therefore imputes.
+        Applied to ``transform`` of rows with missing entries, it therefore imputes.
 
         Parameters
         ----------
@@ -184,7 +184,7 @@ class FittedBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentV
         return (random_state.uniform(size=p.shape) < p).astype(self.components_.dtype)
 
     def _posteriors(self, net: BeliefNet) -> Posteriors:
-        """The posteriors that the fit had, of this net."""
+        """Posteriors of a net, of the kind that the fit used."""
         return EnumeratedPosteriors(net) if self.score_is_exact_ else self._truncated_posteriors(net)
 
     def _truncated_posteriors(self, net: BeliefNet) -> TruncatedPosteriors:

@@ -49,7 +49,8 @@ class GaussianVAE(VariationalAutoencoder):
         One noise variance, one a feature, or one a feature that depends on the latents: :math:`\sigma_d^2 e^{v_d(z)}`, where
         the decoder says :math:`v` besides the means.
     prior : {"gaussian", "laplace"}, default="gaussian"
-        Of the latents, which have variance 1 under either. "laplace" makes most of a row's latents small: sparse coding.
+        The prior of the latents, which have variance 1 under either. "laplace" makes most of a row's latents small, which is
+        sparse coding.
     hidden_layer_sizes : sequence of int, default=(128,)
         Hidden layers of the decoder. Without any the model is linear, and unless it is "heteroscedastic" there is nothing to
         train: it is ``PPCA`` in closed form, or for "diag" and without a ridge ``FactorAnalysis``. With a ridge, and with
@@ -60,23 +61,23 @@ class GaussianVAE(VariationalAutoencoder):
         Hidden layers of the encoder; None for those of the decoder.
     activation : {"silu", "tanh", "relu", "softplus"}, default="silu"
     alpha : float, default=30.0
-        Strength of the decay ``alpha / 2 |V|^2`` of the nets' weights against the total ELBO, while training. Intercepts and
-        linear paths are spared: a strong decay leaves PPCA.
+        Strength of the decay ``alpha / 2 |V|^2`` of the nets' weights in training, compared with the total ELBO. Intercepts
+        and linear paths do not decay, so that a strong decay leaves PPCA.
     beta : float, default=1.0
-        Weight of the divergence from the prior while training.
+        Weight of the divergence from the prior in training.
     reg_covar : float, default=1e-3
         Ridge on the noise variances, relative to the mean variance of the columns. For "diag" it must be positive where a
         column can be explained completely.
     learning_rate_init : float, default=0.02
-        Largest learning rate of Adam, which rises over the first fiftieth of the steps and then falls as a cosine does.
+        Largest learning rate of Adam, which rises during the first fiftieth of the steps and then falls like a cosine.
     batch_size : int, default=100
     max_iter : int, default=100
         Number of epochs; where L-BFGS is used, largest number of its steps.
     shuffle : bool, default=True
         Whether to shuffle rows in each epoch.
     warm_start : bool, default=False
-        Train on from the last fit, in its units. Where that had other numbers of components, columns or layers,
-        ``fit`` starts afresh and warns.
+        Whether training continues from the last fit, in its units. If that had other numbers of components, columns or
+        layers, ``fit`` starts afresh and warns.
     random_state : int, RandomState instance or None, default=None
         For the nets' first weights, shuffles and draws.
     verbose : int, default=0
@@ -114,7 +115,7 @@ class GaussianVAE(VariationalAutoencoder):
     lower_bound_ : float
         Mean ELBO of the training data, nats per sample.
     entropy_sums_ : list of EntropySum
-        Of each epoch, every row as its batch saw it before its step; the last one is that of the fitted model.
+        Of each epoch, with every row evaluated in its batch, before the step; the last one is that of the fitted model.
     lower_bounds_ : list of float
         Their ELBOs.
     n_iter_ : int

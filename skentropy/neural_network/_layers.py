@@ -1,4 +1,4 @@
-"""A sigmoid belief net as layers of Bernoulli variables: parameters, logits, entropies; pure functions of arrays."""
+"""A sigmoid belief net as layers of Bernoulli variables: parameters, logits, entropies."""
 
 from __future__ import annotations
 

@@ -12,9 +12,9 @@ from ..decomposition._gaussian import LinearGaussian
 from ._vae_prior import Prior
 from ._vae_units import Observations
 
-# A row's posterior takes at most so many steps. It has arrived when a step gains fewer nats than this, or must be shorter.
+# A row's posterior takes at most so many steps. It has converged when a step gains fewer nats, or would have to be shorter.
 _MOST_STEPS, _LEAST_GAIN, _SHORTEST = 100, 1e-9, 1e-4
-# A step that loses is tried again, shorter by this factor.
+# A step that loses is repeated, shorter by this factor.
 _SHORTER = 0.3
 
 
@@ -40,10 +40,10 @@ class LinearDecoder:
     def posteriors(
         self, observations: Observations, prior: Prior, centre: FloatArray | float = 0.0, scale: FloatArray | float = 1.0
     ) -> tuple[FloatArray, FloatArray]:
-        """The best independent Gaussians of each row, means and variances (n, h); the prior's centre and scale are (h,).
+        """The best independent Gaussians for each row, means and variances (n, h); the prior's centre and scale are (h,).
 
-        Their ELBO is concave in means and standard deviations. Steps are Newton's in the means, and go to where the
-        variances would be best if the curvature of the prior's energy stayed.
+        The ELBO is concave in means and standard deviations. Each step is Newton's step in the means, and sets the
+        variances that would be best if the curvature of the prior's energy did not change.
         """
         rows = _RowProblems.of(self, observations, prior, centre, scale)
         m, v, length = *rows.start, np.ones(len(rows.pull))
@@ -57,7 +57,7 @@ class LinearDecoder:
             new_m = m[active] + share * (target - m[active])
             new_v = v[active] * (precision * v[active]) ** -share
             gain = some.value(new_m, new_v) - value[active]
-            # The last step is taken too, whatever the sign of the rounding error that it gains.
+            # The last step is taken even if rounding errors make its gain negative.
             kept = gain > -_LEAST_GAIN
             m[active[kept]], v[active[kept]] = new_m[kept], new_v[kept]
             value[active[kept]] += gain[kept]
@@ -94,22 +94,22 @@ class _RowProblems:
 
     @property
     def start(self) -> tuple[FloatArray, FloatArray]:
-        """The Gaussian next to the prior."""
+        """The Gaussian nearest to the prior."""
         variance = self.prior.nearest_variance * self.scale**2
         return np.broadcast_to(self.centre, self.pull.shape).copy(), np.broadcast_to(variance, self.pull.shape).copy()
 
     def take(self, index: Any) -> _RowProblems:
-        """The problems of some rows."""
+        """The problems for some rows."""
         return replace(self, gram=self.gram if len(self.gram) == 1 else self.gram[index], pull=self.pull[index])
 
     def value(self, m: FloatArray, v: FloatArray) -> FloatArray:
-        """What is maximised, (n,)."""
+        """The objective of each row, (n,)."""
         fit = m * (self.pull - 0.5 * self._times(m)) - 0.5 * v * self._diagonal
         divergence = self.prior.divergence((m - self.centre) / self.scale, v / self.scale**2)
         return np.asarray((fit - divergence).sum(axis=1))
 
     def target(self, m: FloatArray, v: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Means and precisions to step to, (n, h)."""
+        """Means and precisions at which a step ends, (n, h)."""
         z, variance = (m - self.centre) / self.scale, v / self.scale**2
         curvature = self.prior.curvature(z, variance) / self.scale**2
         slope = self.pull - self._times(m) - self.prior.slope(z, variance) / self.scale

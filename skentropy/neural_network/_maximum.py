@@ -1,4 +1,4 @@
-"""The end of a fit: is there more to come, and is it a maximum or a saddle point."""
+"""Check the end of a fit: whether more is to come, and whether it is a maximum or a saddle point."""
 
 from __future__ import annotations
 
@@ -11,24 +11,25 @@ from ._metric import Neighbourhood
 from ._model import BeliefNetModel
 from ._polish import polish
 
-# EM steps before L-BFGS takes over where steps have become small.
+# L-BFGS takes over after so many EM steps, once they have become small.
 _STEPS_BEFORE = 30
 _LANCZOS_STEPS = 12
-# What a step away from a saddle point gains at least, as a share of tol.
+# A step away from a saddle point must gain this share of tol.
 _PAYS = 1e-3
 
 
 class Maximum:
-    """The last part of a run: quasi-Newton steps where EM has become slow, and questions to a state that has converged.
+    """The last part of a run: quasi-Newton steps where EM has become slow, and checks of a state that has converged.
 
-    It is the ``newton`` of the engine, and its ``finish``; what it finds is no worse.
+    It serves the engine as ``newton`` and as ``finish``; the states that it finds are no worse.
 
     Parameters
     ----------
     model : BeliefNetModel
     tol : float
     accelerate : bool
-        Whether to move to what L-BFGS finds; else it only tells how much is to come, and EM goes on if that is too much.
+        Whether to move to what L-BFGS finds. Otherwise L-BFGS only tells how much is to come, and EM goes on if that is more
+        than tol.
     """
 
     def __init__(self, model: BeliefNetModel, tol: float, *, accelerate: bool) -> None:
@@ -46,27 +47,27 @@ class Maximum:
         return self._end.parameters, self._end.objective - state.objective
 
     def keep(self) -> None:
-        """Nothing is learned from it."""
+        """Do nothing."""
 
     def refuse(self) -> None:
-        """Nothing is learned from it."""
+        """Do nothing."""
 
     # As the engine's ``finish``.
 
     @property
     def finish(self) -> tuple[Finish, ...]:
-        """What is done after convergence: with acceleration polish comes first, since then its end is the fit's."""
+        """The steps after convergence; with acceleration the polish comes first, since the fit ends where it does."""
         return (self.polish, self.leave_saddle) if self._accelerate else (self.leave_saddle, self.go_on)
 
     def polish(self, state: State, evaluate: Evaluate) -> End:
-        """What L-BFGS finds; EM goes on if that gains more than tol."""
+        """Move to the end of L-BFGS; EM goes on if that gains more than tol."""
         end, self._end = self._end, None
         if end is None or end.objective < state.objective:
             end = polish(self._model, evaluate, state, tol=self._tol)
         return End(end, goes_on=end.objective > state.objective + self._tol)
 
     def go_on(self, state: State, evaluate: Evaluate) -> End:
-        """The state itself; EM goes on if L-BFGS finds that there is more than tol to come."""
+        """Stay, and let EM go on if L-BFGS finds that more than tol is to come."""
         if self._in_reach <= state.objective + self._tol:
             self._in_reach = polish(self._model, evaluate, state, tol=self._tol).objective
         return End(state, goes_on=self._in_reach > state.objective + self._tol)

@@ -13,18 +13,18 @@ from .._typing import FloatArray
 from ._logistic import complete_information
 from ._model import BeliefNetModel, NetStatistics, Parameters
 
-# Information that is added per row: so little changes no sign of a curvature, and it bounds the steps.
+# So much information is added per row. It is too little to change the sign of a curvature, and bounds the steps.
 _LEAST = 1e-6
 
 
 class Metric:
-    """The information of the complete data, per row: coordinates in which it is one, and the EM map symmetric.
+    """Coordinates in which the complete data's information per row is one, and the EM map is symmetric.
 
     Parameters
     ----------
     model : BeliefNetModel
     statistics : NetStatistics
-        The metric is that at their net, with their posteriors.
+        The metric is computed at the statistics' net, with their posteriors.
     """
 
     def __init__(self, model: BeliefNetModel, statistics: NetStatistics) -> None:
@@ -38,11 +38,11 @@ class Metric:
             self._inverses.append(np.linalg.inv(np.linalg.cholesky(information)))
 
     def gradient(self, gradient: FloatArray) -> FloatArray:
-        """A gradient in the new coordinates."""
+        """Transform a gradient to the coordinates z."""
         return self._times(gradient, transposed=False)
 
     def direction(self, z: FloatArray) -> FloatArray:
-        """A direction in the new coordinates as one of the parameters."""
+        """Transform a direction z to one of the parameters."""
         return self._times(z, transposed=True)
 
     def _times(self, vector: FloatArray, *, transposed: bool) -> FloatArray:
@@ -81,5 +81,5 @@ class Neighbourhood:
 
 
 def moved(state: State, vector: FloatArray) -> Parameters:
-    """Parameters of a net of the same shape; a truncated posterior keeps the states that it has."""
+    """Parameters of a net of the same shape; a truncated posterior keeps its states."""
     return Parameters(state.parameters.net.unpack(vector), state.statistics.states, keeps_states=True)

@@ -13,14 +13,14 @@ from ..entropy import EntropySum
 from ._layers import BeliefNet, bernoulli_entropy, softplus
 from ._logistic import MAX_STEPS, Regression, maximize
 
-# Logits of priors and weights beyond this are not followed by extrapolation.
+# Extrapolation does not follow logits of priors, or weights, beyond this.
 _FAR = 1e4
 _SMALLEST_SHARE = 1e-300
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """A net, and of a truncated posterior the states that it has found so far: all that it keeps, or where it starts."""
+    """A net, and for truncated posteriors their states so far, which an E-step improves, or keeps if it is told to."""
 
     net: BeliefNet
     states: Any = None
@@ -29,7 +29,7 @@ class Parameters:
 
 @dataclass(frozen=True)
 class NetStatistics:
-    """What an E-step leaves, sums over rows with their weights.
+    """Statistics from an E-step, summed over rows with their weights.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class NetStatistics:
 class BeliefNetModel:
     """The ELBO less ``alpha / 2 |V|^2``, V all weights and offsets, as the engine's ``Model``.
 
-    With fewer ``newton_steps`` M-steps are rough: cheap, and good enough to compare starts, but the entropy sum is no ELBO.
+    With fewer ``newton_steps`` M-steps are cheap and rough. They suffice to compare starts, but the entropy sum is no ELBO.
     """
 
     alpha: float
@@ -69,7 +69,7 @@ class BeliefNetModel:
         return Parameters(BeliefNet(logit(share), layers), statistics.states)
 
     def entropy_sum(self, parameters: Parameters, statistics: NetStatistics) -> EntropySum:
-        r"""Sum of entropies, W(10) and W(21); under a ridge with one term more, :math:`\alpha |V|^2 / \sum_n w_n`."""
+        r"""Sum of entropies, W(10) and W(21), and the ridge's term :math:`\alpha |V|^2 / \sum_n w_n`."""
         net, weight = parameters.net, statistics.weight
         observable, *hidden = (
             regression.entropy(layer) / weight for regression, layer in zip(statistics.regressions, net.layers, strict=True)

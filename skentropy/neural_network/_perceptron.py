@@ -1,4 +1,4 @@
-"""Multilayer perceptrons with a linear path beside them, and their gradients by hand."""
+"""Multilayer perceptrons with an additional linear path, and their gradients."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from scipy.special import expit
 
 from .._typing import FloatArray
 
-# Standard deviation of first weights, times the square root of the number of inputs. With few inputs, as a decoder has, a
-# smaller one would leave the hidden units almost linear.
+# Standard deviation of the first weights, times the square root of the number of inputs. With the few inputs of a decoder
+# hidden units with smaller weights would be almost linear.
 _GAIN = 1.4
 
 
@@ -47,7 +47,7 @@ def _softplus(a: FloatArray) -> Pair:
 
 @dataclass(frozen=True)
 class Activation:
-    """An activation function, with what its derivative needs besides its values; and the derivative."""
+    """An activation function, which also returns what its derivative needs besides its values; and the derivative."""
 
     function: Callable[[FloatArray], Pair]
     slope: Callable[[FloatArray, FloatArray], FloatArray]
@@ -68,7 +68,7 @@ class Perceptron:
     Attributes
     ----------
     coefs, intercepts : sequences of arrays
-        Weights (n_in, n_out) and offsets (n_out,), one of each a layer.
+        Weights (n_in, n_out) and offsets (n_out,) of each layer.
     linear : (n_inputs, n_linear)
         The linear path.
     activation : str
@@ -81,7 +81,7 @@ class Perceptron:
 
     @staticmethod
     def shapes(sizes: Sequence[int], n_linear: int) -> list[tuple[int, ...]]:
-        """Shapes of weights and offsets by turns, and of the linear path."""
+        """Shapes of the layers' weights and offsets in turn, then of the linear path."""
         shapes: list[tuple[int, ...]] = []
         for n_in, n_out in pairwise(sizes):
             shapes += [(n_in, n_out), (n_out,)]
@@ -132,7 +132,7 @@ class Perceptron:
         )
 
     def initialise(self, rng: np.random.Generator) -> None:
-        """Draw the hidden layers in place, by the number of their inputs; the last layer and the linear path are zero."""
+        """Draw the hidden layers in place, scaled by their numbers of inputs; last layer and linear path are zero."""
         for coefs, intercepts in zip(self.coefs[:-1], self.intercepts[:-1], strict=True):
             coefs[:] = rng.normal(size=coefs.shape) * (_GAIN / np.sqrt(len(coefs)))
             intercepts[:] = rng.uniform(-1.0, 1.0, size=intercepts.shape)
@@ -143,7 +143,7 @@ class Perceptron:
         return self.trace(X)[0]
 
     def trace(self, X: FloatArray) -> tuple[FloatArray, list[Pair]]:
-        """Outputs, and what ``backward`` needs: what goes into each layer, and what the derivative there needs besides."""
+        """Outputs, and what ``backward`` needs: each layer's inputs, and what its derivative needs besides."""
         function, h, kept = ACTIVATIONS[self.activation].function, X, X
         traced = []
         for coefs, intercepts in zip(self.coefs[:-1], self.intercepts[:-1], strict=True):
@@ -158,7 +158,7 @@ class Perceptron:
         return outputs, traced
 
     def backward(self, traced: list[Pair], derivative: FloatArray, gradient: Perceptron) -> FloatArray:
-        """Set a gradient from the derivative of the outputs; returns the derivative of the first layer's sums."""
+        """Set a gradient from the derivative by the outputs; return the derivative by the first layer's sums."""
         slope, X, through = ACTIVATIONS[self.activation].slope, traced[0][0], derivative
         for depth in range(len(self.coefs) - 1, -1, -1):
             h, kept = traced[depth]
@@ -171,5 +171,5 @@ class Perceptron:
         return through
 
     def input_derivative(self, first: FloatArray, derivative: FloatArray) -> FloatArray:
-        """Derivative of the inputs, from that of the first layer's sums and that of the outputs."""
+        """Derivative by the inputs, from those by the first layer's sums and by the outputs."""
         return np.asarray(first @ self.coefs[0].T + derivative[:, : self.linear.shape[1]] @ self.linear.T)

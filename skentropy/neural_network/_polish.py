@@ -1,4 +1,4 @@
-"""The last mile after EM: L-BFGS on the exact objective, and a polish of two scales that closes the stationarity gap."""
+"""The end of a fit: L-BFGS on the objective, and Newton's method in two scales, which closes the stationarity gap."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _STEP = 1e-4
 
 
 def polish(model: BeliefNetModel, evaluate: Evaluate, state: State, *, tol: float = 0.0) -> State:
-    """A state no worse than the given one, with no more than ``tol`` to come, and its two scales stationary."""
+    """Polish a state by L-BFGS, to ``tol`` from a maximum, and make its two scales stationary; the result is no worse."""
 
     around = Neighbourhood.of(model, state)
 
@@ -44,7 +44,7 @@ def polish(model: BeliefNetModel, evaluate: Evaluate, state: State, *, tol: floa
 def _polish_scales(model: BeliefNetModel, evaluate: Callable[[FloatArray], State], state: State) -> State:
     """Newton's method in two scales, that of the prior's logits and that of all weights and offsets.
 
-    The derivative in their directions is the stationarity gap: a scale is all that the identity needs.
+    The derivatives in their directions add up to the stationarity gap: the identity only requires stationary scales.
     """
     vector = state.parameters.net.pack()
     n_prior = len(state.parameters.net.prior_logits)

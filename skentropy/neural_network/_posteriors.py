@@ -1,4 +1,4 @@
-"""What the posteriors of a fitted net say of rows: exact ones over all states, and truncated ones over a few."""
+"""Posteriors of a fitted net: exact ones over all states, and truncated ones over a few."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from ._truncated import search, weighted_terms, with_states
 
 
 class Posteriors(Protocol):
-    """What a fitted net asks of its posteriors."""
+    """The interface of posteriors for a fitted net."""
 
     def evaluate(self, rows: BlockSource, pool: ThreadPoolExecutor | None) -> tuple[float, EntropySum, float]:
         """Mean ELBO, entropy sum and total weight of rows."""
 
     def evidence(self, block: Block) -> FloatArray:
-        """ELBO of each row of a block, (n,); its log-likelihood where posteriors are exact."""
+        """ELBO of each row of a block, (n,); with exact posteriors its log-likelihood."""
 
     def marginals(self, block: Block) -> FloatArray:
         """Posterior means of all latent variables, (n, B)."""
@@ -55,10 +55,10 @@ class EnumeratedPosteriors:
 
 @dataclass(frozen=True)
 class TruncatedPosteriors:
-    """Posteriors of a net on at most ``n_states`` states of each row, which a search finds.
+    """Posteriors of a net over at most ``n_states`` states of each row, which a search finds.
 
-    The search looks at each row as if it were alone. ``known`` are states (C, B) that the fit has found where a search
-    sticks.
+    The search treats each row independently of the others. ``known`` are states (C, B) that the fit has found and that the
+    search would miss.
     """
 
     net: BeliefNet

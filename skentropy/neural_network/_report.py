@@ -1,4 +1,4 @@
-"""What went wrong in the fit of a belief net, in words that name the hidden variable and the column."""
+"""Messages about what went wrong in the fit of a belief net, which name the hidden variable and the column."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from .._em import Run
 from .._messages import list_columns
 from .._typing import Array, FloatArray
 
-# Logits beyond this say that a column is separated.
+# A column with larger logits is separated.
 _SEPARATED = 30.0
-# If the rarer state of a variable has fewer rows in all than this, it is the less probable one in every row.
+# If the rarer state of a variable has fewer rows in all, it is the less probable one in every row.
 _NO_ROW = 0.5
 _MOST_NAMED = 6
 
 
 def complaints(estimator: Any, run: Run, totals: RowTotals) -> Iterator[str]:
-    """Reasons not to trust where a run has ended, one for each kind; ``totals`` are of the rows before any were merged."""
+    """Reasons not to trust the end of a run, one for each kind; ``totals`` are those of the rows before merging."""
     for depth, layer in enumerate(run.state.parameters.net.layers):
         far = np.flatnonzero(np.abs(layer.joined).max(axis=1) > _SEPARATED)
         if estimator.alpha == 0 and far.size:
@@ -30,7 +30,7 @@ def complaints(estimator: Any, run: Run, totals: RowTotals) -> Iterator[str]:
                 "completely; alpha > 0 keeps them finite."
             )
     shares = _shares(run)
-    # Normalised weights do not turn many rows into few.
+    # Many rows with normalised weights are still many rows.
     n_rows = max(totals.weight, float(totals.n_rows))
     for state, rare in (("on", 1.0 - shares), ("off", shares)):
         same = np.flatnonzero(n_rows * rare < _NO_ROW)
@@ -47,7 +47,7 @@ def _list_variables(variables: Array, state: str) -> str:
 
 
 def _shares(run: Run) -> FloatArray:
-    """The share of the rows in which a hidden variable is on, from the layer next to the data upward."""
+    """Shares of the rows in which the hidden variables are on, from the layer next to the data upward."""
     statistics = run.state.statistics
     hidden = [regression.moments[:, -1] / statistics.weight for regression in statistics.regressions[1:]]
     return np.concatenate([*hidden, statistics.top / statistics.weight])

@@ -21,7 +21,7 @@ from ._model import BeliefNetModel
 
 # "auto" enumerates up to this many states of a layer, and joint states of two layers.
 _AUTO_LATENTS, _AUTO_JOINT = 12, 20
-# Beyond this many joint states there is no use in trying.
+# With more variables in two layers it is useless to enumerate joint states.
 _MOST_JOINT = 26
 
 
@@ -72,12 +72,12 @@ class SigmoidBeliefNet(FittedBeliefNet):
         Extrapolate, without ever losing likelihood, and end with L-BFGS; while that gains more than ``tol``, EM goes on.
         False takes plain EM steps alone; L-BFGS only tells whether more than ``tol`` is to come. Both leave saddle points.
     warm_start : bool, default=False
-        Start from the last fit. Where that had other numbers of components or columns, ``fit``
-        starts afresh and warns.
+        Whether ``fit`` starts from the last fit. If that had other numbers of components or columns, ``fit`` starts afresh
+        and warns.
     random_state : int, RandomState instance or None, default=None
         For starts and, while fitting, proposals of the truncated posterior.
     n_jobs : int or None, default=None
-        Threads, over restarts or over blocks of rows.
+        Number of threads, which share the restarts or the blocks of rows.
     verbose : int, default=0
         What to print.
     verbose_interval : int, default=10
@@ -158,7 +158,7 @@ class SigmoidBeliefNet(FittedBeliefNet):
         "verbose_interval": [Interval(Integral, 1, None, closed="left")],
     }
 
-    # Whether the training data were no zeros and ones before they were compared with the threshold.
+    # Whether the training data held other values than zeros and ones before they were made binary.
     _binarizes: bool
 
     def __init__(
@@ -260,7 +260,7 @@ class SigmoidBeliefNet(FittedBeliefNet):
         return self.posterior == "exact" or (sum(sizes) < 60 and 2 ** sum(sizes) <= self.n_states)
 
     def _check_columns(self, rows: Source) -> FloatArray:
-        """Means of the binary columns, if these are as they should be."""
+        """Check the columns, and return the means of the binary ones."""
         weight, ones, invalid, empty = survey(self, self.binarize, rows)
         self._binarizes = bool(invalid.any())
         if not weight.all():
@@ -271,7 +271,7 @@ class SigmoidBeliefNet(FittedBeliefNet):
         return np.asarray(ones / weight)
 
     def _fitted_attributes(self, model: BeliefNetModel, dtype: Any, exact: bool, run: Run) -> dict[str, Any]:
-        """What fit leaves, for a run that is over or as if it were."""
+        """The attributes that fit leaves, as if the run ended here."""
         state = run.state
         net = state.parameters.net
         attributes = {

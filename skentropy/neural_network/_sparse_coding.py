@@ -1,4 +1,4 @@
-"""Sparse coding: linear decoders of latents that are not Gaussian, at the maximum of an ELBO made of entropies alone."""
+"""Sparse coding: linear decoders of non-Gaussian latents, at the maximum of an ELBO that consists of entropies only."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from ._vae_observables import NOISE_FLOOR, best_noise
 from ._vae_prior import Prior
 from ._vae_units import Units
 
-# L-BFGS ends where a step gains less than this, in nats per sample, or as a share where there are many of them, or where
-# no derivative is larger; steps that it remembers.
+# L-BFGS ends when a step gains fewer nats per sample, or less than this share of many nats, or when no derivative is larger;
+# and the number of steps that it remembers.
 _TOLERANCE, _MEMORY = 1e-8, 20
 
 
 @dataclass(frozen=True)
 class CodeStatistics(Additive):
-    """What the ELBO and its gradient need of the posteriors; additive over rows, with their weights.
+    """Sums over rows, with their weights, that the ELBO and its gradient need of the posteriors.
 
     Attributes
     ----------
     at : LinearDecoder
-        That the posteriors are of.
+        The decoder of these posteriors.
     weight : float
     observed, squares : (d,), of 1 and x^2
     regressors : (d, 1 + h, 1 + h), or (1, 1 + h, 1 + h) where all is observed; of E[(1, z) (1, z)']
@@ -94,7 +94,7 @@ def expect(decoder: LinearDecoder, prior: Prior, units: Units, block: Block) -> 
 
 @dataclass(frozen=True)
 class SparseCoding:
-    """What is maximised over decoders: the ELBO of the best posteriors, less the ridge's term.
+    """The objective for decoders: the ELBO of the best posteriors, less the ridge's term.
 
     Attributes
     ----------
@@ -117,11 +117,11 @@ class SparseCoding:
         return float(-0.5 * fit - divergence.sum()) / weight
 
     def penalty(self, statistics: CodeStatistics) -> float:
-        """What the ridge takes from the objective."""
+        """The ridge's term in the objective."""
         return 0.5 * self.ridge * float(statistics.observed @ (1.0 / statistics.at.noise)) / statistics.weight
 
     def entropy_sum(self, statistics: CodeStatistics) -> EntropySum:
-        """Entropies of posteriors, and of prior and noise with closed-form scales: all of the ELBO of these, W(3)."""
+        """Entropies of posteriors, and of prior and noise with closed-form scales, which make up their ELBO, W(3)."""
         weight, observed = statistics.weight, statistics.observed
         noise = np.maximum(best_noise(statistics.residuals, self.ridge * observed, observed, tied=self.tied), NOISE_FLOOR)
         log_scale = np.log(self.prior.best_scale(statistics.energy / weight))
@@ -153,12 +153,12 @@ class SparseCoding:
 
 
 def fit_codes(fitting: Fitting, start: LinearDecoder, max_iter: int, watcher: Watcher) -> Run:
-    """L-BFGS over decoders; the states' parameters are decoders. After Ctrl-C the run is as it was after its last step."""
+    """Fit decoders by L-BFGS; they are the states' parameters. After Ctrl-C the run is as it was after its last step."""
     objective = fitting.objective
     model = SparseCoding(objective.prior, objective.tied, objective.ridge)
     first = model.pack(start)
     n_free = start.slopes.size + start.offset.size
-    # In units of their noise slopes are about as curved as logarithms of variances.
+    # In units of the noise the objective has similar curvature along slopes and along logarithms of variances.
     size = np.sqrt(start.noise)
     units = np.concatenate([np.tile(size, len(start.slopes) + 1), np.ones(len(first) - n_free)])
     seen: dict[bytes, CodeStatistics] = {}

@@ -1,4 +1,4 @@
-"""Where EM starts: units made of rows, the weakest of them replaced as long as that pays."""
+"""Starts of EM: units made of rows, of which the weakest are replaced as long as that pays."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ._layers import BeliefNet, Layer
 # A unit switches on what is on in its row; offsets switch everything else off (logits).
 _ON, _OFF, _NOISE = 2.0, -2.0, 0.5
 _RARE = 0.25
-# Replacements in a row that may fail.
+# So many replacements in a row may fail.
 _PATIENCE = 3
 
 
 def units_of_rows(
     X: FloatArray, weight: FloatArray, sizes: tuple[int, ...], random_state: np.random.RandomState
 ) -> BeliefNet:
-    """Weights of twice a row each and noise; the layer above starts near independence."""
+    """A net with weights of twice a row each plus noise; the layer above starts near independence."""
     chosen = random_state.choice(len(X), size=sizes[0], p=weight / weight.sum())
     weights = _ON * X[chosen].T + _NOISE * random_state.normal(size=(X.shape[1], sizes[0]))
     return _with_layers_above(Layer(weights, np.full(X.shape[1], _OFF)), sizes, _RARE, random_state)
@@ -31,7 +31,7 @@ def units_of_rows(
 def random_units(
     X: FloatArray, weight: FloatArray, sizes: tuple[int, ...], random_state: np.random.RandomState
 ) -> BeliefNet:
-    """Normal weights, on top of independent features."""
+    """A net with normal weights added to independent features."""
     means = np.clip(weight @ X / weight.sum(), 0.01, 0.99)
     layer = Layer(random_state.normal(size=(X.shape[1], sizes[0])), logit(means))
     return _with_layers_above(layer, sizes, 0.5, random_state)
@@ -52,7 +52,7 @@ def best_start(
     random_state: np.random.RandomState,
     schedule: tuple[tuple[int, int], ...],
 ) -> State:
-    """Starts of both kinds compete: after some steps each, the better ones go on.
+    """Let starts of both kinds compete: each takes some steps, and the better ones go on.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def best_start(
 
 
 def usefulness(net: BeliefNet, marginals: FloatArray, weight: FloatArray) -> FloatArray:
-    """What the mean log-likelihood would lose without a unit of a single hidden layer, (H,).
+    """By how much the mean log-likelihood would fall without each unit of a single hidden layer, (H,).
 
     Without unit h, p(x) = p(x) q(z_h = 0 | x) / p(z_h = 0).
     """
@@ -83,7 +83,7 @@ def usefulness(net: BeliefNet, marginals: FloatArray, weight: FloatArray) -> Flo
 
 
 def with_new_unit(net: BeliefNet, unit: int, row: FloatArray, random_state: np.random.RandomState) -> BeliefNet:
-    """The net with a unit made of a row in the place of another."""
+    """Replace a unit of the net by one made of a row."""
     layer = net.layers[0]
     weights = layer.weights.copy()
     expected = expit(layer.logits(np.atleast_2d(expit(net.prior_logits))))[0]
@@ -103,18 +103,18 @@ def replace_weak_units(
     random_state: np.random.RandomState,
     attempts: int,
 ) -> State:
-    """Put units made of badly explained rows in the place of the least useful ones, and keep what improves the objective.
+    """Replace the least useful units by ones made of badly explained rows, if that improves the objective.
 
     Parameters
     ----------
     state : State
-        Where EM has come to.
+        The state that EM has reached.
     climb : callable
         A net -> the state after a few steps of EM from it.
     explain : callable
         A state -> log-likelihoods of the rows (n,) and their posterior marginals (n, H).
     X, weight : ndarray
-        Rows, missing entries replaced by their columns' means, and weights.
+        Rows, with missing entries replaced by their columns' means, and weights.
     random_state : RandomState
     attempts : int
     """

@@ -11,7 +11,7 @@ from .._messages import feature_names
 from .._tables import Column, Summary, Table, cut, decimals_for
 from .._typing import FloatArray
 
-# Features that are named for each hidden variable, and the characters of a name.
+# The number of features that are named for each hidden variable, and the number of characters of a name.
 _MOST_FEATURES, _NAME = 2, 18
 
 
@@ -84,7 +84,7 @@ def _notes(warned: Sequence[str]) -> list[str]:
 
 
 def _terms(model: Any) -> Table:
-    """The terms of the entropy sum, as they count."""
+    """The terms of the entropy sum with their signs."""
     terms = model.entropy_sum_
     counted = {name: sign * getattr(terms, name) for name, sign in terms.SIGNS.items() if getattr(terms, name)}
     values = [*counted.values(), terms.value]
@@ -93,7 +93,7 @@ def _terms(model: Any) -> Table:
 
 
 def _hidden(title: str, names: list[str], weights: FloatArray, features: list[str], prior: Any) -> Table:
-    """What each hidden variable does where it is on: the features whose log odds it changes most."""
+    """The effect of each hidden variable: the features whose log odds it changes most."""
     columns = [] if prior is None else [Column("prior", np.asarray(prior, dtype=np.float64), ".4f")]
     columns += [Column("raises most", [_largest(row, features) for row in weights])]
     columns += [Column("lowers most", [_largest(-row, features, -1.0) for row in weights])]
@@ -102,6 +102,6 @@ def _hidden(title: str, names: list[str], weights: FloatArray, features: list[st
 
 
 def _largest(changes: FloatArray, features: list[str], sign: float = 1.0) -> str:
-    """The features with the largest positive changes, with these."""
+    """The features with the largest positive changes, and the changes."""
     order = np.argsort(-changes, kind="stable")[:_MOST_FEATURES]
     return ", ".join(f"{cut(features[d], _NAME)} {sign * changes[d]:+.2f}" for d in order if changes[d] > 0.0)

@@ -1,4 +1,4 @@
-"""The course of the fit that all variational autoencoders share."""
+"""The base of all variational autoencoders, with the course of their fit."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from ._vae_prior import PRIORS
 from ._vae_training import Nets, Objective, Training
 from ._vae_units import Units
 
-# A latent that tells less of the data than this, in nats, has collapsed to its prior.
+# A latent with less information about the data, in nats, has collapsed to its prior.
 _COLLAPSED = 0.01
 
 
 class VariationalAutoencoder(FittedAutoencoder):
-    """Base of autoencoders; a subclass says what its observables are, where it starts, and what it must refuse."""
+    """Base of autoencoders; a subclass defines the observables, the start, and the values that it refuses."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
@@ -59,7 +59,7 @@ class VariationalAutoencoder(FittedAutoencoder):
         "since the parameters of a decoder with a weight decay count by no agreed rule. Compare models by score, or "
         "importance_weighted_score, of rows that were not fitted, for example by GridSearchCV."
     )
-    # Whether the likelihood is of values in the units of the start, or of those given.
+    # Whether the likelihood is that of standardised values, or of the values as they are.
     _standardises: ClassVar[bool]
 
     def __init__(
@@ -99,16 +99,16 @@ class VariationalAutoencoder(FittedAutoencoder):
 
     @abstractmethod
     def _set_start(self, nets: Nets, linear: LinearGaussian, units: Units) -> Observable:
-        """Set nets to where training starts, and return the observables there."""
+        """Set the nets to the start of training, and return the observables there."""
 
     @property
     def _is_closed_form(self) -> bool:
-        """Whether without hidden layers there is nothing to train: the posteriors are exact, the rest has closed forms."""
+        """Whether without hidden layers there is nothing to train, since posteriors and parameters have closed forms."""
         return False
 
     @property
     def _tied(self) -> bool:
-        """Whether all features have one noise variance, where there are any."""
+        """Whether all features share one noise variance, if there are noise variances."""
         return True
 
     @property
@@ -117,14 +117,14 @@ class VariationalAutoencoder(FittedAutoencoder):
         return 0.0
 
     def _check_values(self, rows: Source) -> None:
-        """Refuse values that the observables cannot have."""
+        """Raise ValueError for values outside the observables' support."""
 
     def _own_attributes(self, model: Autoencoder, units: Units, dtype: Any) -> dict[str, Any]:
-        """Fitted attributes that others do not have."""
+        """Fitted attributes of this kind of autoencoder only."""
         return {}
 
     def _complaints(self, model: Autoencoder) -> list[str]:
-        """What is to be warned of."""
+        """Reasons not to trust the fit."""
         return []
 
     # Fitting.
@@ -188,7 +188,7 @@ class VariationalAutoencoder(FittedAutoencoder):
         is_linear = len(decoder_sizes) == 2 and self._is_closed_form
         sizes = encoder_sizes, decoder_sizes
         fitting, starts, given = self._prepare(rows, X, sample_weight, None if is_linear else sizes)
-        # The linear model alone is judged without the hidden layers, which add nothing to it.
+        # The linear model is evaluated without the hidden layers, which add nothing to it.
         bare = Nets.of_sizes([encoder_sizes[0], encoder_sizes[-1]], [decoder_sizes[0], decoder_sizes[-1]], self.activation)
 
         def linear_model(parameters: LinearGaussian) -> Autoencoder:
@@ -230,7 +230,7 @@ class VariationalAutoencoder(FittedAutoencoder):
     def _prepare(
         self, rows: Source, X: ArrayLike, sample_weight: ArrayLike | None, sizes: tuple[list[int], list[int]] | None
     ) -> tuple[Fitting, list[LinearGaussian], Autoencoder | None]:
-        """Data and objective, linear models, and the last fit's if it has nets of these sizes and is where to start."""
+        """Data and objective, linear models, and the model of the last fit, if the fit is to start from it."""
         self._check_values(rows)
         data = training_data(rows, X, sample_weight, self._row_bytes(rows.n_features), self._view)
         location, scale = location_and_scale(data, rows.dtype, partial(list_columns, self))
@@ -241,7 +241,7 @@ class VariationalAutoencoder(FittedAutoencoder):
             location, scale = given[1].location, given[1].scale
         kinds = [self._tied or sizes is not None]
         if not kinds[0] and self._ridge:
-            # Where factors explain a column completely, a ridge makes factor analysis the worse start of the two.
+            # If factors explain a column completely, factor analysis is the worse start of the two under a ridge.
             kinds.append(True)
         starts = [data.fit_linear(location, scale, self.n_components, tied=tied) for tied in kinds]
         filling = starts[0].mean, starts[0].loadings, starts[0].noise
@@ -264,7 +264,7 @@ class VariationalAutoencoder(FittedAutoencoder):
         )
 
     def _given(self, encoder_sizes: list[int], decoder_sizes: list[int]) -> tuple[Autoencoder, Units] | None:
-        """The last fit's model and its units, if it has these layers, observables and prior."""
+        """The last fit's model and units, if it had these layers, observables and prior."""
         if not hasattr(self, "_autoencoder"):
             return None
         model, units = self._fitted()
@@ -272,7 +272,7 @@ class VariationalAutoencoder(FittedAutoencoder):
         return (model, units) if last == (encoder_sizes, decoder_sizes, self._kind, self.prior) else None
 
     def _fitted_attributes(self, fitting: Fitting, dtype: Any, fitted: Fitted, run: Run) -> dict[str, Any]:
-        """What fit leaves, for a run that is over or as if it were."""
+        """The attributes that fit leaves, as if the run ended here."""
         model, sums = fitted.model, fitted.sums
         terms, elbo = fitting.entropy_sum(sums, model.observable), fitting.elbo(sums, model.observable)
         information = sums.information

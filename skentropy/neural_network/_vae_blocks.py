@@ -1,4 +1,4 @@
-"""What a fitted autoencoder says of a block of rows in the data's units."""
+"""Evaluate a fitted autoencoder on a block of rows, in the data's units."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ._vae_units import Units
 
 
 def row_bytes(n_latents: int, widest: int, n_outputs: int) -> int:
-    """Bytes that the evaluation of one row works on: the decoder at the nodes of a cubature rule."""
+    """Bytes that the evaluation of one row takes: the decoder at the nodes of a cubature rule."""
     return 8 * (2 * n_latents + 1) * (2 * widest + 2 * n_outputs)
 
 
 def sums(model: Autoencoder, units: Units, block: Block) -> Sums:
-    """What ELBO and entropy sum need of a block of rows."""
+    """The sums over a block of rows that ELBO and entropy sum need."""
     return model.sums(units.observe(block.X), block.row_weight)
 
 
@@ -28,7 +28,7 @@ def elbos(model: Autoencoder, units: Units, block: Block) -> FloatArray:
 
 
 def importance_weighted(model: Autoencoder, units: Units, n_samples: int, seed: int, block: Block) -> FloatArray:
-    """Sums over the rows, with their weights, of one and of their bounds."""
+    """Weighted sums over the rows of one and of their importance-weighted bounds."""
     observations, rng = units.observe(block.X), np.random.default_rng([seed, block.start])
     bounds = model.importance_weighted(observations, n_samples, rng)
     bounds = bounds + observations.mask.sum(axis=1) * units.log_jacobian
@@ -41,12 +41,12 @@ def means(model: Autoencoder, units: Units, block: Block) -> FloatArray:
 
 
 def means_and_variances(model: Autoencoder, units: Units, block: Block) -> FloatArray:
-    """Means of the posteriors, and beside them their variances."""
+    """Means and variances of the posteriors, side by side."""
     posteriors = model.posteriors(units.observe(block.X))
     return np.concatenate([posteriors.means, posteriors.variances], axis=1)
 
 
 def imputed(model: Autoencoder, units: Units, block: Block) -> FloatArray:
-    """Rows as they were given, with expected values in their gaps."""
+    """The rows as the user gave them, with expected values in their gaps."""
     expected = units.original(model.posteriors(units.observe(block.X)).expected)
     return np.where(np.isnan(block.X), expected, block.as_given.X)

@@ -1,4 +1,4 @@
-"""Training data of autoencoders: in memory as rows that differ, or read block by block where they are too large for it."""
+"""Training data of autoencoders: distinct rows in memory, or rows read block by block if there are too many."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from ._vae_sums import Sums
 from ._vae_training import Batch
 from ._vae_units import Units
 
-# Data up to this size in double precision are held in memory; of larger data so many rows, which are shuffled together.
+# Data up to this size in double precision are held in memory. Of larger data so many rows are shuffled together.
 IN_MEMORY_BYTES = 2**28
 _SHUFFLED_ROWS = 8192
 
-# Squares of values beyond these over- or underflow, in float32 those of noise variances.
+# Squares of values beyond these overflow or underflow; in float32 those of noise variances.
 _SCALES = {np.float64: (1e-140, 1e140), np.float32: (1e-14, 1e18)}
 
 MakeBatches = Callable[[np.random.Generator | None], Iterator[Batch]]
@@ -39,9 +39,9 @@ class TrainingData(ABC):
     ----------
     columns : ColumnSurvey
     weight : float
-        Of the rows that have something observed.
+        Total weight of the rows with observed entries.
     empty : float
-        Of the others.
+        Total weight of the other rows.
     """
 
     columns: ColumnSurvey
@@ -54,14 +54,14 @@ class TrainingData(ABC):
 
     @abstractmethod
     def batches(self, units: Units, size: int, dtype: Any) -> tuple[int, MakeBatches]:
-        """Number of batches of an epoch, and what makes them, shuffled if it is given a generator."""
+        """The number of batches of an epoch, and a function that makes them, shuffled if it gets a generator."""
 
     @abstractmethod
     def reduce(self, function: Callable[[Block], Any]) -> Any:
-        """The sum of a function over blocks of the rows that have something observed."""
+        """The sum of a function over blocks of the rows with observed entries."""
 
     def sums(self, model: Autoencoder, units: Units) -> Sums:
-        """What ELBO and entropy sum need of the rows that have something observed."""
+        """The sums over rows with observed entries that ELBO and entropy sum need."""
         result: Sums = self.reduce(partial(sums, model, units))
         return result
 
@@ -73,9 +73,9 @@ def training_data(
     bytes_of_row: int,
     view: Callable[[Block], Block] | None = None,
 ) -> TrainingData:
-    """Data in memory where they are small enough; ``X`` and ``sample_weight`` are what the source was made of.
+    """Data in memory if they are small enough; ``X`` and ``sample_weight`` are what the source was made of.
 
-    The view is what the model sees of a block of rows, None if what they hold.
+    The view maps a block of rows to what the model sees of it; None stands for the rows themselves.
     """
     n_rows = source.totals.n_rows
     if 8 * n_rows * source.n_features <= IN_MEMORY_BYTES:
@@ -84,7 +84,7 @@ def training_data(
 
 
 def location_and_scale(data: TrainingData, dtype: Any, names: Callable[[Array], str]) -> tuple[FloatArray, float]:
-    """The means of the columns, and the root of the columns' mean variance; ``names`` is how messages call columns."""
+    """The means of the columns, and the root of their mean variance; messages use ``names`` for columns."""
     columns = data.columns
     if not columns.weight.all():
         unobserved = names(np.flatnonzero(columns.weight == 0))
@@ -100,16 +100,16 @@ def location_and_scale(data: TrainingData, dtype: Any, names: Callable[[Array], 
             raise ValueError(
                 f"The values are too {word} for {np.dtype(dtype)} in {names(np.flatnonzero(is_so))}; rescale the data."
             )
-    # A variance that rounding made counts as zero.
+    # A variance due to rounding errors counts as zero.
     is_rounding = not scale > 1e-14 * float(np.abs(columns.mean).max())
     return columns.mean, 1.0 if is_rounding else scale
 
 
 @dataclass(frozen=True)
 class Table(TrainingData):
-    """Rows that differ, in ascending order, and their weights.
+    """Distinct rows in ascending order, and their weights.
 
-    The order is that of the values, which neither the order of the rows nor the unit of measurement changes.
+    The order of the values depends neither on the order of the rows nor on the unit of measurement.
     """
 
     rows: Rows
@@ -139,7 +139,7 @@ class Table(TrainingData):
     def fit_linear(self, location: FloatArray, scale: float, n_components: int, *, tied: bool) -> LinearGaussian:
         X, weight = (self.rows.X - location) / scale, self.rows.sample_weight
         assert weight is not None
-        # Few distinct rows are still data: each may stand for several.
+        # Few distinct rows are no error, since each may stand for several rows.
         copies = -(-max(n_components, 2) // len(X))
         return fit_linear(np.tile(X, (copies, 1)), np.tile(weight / copies, copies), n_components, tied=tied)
 
@@ -155,7 +155,7 @@ class Table(TrainingData):
 
 @dataclass(frozen=True)
 class Stream(TrainingData):
-    """Rows where they are, read anew for each epoch; batches are shuffled within some thousand rows."""
+    """Rows that are read anew for each epoch; batches are shuffled within some thousand rows."""
 
     source: Source
     view: Callable[[Block], Block] | None
@@ -193,7 +193,7 @@ class Stream(TrainingData):
         return rows.sum(partial(_of_seen, function))
 
     def _blocks(self, rng: np.random.Generator | None) -> Iterator[Block]:
-        """Some thousand rows at a time, of each part in any order if there is a generator."""
+        """Some thousand rows at a time, within each part in random order if there is a generator."""
         for rows in self.source.parts():
             starts = np.arange(0, rows.n_rows, _SHUFFLED_ROWS)
             for start in starts if rng is None else rng.permutation(starts):
@@ -209,7 +209,7 @@ def _with_weight(block: Block) -> Array:
 
 
 def _is_seen(block: Block) -> Array:
-    """Which rows have weight and something observed."""
+    """Which rows have a weight and observed entries."""
     return np.asarray((block.row_weight > 0) & ~np.isnan(block.X).all(axis=1))
 
 
@@ -218,13 +218,13 @@ def _n_seen(block: Block) -> int:
 
 
 def _seen(block: Block) -> Block:
-    """The rows that have weight and something observed."""
+    """The rows with a weight and observed entries."""
     kept = _is_seen(block)
     return replace(block, X=block.X[kept], weight=block.row_weight[kept])
 
 
 def _weights(block: Block) -> FloatArray:
-    """Weight of the rows that have something observed, and of the others."""
+    """Weight of the rows with observed entries, and of the others."""
     weight, empty = block.row_weight, np.isnan(block.X).all(axis=1)
     return np.array([weight[~empty].sum(), weight[empty].sum()])
 

@@ -1,4 +1,4 @@
-"""What a user asks of a fitted variational autoencoder."""
+"""Methods of a fitted variational autoencoder: scores, posteriors, draws, imputations."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _FLOATS = (np.float64, np.float32)
 
 
 class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel):
-    """Base of autoencoders: scores, posteriors, draws and gaps that are filled, from what ``fit`` has left."""
+    """Methods of a fitted autoencoder: scores, posteriors, draws, imputations."""
 
     n_components: int
     hidden_layer_sizes: Any
 
-    # The model in double precision, as nothing but arrays and names.
+    # The model in double precision, as a dict of arrays and names only.
     _autoencoder: dict[str, Any]
     _units: dict[str, Any]
     mean_: FloatArray
@@ -42,11 +42,11 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
     @property
     @abstractmethod
     def _kind(self) -> type[Observable]:
-        """What the observables are."""
+        """The kind of observables."""
 
     @property
     def _view(self) -> Callable[[Block], Block] | None:
-        """What the model sees of a block of rows, where it is not what they hold."""
+        """The function by which the model sees a block of rows; None if it sees the rows themselves."""
         return None
 
     def _ready(self, rows: Source) -> BlockSource:
@@ -82,20 +82,21 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
         return super().score(X, y, sample_weight)
 
     def summary(self) -> Summary:
-        """What the fit says, to be read: the ELBO, its entropy sum, what each latent tells of the data, and noise.
+        """A summary of the fit: the ELBO, the entropy sum, each latent's information about the data, and the noise.
 
         Returns
         -------
         Summary
-            Which prints, shows itself in notebooks, and turns into pandas frames.
+            It prints as text, shows as HTML in notebooks, and converts to pandas frames.
         """
         check_is_fitted(self)
         return summarize_autoencoder(self, self._warned)
 
     def score_samples(self, X: ArrayLike) -> FloatArray:
-        """ELBO of each row, a lower bound of its log-likelihood, in nats; of what is observed where entries are missing.
+        """ELBO of each row, a lower bound of the log-likelihood of its observed entries, in nats.
 
-        Its expectation is taken by 2 H + 1 fixed nodes: the same for a row in every call and whatever the other rows are.
+        Its expectation is computed with 2 H + 1 fixed nodes, so that a row has the same ELBO in every call, whatever the
+        other rows are.
 
         Parameters
         ----------
@@ -118,7 +119,7 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
         ----------
         X : {array-like, Dask array or frame, RowBlocks} of shape (n_samples, n_features)
         n_samples : int, default=100
-            Draws from each row's posterior.
+            Number of draws from each row's posterior.
         sample_weight : array-like of shape (n_samples,), default=None
         random_state : int, RandomState instance or None, default=None
 
@@ -165,7 +166,7 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
         return self._map_rows(vae_blocks.means, X)
 
     def inverse_transform(self, X: ArrayLike) -> FloatArray:
-        """Means of the observables given latent variables, what the decoder says.
+        """Means of the observables given latent variables, which the decoder computes.
 
         Parameters
         ----------
@@ -186,7 +187,7 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
         return units.original(model.observable.mean(model.decoder(Z.astype(np.float64)))).astype(Z.dtype)
 
     def impute(self, X: ArrayLike) -> FloatArray:
-        """X with missing entries replaced by their expected values, given what is observed of their rows.
+        """X with missing entries replaced by their expected values, given the observed entries of their rows.
 
         Parameters
         ----------
@@ -223,7 +224,7 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
         return Autoencoder.of_state(self._autoencoder), Units(**self._units)
 
     def _map_rows(self, function: Callable[[Autoencoder, Units, Block], FloatArray], X: ArrayLike) -> FloatArray:
-        """function of the model and all blocks of rows, in the precision of the rows."""
+        """Map all blocks of rows by a function of the model; the result has the precision of the rows."""
         model, units = self._fitted()
         rows = self._ready(self._read(X))
         with thread_pool(1):

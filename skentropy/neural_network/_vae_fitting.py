@@ -1,4 +1,4 @@
-"""The course of an autoencoder's fit: linear start, training, polish; and the linear model where nothing beats it."""
+"""The course of an autoencoder's fit: linear start, training, polish; the linear model is kept if nothing beats it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ._vae_sums import Sums
 from ._vae_training import Nets, Objective, Training, train
 from ._vae_units import Units
 
-# Newton steps towards the best scale of a decoder's outputs, at most, and how near it must be.
+# Largest number of Newton steps for the best scale of a decoder's outputs, and the precision that ends them.
 _NEWTON_STEPS, _EXACT = 30, 1e-12
 
 
@@ -29,7 +29,7 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Fitting:
-    """One fit's data and what it maximises.
+    """The data and the objective of a fit.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Fitting:
     objective: Objective
 
     def polish(self, model: Autoencoder) -> Fitted:
-        """The model with the best noise variances, scale of the outputs, and offsets and scales of the latents."""
+        """Set the best noise variances, scale of the outputs, and offsets and scales of the latents."""
         sums = self.data.sums(model, self.units)
         for _ in range(_NEWTON_STEPS):
             factor = model.observable.output_scale(sums)
@@ -55,7 +55,7 @@ class Fitting:
         return Fitted(model, sums.with_empty_rows(self.data.empty))
 
     def finish(self, model: Autoencoder, run: Run) -> Fitted:
-        """Polish what a run has left. The first Ctrl-C begins the polish anew, since there is no model without it."""
+        """Polish the end of a run. The first Ctrl-C restarts the polish, since there is no model without it."""
         if not run.interrupted:
             with Interruption().caught(run):
                 return self.polish(model)
@@ -75,7 +75,7 @@ class Fitting:
         return sums.entropy_sum(observable, ridge=self.objective.ridge, log_jacobian=sums.log_jacobian(self.units))
 
     def run_of(self, fitted: Fitted) -> Run:
-        """A run that was over in one step."""
+        """A run that consists of a single step."""
         sums, observable = fitted.sums, fitted.model.observable
         elbo = self.elbo(sums, observable)
         return Run(State(None, None, elbo, elbo), [elbo], [self.entropy_sum(sums, observable)], True)
@@ -91,7 +91,7 @@ class Fitting:
         n_epochs: int,
         learning_rate: float,
     ) -> Run:
-        """Train in place, and return the course of it; after Ctrl-C what there is."""
+        """Train in place, and return the run; after Ctrl-C the run so far."""
         run = Run(State(training, None, -np.inf, -np.inf))
         n_batches, batches = self.data.batches(self.units, batch_size, training.nets.vector.dtype)
 
@@ -117,7 +117,7 @@ class Fitting:
         return run
 
     def _of_epoch(self, sums: Sums, observable: Observable) -> tuple[EntropySum, float]:
-        """Entropy sum and ELBO of the posteriors of an epoch, after closed forms alone; the weights are relative."""
+        """Entropy sum and ELBO of the posteriors of an epoch, with closed-form parameters only; weights are relative."""
         observable = observable.polish(sums, tied=self.objective.tied, ridge=self.objective.ridge)
         standardised, _, _ = sums.standardised()
         standardised = standardised.with_empty_rows(self.data.empty / self.data.weight * sums.weight)
@@ -125,7 +125,7 @@ class Fitting:
 
 
 def in_nets(model: Autoencoder, nets: Nets) -> Autoencoder:
-    """A model without hidden layers in nets that have some, whose last layers are zero."""
+    """Put a model without hidden layers into nets with hidden layers, whose last layers are zero."""
     encoder, decoder = (
         replace(copy, intercepts=[*copy.intercepts[:-1], theirs.intercepts[-1]], linear=theirs.linear)
         for copy, theirs in (

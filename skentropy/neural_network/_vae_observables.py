@@ -1,4 +1,4 @@
-"""What an autoencoder's decoder says of the observables: Gaussian ones, and one-parameter families with canonical link."""
+"""Distributions of an autoencoder's observables: Gaussians, and one-parameter families with canonical link."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from .._typing import FloatArray
 if TYPE_CHECKING:
     from ._vae_sums import Sums
 
-# The noise variances are never less than this, in units of the data's scale.
+# The least noise variance, in units of the data's scale.
 NOISE_FLOOR = 1e-10
-# Means of columns that a start takes at least, so that it leaves them a way.
+# The least mean of a column at the start, from which training can still move away.
 _LEAST_MEAN = 0.02
 
 
 @dataclass(frozen=True)
 class Fit:
-    """How well a decoder's outputs fit rows, and where they should move, by the model that posteriors' steps go by.
+    """How well a decoder's outputs fit rows, and where they should move, for the steps of posteriors.
 
     Attributes
     ----------
-    value : (n, d), expected log-likelihood, up to what outputs do not change
+    value : (n, d), expected log-likelihood, except for terms that outputs do not change
     pull : (n, o), its derivative in the outputs
     curvature : (n, o) or (o,), minus its second derivative
     """
@@ -38,9 +38,9 @@ class Fit:
 
 
 class Observable(ABC):
-    """p(x | y) with y the outputs of a decoder, ``n_outputs`` a feature, independent over features.
+    """p(x | y) with the outputs y of a decoder, ``n_outputs`` for each feature; features are independent.
 
-    What is to be summed over rows for ELBO and entropy sum are ``n_statistics`` numbers an entry.
+    ELBO and entropy sum need sums over rows of ``n_statistics`` numbers for each entry.
     """
 
     n_outputs: ClassVar[int] = 1
@@ -69,7 +69,7 @@ class Observable(ABC):
     def mean(self, y: FloatArray) -> FloatArray:
         """Expected observables for outputs."""
 
-    # What is asked of sums over rows.
+    # Functions of sums over rows.
 
     @abstractmethod
     def log_likelihood(self, sums: Sums) -> float:
@@ -84,23 +84,23 @@ class Observable(ABC):
         return 0.0
 
     def penalty(self, sums: Sums, ridge: float) -> float:
-        """What a ridge takes from the sum of the log-likelihoods, and adds to the entropy sum."""
+        """The ridge's term, which is subtracted from the sum of log-likelihoods, and added to the entropy sum."""
         return 0.0
 
     def polish(self, sums: Sums, *, tied: bool, ridge: float) -> Observable:
-        """With the best parameters that the decoder has no part in."""
+        """Set the best values of those parameters that are not the decoder's."""
         return self
 
     def as_trained(self) -> Observable:
-        """With steps of posteriors that go by it."""
+        """The same observables, whose present parameters also serve the steps of posteriors."""
         return self
 
     def output_scale(self, sums: Sums) -> float:
-        """By what the outputs are to be multiplied, a Newton step towards the best such factor."""
+        """The factor by which to multiply the outputs: a Newton step towards the best one."""
         return 1.0
 
     def scaled(self, factor: float) -> Self:
-        """For outputs that have been multiplied by a factor, which posteriors' steps are to know nothing of."""
+        """The observables for outputs multiplied by a factor, which must not affect the steps of posteriors."""
         return self
 
     # For training.
@@ -117,7 +117,7 @@ class GaussianNoise(Observable):
     Attributes
     ----------
     noise, step_noise : (d,)
-        Noise variances, and those of the model before its polish, which posteriors' steps go by.
+        Noise variances, and those of the model before its polish, which the steps of posteriors use.
     """
 
     noise: FloatArray
@@ -127,7 +127,7 @@ class GaussianNoise(Observable):
 
     @classmethod
     def of(cls, noise: FloatArray) -> Self:
-        """Steps go by the same."""
+        """Noise with these variances, also for the steps of posteriors."""
         return cls(noise, noise)
 
     def expect(self, y: FloatArray, x: FloatArray, shares: FloatArray) -> tuple[Fit, FloatArray, FloatArray]:
@@ -164,7 +164,7 @@ class GaussianNoise(Observable):
         return replace(self, noise=np.maximum(best, NOISE_FLOOR))
 
     def _exposure(self, sums: Sums) -> FloatArray:
-        """What the ridge on the noise variances is counted by, (d,)."""
+        """The weights (d,) with which the ridge on the noise variances counts."""
         return sums.observed
 
     def as_trained(self) -> Self:
@@ -181,14 +181,14 @@ class GaussianNoise(Observable):
 class HeteroscedasticNoise(GaussianNoise):
     """N(mu, diag(noise exp(v))) with the outputs y = (mu, v) of a decoder.
 
-    Its statistics are (x - mu)^2 exp(-v), v and exp(-v), all expected. ``noise`` is what the offset of v would be, and has a
+    Its statistics are the expected (x - mu)^2 exp(-v), v and exp(-v). ``noise`` takes the place of an offset of v, and has a
     closed form.
     """
 
     n_outputs: ClassVar[int] = 2
     n_statistics: ClassVar[int] = 3
 
-    # How far logarithms of variances may go from where noise has them.
+    # The largest deviation of logarithms of variances from those of the noise.
     _LARGEST: ClassVar[float] = 8.0
 
     def _split(self, y: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -258,7 +258,7 @@ class Canonical(Observable):
     Attributes
     ----------
     step_scale : float
-        What the outputs are multiplied by for posteriors' steps: those of the model before its polish.
+        The factor of the outputs in the steps of posteriors, which use the model before its polish.
     """
 
     step_scale: float = 1.0
@@ -275,7 +275,7 @@ class Canonical(Observable):
 
     @abstractmethod
     def natural(self, mean: FloatArray) -> FloatArray:
-        """y for means, which are kept off their limits."""
+        """y for means, which are kept away from their limits."""
 
     @abstractmethod
     def log_base_measure(self, x: FloatArray) -> FloatArray:
@@ -356,7 +356,7 @@ class BernoulliOutputs(Canonical):
 class PoissonOutputs(Canonical):
     """Counts; y are the logarithms of rates."""
 
-    # Rates beyond exp(this) are no longer told apart: with them products of the nets would leave single precision.
+    # The logarithm of the largest rate: with larger ones products of the nets would leave single precision.
     _LARGEST: ClassVar[float] = 30.0
 
     def log_partition(self, y: FloatArray) -> FloatArray:

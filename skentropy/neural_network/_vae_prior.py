@@ -1,4 +1,4 @@
-"""Priors of autoencoders' latents: independent, of unit variance, with closed forms under Gaussian posteriors."""
+"""Priors of autoencoders' latents: independent, of unit variance, with closed-form expectations under Gaussians."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Prior(ABC):
     name : str
     excess : float
     mean_energy : float
-        Under the prior itself.
+        Expected energy under the prior itself.
     nearest_variance : float
-        Of the Gaussian next to the prior, which is the posterior of a row of which nothing is observed. The energy under it
-        is ``mean_energy``.
+        Variance of the Gaussian nearest to the prior, which is the posterior of a row without observed entries. The expected
+        energy under it is ``mean_energy``.
     """
 
     name: ClassVar[str]
@@ -36,12 +36,12 @@ class Prior(ABC):
 
     @property
     def entropy(self) -> float:
-        """Of one latent."""
+        """Entropy of one latent."""
         return 0.5 * LOG_2PI + self.excess + self.mean_energy
 
     @property
     def least_information(self) -> float:
-        """Entropy of a latent's prior less that of the Gaussian next to it."""
+        """Entropy of a latent's prior less that of the Gaussian nearest to it."""
         return self.information(np.array(np.log(self.nearest_variance))).item()
 
     def information(self, log_variance: FloatArray) -> FloatArray:
@@ -49,7 +49,7 @@ class Prior(ABC):
         return np.asarray(self.excess + self.mean_energy - 0.5 - 0.5 * log_variance)
 
     def divergence(self, m: FloatArray, v: FloatArray) -> FloatArray:
-        """Of N(m, v) from the prior."""
+        """Divergence of N(m, v) from the prior."""
         return np.asarray(self.excess - 0.5 + self.energy(m, v) - 0.5 * np.log(v))
 
     @abstractmethod
@@ -70,7 +70,7 @@ class Prior(ABC):
 
     @abstractmethod
     def draw(self, random_state: Any, size: tuple[int, ...]) -> FloatArray:
-        """Latents."""
+        """Draw latents."""
 
     @abstractmethod
     def best_scale(self, energy: FloatArray) -> FloatArray:
@@ -121,7 +121,7 @@ class LaplacePrior(Prior):
     nearest_variance = 0.25 * float(np.pi)
 
     _RATE: ClassVar[float] = float(np.sqrt(2.0))
-    # Far from its peak a Laplace density has no curvature; steps take it for a little.
+    # Far from its peak a Laplace density has no curvature; steps assume a little.
     _LEAST_CURVATURE: ClassVar[float] = 1e-6
 
     def energy(self, m: FloatArray, v: FloatArray) -> FloatArray:

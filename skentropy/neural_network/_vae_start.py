@@ -1,4 +1,4 @@
-"""Where an autoencoder starts: at the maximum of the linear model, with nets that add nothing yet."""
+"""Start an autoencoder at the maximum of the linear model, with nets that do not contribute yet."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ._vae_units import Units
 
 
 def fit_linear(X: ArrayLike, weight: ArrayLike | None, n_components: int, *, tied: bool) -> LinearGaussian:
-    """Maximum-likelihood PPCA, or factor analysis, its latents independent under the posterior of complete rows."""
+    """Maximum-likelihood PPCA, or factor analysis, with latents that are independent given complete rows."""
     model = PPCA(n_components) if tied else FactorAnalysis(n_components, random_state=0)
     with as_part(), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -29,7 +29,7 @@ def fit_linear(X: ArrayLike, weight: ArrayLike | None, n_components: int, *, tie
 
 
 def start_linear(nets: Nets, linear: LinearGaussian) -> FloatArray:
-    """Set the linear paths in place to a linear model and its posterior; returns its noise variances, (d,).
+    """Set the linear paths in place to a linear model and its posterior; return its noise variances, (d,).
 
     The posterior is N((W' psi^-1 (x - m)) / l, 1 / l) with l = diag(W' psi^-1 W + I): W(28), where W is in the principal
     axes of psi^-1/2 W.
@@ -46,7 +46,7 @@ def start_linear(nets: Nets, linear: LinearGaussian) -> FloatArray:
 
 
 def start_canonical(nets: Nets, linear: LinearGaussian, units: Units, observable: Canonical) -> Canonical:
-    """Set the linear paths in place so that means vary about their averages as in the linear model."""
+    """Set the linear paths in place so that means vary around their averages as in the linear model."""
     start_linear(nets, linear)
     natural = observable.natural(units.location + units.scale * linear.mean)
     nets.decoder.intercepts[-1][:] = natural

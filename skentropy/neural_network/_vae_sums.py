@@ -1,4 +1,4 @@
-"""Posteriors of rows, and what ELBO and entropy sum need of them: sums over rows."""
+"""Posteriors of rows, and the sums over rows that ELBO and entropy sum need."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ._vae_units import Observations, Units
 
 @dataclass(frozen=True)
 class Posteriors:
-    """Gaussian posteriors of n rows with independent latents, and what the decoder says under them.
+    """Gaussian posteriors of n rows with independent latents, and the decoder's statistics under them.
 
     Attributes
     ----------
@@ -36,12 +36,12 @@ class Posteriors:
 
 @dataclass(frozen=True)
 class Sums:
-    """What ELBO and entropy sum need of rows, each sum with the rows' weights; additive.
+    """Additive sums over rows, with their weights, that ELBO and entropy sum need.
 
     Attributes
     ----------
     prior : Prior
-        Of the latents.
+        The prior of the latents.
     weight : float
     observed : (d,), weight of the observed entries
     statistics : (k, d), of these entries
@@ -57,7 +57,7 @@ class Sums:
     log_variance: FloatArray
 
     def _combine(self, function: Callable[..., Any], *others: Sums) -> Sums:
-        """Every sum as a function of this one and of the others'."""
+        """Combine every sum with those of others by a function."""
         all_sums = (self, *others)
         return Sums(self.prior, *(function(*[getattr(sums, name) for sums in all_sums]) for name in _ADDITIVE))
 
@@ -69,16 +69,16 @@ class Sums:
         return self._combine(partial(np.asarray, dtype=np.float64))
 
     def followed_by(self, other: Sums, keep: float) -> Sums:
-        """A running average: this by a share, and the other by the rest."""
+        """A running average: a share of these sums plus the rest of the other ones."""
         return self._combine(lambda mine, theirs: keep * mine + (1.0 - keep) * theirs, other)
 
     @property
     def is_finite(self) -> bool:
-        """Whether nothing overflowed."""
+        """Whether nothing has overflowed."""
         return all(bool(np.isfinite(getattr(self, name)).all()) for name in _ADDITIVE)
 
     def with_empty_rows(self, weight: float) -> Sums:
-        """The sums with further rows of which nothing is observed, whose posterior is the Gaussian next to the prior."""
+        """Add rows without observed entries, whose posterior is the Gaussian nearest to the prior."""
         prior = self.prior
         return replace(
             self,
@@ -112,11 +112,11 @@ class Sums:
         return (observable.log_likelihood(self) - divergence) / self.weight
 
     def penalty(self, observable: Observable, ridge: float) -> float:
-        """What the ridge takes from the objective, and adds to the entropy sum."""
+        """The ridge's term, which is subtracted from the objective, and added to the entropy sum."""
         return observable.penalty(self, ridge) / self.weight
 
     def log_jacobian(self, units: Units) -> float:
-        """What the ELBO of the data in their own units has more."""
+        """The term by which the ELBO of the data in their own units differs."""
         return float(self.observed.sum()) / self.weight * units.log_jacobian
 
     def entropy_sum(self, observable: Observable, *, ridge: float, log_jacobian: float = 0.0) -> EntropySum:
@@ -131,9 +131,9 @@ class Sums:
         )
 
     def standardised(self) -> tuple[Sums, FloatArray, FloatArray]:
-        """The sums for the latents z' = (z - c) / a that suit the prior best; c and a.
+        """The sums for the latents z' = (z - c) / a for which the prior is best; and c and a.
 
-        Their mean energy is the prior's own, so that the divergence is made of entropies alone.
+        Their mean energy is that of the prior, so that the divergence consists of entropies only.
         """
         prior, weight = self.prior, self.weight
         c, a = prior.best_units(self.first / weight, self.energy / weight)
@@ -146,5 +146,5 @@ class Sums:
         return new, c, a
 
 
-# All but the prior.
+# All fields except the prior.
 _ADDITIVE = tuple(field.name for field in fields(Sums))[1:]

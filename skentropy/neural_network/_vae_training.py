@@ -1,4 +1,4 @@
-"""Training of autoencoders: one draw a row, gradients by hand, Adam, noise variances in closed form."""
+"""Training of autoencoders: one draw for each row, backpropagation, Adam, noise variances in closed form."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ._vae_prior import Prior
 from ._vae_sums import Sums
 from ._vae_units import Observations
 
-# Adam (Kingma and Ba 2015): how long it remembers gradients and their squares.
+# Adam's decay rates of gradients and of their squares (Kingma and Ba 2015).
 _MOMENTUM, _SQUARES, _EPSILON = 0.9, 0.999, 1e-8
-# Share of all steps over which the learning rate rises; after that it falls as a cosine does.
+# The learning rate rises over this share of all steps, and then falls like a cosine.
 _WARM_UP = 0.02
-# Binary digits of the largest weight of a layer that training starts from, and of others as far down. Rounding errors, which
-# depend on the unit of measurement, are further down.
+# At the start of training a layer's weights are rounded to so many binary digits of its largest weight. Rounding errors,
+# which depend on the unit of measurement, are in later digits.
 _START_BITS = 14
 # Running sums follow the batches at least this fast.
 _FORGETTING = 0.9
@@ -29,7 +29,7 @@ _FORGETTING = 0.9
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows in the precision of the nets: what the likelihood and what the encoder sees of them, and their weights.
+    """Rows in the precision of the nets, as the likelihood and as the encoder see them, and their weights.
 
     The weights are relative: those of a batch add up to 1 on average over the batches of an epoch.
     """
@@ -55,7 +55,7 @@ class Batch:
         return Batch(x, None if self.observed is None else self.observed[index], filled, weight)
 
     def split(self, size: int, rng: np.random.Generator | None) -> Iterator[Batch]:
-        """Batches of about equal size, of shuffled rows if there is a generator."""
+        """Split the rows into batches of about equal size, shuffled if there is a generator."""
         n = len(self.x)
         order = np.arange(n) if rng is None else rng.permutation(n)
         for index in np.array_split(order, -(-n // size)):
@@ -64,7 +64,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Objective:
-    """What training maximises: mean ELBO, its divergence times beta, less decay / 2 |V|^2 for the nets' weights V.
+    """The objective of training: mean ELBO, with beta times the divergence, less decay / 2 |V|^2 for the nets' weights V.
 
     Intercepts and linear paths do not decay, so that a strong decay leaves the linear model.
 
@@ -135,7 +135,7 @@ class Nets:
     def of_sizes(
         cls, encoder_sizes: Sequence[int], decoder_sizes: Sequence[int], activation: str, dtype: Any = np.float64
     ) -> Nets:
-        """Nets of zeros."""
+        """Nets whose parameters are all zero."""
         linear = (decoder_sizes[0], encoder_sizes[0])  # to the latents' means, and to the features'
         shapes = [Perceptron.shapes(sizes, n) for sizes, n in zip((encoder_sizes, decoder_sizes), linear, strict=True)]
         n_encoder, n_decoder = (sum(int(np.prod(shape)) for shape in of_net) for of_net in shapes)
@@ -166,7 +166,7 @@ class Nets:
         return Nets.of_sizes(self.encoder.sizes, self.decoder.sizes, self.encoder.activation, self.vector.dtype)
 
     def rounded(self) -> Nets:
-        """A copy in single precision, rounded so that training does not amplify rounding errors of where it starts."""
+        """A copy in single precision, rounded so that training does not amplify the start's rounding errors."""
         new = Nets.of_sizes(self.encoder.sizes, self.decoder.sizes, self.encoder.activation, np.float32)
         for mine, copy in ((self.encoder, new.encoder), (self.decoder, new.decoder)):
             for array, rounded in zip(mine.arrays, copy.arrays, strict=True):
@@ -176,7 +176,7 @@ class Nets:
 
 
 class Adam:
-    """Ascent by Adam over a given number of steps, the learning rate rising first and then falling to zero."""
+    """Ascent by Adam over a given number of steps; the learning rate first rises, and then falls to zero."""
 
     def __init__(self, vector: FloatArray, learning_rate: float, n_steps: int) -> None:
         self._vector, self._rate, self._n_steps = vector, learning_rate, n_steps
@@ -184,7 +184,7 @@ class Adam:
         self._step = 0
 
     def step(self, gradient: FloatArray) -> None:
-        """Move the vector along a gradient, which is overwritten; one that is not finite is passed over."""
+        """Move the vector along a gradient, which is overwritten; a gradient that is not finite is skipped."""
         if not np.isfinite(gradient).all():
             return
         self._step += 1
@@ -202,7 +202,7 @@ class Adam:
 
 @dataclass
 class Training:
-    """Where training is: nets, and observables with running parameters of their own."""
+    """The state of training: nets, and observables with running parameters."""
 
     nets: Nets
     observable: Observable
@@ -210,7 +210,7 @@ class Training:
 
     @property
     def model(self) -> Autoencoder:
-        """The model as it is now."""
+        """The current model."""
         return Autoencoder.trained(self.nets.encoder, self.nets.decoder, self.observable, self.prior)
 
 
@@ -234,13 +234,13 @@ def train(
     batches : callable
         Returns the batches of an epoch.
     n_batches : int
-        Their number.
+        The number of batches.
     n_epochs : int
     learning_rate : float
     rng : Generator
         For the draws from the posteriors.
     on_epoch : callable
-        Called after each epoch with the sums of its rows, each as its batch saw it; true ends training.
+        Called after each epoch with the sums of its rows, each evaluated in its batch; true ends training.
     """
     nets, gradient = training.nets, training.nets.zeros()
     adam = Adam(nets.vector, learning_rate, n_epochs * n_batches)

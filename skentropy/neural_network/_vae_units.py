@@ -1,4 +1,4 @@
-"""Rows of data in the units of an autoencoder, with the gaps that its encoder reads filled in."""
+"""Rows in the units of an autoencoder, with gaps filled for its encoder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..decomposition._gaussian import LinearGaussian
 
 @dataclass(frozen=True)
 class Observations:
-    """Rows in the units of their likelihood.
+    """Rows in the units of the likelihood.
 
     Attributes
     ----------
@@ -28,13 +28,13 @@ class Observations:
 
     @property
     def mask(self) -> FloatArray:
-        """What is observed, as ones and zeros."""
+        """A mask of the observed entries, as ones and zeros."""
         return np.ones_like(self.x) if self.observed is None else self.observed
 
 
 @dataclass(frozen=True)
 class Units:
-    """Where the data lie and how far they spread, by one number for all columns, and a linear model that fills gaps.
+    """Location of the data, one scale for all columns, and a linear model that fills gaps.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Units:
     filling : tuple of arrays
         Mean (d,), loadings (d, k) and noise variances (d,) of (x - location) / scale.
     standardised : bool
-        Whether the likelihood, too, is of (x - location) / scale.
+        Whether the likelihood is also that of (x - location) / scale.
     """
 
     location: FloatArray
@@ -53,7 +53,7 @@ class Units:
 
     @property
     def log_jacobian(self) -> float:
-        """What each observed entry adds to the log-density in the data's own units."""
+        """The term of each observed entry in the log-density in the data's own units."""
         return -float(np.log(self.scale)) if self.standardised else 0.0
 
     def observe(self, X: FloatArray) -> Observations:
@@ -68,5 +68,5 @@ class Units:
         return Observations(np.where(missing, 0.0, x), (~missing).astype(np.float64), np.where(missing, expected, z))
 
     def original(self, x: FloatArray) -> FloatArray:
-        """Values of the likelihood in the data's own units."""
+        """Convert values from the likelihood's units to the data's own."""
         return x * self.scale + self.location if self.standardised else x
