@@ -1,4 +1,4 @@
-"""The exponential families that models are made of: one file a family, one line here."""
+"""The exponential families that models are made of: a family is one file, and one line here."""
 
 from __future__ import annotations
 
@@ -65,12 +65,12 @@ FAMILIES: dict[str, type[ExponentialFamily]] = {
 
 
 def get_family(family: str | ExponentialFamily) -> ExponentialFamily:
-    """Return the family of a name, made with its default arguments, or the family itself.
+    """Return the family with a name and default arguments, or a given family itself.
 
     Parameters
     ----------
     family : str or ExponentialFamily
-        A key of ``FAMILIES``, or an instance of a family, of one's own as well.
+        A key of ``FAMILIES``, or an instance of a family, which may be your own.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What the arguments of families and of their distributions may be, and families as what their arguments say."""
+"""Checks of the arguments of families and their distributions, and objects that are defined by their arguments."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .._typing import Array
 
 
 class HasArguments:
-    """Arguments that can be read, set and searched over, such as ``family__r``, and by which objects are equal."""
+    """Arguments that can be read, set and searched over, such as ``family__r``; objects with equal arguments are equal."""
 
     @final
     def get_params(self, deep: bool = True) -> dict[str, Any]:
@@ -36,7 +36,7 @@ class HasArguments:
         Parameters
         ----------
         **params
-            Those that change.
+            The arguments to change.
 
         Returns
         -------
@@ -71,7 +71,7 @@ class HasArguments:
 def check_parameter(
     value: Array, name: str, *, low: float, high: float = np.inf, open_low: bool = False, open_high: bool = True
 ) -> Array:
-    """Return a standard parameter as an array of floats, or say which values are outside its range.
+    """Return a standard parameter as an array of floats; raise ValueError if values are outside its range.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def check_parameter(
     low, high : float
         The ends of the range.
     open_low, open_high : bool
-        Whether the range ends before them; by default the upper end is not in it, the lower one is.
+        Whether the range excludes its ends; by default it includes the lower end, and excludes the upper one.
 
     Returns
     -------
@@ -113,7 +113,7 @@ def check_parameter(
 
 
 def check_probability(value: Array, name: str = "probability", *, open_low: bool = False, open_high: bool = False) -> Array:
-    """Return probabilities as an array of floats, or say which values are outside their range.
+    """Return probabilities as an array of floats; raise ValueError if values are outside their range.
 
     Parameters
     ----------

@@ -10,12 +10,12 @@ import numpy as np
 from .._typing import Array, Matrix
 from ._arguments import HasArguments
 
-# The smallest positive double, 2^-1074. A probability or a rate of zero is held as this value, so that its logarithm is
-# finite and 0 * log(0) is 0, the limit that the entropies need.
+# The smallest positive double, 2^-1074. It stands for a probability or a rate of zero, so that the logarithm is finite, and
+# 0 * log(0) is 0, the limit that the entropies need.
 TINY = 5e-324
-# Doubles below this, 2^-1022, have fewer digits: a probability or a rate that has become so small counts as zero.
+# Doubles below this, 2^-1022, have fewer digits: a smaller probability or rate counts as zero.
 SMALLEST_NORMAL = float(np.finfo(np.float64).tiny)
-# The largest logarithm of what counts as zero.
+# The largest logarithm of a number that counts as zero.
 LOG_ZERO = float(np.log(SMALLEST_NORMAL))
 
 
@@ -26,7 +26,7 @@ def safe_log(x: Array) -> Array:
 
 
 def safe_exp(x: Array) -> Array:
-    """Exponential, the inverse of ``safe_log``: exactly 0 where that one took the logarithm of 0."""
+    """Exponential, the inverse of ``safe_log``: exactly 0 for its logarithm of 0."""
     value = np.exp(x)
     return np.where(value < SMALLEST_NORMAL, 0.0, value)
 
@@ -38,8 +38,8 @@ class ExponentialFamily(HasArguments, ABC):
 
     A subclass supplies the sufficient statistics :math:`T`, the log-partition :math:`A`, its gradient :math:`m = \nabla
     A(\eta)` (the mean parameters) and the inverse of that map (the M-step), the base measure :math:`h`, and the map
-    between :math:`\eta` and the standard parameters. ``log_prob``, ``pseudo_entropy`` and, where :math:`h` is constant,
-    ``entropy`` follow and are written here once.
+    between :math:`\eta` and the standard parameters. ``log_prob``, ``pseudo_entropy`` and, for constant :math:`h`,
+    ``entropy`` are derived from these here.
 
     **Shapes.** Natural and mean parameters are *statistic-first*: arrays of shape ``(n_statistics, ...)``, one
     distribution for each trailing index, in mixtures ``(n_statistics, n_components, n_features)``. All methods work
@@ -52,14 +52,14 @@ class ExponentialFamily(HasArguments, ABC):
     parameter_names : tuple of str
         Standard parameters in the field's words, in the order of ``to_standard``; singular, as in "rate".
     parameter_limits : tuple of (float, float)
-        What each of them lies between, where confidence intervals stay. Empty, the default, where they may be any numbers.
+        The limits of each of them, which confidence intervals respect. Empty, the default, if they may be any numbers.
     support : str
-        What data may be, for messages: "non-negative values".
+        The support in messages, such as "non-negative values".
     lower_limit : float
         No value is below this.
     upper_limit : float
-        No mean parameter is above this; infinite by default. Where it is finite the natural parameter is the log-odds of a
-        share of it.
+        No mean parameter is above this; infinite by default. If it is finite, the natural parameter must be the log-odds of
+        the mean as a share of it.
     discrete : bool
         Whether the distribution lives on integers (probability mass) or on reals (density).
     constant_base_measure : bool
@@ -72,12 +72,12 @@ class ExponentialFamily(HasArguments, ABC):
     zero_statistics : bool
         Whether T(0) = 0, by default not: entries that a sparse matrix does not store then add nothing to any sum.
     period : float
-        Values that differ by it are the same; infinite by default. Angles have 2 pi: their means are directions, and their
-        variances mean squared chords.
+        Values that differ by it are the same; infinite by default. Angles have the period 2 pi; their means are directions,
+        and their variances are mean squared chords.
 
     See Also
     --------
-    check_family : Checks a subclass of one's own against all of this.
+    check_family : Checks your own subclass against all of this.
 
     References
     ----------
@@ -113,18 +113,18 @@ class ExponentialFamily(HasArguments, ABC):
         return 0.0
 
     def for_columns(self, largest: Array) -> ExponentialFamily:
-        """The family for data with these largest values of the columns; itself, unless it is to learn from them."""
+        """The family for data with these largest values of the columns; itself, unless it learns something from them."""
         return self
 
     @property
     def absolute(self) -> ExponentialFamily:
-        """The family with its own base measure; itself, unless it is one relative to a reference distribution."""
+        """The family with its own base measure; itself, unless it is relative to a reference distribution."""
         return self
 
     def relative_to(self, mean: Array, largest: float) -> ExponentialFamily:
         """The family with the distributions of these means as base measures, for counts as large as ``largest``.
 
-        Itself, unless sums of natural parameters times such counts would lose digits that it knows how to keep.
+        The family itself, unless sums of natural parameters times such counts would lose digits that it can keep.
         """
         return self
 
@@ -158,15 +158,16 @@ class ExponentialFamily(HasArguments, ABC):
     def covariance(self, eta: Array) -> Array:
         """Covariance of T(x), the curvature of A: its second derivatives, shape ``(n_statistics, *eta.shape)``.
 
-        It is the Fisher information of the natural parameters, of which standard errors and Newton steps are made.
+        It is the Fisher information of the natural parameters, which standard errors and Newton steps use.
         """
 
     @abstractmethod
     def natural(self, mean: Array) -> Array:
         """Natural parameters with the given mean parameters, the inverse of ``mean``: the M-step.
 
-        Mean parameters that no distribution of the family attains, as of a single repeated value, are answered by the
-        nearest natural parameters that the family allows (``at_bound`` or ``at_zero`` then says so), never by NaN.
+        Some mean parameters belong to no distribution of the family, such as those of a single repeated value. For these
+        the result is the nearest natural parameters that the family allows (``at_bound`` or ``at_zero`` is then true), and
+        never NaN.
         """
 
     @abstractmethod
@@ -188,20 +189,20 @@ class ExponentialFamily(HasArguments, ABC):
         """Mean and variance of x, each of shape ``eta.shape[1:]``."""
 
     def typical_value(self, eta: Array) -> Array:
-        """A value of the size of what is drawn, from which units are taken; the mean unless overridden."""
+        """A value of the size of typical draws, from which units are chosen; the mean unless overridden."""
         return self.moments(eta)[0]
 
     @abstractmethod
     def sample(self, eta: Array, random_state: np.random.RandomState, exposure: Array | None = None) -> Array:
         """One draw for each distribution, shape ``eta.shape[1:]``; exposures broadcast against it.
 
-        Draws lie in the support: one that double precision would round onto its edge is moved to the nearest value
+        Draws lie in the support: a draw that double precision would round onto its edge is moved to the nearest value
         inside.
         """
 
     @abstractmethod
     def in_support(self, X: Array, exposure: Array | float = 1.0) -> Array:
-        """Boolean array: which entries have positive density. Infinite values never have; NaN is the caller's."""
+        """Boolean array: which entries have positive density. Infinite values have none; the caller treats NaN."""
 
     def log_base_measure(self, X: Array, exposure: Array | float = 1.0) -> Array:
         """log h(x), or log h(x; s) under an exposure s; elementwise. Zero unless the family overrides it."""
@@ -216,25 +217,25 @@ class ExponentialFamily(HasArguments, ABC):
         return bool(np.isfinite(eta).all())
 
     def at_zero(self, eta: Array) -> Array:
-        """Where a distribution has reached the limit of its family at which some values have probability zero.
+        """Where a distribution has reached a limit of its family, at which some values have probability zero.
 
-        There the entropy identity still holds in the limit, as 0 log 0 = 0.
+        The entropy identity still holds in this limit, since 0 log 0 = 0.
         """
         return np.zeros(eta.shape[1:], dtype=bool)
 
     def at_bound(self, eta: Array) -> Array:
-        """Where a parameter is held by a numerical bound (a variance's floor): no stationary point, no identity."""
+        """Where a numerical bound holds a parameter, such as a variance's floor: no stationary point, and no identity."""
         return np.zeros(eta.shape[1:], dtype=bool)
 
     def coordinates(self, eta: Array) -> Array:
         """Coordinates of the shape of eta in which EM is extrapolated; the natural parameters unless overridden.
 
-        A family that has limits puts them at a finite distance here.
+        A family with limits has to put them at a finite distance in these coordinates.
         """
         return eta
 
     def from_coordinates(self, coordinates: Array, origin: Array) -> Array:
-        """Natural parameters of extrapolated coordinates, no nearer to a limit than half as near as the origin's."""
+        """Natural parameters of extrapolated coordinates; they keep at least half of the origin's distance from limits."""
         return coordinates
 
     def rescale(self, parameters: tuple[Array, ...], location: Array, scale: Array) -> tuple[Array, ...]:
@@ -244,15 +245,15 @@ class ExponentialFamily(HasArguments, ABC):
     def stable_log_prob(self, X: Array, parameters: tuple[Array, ...]) -> Array | None:
         r"""log p(x) - log h(x) of standard parameters, elementwise, by a form that does not cancel; None if there is none.
 
-        Where a distribution is narrow beside its distance from the origin, :math:`\eta \cdot T(x) - A` is a small
+        If a distribution is narrow compared with its distance from the origin, :math:`\eta \cdot T(x) - A` is a small
         difference of large numbers.
         """
         return None
 
     def predict(self, eta: Array, weights: Array) -> Array:
-        """What is to be expected of x, (n, D), in mixtures with weights (K, n) of distributions (S, K, D): the mean.
+        """Expectations of x, (n, D), in mixtures with weights (K, n) of distributions (S, K, D).
 
-        A family whose values are names rather than numbers says the most probable one.
+        A family whose values are names rather than numbers returns the most probable one.
         """
         return np.asarray(weights.T @ self.moments(eta)[0])
 
@@ -262,8 +263,8 @@ class ExponentialFamily(HasArguments, ABC):
     def log_prob(self, X: Array, eta: Array, exposure: Array | float = 1.0) -> Array:
         r"""Log-density of every entry: :math:`\eta \cdot T(x) - s A(\eta) + \log h(x; s)`.
 
-        X and the exposures broadcast against ``eta.shape[1:]``. X lies in the support: nothing is checked here. Where a
-        probability of zero is held as the smallest positive double, values it forbids have -744 and not -inf.
+        X and the exposures broadcast against ``eta.shape[1:]``. X must lie in the support, which is not checked. The
+        smallest positive double stands for a probability of zero, so that forbidden values have -744 and not -inf.
         """
         inner = sum(t * e for t, e in zip(self.sufficient_statistics(X), eta, strict=True))
         return inner - exposure * self.log_partition(eta) + self.log_base_measure(X, exposure)

@@ -1,4 +1,4 @@
-r"""Modified Bessel functions of the first kind, as the densities of directions need them.
+r"""Modified Bessel functions of the first kind, for densities of directions.
 
 Debye's expansion (DLMF 10.41.3) is uniform in order and argument: with :math:`w = \sqrt{\nu^2 + \kappa^2}`
 
@@ -17,10 +17,10 @@ import numpy as np
 
 from .._typing import Array
 
-# Concentrations are held below this: angles then have a standard deviation of 1e-4, and log-densities lose the digits that
-# the identity is checked to, since cosines are known to 1e-16.
+# The largest concentration. Angles then have a standard deviation of 1e-4. With larger ones log-densities would lose digits
+# that the identity needs, since cosines are known to 1e-16.
 LARGEST_CONCENTRATION = 1e8
-# The first term that is left out is 1e-16 from this w on.
+# From this w on the first omitted term is less than 1e-16.
 _N_TERMS = 14
 _LEAST_WIDTH = 32.0
 _NEWTON_STEPS = 12
@@ -46,7 +46,7 @@ _TERMS = _expansion()
 
 @dataclass(frozen=True)
 class BesselTerms:
-    r"""What is needed of :math:`I_\nu(\kappa)`, elementwise, each to nearly all digits.
+    r"""Functions of :math:`I_\nu(\kappa)`, elementwise, each to nearly all digits.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ class BesselTerms:
 
 
 def _far(nu: float, kappa: Array) -> BesselTerms:
-    """By the expansion."""
+    """The functions by the expansion."""
     w = np.hypot(nu, kappa)
     p, s = 1.0 / w, (nu / w) ** 2
     # U, and its first two derivatives by log w, but for the sign.
@@ -108,7 +108,7 @@ def _far(nu: float, kappa: Array) -> BesselTerms:
 
 
 def _near(nu: float, kappa: Array) -> BesselTerms:
-    """By the expansion at a higher order, and the recurrence I_{nu} = 2 (nu + 1) / kappa I_{nu+1} + I_{nu+2} from there."""
+    """The functions by the recurrence I_{nu} = 2 (nu + 1) / kappa I_{nu+1} + I_{nu+2} from the expansion at a higher order."""
     n_steps = int(np.ceil(_LEAST_WIDTH - nu))
     high = _far(nu + n_steps, kappa)
     ratio, log_scaled = high.ratio, high.log_scaled

@@ -14,7 +14,7 @@ from ._arguments import check_parameter, is_number
 from ._base import LOG_ZERO, safe_log
 from ._roots import RootCoordinates
 
-# Probabilities up to this are held to be zero.
+# Smaller probabilities count as zero.
 _ZERO = float(np.exp(LOG_ZERO))
 
 
@@ -76,7 +76,7 @@ class Categorical(RootCoordinates):
 
     @property
     def n_statistics(self) -> int:
-        """The largest number of categories; 2 as long as the data are to say."""
+        """The largest number of categories; 2 as long as it is to be learnt from data."""
         if self.n_categories == "auto":
             return 2
         return int(np.max(self.n_categories))

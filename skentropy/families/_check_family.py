@@ -1,4 +1,4 @@
-"""A check of everything that models rely on in a family, for the families here and for those of users."""
+"""Check everything that models rely on in a family, for this package's and for users' families."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _N_DRAWS = 400_000
 # 6.3 of them off where the standard deviation of T equals its mean.
 _Z = 4.9
 _EXPOSURE = 3.0
-# The attributes that every family states: their types, and what they are in words.
+# The attributes that every family must state: their types, and words for them.
 _ATTRIBUTES: dict[str, tuple[Any, str]] = {
     "name": (str, "a string, the family's name in messages"),
     "parameter_names": (tuple, 'a tuple of strings in the singular, such as ("rate",)'),
@@ -36,7 +36,7 @@ _ATTRIBUTES: dict[str, tuple[Any, str]] = {
 def check_family(
     family: ExponentialFamily, parameters: tuple[Array, ...] | None = None, *, random_state: int = 0
 ) -> dict[str, float]:
-    r"""Check a family: every formula against another one, and the parameterization criterion.
+    r"""Check every formula of a family against another one, and the parameterization criterion.
 
     Checked are the attributes that every family states, such as ``name`` and ``support``; shapes and types;
     :math:`\nabla A = m` by finite differences; that ``natural`` inverts ``mean`` and ``from_standard`` inverts
@@ -91,7 +91,7 @@ def check_family(
     for i in range(eta.shape[1]):
         theta = tuple(parameter[i] for parameter in parameters)
         point = _point(family, theta, eta[:, i], errors, rng)
-        # Overflow shows in the comparisons, none of which NaN passes.
+        # Overflow shows in the comparisons, which NaN never passes.
         with np.errstate(all="ignore"):
             _check_formulas(point)
             _check_claims(point, rng)
@@ -110,7 +110,7 @@ class _Point:
     draws: Array
     x: Array
     weight: Array
-    # Probability in tails that floating-point numbers cannot reach.
+    # The probability of tails that floating-point numbers cannot represent.
     lost: float
 
     def require(self, condition: bool, message: str) -> None:
@@ -150,7 +150,7 @@ def _point(
 
 
 def _check_attributes(family: ExponentialFamily) -> None:
-    """Check what every family states of itself, before anything that needs it."""
+    """Check the attributes that every family must state, before the checks that need them."""
     of = type(family).__name__
     for name, (kinds, wanted) in _ATTRIBUTES.items():
         value = getattr(family, name, None)
@@ -179,7 +179,7 @@ def _check_value(family: ExponentialFamily) -> None:
 
 
 def _check_shapes(family: ExponentialFamily, eta: Array, n_points: int) -> None:
-    """Check that everything is elementwise on the trailing axes of eta."""
+    """Check that all methods work elementwise on the trailing axes of eta."""
     _require(eta.shape == (family.n_statistics, n_points), f"{family!r}: from_standard has shape {eta.shape}")
     _require(family.in_domain(eta), f"{family!r}: from_standard is not in the domain")
 
@@ -276,7 +276,7 @@ def _check_drawn_means(point: _Point, draws: Array, mean: Array, deviation: Arra
 
 
 def _check_claims(point: _Point, rng: np.random.RandomState) -> None:
-    """Check what the family's class attributes say of it."""
+    """Check the claims of the family's class attributes."""
     family, eta, compare = point.family, point.eta[:, np.newaxis], point.compare
     draws = point.draws[:50]
     if family.equivariance != "none":

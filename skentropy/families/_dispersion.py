@@ -1,4 +1,4 @@
-r"""Negative binomial distributions of a mean and a dispersion, which may be zero: the Poisson limit is one of them.
+r"""Negative binomial distributions with a mean and a dispersion, which is zero in the Poisson limit.
 
 .. math::
 
@@ -23,29 +23,29 @@ from ._poisson import Poisson
 from ._relative import EPS
 from ._special import log_factorial, log_minus_digamma, stirling_remainder, trigamma
 
-# Dispersions are zero or lie between these.
+# A dispersion is zero or lies between these.
 LEAST_DISPERSION = float(np.exp(-16.0))
 LARGEST_DISPERSION = float(np.exp(8.0))
-# Where the dispersion times the count is less, B and its slopes are power series.
+# If the dispersion times the count is less, B and its slopes are computed from power series.
 _SMALL = 1e-3
-# Newton steps for a dispersion, each inside a bracket. They end where the logarithm changes by less; the error left is the
-# square of that.
+# Largest number of Newton steps for a dispersion, each inside a bracket. They end when the logarithm changes by less; the
+# remaining error is the square of that.
 _MOST_STEPS = 100
 _PRECISION = 1e-6
 
 
 def dispersed(mean: Array, dispersion: Array) -> tuple[Array, Array]:
-    """Natural parameter and log-partition of a mean and a dispersion."""
+    """Natural parameter and log-partition for a mean and a dispersion."""
     z = dispersion * mean
     with np.errstate(over="ignore"):
-        # The second form where p is close to one, and log p would lose its digits.
+        # The second form is for p close to one, where log p would lose digits.
         log_p = np.where(z < 1.0, safe_log(z) - np.log1p(z), -np.log1p(1.0 / np.maximum(z, 1.0)))
     eta = np.where((dispersion > 0.0) & (mean >= SMALLEST_NORMAL), log_p, safe_log(mean))
     return eta, _over(np.log1p(z), dispersion, mean)
 
 
 def log_base_measure(x: Array, a: Array) -> Array:
-    """log h(x; a), by Stirling's remainders, so that large terms cancel on paper."""
+    """log h(x; a) in terms of Stirling's remainders, in which large terms have cancelled analytically."""
     r = 1.0 / np.where(a > 0.0, a, 1.0)
     positive = x >= SMALLEST_NORMAL
     count = np.where(positive, x, 1.0)
@@ -70,7 +70,7 @@ def log_rising_curvature(x: Array, a: Array) -> Array:
 
 
 def partition_slope(mean: Array, a: Array, more: Array | float = 0.0) -> Array:
-    r"""What else depends on log a, where the mean is that of the data; plus so many times the mean.
+    r"""The other terms that depend on log a, if the mean is that of the data; plus so many times the mean.
 
     .. math::
 
@@ -89,7 +89,7 @@ def partition_curvature(mean: Array, a: Array) -> Array:
 
 
 def fit_dispersion(slope: Callable[[Array], tuple[Array, Array]], excess: Array, start: Array) -> FloatArray:
-    """Dispersions where a likelihood has its maximum.
+    """Dispersions that maximise a likelihood.
 
     The maximum is unique, and zero where the variance is no larger than the mean (Levin and Reeds 1977, "Compound
     multinomial likelihood functions are unimodal").
@@ -99,9 +99,9 @@ def fit_dispersion(slope: Callable[[Array], tuple[Array, Array]], excess: Array,
     slope : callable
         First and second derivative of the likelihood by log a, of an array of dispersions.
     excess : array
-        Has the sign of the slope at zero.
+        A number with the sign of the slope at zero.
     start : array
-        Where to look first, such as the estimate by moments.
+        A first guess, such as the estimate by moments.
     """
     low, high = np.full(excess.shape, np.log(LEAST_DISPERSION)), np.full(excess.shape, np.log(LARGEST_DISPERSION))
     log_a = np.log(np.clip(np.nan_to_num(start), LEAST_DISPERSION, LARGEST_DISPERSION))
@@ -121,9 +121,9 @@ def fit_dispersion(slope: Callable[[Array], tuple[Array, Array]], excess: Array,
 
 
 class DispersedPoisson(Poisson):
-    """Negative binomials of known dispersions, their natural parameters less log a, so that the limit is one of them.
+    """Negative binomials with known dispersions; natural parameters are taken less log a, so that the limit is included.
 
-    For seeds and draws: the base measure is left to those who know the dispersions that a likelihood is asked for.
+    The family serves seeds and draws. It does not know the base measure, which depends on the fitted dispersions.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ def _digamma_difference(x: Array, a: Array, r: Array) -> Array:
 
 
 def _near_zero(x: Array, a: Array, exact: Array, coefficients: tuple[float, ...], less: Array | float = 0.0) -> Array:
-    """Where a is near zero the sum of coefficients times a^k times sums of j^k over j < x, less something; else exact."""
+    """For a near zero a series in a^k with sums of j^k over j < x, less some term; otherwise the exact value."""
     n1, twice = x * (x - 1.0) / 2.0, 2.0 * x - 1.0
     sums = (n1, n1 * twice / 3.0, n1**2, n1 * twice * (6.0 * n1 - 1.0) / 15.0, n1**2 * (4.0 * n1 - 1.0) / 3.0)
     series = sum(c * a ** (k + 1) * power for k, (c, power) in enumerate(zip(coefficients, sums, strict=True)))

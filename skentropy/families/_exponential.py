@@ -1,4 +1,4 @@
-"""The exponential family of that name: waiting times."""
+"""The exponential distribution: waiting times."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .._typing import Array, Matrix
 from ._arguments import check_parameter
 from ._base import ExponentialFamily
 
-# Rates are held below this, in units in which the data are of order one: a component of zeros only has no largest one.
+# The largest rate, in units in which the data are of order one: for a component of zeros only no rate is the likeliest.
 LARGEST_RATE = 1e100
 
 

@@ -10,10 +10,10 @@ from ._arguments import check_parameter
 from ._base import ExponentialFamily
 from ._special import log_minus_digamma, stirling_remainder, trigamma
 
-# Shapes are held below this: a gamma of shape 1e8 has a relative standard deviation of 1e-4, and the entropies of still
-# larger shapes lose the digits that the identity is checked to.
+# The largest shape. The relative standard deviation is then 1e-4. With larger shapes the entropies would lose digits that
+# the identity needs.
 LARGEST_SHAPE = 1e8
-# Larger rates, of values that are tiny beside others, overflow in products.
+# Larger rates, which belong to values that are tiny compared with others, would overflow in products.
 LARGEST_RATE = 1e306
 
 

@@ -9,10 +9,10 @@ from .._typing import Array, Matrix
 from ._arguments import check_parameter
 from ._base import ExponentialFamily
 
-# Variances are held above this, in units in which the data are of order one. A smaller difference of a mean square and a
-# squared mean is rounding error.
+# The least variance, in units in which the data are of order one. A smaller difference of a mean square and a squared mean
+# is a rounding error.
 SMALLEST_VARIANCE = 1e-14
-# A smaller part of the mean square is rounding.
+# A smaller share of the mean square is a rounding error.
 _ROUNDING = 8.0 * np.finfo(np.float64).eps
 
 

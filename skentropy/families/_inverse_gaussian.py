@@ -9,8 +9,8 @@ from ._arguments import check_parameter
 from ._base import ExponentialFamily
 from ._special import scaled_exp1
 
-# Ratios of shape to mean are held below this: the relative variance is its inverse. The entropies of still larger ones
-# lose the digits that the identity is checked to.
+# The largest ratio of shape to mean, the inverse of the relative variance. With larger ratios the entropies would lose
+# digits that the identity needs.
 LARGEST_RATIO = 1e8
 
 

@@ -75,11 +75,11 @@ class LogNormal(ExponentialFamily):
         return mean_x, np.expm1(variance) * mean_x**2
 
     def typical_value(self, eta: Array) -> Array:
-        # The median: the mean of a wide distribution is beyond all draws.
+        # Use the median: the mean of a wide distribution is larger than nearly all draws.
         return np.exp(self.to_standard(eta)[0])
 
     def sample(self, eta: Array, random_state: np.random.RandomState, exposure: Array | None = None) -> Array:
-        # exp of less is no normal number, and exp of more is infinite.
+        # The exponential of less is no normal number, and that of more is infinite.
         return np.exp(np.clip(_GAUSSIAN.sample(_of_logarithm(eta), random_state), -708.0, 709.0))
 
     def in_support(self, X: Array, exposure: Array | float = 1.0) -> Array:

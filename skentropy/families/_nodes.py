@@ -1,4 +1,4 @@
-"""Sums and integrals over the support of a family that is known by its methods alone."""
+"""Sums and integrals over the support of a family, by its methods only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scipy import special
 from .._typing import Array
 from ._base import ExponentialFamily
 
-# Densities of exp(-100) of the largest count for nothing, also in the second moment.
+# Densities below exp(-100) of the largest one are negligible, even in the second moment.
 _NEGLIGIBLE = 100.0
 _N_NODES = 8000
 
@@ -18,11 +18,11 @@ Function = Callable[[Array], Array]
 
 
 def nodes(family: ExponentialFamily, eta: Array, draws: Array, exposure: float = 1.0) -> tuple[Array, Array, float]:
-    """Points in the support, what each counts for, and the probability of values too close to its end for doubles.
+    """Nodes in the support, their weights, and the probability of values too close to its end for doubles.
 
-    For densities this is the trapezoidal rule in x, log x or the log-odds of x, whichever maps the support to the whole
-    line: there it converges exponentially. The range is that of the draws and, from there on, as far as the density is not
-    negligible. Angles have one turn, on which that rule converges exponentially too.
+    For densities it is the trapezoidal rule in x, log x or the log-odds of x, whichever maps the support to the whole line,
+    where the rule converges exponentially. The range is that of the draws, extended as far as the density is not negligible.
+    For angles it is one full turn, on which the rule converges exponentially too.
     """
     if np.isfinite(family.period):
         x = family.period * (np.arange(_N_NODES) / _N_NODES - 0.5)
@@ -46,7 +46,7 @@ def nodes(family: ExponentialFamily, eta: Array, draws: Array, exposure: float =
     low, lost_low = _end(log_density, low, -step, tolerance, negligible)
     high, lost_high = _end(log_density, high, step, tolerance, negligible)
     if family.discrete:
-        # The ends are found to one step, so that one step more at either side holds all values of weight.
+        # The ends are found up to one step, so that one more step at either side includes all values that matter.
         t, spacing, lost = np.arange(low - step, high + step), 1.0, 0.0
     else:
         t, spacing = np.linspace(low, high, _N_NODES, retstep=True)
@@ -57,7 +57,7 @@ def nodes(family: ExponentialFamily, eta: Array, draws: Array, exposure: float =
 
 
 def _end(log_density: Function, end: float, step: float, tolerance: float, negligible: float) -> tuple[float, float]:
-    """Go outwards while the density is not negligible; where it ends before, say how much its tail would hold."""
+    """Go outwards while the density is not negligible; if the support ends earlier, return the tail's probability."""
 
     def at(t: float) -> float:
         return float(log_density(np.array([t]))[0])
@@ -77,7 +77,7 @@ def _end(log_density: Function, end: float, step: float, tolerance: float, negli
 
 
 def _edge(inside: Callable[[float], bool], here: float, beyond: float, tolerance: float) -> tuple[float, float]:
-    """The last place inside and the first beyond, as near to each other as the tolerance, or doubles, allow."""
+    """The last place inside and the first one outside, as near to each other as the tolerance, or doubles, allow."""
     for _ in range(500):
         middle = 0.5 * (here + beyond)
         if abs(beyond - here) <= tolerance or middle in (here, beyond):
@@ -87,7 +87,7 @@ def _edge(inside: Callable[[float], bool], here: float, beyond: float, tolerance
 
 
 def _coordinates(family: ExponentialFamily, draws: Array) -> tuple[Function, Function, Function]:
-    """Map of the support to the line, its inverse, and the inverse's slope."""
+    """A map of the support to the line, its inverse, and the inverse's slope."""
     low = family.lower_limit
     if family.discrete or np.isinf(low):
         return np.asarray, np.asarray, np.ones_like
@@ -103,7 +103,7 @@ def _coordinates(family: ExponentialFamily, draws: Array) -> tuple[Function, Fun
 
 
 def _upper_limit(family: ExponentialFamily, draws: Array) -> float:
-    """Where the support ends."""
+    """The upper end of the support."""
 
     def inside(x: float) -> bool:
         return bool(family.in_support(np.array([x])).all())

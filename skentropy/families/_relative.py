@@ -1,14 +1,14 @@
-r"""Counts so large that :math:`\eta T(x) - A` and :math:`\log h(x)` nearly cancel: families relative to a reference.
+r"""Families relative to a reference, for counts so large that :math:`\eta T(x) - A` and :math:`\log h(x)` nearly cancel.
 
-With the distribution of a reference mean :math:`m_0` as the base measure, and natural parameters relative to its,
+With the distribution of a reference mean :math:`m_0` as the base measure, and natural parameters relative to its own,
 
 .. math::
 
     p(x; \eta) = p(x; \eta_0) \exp\bigl((\eta - \eta_0) x - s (A(\eta) - A(\eta_0))\bigr),
 
-the first factor is computed by Loader's saddle-point expansion, which does not cancel, and the differences from the mean
-parameters themselves. What is left of the rounding error of a log-probability is of the order of the spacing of doubles
-times the count, where it was that times :math:`\log x!`.
+the first factor is computed by Loader's saddle-point expansion, in which nothing cancels, and the differences from the mean
+parameters themselves. The rounding error of a log-probability is then of the order of the spacing of doubles times the
+count, and no longer times :math:`\log x!`.
 
 References
 ----------
@@ -26,19 +26,20 @@ from .._typing import Array, Matrix
 from ._base import SMALLEST_NORMAL, ExponentialFamily
 from ._special import log_binomial, log_poisson, log_ratio
 
-# From counts of this size on the terms of a log-probability are so large that rounding leaves errors above 1e-9.
+# For larger counts the terms of a log-probability are so large that rounding errors exceed 1e-9.
 _LARGE_COUNT = 1e6
-# A column of smaller means is one of zeros; counts divided by them would overflow.
+# A column with a smaller mean holds zeros only; counts divided by it would overflow.
 _SMALLEST_REFERENCE = 1e-280
 EPS = float(np.finfo(np.float64).eps)
-# Beyond this difference of natural parameters the exponential decides which form of a log-partition is used.
+# If natural parameters differ by more, the exponential of the difference decides which form of a log-partition is used.
 _FAR = 30.0
 
 
 class RelativeFamily(ExponentialFamily):
     """A family of counts relative to the distributions of given means, one for each trailing index.
 
-    What needs no digits is asked of the family itself. Base measures of zero counts are not one: not for sparse data.
+    Methods in which no digits are lost are those of the family itself. The base measure of a count of zero is not one, so
+    that sparse data are not possible.
     """
 
     lower_limit = 0.0
@@ -60,7 +61,7 @@ class RelativeFamily(ExponentialFamily):
 
     @classmethod
     def where_large(cls, family: ExponentialFamily, mean: Array, largest: float) -> ExponentialFamily:
-        """The family relative to these means if counts are as large as ``largest``, and large; else the family itself."""
+        """The family relative to these means if counts up to ``largest`` would lose digits; else the family itself."""
         return cls(family, mean) if largest > _LARGE_COUNT else family
 
     def __getattr__(self, name: str) -> Any:
@@ -70,7 +71,7 @@ class RelativeFamily(ExponentialFamily):
 
     @abstractmethod
     def _natural_inside(self, mean: Array) -> Array:
-        """Relative natural parameters of means that are no limits."""
+        """Relative natural parameters of means that are not at a limit."""
 
     @abstractmethod
     def _mean_of_standard(self, *parameters: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Square roots of mean parameters, coordinates in which a probability or rate of zero is at a finite distance."""
+"""Coordinates in which a probability or a rate of zero is at a finite distance: square roots of mean parameters."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from .._typing import Array
 from ._base import ExponentialFamily
 
-# No extrapolation divides the distance of a mean parameter from its limit by more than two.
+# An extrapolation keeps at least this share of a mean parameter's distance from its limit.
 _SHARE = 0.5
 _LOG_SHARE = float(np.log(_SHARE))
 

@@ -1,4 +1,4 @@
-"""Functions that scipy.special lacks, or computes with fewer digits than the families need."""
+"""Functions that scipy.special lacks, or does not compute to as many digits as the families need."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def log_factorial(X: Array | float) -> Array:
 
 
 def log_odds(p: Array) -> Array:
-    """log p - log(1 - p), finite also at 0 and 1, where it is -744.44 and 744.44."""
+    """log p - log(1 - p), with the finite values -744.44 and 744.44 at 0 and 1."""
     return safe_log(p) - safe_log(1.0 - p)
 
 
@@ -55,7 +55,7 @@ def stirling_remainder(x: Array) -> Array:
 
 
 def log_ratio(a: Array, b: Array) -> Array:
-    """log(a / b) of positive numbers, to all digits also where they are nearly equal."""
+    """log(a / b) of positive numbers, to all digits even if they are nearly equal."""
     near = np.abs(a - b) < 0.5 * b
     return np.where(near, np.log1p(np.where(near, (a - b) / b, 0.0)), np.log(a / b))
 
@@ -101,7 +101,7 @@ def log_binomial(x: Array, n: Array, p: Array, q: Array) -> Array:
 
 
 def trigamma(x: Array) -> Array:
-    """Derivative of digamma, by its asymptotic series; from small x on ten steps of its recurrence lead there."""
+    """Derivative of digamma by its asymptotic series, for small x after ten steps of its recurrence."""
     n_steps, near = 10, x < 20.0
     far = np.where(near, x + n_steps, x)
     z = 1.0 / (far * far)

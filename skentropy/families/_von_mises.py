@@ -10,17 +10,17 @@ from ._base import ExponentialFamily
 from ._bessel import LARGEST_CONCENTRATION, BesselTerms, concentration_of_length
 
 _TURN = 2.0 * np.pi
-# Angles may be this far beyond a full turn, which is rounding in single precision.
+# Angles may exceed a full turn by this much, a rounding error of single precision.
 _ROUNDING = 1e-6
 
 
 def turned(angle: Array, towards: Array) -> Array:
-    """The angles, give or take full turns, that are nearest to others."""
+    """Add full turns to angles so that they are nearest to others."""
     return angle - _TURN * np.round((angle - towards) / _TURN)
 
 
 def mean_direction(weights: Array, mean: Array, variance: Array) -> tuple[Array, Array]:
-    """Mean and variance of mixtures, by weights (..., K), of angles with means and variances (K, ...)."""
+    """Mean and variance of mixtures with weights (..., K) of angles with means and variances (K, ...)."""
     resultant = np.tensordot(weights, (1.0 - 0.5 * variance) * np.exp(1j * mean), 1)
     return np.angle(resultant), 2.0 * (1.0 - np.minimum(np.abs(resultant), 1.0))
 

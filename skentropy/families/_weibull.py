@@ -11,7 +11,7 @@ from .._typing import Array, Matrix
 from ._arguments import check_parameter, is_number
 from ._exponential import Exponential
 
-# Powers of values in their own units stay doubles.
+# Limits of given shapes, within which powers of values in their own units stay doubles.
 _SHAPES = (1e-2, 1e2)
 
 

@@ -1,4 +1,4 @@
-"""The Poisson family without zero: counts of what is only seen where there is at least one."""
+"""The Poisson family without zero, for counts that are only seen if they are at least one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ._special import expected_log_gamma, log1mexp, log_factorial
 
 # exp(710) overflows; an extrapolation may try.
 _LARGEST_LOG_RATE = 700.0
-# Errors of a log-probability of large counts, times the spacing of doubles: the terms that cancel are log x! and the like.
+# The error of a log-probability of large counts is the spacing of doubles times this, since terms such as log x! cancel.
 _ROUNDING = 64.0
 # Bernoulli numbers over factorials, B_2k / (2k)!: the coefficients of x / (1 - exp(-x)) - 1 - x / 2.
 _BERNOULLI = (
@@ -30,11 +30,11 @@ _BERNOULLI = (
     -3617 / 10670622842880000,
     43867 / 5109094217170944000,
 )
-# Below this rate one term of a series is all that counts.
+# Below this rate one term of a series suffices.
 _TINY_RATE = 1e-8
 # log k! / k! from k = 2 on.
 _LOG_FACTORIALS = tuple(math.lgamma(k + 1) / math.factorial(k) for k in range(2, 22))
-# Newton steps for a rate, from a start at most a third too large.
+# Number of Newton steps for a rate, from a start that is at most a third too large.
 _N_STEPS = 6
 
 
@@ -102,7 +102,7 @@ class ZeroTruncatedPoisson(RootCoordinates):
         return 1.0 + self.mean(eta)[0], self.covariance(eta)[0, 0]
 
     def sample(self, eta: Array, random_state: np.random.RandomState, exposure: Array | None = None) -> Array:
-        """One event at the time it comes, given that it does, and those of the time that is left."""
+        """Draw counts: the first event at its time, given that it occurs, and the events of the remaining time."""
         rate = np.exp(eta[0])
         first = -np.log1p(random_state.uniform(size=np.shape(rate)) * np.expm1(-rate))
         return 1 + random_state.poisson(np.maximum(rate - first, 0.0))
@@ -114,7 +114,7 @@ class ZeroTruncatedPoisson(RootCoordinates):
         return -log_factorial(X)
 
     def expected_log_base_measure(self, eta: Array) -> Array:
-        """That of the Poisson distribution, to which zeros add nothing, over the probability of no zero."""
+        """The expectation under the Poisson distribution, to which zeros add nothing, over the probability of no zero."""
         rate = np.exp(eta[0])
         near, far = np.minimum(rate, 1.0), np.maximum(rate, 1.0)
         series = np.zeros_like(near)
