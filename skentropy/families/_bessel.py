@@ -108,7 +108,7 @@ def _far(nu: float, kappa: Array) -> BesselTerms:
 
 
 def _near(nu: float, kappa: Array) -> BesselTerms:
-    """The functions by the recurrence I_{nu} = 2 (nu + 1) / kappa I_{nu+1} + I_{nu+2} from the expansion at a higher order."""
+    """The functions from the expansion at a higher order, by I_{nu} = 2 (nu + 1) / kappa I_{nu+1} + I_{nu+2}."""
     n_steps = int(np.ceil(_LEAST_WIDTH - nu))
     high = _far(nu + n_steps, kappa)
     ratio, log_scaled = high.ratio, high.log_scaled
