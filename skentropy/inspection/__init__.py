@@ -1,4 +1,4 @@
-"""Figures of fits, for which matplotlib is imported when one is drawn, and the summaries that ``summary()`` returns."""
+"""Figures of fits, and the classes of summaries; matplotlib is only imported when a figure is drawn."""
 
 from .._tables import Column, Summary, Table
 from ._displays import EntropyDecompositionDisplay, LatentInformationDisplay

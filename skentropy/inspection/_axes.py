@@ -1,22 +1,22 @@
-"""Axes that labels and legends fit beside."""
+"""Axes with room for labels and legends."""
 
 from __future__ import annotations
 
 from typing import Any
 
-# Inches: of a character and a line of tick labels, and of axes that can be read. Longer labels take several lines.
+# Inches of a character and of a line of tick labels, and of readable axes. Longer labels take several lines.
 _CHARACTER, _LINE, _AXES = 0.085, 0.25, (3.7, 3.5)
-# Up to here a figure can be read where a page shows it 600 pixels wide.
+# A wider figure could not be read on a page that shows it 600 pixels wide.
 _WIDTH = 6.0
 WRAP = 60
 # Below the axes and their label, in the legend's font size.
 BELOW = {"fontsize": "small", "loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "borderaxespad": 4.5}
-# In axes of others, whose surroundings are theirs.
+# In given axes, whose surroundings are not ours.
 INSIDE = {"fontsize": "x-small", "loc": "best"}
 
 
 def new_axes(ax: Any, labels: list[str] | None = None) -> tuple[Any, Any]:
-    """Axes to draw in, and their figure, which if it is new has room for labels beside the axes."""
+    """Axes to draw in, and their figure; a new figure has room for labels beside the axes."""
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Displays in the manner of scikit-learn's: ``from_...`` computes, ``plot`` draws, ``ax_`` and ``figure_`` hold it."""
+"""Displays like scikit-learn's: ``from_...`` computes, ``plot`` draws, ``ax_`` and ``figure_`` hold the figure."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ..model_selection._assessment import evaluate
 from ..model_selection._steps import steps_of
 from ._axes import BELOW, INSIDE, new_axes
 
-# A gap below this share of the terms is rounding.
+# A gap below this share of the terms is a rounding error.
 _ROUNDING = 1e-12
 
 
 class EntropyDecompositionDisplay:
-    """The terms of the entropy sum over the steps of a fit, stacked, with the ELBO and the gap to it.
+    """The terms of the entropy sum in each step of a fit, stacked, with the ELBO and the gap to it.
 
     Parameters
     ----------
@@ -30,17 +30,17 @@ class EntropyDecompositionDisplay:
     lower_bounds : list of float
         The ELBO after each step, nats per sample.
     gap : float
-        The stationarity gap of the fitted model, for the title. That of a step, which is drawn, is between the entropy sum
-        of its posteriors and the ELBO after it.
+        The stationarity gap of the fitted model, for the title. The drawn gap of a step is that between the entropy sum of
+        its posteriors and the ELBO after it.
     name : str
     step : str, default="EM step"
-        What a step is called.
+        The name of a step.
 
     Attributes
     ----------
     ax_ : matplotlib axes
     gap_ax_ : matplotlib axes or None
-        Of the absolute gap over the steps, with a logarithmic scale on the right; None if all are rounding.
+        Axes of the absolute gap, with a logarithmic scale on the right; None if all gaps are rounding errors.
     figure_ : matplotlib figure
     """
 
@@ -58,15 +58,15 @@ class EntropyDecompositionDisplay:
 
     @classmethod
     def from_estimator(cls, estimator: Any, X: ArrayLike | None = None, *, ax: Any = None) -> Self:
-        """Draw the history of a fitted estimator, or what it says of data.
+        """Draw the history of a fitted estimator, or its evaluation of data.
 
         Parameters
         ----------
         estimator : fitted estimator, pipeline or search
-            Without X one with ``entropy_sums_``; one that took no EM steps is drawn as it is.
+            Without X it must have ``entropy_sums_``; an estimator that took no EM steps is drawn as it is.
         X : array-like of shape (n_samples, n_features), default=None
-            To draw the entropy sum and the ELBO of X at the end, in the place of the history. Of a pipeline they are those
-            of the transformed X.
+            Draw the entropy sum and the ELBO of X instead of the history. For a pipeline they are those of the transformed
+            X.
         ax : matplotlib axes, default=None
 
         Returns
@@ -90,7 +90,7 @@ class EntropyDecompositionDisplay:
         if not hasattr(estimator, "entropy_sum_"):
             raise TypeError(f"This {type(estimator).__name__} keeps no entropy sums of its fit; give X.")
         entropy_sums = list(estimator.entropy_sums_) or [estimator.entropy_sum_]
-        # Steps of a search for the maximum that is no EM have no entropy sums but the last.
+        # Solvers other than EM only have an entropy sum at the end.
         lower_bounds = list(estimator.lower_bounds_)[-len(entropy_sums) :] or [estimator.lower_bound_]
         return cls(
             entropy_sums=entropy_sums,
@@ -152,7 +152,7 @@ class EntropyDecompositionDisplay:
 class LatentInformationDisplay:
     """What each latent variable tells about a sample: entropy of its prior less mean entropy of its posterior.
 
-    Of a mixture the units are the indicators of the components.
+    The units of a mixture are the indicators of the components.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ class LatentInformationDisplay:
         Nats per sample.
     names : list of str
     name : str, default=""
-        Of the model, for the title.
+        Name of the model, for the title.
 
     Attributes
     ----------
@@ -219,7 +219,7 @@ def latent_information(estimator: Any, X: ArrayLike) -> Array:
     ----------
     estimator : fitted estimator, pipeline or search
     X : array-like of shape (n_samples, n_features)
-        Missing entries (NaN) tell nothing.
+        Missing entries (NaN) give no information.
 
     Returns
     -------
@@ -233,7 +233,7 @@ def latent_information(estimator: Any, X: ArrayLike) -> Array:
         return np.asarray(_binary(estimator.weights_) - _binary(estimator.predict_proba(X)).mean(axis=0))
     if hasattr(estimator, "prior_"):
         means = estimator.transform(X)
-        # Below the top layer the prior is the marginal one, for which the posteriors' mean stands.
+        # Below the top layer the prior is the marginal one, which is estimated by the posteriors' mean.
         priors = np.concatenate([means.mean(axis=0)[: means.shape[1] - len(estimator.prior_)], estimator.prior_])
         return np.asarray(_binary(priors) - _binary(means).mean(axis=0))
     if isinstance(estimator, LinearGaussianEstimator):

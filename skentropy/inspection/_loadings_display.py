@@ -1,4 +1,4 @@
-"""Loadings of factor models as figures."""
+"""Figures of the loadings of factor models."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ..decomposition._summary import feature_names, loading_order
 from ..model_selection._steps import steps_of
 from ._axes import new_axes
 
-# Heat maps with more cells have no numbers in them, and inches of one cell.
+# Heat maps with more cells show no numbers; and the inches of one cell.
 _MOST_NUMBERS, _CELL = 400, (0.75, 0.3)
 # The longest arrow of a biplot, in standard deviations of the scores.
 _ARROW = 2.5
 
 
 class LoadingsDisplay:
-    """Loadings on the scale of correlations as a heat map, features in the order of the factor on which they load most.
+    """Heat map of loadings on the scale of correlations; features are ordered by the factor on which they load most.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class LoadingsDisplay:
         Parameters
         ----------
         estimator : fitted FactorAnalysis or PPCA, or a pipeline that ends in one
-            Those of PPCA are divided by the features' standard deviations, which makes them correlations.
+            Loadings of PPCA are divided by the features' standard deviations, so that they are correlations.
         sort : bool, default=True
         cutoff : float, default=0.3
         ax : matplotlib axes, default=None
@@ -116,9 +116,9 @@ class BiplotDisplay:
         ----------
         estimator : fitted FactorAnalysis or PPCA, or a pipeline that ends in one
         X : array-like of shape (n_samples, n_features)
-            What the estimator, or the first step of the pipeline, takes; scores are what ``transform`` makes of it.
+            Input of the estimator, or of the first step of the pipeline; scores are the output of ``transform``.
         factors : tuple of int, default=(0, 1)
-            Which two to draw.
+            The two factors to draw.
         ax : matplotlib axes, default=None
 
         Returns
@@ -173,7 +173,7 @@ class BiplotDisplay:
 
 
 def _loadings_of(estimator: Any) -> tuple[LinearGaussianEstimator, FloatArray, list[str]]:
-    """The model, its loadings on the scale of correlations, and what its latent variables are called."""
+    """The model, its loadings on the scale of correlations, and the names of its latent variables."""
     *_, model = steps_of(estimator)
     if not isinstance(model, LinearGaussianEstimator):
         raise TypeError(f"There are loadings of FactorAnalysis and PPCA, not of {type(model).__name__}.")

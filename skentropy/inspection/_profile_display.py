@@ -1,4 +1,4 @@
-"""Components of mixtures as figures."""
+"""Figures of the components of mixtures."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from ..mixture._report import component_labels
 from ..model_selection._steps import steps_of
 from ._axes import BELOW, INSIDE, new_axes
 
-# Share of a row's height that the components take, and inches of a row with one of them and more.
+# Share of a row's height that the components take; inches of a row with one component, and of each further one.
 _HEIGHT, _ROW, _MORE = 0.7, 0.28, 0.07
 
 
 class ComponentProfileDisplay:
-    r"""What each component of a mixture expects of the columns, in standard deviations of the mixture from its mean.
+    r"""Expectations of the columns within the components of a mixture, in standard deviations from its mean.
 
     .. math::  \frac{E[x_d | c] - E[x_d]}{\sqrt{\operatorname{Var} x_d}}
 
@@ -34,12 +34,12 @@ class ComponentProfileDisplay:
     intervals : ndarray of shape (n_components, n_rows, 2) or None
         Their confidence intervals.
     spreads : ndarray of shape (n_components, n_rows)
-        Standard deviations of the components' rows, in those of the mixture; NaN of categories.
+        Standard deviations of the components' rows, in units of those of the mixture; NaN for categories.
     rows : list of str
         Names of columns and categories.
     components : list of str
     level : float, default=0.95
-        Of the intervals.
+        Level of the intervals.
 
     Attributes
     ----------
@@ -85,9 +85,9 @@ class ComponentProfileDisplay:
         level : float, default=0.95
             Share of intervals that hold the true value, in large samples.
         sort : bool, default=True
-            Whether what differs most comes first; otherwise rows have the order of the columns.
+            Whether the rows that differ most come first; otherwise rows are in the order of the columns.
         most : int, default=30
-            Number of rows that are drawn, those that differ most.
+            Largest number of rows to draw; those that differ most are drawn.
         ax : matplotlib axes, default=None
 
         Returns

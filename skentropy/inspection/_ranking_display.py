@@ -1,4 +1,4 @@
-"""Rankings as figures."""
+"""Figures of rankings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ._axes import BELOW, INSIDE, WRAP, new_axes
 
 
 class ModelRankingDisplay:
-    """Models by their criterion, as a dot each, with what the penalty takes from the entropy sum.
+    """Models by their criterion, each as a dot, with a line for the penalty on the entropy sum.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Choosing among models by the closed form of their ELBO."""
+"""Choose among models by the closed form of their ELBO."""
 
 from ._bootstrap import BootstrapResult, bootstrap
 from ._bootstrap_lrt import BootstrapLRTResult, bootstrap_lrt

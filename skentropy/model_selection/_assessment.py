@@ -1,4 +1,4 @@
-"""From models to rows of a ranking: fitting them, and evaluating them on the data that they were fitted to."""
+"""From models to rows of a ranking: fit models, and evaluate them on the data that they were fitted to."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def assess_all(
     held_out: HeldOut | None = None,
     verbose: int = 0,
 ) -> list[RankedModel]:
-    """Fit the models that are not fitted yet, in place, and evaluate all, also on the rows that are held out.
+    """Fit the models that are not fitted yet, in place, and evaluate all, also on held-out rows.
 
-    ``context`` is the callback context of ``caller``'s fit, whose subtasks the fits are.
+    ``context`` is the callback context of ``caller``'s fit; the models' fits are its subtasks.
     """
     fitted = {i: (model, 0.0) for i, (_, model) in enumerate(named) if is_fitted(model)}
     fitted |= _fit_paths(named, X, metadata, skip=fitted)
@@ -74,7 +74,7 @@ def assess_all(
 
 
 def _fit_paths(named: Named, X: ArrayLike, metadata: Metadata, skip: Any) -> dict[int, tuple[PPCA, float]]:
-    """PPCAs that differ in their number of components only, from one eigendecomposition, with each one's seconds."""
+    """Fit PPCAs that only differ in their number of components from one eigendecomposition; also their seconds."""
     groups: dict[str, list[int]] = {}
     for i, (_, model) in enumerate(named):
         if type(model) is PPCA and i not in skip and isinstance(model.n_components, Integral):
@@ -105,7 +105,7 @@ def _assess(
     told: str,
     **options: Any,
 ) -> RankedModel:
-    """The row of one model, with an error if it has none otherwise; ``told`` begins the line that is printed of it."""
+    """The row of one model, with an error if it cannot be fitted or evaluated; ``told`` begins its printed line."""
     try:
         row = _fit_and_evaluate(name, model, seconds, X, metadata, **options)
     except Exception as error:
@@ -129,7 +129,7 @@ def _fit_and_evaluate(
     context: Any,
     held_out: HeldOut | None,
 ) -> RankedModel:
-    """The row of one model, which is fitted first unless that took some seconds already."""
+    """The row of one model, which is fitted first, unless the seconds of its fit are given."""
     with as_part(), subtask(context, caller, model, X), warnings_of(f"model {name!r}"):
         if seconds is None:
             start = time.perf_counter()
@@ -143,7 +143,7 @@ def _fit_and_evaluate(
 
 
 def _row(name: str, model: Any, X: Any, data: Metadata, seconds: float, *, correct: bool) -> RankedModel:
-    """What a fitted model says of the data that it was fitted to."""
+    """The row of a fitted model for the data that it was fitted to."""
     last = steps_of(model)[-1]
     evaluation, jacobian = evaluate_steps(model, X, data, correct=correct)
     return RankedModel(
@@ -163,7 +163,7 @@ def _row(name: str, model: Any, X: Any, data: Metadata, seconds: float, *, corre
 
 
 def evaluate_steps(model: Any, X: Any, data: Metadata, *, correct: bool) -> tuple[Evaluation, float]:
-    """What the last step says of data, its log-likelihood that of untransformed ones; and the log-Jacobian in it."""
+    """Evaluate the last step, with the log-likelihood of the untransformed data; also the log-Jacobian in it."""
     *transformers, last = steps_of(model)
     jacobian = 0.0
     for transformer in transformers:

@@ -1,4 +1,4 @@
-"""What a search offers of its best model: the methods that this model has."""
+"""The methods of a search, which are those of its best model."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _best_has(method: str) -> Any:
 
 
 class BestModel(MetaEstimatorMixin, BaseEstimator):
-    """Base of a search: every method goes to the best model, and is there only if that model has it.
+    """Base of a search: it has the methods of its best model, and delegates to them.
 
     Before the fit the methods are those of ``estimator``.
     """
@@ -45,7 +45,7 @@ class BestModel(MetaEstimatorMixin, BaseEstimator):
         """Fit all candidates and rank them."""
 
     def get_metadata_routing(self) -> MetadataRouter:
-        """How metadata are handed on: those of ``fit``, ``score`` and the predictions to the estimator's.
+        """Routing of metadata: those of ``fit``, ``score`` and predictions go to the estimator's methods.
 
         Returns
         -------
@@ -63,7 +63,7 @@ class BestModel(MetaEstimatorMixin, BaseEstimator):
         return self.best_estimator_
 
     def _of_best(self, method: str, X: ArrayLike, **params: Any) -> Any:
-        """What a method of the best model makes of X and of metadata."""
+        """Call a method of the best model with X and metadata."""
         if get_config()["enable_metadata_routing"] and method in _ROUTED:
             params = process_routing(self, method, **params).estimator[method]
         return getattr(self._best(), method)(X, **params)

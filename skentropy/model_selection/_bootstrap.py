@@ -1,4 +1,4 @@
-"""Bootstrap of mixtures: standard errors and intervals from fits to other weightings of the rows, or to simulated rows."""
+"""Bootstrap of mixtures: standard errors and intervals from fits to reweighted rows, or to simulated rows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KINDS = ("weighted", "parametric")
 class BootstrapResult(StandardErrors):
     """Estimates of a fitted mixture with standard errors and intervals by the bootstrap; prints as a table.
 
-    Like ``StandardErrors``, but that intervals are percentiles of the replicates.
+    It is like ``StandardErrors``, except that intervals are percentiles of the replicates.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class BootstrapResult(StandardErrors):
     covariance : ndarray of shape (n_estimates, n_estimates)
         Covariance of the replicates in the order of ``names``.
     parameters : sequence of Estimate
-        The fitted attributes, and where their entries are in ``covariance``.
+        The fitted attributes, and the places of their entries in ``covariance``.
     replicates : ndarray of shape (n, n_estimates)
         The estimates of each fit.
     """
@@ -42,7 +42,7 @@ class BootstrapResult(StandardErrors):
 
     @property
     def distributions(self) -> dict[str, FloatArray]:
-        """The replicates by the names of the fitted attributes, on a further first axis."""
+        """The replicates, on an additional first axis, by the names of the fitted attributes."""
         return {parameter.name: self._of(parameter) for parameter in self.parameters}
 
     @property
@@ -55,7 +55,7 @@ class BootstrapResult(StandardErrors):
         return np.where(parameter.places == KNOWN, parameter.values, self.replicates[:, places])
 
     def confidence_intervals(self, level: float = 0.95) -> dict[str, FloatArray]:
-        """Percentile intervals: between them lies the middle share of the replicates.
+        """Percentile intervals, which hold the middle share of the replicates.
 
         Parameters
         ----------
@@ -64,7 +64,7 @@ class BootstrapResult(StandardErrors):
         Returns
         -------
         dict of str to ndarray
-            Of each attribute the lower and the upper ends, on a further last axis of length 2.
+            For each attribute the lower and the upper ends, on an additional last axis of length 2.
 
         Raises
         ------
@@ -94,22 +94,22 @@ def bootstrap(
 
     .. math::  (w^*_1, \dots, w^*_n) \sim \sum_n w_n \; \mathrm{Dirichlet}(w_1, \dots, w_n),
 
-    where a row that stands for w copies has the weight of w rows together. No row is left out altogether, as in drawing
-    rows with replacement, so that no component or category loses its last one. With ``kind="parametric"`` each is to as
-    many rows drawn from the mixture, with gaps where those of X are.
+    where a row that stands for w copies gets the weight of w rows together. Unlike in drawing with replacement no row is
+    left out completely, so that no component or category loses its last row. With ``kind="parametric"`` each fit is to as
+    many rows drawn from the mixture, with the gaps of X.
 
     Parameters
     ----------
     model : fitted mixture, pipeline or search
-        Of a pipeline the transformers stay as they are.
+        The transformers of a pipeline stay as they are.
     X : array-like of shape (n_samples, n_features)
         The training data, in memory.
     n : int, default=1000
-        Number of fits; the ends of 95% intervals need so many.
+        Number of fits; the ends of 95% intervals need about a thousand.
     kind : {"weighted", "parametric"}, default="weighted"
-        "weighted" holds whatever the rows' distribution is, "parametric" where the model is true.
+        "weighted" is valid for any distribution of the rows, "parametric" only if the model is true.
     sample_weight, exposure : array-like of shape (n_samples,), default=None
-        Those of ``fit``. Weights are counts; "parametric" needs whole numbers, and no exposure.
+        As given to ``fit``. Weights are counts; "parametric" needs whole numbers, and no exposure.
     n_jobs : int, default=None
         Number of processes, by joblib. It changes nothing of the result.
     random_state : int, RandomState instance or None, default=None
@@ -132,11 +132,11 @@ def bootstrap(
     Warns
     -----
     ConvergenceWarning
-        If fits did not converge, or ended degenerate. They count as they are.
+        If fits did not converge, or ended degenerate. They count all the same.
 
     See Also
     --------
-    skentropy.GaussianMixture.standard_errors : The same from the curvature of the likelihood, at once.
+    skentropy.GaussianMixture.standard_errors : The same from the curvature of the likelihood, without further fits.
     bootstrap_lrt : A test for the number of components.
 
     References

@@ -18,9 +18,9 @@ from ..mixture._fitted import rows_in_memory
 from ..mixture._one_more import with_one_more
 from ._resampling import Sample, Simulations, check_number, replicate, seeds, split_steps, unfitted, warm
 
-# Below this a statistic is what convergence leaves open: another component brings nothing.
+# A smaller statistic is within the precision of convergence, and means that another component gains nothing.
 _NOTHING = 1e-3
-# The verdict is clear once so many replicates are as large as the statistic.
+# The result is clear once so many replicates are as large as the statistic.
 _CLEAR = 20
 
 
@@ -34,7 +34,7 @@ class BootstrapLRTResult:
         Twice the difference of the log-likelihoods.
     pvalue : float
     null_distribution : ndarray of shape (n_replicates,)
-        The statistics of data drawn from the mixture of K components, as many as were needed.
+        The statistics of data drawn from the mixture of K components, of which as many are made as are needed.
     n_components : int
         K.
     title : str
@@ -71,9 +71,9 @@ def bootstrap_lrt(
     r"""Test whether data need more components than a mixture has, by the bootstrap of the likelihood ratio.
 
     The statistic :math:`2 (\log L_{K+1} - \log L_K)` has no chi-square distribution, since under the null hypothesis K + 1
-    components are not identified. It is compared with those of data that are drawn from the fitted mixture of K components
-    [1]_. With m of them as large as it, p is :math:`(m + 1) / (n_{boot} + 1)`; or, where 20 are as large before all are
-    made, 20 divided by the number made by then [2]_. Both hold the level.
+    components are not identified. It is compared with the statistics of data drawn from the fitted mixture of K components
+    [1]_. If m of these are at least as large, p is :math:`(m + 1) / (n_{boot} + 1)`. If 20 are as large before all are made,
+    the test ends, and p is 20 divided by the number made so far [2]_. Both tests hold the level.
 
     Parameters
     ----------
@@ -83,11 +83,11 @@ def bootstrap_lrt(
     X : array-like of shape (n_samples, n_features)
         In memory.
     n_boot : int, default=99
-        The most data sets that are drawn. The smallest p that there can be is ``1 / (n_boot + 1)``.
+        Largest number of data sets that are drawn. The smallest possible p is ``1 / (n_boot + 1)``.
     sample_weight : array-like of shape (n_samples,), default=None
         How many rows each row stands for, in whole numbers.
     stop_early : bool, default=True
-        Whether the test ends with the twentieth statistic that is as large.
+        Whether the test ends with the twentieth statistic that is at least as large.
     n_jobs : int, default=None
         Number of processes, by joblib. It changes nothing of the result.
     random_state : int, RandomState instance or None, default=None
@@ -104,13 +104,13 @@ def bootstrap_lrt(
     TypeError
         If the model is no mixture.
     ValueError
-        If ``n_boot`` is less than 1, the mixture has initial parameters, which are of one number of components, X is not in
+        If ``n_boot`` is less than 1, the mixture has initial parameters, which fix the number of components, X is not in
         memory, or weights are no whole numbers.
 
     Warns
     -----
     ConvergenceWarning
-        If fits of K + 1 components did not converge, or ended degenerate. Their statistics count as they are.
+        If fits of K + 1 components did not converge, or ended degenerate. Their statistics count all the same.
 
     See Also
     --------
@@ -118,7 +118,7 @@ def bootstrap_lrt(
 
     Notes
     -----
-    Statistics below 0.001 are taken for zero: another component brings nothing. If that is so of X itself, p is 1.
+    Statistics below 0.001 count as zero: another component gains nothing. If the statistic of X itself is so small, p is 1.
 
     References
     ----------
@@ -170,7 +170,7 @@ def bootstrap_lrt(
 
 
 def _check_starts(mixture: BaseMixture) -> None:
-    """Refuse initial parameters, which another number of components cannot start from."""
+    """Refuse initial parameters, from which another number of components cannot start."""
     given = [name for name, value in mixture.get_params(deep=False).items() if name.endswith("_init") and value is not None]
     given = [name for name in given if name != "n_init"]
     if given:
@@ -181,16 +181,16 @@ def _check_starts(mixture: BaseMixture) -> None:
 
 
 def _replicate(null: BaseMixture, draws: Simulations, seed: int) -> tuple[float, bool, bool]:
-    """The statistic of simulated data, and whether the fit of one component more converged, and is degenerate."""
+    """The statistic of simulated data, and whether the fit with one more component converged, and is degenerate."""
     sample = draws.draw(np.random.RandomState(seed))
     return _test(sample.fit(warm(null)), sample, seed)
 
 
 def _test(null: BaseMixture, sample: Sample, seed: int) -> tuple[float, bool, bool]:
-    """Twice the log-likelihood ratio of a fit of one component more than a fitted mixture has; zero where that is nothing.
+    """Twice the log-likelihood ratio of a fit with one more component and a fitted mixture; zero if it gains nothing.
 
-    A fit that has found nothing goes on from the mixture and the component that it lacks most, if there is one: maxima at
-    limits, such as a rate of zero, can be out of reach of starts that are clusters.
+    If a fit gains nothing, another one starts from the mixture and the component that it lacks most, if there is one.
+    Starts from clusters may not reach maxima at limits, such as a rate of zero.
     """
     fit = sample.fit(unfitted(null, n_components=null.n_components + 1, random_state=seed))
     statistic = _statistic(null, fit)

@@ -1,4 +1,4 @@
-"""What can be ranked: models with an entropy sum, of the same data and the same kind of values."""
+"""Check that models can be ranked: they have an entropy sum, and model the same data and kind of values."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _KINDS = {
 
 
 def check_models(named: Named, criterion: Criterion, change_of_variables: str) -> None:
-    """Refuse, before anything is fitted, what cannot be ranked or compared."""
+    """Refuse models that cannot be ranked or compared, before any is fitted."""
     if change_of_variables not in ("refuse", "correct"):
         raise ValueError(f"change_of_variables must be 'refuse' or 'correct', got {change_of_variables!r}.")
     for name, model in named:
@@ -74,7 +74,7 @@ def _check_same_transformation(named: Named) -> None:
 
 
 def _check_same_columns(ranked: Sequence[RankedModel]) -> None:
-    """Refuse fitted models of different columns, as far as they say which those are; the others are of all."""
+    """Refuse fitted models of different columns; a model that does not tell its columns models all."""
     lasts = [(row.name, steps_of(row.model)[-1]) for row in ranked]
     told = [(name, last, columns) for name, last in lasts if (traits := traits_of(last)) and (columns := traits.columns)]
     if not told:
@@ -96,12 +96,12 @@ def _check_same_columns(ranked: Sequence[RankedModel]) -> None:
 
 
 def traits_of(model: Any) -> Traits | None:
-    """What a model says of itself, if it is one of the package."""
+    """The traits of a model of this package; None for other models."""
     return model.traits() if isinstance(model, LatentVariableModel) else None
 
 
 def _signature(transformer: Any) -> str:
-    """What says that two transformers do the same, once fitted to the same data."""
+    """A key that is equal for two transformers that do the same once they are fitted to the same data."""
     try:
         return str(joblib.hash((type(transformer), transformer.get_params())))
     except Exception:  # functions without a name cannot be hashed
@@ -127,7 +127,7 @@ def check_same_features(name: str, model: Any, X: Any) -> None:
 
 
 def check_same_data(row: RankedModel, X: Any, sample_weight: ArrayLike | None) -> None:
-    """Refuse a model that came fitted to something else than X, as far as what it kept of its data tells."""
+    """Refuse a fitted model if what it has kept tells that it was fitted to other data than X."""
     *transformers, last = steps_of(row.model)
     if sample_weight is not None and not has_fit_parameter(last, "sample_weight"):
         return
@@ -135,7 +135,7 @@ def check_same_data(row: RankedModel, X: Any, sample_weight: ArrayLike | None) -
         # scikit-learn's bound is that before the last step. A bound by truncated posteriors has other posteriors by now.
         is_final = has_converged(last) and getattr(last, "score_is_exact_", True)
         bound = last.lower_bound_ + row.log_jacobian
-        # Rounding to single precision alone may move parameters this far from those of the fit.
+        # Rounding to single precision may move parameters this far from those of the fit.
         tolerance = 10.0 * getattr(last, "tol", 0.0) + 1e-3 * (1.0 + abs(bound))
         is_other = is_final and abs(row.log_likelihood - bound) > tolerance
     elif hasattr(last, "mean_"):
@@ -185,12 +185,12 @@ def _likelihood_kind(model: Any) -> str:
 
 
 def listed(names: list[str], most: int = 3) -> str:
-    """How messages name several models."""
+    """Names of several models for messages."""
     return ", ".join(map(repr, names[:most])) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _check_same_values(rows: Sequence[RankedModel]) -> None:
-    """Refuse models of values as they are beside models that have made zeros and ones of them."""
+    """Refuse a comparison of models of the values with models that have made the values binary."""
     binarized = [bool((traits := traits_of(steps_of(row.model)[-1])) and traits.binarizes) for row in rows]
     if any(binarized) and not all(binarized):
         one, other = rows[binarized.index(True)].name, rows[binarized.index(False)].name
@@ -201,14 +201,14 @@ def _check_same_values(rows: Sequence[RankedModel]) -> None:
 
 
 def count_parameters(model: Any, *, unfitted: bool = False) -> float:
-    """The number of parameters of a model, NaN if they count by no agreed rule."""
+    """The number of parameters of a model; NaN if there is no agreed rule for counting them."""
     if isinstance(model, LatentVariableModel) and model.traits().why_no_criteria:
         return np.nan
     return 0 if unfitted else n_parameters(model)
 
 
 def has_converged(model: Any) -> bool:
-    """What a model says of itself; where it only counts steps, whether it ended before the last one allowed."""
+    """Whether a model says that it has converged; if it only counts steps, whether it ended before the last one."""
     if hasattr(model, "converged_"):
         return bool(model.converged_)
     return not (hasattr(model, "n_iter_") and model.n_iter_ >= getattr(model, "max_iter", np.inf))

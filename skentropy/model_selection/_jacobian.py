@@ -1,4 +1,4 @@
-"""Densities of transformed data as densities of the data: the logarithm of the Jacobian's determinant."""
+"""Convert densities of transformed data to densities of the data, by the logarithm of the Jacobian's determinant."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _OF_FUNCTIONS: dict[Any, Callable[[FloatArray], Any]] = {
     np.log: lambda values: -np.log(values),
     np.log1p: lambda values: -np.log1p(values),
 }
-# Rows of a sparse matrix that are made dense at a time.
+# So many rows of a sparse matrix are made dense at a time.
 _BATCH = 4096
 
 
 def log_jacobian(transformer: Any, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
     r"""Mean log-determinant of the Jacobian of a fitted transformer, nats per sample.
 
-    A density of T(x) is one of x by :math:`\log p(x) = \log p_T(T(x)) + \log |\det \partial T / \partial x|`: add the value
-    to a log-likelihood or an entropy sum of transformed data to compare it with one of the data as they are.
+    A density of T(x) gives a density of x, :math:`\log p(x) = \log p_T(T(x)) + \log |\det \partial T / \partial x|`. Add the
+    value to a log-likelihood or an entropy sum of transformed data to compare it with one of the data as they are.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def log_jacobian(transformer: Any, X: ArrayLike, sample_weight: ArrayLike | None
         ``StandardScaler``, ``MinMaxScaler``, ``MaxAbsScaler``, ``RobustScaler``, or a ``FunctionTransformer`` of
         ``numpy.log``, ``numpy.log1p`` or nothing.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        What goes into the transformer. Missing entries (NaN) add nothing, as in the densities of what is observed.
+        The input of the transformer. Missing entries (NaN) add nothing, as in the densities of the observed entries.
     sample_weight : array-like of shape (n_samples,), default=None
 
     Returns
@@ -43,7 +43,7 @@ def log_jacobian(transformer: Any, X: ArrayLike, sample_weight: ArrayLike | None
     Raises
     ------
     ValueError
-        If the Jacobian of the transformer is not known here.
+        If the Jacobian of this kind of transformer is not known.
 
     Examples
     --------
@@ -64,7 +64,7 @@ def log_jacobian(transformer: Any, X: ArrayLike, sample_weight: ArrayLike | None
 
 
 def _log_slopes(transformer: Any) -> Callable[[FloatArray], Any]:
-    """Values -> logarithms of the slopes of a transformer there, entry by entry."""
+    """A function from values to the logarithms of a transformer's slopes, entry by entry."""
     if transformer is None or transformer == "passthrough":
         return np.zeros_like
     if isinstance(transformer, (StandardScaler, RobustScaler, MaxAbsScaler)):

@@ -9,7 +9,7 @@ from sklearn.pipeline import Pipeline
 
 from .._tables import cut, unique_names
 
-# Characters of a model's own representation, and of the value of a parameter, that a name may hold.
+# Largest numbers of characters of a model's own representation, and of a parameter's value, in a name.
 _MODEL, _VALUE = 40, 30
 
 
@@ -19,7 +19,7 @@ def short_name(model: Any) -> str:
 
 
 def model_names(models: Sequence[Any]) -> list[str]:
-    """Models by their classes, with the parameters in which those of one kind differ."""
+    """Name models by their classes, and by the parameters in which models of one class differ."""
     kinds = [tuple(type(step) for step in _steps(model)) for model in models]
     names = [""] * len(models)
     for kind in dict.fromkeys(kinds):
@@ -32,7 +32,7 @@ def model_names(models: Sequence[Any]) -> list[str]:
 
 
 def candidate_names(candidates: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Candidates of a search by the parameters in which they differ."""
+    """Name candidates of a search by the parameters in which they differ."""
     keys = list(dict.fromkeys(key for candidate in candidates for key in candidate))
     values = {key: [_value(candidate[key]) if key in candidate else "" for candidate in candidates] for key in keys}
     for key in keys:
@@ -56,7 +56,7 @@ def _steps(model: Any) -> list[Any]:
 
 
 def _names_of_kind(models: Sequence[Any]) -> list[str]:
-    """Models of one class, by the parameters in which they differ."""
+    """Name models of one class by the parameters in which they differ."""
     parameters = [_parameters(model) for model in models]
     differ = [key for key in parameters[0] if len({short_name(given.get(key)) for given in parameters}) > 1]
     if not differ:
@@ -73,7 +73,7 @@ def _parameters(model: Any) -> Mapping[str, Any]:
 
 
 def _name(model: Any) -> str:
-    """One model: its representation if that is short, else its class and size, and for a search what it searches over."""
+    """Name one model by its representation if that is short, else by class and size; name a search by its estimator."""
     if isinstance(model, str):
         return model
     name, parameters = short_name(model), _parameters(model)

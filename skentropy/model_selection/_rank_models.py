@@ -1,4 +1,4 @@
-"""Models of any class side by side, each fitted once."""
+"""Rank models of any class, each fitted once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models of any class side by side, ranked by the closed form of their ELBO."""
+"""Rankings of models of any class by the closed form of their ELBO."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from ..entropy import EntropySum
 from ._ranking_text import print_ranking, ranking_html
 
 Criterion = str | Callable[["RankedModel"], float]
-# A gap larger than this share of the difference to the nearest model makes a rank uncertain.
+# A rank is uncertain if the gap is larger than this share of the difference to the nearest model.
 _GAP_SHARE = 0.1
-# A gap of so many nats per sample shows in any case that the fit has not ended, or was to other data.
+# A gap of so many nats per sample always shows that the fit has not converged, or was to other data.
 _GAP = 0.01
-# Models this near are tied, whatever their order. A tenth of it is more than the gap that default fits leave: the gap is of
-# first order in what is left of their way, the likelihood of second.
+# Models whose values differ by less are tied. A tenth of it is more than the gap that default fits leave: the gap is of
+# first order in the remaining distance to the maximum, while the likelihood is of second order.
 _TIE = 1e-5
-# A gap below this share of the terms is rounding.
+# A gap below this share of the terms is a rounding error.
 _ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
 class RankedModel:
-    """One model on the data: its entropy sum term by term, and what goes with it, in nats per sample unless it is said.
+    """One model of a ranking: its entropy sum term by term, and other quantities, in nats per sample unless stated.
 
     Attributes
     ----------
@@ -33,13 +33,13 @@ class RankedModel:
     model : fitted estimator, or None if it failed, or was not to be kept
     entropy_sum : EntropySum or None
     log_likelihood : float
-        Mean log-likelihood (ELBO where it is intractable), by the model itself; NaN if it has no ``score_samples``.
+        Mean log-likelihood (ELBO if that is intractable), computed by the model; NaN if it has no ``score_samples``.
     n_parameters : int
-        NaN where they count by no agreed rule, as those of an autoencoder.
+        NaN if there is no agreed rule for counting them, as for an autoencoder.
     n_samples : float
         Total weight of the rows.
     log_jacobian : float
-        Already added to the log-likelihood and the value of the entropy sum.
+        The log-Jacobian, which is already part of the log-likelihood and of the value of the entropy sum.
     validation : float
         Mean log-likelihood, or ELBO, of rows that were held out; NaN if none were.
     discrete : bool
@@ -53,7 +53,7 @@ class RankedModel:
         Why the fit may have ended at no maximum to compare with others': "saddle point", "degenerate" where a component has
         collapsed, or "Heywood" where a noise variance is on its floor, so that the likelihood has no interior maximum.
     error : str
-        What went wrong in fitting or evaluating it, or nothing.
+        What went wrong in the fit or the evaluation; empty if nothing did.
     """
 
     name: str
@@ -73,7 +73,7 @@ class RankedModel:
 
     @property
     def elbo(self) -> float:
-        """The entropy sum, that of untransformed data."""
+        """The entropy sum of the untransformed data."""
         return np.nan if self.entropy_sum is None else self.entropy_sum.value + self.log_jacobian
 
     @property
@@ -101,7 +101,7 @@ class RankedModel:
     def icl_score(self) -> float:
         """``bic_score`` less the uncertainty of the classification; NaN unless the latents are discrete.
 
-        For mixtures that of the most probable components, as in their ``icl``; else the posteriors' entropy.
+        For mixtures it is that of the most probable components, as in their ``icl``; else the posteriors' entropy.
         """
         if not self.discrete or self.entropy_sum is None:
             return np.nan
@@ -129,7 +129,7 @@ class RankedModel:
         return float(criterion(self) if callable(criterion) else getattr(self, CRITERIA[criterion]))
 
 
-# What the criteria are called where they are printed and stored: scores are per sample, and higher is better.
+# Names of the criteria in tables and results; scores are per sample, and higher is better.
 CRITERIA = {
     "elbo": "elbo",
     "bic": "bic_score",
@@ -141,7 +141,7 @@ CRITERIA = {
 
 
 class ModelRanking(Sequence[RankedModel]):
-    """Models ranked by a criterion, best first; after them those whose criterion is NaN, then those that failed.
+    """Models ranked by a criterion, best first; then models whose criterion is NaN, then those that failed.
 
     Parameters
     ----------
@@ -212,12 +212,12 @@ class ModelRanking(Sequence[RankedModel]):
 
     @property
     def criterion_name(self) -> str:
-        """What the criterion is called in the table."""
+        """The name of the criterion in the table."""
         return getattr(self.criterion, "__name__", "criterion") if callable(self.criterion) else CRITERIA[self.criterion]
 
     @property
     def _title(self) -> str:
-        """What the ranking is by."""
+        """The title: the criterion of the ranking."""
         return f"{len(self)} models by {self.criterion_name}, nats per sample, higher is better"
 
     def to_dict(self) -> dict[str, list[Any]]:

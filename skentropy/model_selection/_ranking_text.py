@@ -1,4 +1,4 @@
-"""Rankings as users read them: one table where it is no wider than a page, else two that ranks join."""
+"""Rankings as text: one table if it fits a page, else two tables that ranks connect."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ..entropy import EntropySum
 if TYPE_CHECKING:
     from ._ranking import ModelRanking, RankedModel
 
-# Fewest characters of a name, where it must be cut; it is then told below in full.
+# A name is cut to no fewer characters than this; the whole name is then printed below.
 _NAME = 30
 
 
 def print_ranking(ranking: ModelRanking) -> str:
-    """Lines of a page's width."""
+    """The ranking in lines of a page's width."""
     header, cells = _cells(ranking)
     numbered, rows = ["rank", *header], [[str(i), *line] for i, line in enumerate(cells, start=1)]
     one, lines = align(header, cells, left=["flag"]), [ranking._title]
@@ -45,21 +45,21 @@ def ranking_html(ranking: ModelRanking) -> str:
 
 
 def _terms(ranking: Sequence[RankedModel]) -> list[str]:
-    """What some model's entropy sum consists of."""
+    """The terms that at least one model's entropy sum has."""
     sums = [row.entropy_sum for row in ranking if row.entropy_sum is not None]
     terms = [name for name in EntropySum.SIGNS if any(getattr(terms, name) for terms in sums)]
     return terms + ["log_jacobian"] * any(row.log_jacobian for row in ranking)
 
 
 def _legend(ranking: Sequence[RankedModel]) -> str:
-    """How the terms make the entropy sum, in nats per sample."""
+    """A legend: how the terms add up to the entropy sum, in nats per sample."""
     signs = {**EntropySum.SIGNS, "log_jacobian": 1}
     summed = " ".join(f"{'+' if signs[term] > 0 else '-'} {term.replace('_', ' ')}" for term in _terms(ranking))
     return f"entropy sum = {summed.removeprefix('+ ')}; gap = entropy sum - log-likelihood"
 
 
 def _cells(ranking: ModelRanking) -> tuple[list[str], list[list[str]]]:
-    """Header and cells: name and criterion, terms, log-likelihood and gap, and three that say how the fit went."""
+    """Header and cells: name and criterion, terms, log-likelihood and gap, and three columns about the fit."""
     terms = _terms(ranking)
     header = ["model", ranking.criterion_name, *(term.replace("_", " ") for term in terms)]
     header += ["log-likelihood", "gap", "parameters", "seconds", "flag"]
@@ -76,12 +76,12 @@ def _cells(ranking: ModelRanking) -> tuple[list[str], list[list[str]]]:
 
 
 def _is_cut(lines: Sequence[str], cells: list[list[str]]) -> bool:
-    """Whether a table does not show the whole of every name."""
+    """Whether a table cuts some name."""
     return any(not line.startswith(cell[0]) for line, cell in zip(lines[1:], cells, strict=True))
 
 
 def _with_whole_names(header: list[str], cells: list[list[str]]) -> list[str]:
-    """A table of ranks, names and numbers; below it in full the names that it has no room for."""
+    """A table of ranks, names and numbers, and below it the whole names that the table cuts."""
     rest = max(map(len, align([header[0], *header[2:]], [[line[0], *line[2:]] for line in cells], left=["flag"])))
     room = max(WIDTH - rest - 2, _NAME)
     names = shorten([line[1] for line in cells], room)

@@ -1,4 +1,4 @@
-"""Random weightings and simulations of a table, and many fits to them: side by side, in order, with progress."""
+"""Random weightings and simulations of a table, and many fits to them, in parallel, in order and with progress."""
 
 from __future__ import annotations
 
@@ -24,38 +24,38 @@ from ._steps import steps_of
 
 Result = TypeVar("Result")
 
-# Weight of the rows that only keep the kinds and categories of columns known.
+# Weight of rows that are only added so that a fit knows all kinds and categories of columns.
 _UNSEEN = 1e-12
-# Fits of each process before it is asked whether there are enough, and lines that tell of the progress.
+# Number of fits of each process between two checks of whether there are enough, and number of lines about the progress.
 _PER_ROUND, _LINES = 5, 10
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What a fit is given."""
+    """The data of a fit."""
 
     X: Any
     weight: FloatArray | None
     exposure: FloatArray | None
 
     def fit(self, mixture: Any) -> Any:
-        """A mixture fitted to it; what a fit warns of is counted by the caller."""
+        """Fit a mixture to the sample without warnings; the caller counts failures."""
         with as_part(), config_context(skip_parameter_validation=True), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return mixture.fit(self.X, sample_weight=self.weight, exposure=self.exposure)
 
 
 class Draws(Protocol):
-    """Random samples that stand for other data from the same source."""
+    """Random samples in place of other data from the same source."""
 
     def draw(self, random_state: np.random.RandomState) -> Sample: ...
 
 
 @dataclass(frozen=True)
 class Weightings:
-    """The rows with random weights: of n units each has a share from the uniform Dirichlet distribution.
+    """The rows with random weights: n units get shares from the uniform Dirichlet distribution.
 
-    A row that stands for w units has the sum of their shares, so that copies and weights are the same.
+    A row that stands for w units gets the sum of their shares, so that copies and weights have the same effect.
     """
 
     X: Any
@@ -73,16 +73,16 @@ class Weightings:
 
 @dataclass(frozen=True)
 class Simulations:
-    """Rows drawn from a fitted mixture, as many as there were, with gaps where those had some, and totals where given.
+    """Rows drawn from a fitted mixture: as many as the data have, with the same gaps, and with the same totals if given.
 
     Attributes
     ----------
     mixture : fitted mixture
     rows : ndarray or sparse matrix of shape (n_rows, n_features)
     known : table or None
-        The data, whose container, kinds of columns and categories are kept; None where a fit learns none of these.
+        The data, if a fit learns kinds or categories of columns from them, so that draws keep these; else None.
     counts : ndarray of int, of shape (n_rows,)
-        How many rows each stands for.
+        How many rows each row stands for.
     missing : ndarray of bool, of shape (n_rows, n_features), or None
     """
 
@@ -119,7 +119,7 @@ class Simulations:
 
 
 def split_steps(model: Any, X: ArrayLike) -> tuple[BaseMixture, Any]:
-    """The mixture at the end of a pipeline or search, and the data as it gets them; TypeError for other models."""
+    """The mixture at the end of a pipeline or search, and the data that reach it; TypeError for other models."""
     *transformers, mixture = steps_of(model)
     if not isinstance(mixture, BaseMixture):
         raise TypeError(f"Fits to resampled rows are compared for mixtures, not for {type(mixture).__name__}.")
@@ -129,13 +129,13 @@ def split_steps(model: Any, X: ArrayLike) -> tuple[BaseMixture, Any]:
 
 
 def unfitted(mixture: Any, **options: Any) -> Any:
-    """A mixture without its fit, for a fit in one thread that says nothing."""
+    """An unfitted copy of a mixture, for a silent fit in one thread."""
     quiet = {"n_jobs": None, "verbose": 0, "warm_start": False}
     return type(mixture)(**{**mixture.get_params(deep=False), **quiet, **options})
 
 
 def warm(mixture: Any) -> Any:
-    """A mixture whose next fit goes on from this one, which it leaves as it is."""
+    """A copy of a mixture whose next fit starts from this one."""
     again = copy.copy(mixture).set_params(n_jobs=None, verbose=0, warm_start=True, random_state=0)
     vars(again).pop("_skl_callbacks", None)
     return again
@@ -148,7 +148,7 @@ def check_number(name: str, value: Any, least: int) -> None:
 
 
 def seeds(random_state: Any, n: int) -> list[int]:
-    """As many seeds, the same whatever is done with them and where."""
+    """So many seeds, which only depend on ``random_state``."""
     return [int(seed) for seed in check_random_state(random_state).randint(np.iinfo(np.int32).max, size=n)]
 
 
@@ -161,7 +161,7 @@ def replicate(
     name: str,
     enough: Callable[[list[Result]], bool] = lambda results: False,
 ) -> list[Result]:
-    """function(seed) of the seeds in their order, up to where it is enough; so that no number of processes changes it."""
+    """function(seed) of the seeds in order, until there are enough; the number of processes does not matter."""
     n_processes, started = effective_n_jobs(n_jobs), time.perf_counter()
     step = _PER_ROUND * n_processes if n_processes > 1 else 1
     results: list[Result] = []

@@ -1,4 +1,4 @@
-"""The closed form as a score for scikit-learn's tools."""
+"""The closed form as a scorer for scikit-learn's tools."""
 
 from __future__ import annotations
 

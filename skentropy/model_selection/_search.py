@@ -1,4 +1,4 @@
-"""Search over parameters by one fit a candidate, on all data."""
+"""Search over parameters with one fit of each candidate to all data."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ class EntropySumSearch(CallbackSupportMixin, BestModel):
         return candidates
 
     def _assess(self, named: Named, X: ArrayLike, params: Metadata, context: Any) -> list[RankedModel]:
-        """Fit and evaluate all candidates; for "validation" on a share of the rows, and on the others."""
+        """Fit and evaluate all candidates; for "validation" fit them to a share of the rows and evaluate the others."""
         held_out = None
         if self.criterion == "validation":
             X, params, held_out = hold_out(X, params, self.validation_fraction, self.random_state)
@@ -210,7 +210,7 @@ class EntropySumSearch(CallbackSupportMixin, BestModel):
         )
 
     def _choose(self, candidates: list[dict[str, Any]], rows: list[RankedModel]) -> RankedModel:
-        """The best candidate, after setting what is told of all and of it."""
+        """Set the results of all candidates and of the best one, and return the best one."""
         first = ModelRanking(rows, self.criterion).best_row
         self.results_ = _results(candidates, rows, self.criterion, self.error_score)
         self.best_index_ = next(index for index, row in enumerate(rows) if row is first)
@@ -226,7 +226,7 @@ class EntropySumSearch(CallbackSupportMixin, BestModel):
 
     @property
     def cv_results_(self) -> dict[str, Any]:
-        """The table of candidates under the names of ``GridSearchCV`` too, with all data as the only split."""
+        """The table of candidates, also under the names of ``GridSearchCV``, with all data as the only split."""
         if not hasattr(self, "results_"):
             raise AttributeError(f"This {type(self).__name__} has not been fitted.")
         score, seconds, rank = (self.results_[name] for name in ("score", "fit_time", "rank_score"))
@@ -242,7 +242,7 @@ class EntropySumSearch(CallbackSupportMixin, BestModel):
 
 
 def _leave_in_checkpoints(best: Any, began: float) -> None:
-    """Let the files of the model's checkpoints hold the best model of a search that began then."""
+    """Put the best model into the files of checkpoints that candidates have written since the search began."""
     model = steps_of(best)[-1]
     for callback in getattr(model, "_skl_callbacks", ()):
         if isinstance(callback, Checkpoint):
@@ -250,7 +250,7 @@ def _leave_in_checkpoints(best: Any, began: float) -> None:
 
 
 def _chosen(index: Any, rows: Sequence[RankedModel]) -> int:
-    """The index that a callable ``refit`` has returned, checked."""
+    """Check the index that a callable ``refit`` has returned."""
     if not isinstance(index, Integral):
         raise TypeError(f"refit must return the index of a candidate, an integer, but returned {index!r}.")
     chosen = int(index)

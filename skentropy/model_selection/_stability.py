@@ -1,4 +1,4 @@
-"""Stability of a mixture's classification: whether fits to different weightings of the rows agree."""
+"""Stability of a mixture's classification: the agreement of fits to different weightings of the rows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class StabilityResult:
     values : ndarray of shape (n,)
         Adjusted Rand indices of the pairs.
     title : str
-        Of what.
+        What the stability is of.
     """
 
     values: FloatArray
@@ -33,7 +33,7 @@ class StabilityResult:
 
     @property
     def value(self) -> float:
-        """Their mean."""
+        """The mean of the values."""
         return float(self.values.mean())
 
     def __str__(self) -> str:
@@ -58,14 +58,14 @@ def stability(
 ) -> StabilityResult:
     """Agreement of two classifications of X, by fits to random weightings of its rows: adjusted Rand indices [1]_.
 
-    Each fit starts afresh. Where too many components are asked for, or the data have none, what fits find depends on the
-    weights and on the starts.
+    Each fit starts afresh. With too many components, or data without clusters, the results depend on the weights and on the
+    starts.
 
     Parameters
     ----------
     model : mixture, pipeline or search
-        What is fitted, with other values of ``random_state``. Of a pipeline, which must be fitted, the transformers stay as
-        they are.
+        The model to fit, with other values of ``random_state``. A pipeline must be fitted; its transformers stay as they
+        are.
     X : array-like of shape (n_samples, n_features)
         In memory.
     n : int, default=20
@@ -121,7 +121,7 @@ def stability(
 
 
 def _agreement(mixture: BaseMixture, draws: Weightings, seed: int) -> float:
-    """How far two fits to draws agree in their classifications of the rows."""
+    """The agreement of two fits to draws in their classifications of the rows."""
     random_state = np.random.RandomState(seed)
     fits = [draws.draw(random_state).fit(unfitted(mixture, random_state=own)) for own in seeds(random_state, 2)]
     first, second = (fit.predict(draws.X, exposure=draws.exposure) for fit in fits)
@@ -129,7 +129,7 @@ def _agreement(mixture: BaseMixture, draws: Weightings, seed: int) -> float:
 
 
 def adjusted_rand(a: Array, b: Array, counts: FloatArray) -> float:
-    r"""Adjusted Rand index of two classifications of rows that stand for so many each.
+    r"""Adjusted Rand index of two classifications of rows, each of which stands for so many rows.
 
     .. math::  \frac{\sum_{ij} \binom{n_{ij}}{2} - E}{\frac12 (A + B) - E}, \quad A = \sum_i \binom{n_{i.}}{2}, \quad
         B = \sum_j \binom{n_{.j}}{2}, \quad E = A B / \binom{n}{2}

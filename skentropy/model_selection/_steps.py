@@ -1,4 +1,4 @@
-"""What is inside of pipelines and searches, and what of a fit's data reaches it."""
+"""Models inside pipelines and searches, and the data that reach them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Metadata = Mapping[str, Any]
 
 
 def steps_of(model: Any) -> list[Any]:
-    """The transformers and, last, the model, out of pipelines and searches."""
+    """The transformers and, last, the model, taken out of pipelines and searches."""
     if isinstance(model, Pipeline):
         return [inner for _, step in model.steps if step not in (None, "passthrough") for inner in steps_of(step)]
     inner = searched(model)
@@ -24,16 +24,16 @@ def steps_of(model: Any) -> list[Any]:
 
 
 def searched(model: Any) -> Any:
-    """What a search has found or, unfitted, searches over; None for other models."""
+    """The best model of a search or, if it is not fitted, its estimator; None for other models."""
     if not isinstance(model, MetaEstimatorMixin) or has_entropy_sum(model):
         return None
     return getattr(model, "best_estimator_", getattr(model, "estimator", None))
 
 
 def fit_metadata(model: Any, metadata: Metadata) -> dict[str, Any]:
-    """Metadata as a model's ``fit`` takes them: outside of routing a pipeline's weights and exposures are its last step's.
+    """Metadata as a model's ``fit`` takes them: without routing weights and exposures go to the last step of a pipeline.
 
-    So are those of a search over a pipeline.
+    The same holds for a search over a pipeline.
     """
     given = {name: value for name, value in metadata.items() if value is not None}
     inner = searched(model)
@@ -47,7 +47,7 @@ def fit_metadata(model: Any, metadata: Metadata) -> dict[str, Any]:
 
 
 def row_data(model: Any, metadata: Metadata) -> Metadata:
-    """What of the metadata handed to a model's ``fit`` reaches the last step in it: its weights, its exposures."""
+    """The weights and exposures that reach the last step, out of the metadata for a model's ``fit``."""
     if not metadata:
         return {}
     is_routed = get_config()["enable_metadata_routing"]

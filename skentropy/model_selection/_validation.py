@@ -1,4 +1,4 @@
-"""A share of the rows that models are not fitted to, and are compared by."""
+"""Hold out a share of the rows, by which fitted models are compared."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .._typing import ArrayLike
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Rows that are not fitted, and what ``fit`` would take of each."""
+    """Held-out rows, and the metadata that ``fit`` would take of them."""
 
     X: ArrayLike
     metadata: Mapping[str, Any]
