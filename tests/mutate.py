@@ -344,7 +344,9 @@ class Mutation:
                 continue
             process, _ = os.wait()
             mutant = running.pop(process)
-            verdict, test = json.loads((scratch / mutant.key).read_text())
+            result = scratch / mutant.key
+            # A process that did not come to write anything has crashed.
+            verdict, test = json.loads(result.read_text()) if result.exists() else ("failed", "crash")
             if verdict == "failed":
                 noticed_last[mutant.path] = [test, *(other for other in noticed_last[mutant.path] if other != test)]
             self.done(mutant, {"survived": "", "failed": test}.get(verdict, f"{verdict}: {test}"))

@@ -269,3 +269,37 @@ def test_coordinates_make_the_information_of_complete_data_one(name: str) -> Non
 
     near, far = (-(value(h) - 2 * value(0.0) + value(-h)) / h**2 for h in (0.03, 0.06))
     assert (4 * near - far) / 3 == pytest.approx(z @ z, rel=1e-3)
+
+
+LIMITS = {
+    **dict.fromkeys(["rates", "dispersions", "shapes", "scales", "degrees_of_freedom", "covariances"], (0.0, np.inf)),
+    **{"noise_variances": (0.0, np.inf), "loadings": (-np.inf, np.inf), "probabilities": (0.0, 1.0)},
+}
+
+
+@pytest.mark.parametrize("name", [name for name in KINDS if name != "ColumnMixture"])
+def test_intervals_of_attributes_end_where_these_can_be(name: str) -> None:
+    """Means where the values do."""
+    components = problem(name)[0].components
+    means = (0.0 if components.discrete else -np.inf, np.inf)
+    expected = [LIMITS.get(attribute, means) for attribute in components.attribute_names]
+    np.testing.assert_array_equal(components.standard_limits, expected)
+    positive = components.discrete or name in ("GammaMixture", "ExponentialFamilyMixture-weibull")
+    assert components.lower_limit == (0.0 if positive else -np.inf)
+
+
+@pytest.mark.parametrize("name", list(KINDS))
+def test_what_a_fitted_mixture_is_judged_by_comes_from_its_attributes(name: str) -> None:
+    """Its own pooled distribution and units: rows have the same densities as by the components of the fit."""
+    model, parameters, _, block = problem(name)
+    standard = model.components.standard(parameters.components)
+    weights = np.exp(parameters.log_weights)
+    again = model.components.of_fitted(weights, standard, is_sparse=False)
+    found, expected = [], []
+    for values, components in ((found, again), (expected, model.components)):
+        own = components.natural(standard)
+        values += [components.observe(own, components.read(block), parameters.log_weights).log_joint]
+        values[0] = values[0] + components.log_base_measure(block)
+        values += [*components.moments(own)]
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9)

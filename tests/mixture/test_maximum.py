@@ -14,7 +14,7 @@ from scipy.special import logsumexp, xlogy
 from skentropy import ExponentialFamilyMixture, PoissonMixture
 from skentropy._data import Rows
 from skentropy._em import State, run_em
-from skentropy.families import Binomial, Categorical, NegativeBinomial
+from skentropy.families import Binomial, Categorical, NegativeBinomial, Poisson
 from skentropy.mixture._independent import Independent
 from skentropy.mixture._information import Metric, missing_information, score
 from skentropy.mixture._maximum import Maximum
@@ -271,3 +271,30 @@ def test_a_warm_refit_of_few_distinct_rows_takes_few_steps() -> None:
         fit = copy.copy(mixture).fit(X, sample_weight=weight)
         assert fit.n_iter_ < 15 < plain.n_iter_
         assert fit.lower_bound_ >= plain.lower_bound_ - 1e-9
+
+
+@pytest.mark.parametrize("weights", [[0.5, 0.5], [1e-6, 1.0 - 1e-6]])
+def test_no_newton_step_moves_a_logarithm_further_than_five(weights: list[float]) -> None:
+    """Where curvature is next to nothing a step would; of rates, or of weights."""
+    X = np.random.RandomState(0).poisson(np.repeat([[1.0], [30.0]], 40, axis=0)).astype(float)
+    components = Independent(Poisson())
+    model = MixtureModel(components)
+    eta = np.log([[[2.0], [9.0]]])
+    parameters = MixtureParameters(np.log(weights), components.parameters(eta))
+    block = Rows(X)
+    statistics = block.sum(partial(model.expect, parameters))
+
+    def nearly_all(parameters: MixtureParameters) -> Any:
+        inverse = np.linalg.pinv(Metric.at(model, parameters, statistics).matrix())
+        return (1.0 - 1e-9) * inverse.T @ inverse
+
+    newton = NewtonSteps(model, nearly_all, len(X), 2, 1)
+    newton._damping = 1e-6
+    state = State(parameters, statistics, model.elbo(statistics), model.elbo(statistics))
+    moved, _ = newton.propose(state, lambda parameters: state)
+    assert moved is not None
+    step = newton.latest(state.objective, 0.0).step(1e-6)
+    assert np.abs(step).max() > 50.0
+    changes = np.column_stack([step[:, :1], moved.components.eta[0] - eta[0]])
+    share = changes[0, 1] / step[0, 1]
+    assert share * np.abs(step).max() == pytest.approx(5.0, rel=1e-9)

@@ -142,3 +142,11 @@ def test_what_mixtures_do() -> None:
     assert abs(table.fit(values).stationarity_gap_) < 1e-6
     with pytest.raises(ValueError, match="probabilities must be non-negative and sum to one over the features"):
         MultinomialMixture.from_parameters([1.0], [[0.5, 0.6]])
+
+
+def test_a_category_that_never_occurs_is_no_reason_to_refuse_a_table() -> None:
+    X = np.array([[3.0, 0.0, 1.0], [1.0, 0.0, 5.0], [4.0, 0.0, 0.0]])
+    mixture = MultinomialMixture(1).fit(X)
+    np.testing.assert_allclose(mixture.probabilities_, [[8 / 14, 0.0, 6 / 14]], atol=1e-12)
+    with pytest.raises(ValueError, match="X holds nothing but zeros"):
+        MultinomialMixture(1).fit(0.0 * X)

@@ -12,6 +12,7 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 from skentropy import ExponentialFamilyMixture
 from skentropy._data import Block
 from skentropy.families import FAMILIES
+from skentropy.mixture._draw import draw
 from skentropy.mixture._exchanges import losses, propose, search
 from skentropy.mixture._independent import Independent
 from skentropy.mixture._model import MixtureModel
@@ -162,3 +163,65 @@ def test_default_fits_find_the_best_known_maximum(family: str) -> None:
     fits = [ExponentialFamilyMixture(family, n_components, random_state=seed).fit(X).lower_bound_ for seed in range(8)]
     best = ExponentialFamilyMixture(family, n_components, n_starts=64, random_state=8).fit(X).lower_bound_
     assert np.mean(np.array(fits) > max(best, *fits) - 1e-3) >= 0.75
+
+
+def test_draws_are_as_frequent_as_their_weights() -> None:
+    weight = np.array([[0.0, 1.0, 0.0, 3.0, 0.0], [2.0, 0.0, 1.0, 1.0, 0.0]])
+    drawn = draw(weight, 20_000, np.random.RandomState(0))
+    assert drawn.shape == (2, 20_000)
+    for own, indices in zip(weight / 4.0, drawn, strict=True):
+        share = np.bincount(indices, minlength=5) / 20_000
+        assert (np.abs(share - own) <= 4.0 * np.sqrt(own * (1.0 - own) / 20_000)).all()
+
+    class Largest(np.random.RandomState):
+        def uniform(self, *arguments: Any, **keywords: Any) -> Any:
+            return np.ones(keywords["size"])
+
+    np.testing.assert_array_equal(draw(weight, 2, Largest(0)), [[3, 3], [3, 3]])
+
+
+def test_seeds_are_drawn_by_weight_times_divergence() -> None:
+    """The second of two, with as many trials as there are; Arthur and Vassilvitskii (2007)."""
+
+    class Points:
+        rounding = np.zeros(4)
+        positions = np.array([0.0, 1.0, 3.0, 3.0])
+
+        def seeds(self, rows: Any) -> Any:
+            return self.positions[rows]
+
+        def divergences(self, seeds: Any) -> Any:
+            return (self.positions - seeds[:, np.newaxis]) ** 2
+
+    weight = np.array([1.0, 2.0, 1.0, 0.5])
+    seeds = kmeans_plusplus(Points(), weight, (20_000, 2), np.random.RandomState(0))
+    np.testing.assert_allclose(np.bincount(seeds[:, 0]) / 20_000, weight / 4.5, atol=0.012)
+    expected = np.zeros((4, 4))
+    d = Points().divergences(Points.positions)
+    for first in range(4):
+        potential = weight * d[first]
+        p = potential / potential.sum()
+        left = [(weight * np.minimum(d[first], d[other])).sum() for other in range(4)]
+        for one in range(4):
+            for other in range(4):  # the better of two trials, the first of equals
+                best = one if left[one] <= left[other] else other
+                expected[first, best] += weight[first] / 4.5 * p[one] * p[other]
+    found = np.zeros((4, 4))
+    np.add.at(found, (seeds[:, 0], seeds[:, 1]), 1.0 / 20_000)
+    np.testing.assert_allclose(found, expected, atol=0.012)
+
+
+def test_races_take_half_as_many_steps_more_each_time_and_forty_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, block, rng = problem("poisson")
+    taken, own = [], ShortRuns._run
+
+    def run(self: Any, n_steps: int) -> Any:
+        taken.append(n_steps)
+        objectives, gains, collapses = own(self, 2)
+        return objectives, gains + 1e9, collapses  # all are still on their way: only half are given up
+
+    monkeypatch.setattr(ShortRuns, "_run", run)
+    observations = model.components.read(block)
+    runs = ShortRuns(model, block, observations, rng.dirichlet(np.ones(3), size=(64, 60)).transpose(0, 2, 1))
+    runs.race()
+    assert taken == [10, 15, 22, 33, 40, 40]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from skentropy._data import Block
 from skentropy.mixture._independent import Independent
@@ -22,3 +23,32 @@ def test_a_seed_is_nearest_to_itself(name: str) -> None:
     rows = SmoothedRows(family, Independent(family).read(Block(X, None, None, 0)), pooled)
     seeds = np.array([3, 0, 15, 7])
     np.testing.assert_array_equal(nearest(rows, seeds[np.newaxis])[0, seeds], np.arange(4))
+
+
+@pytest.mark.parametrize("as_sparse", [False, True])
+@pytest.mark.parametrize("name", list(CASES))
+def test_divergences_are_those_of_the_family_between_smoothed_rows(name: str, as_sparse: bool) -> None:
+    """An entry counts as often as its exposure says, and a gap for nothing."""
+    family = CASES[name].family
+    if as_sparse and not family.zero_statistics:
+        return
+    rng = np.random.RandomState(0)
+    exposure = rng.randint(1, 4, size=15).astype(float) if family.additive else None
+    X = CASES[name].draw(15, 3, rng, exposure)
+    X[[1, 4, 9], [0, 2, 2]] = np.nan
+    s = np.ones((15, 1)) if exposure is None else exposure[:, np.newaxis]
+    T = np.stack(family.sufficient_statistics(np.where(np.isnan(X), X[0, 0], X)))
+    seen = ~np.isnan(X)
+    pooled = (T * seen).sum(axis=1) / (s * seen).sum(axis=0)
+    mean = np.where(seen, 0.75 * T / s + 0.25 * pooled[:, np.newaxis], pooled[:, np.newaxis])
+    eta = family.natural(mean)
+    table = sparse.csr_matrix(X) if as_sparse else X
+    rows = SmoothedRows(family, Independent(family).read(Block(table, None, exposure, 0)), pooled)
+    chosen = np.array([1, 7, 4])
+    seeds = rows.seeds(chosen)
+    np.testing.assert_allclose(seeds, eta[:, chosen], rtol=1e-10, atol=1e-12)
+    expected = [(s * seen * family.divergence(eta, eta[:, [i]])).sum(axis=1) for i in chosen]
+    found = rows.divergences(seeds)
+    np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-9)
+    entropies = (s * seen * ((eta * mean).sum(axis=0) - family.log_partition(eta))).sum(axis=1)
+    assert (rows.rounding < 2e-12 * (1.0 + np.abs(entropies))).all()
