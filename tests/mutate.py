@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import copy
 import hashlib
 import importlib
 import json
@@ -30,7 +31,7 @@ import tomllib
 import traceback
 import types
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,9 +103,18 @@ class Mutant:
 
     path: str
     name: str
-    lines: Sequence[int]
-    source: str
+    lines: tuple[int, ...]
     original: str
+    place: tuple[int, int] | None = None  # of the node, and of the way in which it is made wrong; None without any
+
+    @property
+    def source(self) -> str:
+        """The module, made wrong."""
+        tree = ast.parse(self.original)
+        if self.place is not None:
+            node, _ = _nodes(tree)[self.place[0]]
+            list(_ways(node))[self.place[1]](node)
+        return ast.unparse(tree)
 
     @property
     def key(self) -> str:
@@ -125,17 +135,15 @@ def mutants(path: str) -> Iterator[Mutant]:
     }
     of_constants = _lines_of_constants(tree, in_functions)
     for index, (node, function) in enumerate(_nodes(tree)):
-        for way in _ways(node):
+        for number, way in enumerate(_ways(node)):
             inside = id(node) in in_functions
-            lines = range(node.lineno, node.end_lineno + 1) if inside else of_constants.get(id(node), range(0))
-            copy = ast.parse(source)
-            before = ast.unparse(node)
-            changed = _nodes(copy)[index][0]
+            lines = range(node.lineno, node.end_lineno + 1) if inside else of_constants.get(id(node), ())
+            changed = copy.deepcopy(node)
             way(changed)
-            name = f"{function}: {before}  ->  {ast.unparse(changed)}"
+            name = f"{function}: {ast.unparse(node)}  ->  {ast.unparse(changed)}"
             seen[name] += 1
             name += f"  ({seen[name]})" if seen[name] > 1 else ""
-            yield Mutant(path, name, lines, ast.unparse(copy), source)
+            yield Mutant(path, name, tuple(lines), source, (index, number))
 
 
 def _lines_of_constants(tree: ast.Module, in_functions: set[int]) -> dict[int, list[int]]:
@@ -313,7 +321,7 @@ class Mutation:
         paths = {mutant.path for mutant in self.work}
         for path in paths:  # to replace a module by itself changes nothing
             source = (ROOT / path).read_text()
-            replace(Mutant(path, "", range(0), source, source))
+            replace(Mutant(path, "", (), source))
         tracer = coverage.Coverage(data_file=None, source=[str(ROOT / "skentropy")], config_file=False)
         tracer.start()
         seconds = {}

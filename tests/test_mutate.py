@@ -49,9 +49,12 @@ def test_what_decorators_wrap_is_replaced() -> None:
     assert inside[0].__code__.co_name == "new"
 
 
-def test_explained_survivors_are_of_modules_that_are_covered() -> None:
+def test_explained_survivors_are_mutants() -> None:
+    """Not those of a formula, a function or a module that is no longer there, or has another name."""
     tables = tomllib.loads(mutate.SURVIVORS.read_text())["survivors"]
-    assert {table["module"] for table in tables} <= set(mutate.TARGETS)
+    modules = {table["module"] for table in tables}
+    assert modules <= set(mutate.TARGETS)
+    assert set(mutate.explanations()) <= {str(mutant) for module in modules for mutant in mutate.mutants(module)}
     assert Path(mutate.RESULTS).exists()
 
 
@@ -62,3 +65,10 @@ def test_constants_are_tried_with_the_tests_that_run_what_reads_them() -> None:
     lines = mutate._lines_of_constants(tree, inside)
     values = {node.value: lines.get(id(node)) for node in ast.walk(tree) if isinstance(node, ast.Constant)}
     assert values == {0.1: [6, 8], 0.2: None, 0.3: None}
+
+
+def test_a_mutant_is_one_change_of_its_module() -> None:
+    for mutant in mutate.mutants("skentropy/mixture/_draw.py"):
+        before, after = (ast.dump(ast.parse(source)) for source in (mutant.original, mutant.source))
+        assert before != after
+        assert mutant in {mutant: "a key"}

@@ -10,6 +10,7 @@ import pytest
 from scipy import sparse, special, stats
 
 from skentropy import ColumnMixture, ExponentialFamilyMixture, NegativeBinomialMixture, PoissonMixture, rank_models
+from skentropy._data import Block
 from skentropy.families import NegativeBinomial
 from skentropy.families import _dispersion as dispersion
 from skentropy.mixture._dispersed import TIES, Dispersed
@@ -360,3 +361,36 @@ def test_a_little_more_variance_than_the_mean_is_a_dispersion_and_a_little_less_
     if overdispersed:
         log_p = [stats.nbinom.logpmf(x, 1 / b, 1 / (1 + b * mean)).mean() for b in (0.5 * a, a, 2.0 * a)]
         assert log_p[1] > max(log_p[0], log_p[2], stats.poisson.logpmf(x, mean).mean())
+
+
+def test_small_means_and_dispersions_stay_what_they_are() -> None:
+    """Also in the coordinates of extrapolation; at zero, and there alone, dispersions are held."""
+    means, a = np.array([[0.0, 0.004, 3.0], [2.0, 0.5, 1e-8]]), np.array([[0.3, 0.0, 1e-3], [0.004, 2.0, 0.5]])
+    components = Dispersed(NegativeBinomial(1.0), pooled=np.ones((1, 3)))
+    parameters = components.natural((means, a))
+    again = components.unpack(components.pack(parameters), parameters)
+    assert again is not None
+    np.testing.assert_allclose(again.means, means, rtol=1e-13)
+    np.testing.assert_allclose(again.dispersions, a, rtol=1e-12)
+    X = np.random.default_rng(0).poisson(1.0, size=(20, 3)).astype(float)
+    evidence = components.observe(parameters, components.read(Block(X, None, None, 0)), np.zeros(2))
+    score = components.score(parameters, evidence.accumulate(np.full((2, 20), 0.5)))
+    np.testing.assert_array_equal(score[:, 3:] == 0.0, (a == 0.0) | (means == 0.0))
+    divergences = components.column_divergences(parameters, 1)
+    np.testing.assert_array_equal(np.isinf(divergences), [[True, False, False], [False, False, False]])
+    np.testing.assert_array_equal(
+        np.isinf(components.column_divergences(components.natural((means[::-1], a)), 0)[1]), [1, 0, 0]
+    )
+
+
+def test_the_pooled_dispersion_is_what_variances_exceed_means_by() -> None:
+    weights, means, a = np.array([0.3, 0.7]), np.array([[1.0, 6.0], [4.0, 0.5]]), np.array([[0.5, 2.0], [0.1, 0.0]])
+    components = Dispersed(NegativeBinomial(1.0)).of_fitted(weights, (means, a), is_sparse=False)
+    mean = weights @ means
+    variance = weights @ (means + a * means**2) + weights @ (means - mean) ** 2
+    np.testing.assert_allclose(components.pooled, [mean], rtol=1e-14)
+    assert components.pooled_dispersion == pytest.approx((variance - mean).sum() / (mean**2).sum(), rel=1e-12)
+    alone = Dispersed(NegativeBinomial(1.0)).of_fitted(np.ones(1), (means[:1], np.full((1, 2), 0.005)), is_sparse=False)
+    assert alone.pooled_dispersion == pytest.approx(0.005, rel=1e-10)
+    none = Dispersed(NegativeBinomial(1.0)).of_fitted(np.ones(1), (np.zeros((1, 2)), np.zeros((1, 2))), is_sparse=False)
+    assert none.pooled_dispersion == 0.0
