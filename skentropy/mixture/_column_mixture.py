@@ -24,32 +24,31 @@ from ._vector import VectorComponents
 
 
 class ColumnMixture(BaseMixture):
-    r"""Mixture of tables with columns of several kinds: counts beside measurements beside names.
+    r"""Mixture for tables with columns of several kinds, such as counts, measurements and names.
 
     .. math::
 
         p(x) = \sum_{c=1}^{C} \pi_c \prod_b p_b(x_b \mid c)
 
-    Given the component, blocks b of columns are independent; each is of one exponential family, or Gaussian with correlated
-    columns. Once EM has converged the log-likelihood equals a sum of entropies, Eqns. 39 and 52 of [1]_, whose observable
-    term is a sum over the blocks.
+    Given the component, blocks b of columns are independent. A block is of one exponential family, or Gaussian with
+    correlated columns. Once EM has converged, the log-likelihood equals a sum of entropies, Eqns. 39 and 52 of [1]_, whose
+    observable term is a sum over the blocks.
 
     Parameters
     ----------
     columns : list of tuple or "auto", default="auto"
-        Triples (name, family, columns), as those of ``ColumnTransformer``. The family is a name in
-        ``skentropy.families.FAMILIES``, a family object, or an unfitted mixture of this package whose components are meant:
-        ``GaussianMixture(covariance_type="full")`` for correlated columns, ``GammaMixture(zeros=0.5)``. Of its arguments
-        ``covariance_type``, ``n_factors``, ``reg_covar``, ``zeros`` and ``family`` count; others are refused. Columns are
-        names, positions, a slice, a boolean mask, or a callable that is given X. "auto" goes by what is there: nothing but 0
-        and 1 is Bernoulli, names (text, categories) are categorical, nothing but whole numbers from 0 is Poisson, and all
-        else Gaussian.
+        Triples (name, family, columns), as in ``ColumnTransformer``. The family is a name in
+        ``skentropy.families.FAMILIES``, a family object, or an unfitted mixture of this package whose components are used,
+        as ``GaussianMixture(covariance_type="full")`` for correlated columns. Only those arguments of the mixture may be set
+        that define its components, such as ``covariance_type``, ``n_factors``, ``reg_covar``, ``zeros`` and ``family``.
+        Columns are names, positions, a slice, a boolean mask, or a callable that gets X. "auto" chooses by the values:
+        zeros and ones are Bernoulli, names (text, categories) categorical, whole numbers from 0 Poisson, others Gaussian.
     n_components : int, default=2
         Number of components C.
     remainder : {"drop", "auto"}, family or mixture, default="drop"
-        What becomes of columns in no block.
+        The treatment of columns that are in no block.
     unseen : {"error", "missing"}, default="error"
-        What a name is, after the fit, that the fit has not seen.
+        The treatment of names that the fit has not seen.
     tol : float, default=1e-9
         EM has converged when all steps still to come are estimated to raise the objective by less than this, in nats per
         sample.
@@ -95,7 +94,7 @@ class ColumnMixture(BaseMixture):
         For each block its parameters under the names that they have in the mixture of its family, such as
         ``parameters_["poisson"]["rates"]`` of shape (n_components, number of the block's columns).
     families_ : dict
-        For each block what it is: a family with what it took from the data, or "full" and "tied" for correlated Gaussians.
+        For each block its kind: a family, with what it has learnt from the data, or "full" and "tied" for Gaussians.
     columns_ : dict
         For each block the positions of its columns.
     categories_ : dict
@@ -103,7 +102,7 @@ class ColumnMixture(BaseMixture):
     block_entropies_ : dict
         For each block its share of ``entropy_sum_.observable``, nats per sample.
     zero_substitutes_ : ndarray of shape (n_features,)
-        What zeros are replaced by in blocks of ``GammaMixture(zeros=...)``, NaN elsewhere; only if there is such a block.
+        The substitutes of zeros in blocks of ``GammaMixture(zeros=...)``, NaN elsewhere; only if there is such a block.
     lower_bound_ : float
         Mean log-likelihood of the training data under the returned parameters, nats per sample.
     lower_bounds_ : list of float
@@ -326,7 +325,7 @@ class ColumnMixture(BaseMixture):
 
 
 def make_column_mixture(*blocks: tuple[Any, Any], n_components: int = 2, **options: Any) -> ColumnMixture:
-    """A ``ColumnMixture`` of blocks that get their names from what is in them.
+    """A ``ColumnMixture`` whose blocks are named after their families.
 
     Parameters
     ----------

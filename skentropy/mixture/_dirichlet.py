@@ -37,9 +37,9 @@ class DirichletMixture(BaseMixture):
         A row of zeros has no shares; it has a log-likelihood of zero, and the weights as posterior. False refuses all rows
         that do not sum to one.
     zeros : {"warn", "error"} or float, default="warn"
-        What a zero stands for, since the density has none there. "warn" replaces it by half the column's smallest positive
-        training value, with one warning that says how many, and does the same later on; "error" refuses; a positive number
-        is what it stands for. Rows are divided by their sums after that.
+        The treatment of zeros, which are outside the support. "warn" replaces them by half the column's smallest positive
+        training value, also in later data, and warns once of their number; "error" refuses them; a positive number replaces
+        them. Rows are divided by their sums after that.
     tol : float, default=1e-9
         EM has converged when all steps still to come are estimated to raise the objective by less than this, in nats per
         sample.
@@ -49,13 +49,13 @@ class DirichletMixture(BaseMixture):
         Number of runs from different starts; the best is kept.
     init_params : {"k-means++", "random_from_data", "random"}, default="k-means++"
         What EM starts from: clusters around rows that k-means++ chooses in the family's own Bregman divergence, clusters
-        around random rows, or random responsibilities. Starts depend on the contents of the rows and ``random_state``
-        alone, neither on the order of the rows nor on whether a row stands twice or with twice the weight.
+        around random rows, or random responsibilities. Starts depend only on the contents of the rows and on
+        ``random_state``, neither on the order of the rows nor on whether a row occurs twice or has twice the weight.
     n_starts : int or "auto", default="auto"
-        Number of starts that compete in each run: all take a few steps of EM on a sample of the rows, those that are behind
-        are given up, the others go on, until one is left. It then competes with mixtures in which one of its components has
-        moved, half as many at a time, until none of them wins. "auto" takes 32, and down to 16 where many components or
-        features make them costly; 1 neither compares nor moves.
+        Number of starts that compete in each run. All take a few EM steps on a sample of the rows; those that are behind are
+        given up, and the others go on until one is left. It then competes with mixtures in which one of its components has
+        moved, half as many at a time, until none of them wins. "auto" takes 32 starts, or fewer, down to 16, if many
+        components or features make them costly. With 1 there is no competition, and no component is moved.
     weights_init : array-like of shape (n_components,), default=None
         Initial mixing weights.
     concentrations_init : array-like of shape (n_components, n_features), default=None
@@ -64,17 +64,16 @@ class DirichletMixture(BaseMixture):
         Number of pseudo-observations that a conjugate prior adds to every component, at the mean logarithms of all rows.
         Keeps components from collapsing onto one composition; its term in the entropy sum is ``penalty``.
     accelerate : bool, default=True
-        Whether EM steps are extrapolated, and a slow fit is finished by Newton's method; the objective never falls either
-        way.
+        Whether to extrapolate EM steps, and to finish a slow fit by Newton's method. The objective never falls either way.
     warm_start : bool, default=False
-        Whether ``fit`` goes on from the fitted parameters of the last call. Where that had other
-        numbers of components or columns, ``fit`` starts afresh and warns.
+        Whether ``fit`` starts from the parameters of the last fit. If that had other numbers of components or columns,
+        ``fit`` starts afresh and warns.
     random_state : int, RandomState instance or None, default=None
         Decides the starts.
     n_jobs : int, default=None
-        Number of threads, over restarts or over blocks of rows. It changes no bit of the result.
+        Number of threads, which share the restarts or the blocks of rows. No bit of the result depends on it.
     verbose : int, default=0
-        1 prints every ``verbose_interval`` steps, 2 adds times and gains.
+        1 prints a line every ``verbose_interval`` steps; 2 adds times and gains.
     verbose_interval : int, default=10
 
     Attributes
@@ -90,7 +89,7 @@ class DirichletMixture(BaseMixture):
     lower_bound_ : float
         Mean log-likelihood of the training data under the returned parameters, nats per sample.
     lower_bounds_ : list of float
-        The ELBO after each EM step. It never falls, but for what ``prior_counts`` takes.
+        The ELBO after each EM step. It never falls, unless ``prior_counts`` lowers it.
     entropy_sum_ : EntropySum
         Entropy sum of the training data.
     entropy_sums_ : list of EntropySum

@@ -32,9 +32,9 @@ class GammaMixture(BaseMixture):
     n_components : int, default=2
         Number of components C.
     zeros : {"warn", "error"} or float, default="warn"
-        What a zero stands for, since the density has none there. "warn" replaces it by half the column's smallest positive
-        training value, with one warning that says how many, and does the same later on; "error" refuses; a positive number
-        is what it stands for.
+        The treatment of zeros, which are outside the support. "warn" replaces them by half the column's smallest positive
+        training value, also in later data, and warns once of their number; "error" refuses them; a positive number replaces
+        them.
     tol : float, default=1e-9
         EM has converged when all steps still to come are estimated to raise the objective by less than this, in nats per
         sample.
@@ -77,10 +77,10 @@ class GammaMixture(BaseMixture):
     weights_ : ndarray of shape (n_components,)
         Mixing weights.
     shapes_, rates_ : ndarray of shape (n_components, n_features)
-        Shapes and rates; the means are ``shapes_ / rates_``. A component that collapses onto one value has its shape held
-        at 1e8, which is reported by a warning.
+        Shapes and rates; the means are ``shapes_ / rates_``. If a component collapses onto one value, its shape ends at the
+        bound of 1e8, and a warning reports it.
     zero_substitutes_ : ndarray of shape (n_features,)
-        What zeros are replaced by, unless ``zeros="error"``.
+        The substitutes of zeros, unless ``zeros="error"``.
     lower_bound_ : float
         Mean log-likelihood of the training data under the returned parameters, nats per sample.
     lower_bounds_ : list of float

@@ -27,15 +27,16 @@ class GaussianMixture(BaseMixture):
 
         p(x) = \sum_{c=1}^{C} \pi_c\, N(x; \mu_c, \Sigma_c)
 
-    Missing entries (NaN) are latent variables: the fit is by maximum likelihood of what is observed, and ``impute`` gives
-    their expectations. Once EM has converged the log-likelihood equals a sum of entropies, Eqn. 39 of [1]_,
+    Missing entries (NaN) are latent variables: the fit maximises the likelihood of the observed entries, and ``impute``
+    returns the expectations of the others. Once EM has converged, the log-likelihood equals a sum of entropies, Eqn. 39 of
+    [1]_,
 
     .. math::
 
         \frac1N \sum_n H[q_n] - H[\pi] - \sum_c \bar q_c\, \tfrac12 \log\det(2\pi e \Sigma_c)
         + \frac1N \sum_n \sum_c q_n(c)\, \tfrac12 \log\det(2\pi e \Sigma_{c, m_n|o_n}),
 
-    whose last term, the entropy of what is missing given what is observed, vanishes for complete rows.
+    whose last term, the entropy of the missing entries given the observed ones, vanishes for complete rows.
 
     Parameters
     ----------
@@ -43,12 +44,12 @@ class GaussianMixture(BaseMixture):
         Number of components C.
     covariance_type : {"full", "tied", "diag", "spherical", "tied_diag", "tied_spherical", "ppca", "fa"}, default="full"
         "full": each component has its own covariance; "tied": all share one; "diag": features are uncorrelated given the
-        component; "spherical": and have the same variance; "tied_diag" and "tied_spherical": these, shared by all
-        components. "ppca" and "fa": :math:`\Sigma_c = W_c W_c^\top + \Psi_c` with few factors of each component, and noise
-        of equal variances, or of one variance for each feature: mixtures of probabilistic PCAs [2]_ and of factor
-        analysers [3]_.
+        component; "spherical": they also have the same variance; "tied_diag" and "tied_spherical": all components share
+        such a covariance. "ppca" and "fa": :math:`\Sigma_c = W_c W_c^\top + \Psi_c` with a few factors for each component,
+        and noise with equal variances, or with one variance for each feature. These are mixtures of probabilistic PCAs
+        [2]_ and of factor analysers [3]_.
     n_factors : int, default=1
-        Number of factors of each component, less than that of the features; for "ppca" and "fa" alone.
+        Number of factors of each component, less than the number of features; only for "ppca" and "fa".
     tol : float, default=1e-9
         EM has converged when all steps still to come are estimated to raise the objective by less than this, in nats per
         sample.
@@ -70,21 +71,21 @@ class GaussianMixture(BaseMixture):
     means_init : array-like of shape (n_components, n_features), default=None
         Initial means. Replaces ``init_params`` and ``n_init``.
     covariances_init : array-like, default=None
-        Initial covariances, of the shape of ``covariances_``; those of all rows where only ``means_init`` is given. For
-        "ppca" and "fa" the likeliest factors for them are the start.
+        Initial covariances, of the shape of ``covariances_``; by default, if ``means_init`` is given, those of all rows. For
+        "ppca" and "fa" EM starts from the likeliest factors for them.
     precisions_init : array-like, default=None
-        Initial inverse covariances, of the same shape, in the place of ``covariances_init``.
+        Initial inverse covariances, of the same shape, in place of ``covariances_init``.
     prior_counts : float, default=0.0
         Number of pseudo-observations that a conjugate prior (normal inverse Wishart) adds to every component, with the mean
-        and covariance of all rows. Keeps covariances from becoming singular; its term in the entropy sum is ``penalty``.
+        and covariance of all rows. They keep covariances from becoming singular. The term in the entropy sum is ``penalty``.
     prior : NormalInverseWishart, default=None
-        Another prior in the place of ``prior_counts``, with mclust's defaults; for covariances that are not diagonal.
+        Another prior in place of ``prior_counts``, with mclust's defaults; not for diagonal covariances.
     reg_covar : float, default=0.0
-        Added to the variances in each M-step, as scikit-learn does; its term in the entropy sum is ``penalty``. EM with it
-        climbs no objective, and is not accelerated: prefer ``prior_counts``.
+        Added to the variances in each M-step, as in scikit-learn; its term in the entropy sum is ``penalty``. With it EM
+        maximises no objective, and is not accelerated; prefer ``prior_counts``.
     noise_volume : {"box"} or float, default=None
-        Adds a noise component for outliers, of constant density 1 / V everywhere [4]_: "box" takes the volume of the box
-        that all rows lie in, a number is V. Its weight is fitted. Rows of noise are labelled -1; weights and
+        Adds a noise component for outliers, with the constant density 1 / V everywhere [4]_. "box" takes the volume of the
+        box that all rows lie in; a number is V. The weight is fitted. Rows of noise are labelled -1, and the weight and the
         responsibilities of noise come last.
     accelerate : bool, default=True
         Whether to extrapolate EM steps, and to finish a slow fit by Newton's method. The objective never falls either way.
@@ -102,7 +103,7 @@ class GaussianMixture(BaseMixture):
     Attributes
     ----------
     weights_ : ndarray of shape (n_components,)
-        Mixing weights; with noise (n_components + 1,), its weight the last.
+        Mixing weights; with noise of shape (n_components + 1,), and its weight is the last one.
     means_ : ndarray of shape (n_components, n_features)
     covariances_ : ndarray
         (n_components, n_features, n_features) if "full", "ppca" or "fa", (n_features, n_features) if "tied",
@@ -113,10 +114,10 @@ class GaussianMixture(BaseMixture):
     precisions_cholesky_ : ndarray
         Upper triangular factors U of the inverse covariances U U', or their square roots where features are uncorrelated.
     loadings_ : ndarray of shape (n_components, n_features, n_factors)
-        W, rotated so that :math:`W^\top \Psi^{-1} W` is diagonal and falls; of "ppca" and "fa" alone, as the next one.
+        W, rotated so that :math:`W^\top \Psi^{-1} W` is diagonal and falling; only for "ppca" and "fa", like the next one.
     noise_variances_ : ndarray of shape (n_components,) if "ppca", (n_components, n_features) if "fa"
     noise_box_ : ndarray of shape (2, n_features)
-        Edges of a box of volume V, that noise is drawn from; with ``noise_volume`` alone.
+        Edges of a box of volume V, from which noise is drawn; only with ``noise_volume``.
     lower_bound_ : float
         Mean log-likelihood of the training data under the returned parameters, nats per sample.
     lower_bounds_ : list of float

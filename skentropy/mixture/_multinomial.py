@@ -12,7 +12,7 @@ from ._shares import Multinomial, Shares
 
 
 class MultinomialMixture(BaseMixture):
-    r"""Mixture of multinomial distributions, for rows of counts whose totals say nothing: documents, allele counts.
+    r"""Mixture of multinomial distributions, for rows of counts with uninformative totals: documents, allele counts.
 
     .. math::  p(x \mid s) = \sum_{c=1}^{C} \pi_c \frac{s!}{\prod_d x_d!} \prod_{d=1}^{D} p_{cd}^{x_d}, \qquad s = \sum_d x_d
 
@@ -66,7 +66,7 @@ class MultinomialMixture(BaseMixture):
     weights_ : ndarray of shape (n_components,)
         Mixing weights.
     probabilities_ : ndarray of shape (n_components, n_features)
-        Probabilities; those of a component sum to one. Those at their limit of exactly 0 are reported by a warning.
+        Probabilities; those of a component sum to one. A warning reports probabilities of exactly 0.
     lower_bound_ : float
         Mean log-likelihood of the training data under the returned parameters, nats per sample.
     lower_bounds_ : list of float
@@ -89,7 +89,7 @@ class MultinomialMixture(BaseMixture):
 
     See Also
     --------
-    PoissonMixture : The same where totals tell components apart too.
+    PoissonMixture : The same for rows whose totals also tell components apart.
 
     Notes
     -----

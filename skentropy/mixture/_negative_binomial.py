@@ -16,7 +16,7 @@ from ._zero_inflated import WithZeros
 
 
 class NegativeBinomialMixture(BaseMixture):
-    r"""Mixture of products of negative binomial distributions, for counts more dispersed than Poisson's.
+    r"""Mixture of products of negative binomial distributions, for counts more dispersed than Poisson counts.
 
     .. math::
 
@@ -33,10 +33,10 @@ class NegativeBinomialMixture(BaseMixture):
     n_components : int, default=2
         Number of components C.
     dispersion_type : {"full", "feature", "component", "tied"}, default="full"
-        What has a dispersion of its own: each component and feature, each feature, each component, or all have the same.
+        Whether there is a dispersion for each component and feature, for each feature, for each component, or one for all.
     zero_inflated : bool, default=False
-        Adds a component that is zero in all columns: rows of zeros beyond those that the others explain. Only its weight is
-        fitted. Its rows are labelled -1; its weight and responsibilities come last.
+        Adds a component that is zero in all columns, for more rows of zeros than the other components explain. Only its
+        weight is fitted. Its rows are labelled -1, and its weight and responsibilities come last.
     tol : float, default=1e-9
         EM has converged when all steps still to come are estimated to raise the objective by less than this, in nats per
         sample.
@@ -77,12 +77,12 @@ class NegativeBinomialMixture(BaseMixture):
     Attributes
     ----------
     weights_ : ndarray of shape (n_components,)
-        Mixing weights; of zero-inflated mixtures (n_components + 1,), that of the zeros the last.
+        Mixing weights; with zero inflation of shape (n_components + 1,), and the weight of the zeros is the last one.
     means_ : ndarray of shape (n_components, n_features)
-        Means. A mean at its limit of exactly 0 is reported by a warning.
+        Means. A warning reports means of exactly 0.
     dispersions_ : ndarray of shape (n_components, n_features)
-        Dispersions, 0 or between 1e-7 and 2981; those that are tied repeat. One at its limit of exactly 0, where the counts
-        are no more dispersed than Poisson's, is reported by a warning.
+        Dispersions, 0 or between 1e-7 and 2981; tied ones are repeated. A warning reports dispersions of exactly 0, with
+        which the counts are no more dispersed than Poisson counts.
     lower_bound_ : float
         Mean log-likelihood of the training data under the returned parameters, nats per sample.
     lower_bounds_ : list of float
@@ -110,8 +110,8 @@ class NegativeBinomialMixture(BaseMixture):
 
     Notes
     -----
-    An E-step keeps, for each component and column, how often each distinct value was seen; the memory of it grows with the
-    number of distinct values.
+    For each component and column an E-step keeps how often each distinct value was seen. Its memory therefore grows with
+    the number of distinct values.
 
     References
     ----------
@@ -213,7 +213,7 @@ class NegativeBinomialMixture(BaseMixture):
             Mixing weights; they sum to one.
         means, dispersions : array-like of shape (n_components, n_features)
         dispersion_type : {"full", "feature", "component", "tied"}, default="full"
-            As in the constructor. Dispersions that are tied repeat, and count once as parameters.
+            As in the constructor. Tied dispersions are repeated, and count once as parameters.
         zero_inflated : bool, default=False
             Whether the last weight is that of a component at zero, which has no mean.
 

@@ -29,8 +29,8 @@ class PoissonMixture(BaseMixture):
     n_components : int, default=2
         Number of components C.
     zero_inflated : bool, default=False
-        Adds a component that is zero in all columns: rows of zeros beyond those that the others explain. Only its weight is
-        fitted. Its rows are labelled -1; its weight and responsibilities come last.
+        Adds a component that is zero in all columns, for more rows of zeros than the other components explain. Only its
+        weight is fitted. Its rows are labelled -1, and its weight and responsibilities come last.
     tol : float, default=1e-9
         EM has converged when all steps still to come are estimated to raise the objective by less than this, in nats per
         sample.
@@ -71,9 +71,9 @@ class PoissonMixture(BaseMixture):
     Attributes
     ----------
     weights_ : ndarray of shape (n_components,)
-        Mixing weights; of zero-inflated mixtures (n_components + 1,), that of the zeros the last.
+        Mixing weights; with zero inflation of shape (n_components + 1,), and the weight of the zeros is the last one.
     rates_ : ndarray of shape (n_components, n_features)
-        Rates, for each unit of exposure. A rate at its limit of exactly 0 is reported by a warning.
+        Rates per unit of exposure. A warning reports rates of exactly 0.
     lower_bound_ : float
         Mean log-likelihood of the training data under the returned parameters, nats per sample.
     lower_bounds_ : list of float
@@ -96,7 +96,7 @@ class PoissonMixture(BaseMixture):
 
     See Also
     --------
-    NegativeBinomialMixture : The same for counts more dispersed than Poisson's.
+    NegativeBinomialMixture : The same for counts more dispersed than Poisson counts.
     ExponentialFamilyMixture : The same for any exponential family.
 
     References

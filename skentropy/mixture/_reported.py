@@ -57,8 +57,8 @@ class ReportedMixture(LatentVariableModel):
 
         .. math::  \mathrm{BIC} - 2 \sum_n w_n \log q_n(\hat c_n)
 
-        with the most probable component :math:`\hat c_n` of each row, as Biernacki et al. (2000) and mclust have it (whose
-        sign is the opposite); or in the place of the sum with the posteriors' entropy, a term of the entropy sum.
+        with the most probable component :math:`\hat c_n` of each row, as in Biernacki et al. (2000) and in mclust (with the
+        opposite sign). "posterior" uses the posteriors' entropy, a term of the entropy sum, in place of the sum.
 
         Parameters
         ----------
@@ -87,19 +87,19 @@ class ReportedMixture(LatentVariableModel):
     ) -> StandardErrors:
         r"""Standard errors of the weights and the components' parameters, from one pass over the training data.
 
-        With :math:`s_n` the gradient of row n's log-likelihood, J minus the sum of its second derivatives [1]_, and
-        :math:`M = \sum_n w_n s_n s_n^\top`, the covariance of the estimates is :math:`J^{-1}`, :math:`M^{-1}` or, whatever
-        the rows' distribution is, :math:`J^{-1} M J^{-1}`. Under ``prior_counts`` J is that of the posterior's mode.
+        Let :math:`s_n` be the gradient of row n's log-likelihood, J minus the sum of the second derivatives [1]_, and
+        :math:`M = \sum_n w_n s_n s_n^\top`. The covariance of the estimates is :math:`J^{-1}`, :math:`M^{-1}` or, for any
+        distribution of the rows, :math:`J^{-1} M J^{-1}`. With ``prior_counts`` J is that of the posterior density.
 
         Parameters
         ----------
         X, sample_weight, exposure
-            Those of ``fit``.
+            As given to ``fit``.
         method : {"information", "scores", "sandwich"}, default="information"
-            Which of the three. "information" is what flexmix's ``refit`` uses, "scores" is quick and rough.
+            One of the three, in this order. "information" is the method of flexmix's ``refit``; "scores" is quick and rough.
         weights : {"counts", "survey"}, default="counts"
-            What the weights of rows are: numbers of copies, or of units of a population that each row stands for. Then
-            :math:`M = \sum_n w_n^2 s_n s_n^\top`, and ``method`` is "sandwich".
+            Whether weights are numbers of copies, or of units of a population that each row stands for. For "survey"
+            :math:`M = \sum_n w_n^2 s_n s_n^\top`, and ``method`` must be "sandwich".
 
         Returns
         -------
@@ -109,8 +109,8 @@ class ReportedMixture(LatentVariableModel):
         Warns
         -----
         UserWarning
-            If parameters have none (NaN): those at a limit, such as a rate of zero, or at a bound, those of an empty
-            component, and those that are not identified. The message names them.
+            If parameters have no standard errors (NaN), since they are at a limit, such as a rate of zero, or at a bound,
+            belong to an empty component, or are not identified. The message names them.
 
         References
         ----------
@@ -143,24 +143,24 @@ class ReportedMixture(LatentVariableModel):
         *,
         standard_errors: bool = False,
     ) -> Summary:
-        """All that is reported of a mixture, as a text, as HTML in notebooks, or as frames.
+        """Summary of a mixture, as text, as HTML in notebooks, or as frames.
 
         Parameters
         ----------
         X, sample_weight, exposure
-            The training data, or others to describe by the mixture. Without them the numbers are those of the fit, and there
-            is no table of how rows are classified.
+            The training data, or other data to describe by the mixture. Without them the numbers are those of the fit, and
+            there is no table about the classification of rows.
         standard_errors : bool, default=False
             Add the parameters with their standard errors; needs X.
 
         Returns
         -------
         Summary
-            ``summary["components"].to_frame()`` is the table of that name; others are "means" and "probabilities" of the
-            columns by component, "correlations" within components of Gaussians, those that are largest, "features", which
-            columns tell components apart, and given X "classification", of latent classes "residuals", and "standard
-            errors". ``summary.facts`` holds what is one number each; of latent classes with complete rows also tests of the
-            table of all patterns, up to 4,096.
+            ``summary["components"].to_frame()`` is the table of this name. Others are "means" and "probabilities" of the
+            columns by component, the largest "correlations" within Gaussian components, and "features", which shows how
+            well columns tell components apart. With X there are also "classification", "residuals" of latent classes, and
+            "standard errors". ``summary.facts`` holds single numbers; for latent classes with complete rows these include
+            tests of the table of all patterns, up to 4,096.
 
         Raises
         ------
@@ -202,15 +202,15 @@ class ReportedMixture(LatentVariableModel):
     def bivariate_residuals(
         self, X: ArrayLike, sample_weight: ArrayLike | None = None, exposure: ArrayLike | None = None
     ) -> Table:
-        r"""Which pairs of columns of categories are dependent given the component, contrary to the model.
+        r"""Pairs of categorical columns that are dependent given the component, contrary to the model.
 
         For each pair Pearson's chi-square by its degrees of freedom,
 
         .. math::  \frac{1}{(A - 1)(B - 1)} \sum_{ab} \frac{(n_{ab} - e_{ab})^2}{e_{ab}}, \qquad
             e_{ab} = n \sum_c \pi_c\, p_{cda}\, p_{ceb},
 
-        of the n rows that show both columns, by their weights. It has no exact distribution, and is rather smaller than one
-        by chance; above 4 or so a pair is worth a look [1]_.
+        for the n rows in which both columns are observed, with their weights. The residual has no exact distribution. By
+        chance it is usually smaller than one; pairs above about 4 deserve a look [1]_.
 
         Parameters
         ----------

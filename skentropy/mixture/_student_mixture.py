@@ -22,17 +22,17 @@ class StudentTMixture(BaseMixture):
         p(x) = \sum_{c=1}^{C} \pi_c\, t(x; \mu_c, \Sigma_c, \nu_c), \qquad
         x \mid u \sim N(\mu_c, \Sigma_c / u), \quad u \sim \operatorname{Gamma}(\nu_c / 2, \nu_c / 2)
 
-    Each row has a latent scale u, which is small where a row is an outlier, so that means and scale matrices are weighted.
+    Each row has a latent scale u, which is small for outliers, so that they have less weight in means and scale matrices.
     Missing entries (NaN) are latent too. The fit is by parameter-expanded EM [2]_: the M-step frees the mean of u and
-    absorbs it into :math:`\Sigma_c`. After each of its steps the ELBO equals a sum of entropies, W(3) in [1]_,
+    absorbs it into :math:`\Sigma_c`. After each step the ELBO equals a sum of entropies, W(3) in [1]_,
 
     .. math::
 
         \frac1N \sum_n H[q_n(c)] - H[\pi] - \frac1N \sum_n \sum_c q_n(c) \left( \tfrac12 \log\det(2\pi e \Sigma_c)
         - \tfrac{D}{2} E[\log u] + H[\operatorname{Gamma}(\nu_c / 2, \nu_c / 2)] - H[q_n(u | c)] \right),
 
-    of which the sum over components is the term ``observable``. Where degrees of freedom are given, scale matrices tied, or
-    with a prior, :math:`-E[\log p(u)]` takes the place of the entropy of the gamma distribution.
+    in which the sum over components is the term ``observable``. If degrees of freedom are given, scale matrices are tied, or
+    there is a prior, :math:`-E[\log p(u)]` takes the place of the entropy of the gamma distribution.
 
     Parameters
     ----------
@@ -41,8 +41,8 @@ class StudentTMixture(BaseMixture):
     scale_type : {"full", "tied"}, default="full"
         Whether each component has its own scale matrix, or all share one.
     degrees_of_freedom : float, default=None
-        :math:`\nu` of all components, at most a million, where the distribution is Gaussian to six digits; None fits that of
-        each, between 0.1 and 10,000.
+        :math:`\nu` of all components, at most a million, with which the distribution is Gaussian to six digits. None fits a
+        value between 0.1 and 10,000 for each component.
     tol : float, default=1e-9
         EM has converged when all steps still to come are estimated to raise the objective by less than this, in nats per
         sample.
@@ -59,7 +59,8 @@ class StudentTMixture(BaseMixture):
     means_init : array-like of shape (n_components, n_features), default=None
         Initial means. Replaces ``init_params`` and ``n_init``.
     scales_init : array-like, default=None
-        Initial scale matrices, of the shape of ``scales_``; the covariance of all rows where only ``means_init`` is given.
+        Initial scale matrices, of the shape of ``scales_``. If only ``means_init`` is given, they are the covariance of all
+        rows.
     prior_counts : float, default=0.0
         Number of pseudo-observations of scale one that a conjugate prior adds to every component, with the mean and
         covariance of all rows.
@@ -85,7 +86,7 @@ class StudentTMixture(BaseMixture):
     scales_ : ndarray of shape (n_components, n_features, n_features), or (n_features, n_features) if "tied"
         Scale matrices :math:`\Sigma_c`. Covariances are :math:`\Sigma_c\, \nu_c / (\nu_c - 2)` for :math:`\nu_c > 2`.
     degrees_of_freedom_ : ndarray of shape (n_components,)
-        :math:`\nu_c`; 10,000 where tails are those of a Gaussian.
+        :math:`\nu_c`; 10,000 if the tails are those of a Gaussian.
     lower_bound_ : float
         Mean log-likelihood of the training data under the returned parameters, nats per sample.
     lower_bounds_ : list of float
@@ -215,7 +216,7 @@ class StudentTMixture(BaseMixture):
         scales : array-like
             Of the shape of ``scales_``.
         degrees_of_freedom : float or array-like of shape (n_components,)
-            One number is that of all components, given as in the constructor, and does not count as a parameter.
+            A single number holds for all components. It is given, as in the constructor, and does not count as a parameter.
         scale_type : {"full", "tied"}, default="full"
             As in the constructor.
 
