@@ -303,3 +303,27 @@ def test_what_a_fitted_mixture_is_judged_by_comes_from_its_attributes(name: str)
         values += [*components.moments(own)]
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "name", ["PoissonMixture", "PoissonMixture-zero_inflated", "NegativeBinomialMixture", "dispersions-tied"]
+)
+def test_limits_are_reached_and_left_in_shares_of_what_is_pooled(name: str) -> None:
+    model, _, parameters, _ = problem(name)
+    components, own = model.components, parameters.components
+    limits, before = components.limits(own), components.moments(own)[0][:2]
+    pooled = components.moments(components.pooled_parameters(2 + components.n_fixed))[0][:2]
+    places = np.zeros(before.size, dtype=bool)
+    places[[1, 2, 5]] = True
+    put = {share: limits.put(own, places, share) for share in (1e-13, 1e-11, 1e-4, 1e-2)}
+    for share, at in put.items():
+        found = components.moments(at)[0][:2]
+        expected = np.where(places.reshape(before.shape), share * pooled, before)
+        np.testing.assert_allclose(found, expected, rtol=1e-10)
+        np.testing.assert_array_equal(limits.near(at), places if share < 1e-3 else False)
+        np.testing.assert_array_equal(limits.lost(at), places if share < 1e-12 else False)
+    grown = put[1e-11], put[1e-4]
+    np.testing.assert_array_equal(limits.growing(*grown, np.log(0.99e7)), places)
+    assert not limits.growing(*grown, np.log(1.01e7)).any()
+    assert not limits.growing(*grown[::-1], 1e-6).any()
+    assert limits.put(own, np.zeros_like(places), 1e-4) is own

@@ -315,8 +315,9 @@ def test_bad_arguments() -> None:
         NegativeBinomialMixture(1).fit(counts(), exposure=np.ones(150))
 
 
-def test_divergences_are_sums_over_counts() -> None:
-    mixture = NegativeBinomialMixture.from_parameters([0.5, 0.5], MEANS, [[0.5, 0.0, 2.0], [0.0, 0.3, 0.01]])
+@pytest.mark.parametrize("dispersions", [[[0.5, 0.0, 2.0], [0.0, 0.3, 0.01]], [[5e-3, 4e-3, 8e-3], [0.5, 0.0, 7e-3]]])
+def test_divergences_are_sums_over_counts(dispersions: Any) -> None:
+    mixture = NegativeBinomialMixture.from_parameters([0.5, 0.5], MEANS, dispersions)
     model, parameters = mixture._fitted_model(None)
     x = np.arange(20000.0)[:, np.newaxis, np.newaxis]
     a = mixture.dispersions_
@@ -355,7 +356,10 @@ def test_a_little_more_variance_than_the_mean_is_a_dispersion_and_a_little_less_
     x = np.arange(4.0).repeat(times)
     excess = (x * (x - 1)).mean() - x.mean() ** 2
     assert 0 < (excess if overdispersed else -excess) < 5e-4
-    mixture = quiet(NegativeBinomialMixture(1), x[:, np.newaxis])
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        mixture = NegativeBinomialMixture(1).fit(x[:, np.newaxis])
+    assert any("no more dispersed than Poisson" in str(warning.message) for warning in told) != overdispersed
     a, mean = mixture.dispersions_[0, 0], x.mean()
     assert (a > 0) == overdispersed
     if overdispersed:
@@ -374,8 +378,14 @@ def test_small_means_and_dispersions_stay_what_they_are() -> None:
     np.testing.assert_allclose(again.dispersions, a, rtol=1e-12)
     X = np.random.default_rng(0).poisson(1.0, size=(20, 3)).astype(float)
     evidence = components.observe(parameters, components.read(Block(X, None, None, 0)), np.zeros(2))
-    score = components.score(parameters, evidence.accumulate(np.full((2, 20), 0.5)))
+    statistics = evidence.accumulate(np.full((2, 20), 0.5))
+    score = components.score(parameters, statistics)
     np.testing.assert_array_equal(score[:, 3:] == 0.0, (a == 0.0) | (means == 0.0))
+    lengths = components.metric(parameters, statistics, np.array([10.0, 10.0])).lengths
+    np.testing.assert_array_equal(lengths[:, :3] == 0.0, means == 0.0)
+    assert (lengths[:, 3:][(a == 0.0) | (means == 0.0)] == 0.0).all()
+    of_empty = components.metric(parameters, statistics, np.array([10.0, 0.0])).lengths
+    assert (of_empty[1, 3:] == 0.0).all()
     divergences = components.column_divergences(parameters, 1)
     np.testing.assert_array_equal(np.isinf(divergences), [[True, False, False], [False, False, False]])
     np.testing.assert_array_equal(

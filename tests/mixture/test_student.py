@@ -289,3 +289,20 @@ def test_the_identity_holds_where_degrees_of_freedom_are_at_a_bound(bound: float
         assert own.components.standard(parameters.components)[2] == pytest.approx(bound, rel=1e-12)
         step = own.elbo_of_step(parameters, statistics)
         assert own.entropy_sum(parameters, statistics).value == pytest.approx(step, rel=1e-12)
+
+
+def test_magnitude_is_the_sum_of_absolute_terms() -> None:
+    X, weight = clusters(100)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model, parameters = StudentTMixture(2, random_state=0, max_iter=5).fit(X)._fitted_model(None)
+    statistics = model.expect(parameters, Block(X, weight, None, 0)).components
+    own, a = parameters.components, parameters.components.shapes
+    sums, counts = statistics.scaled, statistics.counts
+    # In units of its own frame a row's squared distance is the trace of its second moment.
+    distances = np.trace(sums.second, axis1=1, axis2=2)
+    normalisers = 3 * np.log(2 * np.pi) + np.linalg.slogdet(own.covariances)[1]
+    of_scales = counts * (a * np.log(a) - gammaln(a)) + (a - 1) * statistics.log_scales - a * statistics.scales
+    expected = 0.5 * (distances + counts * np.abs(normalisers)) + np.abs(statistics.entropies) + np.abs(of_scales)
+    expected = expected.sum() + abs(sums.missing_entropy) + abs(sums.log_volume)
+    assert model.components.magnitude(own, statistics) == pytest.approx(expected, rel=1e-9)

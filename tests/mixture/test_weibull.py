@@ -247,9 +247,12 @@ def test_shapes_at_a_bound_have_no_score() -> None:
 def test_best_scales_and_shapes_far_from_one_and_of_values_with_gaps_in_weight() -> None:
     """Roots of the likelihood equations, by bisection; values without weight say nothing, and one value has no shape."""
     rng = np.random.default_rng(5)
-    for k, scale in ((0.03, 1.0), (300.0, 1e6), (1.0, 1e-9)):
-        x = np.sort(scale * rng.weibull(k, size=40))
-        counts = rng.integers(0, 3, size=40).astype(float)
+    cases = [
+        (np.sort(scale * rng.weibull(k, size=40)), rng.integers(0, 3, size=40).astype(float))
+        for k, scale in ((0.03, 1.0), (300.0, 1e6), (1.0, 1e-9))
+    ]
+    cases += [(np.array([1.0, 1.1, 100.0]), np.array([600.0, 399.0, 1.0]))]  # one value is all that its powers sum to
+    for x, counts in cases:
         found = fit_weibull(LevelSums(Levels.of_columns([x]), counts[np.newaxis]))
         t = np.log(x) - np.log(x).mean()
 
@@ -263,3 +266,54 @@ def test_best_scales_and_shapes_far_from_one_and_of_values_with_gaps_in_weight()
         assert found[0].item() == pytest.approx(log_scale, abs=1e-10)
     one = fit_weibull(LevelSums(Levels.of_columns([np.array([0.0, 3.0])]), np.array([[0.0, 5.0]])))
     np.testing.assert_allclose(one, [[[np.log(3.0)]], [[np.log(LARGEST_SHAPE)]]], rtol=1e-6)
+
+
+def test_what_is_held_has_no_coordinates_and_missing_entries_no_information() -> None:
+    X = np.array([[2.0, np.nan], [3.0, 1.0], [2.5, 4.0], [np.nan, 2.0]])
+    components, _ = (part.components for part in fit(X, 1)._fitted_model(None))
+    rows = components.read(Block(X, None, None, 0))
+    shapes = np.array([[LEAST_SHAPE, 1.5], [1.2, LEAST_SHAPE], [1.0, 2.0]])
+    parameters = components.natural((np.full((3, 2), 2.5), shapes))
+    q = np.array([[0.5, 0.2, 0.9, 0.3], [0.5, 0.8, 0.1, 0.7], [0.0, 0.0, 0.0, 0.0]])
+    statistics = components.observe(parameters, rows, np.zeros(3)).accumulate(q)
+    metric = components.metric(parameters, statistics, q.sum(axis=1))
+    W = metric.matrix()
+    moves = np.array([[W[c, i, c].any() for i in range(4)] for c in range(3)])
+    # Scales of both columns, and shapes of both.
+    np.testing.assert_array_equal(moves, [[True, True, False, True], [True, True, True, False], [False] * 4])
+    # Of one column with a shape that is free: minus the second derivatives of the likelihood of what is observed.
+    seen, k, weights = ~np.isnan(X[:, 1]), 1.5, q[0]
+
+    def value(t: Any) -> float:
+        return float(weights[seen] @ stats.weibull_min.logpdf(X[seen, 1], k * np.exp(t[1]), scale=2.5 * np.exp(t[0])))
+
+    h = 1e-3
+    steps = h * np.eye(2)
+    hessian = [[sum(i * j * value(i * a + j * b) for i in (-1, 1) for j in (-1, 1)) for a in steps] for b in steps]
+    root = W[0][np.ix_([1, 3], [0], [1, 3])][:, 0]
+    np.testing.assert_allclose(root.T @ (-np.array(hessian) / (4 * h * h)) @ root, np.eye(2), atol=1e-4)
+
+
+def test_magnitude_is_the_sum_of_absolute_terms() -> None:
+    mixture = fit(TIMES, 2)
+    model, parameters = mixture._fitted_model(None)
+    statistics = model.expect(parameters, Block(TIMES, WEIGHT, None, 0))
+    q = mixture.predict_proba(TIMES) * WEIGHT[:, np.newaxis]
+    k, log_scale = mixture.shapes_, np.log(mixture.scales_)
+    log_h = np.log(k) + (k - 1.0) * np.log(TIMES[:, np.newaxis])
+    expected = (q[:, :, np.newaxis] * (np.abs(log_h) + 1.0)).sum() + (
+        np.abs(k * log_scale) * q.sum(axis=0)[:, np.newaxis]
+    ).sum()
+    found = model.components.magnitude(parameters.components, statistics.components)
+    assert found == pytest.approx(expected, rel=1e-10)
+
+
+def test_what_all_rows_are_like_is_that_of_the_observed_entries() -> None:
+    components, _ = (part.components for part in fit(GAPS, 1)._fitted_model(None))
+    rows = components.read(Block(GAPS, None, None, 0))
+    pooled = components.with_pooled(components.summarize(rows, WEIGHT))
+    for d in range(2):
+        seen = ~np.isnan(GAPS[:, d])
+        one = fit(GAPS[seen, d, np.newaxis], 1, WEIGHT[seen])
+        found = np.exp([pooled.pooled_logs[0][d], pooled.pooled_logs[1][d]])
+        np.testing.assert_allclose(found, [one.scales_[0, 0], one.shapes_[0, 0]], rtol=1e-9)
