@@ -36,7 +36,7 @@ class FactorAnalysis(ReportedFactors):
 
         z \sim N(0, \Phi), \qquad x \mid z \sim N(W z + m, \operatorname{diag}(\psi_1, \dots, \psi_D)),
 
-    where the factors' correlations :math:`\Phi` are the identity unless they were rotated obliquely. At the maximum
+    where the factors' correlations :math:`\Phi` are the identity unless the factors were rotated obliquely. At the maximum
     the mean log-likelihood, nats per sample, is the sum of entropies
 
     .. math::
@@ -45,7 +45,7 @@ class FactorAnalysis(ReportedFactors):
 
     Eqn. 32 of [1]_ with exact posteriors. For complete data it needs the parameters only, no X. On other data it is
     not the ELBO; there the gap ``stationarity_gap(X)`` is (mean squared Mahalanobis distance - D) / 2. With missing
-    values the last term counts what is observed of each feature.
+    values the last term only counts observed entries of each feature.
 
     Parameters
     ----------
@@ -58,22 +58,22 @@ class FactorAnalysis(ReportedFactors):
         "bifactor" is the bi-quartimin of [4]_: its first factor is general, the others are simple. "oblimax" is
         orthogonal and thereby "quartimax"; the oblique criterion has no minimum.
     rotation_params : dict or None, default=None
-        What a rotation is told: of "oblimin" ``gamma`` (0, that is quartimin; above zero factors may fall together, which
-        is an error); of "geomin" and "geomin_orthogonal" ``epsilon`` (0.01); of "promax" ``power`` (4) and ``variant``,
-        "psych" (the default), which normalises rows in both of its steps, or "factanal", which does so for varimax
-        only; of "target" and "target_orthogonal" ``target``, the wanted loadings on the scale of the correlations, of
-        shape (n_features, n_components), NaN where they may be anything.
+        Parameters of the rotation, with their defaults. "oblimin" has ``gamma`` (0, which is quartimin; above zero factors
+        may fall together, which is an error); "geomin" and "geomin_orthogonal" have ``epsilon`` (0.01). "promax" has
+        ``power`` (4) and ``variant``: "psych", the default, normalises rows in both steps, "factanal" only for varimax.
+        "target" and "target_orthogonal" have ``target``, the wanted loadings on the scale of the correlations, of shape
+        (n_features, n_components), with NaN where any value will do.
     kaiser_normalization : bool, default=True
-        Give every feature the same communality while rotating, as R's ``varimax`` does, and factor_analyzer for
-        varimax; GPArotation, and with it psych for all but "varimax" and "promax", does not by default.
+        Whether to give every feature the same communality in the rotation. R's ``varimax`` does so, and factor_analyzer
+        for varimax; by default GPArotation does not, and psych only does for "varimax" and "promax".
         With a target, features count in inverse proportion to their communalities.
     scores : {"regression", "bartlett"}, default="regression"
         What ``transform`` returns. "regression" is the posterior mean of the factors (Thomson), which shrinks towards zero
-        and is nearest to them on average; "bartlett" is unbiased given the factors, by weighted least squares, and NaN where
-        what is observed of a row does not determine it. It can be set on a fitted model.
+        and is nearest to them on average. "bartlett" is the weighted least squares estimate, which is unbiased given the
+        factors, and NaN if the observed entries of a row do not determine it. It can be set on a fitted model.
     solver : {"auto", "profile", "em"}, default="auto"
         "profile" maximises the profile likelihood over :math:`\log\psi` by L-BFGS, with Newton steps at the end for
-        up to 300 features; "em" is parameter-expanded EM. "auto" takes "em" where values are missing, else "profile".
+        up to 300 features; "em" is parameter-expanded EM. "auto" takes "em" if values are missing, and else "profile".
     gtol : float, default=1e-6
         For "profile": end when no entry of the projected gradient of the mean log-likelihood with respect to
         :math:`\log\psi` is larger, nats per sample.
@@ -83,8 +83,8 @@ class FactorAnalysis(ReportedFactors):
     max_iter : int, default=1000
         Largest number of steps.
     n_init : int, default=1
-        Number of starts, of which the best fit is kept; the first from squared multiple correlations (PPCA where the
-        covariance is singular), the others random. Local maxima are real, more so with many factors.
+        Number of starts, of which the best fit is kept. The first one is from squared multiple correlations (from PPCA if
+        the covariance is singular), the others are random. Local maxima do occur, especially with many factors.
     noise_floor : float, default=1e-8
         Least noise variance of a feature, as a share of its variance.
     accelerate : bool, default=True
@@ -123,7 +123,7 @@ class FactorAnalysis(ReportedFactors):
     explained_variance_ratio_ : ndarray of shape (n_components,)
         The same as a share of the variance of all features.
     rotation_matrix_ : ndarray of shape (n_components, n_components)
-        What the unrotated loadings were multiplied by.
+        The matrix by which the unrotated loadings were multiplied.
     heywood_ : ndarray
         Features whose noise variance is on its floor, or less than 3e-7 of their variance (names where X had them, else
         column numbers), constant ones left out. There the likelihood has no interior maximum, and the entropy sum is not

@@ -33,9 +33,9 @@ from ._spectrum import Covariance, MatrixCovariance, Spectrum, covariance_of_row
 
 # In EM the posterior precision's condition number is the inverse of this.
 _EM_FLOOR = 1e-9
-# EM starts no closer to its floor.
+# The least noise variance of EM's start.
 _START_FLOOR = 1e-2
-# Beyond this size a full decomposition is slower than a few leading eigenpairs.
+# For larger matrices a full decomposition is slower than a few leading eigenpairs.
 _FULL = 1000
 
 
@@ -61,16 +61,16 @@ class PPCA(ReportedComponents):
     Parameters
     ----------
     n_components : int, float or "bic", default=2
-        Number of components H; or, between 0 and 1, the share of the variance that the components must exceed; or
-        "bic" for the H, at least 1, with the lowest Bayesian information criterion among those that leave some noise; with
-        missing values each is fitted by EM, from 1 until no larger one can be better.
-        Constant columns and sums of multiples of others have no say in it; with fewer rows than columns rows and columns
-        change their roles; of both there is a warning. With H = D the last component is zero.
+        Number of components H; or, between 0 and 1, the share of the variance that the components must exceed; or "bic" for
+        the H, at least 1, with the lowest Bayesian information criterion among those that leave some noise. With missing
+        values "bic" fits each H by EM, from 1 until no larger one can be better. It leaves out constant columns and linear
+        combinations of others, and with fewer rows than columns it exchanges the roles of rows and columns; it warns of
+        both. With H = D the last component is zero.
     solver : {"auto", "covariance_eigh", "arpack", "randomized", "em"}, default="auto"
-        "covariance_eigh" decomposes the covariance, or the Gram matrix of the rows where they are fewer; "arpack" finds
-        the leading components by Lanczos iteration from products with the (implicitly centred) data; "randomized" does
-        so approximately by subspace iteration; "em" is parameter-expanded EM. "auto" takes "em" where values are
-        missing, "arpack" for few components of large data, else "covariance_eigh".
+        "covariance_eigh" decomposes the covariance, or the Gram matrix of the rows if they are fewer; "arpack" finds
+        the leading components by Lanczos iteration from products with the (implicitly centred) data; "randomized" finds
+        them approximately by subspace iteration; "em" is parameter-expanded EM. "auto" takes "em" if values are missing,
+        "arpack" for few components of large data, and otherwise "covariance_eigh".
     tol : float, default=1e-9
         For "em": end when the steps still to come are estimated to raise the mean log-likelihood by less, nats per
         sample.
@@ -97,7 +97,8 @@ class PPCA(ReportedComponents):
     Attributes
     ----------
     components_ : ndarray of shape (n_components, n_features)
-        Loadings, the rows of W'. Orthogonal, by descending length, the largest entry of each positive.
+        Loadings, the rows of W'. They are orthogonal, in order of descending length, and the largest entry of each is
+        positive.
     mean_ : ndarray of shape (n_features,)
     noise_variance_ : float
         The maximum-likelihood :math:`\sigma^2`.
@@ -107,17 +108,17 @@ class PPCA(ReportedComponents):
     explained_variance_ratio_ : ndarray of shape (n_components,)
         Their shares of the variance of all features.
     entropy_sum_path_ : ndarray or None
-        ``entropy_sum_path_[h]`` is the entropy sum of the PPCA with h components, nats per sample, for all h that the
-        solver's eigenvalues tell of. None for "em"; where that was to choose by "bic" NaN for those that it did not fit.
+        ``entropy_sum_path_[h]`` is the entropy sum of the PPCA with h components, nats per sample, for all h for which the
+        solver has computed eigenvalues. None for "em", except with "bic"; then it is NaN for each h that was not fitted.
     bic_path_ : ndarray or None
-        Their Bayesian information criteria, in nats, of all columns.
+        The Bayesian information criteria of these models, in nats, with all columns.
     posterior_covariance_ : ndarray of shape (n_components, n_components)
     entropy_sum_ : EntropySum
         Of the training data.
     stationarity_gap_ : float
-        Entropy sum less mean log-likelihood of the training data, nats per sample. Where the components explain the
-        data completely, the noise variance is held on its floor, which is no maximum (there is a warning): there the
-        gap is -1/2 for each dimension, of D, in which the data do not vary.
+        Entropy sum less mean log-likelihood of the training data, nats per sample. If the components explain the data
+        completely, the noise variance is on its floor, which is no maximum, and there is a warning. The gap is then -1/2
+        for each of the D dimensions in which the data do not vary.
     lower_bound_ : float
         Mean log-likelihood of the training data, nats per sample.
     lower_bounds_ : list of float
@@ -132,7 +133,7 @@ class PPCA(ReportedComponents):
 
     See Also
     --------
-    FactorAnalysis : The model with one noise variance a feature.
+    FactorAnalysis : The model with one noise variance for each feature.
 
     References
     ----------

@@ -21,36 +21,36 @@ class Root(NamedTuple):
 class VectorFamily(ABC):
     r"""An exponential family of rows of D numbers, :math:`p(x) = \exp(\eta \cdot T(x) - A(\eta))`.
 
-    T has as many entries as the row. Natural and mean parameters have the columns on the last axis, (..., D); what is one
-    number a distribution has the shape (...). A row is first made what the family is defined for, with a norm or a sum of
+    T has as many entries as the row. Natural and mean parameters have the columns on the last axis, (..., D); quantities
+    with one number for each distribution have the shape (...). Rows are first divided by their norm or sum, so that it is
     one.
     """
 
     name: ClassVar[str]
     label: ClassVar[str]
-    # Standard parameters as attributes: names, numbers of axes, and what the values lie between.
+    # Standard parameters as attributes: names, numbers of axes, and limits of the values.
     parameter_names: ClassVar[tuple[str, ...]]
     ranks: ClassVar[tuple[int, ...]]
     parameter_limits: ClassVar[tuple[tuple[float, float], ...]]
-    # For messages: what the entries of rows may be, and what the rows.
+    # Words for messages: the entries of rows, and the rows.
     support: ClassVar[str]
     row_support: ClassVar[str]
-    # What a component has collapsed onto.
+    # Words for what a component has collapsed onto.
     single: ClassVar[str]
     lower_limit: ClassVar[float]
     takes_sparse: ClassVar[bool]
 
     @abstractmethod
     def is_outside(self, X: Array) -> Array:
-        """Which entries can be in no row, those that are missing included."""
+        """Which entries are outside the support, which includes missing ones."""
 
     @abstractmethod
     def sizes(self, X: Matrix) -> Array:
-        """Norms or sums of rows, which those that the family is defined for have equal to one, shape (n,)."""
+        """Norms or sums of rows, shape (n,), by which they are divided."""
 
     @abstractmethod
     def statistics(self, X: Matrix) -> Matrix:
-        """T of the rows that X is proportional to, (n, D)."""
+        """T of the rows of X after division by their sizes, (n, D)."""
 
     @abstractmethod
     def log_partition(self, eta: Array) -> Array:
@@ -62,11 +62,11 @@ class VectorFamily(ABC):
 
     @abstractmethod
     def natural(self, mean: Array) -> Array:
-        """The inverse of ``mean``, the M-step; where no distribution has the mean one at the bound."""
+        """The inverse of ``mean``, the M-step; for a mean that no distribution has, the distribution at the bound."""
 
     @abstractmethod
     def pseudo_entropy(self, eta: Array) -> Array:
-        """A - eta . m, W(51), by a form that does not cancel."""
+        """A - eta . m, W(51), in a form that does not cancel."""
 
     @abstractmethod
     def root(self, eta: Array) -> Root:
@@ -74,11 +74,11 @@ class VectorFamily(ABC):
 
     @abstractmethod
     def spread(self, eta: Array) -> Array:
-        """How far rows are from each other, a number that goes to zero where they coincide."""
+        """How far rows are from each other: a number that goes to zero as they coincide."""
 
     @abstractmethod
     def at_bound(self, eta: Array) -> Array:
-        """Where the spread is held by a numerical bound."""
+        """Where a numerical bound holds the spread."""
 
     @abstractmethod
     def in_domain(self, eta: Array) -> bool:
@@ -98,7 +98,7 @@ class VectorFamily(ABC):
 
     @abstractmethod
     def from_standard(self, standard: tuple[Array, ...], suffix: str = "") -> Array:
-        """Natural parameters; ValueError, by the attribute's name and suffix, for what is out of range."""
+        """Natural parameters; ValueError, with the attribute's name and suffix, for values out of range."""
 
     @abstractmethod
     def sample(self, eta: Array, random_state: np.random.RandomState) -> Array:

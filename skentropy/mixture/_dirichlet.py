@@ -33,9 +33,9 @@ class DirichletMixture(BaseMixture):
     n_components : int, default=2
         Number of components C.
     normalize : bool, default=True
-        Whether rows are divided by their sums, of which the mixture then says nothing: likelihoods are those of the shares.
-        A row of zeros has no shares; it has a log-likelihood of zero, and the weights as posterior. False refuses all rows
-        that do not sum to one.
+        Whether rows are divided by their sums, which the mixture then does not model: likelihoods are those of the shares.
+        A row of zeros has no shares; its log-likelihood is zero, and its posterior consists of the weights. False refuses
+        all rows that do not sum to one.
     zeros : {"warn", "error"} or float, default="warn"
         The treatment of zeros, which are outside the support. "warn" replaces them by half the column's smallest positive
         training value, also in later data, and warns once of their number; "error" refuses them; a positive number replaces
@@ -81,11 +81,11 @@ class DirichletMixture(BaseMixture):
     weights_ : ndarray of shape (n_components,)
         Mixing weights.
     concentrations_ : ndarray of shape (n_components, n_features)
-        :math:`\alpha_{cd}`. The mean shares of a component are its concentrations over their sum, which says how close to
-        them its rows are. A component that collapses onto one composition has that sum held at 1e8, which is reported by a
-        warning.
+        :math:`\alpha_{cd}`. The mean shares of a component are its concentrations over their sum; the larger the sum is, the
+        closer are the rows to the means. If a component collapses onto one composition, the sum ends at the bound of 1e8,
+        and a warning reports it.
     zero_substitutes_ : ndarray of shape (n_features,)
-        What zeros are replaced by, unless ``zeros="error"``.
+        The substitutes of zeros, unless ``zeros="error"``.
     lower_bound_ : float
         Mean log-likelihood of the training data under the returned parameters, nats per sample.
     lower_bounds_ : list of float
@@ -108,8 +108,8 @@ class DirichletMixture(BaseMixture):
 
     See Also
     --------
-    MultinomialMixture : Of counts, whose zeros are nothing special.
-    VonMisesFisherMixture : Of directions.
+    MultinomialMixture : For counts, which may be zero.
+    VonMisesFisherMixture : For directions.
 
     Notes
     -----

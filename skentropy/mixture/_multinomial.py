@@ -16,9 +16,10 @@ class MultinomialMixture(BaseMixture):
 
     .. math::  p(x \mid s) = \sum_{c=1}^{C} \pi_c \frac{s!}{\prod_d x_d!} \prod_{d=1}^{D} p_{cd}^{x_d}, \qquad s = \sum_d x_d
 
-    It is ``PoissonMixture`` with the totals as exposures, whose log-likelihood has :math:`\log \mathrm{Pois}(s; s)` more.
-    The entropy sum is that of [1]_, Eqn. 52, with the term :math:`s H(p_c)` for a row of total s. Rows of total zero are
-    allowed; they say nothing of the component. Counts need not be whole: fractions are taken without a warning.
+    It is ``PoissonMixture`` with the totals as exposures, except that the latter's log-likelihood also contains
+    :math:`\log \mathrm{Pois}(s; s)`. The entropy sum is that of [1]_, Eqn. 52, with the term :math:`s H(p_c)` for a row with
+    total s. Rows with total zero are allowed, but tell nothing about components. Counts need not be whole: fractions are
+    taken without a warning.
 
     Parameters
     ----------

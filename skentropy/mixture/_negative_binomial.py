@@ -24,9 +24,9 @@ class NegativeBinomialMixture(BaseMixture):
         \frac{\mu_{cd}^{x_d} r_{cd}^{r_{cd}}}{(\mu_{cd} + r_{cd})^{x_d + r_{cd}}}, \qquad r_{cd} = 1 / a_{cd},
 
     with means :math:`\mu` and dispersions a: variances are :math:`\mu + a \mu^2`, and a = 0 is the Poisson distribution.
-    Both are fitted by maximum likelihood. The log-likelihood equals a sum of entropies after each step, whatever the
-    dispersions, as Eqn. 49 of [1]_ asks for stationarity in the means alone; the term ``base_measure`` then depends on the
-    dispersions. Counts need not be whole: fractions are taken without a warning, with gamma functions for the factorials.
+    Both are fitted by maximum likelihood. After each step the log-likelihood equals a sum of entropies for any dispersions,
+    since Eqn. 49 of [1]_ only requires stationary means; the term ``base_measure`` depends on the dispersions. Counts need
+    not be whole: fractions are taken without a warning, with gamma functions for the factorials.
 
     Parameters
     ----------

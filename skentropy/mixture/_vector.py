@@ -17,12 +17,13 @@ from ._components import Components
 from ._gaussian_metric import NoLimits
 from ._vector_rows import VectorEvidence, VectorMetric, VectorParameters, VectorRows, VectorSeedRows, VectorSums
 
-# A component with less than this share of the weight has no statistics worth dividing.
+# A component with less than this share of the weight counts as empty.
 _EMPTY = 1e-100
-# A component that has this share of the pooled spread, and of that of a few steps ago, collapses onto a single row.
+# A component collapses onto a single row if its spread is less than these shares of the pooled spread, and of its own spread
+# a few steps ago.
 _COLLAPSED = 1e-3
 _COLLAPSING = 0.5
-# Sums or norms of rows may be so far from one, which is rounding in single precision.
+# Sums or norms of rows may differ from one by this rounding error of single precision.
 _ROUNDING = 1e-5
 
 
@@ -34,11 +35,11 @@ class VectorComponents(Components):
     ----------
     family : VectorFamily
     normalize : bool
-        Whether rows are divided by their norms or sums; other rows than those with one are refused if not.
+        Whether rows are divided by their norms or sums. If not, these must be one.
     prior_counts : float
         Number of pseudo-observations of a conjugate prior on every component.
     pooled : ndarray of shape (D,)
-        Mean statistics of all rows; those of the pseudo-observations.
+        Mean statistics of all rows, which are also those of the pseudo-observations.
     """
 
     family: VectorFamily
@@ -131,7 +132,7 @@ class VectorComponents(Components):
         return VectorParameters(eta, self.family.log_partition(eta))
 
     def read(self, block: Block) -> VectorRows:
-        """Rows of zeros, for which others may stand in, say nothing."""
+        """Statistics of rows; rows of zeros count for nothing, unless substitutes have replaced the zeros."""
         seen = self.family.sizes(block.as_given.X) != 0.0
         T = self.family.statistics(block.X)
         if not (sparse.issparse(T) or seen.all()):
@@ -166,7 +167,7 @@ class VectorComponents(Components):
         return np.zeros(block.n_rows)
 
     def entropy(self, parameters: VectorParameters, statistics: VectorSums) -> float:
-        """Pseudo entropies, W(51), weighted by what the posteriors say was observed, W(52)."""
+        """Pseudo entropies, W(51), weighted by how many rows each component has seen, W(52)."""
         return float(statistics.counts @ self.family.pseudo_entropy(parameters.eta))
 
     def log_density(self, parameters: VectorParameters, statistics: VectorSums) -> float:
@@ -214,7 +215,7 @@ class VectorComponents(Components):
         return VectorMetric.at(self.family, parameters.eta, self._with_pseudo_rows(statistics).counts)
 
     def moved(self, parameters: VectorParameters, direction: FloatArray) -> VectorParameters | None:
-        """Parameters moved along a direction, but for what is held on its bound."""
+        """Move parameters along a direction, except those that a bound holds."""
         free = ~self.family.at_bound(parameters.eta)
         eta = parameters.eta + np.where(free[:, np.newaxis], direction, 0.0)
         return self.parameters(eta) if self.family.in_domain(eta[free]) else None

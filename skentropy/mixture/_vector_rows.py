@@ -1,4 +1,4 @@
-"""Rows as statistics of a vector family, and what components say of them."""
+"""Rows as statistics of a vector family, and the E-step of components for them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from .._typing import Array, FloatArray, Matrix
 from ..families._vector import Root, VectorFamily
 from ._observations import product, transposed_product
 
-# A single row's statistics are those of no distribution: they are moved this share of the way to the pooled ones.
+# The statistics of a single row belong to no distribution. They are moved by this share of the way to the pooled ones.
 _TOWARDS_POOLED = 0.25
-# Divergences that differ by less, relative to their largest terms, count as equal: rounding errors must not choose.
+# Divergences count as equal if they differ by less, relative to their largest terms, so that rounding errors do not choose.
 _EQUAL_DIVERGENCE = 1e-12
 
 
@@ -37,7 +37,7 @@ class VectorSums(Additive):
 
 @dataclass(frozen=True)
 class VectorRows:
-    """Statistics (n, D) of a block of rows; ``seen`` is one, and zero for rows that say nothing."""
+    """Statistics (n, D) of a block of rows; ``seen`` is one, and zero for rows that count for nothing."""
 
     statistics: Matrix
     seen: FloatArray
@@ -68,7 +68,7 @@ class VectorEvidence:
 class VectorSeedRows:
     """Rows as distributions of the family, and their divergences to some of them.
 
-    A row stands for the mean parameters mu = (1 - t) T + t Tbar, t the share that is moved.
+    A row has the mean parameters mu = (1 - t) T + t Tbar, where t is the share by which it is moved.
     """
 
     def __init__(self, family: VectorFamily, rows: VectorRows, pooled: FloatArray) -> None:
@@ -97,13 +97,13 @@ class VectorSeedRows:
 
 @dataclass(frozen=True)
 class VectorMetric:
-    """The metric of the natural parameters: each component's root, zero where it is held."""
+    """The metric of the natural parameters: each component's root, which is zero if a bound holds the component."""
 
     root: Root
 
     @classmethod
     def at(cls, family: VectorFamily, eta: FloatArray, counts: FloatArray) -> Self:
-        """Of components that explain so many rows."""
+        """The metric of components that explain so many rows."""
         free = (counts > 0.0) & ~family.at_bound(eta)
         root = family.root(eta)
         with np.errstate(divide="ignore"):

@@ -14,7 +14,7 @@ from ._vector import VectorComponents
 
 
 class VonMisesFisherMixture(BaseMixture):
-    r"""Mixture of von Mises-Fisher distributions, for directions: rows whose lengths say nothing.
+    r"""Mixture of von Mises-Fisher distributions, for directions: rows with uninformative lengths.
 
     .. math::
 
@@ -31,9 +31,9 @@ class VonMisesFisherMixture(BaseMixture):
     n_components : int, default=2
         Number of components C.
     normalize : bool, default=True
-        Whether rows are divided by their lengths, of which the mixture then says nothing: likelihoods are those of the
-        directions. A row of zeros has no direction; it has a log-likelihood of zero, and the weights as posterior. False
-        refuses all rows whose length is not one.
+        Whether rows are divided by their lengths, which the mixture then does not model: likelihoods are those of the
+        directions. A row of zeros has no direction; its log-likelihood is zero, and its posterior consists of the weights.
+        False refuses all rows whose length is not one.
     tol : float, default=1e-9
         EM has converged when all steps still to come are estimated to raise the objective by less than this, in nats per
         sample.
@@ -55,7 +55,7 @@ class VonMisesFisherMixture(BaseMixture):
     means_init : array-like of shape (n_components, n_features), default=None
         Initial mean directions, of length one. Replace ``init_params`` and ``n_init``.
     concentrations_init : array-like of shape (n_components,), default=None
-        Initial concentrations; that of all rows where only ``means_init`` is given.
+        Initial concentrations. If only ``means_init`` is given, they are that of all rows.
     prior_counts : float, default=0.0
         Number of pseudo-observations that a conjugate prior adds to every component, at the mean of all directions. Keeps
         components from collapsing onto one direction; its term in the entropy sum is ``penalty``.
@@ -79,7 +79,7 @@ class VonMisesFisherMixture(BaseMixture):
     means_ : ndarray of shape (n_components, n_features)
         Mean directions :math:`\mu_c`, of length one.
     concentrations_ : ndarray of shape (n_components,)
-        :math:`\kappa_c`. A component that collapses onto one direction has it held at 1e8, which is reported by a warning.
+        :math:`\kappa_c`. If a component collapses onto one direction, it ends at the bound of 1e8, and a warning reports it.
     lower_bound_ : float
         Mean log-likelihood of the training data under the returned parameters, nats per sample.
     lower_bounds_ : list of float
@@ -102,8 +102,8 @@ class VonMisesFisherMixture(BaseMixture):
 
     See Also
     --------
-    ExponentialFamilyMixture : With the family "von_mises", of angles.
-    MultinomialMixture : Of counts, whose totals then say how certain a row's direction is.
+    ExponentialFamilyMixture : With the family "von_mises", for angles.
+    MultinomialMixture : For counts, whose totals then tell how certain a row's direction is.
 
     Notes
     -----

@@ -44,7 +44,7 @@ class BernoulliVAE(_DiscreteVAE):
 
         z \sim N(0, I_H), \qquad x_d \mid z \sim \operatorname{Bern}\bigl(S(y_d(z))\bigr), \qquad S(a) = 1 / (1 + e^{-a}),
 
-    with a net :math:`y` beside a linear path. After the fit the ELBO, nats per sample, is the sum of entropies
+    where :math:`y` is a net plus a linear path. After the fit the ELBO, nats per sample, is the sum of entropies
 
     .. math::
 
@@ -92,7 +92,7 @@ class BernoulliVAE(_DiscreteVAE):
     Attributes
     ----------
     mean_ : ndarray of shape (n_features,)
-        Means of the columns. The encoder reads ``(x - mean_) / scale_``; the decoder says logits.
+        Means of the columns. The encoder reads ``(x - mean_) / scale_``; the decoder returns logits.
     scale_ : float
     encoder_coefs_, decoder_coefs_ : list of ndarray
         Weights of the layers; ``encoder_intercepts_``, ``decoder_intercepts_`` their offsets.
@@ -204,7 +204,7 @@ class PoissonVAE(_DiscreteVAE):
 
         z \sim N(0, I_H), \qquad x_d \mid z \sim \operatorname{Poisson}\bigl(e^{y_d(z)}\bigr),
 
-    with a net :math:`y` beside a linear path. After the fit the ELBO, nats per sample, is the sum of entropies
+    where :math:`y` is a net plus a linear path. After the fit the ELBO, nats per sample, is the sum of entropies
 
     .. math::
 
@@ -250,7 +250,7 @@ class PoissonVAE(_DiscreteVAE):
     Attributes
     ----------
     mean_ : ndarray of shape (n_features,)
-        Means of the columns. The encoder reads ``(x - mean_) / scale_``; the decoder says logarithms of rates.
+        Means of the columns. The encoder reads ``(x - mean_) / scale_``; the decoder returns logarithms of rates.
     scale_ : float
     encoder_coefs_, decoder_coefs_ : list of ndarray
         Weights of the layers; ``encoder_intercepts_``, ``decoder_intercepts_`` their offsets.

@@ -27,36 +27,35 @@ class GaussianVAE(VariationalAutoencoder):
         z \sim N(0, I_H), \qquad x \mid z \sim N\bigl(\mu(z), \Sigma\bigr), \qquad
         q_n(z) = N\bigl(m_n, \operatorname{diag}(\tau_n^2)\bigr),
 
-    with a net :math:`\mu` beside a linear path, :math:`\Sigma = \sigma^2 I`, :math:`\operatorname{diag}(\sigma_d^2)` or
-    :math:`\operatorname{diag}(\sigma_d^2 e^{v_d(z)})`, and posteriors that start from an encoder. It starts at the maximum
-    of the linear model, ``PPCA``, which it never falls below, and needs a second where PPCA fits too stiffly. Whatever
-    training has left, the best noise variances and the best offsets and scales of the latents are closed forms, and with
-    them the ELBO, nats per sample, is
+    where :math:`\mu` is a net plus a linear path, :math:`\Sigma = \sigma^2 I`, :math:`\operatorname{diag}(\sigma_d^2)` or
+    :math:`\operatorname{diag}(\sigma_d^2 e^{v_d(z)})`, and posteriors start from an encoder. Training starts at the maximum
+    of the linear model, ``PPCA``, and never ends below it. For any result of training, the best noise variances, and the
+    best offsets and scales of the latents, have closed forms. With these the ELBO, nats per sample, is
 
     .. math::
 
         \frac1N \sum_n \sum_h \tfrac12\log(2\pi e\,\tau_{nh}^2) - \tfrac H2\log(2\pi e)
         - \sum_d \tfrac12 \log(2\pi e\,\sigma_d^2) + \sum_d \frac{\epsilon}{2\sigma_d^2},
 
-    the sum of entropies of [1]_ and [2]_; the last term is what the ridge :math:`\epsilon` on the noise variances adds.
-    Where these depend on z, the last two terms are means over the posteriors.
+    the sum of entropies of [1]_ and [2]_; the last term is that of the ridge :math:`\epsilon` on the noise variances. If
+    these depend on z, the last two terms are means over the posteriors.
 
     Parameters
     ----------
     n_components : int, default=2
         Number of latent variables H.
     covariance_type : {"scalar", "diag", "heteroscedastic"}, default="scalar"
-        One noise variance, one a feature, or one a feature that depends on the latents: :math:`\sigma_d^2 e^{v_d(z)}`, where
-        the decoder says :math:`v` besides the means.
+        One noise variance for all features, one for each, or one for each that depends on the latents,
+        :math:`\sigma_d^2 e^{v_d(z)}`, where the decoder also returns :math:`v`.
     prior : {"gaussian", "laplace"}, default="gaussian"
         The prior of the latents, which have variance 1 under either. "laplace" makes most of a row's latents small, which is
         sparse coding.
     hidden_layer_sizes : sequence of int, default=(128,)
         Hidden layers of the decoder. Without any the model is linear, and unless it is "heteroscedastic" there is nothing to
-        train: it is ``PPCA`` in closed form, or for "diag" and without a ridge ``FactorAnalysis``. With a ridge, and with
-        ``prior="laplace"``, L-BFGS finds the decoder for which the ELBO of the best posteriors is largest: with its scales
-        in closed form it is made of entropies alone [4]_. Where entries are missing, PPCA's posteriors are correlated and
-        these are not, so that the ELBO is a little lower.
+        train: it is ``PPCA`` in closed form, or for "diag" and without a ridge ``FactorAnalysis``. With a ridge, or with
+        ``prior="laplace"``, L-BFGS finds the decoder for which the ELBO of the best posteriors is largest. With scales in
+        closed form this ELBO consists of entropies only [4]_. For rows with missing entries PPCA's posteriors are
+        correlated, while these are not, so that the ELBO is a little lower.
     encoder_hidden_layer_sizes : sequence of int or None, default=None
         Hidden layers of the encoder; None for those of the decoder.
     activation : {"silu", "tanh", "relu", "softplus"}, default="silu"
@@ -66,13 +65,13 @@ class GaussianVAE(VariationalAutoencoder):
     beta : float, default=1.0
         Weight of the divergence from the prior in training.
     reg_covar : float, default=1e-3
-        Ridge on the noise variances, relative to the mean variance of the columns. For "diag" it must be positive where a
+        Ridge on the noise variances, relative to the mean variance of the columns. For "diag" it must be positive if a
         column can be explained completely.
     learning_rate_init : float, default=0.02
         Largest learning rate of Adam, which rises during the first fiftieth of the steps and then falls like a cosine.
     batch_size : int, default=100
     max_iter : int, default=100
-        Number of epochs; where L-BFGS is used, largest number of its steps.
+        Number of epochs; for L-BFGS the largest number of steps.
     shuffle : bool, default=True
         Whether to shuffle rows in each epoch.
     warm_start : bool, default=False
@@ -88,9 +87,9 @@ class GaussianVAE(VariationalAutoencoder):
     Attributes
     ----------
     noise_variance_ : float or ndarray of shape (n_features,)
-        :math:`\sigma^2`, one a feature unless it is "scalar".
+        :math:`\sigma^2`; one for each feature, unless it is "scalar".
     mean_ : ndarray of shape (n_features,)
-        Means of the columns. The encoder reads ``(x - mean_) / scale_``, the decoder says such values.
+        Means of the columns. The encoder reads ``(x - mean_) / scale_``, and the decoder returns such values.
     scale_ : float
         Root of the mean variance of the columns.
     encoder_coefs_, decoder_coefs_ : list of ndarray
@@ -101,11 +100,11 @@ class GaussianVAE(VariationalAutoencoder):
         Linear path to the means.
     decoder_linear_ : ndarray of shape (n_components, n_features)
     information_ : ndarray of shape (n_components,)
-        What each latent tells of the data, nats per sample: entropy of the prior less the mean entropy of the posteriors.
-        The latents are ordered by it.
+        Each latent's information about the data, nats per sample: entropy of the prior less the mean entropy of the
+        posteriors. The latents are ordered by it.
     collapsed_ : ndarray of shape (n_components,)
-        Which latents tell less than a hundredth of a nat more than nothing. With the prior "laplace" nothing is 0.048 nats,
-        the entropy that it has less than the Gaussian next to it.
+        Which latents have less than a hundredth of a nat more information than a collapsed one. This has none, or with the
+        prior "laplace" 0.048 nats: the prior's entropy less that of the Gaussian nearest to it.
     is_linear_ : bool
         Whether the model is a linear one: there is nothing to train, or training did not beat it.
     entropy_sum_ : EntropySum
@@ -128,17 +127,17 @@ class GaussianVAE(VariationalAutoencoder):
     See Also
     --------
     skentropy.PPCA : The linear model.
-    skentropy.FactorAnalysis : The linear model with one noise variance a feature.
+    skentropy.FactorAnalysis : The linear model with one noise variance for each feature.
 
     Notes
     -----
-    Up to 256 MiB of data are held in memory. Rows that repeat are merged, and neither their order nor their unit of
-    measurement matters. Larger ones, memory maps too, are read anew in each epoch and shuffled within 8,192 rows.
+    Up to 256 MiB of data are held in memory. Repeated rows are merged, and neither the order of rows nor the unit of
+    measurement matters. Larger data, also memory maps, are read anew in each epoch and shuffled within 8,192 rows.
 
-    Expectations under posteriors are taken by 2 H + 1 fixed nodes, exact for decoders of up to the third degree: scores know
-    no randomness, and do not depend on other rows. From where the encoder puts it each posterior takes two steps towards
-    the best one for the decoder's statistical linearisation [3]_, and never to a lower ELBO. Posteriors of linear decoders
-    need no encoder and are the best ones.
+    Expectations under posteriors are computed with 2 H + 1 fixed nodes, exactly for decoders of up to the third degree.
+    Scores are therefore not random, and do not depend on other rows. Starting from the encoder, each posterior takes two
+    steps towards the best one for the decoder's statistical linearisation [3]_, never to a lower ELBO. Posteriors of linear
+    decoders need no encoder, and are the best ones.
 
     References
     ----------

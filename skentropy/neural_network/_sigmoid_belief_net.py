@@ -34,7 +34,7 @@ class SigmoidBeliefNet(FittedBeliefNet):
         x_d \mid z \sim \operatorname{Bern}\bigl(S(\textstyle\sum_h W_{dh} z_h + \mu_d)\bigr), \qquad
         S(a) = 1 / (1 + e^{-a}),
 
-    Eqns. 8 and 9 of [1]_; with two hidden layers z -> y -> x, Eqns. 18 to 20. Unlike a mixture's components the binary
+    Eqns. 8 and 9 of [1]_, or with two hidden layers z -> y -> x Eqns. 18 to 20. Unlike the components of a mixture, binary
     causes combine freely. After every M-step and at convergence the ELBO, nats per sample, is the sum of entropies
 
     .. math::
@@ -42,35 +42,36 @@ class SigmoidBeliefNet(FittedBeliefNet):
         \frac1N \sum_n H[q_n] - \sum_h H[\operatorname{Bern}(\pi_h)] - E_{\bar q}\,\textstyle\sum_d
         H\bigl[\operatorname{Bern}\bigl(S(W_d z + \mu_d)\bigr)\bigr] + \frac{\alpha}{N} |V|^2 ,
 
-    Eqn. 10, with a term ``hidden`` for a second layer (Eqn. 21), and V all weights and offsets: the last term is what the
-    ridge adds. With posteriors that are exact the ELBO is the log-likelihood.
+    Eqn. 10, with a further term ``hidden`` for a second layer (Eqn. 21). V are all weights and offsets, and the last term is
+    that of the ridge. With exact posteriors the ELBO is the log-likelihood.
 
     Parameters
     ----------
     n_components : int or tuple of two ints, default=4
         Number of hidden variables; or of the layer next to the data and of the one above it.
     posterior : {"auto", "exact", "truncated"}, default="auto"
-        "exact" enumerates the 2^H states (with two layers 2^I of the layer next to the data for each row, and once all
-        2^(I + H)). "truncated" keeps ``n_states`` states for each row, the best that a search has found: a variational
-        posterior for a hundred variables and more, which takes minutes where few variables take seconds. "auto" enumerates
-        up to 12 variables a layer, 20 in two layers.
+        "exact" enumerates the 2^H states (with two layers the 2^I states of the layer next to the data for each row, and
+        once all 2^(I + H)). "truncated" keeps the best ``n_states`` states for each row that a search finds. This is a
+        variational posterior for a hundred variables and more, which takes minutes rather than seconds. "auto" enumerates
+        up to 12 variables in a layer, and 20 in two layers.
     n_states : int, default=20
-        For "truncated": states of each row. Where there are no more states than that they are enumerated.
+        For "truncated": number of states for each row. If there are no more states in all, they are enumerated.
     binarize : float or None, default=0.0
-        Values above it are 1, others 0. None takes zeros and ones only. NaN is a missing entry and is marginalised. A
-        threshold that is below all values of a column, or above all values, is warned of.
+        Values above it are 1, others 0. None takes zeros and ones only. NaN is a missing entry and is marginalised. There is
+        a warning if the threshold is below all values of a column, or above all values.
     alpha : float, default=0.01
-        Strength of the ridge ``alpha / 2 |V|^2`` against the total log-likelihood. It keeps the weights of separable columns
-        finite; 1 is a good value for generalisation. Zero is allowed, and reports such columns.
+        Strength of the ridge ``alpha / 2 |V|^2``, compared with the total log-likelihood. It keeps the weights of separable
+        columns finite; 1 is a good value for generalisation. With zero there is a warning of such columns.
     tol : float, default=1e-4
-        End when the steps still to come are estimated to raise the objective by less, nats per sample.
+        EM ends when the steps still to come are estimated to raise the objective by less, in nats per sample.
     max_iter : int, default=1000
-        Largest number of EM steps from the best of the starts, which have taken a few hundred shorter ones to find.
+        Largest number of EM steps from the best start. The search for it takes a few hundred cheaper steps.
     n_init : int, default=1
         Number of starts, of which the best fit is kept.
     accelerate : bool, default=True
-        Extrapolate, without ever losing likelihood, and end with L-BFGS; while that gains more than ``tol``, EM goes on.
-        False takes plain EM steps alone; L-BFGS only tells whether more than ``tol`` is to come. Both leave saddle points.
+        Whether to extrapolate, without ever losing likelihood, and to end with L-BFGS; while that gains more than ``tol``,
+        EM goes on. False takes plain EM steps only; L-BFGS then only tells whether more than ``tol`` is to come. Both leave
+        saddle points.
     warm_start : bool, default=False
         Whether ``fit`` starts from the last fit. If that had other numbers of components or columns, ``fit`` starts afresh
         and warns.
@@ -88,7 +89,7 @@ class SigmoidBeliefNet(FittedBeliefNet):
     prior_ : ndarray of shape (n_top,)
         Probabilities :math:`\pi` of the top layer.
     components_ : ndarray of shape (n_hidden, n_features)
-        Weights W', one row a hidden variable of the layer next to the data.
+        Weights W', with a row for each hidden variable of the layer next to the data.
     intercept_ : ndarray of shape (n_features,)
         Offsets :math:`\mu`.
     hidden_components_ : ndarray of shape (n_top, n_hidden)
@@ -96,15 +97,15 @@ class SigmoidBeliefNet(FittedBeliefNet):
     score_is_exact_ : bool
         Whether ``score`` is the log-likelihood; else it is the ELBO.
     entropy_sum_ : EntropySum
-        Of the training data; for "truncated", with the states that the fit has kept of each row, while ``entropy_sum(X)``
-        and ``score(X)`` search for them anew, without regard to other rows; the net remembers states that a search would
-        miss, so that ``score`` of the training data is no less than ``lower_bound_``.
+        Of the training data. For "truncated" it uses the states that the fit has kept for each row, while
+        ``entropy_sum(X)`` and ``score(X)`` search for states anew, for each row by itself. The net remembers states that a
+        search would miss, so that ``score`` of the training data is no less than ``lower_bound_``.
     stationarity_gap_ : float
         Entropy sum less ELBO of the training data, nats per sample.
     lower_bound_ : float
         Mean ELBO of the training data, nats per sample.
     lower_bounds_ : list of float
-        After each EM step; ``entropy_sums_`` are the entropy sums of the steps. What never falls is the ELBO less the ridge.
+        After each EM step; ``entropy_sums_`` are the entropy sums of the steps. The ELBO less the ridge never falls.
     n_iter_ : int
         EM steps from the best of the starts.
     converged_ : bool
@@ -118,9 +119,9 @@ class SigmoidBeliefNet(FittedBeliefNet):
 
     Notes
     -----
-    Exact E-steps are two matrix products a block of rows. The M-step is one logistic regression a feature, by Newton's
-    method on weights of states rather than on rows. Several starts compete over a few EM steps, random ones and units made
-    of rows; then, as long as it pays, the least useful unit is replaced by one made of a badly explained row.
+    An exact E-step takes two matrix products for each block of rows. The M-step is one logistic regression for each feature,
+    by Newton's method on weights of states rather than on rows. Several starts, random ones and units made of rows, compete
+    over a few EM steps. Then the least useful unit is replaced by one made of a badly explained row, as long as that pays.
 
     References
     ----------
