@@ -18,6 +18,7 @@ from sklearn.utils import get_tags
 from skentropy import (
     PPCA,
     BernoulliVAE,
+    DirichletMixture,
     ExponentialFamilyMixture,
     FactorAnalysis,
     GammaMixture,
@@ -25,6 +26,7 @@ from skentropy import (
     PoissonMixture,
     PoissonVAE,
     SigmoidBeliefNet,
+    VonMisesFisherMixture,
 )
 from tests.common.estimators import ESTIMATORS, EstimatorCase
 
@@ -92,6 +94,9 @@ TABLES = npst.arrays(float, st.tuples(st.integers(0, 7), st.integers(0, 4)), ele
 MAKERS = {
     "PoissonMixture": lambda: PoissonMixture(2, max_iter=20, random_state=0),
     "GammaMixture": lambda: GammaMixture(2, max_iter=20, random_state=0),
+    "DirichletMixture": lambda: DirichletMixture(2, max_iter=20, random_state=0),
+    "VonMisesFisherMixture": lambda: VonMisesFisherMixture(2, max_iter=20, random_state=0),
+    "von_mises": lambda: ExponentialFamilyMixture("von_mises", 2, max_iter=20, random_state=0),
     "bernoulli": lambda: ExponentialFamilyMixture("bernoulli", 2, max_iter=20, random_state=0),
     "gaussian": lambda: ExponentialFamilyMixture("gaussian", 2, max_iter=20, random_state=0),
     "PPCA": lambda: PPCA(1),

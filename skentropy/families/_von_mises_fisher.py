@@ -80,6 +80,8 @@ class VonMisesFisher(VectorFamily):
         return self._terms(eta)[1].complement
 
     def at_bound(self, eta: Array) -> Array:
+        # The squares of an extrapolation beyond all bounds would overflow.
+        eta = np.clip(eta, -LARGEST_CONCENTRATION, LARGEST_CONCENTRATION)
         return np.asarray(np.sqrt((eta**2).sum(axis=-1)) >= LARGEST_CONCENTRATION * (1.0 - 1e-6))
 
     def in_domain(self, eta: Array) -> bool:

@@ -153,6 +153,12 @@ def test_compositions_agree_with_scipy() -> None:
         np.testing.assert_allclose(family.moments(eta), np.transpose([peer.stats("mv") for peer in marginals]), rtol=1e-12)
 
 
+@every
+def test_extrapolations_beyond_all_bounds_are_outside(family: VectorFamily) -> None:
+    for wild in (1e300, np.inf, np.nan):
+        assert not family.in_domain(np.array([1.0, wild, 2.0]))
+
+
 def test_sizes_do_not_overflow() -> None:
     rows = np.array([[3.0, 4.0], [0.6, 0.8]])
     for scale in (1e-300, 1e-160, 1.0, 1e200):
