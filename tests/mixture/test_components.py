@@ -273,7 +273,7 @@ def test_coordinates_make_the_information_of_complete_data_one(name: str) -> Non
 
 LIMITS = {
     **dict.fromkeys(["rates", "dispersions", "shapes", "scales", "degrees_of_freedom", "covariances"], (0.0, np.inf)),
-    **{"concentrations": (0.0, np.inf), "directions": (-1.0, 1.0)},
+    "concentrations": (0.0, np.inf),
     **{"noise_variances": (0.0, np.inf), "loadings": (-np.inf, np.inf), "probabilities": (0.0, 1.0)},
 }
 
@@ -282,7 +282,7 @@ LIMITS = {
 def test_intervals_of_attributes_end_where_these_can_be(name: str) -> None:
     """Means where the values do."""
     components = problem(name)[0].components
-    means = (0.0 if components.discrete else -np.inf, np.inf)
+    means = (-1.0, 1.0) if name == "VonMisesFisherMixture" else (0.0 if components.discrete else -np.inf, np.inf)
     expected = [LIMITS.get(attribute, means) for attribute in components.attribute_names]
     np.testing.assert_array_equal(components.standard_limits, expected)
     positive = components.discrete or name in ("GammaMixture", "ExponentialFamilyMixture-weibull", "DirichletMixture")
