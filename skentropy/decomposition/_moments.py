@@ -109,8 +109,8 @@ def row_bytes(n_features: int) -> int:
 
 
 def form_moments(rows: Source) -> bool:
-    """Whether to form the scatter matrix of rows: if it is no larger than the table, or small."""
-    return not isinstance(rows, Rows) or rows.n_rows >= rows.n_features or rows.n_features <= _SMALL
+    """Whether to form the scatter matrix of rows: if it is smaller than the table, or small."""
+    return not isinstance(rows, Rows) or rows.n_rows > rows.n_features or rows.n_features <= _SMALL
 
 
 def _gram(centred: FloatArray, weight: FloatArray | None) -> FloatArray:

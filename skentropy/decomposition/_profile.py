@@ -14,7 +14,8 @@ from sklearn.utils import check_random_state
 from .._em import largest_eigenpair
 from .._linalg import LOG_2PI
 from .._typing import FloatArray
-from ._spectrum import Covariance, MatrixCovariance, Spectrum
+from ._curvature import curves_upwards, expected_information
+from ._spectrum import ACCURACY, Covariance, MatrixCovariance, Scaled, Spectrum
 
 # Up to this many features the last steps are Newton's, from a full decomposition.
 _NEWTON_FEATURES = 300
@@ -34,6 +35,13 @@ _MOST_SADDLES = 5
 # Newton's method ends after so many steps in a row that are within the tolerance and lower F by less than this. Near a
 # maximum few steps do, since each squares the distance; next to a floor they can go on for ever.
 _MOST_IDLE, _IDLE = 5, 1e-11
+# Steps by the expected information are no longer than this in log psi, the information no less than the second, and go on as
+# long as each lowers the gradient by the last factor.
+_LONGEST_STEP, _LEAST_INFORMATION, _FAST = 1.0, 1e-2, 0.3
+# Eigenpairs are as accurate as this share of the gradient asks for, between full accuracy and what tells where to go.
+_SHARE_OF_GRADIENT, _ROUGH = 1e-4, 1e-4
+# A uniqueness falls if its gradient is more than this share of its expected information: else Newton's step is short.
+_FLAT = 0.1
 # Rounding errors of the gradient, relative to the largest eigenvalue.
 _ROUNDING = 1.5e-14
 # No search starts lower: the first for regular correlation matrices, the second for singular ones.
@@ -69,12 +77,14 @@ class Profile:
     For psi the gradient is that of F with the loadings held fixed.
     """
 
-    def __init__(self, correlation: Covariance, k: int, floor: float) -> None:
+    def __init__(self, correlation: Covariance, k: int, floor: float, start: Spectrum | None = None) -> None:
         self.correlation, self.k = correlation, k
         self.lower = float(np.log(floor))
         self.history: list[float] = []
         self.saddle = False
-        self._start: FloatArray | None = None
+        self._start = start
+        self._accuracy = ACCURACY
+        self._last: tuple[FloatArray, float, FloatArray, Spectrum] | None = None
         self._inverse: FloatArray | None = None
         if isinstance(correlation, MatrixCovariance) and correlation.n_features <= _NEWTON_FEATURES:
             self._inverse, self._log_det = inverse_and_log_det(correlation.matrix)
@@ -88,21 +98,27 @@ class Profile:
         """The leading eigenpairs of psi^-1/2 R psi^-1/2."""
         scale = np.exp(-0.5 * x)
         large = isinstance(self.correlation, MatrixCovariance) and len(x) > _NEWTON_FEATURES
-        scaled = _Scaled(self.correlation, scale) if large else self.correlation.scaled(scale)
-        spectrum = scaled.leading(self.k, self._start)
+        scaled = Scaled(self.correlation, scale) if large else self.correlation.scaled(scale)
+        spectrum = scaled.leading(self.k, self._start, self._accuracy)
         if spectrum.vectors.size:
-            self._start = spectrum.vectors.sum(axis=1)
+            self._start = spectrum
         return spectrum
 
     def value_and_gradient(self, x: FloatArray) -> tuple[float, FloatArray]:
         """F and its gradient."""
         if self._inverse is not None:
             return self._from_all(*self._decompose(x), x)
-        spectrum = self.spectrum(x)
-        excess = np.maximum(spectrum.values, 1.0) - 1.0
-        ratio = self.correlation.variances * np.exp(-x)
-        value = len(x) * LOG_2PI + float((x + ratio).sum() + (np.log1p(excess) - excess).sum())
-        return value, 1.0 - ratio + spectrum.vectors**2 @ excess
+        return self._at(x)[:2]
+
+    def _at(self, x: FloatArray) -> tuple[float, FloatArray, Spectrum]:
+        """F, its gradient and the leading eigenpairs; those of the last x are kept."""
+        if self._last is None or not np.array_equal(self._last[0], x):
+            spectrum = self.spectrum(x)
+            excess = np.maximum(spectrum.values, 1.0) - 1.0
+            ratio = self.correlation.variances * np.exp(-x)
+            value = len(x) * LOG_2PI + float((x + ratio).sum() + (np.log1p(excess) - excess).sum())
+            self._last = x.copy(), value, 1.0 - ratio + spectrum.vectors**2 @ excess, spectrum
+        return self._last[1:]
 
     def _decompose(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         """All eigenpairs of psi^-1/2 R psi^-1/2, from the inverse of R where there is one.
@@ -157,6 +173,8 @@ class Profile:
         """Maximise from starting uniquenesses, as shares of the variances, in at most so many steps of any kind."""
         x = np.maximum(np.log(psi), self.lower)
         newton = isinstance(self.correlation, MatrixCovariance) and len(x) <= _NEWTON_FEATURES
+        if not newton:
+            x = self._by_expected_information(x, gtol, max_iter)
         x = self._quasi_newton(x, max(gtol, 1e-4) if newton else gtol, max_iter)
         x = self._newton(x, gtol, max_iter) if newton else self._try_floor(x, gtol, max_iter)
         for _ in range(_MOST_SADDLES):
@@ -171,8 +189,7 @@ class Profile:
             value, gradient = self._from_all(theta, U, x)
             theta, U = theta[: self.k], U[:, : self.k]
         else:
-            value, gradient = self.value_and_gradient(x)
-            spectrum = self.spectrum(x)
+            value, gradient, spectrum = self._at(x)
             theta, U = spectrum.values, spectrum.vectors
         loadings = np.exp(0.5 * x)[:, np.newaxis] * U * np.sqrt(np.maximum(theta, 1.0) - 1.0)
         steepest = float(np.abs(self.projected(x, gradient)).max())
@@ -186,6 +203,32 @@ class Profile:
             tuple(np.maximum.accumulate(self.history or [-0.5 * value])),
             self.saddle,
         )
+
+    def _by_expected_information(self, x: FloatArray, gtol: float, max_iter: int) -> FloatArray:
+        """Newton's method with the diagonal of the expected information, as long as that makes the gradient fall fast.
+
+        With h_i = sum_j u_ij^2 over the factors it is (1 - h_i)^2, and next to it the other entries, squares of sum_j u_ij
+        u_kj, are small where features are many (Lawley and Maxwell 1971, section 4.3).
+        """
+        self._accuracy = _ROUGH
+        value, gradient, spectrum = self._at(x)
+        while len(self.history) < max_iter:
+            steepest = np.abs(self.projected(x, gradient)).max()
+            if steepest <= gtol:
+                break
+            information = expected_information(spectrum)
+            step = np.clip(gradient / np.maximum(information, _LEAST_INFORMATION), -_LONGEST_STEP, _LONGEST_STEP)
+            trial = np.clip(x - step, self.lower, 0.0)
+            self._accuracy = float(np.clip(_SHARE_OF_GRADIENT * steepest, ACCURACY, _ROUGH))
+            new_value, gradient, spectrum = self._at(trial)
+            if not new_value < value:
+                break
+            x, value = trial, new_value
+            self.history.append(-0.5 * value)
+            if np.abs(self.projected(x, gradient)).max() > _FAST * steepest:
+                break
+        self._accuracy = ACCURACY
+        return x
 
     def _quasi_newton(self, x: FloatArray, gtol: float, max_iter: int) -> FloatArray:
         remaining = max_iter - len(self.history)
@@ -208,8 +251,8 @@ class Profile:
 
     def _try_floor(self, x: FloatArray, gtol: float, max_iter: int) -> FloatArray:
         """Put on the floor what is on its way there: in log psi the last of the way is flat, and looks converged."""
-        value, gradient = self.value_and_gradient(x)
-        falling = (x > self.lower) & (x < np.log(_LOW)) & (gradient > 0.0)
+        value, gradient, spectrum = self._at(x)
+        falling = (x > self.lower) & (x < np.log(_LOW)) & (gradient > _FLAT * expected_information(spectrum))
         if not falling.any():
             return x
         trial = self._quasi_newton(np.where(falling, self.lower, x), gtol, max_iter)
@@ -270,6 +313,8 @@ class Profile:
         free = (x > self.lower) & (x < 0.0)
         if not free.any() or np.abs(self.projected(x, gradient)).max() > _STATIONARY:
             return None
+        if not exact and curves_upwards(self.correlation.variances * np.exp(-x), self._at(x)[2], free):
+            return None
         if exact:
             values, vectors = np.linalg.eigh(self.hessian(x)[2][np.ix_(free, free)])
             upward, direction = -values[0], vectors[:, 0]
@@ -293,24 +338,6 @@ class Profile:
         return None if self.saddle else trials[best]
 
 
-class _Scaled(Covariance):
-    """A covariance with its features scaled, without a copy."""
-
-    def __init__(self, covariance: Covariance, scale: FloatArray) -> None:
-        self.covariance, self.scale = covariance, scale
-        self.mean = covariance.mean * scale
-        self.variances = covariance.variances * scale**2
-
-    def product(self, V: FloatArray) -> FloatArray:
-        return (self.scale * self.covariance.product((self.scale * V.T).T).T).T
-
-    def scaled(self, scale: FloatArray) -> Covariance:
-        return _Scaled(self.covariance, self.scale * scale)
-
-    def decompose(self) -> Spectrum:
-        return self.covariance.scaled(self.scale).decompose()
-
-
 def inverse_and_log_det(matrix: FloatArray) -> tuple[FloatArray | None, float]:
     """Inverse and log determinant of a correlation matrix; None and minus infinity where it is singular."""
     factor, info = linalg.lapack.dpotrf(matrix, lower=1)
@@ -323,15 +350,20 @@ def inverse_and_log_det(matrix: FloatArray) -> tuple[FloatArray | None, float]:
 
 def starting_uniquenesses(correlation: Covariance, k: int) -> FloatArray:
     """One less the squared multiple correlations; from PPCA where the matrix is singular."""
+    return _start(correlation, k)[0]
+
+
+def _start(correlation: Covariance, k: int) -> tuple[FloatArray, Spectrum | None]:
+    """The starting uniquenesses, and the spectrum that they are from."""
     if isinstance(correlation, MatrixCovariance):
         precision, _ = inverse_and_log_det(correlation.matrix)
         if precision is not None:
             # Jöreskog (1963): the factors leave out a share of the unexplained variance, which falls with their number.
-            return np.maximum((1.0 - 0.5 * k / correlation.n_features) / np.diag(precision), _LEAST_START)
-    spectrum = correlation.leading(k)
+            return np.maximum((1.0 - 0.5 * k / correlation.n_features) / np.diag(precision), _LEAST_START), None
+    spectrum = correlation.leading(k, accuracy=_ROUGH)
     noise = spectrum.rest / max(correlation.n_features - k, 1)
     communalities = spectrum.vectors**2 @ (spectrum.values - noise)
-    return np.maximum(correlation.variances - communalities, _LEAST_START_SINGULAR)
+    return np.maximum(correlation.variances - communalities, _LEAST_START_SINGULAR), spectrum
 
 
 def best_profile(
@@ -342,8 +374,8 @@ def best_profile(
     fits = []
     for init in range(n_init):
         if init == 0:
-            start = starting_uniquenesses(correlation, k)
+            start, spectrum = _start(correlation, k)
         else:
             start = np.exp(random_state.uniform(*np.log(_RANDOM_UNIQUENESSES), size=correlation.n_features))
-        fits.append(Profile(correlation, k, floor).maximize(start, gtol=gtol, max_iter=max_iter))
+        fits.append(Profile(correlation, k, floor, spectrum).maximize(start, gtol=gtol, max_iter=max_iter))
     return max(fits, key=lambda fit: fit.log_likelihood)

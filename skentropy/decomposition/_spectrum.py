@@ -18,6 +18,13 @@ from ._weighted_rows import centre_full_columns, with_weight
 _SMALL = 250
 _OVERSAMPLES = 10
 _POWER_ITERATIONS = 7
+# Subspace iteration with so many more vectors goes on as long as each step lowers the residuals by more than this factor.
+_BLOCK_OVERSAMPLES, _BLOCK_RATE = 4, 0.2
+# Residuals this small a share of their eigenvalues leave the squares of their errors below rounding errors.
+ACCURACY = 1e-11
+_TINY = float(np.finfo(np.float64).tiny)
+# Rows that are centred at a time.
+_ROWS_AT_ONCE = 64
 # Of a variance from which something was subtracted at least this share must be left: it then has nearly all its digits.
 _LARGE_SHARE = 0.05
 # Variances within this factor count as of one order.
@@ -28,11 +35,17 @@ _ROUNDING = 3e-30
 
 @dataclass(frozen=True)
 class Spectrum:
-    """Leading eigenvalues, descending, and eigenvectors in columns; ``rest`` is the sum of all other eigenvalues."""
+    """Leading eigenvalues, descending, and eigenvectors in columns; ``rest`` is the sum of all other eigenvalues.
+
+    ``block`` is where an iteration for the same features on another scale can start, if there is such a thing, and
+    ``beyond`` an estimate from below of the first eigenvalue that is left out, if there is one.
+    """
 
     values: FloatArray
     vectors: FloatArray
     rest: float
+    block: FloatArray | None = None
+    beyond: float | None = None
 
     def tails(self) -> FloatArray:
         """tails[h] is the sum of all eigenvalues after the first h, h = 0..len(values)."""
@@ -65,19 +78,22 @@ class Covariance(ABC):
         """Which features do not vary."""
         return without_rounding(self.variances, self.mean) == 0.0
 
-    def leading(self, k: int, start: FloatArray | None = None) -> Spectrum:
-        """The k leading eigenpairs to machine precision; ``start`` is what an iteration may start from."""
+    def leading(self, k: int, start: Spectrum | None = None, accuracy: float = ACCURACY) -> Spectrum:
+        """The k leading eigenpairs; ``start`` is what an iteration may start from.
+
+        To machine precision where nothing else is asked for. Else residuals may be this share of their eigenvalues.
+        """
         if k == 0 or not self.variances.any():
             return Spectrum(np.zeros(k), np.eye(self.n_features, k), float(self.variances.sum()))
-        return self._leading(k, start)
+        return self._leading(k, start, accuracy)
 
-    def _leading(self, k: int, start: FloatArray | None) -> Spectrum:
+    def _leading(self, k: int, start: Spectrum | None, accuracy: float) -> Spectrum:
         """The leading eigenpairs, found by Lanczos iteration."""
         d = self.n_features
         if k == d:  # of which Lanczos iteration finds all but one
             return Covariance.decompose(self)
         operator = LinearOperator((d, d), matvec=self.product, matmat=self.product, dtype=np.float64)
-        v0 = np.random.RandomState(0).normal(size=d) if start is None else start
+        v0 = np.random.RandomState(0).normal(size=d) if start is None else start.vectors.sum(axis=1)
         values, vectors = eigsh(operator, k=k, v0=self.product(v0))
         return self._refined(values[::-1], vectors[:, ::-1])
 
@@ -140,9 +156,9 @@ class MatrixCovariance(Covariance):
         R[:, pivots - 1] = upper
         return R * scale
 
-    def _leading(self, k: int, start: FloatArray | None) -> Spectrum:
+    def _leading(self, k: int, start: Spectrum | None, accuracy: float) -> Spectrum:
         if self.n_features > _SMALL and are_few(k, self.n_features):
-            return super()._leading(k, start)
+            return super()._leading(k, start, accuracy)
         return self._refined(*_leading_pairs(self.matrix, k))
 
 
@@ -155,18 +171,23 @@ class RowsCovariance(Covariance):
 
     @classmethod
     def of(cls, X: FloatArray, weight: FloatArray | None) -> RowsCovariance:
-        X = X.astype(np.float64, copy=False)
         total = len(X) if weight is None else weight.sum()
-        A = X - X[0]
-        shift = A.mean(axis=0) if weight is None else weight @ A / total
-        A -= shift
-        A *= np.sqrt(1.0 / total) if weight is None else np.sqrt(weight / total)[:, np.newaxis]
+        A, shift = np.empty(X.shape), np.zeros(X.shape[1])
+        blocks = [slice(start, start + _ROWS_AT_ONCE) for start in range(0, len(X), _ROWS_AT_ONCE)]
+        for rows in blocks:
+            np.subtract(X[rows], X[0], out=A[rows])
+            shift += (A[rows].sum(axis=0) if weight is None else weight[rows] @ A[rows]) / total
+        for rows in blocks:
+            A[rows] -= shift
+            A[rows] *= np.sqrt(1.0 / total) if weight is None else np.sqrt(weight[rows] / total)[:, np.newaxis]
         return cls(X[0] + shift, A)
 
     def product(self, V: FloatArray) -> FloatArray:
         return self.A.T @ (self.A @ V)
 
     def scaled(self, scale: FloatArray) -> Covariance:
+        if min(self.A.shape) > _SMALL:
+            return ScaledRows(self, scale)
         return RowsCovariance(self.mean * scale, self.A * scale)
 
     def decompose(self) -> Spectrum:
@@ -174,10 +195,10 @@ class RowsCovariance(Covariance):
             return super().decompose()
         return _along(self.A, _orthonormal(self._from_gram(len(self.A))))
 
-    def _leading(self, k: int, start: FloatArray | None) -> Spectrum:
+    def _leading(self, k: int, start: Spectrum | None, accuracy: float) -> Spectrum:
         n = len(self.A)
         if n > self.n_features or (n > _SMALL and are_few(k, n)):
-            return super()._leading(k, start)
+            return super()._leading(k, start, accuracy)
         return self._refined(np.zeros(k), self._from_gram(k))
 
     def _from_gram(self, k: int) -> FloatArray:
@@ -197,6 +218,66 @@ class RowsCovariance(Covariance):
             off = self.A - (self.A @ vectors) @ vectors.T
             rest = float(np.vdot(off, off))
         return Spectrum(spectrum.values, spectrum.vectors, rest)
+
+
+class Scaled(Covariance):
+    """A covariance with its features scaled, without a copy."""
+
+    def __init__(self, covariance: Covariance, scale: FloatArray) -> None:
+        self.covariance, self.scale = covariance, scale
+        self.mean = covariance.mean * scale
+        self.variances = covariance.variances * scale**2
+
+    def product(self, V: FloatArray) -> FloatArray:
+        return (self.scale * self.covariance.product((self.scale * V.T).T).T).T
+
+    def scaled(self, scale: FloatArray) -> Covariance:
+        return type(self)(self.covariance, self.scale * scale)
+
+    def decompose(self) -> Spectrum:
+        return self.covariance.scaled(self.scale).decompose()
+
+
+class ScaledRows(Scaled):
+    """Rows with their features scaled, without a copy."""
+
+    covariance: RowsCovariance
+
+    def decompose(self) -> Spectrum:
+        return self._copy().decompose()
+
+    def _copy(self) -> RowsCovariance:
+        return RowsCovariance(self.mean, self.covariance.A * self.scale)
+
+    def _leading(self, k: int, start: Spectrum | None, accuracy: float) -> Spectrum:
+        if not are_few(k + _BLOCK_OVERSAMPLES, min(self.covariance.A.shape)):
+            return self._copy()._leading(k, start, accuracy)
+        found = self._by_blocks(k, None if start is None else start.block, accuracy)
+        return self._copy()._leading(k, start or found, accuracy) if found.block is None else found
+
+    def _by_blocks(self, k: int, block: FloatArray | None, accuracy: float) -> Spectrum:
+        """The leading eigenpairs by subspace iteration, which is quick from a near block or where they stand out.
+
+        Without a block where it is slow.
+        """
+        A, scale = self.covariance.A, self.scale[:, np.newaxis]
+        if block is None:
+            block = np.random.RandomState(0).normal(size=(self.n_features, k + _BLOCK_OVERSAMPLES))
+        last = np.inf
+        while True:
+            Q = _orthonormal(scale * block)
+            left, singular, turn = linalg.svd(A @ (scale * Q), full_matrices=False, check_finite=False)
+            # The rows' products with the Ritz vectors are left * singular, and those of the covariance with them follow.
+            vectors, values = Q @ turn.T, singular**2
+            block = A.T @ (left * singular)
+            residual = scale * block[:, :k] - vectors[:, :k] * values[:k]
+            error = float((np.linalg.norm(residual, axis=0) / np.maximum(values[:k], _TINY)).max())
+            if error <= accuracy or not error < _BLOCK_RATE * last:
+                break
+            last = error
+        rest = max(float(self.variances.sum() - values[:k].sum()), 0.0)
+        found = block if error <= accuracy else None
+        return Spectrum(values[:k], vectors[:, :k], rest, found, float(values[k]))
 
 
 class SparseCovariance(Covariance):

@@ -8,17 +8,18 @@ import pytest
 from skentropy._data import WORKING_SET_BYTES, Block, Rows
 from skentropy._em import State
 from skentropy.decomposition import PPCA, FactorAnalysis, _em_model
+from skentropy.decomposition._curvature import curves_upwards, expected_information
 from skentropy.decomposition._em_model import GaussianModel, GaussianStatistics, StandardisedData, Table, TableTotals
 from skentropy.decomposition._finish import Finish
 from skentropy.decomposition._gaussian import LinearGaussian
 from skentropy.decomposition._moments import Moments, row_bytes
-from skentropy.decomposition._profile import Profile, inverse_and_log_det, starting_uniquenesses
+from skentropy.decomposition._profile import Profile, best_profile, inverse_and_log_det, starting_uniquenesses
 from skentropy.decomposition._spectrum import MatrixCovariance, RowsCovariance, Spectrum
 
 
 def table(n, d, seed=0):
     rng = np.random.default_rng(seed)
-    X = rng.normal(size=(n, 3)) @ rng.normal(size=(3, d)) * 3.0 + rng.normal(size=(n, d)) * np.linspace(0.5, 2.0, d) + 1.0
+    X = rng.normal(size=(n, 3)) @ rng.normal(size=(3, d)) + rng.normal(size=(n, d)) * np.linspace(0.5, 2.0, d) + 1.0
     return X, rng.uniform(0.2, 2.0, n)
 
 
@@ -439,3 +440,57 @@ def test_newtons_method_ends_in_few_steps(load, singular):
     x = profile._newton(np.log(near), 1e-9, 100)
     np.testing.assert_allclose(np.exp(x), fit.noise, rtol=1e-6)
     assert len(profile.history) <= 5
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_curves_upwards_by_its_leading_eigenpairs_does_by_all(seed):
+    """Weak factors leave some of it open, and what is open may curve downwards."""
+    rng = np.random.default_rng(seed)
+    open_, said = [], []
+    for strength in (0.3, 1.0, 2.0, 4.0):
+        X = strength * rng.normal(size=(600, 2)) @ rng.normal(size=(2, 40)) + rng.normal(size=(600, 40))
+        profile = Profile(MatrixCovariance(np.zeros(40), np.corrcoef(X.T)), 2, 1e-8)
+        for x in (
+            np.log(rng.uniform(0.05, 0.9, 40)),
+            np.log(profile.maximize(np.full(40, 0.5), gtol=1e-6, max_iter=99).noise),
+        ):
+            theta, U = profile._decompose(x)
+            free = rng.random(40) < 0.8
+            spectrum = Spectrum(theta[:2], U[:, :2], 0.0, None, 0.6 * theta[2])
+            upwards = np.linalg.eigvalsh(profile.hessian(x)[2][np.ix_(free, free)])[0] > 0.0
+            if curves_upwards(np.exp(-x), spectrum, free):
+                assert upwards
+                said.append(strength)
+            else:
+                open_.append(upwards)
+            assert not curves_upwards(np.exp(-x), Spectrum(theta[:2], U[:, :2], 0.0), free)
+    assert said
+    assert open_
+
+
+def test_the_expected_information_is_the_hessian_of_what_the_model_expects():
+    rng = np.random.default_rng(0)
+    loadings, psi = rng.normal(size=(9, 2)), rng.uniform(0.2, 0.8, 9)
+    scale = np.sqrt((loadings**2).sum(axis=1) / (1.0 - psi))
+    loadings /= scale[:, np.newaxis]
+    profile = Profile(MatrixCovariance(np.zeros(9), loadings @ loadings.T + np.diag(psi)), 2, 1e-8)
+    theta, U = profile._decompose(np.log(psi))
+    found = expected_information(Spectrum(theta[:2], U[:, :2], 0.0))
+    np.testing.assert_allclose(found, np.diag(profile.hessian(np.log(psi))[2]), rtol=1e-9)
+
+
+def test_many_features_take_few_evaluations(monkeypatch):
+    n, d = shape = (1000, 310)
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n, 3)) @ rng.normal(size=(3, d)) + rng.normal(size=shape) * rng.uniform(0.5, 2.0, d)
+    rows = RowsCovariance.of((X - X.mean(axis=0)) / X.std(axis=0), None)
+    seen = []
+    spectrum = Profile.spectrum
+    monkeypatch.setattr(Profile, "spectrum", lambda self, x: (seen.append(x), spectrum(self, x))[1])
+    fit = best_profile(rows, 3, 1e-8, gtol=1e-6, max_iter=100, n_init=1, random_state=None)
+    assert len(seen) < 9
+    assert fit.converged
+    of_matrix = MatrixCovariance(np.zeros(d), np.corrcoef(X.T))
+    again = Profile(of_matrix, 3, 1e-8).maximize(np.full(d, 0.5), gtol=1e-9, max_iter=1000)
+    assert fit.log_likelihood == pytest.approx(again.log_likelihood, abs=1e-9)
+    np.testing.assert_allclose(fit.noise, again.noise, rtol=1e-4)

@@ -5,11 +5,12 @@ import pytest
 import scipy.sparse as sp
 
 from skentropy.decomposition import PPCA
-from skentropy.decomposition._profile import _Scaled
 from skentropy.decomposition._spectrum import (
     Covariance,
     MatrixCovariance,
     RowsCovariance,
+    Scaled,
+    ScaledRows,
     SparseCovariance,
     are_few,
     without_rounding,
@@ -30,7 +31,7 @@ def covariances(shape):
         "matrix": MatrixCovariance(mean, S).scaled(scale),
         "rows": RowsCovariance.of(X, weight).scaled(scale),
         "sparse": SparseCovariance.of(sp.csr_array(X), weight).scaled(scale),
-        "lazily scaled": _Scaled(_Scaled(MatrixCovariance(mean, S), np.ones(len(S))), scale).scaled(np.ones(len(S))),
+        "lazily scaled": Scaled(Scaled(MatrixCovariance(mean, S), np.ones(len(S))), scale).scaled(np.ones(len(S))),
     }
     return mean * scale, S * scale * scale[:, np.newaxis], kinds
 
@@ -166,3 +167,34 @@ def test_rounding_errors_are_no_variance():
     for covariance in (RowsCovariance.of(X, weight), SparseCovariance.of(sp.csr_array(X), weight)):
         assert isinstance(covariance, Covariance)
         np.testing.assert_array_equal(covariance.constant(), [True, False, True, True])
+
+
+@pytest.mark.parametrize("shape", [(300, 280), (280, 300)], ids=str)
+def test_blocks_find_what_stands_out(shape):
+    """From nowhere, from where they were on another scale, and as accurate as they are asked for."""
+    rng = np.random.default_rng(0)
+    n, d = shape
+    X = rng.normal(size=(n, 4)) @ rng.normal(size=(4, d)) * 5.0 + rng.normal(size=shape) * np.linspace(0.5, 2.0, d)
+    rows, start = RowsCovariance.of(X, rng.uniform(0.2, 2.0, n)), None
+    assert isinstance(rows.scaled(np.ones(d)), ScaledRows)
+    for scale in (np.ones(d), np.linspace(1.0, 1.1, d), np.linspace(1.0, 5.0, d)):
+        values, vectors = np.linalg.eigh(rows.product(np.eye(d)) * scale * scale[:, np.newaxis])
+        spectrum = rows.scaled(scale)._by_blocks(4, None if start is None else start.block, 1e-11)
+        np.testing.assert_allclose(spectrum.values, values[::-1][:4], rtol=1e-12)
+        np.testing.assert_allclose(np.abs((spectrum.vectors * vectors[:, ::-1][:, :4]).sum(axis=0)), 1.0, rtol=1e-12)
+        assert spectrum.rest == pytest.approx(values[:-4].sum(), rel=1e-11)
+        assert 0.5 * values[-5] < spectrum.beyond <= (1.0 + 1e-12) * values[-5]
+        rough = rows.scaled(scale).leading(4, start, 1e-3)
+        error = np.linalg.norm(rows.scaled(scale).product(rough.vectors) - rough.vectors * rough.values, axis=0)
+        assert (error <= 1e-3 * rough.values).all()
+        start = spectrum
+
+
+def test_what_blocks_do_not_find_is_left_to_lanczos():
+    rng = np.random.default_rng(0)
+    rows = RowsCovariance.of(rng.normal(size=(320, 300)), None).scaled(np.linspace(1.0, 2.0, 300))
+    assert rows._by_blocks(3, None, 1e-11).block is None
+    spectrum = rows.leading(3)
+    assert spectrum.block is None
+    assert spectrum.beyond is None
+    np.testing.assert_allclose(spectrum.values, np.linalg.eigvalsh(rows.product(np.eye(300)))[::-1][:3], rtol=1e-11)
