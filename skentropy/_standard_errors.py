@@ -33,6 +33,8 @@ class Estimate:
         Limits of the values; they broadcast against the values.
     categories : sequence of sequence of str, default=()
         Labels along the last axis for each feature, if that axis is one of categories.
+    circular : bool, default=False
+        Whether the values are angles in radians.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Estimate:
     low: FloatArray | float = -np.inf
     high: FloatArray | float = np.inf
     categories: Sequence[Sequence[str]] = ()
+    circular: bool = False
 
     def label(self, index: tuple[int, ...]) -> str:
         """The label of an entry, such as "means[0, eruptions]"."""

@@ -71,9 +71,9 @@ class ExponentialFamily(HasArguments, ABC):
         Whether p(x; s) = h(x; s) exp(eta T(x) - s A(eta)) is a distribution for every exposure s > 0; by default not.
     zero_statistics : bool
         Whether T(0) = 0, by default not: entries that a sparse matrix does not store then add nothing to any sum.
-    period : float
-        Values that differ by it are the same; infinite by default. Angles have the period 2 pi; their means are directions,
-        and their variances are mean squared chords.
+    circular : bool
+        Whether values are angles in radians, which are the same if they differ by a whole turn; by default not. Their means
+        are directions, and their variances mean squared chords.
 
     See Also
     --------
@@ -95,7 +95,7 @@ class ExponentialFamily(HasArguments, ABC):
     equivariance: ClassVar[Literal["none", "scale", "affine"]] = "none"
     additive: ClassVar[bool] = False
     zero_statistics: ClassVar[bool] = False
-    period: ClassVar[float] = np.inf
+    circular: ClassVar[bool] = False
 
     @property
     def n_statistics(self) -> int:

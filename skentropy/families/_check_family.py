@@ -257,12 +257,11 @@ def _check_formulas(point: _Point) -> None:
 
 def _first_moments(family: ExponentialFamily, x: Array, p: Array) -> tuple[Array, Array]:
     """Mean and variance of values with probabilities; of angles the direction, and the mean squared chord from it."""
-    if np.isinf(family.period):
+    if not family.circular:
         first = p @ x
         return first, p @ (x - first) ** 2
-    turn = 2.0 * np.pi / family.period
-    first = np.angle(p @ np.exp(1j * turn * x)) / turn
-    return first, p @ (2.0 / turn * np.sin(0.5 * turn * (x - first))) ** 2
+    first = np.angle(p @ np.exp(1j * x))
+    return first, p @ (2.0 * np.sin(0.5 * (x - first))) ** 2
 
 
 def _check_drawn_means(point: _Point, draws: Array, mean: Array, deviation: Array) -> None:

@@ -24,9 +24,9 @@ def nodes(family: ExponentialFamily, eta: Array, draws: Array, exposure: float =
     where the rule converges exponentially. The range is that of the draws, extended as far as the density is not negligible.
     For angles it is one full turn, on which the rule converges exponentially too.
     """
-    if np.isfinite(family.period):
-        x = family.period * (np.arange(_N_NODES) / _N_NODES - 0.5)
-        return x, np.full(_N_NODES, family.period / _N_NODES), 0.0
+    if family.circular:
+        x = 2.0 * np.pi * (np.arange(_N_NODES) / _N_NODES - 0.5)
+        return x, np.full(_N_NODES, 2.0 * np.pi / _N_NODES), 0.0
     to_line, from_line, slope = _coordinates(family, draws)
 
     def log_density(t: Array) -> Array:

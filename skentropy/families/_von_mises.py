@@ -59,7 +59,7 @@ class VonMises(ExponentialFamily):
     support = "angles in radians from -2 pi to 2 pi (numpy.deg2rad makes them of degrees)"
     lower_limit = -_TURN * (1.0 + _ROUNDING)
     discrete = False
-    period = _TURN
+    circular = True
 
     def sufficient_statistics(self, X: Matrix) -> tuple[Matrix, ...]:
         return np.cos(X), np.sin(X)

@@ -144,7 +144,8 @@ class ColumnAttributes(Components):
             for name, axes, limits in attributes:
                 values = np.asarray(estimator.parameters_[block.name][name], dtype=np.float64)
                 known = name in block.components.given_names
-                yield Reported(f"{block.name}: {name}", values, axes, block.columns, limits, known)
+                circular = name in block.components.circular_names
+                yield Reported(f"{block.name}: {name}", values, axes, block.columns, limits, known, circular)
 
     @property
     def standard_limits(self) -> tuple[tuple[float, float], ...]:

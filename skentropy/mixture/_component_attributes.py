@@ -15,7 +15,7 @@ from ._input import check_shapes
 class Reported(NamedTuple):
     """A fitted attribute: its name, values, axes, the columns of its features, and the limits of its values.
 
-    ``known`` says that the values were given, and are no estimates.
+    ``known`` says that the values were given, and are no estimates; ``circular`` that they are angles.
     """
 
     name: str
@@ -24,6 +24,7 @@ class Reported(NamedTuple):
     columns: Array
     limits: tuple[float, float]
     known: bool
+    circular: bool
 
 
 class ComponentAttributes(ABC):
@@ -37,6 +38,11 @@ class ComponentAttributes(ABC):
     @property
     def given_names(self) -> tuple[str, ...]:
         """Names of attributes that are given, and not fitted."""
+        return ()
+
+    @property
+    def circular_names(self) -> tuple[str, ...]:
+        """Names of attributes that are angles in radians."""
         return ()
 
     @abstractmethod
@@ -62,7 +68,8 @@ class ComponentAttributes(ABC):
         axes = self.axes(n_components, n_features)
         for name, own, limits in zip(self.attribute_names, axes, self.standard_limits, strict=True):
             values = np.asarray(getattr(estimator, name + "_"), dtype=np.float64)
-            yield Reported(name, values, own, np.arange(n_features), limits, name in self.given_names)
+            known, circular = name in self.given_names, name in self.circular_names
+            yield Reported(name, values, own, np.arange(n_features), limits, known, circular)
 
     @abstractmethod
     def natural(self, standard: tuple[FloatArray, ...]) -> Any:

@@ -175,17 +175,21 @@ class FeatureAttributes(Components):
         return np.arange(self.pooled.shape[1] if type(self.family.absolute) is Poisson else 0)
 
     @property
+    def circular_names(self) -> tuple[str, ...]:
+        return self.attribute_names[:1] if self.family.circular else ()
+
+    @property
     def circular_columns(self) -> Array:
-        return np.arange(self.pooled.shape[1] if np.isfinite(self.family.period) else 0)
+        return np.arange(self.pooled.shape[1] if self.family.circular else 0)
 
     def standard_changes(self, parameters: Any, directions: FloatArray) -> tuple[FloatArray, ...]:
-        if np.isinf(self.family.period):
+        if not self.family.circular:
             return super().standard_changes(parameters, directions)
-        direction, _ = self.standard(parameters)
+        direction = self.standard(parameters)[0]
 
         def without_jumps(moved: Any) -> tuple[FloatArray, ...]:
-            angle, concentration = self.standard(moved)
-            return turned(angle, direction), concentration
+            angle, *others = self.standard(moved)
+            return turned(angle, direction), *others
 
         return differences(self, parameters, directions, without_jumps)
 

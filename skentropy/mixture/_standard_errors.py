@@ -229,7 +229,7 @@ def mixture_estimates(estimator: Any, model: MixtureModel, parameters: MixturePa
     n_before = K if K > 1 else 0
     names = feature_names(estimator)
     probabilities = components.category_probabilities(parameters.components)
-    for name, values, axes, columns, (low, high), known in components.reported(estimator, K, len(names)):
+    for name, values, axes, columns, (low, high), known, circular in components.reported(estimator, K, len(names)):
         labels = {"n_components": components_of, "n_features": [names[column] for column in columns]}
         own = [labels.get(axis, [f"factor {i}" for i in range(n)])[:n] for axis, n in axes]
         lower, upper = np.full(values.shape, low), np.full(values.shape, high)
@@ -250,7 +250,7 @@ def mixture_estimates(estimator: Any, model: MixtureModel, parameters: MixturePa
             index = np.full(index.shape, KNOWN)
         distinct = np.unique(index[index != KNOWN])
         places = np.where(index == KNOWN, KNOWN, n_before + np.searchsorted(distinct, index))
-        yield Estimate(name, values, own, places, lower, upper, categories)
+        yield Estimate(name, values, own, places, lower, upper, categories, circular)
         n_before += len(distinct)
 
 

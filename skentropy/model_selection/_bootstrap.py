@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._messages import warn
 from .._standard_errors import KNOWN, StandardErrors, check_level
 from .._typing import ArrayLike, FloatArray
+from ..families._von_mises import turned
 from ..mixture._base import BaseMixture
 from ..mixture._fitted import rows_in_memory
 from ._resampling import Draws, Simulations, Weightings, check_number, replicate, seeds, split_steps, warm
@@ -170,6 +171,9 @@ def bootstrap(
     name = type(mixture).__name__
     fits = replicate(again, seeds(random_state, int(n)), n_jobs=n_jobs, verbose=verbose, name=f"bootstrap of {name}")
     values, converged, degenerate = map(np.array, zip(*fits, strict=True))
+    for estimate in estimates:
+        if estimate.circular:  # replicates on both sides of the jump at pi are near to each other
+            values[:, estimate.places] = turned(values[:, estimate.places], estimate.values)
     if not converged.all():
         warn(
             f"{(~converged).sum()} of {n} fits did not converge within max_iter={mixture.max_iter} steps; increase it.",

@@ -15,6 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skentropy import ColumnMixture, ExponentialFamilyMixture
 from skentropy.families import VonMises
 from skentropy.inspection import ComponentProfileDisplay
+from skentropy.model_selection import bootstrap
 
 # Around the place where angles jump.
 CENTRES, CONCENTRATIONS, WEIGHTS = np.array([3.0, -1.2]), np.array([4.0, 9.0]), np.array([0.6, 0.4])
@@ -93,6 +94,15 @@ def test_standard_errors_do_not_jump() -> None:
     kappa = here.concentrations_[0, 0]
     expected = 1.0 / np.sqrt(400 * kappa * (1.0 - 0.5 * VonMises().moments(VonMises().from_standard(0.0, kappa))[1]))
     assert errors[0][0, 0] == pytest.approx(expected, rel=1e-6)
+
+
+def test_replicates_of_the_bootstrap_do_not_jump() -> None:
+    x = np.random.default_rng(0).vonmises(np.pi, 5.0, size=(200, 1))
+    table = np.column_stack([x, x[:, 0] ** 2])
+    mixture = ColumnMixture([("wind", "von_mises", [0]), ("other", "gaussian", [1])], 1).fit(table)
+    result = bootstrap(mixture, table, n=40, random_state=0)
+    assert np.ptp(result.distributions["wind: means"]) < 0.5
+    np.testing.assert_allclose(result["wind: means"], mixture.standard_errors(table)["wind: means"], rtol=0.4)
 
 
 def test_degrees_are_refused_by_name() -> None:
