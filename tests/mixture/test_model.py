@@ -222,3 +222,40 @@ def test_columns_without_a_scale_keep_their_unit(name: str) -> None:
     assert units is not None
     scale = {"gaussian": [2.0, 1.0, 1.0, 1.0], "gamma": [3.0, 1.0, 3.0, 1.0]}[name]
     np.testing.assert_array_equal(units.scale, scale)
+
+
+@pytest.mark.parametrize("name", ["gamma", "gaussian", "exponential", "beta"])
+def test_directions_out_of_the_domain_go_nowhere(name: str) -> None:
+    """Each natural parameter to beyond its limit and, the same way back, further inside."""
+    model, parameters, _ = fitted(name)
+    components, own = model.components, parameters.components
+    S, K, D = own.eta.shape
+    for s in range(S):
+        direction = np.zeros((K, S, D))
+        direction[0, s, 1] = -1.5 * own.eta[s, 0, 1]
+        for sign in (1.0, -1.0):
+            changed = own.eta + sign * direction.swapaxes(0, 1)
+            moved = components.moved(own, sign * direction.reshape(K, -1))
+            assert (moved is not None) == components.family.in_domain(changed)
+            if moved is not None:
+                np.testing.assert_allclose(moved.eta, changed, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["poisson", "gaussian", "binomial", "gamma"])
+def test_expected_rows_are_means_at_the_rows_exposures(name: str) -> None:
+    """In the data's units, by the components' shares."""
+    model, parameters, _ = fitted(name)
+    components, family = model.components, model.components.family
+    X = CASES[name].draw(20, 3, np.random.RandomState(1), None)
+    exposure = np.arange(1.0, 21.0) if family.additive else None
+    q = np.random.RandomState(2).dirichlet([1.0, 2.0], 20).T
+    expected = q.T @ family.moments(parameters.components.eta)[0]
+    if exposure is not None:
+        expected = expected * exposure[:, np.newaxis]
+    rows = components.read(Block(X, None, exposure, 0))
+    np.testing.assert_allclose(components.expected_rows(parameters.components, rows, q), expected, rtol=1e-12)
+    if name == "gaussian":
+        units = Units(np.array([1.0, -2.0, 0.5]), np.array([3.0, 0.1, 2.0]))
+        scaled = Independent(family, units=units)
+        found = scaled.expected_rows(parameters.components, scaled.read(Block(X, None, None, 0)), q)
+        np.testing.assert_allclose(found, units.location + units.scale * expected, rtol=1e-12)
