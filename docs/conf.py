@@ -53,6 +53,8 @@ sphinx_gallery_conf = {
     "show_memory": False,
     "thumbnail_size": (560, 380),
     "show_signature": False,
+    # What a cell ends with is shown unless it only says where an object is in memory.
+    "ignore_repr_types": r"matplotlib|skentropy\.inspection",
 }
 
 html_theme = "pydata_sphinx_theme"

@@ -38,7 +38,8 @@ class NormalInverseWishart:
     .. math::
 
         \mu_c \mid \Sigma_c \sim N(m, \Sigma_c / \kappa), \qquad
-        \Sigma_c \sim W^{-1}(\Psi, \nu), \qquad
+        \Sigma_c \sim W^{-1}(\Psi, \nu),
+
         \Sigma_c = \frac{S_c + \frac{\kappa N_c}{\kappa + N_c} (\bar x_c - m)(\bar x_c - m)^\top + \Psi}{N_c + \nu + d + 2},
 
     with the scatter :math:`S_c` of the :math:`N_c` rows of a component. The term ``penalty`` of the entropy sum is
