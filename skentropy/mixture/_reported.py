@@ -31,6 +31,7 @@ class ReportedMixture(LatentVariableModel):
     n_samples_: float
     n_jobs: int | None
     _classification: float
+    _has_collapsed: bool
 
     @abstractmethod
     def _ready_rows(
@@ -293,6 +294,8 @@ class ReportedMixture(LatentVariableModel):
     @property
     def is_degenerate(self) -> bool:
         """Whether a component of the fitted mixture has collapsed."""
+        if hasattr(self, "_has_collapsed"):  # attributes round what the fit has ended at
+            return self._has_collapsed
         model, parameters = self._fitted_model(None)
         return model.components.degenerate(parameters.components)
 
@@ -300,9 +303,9 @@ class ReportedMixture(LatentVariableModel):
     def _doubt(self) -> str:
         if not hasattr(self, "weights_"):
             return ""
-        model, parameters = self._fitted_model(None)
-        if model.components.degenerate(parameters.components):
+        if self.is_degenerate:
             return "degenerate"
+        model, parameters = self._fitted_model(None)
         return super()._doubt or ("Heywood" if model.components.is_heywood(parameters.components) else "")
 
     @property

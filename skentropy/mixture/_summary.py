@@ -25,9 +25,8 @@ from ._residuals import PairTables, count_patterns, pattern_facts
 _MOST_PAIRS, _MOST_CORRELATIONS = 10, 20
 # Larger divergences are printed in scientific notation.
 _LARGE = 1e6
-# A component has collapsed in a column if its variance is less than this share of the mixture's; a share below the second
-# number is no spread at all, however far apart the components are.
-_COLLAPSED, _NOTHING = 1e-6, 1e-24
+# A component of a degenerate fit has collapsed in a column if its variance is less than this share of the mixture's.
+_COLLAPSED = 1e-6
 
 
 @dataclass(frozen=True)
@@ -248,10 +247,11 @@ def _correlations(estimator: Any, model: MixtureModel, parameters: MixtureParame
 def _collapsed(estimator: Any, model: MixtureModel, parameters: MixtureParameters) -> Array:
     """In which columns (D,) a component has collapsed, so that only a bound limits its divergences."""
     means, variances = model.components.moments(parameters.components)
+    if not estimator.is_degenerate:
+        return np.zeros(means.shape[1], dtype=bool)
     is_angle = np.isin(np.arange(means.shape[1]), model.components.circular_columns)
     _, variance = moments_of_mixture(np.exp(parameters.log_weights), means, variances, is_angle)
-    share = _COLLAPSED if estimator.is_degenerate else _NOTHING
-    return np.asarray((variances < share * variance).any(axis=0))
+    return np.asarray((variances < _COLLAPSED * variance).any(axis=0))
 
 
 def _features(estimator: Any, model: MixtureModel, parameters: MixtureParameters, features: list[int]) -> Table:

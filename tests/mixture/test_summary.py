@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse, stats
+from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer
 from sklearn.exceptions import ConvergenceWarning
 
-from skentropy import ColumnMixture, ExponentialFamilyMixture, GammaMixture, GaussianMixture, PoissonMixture
+from skentropy import ColumnMixture, ExponentialFamilyMixture, GammaMixture, GaussianMixture, PoissonMixture, StudentTMixture
 from skentropy.families import Categorical
 from skentropy.mixture._summary import relative_entropy
 from tests.common.cases import CASES
@@ -262,10 +264,39 @@ def test_columns_that_exclude_a_component() -> None:
     assert "impossible" in summary["features"].title
 
 
+def lumpy(rng: np.random.Generator) -> Any:
+    """Forty percent of a column have the same value."""
+    return np.column_stack([np.where(rng.random(200) < 0.4, 23.0, rng.normal(30.0, 5.0, size=200)), rng.normal(size=200)])
+
+
+@pytest.mark.parametrize(
+    "mixture",
+    [
+        StudentTMixture(2, random_state=0),
+        ExponentialFamilyMixture("gaussian", 2, random_state=0),
+        ColumnMixture([("a", GaussianMixture(), [0, 1]), ("b", "poisson", [2])], 2, random_state=0),
+    ],
+)
+def test_a_collapse_is_known_after_the_fit(mixture: Any) -> None:
+    rng = np.random.default_rng(0)
+    X = lumpy(rng)
+    X[rng.random(X.shape) < 0.05] = np.nan
+    X = np.column_stack([X, rng.poisson(2.0, size=200)]) if isinstance(mixture, ColumnMixture) else X
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the values that repeat, and of the collapse
+        regular = clone(mixture).set_params(prior_counts=1.0).fit(X)
+        mixture.fit(X)
+    assert not regular.is_degenerate
+    assert any("held at a bound" in note for note in mixture.summary().notes)
+    assert mixture.is_degenerate
+    assert mixture.traits().doubt == "degenerate"
+    assert np.isinf(mixture.summary()["features"].to_frame()["divergence"]["x0"])
+
+
 @pytest.mark.parametrize("kind", ["full", "diag"])
 def test_columns_that_have_collapsed(kind: str) -> None:
     rng = np.random.default_rng(0)
-    X = np.column_stack([np.where(rng.random(200) < 0.4, 23.0, rng.normal(30.0, 5.0, size=200)), rng.normal(size=200)])
+    X = lumpy(rng)
     with pytest.warns(ConvergenceWarning, match="held at a bound"):
         table = GaussianMixture(2, covariance_type=kind, random_state=0).fit(X).summary()["features"]
     divergence = table.to_frame()["divergence"]
