@@ -14,8 +14,8 @@ import numpy as np
 
 from ._typing import ArrayLike
 
-# Frames between a user's line and the origin of a warning are of the package, of scikit-learn's wrapper, or of joblib.
-_INSIDE = (f"{__package__}.", "sklearn.base.", "sklearn.utils.parallel.", "joblib.")
+# Frames between a user's line and the origin of a warning are of the package, of scikit-learn, or of joblib.
+_INSIDE = (f"{__package__}.", "sklearn.", "joblib.")
 # The name of the fit that warns, where the user has started several at once.
 _OF = ContextVar("_OF", default="")
 

@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from skentropy import (
     PPCA,
@@ -16,6 +19,7 @@ from skentropy import (
     DirichletMixture,
     EntropySumSearch,
     ExponentialFamilyMixture,
+    FactorAnalysis,
     GaussianMixture,
     MultinomialMixture,
     PoissonMixture,
@@ -78,6 +82,21 @@ def test_warnings_begin_with_the_name_of_the_model() -> None:
         rank_models([PPCA(1), PPCA(2)], X)
     with pytest.warns(ConvergenceWarning, match="^PoissonMixture did not"):
         PoissonMixture(2, **quick).fit(counts())
+
+
+def test_warnings_point_to_the_line_of_the_user_through_pipelines_and_searches() -> None:
+    quick = PoissonMixture(2, tol=0.0, max_iter=1, random_state=0)
+    pipeline = make_pipeline(FunctionTransformer(), quick)
+    net = make_pipeline(FactorAnalysis(1), GaussianMixture(1)).set_output(transform="pandas")
+    X = np.column_stack([counts(), counts()[:, 0]])
+    for fit in (
+        lambda: pipeline.fit(counts()),
+        lambda: GridSearchCV(quick, {"n_components": [2]}, cv=2).fit(counts()),
+        lambda: net.fit(X),
+    ):
+        with pytest.warns(ConvergenceWarning) as told:
+            fit()
+        assert {warning.filename for warning in told} == {__file__}
 
 
 def test_a_fit_that_stops_before_the_last_step_does_not_blame_the_number_of_steps(monkeypatch: pytest.MonkeyPatch) -> None:
