@@ -10,6 +10,8 @@ import pytest
 from scipy.special import betaln, binom, digamma, gammaln, iv, xlogy
 
 from skentropy.families import Binomial, Categorical, NegativeBinomial, Weibull, get_family
+from skentropy.families._dirichlet import Dirichlet
+from skentropy.families._von_mises_fisher import VonMisesFisher
 
 X = 2.0
 
@@ -70,3 +72,12 @@ def test_terms_of_counts_with_dispersions_and_of_categories() -> None:
     categorical = Categorical(n_categories=3)
     eta = categorical.from_standard(shares[np.newaxis, np.newaxis])
     assert categorical.pseudo_entropy(eta).sum() == pytest.approx(-xlogy(shares, shares).sum())
+
+
+def test_terms_of_whole_rows() -> None:
+    kappa, direction = 2.3, np.full(4, 0.5)
+    expected = 2.0 * np.log(2 * np.pi) - np.log(kappa) + np.log(iv(1, kappa)) - kappa * iv(2, kappa) / iv(1, kappa)
+    assert VonMisesFisher().pseudo_entropy((kappa * direction)[np.newaxis]).item() == pytest.approx(expected, rel=1e-12)
+    a = np.array([0.5, 1.5, 2.2])
+    expected = gammaln(a).sum() - gammaln(a.sum()) - ((a - 1) * (digamma(a) - digamma(a.sum()))).sum()
+    assert Dirichlet().pseudo_entropy((a - 1)[np.newaxis]).item() == pytest.approx(expected, rel=1e-12)
