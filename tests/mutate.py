@@ -109,11 +109,12 @@ class Mutant:
 
     @property
     def source(self) -> str:
-        """The module, made wrong."""
+        """The module, made wrong; as it is, with its lines where they are, if there is no place to make wrong."""
+        if self.place is None:
+            return self.original
         tree = ast.parse(self.original)
-        if self.place is not None:
-            node, _ = _nodes(tree)[self.place[0]]
-            list(_ways(node))[self.place[1]](node)
+        node, _ = _nodes(tree)[self.place[0]]
+        list(_ways(node))[self.place[1]](node)
         return ast.unparse(tree)
 
     @property

@@ -72,3 +72,5 @@ def test_a_mutant_is_one_change_of_its_module() -> None:
         before, after = (ast.dump(ast.parse(source)) for source in (mutant.original, mutant.source))
         assert before != after
         assert mutant in {mutant: "a key"}
+        # The survey of which test runs which line takes the module as it is, line by line.
+        assert mutate.Mutant(mutant.path, "", (), mutant.original).source == mutant.original

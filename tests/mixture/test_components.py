@@ -328,3 +328,22 @@ def test_limits_are_reached_and_left_in_shares_of_what_is_pooled(name: str) -> N
     assert not limits.growing(*grown, np.log(1.01e7)).any()
     assert not limits.growing(*grown[::-1], 1e-6).any()
     assert limits.put(own, np.zeros_like(places), 1e-4) is own
+
+
+@pytest.mark.parametrize("name", list(KINDS))
+def test_a_component_that_no_row_belongs_to_is_where_all_rows_are(name: str) -> None:
+    """By its first attribute, such as means; and the others are where they would be without it."""
+    model, _, parameters, block = problem(name)
+    components, rows = model.components, model.read(block)
+    K = len(parameters.log_weights)
+    q = np.random.default_rng(5).dirichlet(np.ones(K), size=block.n_rows).T * block.weight
+    q[1] += q[0]
+    q[0] = 0.0
+    for scale in (1.0, 1e-3):
+        statistics = components.observe(parameters.components, rows, np.zeros(K)).accumulate(scale * q)
+        found = arrays(components.standard(components.maximize(statistics)))[0][0]
+        pooled = arrays(components.standard(components.pooled_parameters(K)))[0][0]
+        if name == "PoissonMixture-zero_inflated":  # those that are left by the component that is given
+            others = components.with_pooled(components.summarize(rows, q[:-1].sum(axis=0)))
+            pooled = others.standard(others.pooled_parameters(K))[0][0]
+        np.testing.assert_allclose(found, pooled, rtol=1e-6, atol=1e-9)
