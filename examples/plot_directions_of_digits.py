@@ -26,8 +26,8 @@ pens = darkness * images
 # The adjusted Rand index compares groups with the digits that were meant: one where they agree, zero where they agree by chance.
 
 models = {
-    "k-means": KMeans(10, n_init=10, random_state=0),
-    "k-means of unit rows": make_pipeline(Normalizer(), KMeans(10, n_init=10, random_state=0)),
+    "k-means": KMeans(10, n_init=4, random_state=0),
+    "k-means of unit rows": make_pipeline(Normalizer(), KMeans(10, n_init=4, random_state=0)),
     "von Mises-Fisher": VonMisesFisherMixture(10, random_state=0),
 }
 agreement = {
@@ -47,15 +47,12 @@ print(f"log-likelihood {mixture.score(pens):.6f}, entropy sum {mixture.entropy_s
 # frequent one, and its share of the group.
 
 groups = mixture.predict(pens)
-figure, axes = plt.subplots(2, 5, figsize=(8, 4), layout="constrained")
+figure, axes = plt.subplots(2, 5, figsize=(6, 4), layout="constrained")
 order = np.argsort(-mixture.concentrations_)
 for axis, group in zip(axes.ravel(), order, strict=True):
     counts = np.bincount(digits[groups == group], minlength=10)
     axis.imshow(mixture.means_[group].reshape(8, 8), cmap="gray_r")
-    axis.set_title(
-        f"{counts.argmax()} ({counts.max() / counts.sum():.0%}), $\\kappa$ = {mixture.concentrations_[group]:.0f}",
-        fontsize=9,
-    )
+    axis.set_title(f"{counts.argmax()}: {counts.max() / counts.sum():.0%}\n$\\kappa$ = {mixture.concentrations_[group]:.0f}")
     axis.set_axis_off()
 
 width = 0.35
