@@ -2,11 +2,11 @@
 Binary causes that combine: bars
 ================================
 
-**Question:** can a model find the causes that combine in an image, where no two images need to be alike?
+**Question:** can a model find causes that combine in images, if hardly two images are alike?
 
 In images of 4 x 4 pixels each of eight horizontal and vertical bars is on with probability 1/4, and pixels are noisy. This is the
 classical test of distributed causes. A mixture needs a component for every combination of bars, and a sigmoid belief net needs eight
-hidden variables. The data are made, since only then the causes are known.
+hidden variables. The images are simulated, because only then are the causes known.
 """
 
 import matplotlib.pyplot as plt

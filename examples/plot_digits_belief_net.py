@@ -57,5 +57,5 @@ panels[1, 0].set_ylabel("drawn")
 plt.show()
 
 # %%
-# **Answer:** more than six, since the held-out likelihood still grows there. From two variables on the net is ahead of a mixture of
-# as many parameters, by about half a nat an image.
+# **Answer:** more than six, since the held-out likelihood still grows there. With two variables or more the net is ahead of a mixture
+# of as many parameters, by about half a nat an image.

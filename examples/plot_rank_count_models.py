@@ -2,7 +2,7 @@
 Doctor visits: which mixture of which counts?
 =============================================
 
-**Question:** which distribution do visits to a doctor follow, and of how many groups of people?
+**Question:** which distribution do visits to a doctor follow, and how many groups of people are there?
 
 The RAND health insurance experiment counted the visits to a doctor in 20,190 person-years. One ranking compares mixtures of
 Poisson, geometric and negative binomial distributions. Each is fitted once, and its criterion is read off the fit.
@@ -62,5 +62,5 @@ EntropyDecompositionDisplay.from_estimator(ranking.best_).figure_.set_size_inche
 plt.show()
 
 # %%
-# **Answer:** two groups of negative binomial counts. A sixth of the person-years has five visits on average and varies widely, the
+# **Answer:** two groups of negative binomial counts. A sixth of the person-years has five visits on average, and varies widely. The
 # others have 2.4. Three geometric distributions do nearly as well; Poisson distributions need five groups to come near.

@@ -5,8 +5,8 @@ A stream whose dimension changes
 **Question:** can the number of latent dimensions be followed while it changes?
 
 This is the experiment of Damm et al. (2023). Rows with D = 10 come in batches of 100. There are six orthogonal directions, whose standard
-deviations go from 5 to 1. At first all six are in use, then two of them, and then four. The noise has a standard deviation of 0.1. (The data are made,
-since only then the dimension is known.) ``partial_fit`` keeps the weighted count, mean and scatter, and discounts
+deviations go from 5 to 1. At first all six are in use, then two of them, and then four. The noise has a standard deviation of 0.1. (The data are
+simulated, because only then is the dimension known.) ``partial_fit`` keeps the weighted count, mean and scatter, and discounts
 them by a forgetting factor. After each batch it has the entropy sums of all numbers of components H, and never touches
 old rows again. The H with the lowest Bayesian information criterion follows the truth.
 """

@@ -59,7 +59,7 @@ for line, (name, images) in zip(panels, rows.items(), strict=True):
         ax.set(xticks=[], yticks=[], facecolor="tab:orange")
 
 # %%
-# The entropies over the epochs. The noise falls and with it the entropy of the pixels, and the posteriors know more and more.
+# The entropies over the epochs. The noise falls, and so does the entropy of the pixels. The posteriors become more certain.
 
 EntropyDecompositionDisplay.from_estimator(bent).figure_.set_size_inches(6, 4.5)
 plt.show()
