@@ -347,3 +347,42 @@ def test_a_component_that_no_row_belongs_to_is_where_all_rows_are(name: str) -> 
             others = components.with_pooled(components.summarize(rows, q[:-1].sum(axis=0)))
             pooled = others.standard(others.pooled_parameters(K))[0][0]
         np.testing.assert_allclose(found, pooled, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", list(KINDS))
+def test_nothing_moves_of_a_component_without_rows(name: str) -> None:
+    model, _, parameters, block = problem(name)
+    components, rows = model.components, model.read(block)
+    K = len(parameters.log_weights)
+    q = np.zeros((K, block.n_rows))
+    q[1] = block.weight
+    statistics = components.observe(parameters.components, rows, np.zeros(K)).accumulate(q)
+    W = components.metric(parameters.components, statistics, q.sum(axis=1)).matrix()
+    assert not W[0, 0].any()
+    assert W[1, 0].any() or name.startswith("tied_")  # where a variance is shared, all of it is held
+
+
+@pytest.mark.parametrize("kind", ["full", "tied", "diag", "tied_diag", "spherical", "fa"])
+def test_a_ridge_takes_its_share_from_the_objective(kind: str) -> None:
+    """Half of it times the trace of the precision matrix, for each row."""
+    estimator = GaussianMixture(2, covariance_type=kind, random_state=0, reg_covar=0.2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model, parameters = estimator.fit(MEASURES)._fitted_model(None)
+    block = Block(MEASURES, np.random.default_rng(0).exponential(size=len(MEASURES)), None, 0)
+    statistics = model.expect(parameters, block)
+    components, own = model.components, parameters.components
+    without = replace(components, reg_covar=0.0)
+    taken = without.log_prior(own, statistics.components) - components.log_prior(own, statistics.components)
+    standard = components.standard(own)
+    traces = []
+    for c in range(2):
+        if kind == "fa":
+            S = standard[1][c] @ standard[1][c].T + np.diag(standard[2][c])
+        else:
+            S = np.asarray(standard[1] if kind.startswith("tied") else standard[1][c])
+            S = S if S.ndim == 2 else np.diag(np.broadcast_to(S, 4))
+        traces.append(np.trace(np.linalg.inv(S)))
+    np.testing.assert_allclose(taken, 0.1 * statistics.counts * traces, rtol=1e-8)
+    added = components.penalty(own, statistics.components) - without.penalty(own, statistics.components)
+    assert added == pytest.approx(taken.sum(), rel=1e-9)

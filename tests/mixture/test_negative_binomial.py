@@ -369,7 +369,7 @@ def test_a_little_more_variance_than_the_mean_is_a_dispersion_and_a_little_less_
 
 def test_small_means_and_dispersions_stay_what_they_are() -> None:
     """Also in the coordinates of extrapolation; at zero, and there alone, dispersions are held."""
-    means, a = np.array([[0.0, 0.004, 3.0], [2.0, 0.5, 1e-8]]), np.array([[0.3, 0.0, 1e-3], [0.004, 2.0, 0.5]])
+    means, a = np.array([[0.0, 0.004, 3.0], [0.003, 0.5, 1e-8]]), np.array([[0.3, 0.0, 1e-3], [0.004, 2.0, 0.5]])
     components = Dispersed(NegativeBinomial(1.0), pooled=np.ones((1, 3)))
     parameters = components.natural((means, a))
     again = components.unpack(components.pack(parameters), parameters)
@@ -402,5 +402,7 @@ def test_the_pooled_dispersion_is_what_variances_exceed_means_by() -> None:
     assert components.pooled_dispersion == pytest.approx((variance - mean).sum() / (mean**2).sum(), rel=1e-12)
     alone = Dispersed(NegativeBinomial(1.0)).of_fitted(np.ones(1), (means[:1], np.full((1, 2), 0.005)), is_sparse=False)
     assert alone.pooled_dispersion == pytest.approx(0.005, rel=1e-10)
+    rare = Dispersed(NegativeBinomial(1.0)).of_fitted(np.ones(1), (np.full((1, 2), 0.01), a[:1]), is_sparse=False)
+    assert rare.pooled_dispersion == pytest.approx(1.25, rel=1e-9)
     none = Dispersed(NegativeBinomial(1.0)).of_fitted(np.ones(1), (np.zeros((1, 2)), np.zeros((1, 2))), is_sparse=False)
     assert none.pooled_dispersion == 0.0
