@@ -26,7 +26,8 @@ class ColumnBlock:
 
     def of(self, block: Block) -> Block:
         """These columns of a block of rows."""
-        return Block(block.X[:, self.columns], block.weight, block.exposure, block.start)
+        given = None if block.given is None else block.given[:, self.columns]
+        return Block(block.X[:, self.columns], block.weight, block.exposure, block.start, given=given)
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ class ColumnMixture(BaseMixture):
         Triples (name, family, columns), as in ``ColumnTransformer``. The family is a name in
         ``skentropy.families.FAMILIES``, a family object, or an unfitted mixture of this package whose components are used,
         as ``GaussianMixture(covariance_type="full")`` for correlated columns. Only those arguments of the mixture may be set
-        that define its components, such as ``covariance_type``, ``n_factors``, ``reg_covar``, ``zeros`` and ``family``.
+        that define its components, such as ``covariance_type``, ``n_factors``, ``zeros``, ``normalize`` and ``family``.
         Columns are names, positions, a slice, a boolean mask, or a callable that gets X. "auto" chooses by the values:
         zeros and ones are Bernoulli, names (text, categories) categorical, whole numbers from 0 Poisson, others Gaussian.
     n_components : int, default=2

@@ -166,6 +166,14 @@ def test_a_row_of_zeros_says_nothing(kind: Any) -> None:
         kind().fit(np.zeros((5, 3)))
 
 
+def test_a_composition_of_zeros_says_nothing_in_a_table_either() -> None:
+    X = np.column_stack([np.vstack([SHARES, np.zeros((2, 3))]), np.random.default_rng(0).normal(size=122)])
+    with pytest.warns(UserWarning, match="6 zeros in column 0, column 1, column 2"):
+        mixture = ColumnMixture([("shares", DirichletMixture(), [0, 1, 2]), ("x", "gaussian", [3])], random_state=0).fit(X)
+    alone = ExponentialFamilyMixture("gaussian").from_parameters("gaussian", mixture.weights_, **mixture.parameters_["x"])
+    np.testing.assert_allclose(mixture.score_samples(X)[-2:], alone.score_samples(X[-2:, 3:]), rtol=1e-9)
+
+
 def test_zeros_of_compositions() -> None:
     X = SHARES.copy()
     X[:4, 1] = 0.0
