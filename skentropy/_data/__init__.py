@@ -16,7 +16,7 @@ from ._columns import ColumnSurvey, has_nan, survey_columns
 from ._containers import as_numbers, is_dask
 from ._named import ColumnKind, Encoding, fill_frame, survey_kinds, table_values, with_values
 from ._patterns import unique_rows
-from ._reading import Reader, check_output_stays_lazy, required_backend
+from ._reading import Reader, check_output_stays_lazy, map_latents, required_backend
 from ._sampling import Rounding, RowSample, hash_rows
 from ._streams import RowBlocks
 from ._threads import SingleThreadedBLAS, blas_threads, thread_pool
@@ -48,6 +48,7 @@ __all__ = [
     "has_nan",
     "hash_rows",
     "is_dask",
+    "map_latents",
     "required_backend",
     "survey_columns",
     "survey_kinds",

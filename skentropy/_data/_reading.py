@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import check_array, validate_data
 
-from .._typing import ArrayLike
+from .._typing import ArrayLike, FloatArray
 from ._blocks import Source
 from ._checks import check_distinct, check_has_columns, check_no_mask, check_total_weight, naming_infinities
 from ._containers import as_numbers, is_dask
@@ -62,6 +64,21 @@ class Reader(PartReader):
                 )
             check_total_weight(source.totals.weight)
         return source
+
+
+def map_latents(decode: Callable[[FloatArray], Any], X: ArrayLike, n_latents: int, owner: str) -> Any:
+    """Decode an array of latent variables in its precision, or a Dask collection of them lazily.
+
+    ``owner`` is for the message about another number of columns: "the net has 2 hidden variables".
+    """
+    if is_dask(X):
+        from ._dask import map_array
+
+        return map_array(lambda part: map_latents(decode, part, n_latents, owner), X)
+    Z = check_array(X, dtype=(np.float64, np.float32), ensure_min_features=0, input_name="X")
+    if Z.shape[1] != n_latents:
+        raise ValueError(f"X has {Z.shape[1]} columns, but {owner}.")
+    return decode(Z)
 
 
 def check_output_stays_lazy(estimator: Any, X: Any) -> None:

@@ -2,12 +2,13 @@
 
 from ._curvature import TRIED, em_eigenpair, largest_eigenpair, leave_saddle
 from ._engine import ROUNDING, run_em
-from ._fit import Ascent, FitByEM
+from ._fit import ARGUMENTS, Ascent, FitByEM
 from ._model import End, Evaluate, Finish, Model, Newton, Run, State, Watcher
 from ._monitor import Monitor
 from ._runs import Interruption, as_part, best_of
 
 __all__ = [
+    "ARGUMENTS",
     "ROUNDING",
     "TRIED",
     "Ascent",

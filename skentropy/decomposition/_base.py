@@ -22,7 +22,7 @@ from .._data import (
     has_nan,
     survey_columns,
 )
-from .._em import Monitor
+from .._em import ARGUMENTS, Monitor
 from .._messages import feature_names, list_columns, warn_of_empty_rows
 from .._standard_errors import StandardErrors
 from .._typing import Array, ArrayLike, FloatArray
@@ -45,16 +45,8 @@ class LinearGaussianEstimator(FitsCovariances):
     """Base of the models x = m + W z + e with Gaussian z and e; a subclass defines the noise, and solvers other than EM."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "tol": [Interval(Real, 0.0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "n_init": [Interval(Integral, 1, None, closed="left")],
-        "accelerate": ["boolean"],
-        "warm_start": ["boolean"],
+        **ARGUMENTS,
         "forgetting_factor": [Interval(Real, 0.0, 1.0, closed="right")],
-        "random_state": ["random_state"],
-        "n_jobs": [None, Integral],
-        "verbose": ["verbose"],
-        "verbose_interval": [Interval(Integral, 1, None, closed="left")],
     }
 
     _isotropic: ClassVar[bool]

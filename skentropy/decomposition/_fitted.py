@@ -12,10 +12,10 @@ from joblib import effective_n_jobs
 from scipy import sparse
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_array, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from .._base import Evaluation, LatentVariableModel
-from .._data import Block, Reader, Source, check_output_stays_lazy, check_total_weight, is_dask, thread_pool, unique_rows
+from .._data import Block, Reader, Source, check_output_stays_lazy, check_total_weight, map_latents, thread_pool, unique_rows
 from .._typing import ArrayLike, FloatArray
 from ..entropy import EntropySum
 from ._gaussian import LinearGaussian
@@ -128,13 +128,10 @@ class FittedLinearGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, La
         ndarray, or lazy Dask array, of shape (n_samples, n_features)
         """
         check_is_fitted(self, "components_")
-        if is_dask(X):
-            from .._data._dask import map_array
+        n_components = len(self.components_)
+        return map_latents(self._decode, X, n_components, f"the model has {n_components} components")
 
-            return map_array(self.inverse_transform, X)
-        Z = check_array(X, dtype=_FLOATS, ensure_min_features=0, input_name="X")
-        if Z.shape[1] != len(self.components_):
-            raise ValueError(f"X has {Z.shape[1]} columns, but the model has {len(self.components_)} components.")
+    def _decode(self, Z: FloatArray) -> FloatArray:
         return np.asarray(Z @ self.components_.astype(Z.dtype) + self.mean_.astype(Z.dtype))
 
     @property

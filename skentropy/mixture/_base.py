@@ -11,7 +11,7 @@ from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._data import ColumnSurvey, SingleThreadedBLAS
-from .._em import Run
+from .._em import ARGUMENTS, Run
 from .._messages import warn, warn_of_fresh_start
 from .._typing import Array, ArrayLike, FloatArray
 from ..families._base import safe_exp, safe_log
@@ -27,20 +27,13 @@ class BaseMixture(FittedMixture):
     """Mixture of components of one kind; a subclass chooses the kind and names the parameters."""
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **ARGUMENTS,
         "n_components": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0.0, None, closed="left")],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
-        "n_init": [Interval(Integral, 1, None, closed="left")],
         "init_params": [StrOptions({"k-means++", "random_from_data", "random"})],
         "n_starts": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "weights_init": ["array-like", None],
         "prior_counts": [Interval(Real, 0.0, None, closed="left")],
-        "accelerate": ["boolean"],
-        "warm_start": ["boolean"],
-        "random_state": ["random_state"],
-        "n_jobs": [None, Integral],
-        "verbose": ["verbose"],
-        "verbose_interval": [Interval(Integral, 1, None, closed="left")],
     }
 
     weights_: FloatArray

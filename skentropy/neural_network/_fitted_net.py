@@ -12,7 +12,7 @@ from joblib import effective_n_jobs
 from scipy.special import expit, logit
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_array, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from .._base import Evaluation, LatentVariableModel
 from .._data import (
@@ -21,7 +21,7 @@ from .._data import (
     Reader,
     Source,
     check_output_stays_lazy,
-    is_dask,
+    map_latents,
     thread_pool,
 )
 from .._tables import Summary
@@ -154,14 +154,11 @@ class FittedBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentV
         ndarray, or lazy Dask array, of shape (n_samples, n_features)
         """
         net = self._net()
-        if is_dask(X):
-            from .._data._dask import map_array
 
-            return map_array(self.inverse_transform, X)
-        Z = check_array(X, dtype=(np.float64, np.float32), input_name="X")
-        if Z.shape[1] != sum(net.sizes):
-            raise ValueError(f"X has {Z.shape[1]} columns, but the net has {sum(net.sizes)} hidden variables.")
-        return expit(net.layers[0].logits(Z[:, : net.sizes[0]])).astype(Z.dtype)
+        def decode(Z: FloatArray) -> FloatArray:
+            return expit(net.layers[0].logits(Z[:, : net.sizes[0]])).astype(Z.dtype)
+
+        return map_latents(decode, X, sum(net.sizes), f"the net has {sum(net.sizes)} hidden variables")
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> FloatArray:
         """Draw rows of zeros and ones.

@@ -11,7 +11,7 @@ from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._data import Source
-from .._em import Run
+from .._em import ARGUMENTS, Run
 from .._messages import list_columns, warn_of_empty_rows
 from .._typing import ArrayLike, FloatArray
 from ._binary import survey
@@ -148,15 +148,7 @@ class SigmoidBeliefNet(FittedBeliefNet):
         "n_states": [Interval(Integral, 1, None, closed="left")],
         "binarize": [Interval(Real, None, None, closed="neither"), None],
         "alpha": [Interval(Real, 0.0, None, closed="left")],
-        "tol": [Interval(Real, 0.0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "n_init": [Interval(Integral, 1, None, closed="left")],
-        "accelerate": ["boolean"],
-        "warm_start": ["boolean"],
-        "random_state": ["random_state"],
-        "n_jobs": [None, Integral],
-        "verbose": ["verbose"],
-        "verbose_interval": [Interval(Integral, 1, None, closed="left")],
+        **ARGUMENTS,
     }
 
     # Whether the training data held other values than zeros and ones before they were made binary.

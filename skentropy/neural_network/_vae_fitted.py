@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_array, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from .._base import Evaluation, LatentVariableModel
-from .._data import Block, BlockSource, Reader, Source, check_output_stays_lazy, check_total_weight, is_dask, thread_pool
+from .._data import Block, BlockSource, Reader, Source, check_output_stays_lazy, check_total_weight, map_latents, thread_pool
 from .._tables import Summary
 from .._typing import ArrayLike, FloatArray
 from . import _vae_blocks as vae_blocks
@@ -177,14 +177,11 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
         ndarray, or lazy Dask array, of shape (n_samples, n_features)
         """
         model, units = self._fitted()
-        if is_dask(X):
-            from .._data._dask import map_array
 
-            return map_array(self.inverse_transform, X)
-        Z = check_array(X, dtype=_FLOATS, input_name="X")
-        if Z.shape[1] != model.n_latents:
-            raise ValueError(f"X has {Z.shape[1]} columns, but the model has {model.n_latents} components.")
-        return units.original(model.observable.mean(model.decoder(Z.astype(np.float64)))).astype(Z.dtype)
+        def decode(Z: FloatArray) -> FloatArray:
+            return units.original(model.observable.mean(model.decoder(Z.astype(np.float64)))).astype(Z.dtype)
+
+        return map_latents(decode, X, model.n_latents, f"the model has {model.n_latents} components")
 
     def impute(self, X: ArrayLike) -> FloatArray:
         """X with missing entries replaced by their expected values, given the observed entries of their rows.
