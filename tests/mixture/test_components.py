@@ -386,3 +386,71 @@ def test_a_ridge_takes_its_share_from_the_objective(kind: str) -> None:
     np.testing.assert_allclose(taken, 0.1 * statistics.counts * traces, rtol=1e-8)
     added = components.penalty(own, statistics.components) - without.penalty(own, statistics.components)
     assert added == pytest.approx(taken.sum(), rel=1e-9)
+
+
+INDEPENDENT = ["PoissonMixture", "GammaMixture", "ExponentialFamilyMixture", "diag", "tied_diag", "NegativeBinomialMixture"]
+GAUSSIAN = ["GaussianMixture-full", "GaussianMixture-tied", "GaussianMixture-ppca", "GaussianMixture-fa"]
+
+
+@pytest.mark.parametrize("name", [*INDEPENDENT, *GAUSSIAN])
+def test_divergences_of_columns_are_those_of_a_column_alone(name: str) -> None:
+    model, _, parameters, _ = problem(name)
+    components, own = model.components, parameters.components
+    for c in range(2):
+        found = components.column_divergences(own, c)
+        if name in INDEPENDENT:
+            np.testing.assert_allclose(found.sum(axis=1), components.divergence(own, c), rtol=1e-10, atol=1e-12)
+            continue
+        means, variances = components.moments(own)
+        expected = 0.5 * ((variances[c] + (means - means[c]) ** 2) / variances - 1.0 + np.log(variances / variances[c]))
+        np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", GAUSSIAN)
+def test_gaps_are_filled_with_conditional_means_and_pooled_by_pairs(name: str) -> None:
+    """Of patterns that many rows have, and of those that few have."""
+    model, _, parameters, _ = problem(name)
+    components, own = model.components, parameters.components
+    means, _ = components.moments(own)
+    D, n = means.shape[1], 90
+    scale = components.units.scale
+    S = own.covariances[own.group] * scale * scale[:, np.newaxis]
+    rng = np.random.default_rng(6)
+    X = components.units.location + scale * rng.normal(size=(n, D))
+    X[:40, 1] = np.nan
+    X[40:80, :2] = np.nan
+    X[[80, 81, 82], [0, 2, 3]] = np.nan
+    X[83, 1:] = np.nan
+    q = rng.dirichlet([1.0, 1.0], n).T
+    expected = np.zeros((n, D))
+    for i, x in enumerate(X):
+        o = ~np.isnan(x)
+        for c in range(2):
+            filled = np.where(o, x, means[c])
+            filled[~o] += S[c][np.ix_(~o, o)] @ np.linalg.solve(S[c][np.ix_(o, o)], x[o] - means[c, o])
+            expected[i] += q[c, i] * filled
+    rows = components.read(Block(X, None, None, 0))
+    found = components.expected_rows(own, rows, q)
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+    weight = rng.exponential(size=n)
+    pooled = components.with_pooled(components.summarize(rows, weight))
+    u, seen = components.units.apply(X), ~np.isnan(X)
+    mean = np.array([np.average(u[seen[:, d], d], weights=weight[seen[:, d]]) for d in range(D)])
+    np.testing.assert_allclose(pooled.pooled_mean, mean, rtol=1e-10, atol=1e-12)
+    raw = np.empty((D, D))
+    for d in range(D):
+        for e in range(D):
+            both = seen[:, d] & seen[:, e]
+            raw[d, e] = np.average(u[both, d] * u[both, e], weights=weight[both]) - mean[d] * mean[e]
+    values, vectors = np.linalg.eigh(raw)
+    np.testing.assert_allclose(pooled.pooled_covariance, vectors * np.maximum(values, 0.0) @ vectors.T, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", GAUSSIAN)
+def test_magnitude_of_gaussians_is_the_sum_of_absolute_terms(name: str) -> None:
+    model, _, parameters, block = problem(name)
+    own, sums = parameters.components, model.expect(parameters, block).components
+    normalisers = own.means.shape[1] * np.log(2 * np.pi) + np.linalg.slogdet(own.covariances)[1][own.group]
+    distances = np.trace(sums.second, axis1=1, axis2=2)
+    expected = 0.5 * (distances + sums.counts * np.abs(normalisers)).sum() + abs(sums.missing_entropy) + abs(sums.log_volume)
+    assert model.components.magnitude(own, sums) == pytest.approx(expected, rel=1e-10)

@@ -13,7 +13,9 @@ from sklearn.datasets import load_wine
 from sklearn.exceptions import ConvergenceWarning
 
 from skentropy import PPCA, ColumnMixture, FactorAnalysis, GaussianMixture
-from skentropy.mixture._factor_parameters import at_best_scale, px_em_step
+from skentropy.mixture._factor_parameters import aligned, at_best_scale, canonical, px_em_step
+from skentropy.mixture._factors import FactorGaussian
+from skentropy.mixture._observations import Units
 from tests.common.data import factors
 
 _WINE = load_wine().data
@@ -186,3 +188,33 @@ def test_standard_errors_are_those_of_the_factor_model(kind: str, estimator: Any
     np.testing.assert_allclose(errors["loadings"][0].T, others["components"], rtol=1e-4)
     np.testing.assert_allclose(np.ravel(errors["noise_variances"]), np.ravel(others["noise_variance"]), rtol=1e-4)
     np.testing.assert_allclose(errors["means"][0], others["mean"], rtol=1e-6)
+
+
+def test_rotations_of_loadings() -> None:
+    rng = np.random.default_rng(0)
+    L, noise = rng.normal(size=(3, 5, 2)), rng.uniform(0.5, 2.0, size=(3, 5))
+    turn = np.linalg.qr(rng.normal(size=(3, 2, 2)))[0]
+    np.testing.assert_allclose(aligned(L @ turn, L), L, rtol=1e-12, atol=1e-13)
+    found = canonical(L, noise)
+    np.testing.assert_allclose(found @ found.transpose(0, 2, 1), L @ L.transpose(0, 2, 1), rtol=1e-11, atol=1e-12)
+    inner = found.transpose(0, 2, 1) @ (found / noise[:, :, np.newaxis])
+    np.testing.assert_allclose(inner[:, 0, 1], 0.0, atol=1e-12)
+    assert (inner[:, 0, 0] > inner[:, 1, 1]).all()
+    assert (found.max(axis=1) >= -found.min(axis=1)).all()
+
+
+@pytest.mark.parametrize("isotropic", [True, False])
+def test_covariances_that_have_factors_are_split_into_them(isotropic: bool) -> None:
+    """In the data's units, whatever the components' are."""
+    rng = np.random.default_rng(0)
+    loadings, noise = rng.normal(size=(2, 6, 1)), rng.uniform(0.5, 2.0, size=(2, 6))
+    scale = np.array([2.0, 0.1, 30.0, 1.0, 0.5, 4.0])
+    if isotropic:
+        noise, scale = np.repeat(noise[:, :1], 6, axis=1), np.full(6, 3.0)
+    S = loadings @ loadings.transpose(0, 2, 1) + noise[:, :, np.newaxis] * np.eye(6)
+    S = S * scale * scale[:, np.newaxis]
+    components = FactorGaussian(units=Units(np.zeros(6), 1.3 * scale), isotropic=isotropic)
+    found, own = components.of_covariances(S, "covariances")
+    own = own[:, np.newaxis] * np.ones(6) if isotropic else own
+    np.testing.assert_allclose(own, noise * scale**2, rtol=1e-5)
+    np.testing.assert_allclose(np.abs(found), np.abs(loadings) * scale[:, np.newaxis], rtol=1e-5)

@@ -150,3 +150,25 @@ def test_a_category_that_never_occurs_is_no_reason_to_refuse_a_table() -> None:
     np.testing.assert_allclose(mixture.probabilities_, [[8 / 14, 0.0, 6 / 14]], atol=1e-12)
     with pytest.raises(ValueError, match="X holds nothing but zeros"):
         MultinomialMixture(1).fit(0.0 * X)
+
+
+def test_a_last_category_that_never_occurs_is_never_drawn() -> None:
+    mixture = MultinomialMixture.from_parameters([0.5, 0.5], [[0.3, 0.7, 0.0, 0.0], [0.1, 0.2, 0.7, 0.0]])
+    components, parameters = (part.components for part in mixture._fitted_model(None))
+    p = mixture.probabilities_
+    means, variances = components.moments(parameters)
+    np.testing.assert_allclose(means, p, atol=1e-12)
+    np.testing.assert_allclose(variances, p * (1.0 - p), atol=1e-12)
+    totals = np.arange(40.0)
+    like = np.zeros((40, 4))
+    like[:, 3] = totals
+    X = components.sample((p,), np.arange(40) % 2, np.random.RandomState(0), like)
+    np.testing.assert_array_equal(X.sum(axis=1), totals)
+    assert not X[:, 3].any()
+    assert not X[::2, 2].any()
+
+
+def test_counts_may_be_small_fractions() -> None:
+    X = np.array([[3.0, 1.0], [1.0, 5.0], [4.0, 0.0]])
+    expected = MultinomialMixture(1).fit(X).probabilities_
+    np.testing.assert_allclose(MultinomialMixture(1).fit(1e-4 * X).probabilities_, expected, rtol=1e-12)

@@ -10,6 +10,7 @@ import pytest
 from scipy import sparse, special, stats
 
 from skentropy import ColumnMixture, NegativeBinomialMixture, PoissonMixture, rank_models
+from skentropy.mixture._zero_inflated import WithZeros
 from skentropy.model_selection import bootstrap_lrt
 
 NOTICES = np.arange(10.0)[:, np.newaxis]
@@ -166,3 +167,12 @@ def test_starts_and_models_side_by_side() -> None:
 def test_in_tables_it_is_refused() -> None:
     with pytest.raises(ValueError, match="zero_inflated of the PoissonMixture of a block would be ignored"):
         ColumnMixture([("visits", PoissonMixture(zero_inflated=True), [0, 1, 2])], 2).fit(VISITS)
+
+
+def test_from_any_rate_but_zero_the_zeros_are_infinitely_far() -> None:
+    mixture = PoissonMixture.from_parameters([1.0], [[0.0, 0.005, 3.0]])
+    components, parameters = (part.components for part in mixture._fitted_model(None))
+    found = WithZeros(components).column_divergences(parameters, 0)
+    np.testing.assert_array_equal(found, [[0.0, 0.0, 0.0], [0.0, np.inf, np.inf]])
+    from_zeros = WithZeros(components).column_divergences(parameters, 1)
+    np.testing.assert_allclose(from_zeros, [[0.0, 0.005, 3.0], [0.0] * 3], atol=1e-300)
