@@ -9,7 +9,7 @@ import pytest
 from scipy.special import softmax
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 
-from skentropy import ExponentialFamilyMixture
+from skentropy import ExponentialFamilyMixture, GaussianMixture
 from skentropy._data import Block
 from skentropy.families import FAMILIES
 from skentropy.mixture._draw import draw
@@ -17,7 +17,7 @@ from skentropy.mixture._exchanges import losses, propose, search
 from skentropy.mixture._independent import Independent
 from skentropy.mixture._model import MixtureModel
 from skentropy.mixture._seed_rows import SmoothedRows
-from skentropy.mixture._seeding import kmeans_plusplus, random_rows
+from skentropy.mixture._seeding import initial_parameters, kmeans_plusplus, random_rows
 from skentropy.mixture._short_runs import ShortRuns
 from tests.common.cases import CASES
 
@@ -225,3 +225,29 @@ def test_races_take_half_as_many_steps_more_each_time_and_forty_at_most(monkeypa
     runs = ShortRuns(model, block, observations, rng.dirichlet(np.ones(3), size=(64, 60)).transpose(0, 2, 1))
     runs.race()
     assert taken == [10, 15, 22, 33, 40, 40]
+
+
+@pytest.mark.parametrize(("n_components", "n_starts"), [(2, 32), (150, 24), (1000, 16), (1, 1)])
+def test_starts_cost_so_many_multiplications_a_step_together(
+    n_components: int, n_starts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """2^22, with three for the features of each of 60 rows and components, and 16 for its exponential."""
+    model, block, rng = problem("poisson")
+    assert model.components.row_cost(3) == 3
+    made = []
+    monkeypatch.setattr("skentropy.mixture._seeding.ShortRuns", lambda *arguments: made.append(arguments[-1]))
+    monkeypatch.setattr("skentropy.mixture._seeding.search", lambda runs, rows, weight, n_proposals, state: n_proposals)
+    n_proposals = initial_parameters(model, block, n_components, "random", "auto", rng)
+    assert made[0].shape == (n_starts, n_components, 60)
+    np.testing.assert_allclose(made[0].sum(axis=1), 1.0, rtol=1e-12)
+    assert n_proposals == min(n_components * (n_components - 1), n_starts // 2)
+
+
+def test_what_a_row_costs_is_told_in_multiplications() -> None:
+    """Of a vector with each natural parameter; or with a triangle and the same once more; or with powers of 40 each."""
+    for model, n_features, cost in (
+        (ExponentialFamilyMixture("gamma"), 7, 14),
+        (GaussianMixture(), 7, 98),
+        (ExponentialFamilyMixture("weibull"), 7, 280),
+    ):
+        assert model._get_components().row_cost(n_features) == cost
