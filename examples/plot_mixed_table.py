@@ -4,8 +4,9 @@ Voters of 1996: a table with columns of several kinds
 
 **Question:** which kinds of voters answered the American National Election Study of 1996?
 
-Age and income are measurements, the evenings with television news are counts, the vote is yes or no, and party and education
-are names. A ``ColumnMixture`` takes the table as it is, with its gaps. The criterion of a ranking says how many kinds there are.
+Age is a measurement. Income is a code of 24 brackets, and is treated as a measurement. The evenings with television
+news are counts, the vote is yes or no, and party and education are names. A ``ColumnMixture`` takes the table as it is, with its gaps. The criterion of a ranking says
+how many kinds there are.
 """
 
 import warnings
