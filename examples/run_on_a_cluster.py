@@ -24,7 +24,7 @@ def main() -> None:
     visits = sm.datasets.randhie.load_pandas().endog.to_numpy(dtype=float)[:, None]  # to a doctor, of 20,190 person-years
     digits, wine = load_digits().data, load_wine().data
     wine /= wine.std(axis=0)
-    here = {"host": "127.0.0.1", "dashboard_address": None}
+    here = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}  # any free port
     with LocalCluster(n_workers=2, threads_per_worker=1, **here) as cluster, Client(cluster):
         partitions = da.from_array(visits, chunks=(5000, 1)).persist()
         mixture = PoissonMixture(3, random_state=0).fit(partitions)
