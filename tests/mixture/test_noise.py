@@ -258,3 +258,8 @@ def test_boxes_have_the_given_volume_and_the_proportions_of_the_data() -> None:
     np.testing.assert_allclose(box.mean(axis=0), [1.0, 20.0, 7.0], rtol=1e-12)
     own = replace(components, volume="box").prepare(GaussianMixture(), columns, is_sparse=False, prior_counts=0.0).box
     np.testing.assert_array_equal(own, [[0.0, 10.0, 6.5], [2.0, 30.0, 7.5]])
+
+
+def test_components_around_given_means_start_with_equal_weights() -> None:
+    np.testing.assert_allclose(GaussianMixture(4)._initial_weights(), 0.25, rtol=1e-15)
+    np.testing.assert_allclose(GaussianMixture(2, noise_volume="box")._initial_weights(), [0.475, 0.475, 0.05], rtol=1e-14)

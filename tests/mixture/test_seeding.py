@@ -251,3 +251,31 @@ def test_what_a_row_costs_is_told_in_multiplications() -> None:
         (ExponentialFamilyMixture("weibull"), 7, 280),
     ):
         assert model._get_components().row_cost(n_features) == cost
+
+
+@pytest.mark.parametrize(("winners", "n_rounds"), [([0] * 9, 2), ([1] * 9, 6), ([0, 1, 0, 0, 1], 4), ([1, 0, 0, 1], 3)])
+def test_a_search_ends_with_two_rounds_that_bring_nothing(
+    winners: list[int], n_rounds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Runs:
+        collapses = False
+        n_races = 0
+
+        def race(self) -> int:
+            self.n_races += 1
+            return winners[self.n_races - 2] if self.n_races > 1 else 0
+
+        def log_joint(self) -> Any:
+            return np.zeros((2, 3))
+
+        def start(self, responsibilities: Any) -> None:
+            assert responsibilities.shape == (5, 2, 3)
+
+        def best(self) -> Any:
+            return "the best"
+
+    monkeypatch.setattr("skentropy.mixture._exchanges.propose", lambda *arguments: np.zeros((4, 2, 3)))
+    runs: Any = Runs()
+    nothing: Any = None
+    assert search(runs, nothing, np.ones(3), 4, np.random.RandomState(0)) == "the best"
+    assert runs.n_races == 1 + n_rounds
