@@ -10,6 +10,8 @@ from ._bessel import LARGEST_CONCENTRATION, BesselTerms, concentration_of_length
 from ._vector import Root, VectorFamily
 
 _LOG_2PI = float(np.log(2.0 * np.pi))
+# Sums of squares between this and its inverse have neither overflowed nor lost digits.
+_SAFE = 1e-200
 
 
 class VonMisesFisher(VectorFamily):
@@ -39,13 +41,15 @@ class VonMisesFisher(VectorFamily):
 
     def sizes(self, X: Matrix) -> Array:
         largest, scaled = _scaled(X)
-        return largest * np.sqrt(_row_sums(scaled.multiply(scaled) if sparse.issparse(scaled) else scaled**2))
+        return largest * np.sqrt(_square_sums(scaled))
 
     def statistics(self, X: Matrix) -> Matrix:
         """Rows of length one; a row of zeros, which has no direction, stays one."""
+        squares = _square_sums(X)
+        if ((squares > _SAFE) & (squares < 1.0 / _SAFE)).all():
+            return _divided(X, np.sqrt(squares))
         _, scaled = _scaled(X)
-        norms = np.sqrt(_row_sums(scaled.multiply(scaled) if sparse.issparse(scaled) else scaled**2))
-        return _divided(scaled, norms)
+        return _divided(scaled, np.sqrt(_square_sums(scaled)))
 
     def _terms(self, eta: Array) -> tuple[Array, BesselTerms]:
         kappa = np.sqrt((eta**2).sum(axis=-1))
@@ -153,5 +157,8 @@ def _divided(X: Matrix, sizes: Array) -> Matrix:
     return type(X)((X.data / np.repeat(sizes, np.diff(X.indptr)), X.indices, X.indptr), shape=X.shape)
 
 
-def _row_sums(X: Matrix) -> Array:
-    return np.asarray(X.sum(axis=1), dtype=np.float64).ravel()
+def _square_sums(X: Matrix) -> Array:
+    with np.errstate(over="ignore", under="ignore"):
+        if not sparse.issparse(X):
+            return np.einsum("ij,ij->i", X, X)
+        return np.asarray(X.multiply(X).sum(axis=1), dtype=np.float64).ravel()

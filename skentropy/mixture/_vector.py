@@ -133,7 +133,7 @@ class VectorComponents(Components):
 
     def read(self, block: Block) -> VectorRows:
         """Statistics of rows; rows of zeros count for nothing, unless substitutes have replaced the zeros."""
-        seen = self.family.sizes(block.as_given.X) != 0.0
+        seen = _has_values(block.as_given.X)
         T = self.family.statistics(block.X)
         if not (sparse.issparse(T) or seen.all()):
             T = np.where(seen[:, np.newaxis], T, 0.0)
@@ -301,3 +301,11 @@ class VectorComponents(Components):
         like: Matrix | None = None,
     ) -> FloatArray:
         return np.asarray(self.family.sample(self.family.from_standard(standard)[labels], random_state))
+
+
+def _has_values(X: Matrix) -> Array:
+    """Which rows (n,) hold anything but zeros."""
+    if not sparse.issparse(X):
+        return np.asarray(X.any(axis=1))
+    rows = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
+    return np.bincount(rows[X.data != 0.0], minlength=X.shape[0]) > 0
