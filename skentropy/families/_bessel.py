@@ -23,12 +23,18 @@ LARGEST_CONCENTRATION = 1e8
 # From this w on the first omitted term is less than 1e-16.
 _N_TERMS = 14
 _LEAST_WIDTH = 32.0
+# Newton steps for a concentration, and the relative change that ends them: its square is left.
 _NEWTON_STEPS = 12
+_SETTLED = 1e-8
 
 
-def _expansion() -> list[tuple[int, int, float]]:
-    r"""Terms of U, :math:`c \, w^{-k} (\nu / w)^{2i}`, as triples (k, i, c), by the recurrence of DLMF 10.41.9."""
-    terms, u = [(0, 0, 1.0)], [Fraction(1)]
+def _expansion() -> Array:
+    r"""Coefficients :math:`c_{ki}` of :math:`U = \sum_{ki} c_{ki} w^{-k} (\nu / w)^{2i}`, by the recurrence of DLMF 10.41.9.
+
+    After them, those of the first two derivatives of U by -log w.
+    """
+    coefficients, u = np.zeros((_N_TERMS + 1, _N_TERMS + 1)), [Fraction(1)]
+    coefficients[0, 0] = 1.0
     for k in range(_N_TERMS):
         # U_k = t^k sum_i u_i t^(2i); U_{k+1} = t^2 (1 - t^2) U_k' / 2 + int_0^t (1 - 5 s^2) U_k ds / 8
         following = [Fraction(0)] * (k + 2)
@@ -37,11 +43,12 @@ def _expansion() -> list[tuple[int, int, float]]:
             following[i] += c * (Fraction(power, 2) + Fraction(1, 8 * (power + 1)))
             following[i + 1] -= c * (Fraction(power, 2) + Fraction(5, 8 * (power + 3)))
         u = following
-        terms += [(k + 1, i, float(c)) for i, c in enumerate(u)]
-    return terms
+        coefficients[k + 1, : k + 2] = [float(c) for c in u]
+    k, i = np.indices(coefficients.shape)
+    return np.stack([coefficients, coefficients * (k + 2 * i), coefficients * (k + 2 * i) ** 2])
 
 
-_TERMS = _expansion()
+_COEFFICIENTS = _expansion()
 
 
 @dataclass(frozen=True)
@@ -85,17 +92,8 @@ def _far(nu: float, kappa: Array) -> BesselTerms:
     """The functions by the expansion."""
     w = np.hypot(nu, kappa)
     p, s = 1.0 / w, (nu / w) ** 2
-    # U, and its first two derivatives by log w, but for the sign.
-    U, first, second = np.zeros_like(w), np.zeros_like(w), np.zeros_like(w)
-    powers_of_p = [p**k for k in range(_N_TERMS + 1)]
-    powers_of_s = [s**i for i in range(_N_TERMS + 1)] if nu else [np.ones_like(s)]
-    for k, i, c in _TERMS:
-        if i and not nu:
-            continue
-        value, degree = c * powers_of_p[k] * powers_of_s[i], k + 2 * i
-        U += value
-        first += degree * value
-        second += degree**2 * value
+    powers_of_p, powers_of_s = _powers(p), _powers(s)
+    U, first, second = ((powers_of_p @ c * powers_of_s).sum(axis=-1) for c in _COEFFICIENTS)
     # A = kappa / (w + nu) - kappa Q / w^2 with Q = 1/2 + U' / U, from DLMF 10.41.5; none of the following cancels.
     Q = 0.5 + first / U
     slope_of_Q = -kappa * p**2 * (second / U - (first / U) ** 2)
@@ -105,6 +103,12 @@ def _far(nu: float, kappa: Array) -> BesselTerms:
         complement=(nu + nu**2 / (w + kappa)) / (w + nu) + kappa * Q * p**2,
         slope=nu * p / (w + nu) + (kappa - nu) * (kappa + nu) * p**4 * Q - kappa * p**2 * slope_of_Q,
     )
+
+
+def _powers(x: Array) -> Array:
+    powers = np.ones((*x.shape, _N_TERMS + 1))
+    powers[..., 1:] = x[..., np.newaxis]
+    return np.cumprod(powers, axis=-1, out=powers)
 
 
 def _near(nu: float, kappa: Array) -> BesselTerms:
@@ -135,7 +139,7 @@ def concentration_of_length(order: float, length: Array, complement: Array) -> A
         # Of 1 - R and R the smaller has more digits.
         excess = np.where(length < 0.5, length - kappa * terms.ratio, terms.complement - complement)
         changed = np.clip(kappa + excess / terms.slope, 0.25 * kappa, 4.0 * kappa)
-        settled = np.abs(changed - kappa) <= 1e-15 * kappa
+        settled = np.abs(changed - kappa) <= _SETTLED * kappa
         kappa = changed
         if settled.all():
             break
