@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, ClassVar, final
+from functools import cache, wraps
+from typing import Any, ClassVar, TypeVar, cast, final
 
 import numpy as np
-from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.base import BaseEstimator, DensityMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
@@ -21,6 +21,24 @@ from .entropy import EntropySum
 
 # Fitted attributes that validation sets before a fit starts.
 _OF_COLUMNS = {"n_features_in_", "feature_names_in_"}
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def fit_method(method: _Method) -> _Method:
+    """Make a method that fits: it validates the arguments first, and if it fails the estimator stays what it was."""
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    @wraps(method)
+    def fit(self: Any, *args: Any, **kwargs: Any) -> Any:
+        before = dict(vars(self))
+        try:
+            return method(self, *args, **kwargs)
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    return cast(_Method, fit)
 
 
 @dataclass(frozen=True)

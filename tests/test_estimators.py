@@ -533,3 +533,21 @@ def test_fit_leaves_its_input_alone(case: EstimatorCase) -> None:
             warnings.simplefilter("ignore", ConvergenceWarning)
             case.make().fit(X)
         np.testing.assert_array_equal(X, before)
+
+
+@every
+def test_a_fit_that_fails_leaves_the_model_as_it_was(case: EstimatorCase) -> None:
+    X = np.asarray(case.X, dtype=float)
+    infinite = X.copy()
+    infinite[3, 1] = np.inf
+    wider, no_weight = np.column_stack([infinite, X[:, :1]]), np.zeros(len(X))
+    model = case.make().fit(case.X)
+    before, score = dict(vars(model)), model.score(case.X)
+    for table, weights, message in ((infinite, None, "infinity"), (wider, None, "infinity"), (X[:, :-1], no_weight, "zero")):
+        for fitted in (model, case.make()):
+            attributes = dict(vars(fitted))
+            with pytest.raises(ValueError, match=message):
+                fitted.fit(table, sample_weight=weights)
+            assert vars(fitted) == attributes
+    assert vars(model) == before
+    assert model.score(case.X) == score

@@ -90,7 +90,9 @@ def _stack(columns: list[Array], labels: list[str]) -> Array:
 def _numbers(values: Array) -> Array:
     """One column in double precision."""
     if values.dtype.kind in "mM" or any(isinstance(value, TIMES) for value in values):
-        raise TypeError(f"its values are dates or durations, such as {values[0]}.")
+        raise TypeError(
+            f"its values are dates or durations, such as {values[0]}; make numbers of them or leave the columns out."
+        )
     try:
         return values.astype(np.float64)
     except TypeError:

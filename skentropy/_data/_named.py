@@ -30,13 +30,15 @@ class ColumnKind:
     Attributes
     ----------
     names : tuple or None
-        The distinct values of a column of names, in order; None for a column of numbers.
+        The distinct values of a column of names, in order; None for all other columns.
     binary, whole : bool
         Whether all values are 0 or 1, or all are whole numbers from 0.
     mode : float
         The most frequent number in a column of numbers that are not all whole; else NaN.
     mode_count, n_seen, n_distinct : int
         How often the mode was seen, among how many values, and among how many distinct ones.
+    other : bool
+        Whether the values are neither numbers nor names, such as dates.
     """
 
     names: tuple[Any, ...] | None
@@ -46,6 +48,7 @@ class ColumnKind:
     mode_count: int = 0
     n_seen: int = 0
     n_distinct: int = 0
+    other: bool = False
 
     @property
     def mode_share(self) -> float:
@@ -62,7 +65,7 @@ class ColumnKind:
         if objects.dtype.kind in "OUS":
             present = [value for value in objects.tolist() if not _is_missing(value)]
             if any(isinstance(value, TIMES) for value in present):
-                return cls(None)  # neither numbers nor names: reading refuses it
+                return cls(None, other=True)
             if not all(isinstance(value, Number | np.bool_) for value in present):
                 names = tuple(_in_order(_distinct(present)))
                 return cls(names, n_seen=len(present), n_distinct=len(names))
@@ -70,7 +73,7 @@ class ColumnKind:
             if objects.dtype.kind == "O":  # such as decimal numbers
                 objects = objects.astype(np.float64)
         if objects.dtype.kind not in "biuf":
-            return cls(None)
+            return cls(None, other=True)
         observed = objects[~np.isnan(objects)] if objects.dtype.kind == "f" else objects.astype(np.float64)
         integers = bool((observed == np.floor(observed)).all())
         whole = integers and bool((observed >= 0).all())
@@ -97,6 +100,7 @@ class ColumnKind:
             mode_count=first.mode_count + (second.mode_count if second.mode == first.mode else 0),
             n_seen=self.n_seen + other.n_seen,
             n_distinct=max(self.n_distinct, other.n_distinct),
+            other=self.other or other.other,
         )
 
 
@@ -172,7 +176,7 @@ class Encoding:
     categories : dict
         Position of a column -> its categories.
     unused : tuple of int
-        Positions of columns of names that the model does not use.
+        Positions of columns without numbers that the model does not use.
     names : list or None
         Names of all columns, if they have some.
     unseen : {"error", "missing"}

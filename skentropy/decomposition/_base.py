@@ -10,9 +10,9 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval
 
+from .._base import fit_method
 from .._data import (
     Prepared,
     Rows,
@@ -111,7 +111,7 @@ class LinearGaussianEstimator(FitsCovariances):
 
     # Fitting.
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_method
     def fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the model by maximum likelihood.
 
@@ -161,7 +161,7 @@ class LinearGaussianEstimator(FitsCovariances):
         self._leave(outcome, rows.totals.weight)
         return self
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_method
     def partial_fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Add a batch of rows to those seen before, and fit them all.
 
@@ -305,7 +305,7 @@ class LinearGaussianEstimator(FitsCovariances):
         elif self._moments is not None:
             data = self._standardised_moments(self._moments)
         else:
-            raise ValueError("fit kept no moments of these data; give standard_errors the X that the model was fitted to.")
+            raise ValueError("The fit kept no covariance matrix of the data; give standard_errors the X of the fit.")
         with SingleThreadedBLAS():
             errors = standard_errors(
                 data,

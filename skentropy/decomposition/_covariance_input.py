@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.utils.validation import check_array
 
+from .._base import fit_method
 from .._data import check_distinct
 from .._typing import ArrayLike, FloatArray
 from ._fitted import FittedLinearGaussian
@@ -24,6 +25,7 @@ class FitsCovariances(FittedLinearGaussian):
 
     _moments: Moments | None
 
+    @fit_method
     def fit_covariance(
         self, covariance: ArrayLike, n_samples: float, *, mean: ArrayLike | None = None, ddof: float = 0
     ) -> Self:
@@ -62,7 +64,6 @@ class FitsCovariances(FittedLinearGaussian):
         >>> FactorAnalysis(1).fit_covariance(R, 213).components_.round(3)
         array([[0.905, 0.916, 0.858, 0.518]])
         """
-        self._validate_params()
         total = check_n_samples(n_samples)
         if not (_is_number(ddof) and 0 <= float(ddof) < total):
             raise ValueError(f"ddof must be at least 0 and less than n_samples={total:g}, got {ddof!r}.")

@@ -105,7 +105,7 @@ class GoodnessOfFit:
         low, high = self.rmsea_interval
         interval = "" if np.isnan(low) else f"{100 * self.level:g}% interval {low:.3f} to {high:.3f}"
         rows: list[tuple[str, Any, str]] = [
-            ("chi-square", self.statistic, f"that the model holds; {corrected}"),
+            ("chi-square", self.statistic, f"test of the model; {corrected}"),
             ("degrees of freedom", self.dof, "" if self.dof > 0 else "nothing is left to test; take fewer factors"),
             ("p-value", self.pvalue, ""),
             ("chi-square of the baseline", self.baseline_statistic, f"independent features; {corrected}"),

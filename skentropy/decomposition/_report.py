@@ -251,7 +251,7 @@ class ReportedFactors(LinearGaussianEstimator):
         parameters = self._parameters(orthogonal=True)
         if X is None:
             if self._moments is None:
-                raise ValueError("fit kept no moments of these data; give the X that the model was fitted to.")
+                raise ValueError("The fit kept no covariance matrix of the data; give the X that it was fitted to.")
             moments = self._moments
         else:
             rows = self._read(X, sample_weight)

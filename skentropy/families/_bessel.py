@@ -44,8 +44,8 @@ def _expansion() -> Array:
             following[i + 1] -= c * (Fraction(power, 2) + Fraction(5, 8 * (power + 3)))
         u = following
         coefficients[k + 1, : k + 2] = [float(c) for c in u]
-    k, i = np.indices(coefficients.shape)
-    return np.stack([coefficients, coefficients * (k + 2 * i), coefficients * (k + 2 * i) ** 2])
+    degrees = np.arange(_N_TERMS + 1)[:, np.newaxis] + 2 * np.arange(_N_TERMS + 1)
+    return np.stack([coefficients, coefficients * degrees, coefficients * degrees**2])
 
 
 _COEFFICIENTS = _expansion()

@@ -169,6 +169,8 @@ def _check_attributes(family: ExponentialFamily) -> None:
     for name, method in vars(ExponentialFamily).items():
         derived = getattr(method, "__final__", False) and getattr(type(family), name) is not method
         _require(not derived, f"{of}: {name} follows from the other methods; leave it as ExponentialFamily has it")
+        lost = callable(method) and not callable(getattr(family, name))
+        _require(not lost, f"{of}: {name} is {getattr(family, name)!r}, not a method")
 
 
 def _check_value(family: ExponentialFamily) -> None:

@@ -7,9 +7,9 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from .._base import fit_method
 from .._data import ColumnSurvey, SingleThreadedBLAS
 from .._em import ARGUMENTS, Run
 from .._messages import warn, warn_of_fresh_start
@@ -78,7 +78,7 @@ class BaseMixture(FittedMixture):
 
     # Fitting.
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_method
     def fit(
         self,
         X: ArrayLike,
@@ -120,7 +120,7 @@ class BaseMixture(FittedMixture):
         self._fit(X, sample_weight, exposure)
         return self
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_method
     def fit_predict(
         self,
         X: ArrayLike,

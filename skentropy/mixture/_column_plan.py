@@ -105,7 +105,7 @@ def plan_columns(X: Any, columns: Any, remainder: Any, unseen: str) -> ColumnPla
     used = np.concatenate([block.columns for block in blocks])
     encoding = Encoding(
         categories=_categories(blocks, kinds, label),
-        unused=tuple(int(c) for c in range(len(kinds)) if c not in used and kinds[c].names is not None),
+        unused=tuple(int(c) for c in range(len(kinds)) if c not in used and (kinds[c].other or kinds[c].names is not None)),
         names=names,
         unseen=unseen,
     )

@@ -328,5 +328,5 @@ class _Absent:
 def _not_at_maximum(estimator: Any) -> str:
     return (
         f"{type(estimator).__name__} is not at a maximum of the likelihood of these data, to which standard errors belong. "
-        "Give the data that it was fitted to, with their weights, and fit until it converges, without reg_covar."
+        "Give the data that it was fitted to, with its weights and exposures, and fit until it converges, without reg_covar."
     )

@@ -7,9 +7,9 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from scipy.special import expit
-from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from .._base import fit_method
 from .._data import Source
 from .._em import ARGUMENTS, Run
 from .._messages import list_columns, warn_of_empty_rows
@@ -189,7 +189,7 @@ class SigmoidBeliefNet(FittedBeliefNet):
 
     # Fitting.
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_method
     def fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the net by maximum likelihood with accelerated EM.
 

@@ -9,10 +9,10 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from .._base import fit_method
 from .._data import Source, thread_pool
 from .._em import Monitor, Run
 from .._messages import interruption_message, list_columns, warn_of_fresh_start
@@ -129,7 +129,7 @@ class VariationalAutoencoder(FittedAutoencoder):
 
     # Fitting.
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_method
     def fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the model: the linear one first, then the nets by stochastic gradients, then what is closed-form.
 

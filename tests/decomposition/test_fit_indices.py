@@ -68,7 +68,7 @@ def test_with_gaps_they_are_those_of_full_information_maximum_likelihood(load):
     names += ["bic", "logl", "unrestricted.logl", "baseline.chisq"]
     # Its optimiser stops within 1e-6 of the log-likelihood, and parameters are known to the square root of that.
     np.testing.assert_allclose(found, [lavaan[name] for name in names], rtol=1e-6, atol=2e-5)
-    with pytest.raises(ValueError, match="give the X that the model was fitted to"):
+    with pytest.raises(ValueError, match="give the X that it was fitted to"):
         model.goodness_of_fit()
 
 
@@ -132,7 +132,7 @@ def test_it_prints_and_turns_into_a_frame(load):
     fit = model.goodness_of_fit()
     lines = str(fit).splitlines()
     assert max(map(len, lines)) <= 100
-    assert lines[2] == "chi-square                             5.560  that the model holds; Bartlett's correction"
+    assert lines[2] == "chi-square                             5.560  test of the model; Bartlett's correction"
     assert lines[4].split() == ["p-value", "0.234"]
     assert lines[7] == "RMSEA                                  0.106  90% interval 0.000 to 0.312"
     assert repr(fit) == str(fit)

@@ -208,6 +208,7 @@ def test_it_notices(name: str, wrong: Any, message: str) -> None:
         ("base_measure_degree", 1.01, "base_measure_degree"),
         ("lower_limit", 0.5, "lower_limit"),
         ("additive", True, "exposure"),
+        ("moments", None, "moments is None, not a method"),
     ],
 )
 def test_it_notices_a_wrong_claim(attribute: str, value: object, message: str) -> None:

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal, norm, poisson
+from sklearn.base import clone
 from sklearn.mixture import GaussianMixture as SklearnGaussianMixture
 
 from skentropy import (
@@ -342,6 +343,14 @@ def test_columns_in_no_block_are_left_alone(people: pd.DataFrame) -> None:
     filled = model.impute(people)
     assert filled.drop(columns="visits").equals(people.drop(columns="visits"))
     assert filled["visits"].notna().all()
+    dated = people.assign(
+        when=pd.date_range("2020-01-01", periods=len(people)), since=pd.to_timedelta(people["age"], unit="D")
+    )
+    of_dated = clone(model).fit(dated)
+    assert of_dated.lower_bound_ == model.lower_bound_
+    assert of_dated.impute(dated)["when"].equals(dated["when"])
+    with pytest.raises(TypeError, match=r"column 'when', column 'since' cannot be made numbers.*leave the columns out"):
+        ColumnMixture(random_state=0).fit(dated)
     summary = model.summary(people)
     assert "2 components of 1 feature" in str(summary)
     assert list(summary["means"].rows) == list(summary["features"].rows) == ["visits"]
