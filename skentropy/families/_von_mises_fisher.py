@@ -7,11 +7,17 @@ from scipy import sparse
 
 from .._typing import Array, Matrix
 from ._bessel import LARGEST_CONCENTRATION, BesselTerms, concentration_of_length
+from ._shapes import others
 from ._vector import Root, VectorFamily
 
 _LOG_2PI = float(np.log(2.0 * np.pi))
 # Sums of squares between this and its inverse have neither overflowed nor lost digits.
 _SAFE = 1e-200
+# Gauss-Legendre nodes over so many standard deviations of a column's angle on either side.
+_NODES, _NODE_WEIGHTS = np.polynomial.legendre.leggauss(32)
+_REACH = 8.0
+# Columns are integrated so many nodes at a time.
+_NODES_AT_ONCE = 5000
 
 
 class VonMisesFisher(VectorFamily):
@@ -98,10 +104,16 @@ class VonMisesFisher(VectorFamily):
         return eta * ratio, ratio + (slope - ratio) * along**2
 
     def column_divergences(self, eta_from: Array, eta_to: Array) -> Array:
-        """Of Gaussians with the columns' means and variances, which marginals are near to in many dimensions."""
-        (mean, variance), (to, of_to) = self.moments(eta_from), self.moments(eta_to)
-        ratio = variance / of_to
-        return 0.5 * (ratio - np.log(ratio) - 1.0 + (mean - to) ** 2 / of_to)
+        """By quadrature."""
+        D, across, across_to = eta_from.shape[-1], _lengths_of_others(eta_from), _lengths_of_others(eta_to)
+        # E log p / q, with p(t) = C_D(kappa) exp(a t) (1 - t^2)^((D-3)/2) / C_{D-1}(b sqrt(1 - t^2)).
+        result = (self.log_partition(eta_to) - self.log_partition(eta_from))[..., np.newaxis]
+        result = result + (eta_from - eta_to) * self.mean(eta_from)
+        width = max(1, _NODES_AT_ONCE * D // (_NODES.size * result.size))
+        for start in range(0, D, width):
+            own = (..., slice(start, start + width))
+            result[own] += _mean_ratio_across(eta_from[own], across[own], across_to[own], D)
+        return np.maximum(result, 0.0)
 
     def to_standard(self, eta: Array) -> tuple[Array, ...]:
         kappa = np.sqrt((eta**2).sum(axis=-1))
@@ -130,7 +142,7 @@ class VonMisesFisher(VectorFamily):
         while left.size:
             z = random_state.beta(0.5 * (D - 1.0), 0.5 * (D - 1.0), size=left.size)
             own, at = b[left], short[left]
-            w = 2.0 * own * z / (1.0 - (1.0 - own) * z)
+            w = np.minimum(2.0 * own * z / (1.0 - (1.0 - own) * z), 2.0)
             log_ratio = np.log((at + (1.0 - at) * w) / (at * (2.0 - at)))
             accepted = kappa[left] * (at - w) + (D - 1.0) * log_ratio >= np.log1p(-random_state.uniform(size=left.size))
             drop[left[accepted]] = w[accepted]
@@ -162,3 +174,35 @@ def _square_sums(X: Matrix) -> Array:
         if not sparse.issparse(X):
             return np.einsum("ij,ij->i", X, X)
         return np.asarray(X.multiply(X).sum(axis=1), dtype=np.float64).ravel()
+
+
+def _lengths_of_others(eta: Array) -> Array:
+    """The lengths of natural parameters without one column each."""
+    return np.sqrt(np.moveaxis(others(np.moveaxis(eta**2, -1, 0)), 0, -1))
+
+
+def _mean_ratio_across(a: Array, b: Array, b_to: Array, D: int) -> Array:
+    r"""The mean of :math:`\log C_{D-1}(b' \sin\theta) - \log C_{D-1}(b \sin\theta)`, elementwise, by quadrature.
+
+    The column is :math:`\cos\theta`; a is its natural parameter, b the length of the others.
+    """
+    half = 0.5 * D - 1.0
+    # Where A(k) = k / (half + sqrt(half^2 + k^2)), the mode of theta has this cosine and sine, but for a factor, and at
+    # least this curvature.
+    curvature = half + np.sqrt(half**2 + a**2 + b**2)
+    mode = np.arctan2(np.sqrt(2.0 * half * curvature + b**2), a)
+    reach = _REACH / np.sqrt(np.maximum(curvature, np.finfo(np.float64).tiny))
+    low, high = np.maximum(mode - reach, 0.0)[..., np.newaxis], np.minimum(mode + reach, np.pi)[..., np.newaxis]
+    theta = 0.5 * (low + high) + 0.5 * (high - low) * _NODES
+    sine = np.sin(theta)
+    own, other = _log_partition_below(D, b[..., np.newaxis] * sine), _log_partition_below(D, b_to[..., np.newaxis] * sine)
+    log_density = a[..., np.newaxis] * np.cos(theta) + own + (D - 2.0) * np.log(sine)
+    weights = _NODE_WEIGHTS * np.exp(log_density - log_density.max(axis=-1, keepdims=True))
+    return np.asarray((weights * (own - other)).sum(axis=-1) / weights.sum(axis=-1))
+
+
+def _log_partition_below(D: int, kappa: Array) -> Array:
+    """-log C_{D-1}, for D = 2 of the two points that are a sphere of one dimension."""
+    if D == 2:
+        return np.logaddexp(kappa, -kappa)
+    return kappa + BesselTerms.of(0.5 * (D - 3.0), kappa).log_scaled + 0.5 * (D - 1.0) * _LOG_2PI

@@ -103,6 +103,21 @@ def test_draws_have_the_moments_and_the_mean_statistics(family: VectorFamily) ->
         assert (np.abs(T.mean(axis=0) - family.mean(eta)) < 5.0 * T.std(axis=0) / np.sqrt(n)).all()
 
 
+class Opposite(np.random.RandomState):
+    """Draws the direction opposite to the mean, in which rounding errors may exceed the sphere."""
+
+    def beta(self, *shapes: Any, size: Any = None) -> Any:
+        return np.ones(size)
+
+    def uniform(self, *limits: Any, size: Any = None) -> Any:
+        return np.full(size, 1.0 - 1e-12)
+
+
+def test_draws_opposite_to_the_mean_are_directions() -> None:
+    eta = np.linspace(0.01, 3.0, 500)[:, np.newaxis] * np.array([0.6, 0.8])
+    np.testing.assert_allclose(VonMisesFisher().sample(eta, Opposite(0)), np.tile([[-0.6, -0.8]], (500, 1)), atol=1e-6)
+
+
 @every
 def test_a_single_row_is_held_at_the_bound(family: VectorFamily) -> None:
     row = np.array([[0.1, 0.2, 0.3, 0.4], [0.7, 0.1, 0.1, 0.1]])
@@ -130,6 +145,36 @@ def test_directions_agree_with_scipy() -> None:
     np.testing.assert_allclose(
         circle @ eta - family.log_partition(eta), stats.vonmises.logpdf(angle, 3.0, loc=1.0), rtol=1e-12
     )
+
+
+# Natural parameters of two distributions, and the divergences of the columns by adaptive quadrature of scipy over the angle
+# from the column's axis, with Bessel functions of scipy.special.
+COLUMN_DIVERGENCES = [
+    ([3.0, 0.0, 0.0], [-20.0, 0.0, 0.0], [30.553001, 1.417662, 1.417662]),
+    ([50.0, 0.0, 0.0], [0.0, 50.0, 0.0], [42.103623, 46.635231, 0.0]),
+    ([10.0, 0.0, 0.0], [0.0, 10.0, 0.0], [6.645988, 7.485160, 0.0]),
+    ([3.0, 1.0], [-20.0, 7.0], [32.417568, 1.939630]),
+    ([0.0, 0.0], [5.0, 5.0], [2.650302, 2.650302]),
+    ([300.0, 0.0, 0.0], [0.0, 0.001, 600.0], [557.660421, 0.153217, 595.037694]),
+    ([0.0, 0.0, 500.0, 0.0], [500.0, 500.0, 0.0, 0.0], [206.587141, 206.587141, 659.199193, 0.033729]),
+]
+
+
+@pytest.mark.parametrize(("eta", "other", "expected"), COLUMN_DIVERGENCES)
+def test_divergences_of_columns_against_adaptive_quadrature(eta: Any, other: Any, expected: Any) -> None:
+    found = VonMisesFisher().column_divergences(np.array(eta), np.array([other, eta]))
+    np.testing.assert_allclose(found, [expected, np.zeros(len(eta))], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("d", [2, 3, 20, 300])
+@pytest.mark.parametrize("kappa", [0.1, 30.0, 1e4, 9e7])
+def test_no_column_tells_directions_apart_better_than_all(d: int, kappa: float) -> None:
+    family, (x, y) = VonMisesFisher(), np.eye(d)[:2]
+    for other in (kappa * y, 0.5 * kappa * (x + y), 0.3 * kappa * x, -kappa * x):
+        of_columns, of_rows = family.column_divergences(kappa * x, other), family.divergence(kappa * x, other)
+        assert (of_columns <= of_rows * (1.0 + 1e-6)).all()
+    # Of opposite directions the first column tells everything.
+    assert of_columns[0] == pytest.approx(of_rows, rel=1e-6)
 
 
 def test_a_uniform_direction_is_an_area() -> None:
