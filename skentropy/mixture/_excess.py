@@ -76,7 +76,7 @@ class Excess(Additive):
             yield (
                 "Within components counts vary more than Poisson distributions do, with a variance of "
                 f"{listed(much, -ratio)}. Negative binomials fit this too (NegativeBinomialMixture, or the family "
-                "'negative_binomial')."
+                "'negative_binomial'; with exposures the family NegativeBinomial(r=...))."
             )
         little = np.flatnonzero((ratio < _NOTABLY_LITTLE) & (self.entries > 0.0) & sure)
         if little.size:
