@@ -16,9 +16,9 @@ from ._runs import Interruption
 ROUNDING = 16 * float(np.finfo(np.float64).eps)
 # Plain EM chooses the basin: extrapolations and Newton steps are tried only once a plain step gains fewer nats per sample.
 _EXTRAPOLATION_GATE = 3e-4
-_NEWTON_GATE = 3e-5
+NEWTON_GATE = 3e-5
 # After convergence a run may be moved elsewhere, and go on there, so many times.
-_LARGEST_MOVES = 10
+_LARGEST_MOVES = 20
 
 
 def run_em(
@@ -32,6 +32,7 @@ def run_em(
     watcher: Watcher | None = None,
     newton: Newton | None = None,
     finish: Sequence[Finish] = (),
+    newton_gate: float = NEWTON_GATE,
     hand_over: int | None = None,
     interruption: Interruption | None = None,
 ) -> Run:
@@ -60,12 +61,15 @@ def run_em(
     finish : sequence of Finish
         What is done to a state after convergence, one after the other, until one of them makes EM go on: settle its zeros,
         polish it, leave a saddle point.
+    newton_gate : float
+        Nats per sample that a plain step must gain less than before ``newton`` takes over.
     hand_over : int or None
         Number of steps after which ``finish`` takes over in any case.
     interruption : Interruption or None
         With one, Ctrl-C ends the run where it is; without, it is raised.
     """
-    climb = _Climb(model, expect, parameters, tol=tol, newton=newton if accelerate else None, accelerate=accelerate)
+    newton = newton if accelerate else None
+    climb = _Climb(model, expect, parameters, tol=tol, newton=newton, newton_gate=newton_gate, accelerate=accelerate)
     run = climb.run
     with nullcontext() if interruption is None else interruption.caught(run):
         while run.n_iter < max_iter and not (interruption is not None and interruption.reaches(run)):
@@ -93,9 +97,10 @@ class _Climb:
         tol: float,
         accelerate: bool,
         newton: Newton | None,
+        newton_gate: float,
     ) -> None:
         self._model, self._expect, self._tol = model, expect, tol
-        self._accelerate, self._newton = accelerate, newton
+        self._accelerate, self._newton, self._newton_gate = accelerate, newton, newton_gate
         self.run = Run(self._evaluate(parameters))
         self._path, self._tail = Path(model), Tail(tol)
         # The plain EM step in whose place an extrapolation or a Newton step is on trial.
@@ -133,7 +138,7 @@ class _Climb:
             return
         gain = step.bound - run.state.objective
         if newton is not None and not self._finishing:
-            self._finishing = gain < _NEWTON_GATE and newton.pays(run.n_iter)
+            self._finishing = gain < self._newton_gate and newton.pays(run.n_iter)
         if self._finishing and newton is not None:
             proposal = self._newton_proposal(newton, gain, noise)
         else:

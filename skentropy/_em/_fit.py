@@ -14,7 +14,7 @@ from sklearn.utils._param_validation import Interval
 
 from .._data import required_backend, thread_pool
 from .._messages import interruption_message, saddle_message, unfinished_message
-from ._engine import run_em
+from ._engine import NEWTON_GATE, run_em
 from ._model import Finish, Model, Newton, Run
 from ._monitor import Monitor
 from ._runs import Interruption, best_of
@@ -42,6 +42,7 @@ class Ascent:
     tol: float
     newton: Newton | None = None
     finish: Sequence[Finish] = ()
+    newton_gate: float = NEWTON_GATE
     hand_over: int | None = None
 
 
@@ -108,6 +109,7 @@ class FitByEM(ABC):
                     watcher=self.monitor.watch(init),
                     newton=ascent.newton,
                     finish=ascent.finish,
+                    newton_gate=ascent.newton_gate,
                     hand_over=ascent.hand_over,
                     interruption=self._interruption,
                 )

@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from .._data import Block, BlockSource, Rows, Source
-from .._em import Ascent, FitByEM, Run, State, run_em
+from .._em import Ascent, End, Evaluate, FitByEM, Run, State, run_em
 from .._messages import warn_of_fresh_start
 from .._typing import Array, FloatArray
 from ._distinct_rows import as_table, merge_duplicates, sample_rows
@@ -22,9 +22,10 @@ from ._exact import expect as expect_exactly
 from ._layers import BeliefNet
 from ._maximum import Maximum
 from ._model import BeliefNetModel, NetStatistics, Parameters
+from ._polish import MOST_EVALUATIONS
 from ._report import complaints
 from ._start import best_start, replace_weak_units
-from ._truncated import evaluate_states, first_sets, improve_states, states_missed, statistics
+from ._truncated import evaluate_states, first_sets, improve_states, search, states_missed, statistics
 
 if TYPE_CHECKING:
     from ._sigmoid_belief_net import SigmoidBeliefNet
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 _REPLACEMENT_STEPS = 12
 # EM over all states ends, and L-BFGS takes over, when it estimates that so many times ``tol`` is left.
 _LEFT_OVER = 10.0
+# With truncated posteriors L-BFGS takes over where an EM step gains less than this, in nats per sample: M-steps over so many
+# states cost several times what an evaluation does.
+_TRUNCATED_GATE = 1e-2
 
 
 Expect: TypeAlias = Callable[[Parameters], NetStatistics]
@@ -44,6 +48,8 @@ class NetFit(FitByEM):
     is_exact: ClassVar[bool]
     # Pairs of a number of competing starts, and a number of EM steps after which the better ones go on.
     _schedule: ClassVar[tuple[tuple[int, int], ...]]
+    # Evaluations of L-BFGS before EM has its turn.
+    _most_evaluations: ClassVar[int] = MOST_EVALUATIONS
 
     def __init__(
         self,
@@ -101,11 +107,14 @@ class NetFit(FitByEM):
             start = self._start(self._e_step(random_state, pool, of_sample=True), random_state)
         else:
             start = self._parameters(self._given)
-        maximum = Maximum(self._model, self._net.tol, accelerate=self._net.accelerate)
+        maximum = Maximum(
+            self._model, self._net.tol, accelerate=self._net.accelerate, most_evaluations=self._most_evaluations
+        )
         return self._ascent(start, self._e_step(random_state, pool, of_sample=False), maximum)
 
+    @abstractmethod
     def _ascent(self, start: Parameters, expect: Expect, maximum: Maximum) -> Ascent:
-        return Ascent(start, expect, self._net.tol, finish=maximum.finish)
+        """How a run goes up from a start."""
 
     def attributes(self, run: Run) -> dict[str, Any]:
         return self._net._fitted_attributes(self._model, self._rows.dtype, self.is_exact, run)
@@ -174,6 +183,8 @@ class TruncatedFit(NetFit):
 
     is_exact = False
     _schedule = ((2, 10),)
+    # L-BFGS keeps the states that rows have: it need not find the end for them.
+    _most_evaluations = 60
 
     def _distinct(self, rows: Source, binary_rows: BlockSource) -> BlockSource:
         if not isinstance(rows, Rows):
@@ -195,6 +206,17 @@ class TruncatedFit(NetFit):
         if sets is None:
             sets = first_sets(net, self._sample, self._net.n_states)
         return statistics(net, improve_states(sets, net, self._sample, random_state), self._sample)
+
+    def _ascent(self, start: Parameters, expect: Expect, maximum: Maximum) -> Ascent:
+        finish = self._look_around, *maximum.finish
+        return Ascent(start, expect, self._net.tol, newton=maximum, newton_gate=_TRUNCATED_GATE, finish=finish)
+
+    def _look_around(self, state: State, evaluate: Evaluate) -> End:
+        """The state with the best posteriors that a search finds from its own; EM goes on if that gains more than tol."""
+        net = state.parameters.net
+        sets = search(net, self._sample, self._net.n_states, state.statistics.states)
+        better = evaluate(Parameters(net, sets, keeps_states=True))
+        return End(better, goes_on=better.objective > state.objective + self._net.tol)
 
     def _parameters(self, net: BeliefNet) -> Parameters:
         return Parameters(net, self._net._truncated_posteriors(net).find(self._sample))

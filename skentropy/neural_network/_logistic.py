@@ -75,22 +75,29 @@ class Regression:
 
     def gradient(self, layer: Layer) -> FloatArray:
         """Derivative of ``log_likelihood`` with respect to V = [W, mu], (D, H + 1)."""
-        return np.asarray(self.moments - (self.counts * expit(layer.logits(self.states))).T @ self.design)
+        expected = np.zeros_like(self.moments)
+        for states, logits in self._logits(layer):
+            expected += (self.counts[states] * expit(logits)).T @ self.design[states]
+        return np.asarray(self.moments - expected)
 
     def _at(self, layer: Layer) -> tuple[float, float]:
         """The expected sum of log(1 + exp(logit)) and that of the entropies; those of the last layer are kept."""
         if not (self._last and self._last[0] is layer):
             total, entropy = 0.0, 0.0
-            step = max(_IN_CACHE // len(layer.offsets), 1)
-            for start in range(0, len(self.states), step):
-                states = slice(start, start + step)
-                logits, counts = layer.logits(self.states[states]), self.counts[states]
+            for states, logits in self._logits(layer):
                 each = softplus(logits)
-                total += float((counts * each).sum())
+                total += float((self.counts[states] * each).sum())
                 each -= logits * expit(logits)
-                entropy += float((counts * each).sum())
+                entropy += float((self.counts[states] * each).sum())
             self._last[:] = [layer, total, entropy]
         return self._last[1], self._last[2]
+
+    def _logits(self, layer: Layer) -> Iterator[tuple[slice, FloatArray]]:
+        """The layer's logits, those of a few states at a time."""
+        step = max(_IN_CACHE // len(layer.offsets), 1)
+        for start in range(0, len(self.states), step):
+            states = slice(start, start + step)
+            yield states, layer.logits(self.states[states])
 
 
 def maximize(regression: Regression, start: Layer, ridge: float, max_steps: int = MAX_STEPS) -> Layer:

@@ -9,7 +9,7 @@ import numpy as np
 from .._em import ROUNDING, End, Evaluate, Finish, State, em_eigenpair, leave_saddle
 from ._metric import Neighbourhood
 from ._model import BeliefNetModel
-from ._polish import polish
+from ._polish import MOST_EVALUATIONS, polish
 
 # L-BFGS takes over after so many EM steps, once they have become small.
 _STEPS_BEFORE = 30
@@ -30,10 +30,14 @@ class Maximum:
     accelerate : bool
         Whether to move to what L-BFGS finds. Otherwise L-BFGS only tells how much is to come, and EM goes on if that is more
         than tol.
+    most_evaluations : int
+        Those of L-BFGS each time.
     """
 
-    def __init__(self, model: BeliefNetModel, tol: float, *, accelerate: bool) -> None:
-        self._model, self._tol, self._accelerate = model, tol, accelerate
+    def __init__(
+        self, model: BeliefNetModel, tol: float, *, accelerate: bool, most_evaluations: int = MOST_EVALUATIONS
+    ) -> None:
+        self._model, self._tol, self._accelerate, self._most = model, tol, accelerate, most_evaluations
         self._end: State | None = None
         self._in_reach = -np.inf
 
@@ -43,7 +47,7 @@ class Maximum:
         return n_steps >= _STEPS_BEFORE
 
     def propose(self, state: State, evaluate: Evaluate) -> tuple[Any | None, float]:
-        self._end = polish(self._model, evaluate, state, tol=self._tol)
+        self._end = polish(self._model, evaluate, state, tol=self._tol, most=self._most)
         return self._end.parameters, self._end.objective - state.objective
 
     def keep(self) -> None:
@@ -63,13 +67,13 @@ class Maximum:
         """Move to the end of L-BFGS; EM goes on if that gains more than tol."""
         end, self._end = self._end, None
         if end is None or end.objective < state.objective:
-            end = polish(self._model, evaluate, state, tol=self._tol)
+            end = polish(self._model, evaluate, state, tol=self._tol, most=self._most)
         return End(end, goes_on=end.objective > state.objective + self._tol)
 
     def go_on(self, state: State, evaluate: Evaluate) -> End:
         """Stay, and let EM go on if L-BFGS finds that more than tol is to come."""
         if self._in_reach <= state.objective + self._tol:
-            self._in_reach = polish(self._model, evaluate, state, tol=self._tol).objective
+            self._in_reach = polish(self._model, evaluate, state, tol=self._tol, most=self._most).objective
         return End(state, goes_on=self._in_reach > state.objective + self._tol)
 
     def leave_saddle(self, state: State, evaluate: Evaluate) -> End:

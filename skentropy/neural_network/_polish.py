@@ -12,15 +12,20 @@ from .._typing import FloatArray
 from ._metric import Neighbourhood, moved
 from ._model import BeliefNetModel
 
-_MAX_EVALUATIONS = 400
+MOST_EVALUATIONS = 400
 # L-BFGS ends when so many iterations together gain less than this share of tol.
 _WINDOW, _STALLED = 20, 1e-3
 _SCALE_STEPS = 6
 _STEP = 1e-4
 
 
-def polish(model: BeliefNetModel, evaluate: Evaluate, state: State, *, tol: float = 0.0) -> State:
-    """Polish a state by L-BFGS, to ``tol`` from a maximum, and make its two scales stationary; the result is no worse."""
+def polish(
+    model: BeliefNetModel, evaluate: Evaluate, state: State, *, tol: float = 0.0, most: int = MOST_EVALUATIONS
+) -> State:
+    """Polish a state by L-BFGS, to ``tol`` from a maximum, and make its two scales stationary; the result is no worse.
+
+    L-BFGS evaluates at most so many states.
+    """
 
     around = Neighbourhood.of(model, state)
 
@@ -34,7 +39,7 @@ def polish(model: BeliefNetModel, evaluate: Evaluate, state: State, *, tol: floa
             raise StopIteration
 
     course: list[float] = []
-    options = {"maxfun": _MAX_EVALUATIONS, "maxiter": _MAX_EVALUATIONS, "gtol": 1e-9, "ftol": 0.0, "maxcor": 30}
+    options = {"maxfun": most, "maxiter": most, "gtol": 1e-9, "ftol": 0.0, "maxcor": 30}
     start = np.zeros_like(around.origin)
     result = minimize(loss, start, jac=True, method="L-BFGS-B", callback=stop_when_stalled, options=options)
     best = evaluate(around.parameters(result.x)) if -result.fun >= state.objective else state

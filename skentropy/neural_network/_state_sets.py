@@ -168,7 +168,7 @@ class StateSets:
         """(n, K, B), uint8."""
         return self.pool.states[self.index]
 
-    @property
+    @cached_property
     def log_evidence(self) -> FloatArray:
         """The rows' ELBOs."""
         return np.asarray(logsumexp(self.log_joint, axis=1))
@@ -203,6 +203,13 @@ class StateSets:
         both = np.concatenate([index, others], axis=1)
         best, values = best_of(both, np.concatenate([self.log_joint, values], axis=1), n_states)
         return StateSets(pool, np.take_along_axis(both, best, axis=1), values), best
+
+    def sorted(self) -> StateSets:
+        """The best states first."""
+        order = np.argsort(-self.log_joint, axis=1, kind="stable")
+        return StateSets(
+            self.pool, np.take_along_axis(self.index, order, axis=1), np.take_along_axis(self.log_joint, order, axis=1)
+        )
 
     def rows(self, chosen: Array | slice) -> StateSets:
         """The sets of some rows."""

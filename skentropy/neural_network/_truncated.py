@@ -39,12 +39,14 @@ def first_sets(net: BeliefNet, observations: Observations, n_states: int) -> Sta
     return StateSets(pool, np.take_along_axis(index, best, axis=1), values)
 
 
-def search(net: BeliefNet, observations: Observations, n_states: int) -> StateSets:
+def search(net: BeliefNet, observations: Observations, n_states: int, known: StateSets | None = None) -> StateSets:
     """Look around the best states of each row, until all that were kept have been looked around.
 
-    Deterministic, and for each row as if it were alone.
+    Deterministic, and for each row as if it were alone. It begins with what is ``known`` of the rows, if anything is, and is
+    never worse.
     """
-    joints, sets = Joints(net, observations), first_sets(net, observations, n_states)
+    joints = Joints(net, observations)
+    sets = first_sets(net, observations, n_states) if known is None else known.under(joints).sorted()
     looked = np.zeros(sets.index.shape, bool)
     waiting = np.arange(len(looked))
     for _ in range(max(_LEAST_ROUNDS, _ROUNDS * n_states)):

@@ -13,6 +13,7 @@ from skentropy import SigmoidBeliefNet
 from skentropy._data import Block
 from skentropy.neural_network import _state_sets, _truncated
 from skentropy.neural_network._exact import Enumeration, observe
+from skentropy.neural_network._fit import TruncatedFit
 from skentropy.neural_network._layers import BeliefNet, Layer
 from skentropy.neural_network._state_sets import Joints, Pool, StateSets, best_of, state_keys
 from skentropy.neural_network._truncated import (
@@ -224,6 +225,43 @@ def test_truncated_fits_end_stationary_for_the_states_they_keep() -> None:
     net = SigmoidBeliefNet(7, posterior="truncated", n_states=10, random_state=0).fit(X)
     assert net.converged_
     assert abs(net.stationarity_gap_) < 1e-8
+
+
+def test_fits_end_where_a_search_from_their_states_finds_no_more(monkeypatch: Any) -> None:
+    X = (load_digits().data[:150] >= 8).astype(float)
+    looks = []
+    look = TruncatedFit._look_around
+
+    def recorded(self: Any, state: Any, evaluate: Any) -> Any:
+        end = look(self, state, evaluate)
+        looks.append((end.state.objective - state.objective, end.goes_on))
+        return end
+
+    monkeypatch.setattr(TruncatedFit, "_look_around", recorded)
+    net = SigmoidBeliefNet(7, posterior="truncated", n_states=4, random_state=0).fit(X)
+    assert net.converged_
+    gains, goes_on = zip(*looks, strict=True)
+    assert min(gains) >= -1e-12
+    assert max(gains) > net.tol
+    assert goes_on == tuple(gain > net.tol for gain in gains)
+    assert not goes_on[-1]
+
+
+def test_a_search_goes_on_from_what_is_known() -> None:
+    """It is no worse than that, whatever net that was judged by, and finds nothing where it has been."""
+    X, _ = data(True, n=60)
+    rng, observations = np.random.RandomState(4), observe(Block(X, None, None, 0))
+    first, net = random_net((9,), 5, rng), random_net((9,), 5, rng)
+    known = improve_states(first_sets(first, observations, 3), first, observations, rng)
+    found = search(net, observations, 3, known)
+    gains = found.log_evidence - known.under(Joints(net, observations)).log_evidence
+    assert gains.min() >= -1e-12
+    assert gains.max() > 0.1
+    np.testing.assert_array_equal(found.log_joint, -np.sort(-found.log_joint, axis=1))
+    for x, states, values in zip(X, found.states, found.log_joint, strict=True):
+        np.testing.assert_allclose(values, [naive_log_joint(net, x, state) for state in states], rtol=1e-12)
+    again = search(net, observations, 3, found)
+    np.testing.assert_allclose(again.log_joint, found.log_joint, rtol=1e-12)
 
 
 def objective(net: SigmoidBeliefNet) -> float:
