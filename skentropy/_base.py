@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, wraps
 from typing import Any, ClassVar, TypeVar, cast, final
@@ -19,6 +19,10 @@ from ._messages import check_counts, warn
 from ._typing import ArrayLike
 from .entropy import EntropySum
 
+# The kind of each column, and the columns that it belongs together with, as ``Traits`` has them.
+ColumnKinds = dict[int, tuple[str, tuple[int, ...]]]
+# The kinds of likelihoods of columns together, which have a length, a sum or a total in common.
+JOINT_KINDS = ("direction", "composition", "given totals")
 # Fitted attributes that validation sets before a fit starts.
 _OF_COLUMNS = {"n_features_in_", "feature_names_in_"}
 _Method = TypeVar("_Method", bound=Callable[..., Any])
@@ -70,10 +74,14 @@ class Traits:
         Whether the fit has made zeros and ones of other values.
     likelihood : str
         What the likelihood of a row is: the "probability" of counts or categories, that of counts "given totals", the
-        "density" of real numbers, that of a "direction" or a "composition", or "mixed". Only likelihoods of one kind are
-        comparable.
-    columns : dict of int to bool, or None
-        Positions of the columns that the fitted model has a distribution of, and whether it is of counts; None where of all.
+        "density" of real numbers, that of an "angle", a "direction" or a "composition", or "mixed" where columns differ.
+        Only likelihoods of one kind are comparable. Empty where a fit has yet to choose the kinds of columns.
+    columns : dict of int to tuple, or None
+        Positions of the columns that the fitted model has a distribution of; None where of all. With each are the kind of
+        its likelihood, in the words above, and the columns of which it is a direction, a composition or the counts of a
+        total; none where it stands by itself.
+    zero_substitutes : mapping of int to float
+        For each column whose zeros the fit has replaced the value in their place.
     doubt : str
         Why the end of the fit may be no maximum to compare with others': "saddle point", "degenerate" where a component has
         collapsed, or "Heywood" where a noise variance is on its floor; empty where nothing is wrong.
@@ -84,7 +92,8 @@ class Traits:
     why_no_criteria: str
     binarizes: bool
     likelihood: str
-    columns: dict[int, bool] | None
+    columns: ColumnKinds | None
+    zero_substitutes: Mapping[int, float]
     doubt: str
 
 
@@ -174,8 +183,12 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
         return "density"
 
     @property
-    def _modelled_columns(self) -> dict[int, bool] | None:
+    def _modelled_columns(self) -> ColumnKinds | None:
         return None
+
+    @property
+    def _replaced_zeros(self) -> Mapping[int, float]:
+        return {}
 
     @property
     def _doubt(self) -> str:
@@ -196,6 +209,7 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
             binarizes=self._binarizes,
             likelihood=self._likelihood,
             columns=self._modelled_columns,
+            zero_substitutes=self._replaced_zeros,
             doubt=self._doubt,
         )
 

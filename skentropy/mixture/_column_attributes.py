@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from .._base import JOINT_KINDS, ColumnKinds
 from .._data import Block
 from .._messages import NamedColumns
 from .._typing import Array, FloatArray, Matrix
@@ -64,6 +65,15 @@ class ColumnAttributes(Components):
     def likelihood(self) -> str:
         kinds = {part.likelihood for part in self._parts}
         return "mixed" if len(kinds) > 1 else "".join(kinds)
+
+    @property
+    def kinds(self) -> ColumnKinds:
+        """For each column the kind of its likelihood, and the columns that it belongs together with."""
+        of: ColumnKinds = {}
+        for block in self.blocks:
+            own, kind = tuple(sorted(block.columns.tolist())), block.components.likelihood
+            of.update(dict.fromkeys(own, (kind, own if kind in JOINT_KINDS else ())))
+        return of
 
     @property
     def climbs(self) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.utils._param_validation import StrOptions
 
+from .._base import ColumnKinds
 from .._data import ColumnSurvey, Source
 from .._em import Run
 from .._typing import Array, ArrayLike, FloatArray
@@ -208,10 +209,10 @@ class ColumnMixture(BaseMixture):
         return ColumnBlocks((), 0) if plan is None else plan.components
 
     @property
-    def _modelled_columns(self) -> dict[int, bool] | None:
+    def _modelled_columns(self) -> ColumnKinds | None:
         components = self._get_components()
         assert isinstance(components, ColumnBlocks)
-        return {int(c): block.components.discrete for block in components.blocks for c in block.columns}
+        return components.kinds
 
     def _choose_substitutes(self, columns: ColumnSurvey) -> FloatArray | None:
         return self._plan.components.choose_substitutes(self, columns)

@@ -75,6 +75,10 @@ class FeatureAttributes(Components):
         return self.family.discrete
 
     @property
+    def likelihood(self) -> str:
+        return "angle" if self.family.circular else super().likelihood
+
+    @property
     def allows_sparse(self) -> bool:
         return self.family.zero_statistics
 

@@ -75,7 +75,10 @@ class MixtureFit(FitByEM):
             mixture, columns, is_sparse=rows.is_sparse, prior_counts=float(mixture.prior_counts)
         )
         self._substitutes = mixture._choose_substitutes(columns)
+        self._replaced: dict[int, float] = {}
         if self._substitutes is not None:
+            replaced = np.flatnonzero((columns.n_zeros > 0) & ~np.isnan(self._substitutes))
+            self._replaced = {int(column): float(self._substitutes[column]) for column in replaced}
             rows = self._rows = rows.view(Substitutes(self._substitutes))
         mixture._refuse_outside(components, rows.sum(components.count_outside, pool))
         size = max(int(np.clip(_SAMPLE_ENTRIES // rows.n_features, *_SAMPLE_ROWS)), 32 * mixture.n_components)
@@ -137,6 +140,7 @@ class MixtureFit(FitByEM):
 
     def attributes(self, run: Run) -> dict[str, Any]:
         attributes = self._mixture._fitted_attributes(self._model, self._rows.dtype, run)
+        attributes["_zeros_replaced"] = self._replaced
         return attributes if self._substitutes is None else {**attributes, "zero_substitutes_": self._substitutes}
 
     def is_degenerate(self, run: Run) -> bool:

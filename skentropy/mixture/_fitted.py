@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,9 @@ class FittedMixture(ReportedMixture):
     n_components: int
     zero_substitutes_: FloatArray
 
+    # For each column whose zeros the last fit has replaced, the value in their place.
+    _zeros_replaced: Mapping[int, float] = MappingProxyType({})
+
     @abstractmethod
     def _get_components(self) -> Components:
         """The kind of components that the arguments ask for."""
@@ -40,6 +44,10 @@ class FittedMixture(ReportedMixture):
     @property
     def _likelihood(self) -> str:
         return self._get_components().likelihood
+
+    @property
+    def _replaced_zeros(self) -> Mapping[int, float]:
+        return self._zeros_replaced
 
     def _fitted_components(self) -> Components:
         """The components, with what the fit has learnt from the data."""

@@ -20,7 +20,17 @@ from .._messages import warn, warn_of_normalised, warnings_of
 from .._typing import ArrayLike
 from ..decomposition import PPCA
 from ..entropy import entropy_sum, has_discrete_latents
-from ._comparable import Named, check_ranked, count_parameters, has_converged, is_fitted, listed, traits_of
+from ._comparable import (
+    Named,
+    check_ranked,
+    count_parameters,
+    has_converged,
+    is_fitted,
+    likelihood_kind,
+    listed,
+    traits_of,
+    why_no_value,
+)
 from ._jacobian import log_jacobian
 from ._ranking import Criterion, RankedModel
 from ._steps import Metadata, fit_metadata, row_data, steps_of
@@ -56,6 +66,7 @@ def assess_all(
             fit_metadata(model, metadata),
             correct=correct,
             raise_error=raise_error,
+            criterion=criterion,
             caller=caller,
             context=contexts[i],
             held_out=held_out,
@@ -124,12 +135,15 @@ def _fit_and_evaluate(
     X: ArrayLike,
     metadata: Metadata,
     *,
+    criterion: Criterion,
     correct: bool,
     caller: Any,
     context: Any,
     held_out: HeldOut | None,
 ) -> RankedModel:
     """The row of one model, which is fitted first, unless the seconds of its fit are given."""
+    if reason := why_no_value(name, model, criterion):
+        raise ValueError(reason)
     with as_part(), subtask(context, caller, model, X), warnings_of(f"model {name!r}"):
         if seconds is None:
             start = time.perf_counter()
@@ -145,6 +159,7 @@ def _fit_and_evaluate(
 def _row(name: str, model: Any, X: Any, data: Metadata, seconds: float, *, correct: bool) -> RankedModel:
     """The row of a fitted model for the data that it was fitted to."""
     last = steps_of(model)[-1]
+    traits = traits_of(last)
     evaluation, jacobian = evaluate_steps(model, X, data, correct=correct)
     return RankedModel(
         name=name,
@@ -158,7 +173,9 @@ def _row(name: str, model: Any, X: Any, data: Metadata, seconds: float, *, corre
         classification=evaluation.classification,
         fit_time=seconds,
         converged=has_converged(last),
-        doubt=traits.doubt if (traits := traits_of(last)) else "",
+        doubt=traits.doubt if traits else "",
+        likelihood=likelihood_kind(last),
+        zero_substitutes=traits.zero_substitutes if traits else {},
     )
 
 

@@ -13,7 +13,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.mixture import GaussianMixture
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
-from .._base import LatentVariableModel, Traits
+from .._base import JOINT_KINDS, ColumnKinds, LatentVariableModel, Traits
 from .._messages import list_columns, warn
 from .._typing import ArrayLike
 from ..entropy import check_has_entropy_sum, has_discrete_latents, n_parameters
@@ -27,9 +27,19 @@ _KINDS = {
     "probability": "Probabilities of counts or categories",
     "given totals": "Probabilities of counts given the totals of the rows",
     "density": "Densities of real numbers",
+    "angle": "Densities of angles, on a circle",
     "direction": "Densities of directions, on a sphere",
     "composition": "Densities of compositions, on a simplex",
-    "mixed": "Probabilities of some columns and densities of others",
+    "mixed": "Likelihoods of different kinds in different columns",
+}
+# What the values of a column are to a model.
+_VALUES = {
+    "probability": "a count or a category",
+    "given totals": "a count with a given total",
+    "density": "a real number",
+    "angle": "an angle",
+    "direction": "a part of a direction",
+    "composition": "a part of a composition",
 }
 
 
@@ -44,13 +54,21 @@ def check_models(named: Named, criterion: Criterion, change_of_variables: str) -
                 f"The integrated completed likelihood is for models with discrete latent variables, and {name} has "
                 "continuous ones; rank by 'bic'."
             )
-        if criterion in ("bic", "aic", "aicc", "icl") and np.isnan(count_parameters(steps_of(model)[-1], unfitted=True)):
-            raise ValueError(
-                f"The parameters of {name} count by no agreed rule, so that {criterion!r} is not defined; rank by "
-                "'validation', the likelihood of rows that are held out."
-            )
+    reasons = [why_no_value(name, model, criterion) for name, model in named]
+    if all(reasons):
+        raise ValueError(reasons[0])
     if change_of_variables == "refuse":
         _check_same_transformation(named)
+
+
+def why_no_value(name: str, model: Any, criterion: Criterion) -> str:
+    """Why a criterion is not defined for a model, fitted or not; empty where it is."""
+    if criterion in ("bic", "aic", "aicc", "icl") and np.isnan(count_parameters(steps_of(model)[-1], unfitted=True)):
+        return (
+            f"The parameters of {name} count by no agreed rule, so that {criterion!r} is not defined; rank by "
+            "'validation', the likelihood of rows that are held out."
+        )
+    return ""
 
 
 def _check_model(model: Any) -> None:
@@ -81,18 +99,38 @@ def _check_same_columns(ranked: Sequence[RankedModel]) -> None:
         return
     first, model, columns = told[0]
     for name, last in lasts:
-        traits = traits_of(last)
-        other = (traits and traits.columns) or dict.fromkeys(range(model.n_features_in_))
+        other = _columns_of(last, columns, model.n_features_in_)
         differing = sorted(columns.keys() ^ other.keys())
         how = "of which one of them is no model"
         if not differing:
-            differing = [column for column, is_count in columns.items() if other[column] not in (None, is_count)]
-            how = "a count or a category to one of them and a real number to the other"
+            pairs = {column: (own, other[column]) for column, own in columns.items() if own != other[column]}
+            differing = [column for column, pair in pairs.items() if pair == next(iter(pairs.values()))]
+            how = _how_they_differ(*next(iter(pairs.values()))) if pairs else ""
         if differing:
             raise ValueError(
                 f"{first} and {name} are models of different variables: {list_columns(model, differing)} {how}. Their "
                 "likelihoods are not comparable; give all models the same columns."
             )
+
+
+def _columns_of(model: Any, like: ColumnKinds, n_features: int) -> ColumnKinds:
+    """The kinds of the columns; a model that does not tell them has all columns, of the same kinds.
+
+    It has the same columns together only if all are; a likelihood of another kind is warned of, and not refused.
+    """
+    traits = traits_of(model)
+    if traits is not None and traits.columns:
+        return traits.columns
+    every = tuple(range(n_features))
+    joint = traits.likelihood if traits is not None and traits.likelihood in JOINT_KINDS else None
+    own = {column: like.get(column, ("", ())) for column in every}
+    return {column: (kind, every if kind == joint else together) for column, (kind, together) in own.items()}
+
+
+def _how_they_differ(one: tuple[str, tuple[int, ...]], other: tuple[str, tuple[int, ...]]) -> str:
+    if one[0] == other[0]:
+        return f"{_VALUES[one[0]]} to both, but together with different columns"
+    return f"{_VALUES[one[0]]} to one of them and {_VALUES[other[0]]} to the other"
 
 
 def traits_of(model: Any) -> Traits | None:
@@ -160,14 +198,15 @@ def check_ranked(ranked: Sequence[RankedModel], criterion: Criterion, *, correct
     _check_same_values(ranked)
     if not callable(criterion):
         _warn_of_kinds(ranked)
+        _warn_of_replaced_zeros(ranked)
 
 
 def _warn_of_kinds(ranked: Sequence[RankedModel]) -> None:
     """Warn of probabilities beside densities, and of probabilities given what other models give a probability, too."""
     names: dict[str, list[str]] = {}
     for row in ranked:
-        if kind := _likelihood_kind(steps_of(row.model)[-1]):
-            names.setdefault(kind, []).append(row.name)
+        if row.likelihood:
+            names.setdefault(row.likelihood, []).append(row.name)
     if len(names) > 1:
         told = "; ".join(f"{_KINDS[kind]}: {listed(names[kind])}" for kind in _KINDS if kind in names)
         warn(
@@ -176,7 +215,28 @@ def _warn_of_kinds(ranked: Sequence[RankedModel]) -> None:
         )
 
 
-def _likelihood_kind(model: Any) -> str:
+def _warn_of_replaced_zeros(ranked: Sequence[RankedModel]) -> None:
+    """Warn of models with likelihoods of one kind that have put different values in the place of zeros."""
+    for kind in _KINDS:
+        names: dict[tuple[tuple[int, float], ...], list[str]] = {}
+        for row in ranked:
+            if row.likelihood == kind:
+                names.setdefault(tuple(sorted(row.zero_substitutes.items())), []).append(row.name)
+        if len(names) > 1:
+            warn(
+                "These models have replaced zeros by different values, and their likelihoods are of different data, which "
+                f"are not comparable. {'; '.join(f'{listed(own)}: {_told(values)}' for values, own in names.items())}. "
+                "Replace the zeros before all fits."
+            )
+
+
+def _told(values: Sequence[tuple[int, float]], most: int = 3) -> str:
+    """Substitutes of columns for messages."""
+    rest = f" and {len(values) - most} more" if len(values) > most else ""
+    return ", ".join(f"{value:.4g} in column {column}" for column, value in values[:most]) + rest or "none"
+
+
+def likelihood_kind(model: Any) -> str:
     """Which of ``_KINDS`` a fitted model gives; empty where it is not known."""
     traits = traits_of(model)
     if traits is not None:

@@ -69,16 +69,19 @@ def rank_models(
     TypeError
         If a model has no entropy sum, or is supervised.
     ValueError
-        If there are no models, or they were fitted to different data or transformations of them.
+        If there are no models, they were fitted to different data or transformations of them, they take the same column
+        for values of different kinds, or the criterion is defined for none.
 
     Warns
     -----
     FitFailedWarning
-        If a model cannot be fitted or evaluated; it stays in the table, with its error.
+        If a model cannot be fitted or evaluated, or the criterion is not defined for it; it stays in the table, with its
+        error.
     UserWarning
         If likelihoods are of different kinds: probabilities of counts, probabilities of counts given their totals, and
-        densities of real numbers, of directions or of compositions are not comparable. Warnings of the fits begin with the
-        name of the model.
+        densities of real numbers, of angles, of directions or of compositions are not comparable; or if models have replaced
+        zeros by different values. The table flags what is not comparable to the best model. Warnings of the fits begin with
+        the name of the model.
 
     Examples
     --------

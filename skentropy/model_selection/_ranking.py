@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,10 @@ class RankedModel:
         collapsed, or "Heywood" where a noise variance is on its floor, so that the likelihood has no interior maximum.
     error : str
         What went wrong in the fit or the evaluation; empty if nothing did.
+    likelihood : str
+        The kind of the likelihood, such as "density" or "probability"; empty where the model does not tell it.
+    zero_substitutes : mapping of int to float
+        For each column whose zeros the fit has replaced the value in their place.
     """
 
     name: str
@@ -70,6 +74,8 @@ class RankedModel:
     converged: bool = False
     doubt: str = ""
     error: str = ""
+    likelihood: str = ""
+    zero_substitutes: Mapping[int, float] = field(default_factory=dict)
 
     @property
     def elbo(self) -> float:
@@ -159,7 +165,9 @@ class ModelRanking(Sequence[RankedModel]):
         Why a rank is uncertain: "failed", "not converged", the ``doubt`` of the model ("saddle point", "degenerate" or
         "Heywood"), "no likelihood" where the model does not tell its own, or "gap" where the entropy sum is further from
         the log-likelihood than 0.01 nats per sample, or than a tenth of the difference to the nearest model, at least 1e-5
-        (unless the gap is rounding). Empty where nothing is wrong.
+        (unless the gap is rounding). Where none of these is wrong, "other kind" says that the likelihood is not comparable
+        to the best model's, being of another kind, and "other zeros" that zeros have been replaced by other values, unless
+        the criterion is one's own. Else empty.
     """
 
     def __init__(self, rows: Sequence[RankedModel], criterion: Criterion = "bic") -> None:
@@ -184,7 +192,16 @@ class ModelRanking(Sequence[RankedModel]):
         neighbours = [self.values_[i] for i in (rank - 1, rank + 1) if 0 <= i < len(self.values_)]
         distances = [max(abs(value - self.values_[rank]), _TIE) for value in neighbours if np.isfinite(value)]
         allowed = max(min([_GAP, *(_GAP_SHARE * distance for distance in distances)]), _ROUNDING * row.entropy_sum.magnitude)
-        return "gap" if abs(row.gap) > allowed else ""
+        return "gap" if abs(row.gap) > allowed else self._incomparable(row)
+
+    def _incomparable(self, row: RankedModel) -> str:
+        """Why the value of a model is not comparable with the best one's."""
+        best = self._ranked[0]
+        if callable(self.criterion):
+            return ""
+        if row.likelihood and best.likelihood and row.likelihood != best.likelihood:
+            return "other kind"
+        return "other zeros" if row.zero_substitutes != best.zero_substitutes else ""
 
     def __len__(self) -> int:
         return len(self._ranked)

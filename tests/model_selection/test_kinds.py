@@ -20,6 +20,7 @@ from skentropy import (
     EntropySumSearch,
     ExponentialFamilyMixture,
     FactorAnalysis,
+    GammaMixture,
     GaussianMixture,
     MultinomialMixture,
     PoissonMixture,
@@ -36,6 +37,73 @@ ROWS = {"directions": VonMisesFisherMixture(1), "compositions": DirichletMixture
 MIXED = {"columns": ColumnMixture([("a", "gaussian", [0]), ("b", "poisson", [1, 2])], 1)}
 
 
+ANGLES = {"angles": ExponentialFamilyMixture("von_mises", 1)}
+
+
+def _table(*blocks: tuple[Any, list[int]]) -> ColumnMixture:
+    return ColumnMixture([(str(place), family, columns) for place, (family, columns) in enumerate(blocks)], 1)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "message"),
+    [
+        (
+            _table((VonMisesFisherMixture(), [0, 1]), ("poisson", [2])),
+            _table(("gaussian", [0, 1]), ("poisson", [2])),
+            "column 0, column 1 a part of a direction to one of them and a real number to the other",
+        ),
+        (
+            _table(("von_mises", [0]), ("poisson", [1, 2])),
+            _table(("gaussian", [0]), ("poisson", [1, 2])),
+            "column 0 an angle to one of them and a real number to the other",
+        ),
+        (
+            _table((MultinomialMixture(), [0, 1, 2])),
+            _table((MultinomialMixture(), [0, 1]), ("poisson", [2])),
+            "column 0, column 1 a count with a given total to both, but together with different columns",
+        ),
+        (
+            _table((DirichletMixture(), [0, 1]), (VonMisesFisherMixture(), [2, 3])),
+            _table((VonMisesFisherMixture(), [0, 1]), (DirichletMixture(), [2, 3])),
+            "column 0, column 1 a part of a composition to one of them and a part of a direction to the other",
+        ),
+        (
+            _table((VonMisesFisherMixture(), [0, 1]), (VonMisesFisherMixture(), [2, 3])),
+            VonMisesFisherMixture(1),
+            "column 0, column 1 a part of a direction to both, but together with different columns",
+        ),
+    ],
+)
+def test_columns_of_different_kinds_are_refused(one: Any, other: Any, message: str) -> None:
+    X = np.column_stack([counts() + 1.0, counts()[:, 0] + 2.0])[:, : one.columns[-1][2][-1] + 1]
+    X[:, 0] = np.minimum(X[:, 0], 6.0) if "angle" in message else X[:, 0]
+    with pytest.raises(ValueError, match=f"are models of different variables: {message}. Their"):
+        rank_models([one, other], X)
+    with pytest.raises(ValueError, match="are models of different variables"):
+        rank_models([other, one], X)
+    assert len(rank_models([one, one], X)) == 2
+    assert len(rank_models([other, other], X)) == 2
+
+
+def test_zeros_that_were_replaced_by_different_values_are_warned_of() -> None:
+    X = counts() + 1.0
+    models = {"half": GammaMixture(1, zeros=0.5), "small": GammaMixture(1, zeros=1e-3), "real": GaussianMixture(1)}
+    assert rank_models(models, X).flags_ == ["", "", ""], "there is no zero"
+    X[0, 1] = 0.0
+    told = "replaced zeros by different.*'half': 0.5 in column 1; 'small': 0.001 in column 1; 'real': none. Replace"
+    with pytest.warns(UserWarning, match=told):
+        ranking = rank_models(models, X)
+    assert ranking.flags_ == ["", "other zeros", "other zeros"]
+    alike = {name: GammaMixture(k, zeros=1e-3, random_state=0) for name, k in (("one", 1), ("two", 2))}
+    assert rank_models(alike, X).flags_ == ["", ""]
+    compositions = [DirichletMixture(1, zeros=0.5), DirichletMixture(1, zeros=0.1)]
+    with pytest.warns(UserWarning, match="replaced zeros by different values"):
+        assert rank_models(compositions, X).flags_ == ["", "other zeros"]
+    model = compositions[0].fit(X)
+    assert model.traits().zero_substitutes == {1: 0.5}
+    assert model.fit(X[1:]).traits().zero_substitutes == {}
+
+
 @pytest.mark.parametrize("models", [DISCRETE, REAL, GIVEN, MIXED])
 def test_likelihoods_of_one_kind_are_ranked_without_a_word(models: dict[str, Any]) -> None:
     assert len(rank_models(models, counts())) == len(models)
@@ -50,7 +118,8 @@ def test_likelihoods_of_one_kind_are_ranked_without_a_word(models: dict[str, Any
         ),
         (REAL | ROWS, "Densities of directions, on a sphere: 'directions'; Densities of comp.*: 'compositions'. Rank each"),
         (DISCRETE | GIVEN, "given the totals of the rows: 'multinomial'"),
-        (REAL | MIXED, "Probabilities of some columns and densities of others: 'columns'"),
+        (REAL | MIXED, "Likelihoods of different kinds in different columns: 'columns'"),
+        (REAL | ANGLES, "Densities of real numbers: 'Gaussian', 'PPCA', 'PCA'; Densities of angles, on a circle: 'angles'"),
         (
             DISCRETE | {"a": PoissonMixture(1), "b": PoissonMixture(1)} | GIVEN,
             "'Poisson', 'geometric', 'a' and 1 more; Prob",
@@ -58,11 +127,18 @@ def test_likelihoods_of_one_kind_are_ranked_without_a_word(models: dict[str, Any
     ],
 )
 def test_likelihoods_of_different_kinds_are_warned_of(models: dict[str, Any], message: str) -> None:
+    X = np.minimum(counts(), 6)
     with pytest.warns(UserWarning, match=f"different kinds, and their values are not comparable.*{message}"):
-        ranking = rank_models(models, counts())
+        ranking = rank_models(models, X)
     assert len(ranking) == len(models)
-    own = rank_models(models, counts(), criterion=lambda row: -row.n_parameters)  # which is not of likelihoods
+    other = [row.likelihood != ranking[0].likelihood for row in ranking]
+    assert any(other)
+    flagged = [flag == "other kind" for flag in ranking.flags_]
+    assert flagged == [is_other and flag != "gap" for is_other, flag in zip(other, ranking.flags_, strict=True)]
+    assert any(flagged)
+    own = rank_models(models, X, criterion=lambda row: -row.n_parameters)  # which is not of likelihoods
     assert len(own) == len(models)
+    assert "other kind" not in own.flags_
 
 
 def test_warnings_begin_with_the_name_of_the_model() -> None:

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_wine
+from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import ShuffleSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -57,8 +58,13 @@ def test_few_rows_are_enough_to_hold_out() -> None:
 
 def test_what_is_refused() -> None:
     for criterion in ("bic", "aic", "aicc"):
-        with pytest.raises(ValueError, match=f"GaussianVAE.* no agreed rule, so that '{criterion}'.*'validation'"):
-            rank_models([PPCA(2), VAE], WINE, criterion)
+        told = f"GaussianVAE.* no agreed rule, so that '{criterion}'.*'validation'"
+        with pytest.raises(ValueError, match=told):
+            rank_models([VAE], WINE, criterion)
+        with pytest.warns(FitFailedWarning, match=told):
+            ranking = rank_models([VAE, PPCA(2)], WINE, criterion)
+        assert (ranking.best_name_, ranking.flags_) == ("PPCA(n_components=2)", ["", "failed"])
+        assert "no agreed rule" in ranking[1].error
         with pytest.raises(ValueError, match="no agreed rule"):
             EntropySumSearch(VAE, {"n_components": [1]}, criterion=criterion).fit(WINE)
     with pytest.raises(ValueError, match="has been fitted"):
