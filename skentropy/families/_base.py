@@ -9,6 +9,7 @@ import numpy as np
 
 from .._typing import Array, Matrix
 from ._arguments import HasArguments
+from ._circle import mean_direction
 
 # The smallest positive double, 2^-1074. It stands for a probability or a rate of zero, so that the logarithm is finite, and
 # 0 * log(0) is 0, the limit that the entropies need.
@@ -73,7 +74,7 @@ class ExponentialFamily(HasArguments, ABC):
         Whether T(0) = 0, by default not: entries that a sparse matrix does not store then add nothing to any sum.
     circular : bool
         Whether values are angles in radians, which are the same if they differ by a whole turn; by default not. Their means
-        are directions, and their variances mean squared chords.
+        are directions, and their variances mean squared chords. The first standard parameter must be the mean direction.
 
     See Also
     --------
@@ -253,8 +254,10 @@ class ExponentialFamily(HasArguments, ABC):
     def predict(self, eta: Array, weights: Array) -> Array:
         """Expectations of x, (n, D), in mixtures with weights (K, n) of distributions (S, K, D).
 
-        A family whose values are names rather than numbers returns the most probable one.
+        Those of angles are mean directions. A family whose values are names returns the most probable one.
         """
+        if self.circular:
+            return mean_direction(weights.T, *self.moments(eta))[0]
         return np.asarray(weights.T @ self.moments(eta)[0])
 
     # What follows from the above.

@@ -13,6 +13,7 @@ from scipy import sparse
 
 from .._typing import Array
 from ._base import ExponentialFamily
+from ._circle import mean_direction, turned
 from ._nodes import nodes
 
 _RTOL = 1e-6
@@ -88,6 +89,7 @@ def check_family(
     errors: dict[str, float] = {}
     _check_value(family)
     _check_shapes(family, eta, len(parameters[0]))
+    _check_angles(family, eta, np.random.RandomState(random_state))
     for i in range(eta.shape[1]):
         theta = tuple(parameter[i] for parameter in parameters)
         point = _point(family, theta, eta[:, i], errors, rng)
@@ -208,6 +210,21 @@ def _check_shapes(family: ExponentialFamily, eta: Array, n_points: int) -> None:
             _require(same, f"{family!r}: {what} is not elementwise on the trailing axes of eta")
     n_standard = len(family.to_standard(eta))
     _require(n_standard == len(family.parameter_names), f"{family!r}: to_standard returns {n_standard} arrays")
+
+
+def _check_angles(family: ExponentialFamily, eta: Array, rng: np.random.RandomState) -> None:
+    """Check that the first standard parameter of angles is their direction, and that directions are averaged as such."""
+    if not family.circular:
+        return
+    direction, variance = family.moments(eta)
+    first = family.to_standard(eta)[0]
+    is_direction = np.shape(first) == direction.shape and np.allclose(turned(first, direction), direction, atol=_RTOL)
+    _require(is_direction, f"{family!r}: the first of parameter_names, {family.parameter_names[0]!r}, is not the direction")
+    weights = rng.dirichlet(np.ones(eta.shape[1]), size=5)
+    expected = mean_direction(weights, direction, variance)[0][:, np.newaxis]
+    predicted = family.predict(eta[..., np.newaxis], weights.T)
+    is_mean = np.shape(predicted) == expected.shape and np.allclose(turned(predicted, expected), expected, atol=_RTOL)
+    _require(is_mean, f"{family!r}: predict returns no mean directions")
 
 
 def _check_formulas(point: _Point) -> None:

@@ -8,21 +8,10 @@ from .._typing import Array, Matrix
 from ._arguments import check_parameter
 from ._base import ExponentialFamily
 from ._bessel import LARGEST_CONCENTRATION, BesselTerms, concentration_of_length
+from ._circle import TURN
 
-_TURN = 2.0 * np.pi
 # Angles may exceed a full turn by this much, a rounding error of single precision.
 _ROUNDING = 1e-6
-
-
-def turned(angle: Array, towards: Array) -> Array:
-    """Add full turns to angles so that they are nearest to others."""
-    return angle - _TURN * np.round((angle - towards) / _TURN)
-
-
-def mean_direction(weights: Array, mean: Array, variance: Array) -> tuple[Array, Array]:
-    """Mean and variance of mixtures with weights (..., K) of angles with means and variances (K, ...)."""
-    resultant = np.tensordot(weights, (1.0 - 0.5 * variance) * np.exp(1j * mean), 1)
-    return np.angle(resultant), 2.0 * (1.0 - np.minimum(np.abs(resultant), 1.0))
 
 
 class VonMises(ExponentialFamily):
@@ -56,8 +45,11 @@ class VonMises(ExponentialFamily):
     name = "von_mises"
     parameter_names = ("mean", "concentration")
     parameter_limits = ((-np.inf, np.inf), (0.0, np.inf))
-    support = "angles in radians from -2 pi to 2 pi (numpy.deg2rad makes them of degrees)"
-    lower_limit = -_TURN * (1.0 + _ROUNDING)
+    support = (
+        "angles in radians from -2 pi to 2 pi (numpy.deg2rad makes them of degrees, and numpy.mod(x, 2 * numpy.pi) leaves "
+        "out whole turns)"
+    )
+    lower_limit = -TURN * (1.0 + _ROUNDING)
     discrete = False
     circular = True
 
@@ -66,7 +58,7 @@ class VonMises(ExponentialFamily):
 
     def log_partition(self, eta: Array) -> Array:
         kappa = _length(eta)
-        return kappa + BesselTerms.of(0.0, kappa).log_scaled + np.log(_TURN)
+        return kappa + BesselTerms.of(0.0, kappa).log_scaled + np.log(TURN)
 
     def mean(self, eta: Array) -> Array:
         return eta * BesselTerms.of(0.0, _length(eta)).ratio
@@ -103,23 +95,18 @@ class VonMises(ExponentialFamily):
         return np.asarray(random_state.vonmises(*self.to_standard(eta)))
 
     def in_support(self, X: Array, exposure: Array | float = 1.0) -> Array:
-        return np.abs(X) <= _TURN * (1.0 + _ROUNDING)
+        return np.abs(X) <= TURN * (1.0 + _ROUNDING)
 
     def stable_log_prob(self, X: Array, parameters: tuple[Array, ...]) -> Array:
         mean, kappa = parameters
         log_scaled = BesselTerms.of(0.0, kappa).log_scaled
-        return -2.0 * kappa * np.sin(0.5 * (X - mean)) ** 2 - log_scaled - np.log(_TURN)
+        return -2.0 * kappa * np.sin(0.5 * (X - mean)) ** 2 - log_scaled - np.log(TURN)
 
     def in_domain(self, eta: Array) -> bool:
         return super().in_domain(eta) and not bool(self.at_bound(eta).any())
 
     def at_bound(self, eta: Array) -> Array:
         return _length(eta) >= LARGEST_CONCENTRATION * (1.0 - 1e-6)
-
-    def predict(self, eta: Array, weights: Array) -> Array:
-        """The mean direction of each row's mixture."""
-        resultant = np.tensordot(self.mean(eta), weights, axes=(1, 0))
-        return np.arctan2(resultant[1], resultant[0]).T
 
 
 def _length(eta: Array) -> Array:

@@ -11,7 +11,7 @@ import numpy as np
 from .._typing import Array, FloatArray, Matrix
 from ..families import Bernoulli, Categorical, ExponentialFamily, Poisson
 from ..families._base import LOG_ZERO, SMALLEST_NORMAL
-from ..families._von_mises import turned
+from ..families._circle import turned
 from ._changes import differences
 from ._components import Components
 from ._input import check_sums

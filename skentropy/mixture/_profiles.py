@@ -10,7 +10,7 @@ import numpy as np
 
 from .._messages import feature_names
 from .._typing import Array, FloatArray
-from ..families._von_mises import mean_direction, turned
+from ..families._circle import mean_direction, turned
 from ._categories import category_name
 from ._components import Components
 from ._model import MixtureModel, MixtureParameters

@@ -11,9 +11,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from .._messages import warn
-from .._standard_errors import KNOWN, StandardErrors, check_level
+from .._standard_errors import KNOWN, Estimate, StandardErrors, check_level
 from .._typing import ArrayLike, FloatArray
-from ..families._von_mises import turned
+from ..families._circle import turned
 from ..mixture._base import BaseMixture
 from ..mixture._fitted import rows_in_memory
 from ._resampling import Draws, Simulations, Weightings, check_number, replicate, seeds, split_steps, warm
@@ -172,8 +172,8 @@ def bootstrap(
     fits = replicate(again, seeds(random_state, int(n)), n_jobs=n_jobs, verbose=verbose, name=f"bootstrap of {name}")
     values, converged, degenerate = map(np.array, zip(*fits, strict=True))
     for estimate in estimates:
-        if estimate.circular:  # replicates on both sides of the jump at pi are near to each other
-            values[:, estimate.places] = turned(values[:, estimate.places], estimate.values)
+        if estimate.circular:
+            _turn(values, estimate)
     if not converged.all():
         warn(
             f"{(~converged).sum()} of {n} fits did not converge within max_iter={mixture.max_iter} steps; increase it.",
@@ -188,6 +188,12 @@ def bootstrap(
     of = "random weightings of" if kind == "weighted" else "simulations of"
     title = f"{name}: bootstrap by {n} {of} {rows.totals.weight:.8g} rows, percentile intervals, in the data's units"
     return BootstrapResult(title, np.atleast_2d(np.cov(values, rowvar=False)), estimates, values)
+
+
+def _turn(values: FloatArray, angles: Estimate) -> None:
+    """Turn angles among the replicates (n, n_estimates), so that those on both sides of the jump at pi are near."""
+    own = angles.places != KNOWN
+    values[:, angles.places[own]] = turned(values[:, angles.places[own]], angles.values[own])
 
 
 def _refit(mixture: BaseMixture, draws: Draws, seed: int) -> tuple[FloatArray, bool, bool]:

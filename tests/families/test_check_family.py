@@ -516,3 +516,48 @@ def test_upper_limit_is_found(limit: float, largest: float) -> None:
 
     assert _upper_limit(Bounded(), np.array([0.1, largest])) == limit
     assert _upper_limit(get_family("gamma"), np.array([0.1, largest])) == np.inf
+
+
+class Wrapped(VonMises):
+    """The same angles by other standard parameters."""
+
+    parameter_names = ("concentration", "mean")
+    parameter_limits = ((0.0, np.inf), (-np.inf, np.inf))
+
+    def to_standard(self, eta: Any) -> tuple[Any, ...]:
+        return super().to_standard(eta)[::-1]
+
+    def from_standard(self, *parameters: Any) -> Any:
+        return super().from_standard(*parameters[::-1])
+
+    def moments(self, eta: Any) -> tuple[Any, Any]:
+        return VonMises().moments(eta)
+
+    def sample(self, eta: Any, random_state: Any, exposure: Any = None) -> Any:
+        return VonMises().sample(eta, random_state)
+
+    def stable_log_prob(self, X: Any, parameters: tuple[Any, ...]) -> Any:
+        return super().stable_log_prob(X, parameters[::-1])
+
+
+class Averaged(VonMises):
+    """Angles whose predictions are arithmetic means."""
+
+    def predict(self, eta: Any, weights: Any) -> Any:
+        return weights.T @ self.moments(eta)[0]
+
+
+def test_angles_have_their_direction_first_and_are_averaged_as_directions() -> None:
+    with pytest.raises(AssertionError, match="the first of parameter_names, 'concentration', is not the direction"):
+        check_family(Wrapped())
+    with pytest.raises(AssertionError, match="predict returns no mean directions"):
+        check_family(Averaged())
+
+
+def test_every_family_of_angles_predicts_directions() -> None:
+    """A family of one's own that says no more than that its values are angles."""
+    family = type("Angles", (VonMises,), {})()
+    assert "predict" not in vars(VonMises)
+    eta = family.from_standard(np.array([[3.0], [-3.0]]), np.array([[50.0], [50.0]]))
+    predicted = family.predict(eta, np.array([[0.5, 1.0], [0.5, 0.0]]))
+    np.testing.assert_allclose(np.cos(predicted), np.cos([[np.pi], [3.0]]), rtol=1e-12)

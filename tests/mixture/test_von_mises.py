@@ -13,9 +13,11 @@ from scipy.special import i0e, i1e
 from sklearn.exceptions import ConvergenceWarning
 
 from skentropy import ColumnMixture, ExponentialFamilyMixture
+from skentropy._standard_errors import KNOWN, Estimate
 from skentropy.families import VonMises
 from skentropy.inspection import ComponentProfileDisplay
 from skentropy.model_selection import bootstrap
+from skentropy.model_selection._bootstrap import _turn
 
 # Around the place where angles jump.
 CENTRES, CONCENTRATIONS, WEIGHTS = np.array([3.0, -1.2]), np.array([4.0, 9.0]), np.array([0.6, 0.4])
@@ -105,10 +107,19 @@ def test_replicates_of_the_bootstrap_do_not_jump() -> None:
     np.testing.assert_allclose(result["wind: means"], mixture.standard_errors(table)["wind: means"], rtol=0.4)
 
 
+def test_replicates_of_other_parameters_are_never_turned() -> None:
+    """An angle that is given, and no estimate, has no place among the replicates."""
+    angle, places = np.array([3.0, 1.0]), np.array([0, KNOWN])
+    replicates = np.array([[-3.0, 25.0], [2.9, 31.0]])
+    _turn(replicates, Estimate("means", angle, [], places, -np.inf, np.inf, circular=True))
+    np.testing.assert_allclose(replicates, [[2.0 * np.pi - 3.0, 25.0], [2.9, 31.0]])
+
+
 def test_degrees_are_refused_by_name() -> None:
     frame = pd.DataFrame({"wind": [10.0, 200.0, 350.0], "swell": [0.1, 0.2, 0.3]})
     with pytest.raises(
-        ValueError, match=r"angles in radians from -2 pi to 2 pi .*deg2rad.* 3 other values, in column 'wind'"
+        ValueError,
+        match=r"angles in radians from -2 pi to 2 pi .*deg2rad.*mod\(x, 2 \* numpy.pi\).* 3 other values, in column 'wind'",
     ):
         ExponentialFamilyMixture("von_mises").fit(frame)
 
