@@ -34,12 +34,12 @@ class DirichletMixture(BaseMixture):
         Number of components C.
     normalize : bool, default=True
         Whether rows are divided by their sums, which the mixture then does not model: likelihoods are those of the shares.
-        A row of zeros has no shares; its log-likelihood is zero, and its posterior consists of the weights. False refuses
-        all rows that do not sum to one.
+        A row of zeros has no shares, whatever ``zeros`` is; its log-likelihood is zero, and its posterior consists of the
+        weights. False refuses all rows that do not sum to one.
     zeros : {"warn", "error"} or float, default="warn"
         The treatment of zeros, which are outside the support. "warn" replaces them by half the column's smallest positive
         training value, also in later data, and warns once of their number; "error" refuses them; a positive number replaces
-        them. Rows are divided by their sums after that.
+        them. Rows are divided by their sums after that; those of ``normalize=False`` sum to one before.
     tol : float, default=1e-9
         EM has converged when all steps still to come are estimated to raise the objective by less than this, in nats per
         sample.

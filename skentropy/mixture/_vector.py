@@ -93,15 +93,17 @@ class VectorComponents(Components):
         return replace(self, prior_counts=prior_counts, pooled=np.zeros(D))
 
     def count_outside(self, block: Block) -> Array:
+        """Also rows of other lengths or sums, as they are given; a row of zeros says nothing, and holds nothing outside."""
         X, D = block.X, block.X.shape[1]
         if sparse.issparse(X):
             outside = np.bincount(X.indices[self.family.is_outside(X.data)], minlength=D)
             too_low = np.bincount(X.indices[self.family.lower_limit > X.data], minlength=D)
         else:
-            outside, too_low = self.family.is_outside(X).sum(axis=0), (self.family.lower_limit > X).sum(axis=0)
+            masks = self.family.is_outside(X), self.family.lower_limit > X
+            outside, too_low = (mask[_has_values(block.as_given.X)].sum(axis=0) for mask in masks)
         rows = np.zeros(D)
         if not self.normalize and not outside.any():
-            rows[:] = np.count_nonzero(np.abs(self.family.sizes(X) - 1.0) > _ROUNDING)
+            rows[:] = np.count_nonzero(np.abs(self.family.sizes(block.as_given.X) - 1.0) > _ROUNDING)
         return np.stack([outside, too_low, rows])
 
     def summarize(self, observations: VectorRows, weight: FloatArray) -> VectorSums:
@@ -134,10 +136,10 @@ class VectorComponents(Components):
     def read(self, block: Block) -> VectorRows:
         """Statistics of rows; rows of zeros count for nothing, unless substitutes have replaced the zeros."""
         seen = _has_values(block.as_given.X)
-        T = self.family.statistics(block.X)
-        if not (sparse.issparse(T) or seen.all()):
-            T = np.where(seen[:, np.newaxis], T, 0.0)
-        return VectorRows(T, seen.astype(np.float64))
+        if sparse.issparse(block.X) or seen.all():
+            return VectorRows(self.family.statistics(block.X), seen.astype(np.float64))
+        T = self.family.statistics(np.where(seen[:, np.newaxis], block.X, 1.0))
+        return VectorRows(np.where(seen[:, np.newaxis], T, 0.0), seen.astype(np.float64))
 
     def observe(
         self, parameters: VectorParameters, observations: VectorRows, offsets: FloatArray, out: FloatArray | None = None

@@ -190,6 +190,28 @@ def test_zeros_of_compositions() -> None:
         DirichletMixture().fit(pd.DataFrame(SHARES * [1, -1, 1], columns=list("abc")))
 
 
+@pytest.mark.parametrize("zeros", ["warn", 1e-3])
+def test_rows_that_sum_to_one_may_hold_zeros(zeros: Any) -> None:
+    """Substitutes of zeros raise the sums, which are checked before."""
+    X = SHARES.copy()
+    X[:4] = [0.5, 0.5, 0.0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of zeros
+        strict, lenient = (DirichletMixture(normalize=n, zeros=zeros, random_state=0).fit(X) for n in (False, True))
+    np.testing.assert_allclose(strict.score_samples(X), lenient.score_samples(X), rtol=1e-9)
+    with pytest.raises(ValueError, match=r"X holds 3 other rows"):
+        strict.score(np.vstack([X, np.tile([0.5, 0.4, 0.0], (3, 1))]))
+
+
+def test_a_composition_of_zeros_says_nothing_where_zeros_are_refused() -> None:
+    mixture = DirichletMixture(zeros="error", random_state=0).fit(np.vstack([SHARES, np.zeros((1, 3))]))
+    for own in (mixture, DirichletMixture.from_parameters(mixture.weights_, mixture.concentrations_)):
+        np.testing.assert_allclose(own.score_samples(np.zeros((2, 3))), 0.0, atol=1e-12)
+        np.testing.assert_allclose(own.predict_proba([[0.0, 0.0, 0.0]]), [mixture.weights_], rtol=1e-12)
+        with pytest.raises(ValueError, match="holds 1 other value"):
+            own.score_samples([[0.0, 0.5, 0.5], [0.0, 0.0, 0.0]])
+
+
 @every
 def test_one_column_is_no_row(kind: Any) -> None:
     with pytest.raises(ValueError, match=r"two columns or more; got 1 feature"):
