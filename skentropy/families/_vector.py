@@ -104,6 +104,12 @@ class VectorFamily(ABC):
     def sample(self, eta: Array, random_state: np.random.RandomState) -> Array:
         """One draw of each distribution (n, D)."""
 
+    def smoothed_negative_entropy(self, T: Matrix, pooled: Array, share: float) -> Array:
+        """eta . m - A, shape (n,), of distributions whose mean parameters lie this share of the way from T to the pooled."""
+        mean = (1.0 - share) * T + share * pooled
+        eta = self.natural(mean)
+        return np.asarray((eta * mean).sum(axis=1) - self.log_partition(eta))
+
     def divergence(self, eta_from: Array, eta_to: Array) -> Array:
         """Kullback-Leibler divergences, the Bregman divergence of A."""
         inner = ((eta_from - eta_to) * self.mean(eta_from)).sum(axis=-1)

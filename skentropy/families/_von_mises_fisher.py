@@ -86,6 +86,16 @@ class VonMisesFisher(VectorFamily):
         lengths = np.broadcast_to(1.0 / np.sqrt(terms.ratio)[..., np.newaxis], eta.shape)
         return Root(lengths, along, np.sqrt(terms.ratio / terms.slope) - 1.0)
 
+    def smoothed_negative_entropy(self, T: Matrix, pooled: Array, share: float) -> Array:
+        """By the lengths of the means, which need no dense table."""
+        # |m|^2 = (1 - t)^2 |T|^2 + 2 t (1 - t) T . pooled + t^2 |pooled|^2, with |T| = 1 or 0
+        squares = (1.0 - share) ** 2 * _square_sums(T) + 2.0 * share * (1.0 - share) * (T @ pooled)
+        length = np.sqrt(np.maximum(squares + share**2 * (pooled @ pooled), 0.0))
+        order = 0.5 * len(pooled) - 1.0
+        kappa = concentration_of_length(order, length, 1.0 - length)
+        log_scaled = BesselTerms.of(order, kappa).log_scaled
+        return np.asarray(kappa * (length - 1.0) - log_scaled - 0.5 * len(pooled) * _LOG_2PI)
+
     def spread(self, eta: Array) -> Array:
         return self._terms(eta)[1].complement
 

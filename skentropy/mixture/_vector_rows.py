@@ -73,19 +73,18 @@ class VectorSeedRows:
 
     def __init__(self, family: VectorFamily, rows: VectorRows, pooled: FloatArray) -> None:
         self._family, self._rows, self._pooled = family, rows, pooled
-        mean = self._means(slice(None))
-        eta = family.natural(mean)
+        T = rows.statistics
+        if not (sparse.issparse(T) or rows.seen.all()):
+            T = np.where(rows.seen[:, np.newaxis] > 0.0, T, pooled)
         # The convex conjugate of A at every row's mean parameters.
-        self._negative_entropy = rows.seen * ((eta * mean).sum(axis=1) - family.log_partition(eta))
+        self._negative_entropy = rows.seen * family.smoothed_negative_entropy(T, pooled, _TOWARDS_POOLED)
         self.rounding = _EQUAL_DIVERGENCE * (1.0 + np.abs(self._negative_entropy))
-
-    def _means(self, rows: Array | slice) -> FloatArray:
-        mean = (1.0 - _TOWARDS_POOLED) * self._rows.dense(rows) + _TOWARDS_POOLED * self._pooled
-        return np.where(self._rows.seen[rows, np.newaxis] > 0.0, mean, self._pooled)
 
     def seeds(self, rows: Array) -> FloatArray:
         """Natural parameters (L, D) of the distributions of L rows."""
-        return np.asarray(self._family.natural(self._means(rows)))
+        mean = (1.0 - _TOWARDS_POOLED) * self._rows.dense(rows) + _TOWARDS_POOLED * self._pooled
+        seen = self._rows.seen[rows, np.newaxis] > 0.0
+        return np.asarray(self._family.natural(np.where(seen, mean, self._pooled)))
 
     def divergences(self, eta: FloatArray) -> FloatArray:
         """Kullback-Leibler divergences of all rows (columns of the result) from seeds."""

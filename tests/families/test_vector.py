@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy import special, stats
+from scipy import sparse, special, stats
 
 from skentropy.families._dirichlet import Dirichlet
 from skentropy.families._shapes import mean_logarithms, others, shapes_of_mean_logarithms
@@ -196,6 +196,18 @@ def test_compositions_agree_with_scipy() -> None:
         assert family.pseudo_entropy(eta) == pytest.approx(stats.dirichlet.entropy(a), rel=1e-11)
         marginals = [stats.beta(own, sum(a) - own) for own in a]
         np.testing.assert_allclose(family.moments(eta), np.transpose([peer.stats("mv") for peer in marginals]), rtol=1e-12)
+
+
+@every
+def test_negative_entropies_of_smoothed_rows(family: VectorFamily) -> None:
+    T = family.statistics(np.random.default_rng(0).uniform(0.01, 1.0, size=(20, 4)))
+    pooled, share = T.mean(axis=0), 0.25
+    eta = family.natural((1.0 - share) * T + share * pooled)
+    expected = -family.pseudo_entropy(eta)
+    np.testing.assert_allclose(family.smoothed_negative_entropy(T, pooled, share), expected, rtol=1e-9)
+    if family.takes_sparse:
+        found = family.smoothed_negative_entropy(sparse.csr_matrix(T), pooled, share)
+        np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
 @every
