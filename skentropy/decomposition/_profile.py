@@ -227,7 +227,7 @@ class Profile:
             self.history.append(-0.5 * value)
             if np.abs(self.projected(x, gradient)).max() > _FAST * steepest:
                 break
-        self._accuracy = ACCURACY
+        self._accuracy, self._last = ACCURACY, None
         return x
 
     def _quasi_newton(self, x: FloatArray, gtol: float, max_iter: int) -> FloatArray:

@@ -14,7 +14,7 @@ from skentropy.decomposition._finish import Finish
 from skentropy.decomposition._gaussian import LinearGaussian
 from skentropy.decomposition._moments import Moments, row_bytes
 from skentropy.decomposition._profile import Profile, best_profile, inverse_and_log_det, starting_uniquenesses
-from skentropy.decomposition._spectrum import MatrixCovariance, RowsCovariance, Spectrum
+from skentropy.decomposition._spectrum import ACCURACY, MatrixCovariance, RowsCovariance, Spectrum
 
 
 def table(n, d, seed=0):
@@ -440,6 +440,21 @@ def test_newtons_method_ends_in_few_steps(load, singular):
     x = profile._newton(np.log(near), 1e-9, 100)
     np.testing.assert_allclose(np.exp(x), fit.noise, rtol=1e-6)
     assert len(profile.history) <= 5
+
+
+def test_rough_eigenpairs_do_not_outlive_the_steps_that_they_are_for():
+    accuracies = []
+
+    class Recording(Profile):
+        def spectrum(self, x):
+            accuracies.append(self._accuracy)
+            return super().spectrum(x)
+
+    X, _ = table(500, 40)
+    profile = Recording(MatrixCovariance(np.zeros(40), np.corrcoef(X.T)), 3, 1e-8)
+    x = profile._by_expected_information(np.full(40, np.log(0.5)), 1e-3, 3)
+    profile._at(x)
+    assert accuracies[-1] == ACCURACY < accuracies[0]
 
 
 @pytest.mark.parametrize("seed", range(5))
