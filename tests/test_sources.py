@@ -124,7 +124,7 @@ def test_values_outside_the_support_of_lazy_data_are_refused_when_they_are_compu
     wrong[-1, 1] = -2.0
     labels = model.predict(da.from_array(wrong, chunks=(len(X) // 2, -1)))
     np.testing.assert_array_equal(labels[: len(X) // 2].compute(), model.predict(X)[: len(X) // 2])
-    with pytest.raises(ValueError, match="X holds 1 other values, in column 1"):
+    with pytest.raises(ValueError, match="X holds 1 other value, in column 1"):
         labels.compute()
 
 

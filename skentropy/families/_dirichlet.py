@@ -8,7 +8,7 @@ from .._typing import Array, Matrix
 from ._beta import Beta
 from ._shapes import LARGEST_CONCENTRATION, mean_logarithms, others, shapes_of_mean_logarithms
 from ._special import log_minus_digamma, stirling_remainder, trigamma
-from ._vector import Root, VectorFamily
+from ._vector import Root, VectorFamily, check_bound
 
 _LOG_2PI = float(np.log(2.0 * np.pi))
 _BETA = Beta()
@@ -31,6 +31,7 @@ class Dirichlet(VectorFamily):
     support = "positive parts, none of them missing (NaN)"
     row_support = "rows that sum to one (normalize=True divides them by their sums)"
     single = "composition"
+    likelihood = "composition"
     lower_limit = 0.0
     takes_sparse = False
 
@@ -106,6 +107,7 @@ class Dirichlet(VectorFamily):
         (a,) = standard
         if not ((a > 0.0) & (a < np.inf)).all():
             raise ValueError(f"concentrations{suffix} must be positive and finite.")
+        check_bound(a.sum(axis=-1), LARGEST_CONCENTRATION, f"concentrations{suffix}, summed over a component's columns,")
         return a - 1.0
 
     def sample(self, eta: Array, random_state: np.random.RandomState) -> Array:

@@ -18,6 +18,12 @@ class Root(NamedTuple):
     stretch: Array
 
 
+def check_bound(values: Array, bound: float, name: str) -> None:
+    """Raise ValueError for values beyond the bound that holds those of fits, by more than single precision rounds."""
+    if not (values <= bound * (1.0 + 1e-5)).all():
+        raise ValueError(f"{name} must be at most {bound:g}; got {values.max():g}.")
+
+
 class VectorFamily(ABC):
     r"""An exponential family of rows of D numbers, :math:`p(x) = \exp(\eta \cdot T(x) - A(\eta))`.
 
@@ -37,6 +43,8 @@ class VectorFamily(ABC):
     row_support: ClassVar[str]
     # Words for what a component has collapsed onto.
     single: ClassVar[str]
+    # What the values are to a ranking, as ``Traits.likelihood`` names it.
+    likelihood: ClassVar[str]
     lower_limit: ClassVar[float]
     takes_sparse: ClassVar[bool]
 

@@ -8,7 +8,7 @@ from scipy import sparse
 from .._typing import Array, Matrix
 from ._bessel import LARGEST_CONCENTRATION, BesselTerms, concentration_of_length
 from ._shapes import others
-from ._vector import Root, VectorFamily
+from ._vector import Root, VectorFamily, check_bound
 
 _LOG_2PI = float(np.log(2.0 * np.pi))
 # Sums of squares between this and its inverse have neither overflowed nor lost digits.
@@ -36,9 +36,10 @@ class VonMisesFisher(VectorFamily):
     parameter_names = ("means", "concentrations")
     ranks = (2, 1)
     parameter_limits = ((-1.0, 1.0), (0.0, np.inf))
-    support = "rows of unit length, none of them missing (NaN)"
+    support = "finite numbers, none of them missing (NaN)"
     row_support = "rows of unit length (sklearn.preprocessing.normalize, or normalize=True, makes them)"
     single = "direction"
+    likelihood = "direction"
     lower_limit = -np.inf
     takes_sparse = True
 
@@ -140,6 +141,7 @@ class VonMisesFisher(VectorFamily):
             raise ValueError(f"means{suffix} must be unit vectors; got lengths from {lengths.min():g} to {lengths.max():g}.")
         if not ((kappa >= 0.0) & (kappa < np.inf)).all():
             raise ValueError(f"concentrations{suffix} must be finite, and not negative.")
+        check_bound(kappa, LARGEST_CONCENTRATION, f"concentrations{suffix}")
         return means * (kappa / lengths)[..., np.newaxis]
 
     def sample(self, eta: Array, random_state: np.random.RandomState) -> Array:

@@ -47,10 +47,15 @@ class ColumnAttributes(Components):
 
     attribute_names = ("parameters",)
     label = "blocks of columns"
-    support = "values in the supports of the columns' families, for categories text or the codes 0, 1, ..."
     lower_limit = -np.inf
     allows_sparse = False
     allows_exposure = False
+
+    @property
+    def support(self) -> str:
+        each = "values in the supports of the columns' families, for categories text or the codes 0, 1, ..."
+        complete = [repr(block.name) for block in self.blocks if not block.components.allows_gaps]
+        return f"{each}; none of them missing (NaN) in block {', '.join(complete)}" if complete else each
 
     @property
     def row_support(self) -> str:

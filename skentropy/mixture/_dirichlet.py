@@ -202,6 +202,7 @@ class DirichletMixture(BaseMixture):
         weights : array-like of shape (n_components,)
             Mixing weights; they sum to one.
         concentrations : array-like of shape (n_components, n_features)
+            In two columns or more; at most 1e8 when summed over them.
         normalize : bool, default=True
             As in the constructor.
 

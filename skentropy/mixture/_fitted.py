@@ -94,12 +94,12 @@ class FittedMixture(ReportedMixture):
         if n_outside.any():
             negative = "Negative values in data: " if n_too_low.any() and components.lower_limit == 0 else ""
             raise ValueError(
-                f"{negative}{type(self).__name__} takes {components.support}; X holds {n_outside.sum():.0f} other values, "
+                f"{negative}{type(self).__name__} takes {components.support}; X holds {_others(n_outside.sum(), 'value')}, "
                 f"in {list_columns(self, np.flatnonzero(n_outside))}."
             )
         if of_rows and of_rows[0].any():
-            n_rows = f"{of_rows[0].max():.0f}"
-            raise ValueError(f"{type(self).__name__} takes {components.row_support}; X holds {n_rows} other rows.")
+            n_rows = _others(of_rows[0].max(), "row")
+            raise ValueError(f"{type(self).__name__} takes {components.row_support}; X holds {n_rows}.")
 
     def _standard_parameters(self, components: Components | None = None) -> Any:
         """The fitted attributes as ``Components.natural`` takes them, for these components or for those of the fit."""
@@ -303,3 +303,7 @@ def rows_in_memory(mixture: FittedMixture, X: Any, sample_weight: ArrayLike | No
     if not isinstance(rows, Rows):
         raise ValueError(f"Resampled are the rows of a table in memory, and X is of {type(X).__name__}; take a sample.")
     return rows
+
+
+def _others(n: float, what: str) -> str:
+    return f"{n:.0f} other {what}{'s' if n != 1 else ''}"

@@ -105,7 +105,8 @@ class NormalInverseWishart:
         """Raise ValueError unless this is a prior of d features."""
         for name in ("mean_precision", "degrees_of_freedom"):
             value = getattr(self, name)
-            if not isinstance(value, Real | None) or isinstance(value, bool):
+            unset = value is None and name == "degrees_of_freedom"
+            if not (unset or isinstance(value, Real)) or isinstance(value, bool):
                 raise ValueError(f"{name} of the prior must be a number, got {value!r}.")
         for name in ("covariance", "mean"):
             if np.asarray(value if (value := getattr(self, name)) is not None else 0.0).dtype.kind not in "iuf":

@@ -57,7 +57,7 @@ class VectorComponents(Components):
 
     @property
     def likelihood(self) -> str:
-        return self.family.single
+        return self.family.likelihood
 
     @property
     def attribute_names(self) -> tuple[str, ...]:
@@ -69,7 +69,7 @@ class VectorComponents(Components):
 
     @property
     def row_support(self) -> str:
-        return self.family.row_support
+        return "" if self.normalize else self.family.row_support
 
     @property
     def lower_limit(self) -> float:
@@ -83,14 +83,17 @@ class VectorComponents(Components):
 
     def prepare(self, estimator: Any, columns: ColumnSurvey, *, is_sparse: bool, prior_counts: float) -> Self:
         D = len(columns.weight)
-        if D < 2:
-            raise ValueError(f"{self.family.label} is of two columns or more; got {D} feature(s), n_features = {D}.")
+        self._check_n_columns(D)
         unobserved = np.flatnonzero(columns.weight == 0)
         if unobserved.size:
             raise ValueError(f"X has no observed value in {list_columns(estimator, unobserved)}; leave such columns out.")
         if not (columns.largest.any() or columns.smallest.any()):
             raise ValueError("X holds nothing but zeros.")
         return replace(self, prior_counts=prior_counts, pooled=np.zeros(D))
+
+    def _check_n_columns(self, D: int) -> None:
+        if D < 2:
+            raise ValueError(f"{self.family.label} is of two columns or more; got {D} feature(s), n_features = {D}.")
 
     def count_outside(self, block: Block) -> Array:
         """Also rows of other lengths or sums, as they are given; a row of zeros says nothing, and holds nothing outside."""
@@ -262,6 +265,7 @@ class VectorComponents(Components):
         return self.parameters(self.family.from_standard(standard))
 
     def check_standard(self, standard: tuple[FloatArray, ...], suffix: str = "") -> None:
+        self._check_n_columns(standard[0].shape[-1])
         self.family.from_standard(standard, suffix)
 
     def of_fitted(

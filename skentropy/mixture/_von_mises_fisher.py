@@ -201,8 +201,9 @@ class VonMisesFisherMixture(BaseMixture):
         weights : array-like of shape (n_components,)
             Mixing weights; they sum to one.
         means : array-like of shape (n_components, n_features)
-            Mean directions, of length one.
+            Mean directions, of length one, in two columns or more.
         concentrations : array-like of shape (n_components,)
+            At most 1e8.
         normalize : bool, default=True
             As in the constructor.
 

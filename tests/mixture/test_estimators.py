@@ -305,7 +305,7 @@ class TestCategories:
 
     def test_a_code_that_a_column_does_not_have_is_refused_by_name(self) -> None:
         mixture = ExponentialFamilyMixture(Categorical("auto"), 2, random_state=0).fit(self.X)
-        with pytest.raises(ValueError, match=r"holds 1 other values, in column 0"):
+        with pytest.raises(ValueError, match=r"holds 1 other value, in column 0"):
             mixture.predict([[2.0, 0.0, 0.0]])
         with pytest.raises(ValueError, match="n_categories has 2 entries, but X has 3 columns"):
             ExponentialFamilyMixture(Categorical((2, 5)), 2).fit(self.X)

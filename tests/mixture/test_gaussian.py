@@ -141,6 +141,7 @@ def test_bad_priors_are_refused_by_name() -> None:
         (NormalInverseWishart(covariance=np.eye(3)), r"covariance of the prior should have the shape \(4, 4\)"),
         (NormalInverseWishart(covariance=-np.eye(4)), "covariance of the prior must be symmetric and positive definite"),
         (NormalInverseWishart(mean=[1.0]), r"mean of the prior should have the shape \(4,\)"),
+        (NormalInverseWishart(None), "mean_precision of the prior must be a number, got None"),
         (NormalInverseWishart("a"), "mean_precision of the prior must be a number, got 'a'"),
         (NormalInverseWishart(0.1, True), "degrees_of_freedom of the prior must be a number, got True"),
         (NormalInverseWishart(mean=["a"] * 4), "mean of the prior must hold numbers"),

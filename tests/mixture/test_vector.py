@@ -15,7 +15,6 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import normalize
 
 from skentropy import ColumnMixture, DirichletMixture, RowBlocks, VonMisesFisherMixture, rank_models
-from skentropy.families import VonMises
 from skentropy.mixture import ExponentialFamilyMixture
 
 RNG = np.random.default_rng(0)
@@ -82,7 +81,6 @@ def test_directions_in_two_dimensions_are_angles() -> None:
     order = np.argsort(mixture.concentrations_)
     expected = of_angles.means_[np.argsort(of_angles.concentrations_[:, 0]), 0]
     np.testing.assert_allclose(np.arctan2(mixture.means_[order, 1], mixture.means_[order, 0]), expected, atol=1e-4)
-    assert VonMises().name == of_angles.family
 
 
 def plain_em(log_density: Any, maximize: Any, parameters: Any, X: Any, steps: int) -> float:
@@ -219,6 +217,26 @@ def test_one_column_is_no_row(kind: Any) -> None:
 
 
 @every
+def test_gaps_are_refused_as_gaps(kind: Any) -> None:
+    X = np.column_stack([DATA[kind], np.ones(120)])
+    X[0, 1] = np.nan
+    with pytest.raises(ValueError, match=rf"^{kind.__name__} takes (?!rows).*missing \(NaN\); X holds 1 other value, in"):
+        kind().fit(X[:, :3])
+    blocks = [("all", kind(), [0, 1, 2]), ("x", "gaussian", [3])]
+    with pytest.raises(ValueError, match=r"none of them missing \(NaN\) in block 'all'; X holds 1 other value, in column 1"):
+        ColumnMixture(blocks).fit(X)
+
+
+def test_only_blocks_that_may_refuse_rows_are_named() -> None:
+    blocks = [("a", VonMisesFisherMixture(normalize=False), [0, 1]), ("b", VonMisesFisherMixture(), [2, 3])]
+    X = normalize(np.random.default_rng(0).normal(size=(30, 4)))
+    X[:-1, :2] = normalize(X[:-1, :2])
+    message = r"takes in block 'a' rows of unit length [^;]*; X holds 1 other row\.$"
+    with pytest.raises(ValueError, match=message):
+        ColumnMixture(blocks).fit(X)
+
+
+@every
 def test_rows_that_coincide_are_reported(kind: Any) -> None:
     X = DATA[kind].copy()
     X[:30] = X[0]
@@ -340,6 +358,11 @@ def test_given_parameters(kind: Any) -> None:
     start = {f"{name}_init": value for name, value in given.items()}
     again = kind(2, weights_init=fitted.weights_, **start).fit(DATA[kind])
     assert again.n_iter_ <= 3
+    with pytest.raises(ValueError, match=r"concentrations.* must be at most 1e\+08; got"):
+        kind.from_parameters(fitted.weights_, **{**given, "concentrations": 1e9 * given["concentrations"]})
+    narrow = {name: np.asarray(value)[:, :1] if np.ndim(value) > 1 else value for name, value in given.items()}
+    with pytest.raises(ValueError, match="two columns or more; got 1 feature"):
+        kind.from_parameters(fitted.weights_, **narrow)
     with pytest.raises(ValueError, match="concentrations must be"):
         kind.from_parameters(fitted.weights_, **{**given, "concentrations": -given["concentrations"]})
     if kind is VonMisesFisherMixture:
