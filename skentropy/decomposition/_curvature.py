@@ -7,7 +7,8 @@ import numpy as np
 from .._typing import Array, FloatArray
 from ._spectrum import Spectrum
 
-# No eigenvalue that is left out is more than so many times the estimate of the first of them.
+# No eigenvalue that is left out is taken to be more than so many times the estimate of the first of them, which comes from
+# a vector that has not converged. This is a heuristic: nothing bounds how far the estimate is below the eigenvalue.
 _BEYOND = 2.0
 
 
@@ -17,7 +18,9 @@ def expected_information(spectrum: Spectrum) -> FloatArray:
 
 
 def curves_upwards(ratio: FloatArray, spectrum: Spectrum, free: Array) -> bool:
-    """Whether F certainly curves upwards in all directions of the free features; ``ratio`` are the R_ii / psi_i.
+    """Whether F curves upwards in all directions of the free features; ``ratio`` are the R_ii / psi_i.
+
+    True is certain as far as ``_BEYOND`` is large enough; False says nothing.
 
     In the Hessian the product of u_j with an eigenvector u_l that is no factor's has the coefficient (theta_j - 1)
     (theta_j + theta_l) / (theta_j - theta_l). That is no more than c_j, the same with t in the place of theta_l, if t is at

@@ -228,6 +228,9 @@ class BaseMixture(FittedMixture):
             raise ValueError(f"Parameters of {components.label} are {wanted}; got {given}.")
         n_all = mixture.n_components + components.n_fixed
         mixture.weights_ = check_mixing_weights(weights, "weights", n_all)
+        for name in names:
+            if np.asarray(parameters[name]).dtype.kind in "USc":
+                raise ValueError(f"{name} must hold numbers, and no text, got {parameters[name]!r}.")
         standard = tuple(np.array(parameters[name], dtype=np.float64) for name in names)
         if standard[0].ndim < 2:
             raise ValueError(f"{names[0]} should have the shape (n_components, n_features), but got {standard[0].shape}.")

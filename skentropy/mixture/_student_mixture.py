@@ -237,6 +237,8 @@ class StudentTMixture(BaseMixture):
         n_components = len(np.atleast_1d(weights))
         mixture = cls(n_components, scale_type=scale_type)
         if np.ndim(degrees_of_freedom) == 0:
+            if isinstance(degrees_of_freedom, bool) or not isinstance(degrees_of_freedom, Real):
+                raise ValueError(f"degrees_of_freedom must be a number or an array of them, got {degrees_of_freedom!r}.")
             mixture.degrees_of_freedom = float(degrees_of_freedom)
             degrees_of_freedom = np.full(n_components, degrees_of_freedom)
         parameters = {"means": means, "scales": scales, "degrees_of_freedom": degrees_of_freedom}

@@ -209,6 +209,13 @@ def test_bad_parameters_are_refused_by_name() -> None:
         StudentTMixture(degrees_of_freedom=1e7).fit(np.eye(5))
     with pytest.raises(ValueError, match="degrees_of_freedom must be positive, and at most 1000000"):
         make([0.5, 0.5], means, scales, [1.0, 1e7])
+    for wrong in ("3", None, True):
+        with pytest.raises(ValueError, match=f"degrees_of_freedom must be a number or an array of them, got {wrong!r}"):
+            make([0.5, 0.5], means, scales, wrong)
+    with pytest.raises(ValueError, match=r"degrees_of_freedom must hold numbers, and no text, got \['3', '4'\]"):
+        make([0.5, 0.5], means, scales, ["3", "4"])
+    with pytest.raises(ValueError, match="means must hold numbers, and no text"):
+        make([0.5, 0.5], means.astype(str), scales, 3.0)
 
 
 def test_the_most_degrees_keep_their_digits() -> None:

@@ -85,6 +85,12 @@ def test_columns_of_different_kinds_are_refused(one: Any, other: Any, message: s
     assert len(rank_models([other, other], X)) == 2
 
 
+def test_the_kind_is_empty_before_a_fit_chooses_kinds_of_columns() -> None:
+    table = ColumnMixture(n_components=1)
+    assert table.traits().likelihood == ""
+    assert table.fit(counts() + 0.5).traits().likelihood == "density"
+
+
 def test_zeros_that_were_replaced_by_different_values_are_warned_of() -> None:
     X = counts() + 1.0
     models = {"half": GammaMixture(1, zeros=0.5), "small": GammaMixture(1, zeros=1e-3), "real": GaussianMixture(1)}
