@@ -47,7 +47,7 @@ class FittedMixture(ReportedMixture):
 
     @property
     def _replaced_zeros(self) -> Mapping[int, float]:
-        return self._zeros_replaced
+        return dict(self._zeros_replaced)
 
     def _fitted_components(self) -> Components:
         """The components, with what the fit has learnt from the data."""

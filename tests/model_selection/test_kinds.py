@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import warnings
 from typing import Any
 
@@ -83,6 +84,12 @@ def test_columns_of_different_kinds_are_refused(one: Any, other: Any, message: s
         rank_models([other, one], X)
     assert len(rank_models([one, one], X)) == 2
     assert len(rank_models([other, other], X)) == 2
+
+
+def test_a_ranking_of_a_model_made_from_parameters_goes_between_processes() -> None:
+    model = GammaMixture.from_parameters([1.0], shapes=[[2.0] * 3], rates=[[0.5] * 3])
+    ranking = rank_models([model], counts() + 0.5)
+    assert pickle.loads(pickle.dumps(ranking)).values_ == ranking.values_
 
 
 def test_the_kind_is_empty_before_a_fit_chooses_kinds_of_columns() -> None:
