@@ -42,9 +42,10 @@ def check_family(
     Checked are the attributes that every family states, such as ``name`` and ``support``; shapes and types;
     :math:`\nabla A = m` by finite differences; that ``natural`` inverts ``mean`` and ``from_standard`` inverts
     ``to_standard``, and stays finite for a single repeated value; that the density sums or integrates to one, with the
-    means, entropies and moments that the family says, also by sampling; the support; directions of angles; ``rescale``, exposures and T(0) = 0
-    where the family claims them; and Definition 1 of [1]_: the Jacobian :math:`J = \partial\eta/\partial\theta` has full
-    column rank and some :math:`\beta` solves :math:`\eta = J \beta`, Eqn. 7.
+    means, entropies and moments that the family says, also by sampling; the support; directions of angles;
+    ``rescale``, exposures and T(0) = 0 where the family claims them; and Definition 1 of [1]_: the Jacobian
+    :math:`J = \partial\eta/\partial\theta` has full column rank and some :math:`\beta` solves :math:`\eta = J \beta`,
+    Eqn. 7.
 
     Parameters
     ----------
