@@ -35,6 +35,8 @@ class Estimate:
         Labels along the last axis for each feature, if that axis is one of categories.
     circular : bool, default=False
         Whether the values are angles in radians.
+    cosines : bool, default=False
+        Whether the values are the entries of unit vectors.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Estimate:
     high: FloatArray | float = np.inf
     categories: Sequence[Sequence[str]] = ()
     circular: bool = False
+    cosines: bool = False
 
     def label(self, index: tuple[int, ...]) -> str:
         """The label of an entry, such as "means[0, eruptions]"."""
@@ -56,9 +59,20 @@ class Estimate:
         return f"{self.name}[{', '.join(labels)}]"
 
     def interval(self, errors: FloatArray, level: float) -> FloatArray:
-        """Lower and upper ends, on the last axis, by the delta method; symmetric where there are no limits."""
+        """Lower and upper ends, on the last axis, by the delta method; symmetric where there are no limits.
+
+        Angles have intervals of one turn at most. Entries of unit vectors have those of the angles from the axes.
+        """
+        if self.cosines:
+            # d arccos x = -dx / (1 - x^2)^(1/2)
+            angle = np.arccos(np.clip(self.values, -1.0, 1.0))
+            with np.errstate(all="ignore"):
+                of_angle = np.where(errors == 0.0, 0.0, errors / np.sin(angle))
+            reach = np.multiply.outer(of_angle, ndtri(0.5 + 0.5 * level) * np.array([1.0, -1.0]))
+            return np.asarray(np.cos(np.clip(angle[..., np.newaxis] + reach, 0.0, np.pi)))
         x, low, high = (np.asarray(value, dtype=np.float64) for value in (self.values, self.low, self.high))
         steps = np.multiply.outer(errors, ndtri(0.5 + 0.5 * level) * np.array([-1.0, 1.0]))
+        steps = np.clip(steps, -np.pi, np.pi) if self.circular else steps
         x, low, high = (np.broadcast_to(value, errors.shape)[..., np.newaxis] for value in (x, low, high))
         both, below = np.isfinite(low) & np.isfinite(high), np.isfinite(low) & ~np.isfinite(high)
         with np.errstate(all="ignore"):
@@ -134,8 +148,8 @@ class StandardErrors:
     def confidence_intervals(self, level: float = 0.95) -> dict[str, FloatArray]:
         """Confidence intervals from the normal distribution of the estimates, which never leave the parameters' range.
 
-        For positive parameters they are computed for the logarithm, for probabilities for the log-odds, and transformed
-        back.
+        For positive parameters they are computed for the logarithm, for probabilities for the log-odds, for entries of
+        mean directions for the angle from the axis, and transformed back. Those of angles are one turn long at most.
 
         Parameters
         ----------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
@@ -172,7 +173,7 @@ def mixture_standard_errors(
     model, statistics, directions = information.model, information.statistics, information.directions
     estimates = list(mixture_estimates(estimator, model, parameters))
     changes = _changes(information, estimates)
-    none = _Absent.of(estimates, changes, directions, statistics.counts < EMPTY_ROWS)
+    none = _Absent.of(estimates, changes, directions, statistics.counts)
     for message in none.messages(estimator, estimates, information.at_maximum(estimator)):
         warn(message)
     spread = changes @ directions.errors
@@ -250,7 +251,9 @@ def mixture_estimates(estimator: Any, model: MixtureModel, parameters: MixturePa
             index = np.full(index.shape, KNOWN)
         distinct = np.unique(index[index != KNOWN])
         places = np.where(index == KNOWN, KNOWN, n_before + np.searchsorted(distinct, index))
-        yield Estimate(name, values, own, places, lower, upper, categories, circular)
+        # Of all attributes of mixtures only the entries of unit vectors have these limits.
+        cosines = (low, high) == (-1.0, 1.0)
+        yield Estimate(name, values, own, places, lower, upper, categories, circular, cosines)
         n_before += len(distinct)
 
 
@@ -279,10 +282,12 @@ class _Absent:
     limit: Array
     bound: Array
     unidentified: Array
+    undirected: Array
     impossible: Array
 
     @classmethod
-    def of(cls, estimates: Sequence[Estimate], changes: FloatArray, directions: Directions, is_empty: Array) -> Self:
+    def of(cls, estimates: Sequence[Estimate], changes: FloatArray, directions: Directions, counts: FloatArray) -> Self:
+        is_empty = counts < EMPTY_ROWS
         length = np.linalg.norm(changes, axis=1)
         moved = np.linalg.norm(changes @ directions.unidentified, axis=1)
         empty, limit, impossible = (np.zeros(len(changes), dtype=bool) for _ in range(3))
@@ -295,14 +300,16 @@ class _Absent:
                 empty[estimate.places[seen]] = own[seen]
                 everywhere = np.broadcast_to((values == estimate.low).all(axis=0), values.shape)
                 impossible[estimate.places[seen]] = everywhere[seen]
+        undirected = _undirected(estimates, np.linalg.norm(changes @ directions.errors, axis=1), counts) & ~empty
         still = ~(length > 0.0)
         limit &= still
         unidentified = moved > _MOVES * length
-        return cls(empty, limit & ~empty, still & ~limit & ~empty, unidentified & ~still & ~empty, impossible)
+        other = ~(empty | undirected)
+        return cls(empty, limit & other, still & ~limit & other, unidentified & ~still & other, undirected, impossible)
 
     @property
     def all(self) -> Array:
-        return self.empty | self.limit | self.bound | self.unidentified
+        return self.empty | self.limit | self.bound | self.unidentified | self.undirected
 
     def messages(self, estimator: Any, estimates: Sequence[Estimate], at_maximum: bool) -> Iterator[str]:
         """Messages about these estimates, except those of categories that no component has."""
@@ -312,6 +319,9 @@ class _Absent:
         reasons = {
             "of an empty component, which no row has any probability of. Use fewer components": self.empty,
             "at the limit of what it can be, where an estimate is not normal; prior_counts > 0 moves it inside": self.limit,
+            "of a mean direction that is known to no more than a radian, since the directions are nearly uniform": (
+                self.undirected
+            ),
             "held at a bound; use fewer components, or prior_counts > 0": self.bound,
         }
         if at_maximum:
@@ -323,6 +333,26 @@ class _Absent:
                 listed = ", ".join(labels[place] for place in places[:_MOST_NAMED])
                 more = f" and {len(places) - _MOST_NAMED} more" if len(places) > _MOST_NAMED else ""
                 yield f"{name}: there is no standard error of {listed}{more}, {reason}."
+
+
+def _undirected(estimates: Sequence[Estimate], errors: FloatArray, counts: FloatArray) -> Array:
+    """Which are mean directions that may point anywhere, and the concentrations next to them, which are near their limit.
+
+    The error of a direction in D dimensions is a radian where n k^2 = D, with n rows of concentration k.
+    """
+    mask = np.zeros(len(errors), dtype=bool)
+    for direction, concentration in pairwise(estimates):
+        same_block = direction.name.rpartition(":")[0] == concentration.name.rpartition(":")[0]
+        if not ((direction.circular or direction.cosines) and same_block) or (direction.places == KNOWN).any():
+            continue
+        squares, n_dimensions = errors[direction.places] ** 2, 2
+        if direction.cosines:
+            n_dimensions = direction.values.shape[1]
+            squares = squares.sum(axis=1) / (n_dimensions - 1)
+        n = counts.reshape(-1, *(1,) * (squares.ndim - 1))
+        anywhere = ~(squares <= 1.0) | (n * concentration.values**2 <= n_dimensions)
+        mask[concentration.places[anywhere]] = mask[direction.places[anywhere]] = True
+    return mask
 
 
 def _not_at_maximum(estimator: Any) -> str:

@@ -298,6 +298,22 @@ def test_standard_error_of_one_concentration() -> None:
     assert mixture.standard_errors(DIRECTIONS)["concentrations"][0] == pytest.approx(expected, rel=1e-6)
 
 
+def test_intervals_of_mean_directions_are_those_of_angles() -> None:
+    """Next to a limit of the entries the interval is as long as the angle's, not its square root."""
+    rng = np.random.default_rng(1)
+    X = normalize(np.array([-1.0, 0.03, 0.0]) + 0.3 * rng.normal(size=(300, 3)))
+    mixture = VonMisesFisherMixture(1).fit(X)
+    low, high = mixture.standard_errors(X).confidence_intervals()["means"][0].T
+    assert (low <= mixture.means_[0]).all()
+    assert (mixture.means_[0] <= high).all()
+    means = np.array([rng.choice(X, len(X)).sum(axis=0) for _ in range(400)])
+    means /= np.linalg.norm(means, axis=1, keepdims=True)
+    expected = np.quantile(means, [0.025, 0.975], axis=0)
+    assert low[0] >= -1.0
+    assert high[0] + 1.0 < 3.0 * (expected[1, 0] + 1.0)
+    np.testing.assert_allclose(high[1:] - low[1:], np.diff(expected, axis=0)[0, 1:], rtol=0.2)
+
+
 def test_documents_stay_sparse() -> None:
     n, D = 1000, 20_000
     rng = np.random.default_rng(0)

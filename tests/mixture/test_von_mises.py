@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from typing import Any
 
@@ -12,7 +13,7 @@ from scipy import stats
 from scipy.special import i0e, i1e
 from sklearn.exceptions import ConvergenceWarning
 
-from skentropy import ColumnMixture, ExponentialFamilyMixture
+from skentropy import ColumnMixture, ExponentialFamilyMixture, VonMisesFisherMixture
 from skentropy._standard_errors import KNOWN, Estimate
 from skentropy.families import VonMises
 from skentropy.inspection import ComponentProfileDisplay
@@ -113,6 +114,28 @@ def test_replicates_of_other_parameters_are_never_turned() -> None:
     replicates = np.array([[-3.0, 25.0], [2.9, 31.0]])
     _turn(replicates, Estimate("means", angle, [], places, -np.inf, np.inf, circular=True))
     np.testing.assert_allclose(replicates, [[2.0 * np.pi - 3.0, 25.0], [2.9, 31.0]])
+
+
+def test_uniform_angles_have_no_errors_of_a_direction() -> None:
+    """Neither in one column nor as directions; a few more rows of one direction have."""
+    angle = np.tile([0.0, 0.5 * np.pi, -0.5 * np.pi, np.pi], 50)
+    models = [(ExponentialFamilyMixture("von_mises", 1), lambda a: a[:, np.newaxis])]
+    models.append((VonMisesFisherMixture(1), lambda a: np.column_stack([np.cos(a), np.sin(a)])))
+    for mixture, rows in models:
+        for n_more in (0, 5):
+            X = rows(np.r_[angle, np.zeros(n_more)])
+            with pytest.warns(UserWarning, match="a mean direction that is known to no more than a radian"):
+                errors = mixture.fit(X).standard_errors(X)
+            assert np.isnan(errors.covariance).all()
+        X = rows(np.r_[angle, np.full(80, 0.3)])
+        assert np.isfinite(mixture.fit(X).standard_errors(X).covariance).all()
+
+
+def test_intervals_of_angles_are_one_turn_at_most() -> None:
+    errors = ExponentialFamilyMixture("von_mises", 1).fit(X := angles()).standard_errors(X)
+    assert np.diff(errors.confidence_intervals(1.0 - 1e-15)["means"]).max() < 2.0 * np.pi
+    wide = dataclasses.replace(errors.parameters[1], values=np.array([[3.0]])).interval(np.array([[0.9]]), 1.0 - 1e-12)
+    np.testing.assert_allclose(wide, [[[3.0 - np.pi, 3.0 + np.pi]]])
 
 
 def test_degrees_are_refused_by_name() -> None:
