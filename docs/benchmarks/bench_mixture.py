@@ -24,9 +24,8 @@ variances (`reg_covar=0`; `covars_prior=0` for hmmlearn). stepmix has no argumen
 pomegranate is given its own float32 and, by PyTorch's default type, float64. A fit that would take a program more than {LIMIT:.0f} s
 is not run to the end: where its first three steps are those of plain EM, the rest are priced as these (≈).
 
-Digits have pixels that are never on, or always, in some components: rates and probabilities go to their limits. There this package
-puts what is near a limit on it, which spares EM an endless way, but also leads to ends that plain EM does not come to; those in
-the tables below are worse by some thousandths of a nat a sample or more. pomegranate's parameters become NaN there.
+Digits have pixels that are never on, or always, in some components: rates and probabilities go to their limits. This package ends at
+these limits, which EM by itself only approaches. pomegranate's parameters become NaN there.
 
 Not in the tables, because they do not do the job: hmmlearn for gamma distributions and for several yes/no or categorical
 columns; stepmix for counts and gamma distributions; scikit-learn for anything but Gaussians; pomegranate for missing values, of which
