@@ -56,10 +56,10 @@ def stability(
     random_state: Any = None,
     verbose: int = 0,
 ) -> StabilityResult:
-    """Agreement of two classifications of X, by fits to random weightings of its rows: adjusted Rand indices [1]_.
+    """Agreement of two classifications of X, by fits to random weightings of its rows.
 
-    Each fit starts afresh. With too many components, or data without clusters, the results depend on the weights and on the
-    starts.
+    Agreement is measured by the adjusted Rand index [1]_. Each fit starts afresh. With too many components, or data without
+    clusters, the results depend on the weights and on the starts.
 
     Parameters
     ----------
