@@ -23,6 +23,8 @@ _BLOCK_OVERSAMPLES, _BLOCK_RATE = 4, 0.2
 # Residuals this small a share of their eigenvalues leave the squares of their errors below rounding errors.
 ACCURACY = 1e-11
 _TINY = float(np.finfo(np.float64).tiny)
+# With fewer rows than this share of the features, their products with each other take less time than those of the features.
+_FEW_ROWS = 0.5
 # Rows that are centred at a time.
 _ROWS_AT_ONCE = 64
 # Of a variance from which something was subtracted at least this share must be left: it then has nearly all its digits.
@@ -191,9 +193,12 @@ class RowsCovariance(Covariance):
         return RowsCovariance(self.mean * scale, self.A * scale)
 
     def decompose(self) -> Spectrum:
-        if len(self.A) > self.n_features:
-            return super().decompose()
-        return _along(self.A, _orthonormal(self._from_gram(len(self.A))))
+        n, d = self.A.shape
+        if n > d:
+            return MatrixCovariance(self.mean, self.A.T @ self.A).decompose()
+        if d > _SMALL and n > _FEW_ROWS * d:
+            return _along(self.A, np.linalg.eigh(self.A.T @ self.A)[1][:, -n:])
+        return _along(self.A, _orthonormal(self._from_gram(n)))
 
     def _leading(self, k: int, start: Spectrum | None, accuracy: float) -> Spectrum:
         n = len(self.A)
