@@ -13,6 +13,9 @@ from ..entropy import EntropySum
 class Model(Protocol):
     """What is maximised: the ELBO of a generative model for given data, less a penalty."""
 
+    def expect(self, parameters: Any, part: Any, /) -> Any:
+        """E-step on a part of the data, such as a block of rows; the fit adds up the statistics of all parts."""
+
     def maximize(self, statistics: Any) -> Any:
         """M-step: the parameters that maximise the objective for the statistics' posteriors."""
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from scipy.special import logsumexp
 
-from .._data import Block, BlockSource
+from .._data import Additive, Block
 from .._typing import Array, FloatArray
 from ._halves import HalvedRows, Halves
 from ._layers import BeliefNet, enumerate_states, softplus
 from ._logistic import Regression
-from ._model import NetStatistics, Parameters
 
 
 @dataclass(frozen=True)
@@ -54,38 +53,58 @@ def observe(block: Block) -> Observations:
 
 
 @dataclass(frozen=True)
-class BlockSums:
-    """Additive statistics of blocks of rows; S states of the layer next to the data, D features.
+class ExactStatistics(Additive):
+    """Statistics from an exact E-step, summed over rows with their weights w; S states of the layer next to the data.
 
     Attributes
     ----------
+    enumeration : Enumeration, of the net whose posteriors these are
     weight : sum of w
-    log_evidence : sum of w log p(x)
+    elbo : sum of w log p(x)
+    posterior_entropy : sum of w H[q]
     counts : sum of w q, (S,)
-    observed : sum of w q m, (S, D), or None where nothing is missing so far; m says which entries are observed
+    observed : sum of w q m, (S, D), or (S, 1) where nothing is missing so far; m says which entries are observed
     moments : sum of w m x times the means of [s, 1] under q, (D, I + 1)
     """
 
+    _shared: ClassVar[tuple[str, ...]] = ("enumeration",)
+    states: ClassVar[None] = None
+
+    enumeration: Enumeration
     weight: float
-    log_evidence: float
+    elbo: float
+    posterior_entropy: float
     counts: FloatArray
-    observed: FloatArray | None
+    observed: FloatArray
     moments: FloatArray
 
-    def __add__(self, other: BlockSums) -> BlockSums:
-        observed = None
-        if self.observed is not None or other.observed is not None:
-            observed = self._observed_counts() + other._observed_counts()
-        return BlockSums(
-            self.weight + other.weight,
-            self.log_evidence + other.log_evidence,
-            self.counts + other.counts,
-            observed,
-            self.moments + other.moments,
-        )
+    @property
+    def at(self) -> BeliefNet:
+        """The net whose posteriors these are."""
+        return self.enumeration.net
 
-    def _observed_counts(self) -> FloatArray:
-        return self.counts[:, np.newaxis] if self.observed is None else self.observed
+    @cached_property
+    def _counts_above(self) -> FloatArray:
+        """Sum of w q of the upper of two hidden layers, (2^H,)."""
+        return np.asarray(self.counts @ self.enumeration.posterior_above)
+
+    @cached_property
+    def top(self) -> FloatArray:
+        """Sum of w E_q[z] of the top layer, (H,)."""
+        if len(self.at.layers) == 1:
+            return np.asarray(self.counts @ self.enumeration.states)
+        return np.asarray(self._counts_above @ self.enumeration.top_states)
+
+    @cached_property
+    def regressions(self) -> tuple[Regression, ...]:
+        """One a layer, from the data upward."""
+        states, above = self.enumeration.states, self.enumeration
+        lowest = Regression(states, self.observed, self.moments)
+        if len(self.at.layers) == 1:
+            return (lowest,)
+        moments = (self.counts[:, np.newaxis] * states).T @ above.means_above
+        moments = np.column_stack([moments, self.counts @ states])
+        return lowest, Regression(above.top_states, self._counts_above[:, np.newaxis], moments)
 
 
 class Enumeration:
@@ -98,11 +117,14 @@ class Enumeration:
     def __init__(self, net: BeliefNet) -> None:
         self.net = net
         self.states = enumerate_states(net.sizes[0])
-        self.logits = net.layers[0].logits(self.states)
-        self.softplus = softplus(self.logits)
         self.log_prior = net.log_prior(self.states) if len(net.layers) == 1 else logsumexp(self._log_joint_above, axis=1)
         # What a row of which all is observed has to do with a state besides sum_d x_d L_d(s).
-        self._log_table = self.log_prior - self.softplus.sum(axis=1)
+        self._log_table = self.log_prior - softplus(net.layers[0].logits(self.states)).sum(axis=1)
+
+    @cached_property
+    def _softplus(self) -> FloatArray:
+        """log(1 + exp L_d(s)), (S, D); only rows with gaps need it."""
+        return softplus(self.net.layers[0].logits(self.states))
 
     @cached_property
     def _halves(self) -> Halves:
@@ -131,7 +153,7 @@ class Enumeration:
         return np.asarray(-(self.posterior_above * log_q).sum(axis=1))
 
     @cached_property
-    def _means_above(self) -> FloatArray:
+    def means_above(self) -> FloatArray:
         """E[z | y], (2^I, H)."""
         return np.asarray(self.posterior_above @ self.top_states)
 
@@ -144,7 +166,7 @@ class Enumeration:
             log_joint += self._log_table
         else:
             X = X * observations.observed
-            log_joint = (X @ layer.weights) @ self.states.T - observations.observed @ self.softplus.T + self.log_prior
+            log_joint = (X @ layer.weights) @ self.states.T - observations.observed @ self._softplus.T + self.log_prior
         largest = log_joint.max(axis=1, keepdims=True)
         log_joint -= largest
         q = np.exp(log_joint, out=log_joint)
@@ -158,55 +180,50 @@ class Enumeration:
             return None
         return self._halves.of_rows(observations.X @ self.net.layers[0].weights)
 
-    def expect(self, observations: Observations) -> BlockSums:
+    def expect(self, observations: Observations) -> ExactStatistics:
         """E-step on one block of rows."""
-        rows, weight = self._by_halves(observations), observations.weight
+        rows = self._by_halves(observations)
         if rows is None or not rows.trusted.any():
             return self._expect_laid_out(observations)
         if not rows.trusted.all():
             return self.expect(observations.rows(rows.trusted)) + self._expect_laid_out(observations.rows(~rows.trusted))
         log_evidence = rows.log_sum() + observations.X @ self.net.layers[0].offsets
-        return BlockSums(
-            float(len(log_evidence) if weight is None else weight.sum()),
-            float(log_evidence.sum() if weight is None else weight @ log_evidence),
-            rows.counts(weight),
-            None,
-            observations.moments(rows.means()),
-        )
+        return self._statistics(observations, log_evidence, rows.counts(observations.weight), rows.means())
 
-    def _expect_laid_out(self, observations: Observations) -> BlockSums:
+    def _expect_laid_out(self, observations: Observations) -> ExactStatistics:
         log_evidence, q = self.posterior(observations)
-        weight, observed = observations.weight, observations.observed
-        moments = observations.moments(q @ self.states)
-        if weight is not None:
-            q *= weight[:, np.newaxis]
-        return BlockSums(
-            float(len(q) if weight is None else weight.sum()),
-            float(log_evidence.sum() if weight is None else weight @ log_evidence),
-            q.sum(axis=0),
-            None if observed is None else q.T @ observed,
+        means = q @ self.states
+        if observations.weight is not None:
+            q *= observations.weight[:, np.newaxis]
+        observed = None if observations.observed is None else q.T @ observations.observed
+        return self._statistics(observations, log_evidence, q.sum(axis=0), means, observed)
+
+    def _statistics(
+        self,
+        observations: Observations,
+        log_evidence: FloatArray,
+        counts: FloatArray,
+        means: FloatArray,
+        observed: FloatArray | None = None,
+    ) -> ExactStatistics:
+        weight, moments = observations.weight, observations.moments(means)
+        elbo = float(log_evidence.sum() if weight is None else weight @ log_evidence)
+        # H[q] = log p(x) - E_q log p(x, s), summed over rows through the same statistics.
+        joint = float((moments * self.net.layers[0].joined).sum())
+        if observed is None:
+            joint += float(counts @ self._log_table)
+        else:
+            joint += float(counts @ self.log_prior - np.vdot(observed, self._softplus))
+        above = float(counts @ self.entropy_above) if len(self.net.layers) == 2 else 0.0
+        return ExactStatistics(
+            self,
+            float(len(log_evidence) if weight is None else weight.sum()),
+            elbo,
+            max(elbo - joint, 0.0) + above,
+            counts,
+            counts[:, np.newaxis] if observed is None else observed,
             moments,
         )
-
-    def statistics(self, sums: BlockSums) -> NetStatistics:
-        """The statistics of all rows, and those of the layer above."""
-        counts = sums._observed_counts()
-        # H[q] = log p(x) - E_q log p(x, s), summed over rows through the same statistics.
-        joint = float((sums.moments * self.net.layers[0].joined).sum())
-        if sums.observed is None:
-            joint += float(sums.counts @ self._log_table)
-        else:
-            joint += float(sums.counts @ self.log_prior - (sums.observed * self.softplus).sum())
-        entropy = sums.log_evidence - joint
-        regressions: tuple[Regression, ...] = (Regression(self.states, counts, sums.moments),)
-        top = sums.counts @ self.states
-        if len(self.net.layers) == 2:
-            entropy += float(sums.counts @ self.entropy_above)
-            weights = sums.counts @ self.posterior_above
-            moments = np.column_stack([(sums.counts[:, np.newaxis] * self.states).T @ self._means_above, top])
-            regressions += (Regression(self.top_states, weights[:, np.newaxis], moments),)
-            top = weights @ self.top_states
-        return NetStatistics(self.net, sums.weight, sums.log_evidence, max(entropy, 0.0), top, regressions)
 
     def explain(self, observations: Observations) -> tuple[FloatArray, FloatArray]:
         """log p(x_n), (n,), and posterior means of all latent variables, from the layer next to the data upward."""
@@ -225,15 +242,5 @@ class Enumeration:
         """Posterior means of all latent variables, from the layer next to the data upward."""
         means = q @ self.states
         if len(self.net.layers) == 2:
-            means = np.column_stack([means, q @ self._means_above])
+            means = np.column_stack([means, q @ self.means_above])
         return np.minimum(means, 1.0)
-
-
-def expect(rows: BlockSource, parameters: Parameters, pool: ThreadPoolExecutor | None) -> NetStatistics:
-    """Exact E-step over all rows."""
-    enumeration = Enumeration(parameters.net)
-    return enumeration.statistics(rows.sum(partial(_block_sums, enumeration), pool))
-
-
-def _block_sums(enumeration: Enumeration, block: Block) -> BlockSums:
-    return enumeration.expect(block.once(observe, observe))

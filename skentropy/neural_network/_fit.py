@@ -18,14 +18,13 @@ from .._messages import warn_of_fresh_start
 from .._typing import Array, FloatArray
 from ._distinct_rows import as_table, merge_duplicates, sample_rows
 from ._exact import Enumeration, observe
-from ._exact import expect as expect_exactly
 from ._layers import BeliefNet
 from ._maximum import Maximum
 from ._model import BeliefNetModel, NetStatistics, Parameters
 from ._polish import MOST_EVALUATIONS
 from ._report import complaints
 from ._start import best_start, replace_weak_units
-from ._truncated import evaluate_states, first_sets, improve_states, search, states_missed, statistics
+from ._truncated import evaluate_states, first_sets, improve_states, search, states_missed
 
 if TYPE_CHECKING:
     from ._sigmoid_belief_net import SigmoidBeliefNet
@@ -69,8 +68,8 @@ class NetFit(FitByEM):
         if self._given is not None and (self._given.sizes != sizes or self._given.n_features != rows.n_features):
             warn_of_fresh_start(net, rows.n_features)
             self._given = None
-        block = self._draw_rows(int(salt))
-        self._sample = observe(block)
+        self._block = block = self._draw_rows(int(salt))
+        self._sample = block.once(observe, observe)
         assert block.weight is not None
         self._sample_weight = block.weight
         sample, observed = self._sample.X, self._sample.observed
@@ -161,7 +160,7 @@ class EnumeratedFit(NetFit):
 
     def _e_step(self, random_state: np.random.RandomState, pool: ThreadPoolExecutor | None, *, of_sample: bool) -> Expect:
         rows = self._sample_rows if of_sample else self._rows
-        return lambda parameters: expect_exactly(rows, parameters, pool)
+        return lambda parameters: rows.sum(partial(self._model.expect, parameters.enumerated()), pool)
 
     def _parameters(self, net: BeliefNet) -> Parameters:
         return Parameters(net)
@@ -194,7 +193,7 @@ class TruncatedFit(NetFit):
     def _draw_rows(self, salt: int) -> Block:
         """All rows, since each has its states."""
         assert isinstance(self._rows, Rows)
-        return self._rows.take(np.arange(self._rows.n_rows), self._rows.row_weight)
+        return replace(self._rows.take(np.arange(self._rows.n_rows), self._rows.row_weight), kept=[])
 
     def _e_step(self, random_state: np.random.RandomState, pool: ThreadPoolExecutor | None, *, of_sample: bool) -> Expect:
         return partial(self._expect, random_state)
@@ -202,10 +201,11 @@ class TruncatedFit(NetFit):
     def _expect(self, random_state: np.random.RandomState, parameters: Parameters) -> NetStatistics:
         net, sets = parameters.net, parameters.states
         if parameters.keeps_states:
-            return statistics(net, evaluate_states(sets, net, self._sample), self._sample)
-        if sets is None:
-            sets = first_sets(net, self._sample, self._net.n_states)
-        return statistics(net, improve_states(sets, net, self._sample, random_state), self._sample)
+            sets = evaluate_states(sets, net, self._sample)
+        else:
+            sets = first_sets(net, self._sample, self._net.n_states) if sets is None else sets
+            sets = improve_states(sets, net, self._sample, random_state)
+        return self._model.expect(replace(parameters, states=sets), self._block)
 
     def _ascent(self, start: Parameters, expect: Expect, maximum: Maximum) -> Ascent:
         finish = self._look_around, *maximum.finish

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from scipy.special import expit, logit
 
+from .._data import Block
 from .._typing import FloatArray
 from ..entropy import EntropySum
+from ._exact import Enumeration, ExactStatistics, observe
 from ._layers import BeliefNet, bernoulli_entropy, softplus
-from ._logistic import MAX_STEPS, Regression, maximize
+from ._logistic import MAX_STEPS, maximize
+from ._truncated import TruncatedStatistics, statistics_of
 
 # Extrapolation does not follow logits of priors, or weights, beyond this.
 _FAR = 1e4
@@ -20,35 +23,30 @@ _SMALLEST_SHARE = 1e-300
 
 @dataclass(frozen=True)
 class Parameters:
-    """A net, and for truncated posteriors their states so far, which an E-step improves, or keeps if it is told to."""
+    """A net, and what its posteriors are made of.
+
+    Attributes
+    ----------
+    net : BeliefNet
+    states : StateSets or None
+        The states of truncated posteriors so far.
+    keeps_states : bool
+        Whether the fit keeps these states, rather than improve them.
+    enumeration : Enumeration or None
+        All states of exact posteriors, if they have been laid out for all blocks.
+    """
 
     net: BeliefNet
     states: Any = None
     keeps_states: bool = False
+    enumeration: Enumeration | None = None
+
+    def enumerated(self) -> Parameters:
+        """The same parameters with all states laid out."""
+        return replace(self, enumeration=Enumeration(self.net))
 
 
-@dataclass(frozen=True)
-class NetStatistics:
-    """Statistics from an E-step, summed over rows with their weights.
-
-    Attributes
-    ----------
-    at : BeliefNet, whose posteriors these are
-    weight : sum of w
-    elbo : sum of w (E_q log p(x, z) + H[q])
-    posterior_entropy : sum of w H[q]
-    top : sum of w E_q[z] of the top layer, (H,)
-    regressions : one a layer, from the data upward
-    states : as in ``Parameters``
-    """
-
-    at: BeliefNet
-    weight: float
-    elbo: float
-    posterior_entropy: float
-    top: FloatArray
-    regressions: tuple[Regression, ...]
-    states: Any = None
+NetStatistics: TypeAlias = ExactStatistics | TruncatedStatistics
 
 
 @dataclass(frozen=True)
@@ -60,6 +58,13 @@ class BeliefNetModel:
 
     alpha: float
     newton_steps: int = MAX_STEPS
+
+    def expect(self, parameters: Parameters, block: Block) -> NetStatistics:
+        """E-step on one block of rows, whose posteriors are exact, or over the states that the parameters hold for them."""
+        observations = block.once(observe, observe)
+        if parameters.states is not None:
+            return statistics_of(parameters.net, parameters.states, observations)
+        return (parameters.enumeration or Enumeration(parameters.net)).expect(observations)
 
     def maximize(self, statistics: NetStatistics) -> Parameters:
         """M-step: the prior in closed form, the layers by logistic regressions that start from where they were."""
@@ -121,4 +126,4 @@ class BeliefNetModel:
     def unpack(self, vector: FloatArray, like: Parameters) -> Parameters | None:
         if not np.isfinite(vector).all() or np.abs(vector).max() > _FAR:
             return None
-        return replace(like, net=like.net.unpack(vector))
+        return Parameters(like.net.unpack(vector), like.states, like.keeps_states)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Protocol
 
 from .._data import Block, BlockSource, check_total_weight
 from .._typing import Array, FloatArray
 from ..entropy import EntropySum
-from ._exact import Enumeration, Observations, expect, observe
+from ._exact import Enumeration, Observations, observe
 from ._layers import BeliefNet
 from ._model import BeliefNetModel, Parameters
 from ._state_sets import StateSets
@@ -41,10 +41,10 @@ class EnumeratedPosteriors:
         return Enumeration(self.net)
 
     def evaluate(self, rows: BlockSource, pool: ThreadPoolExecutor | None) -> tuple[float, EntropySum, float]:
-        parameters = Parameters(self.net)
-        found = expect(rows, parameters, pool)
+        model, parameters = BeliefNetModel(0.0), Parameters(self.net, enumeration=self._enumeration)
+        found = rows.sum(partial(model.expect, parameters), pool)
         check_total_weight(found.weight)
-        return found.elbo / found.weight, BeliefNetModel(0.0).entropy_sum(parameters, found), found.weight
+        return model.elbo(found), model.entropy_sum(parameters, found), found.weight
 
     def evidence(self, block: Block) -> FloatArray:
         return self._enumeration.explain(observe(block))[0]

@@ -7,6 +7,7 @@ never lowers it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -16,7 +17,6 @@ from .._typing import Array, FloatArray
 from ._exact import Observations
 from ._layers import BeliefNet
 from ._logistic import Regression
-from ._model import NetStatistics
 from ._state_sets import Joints, Pool, StateSets, best_of, flips
 
 # Rounds of a search for each state that is kept, and the fewest.
@@ -149,7 +149,31 @@ def _bernoulli(logits: FloatArray, shape: tuple[int, ...], random_state: np.rand
     return (random_state.uniform(size=shape) < expit(logits)).astype(np.uint8)
 
 
-def statistics(net: BeliefNet, sets: StateSets, observations: Observations) -> NetStatistics:
+@dataclass(frozen=True)
+class TruncatedStatistics:
+    """Statistics from an E-step with truncated posteriors, summed over rows with their weights.
+
+    Attributes
+    ----------
+    at : BeliefNet, whose posteriors these are
+    weight : sum of w
+    elbo : sum of w (E_q log p(x, z) + H[q])
+    posterior_entropy : sum of w H[q]
+    top : sum of w E_q[z] of the top layer, (H,)
+    regressions : one a layer, from the data upward
+    states : StateSets
+    """
+
+    at: BeliefNet
+    weight: float
+    elbo: float
+    posterior_entropy: float
+    top: FloatArray
+    regressions: tuple[Regression, ...]
+    states: StateSets
+
+
+def statistics_of(net: BeliefNet, sets: StateSets, observations: Observations) -> TruncatedStatistics:
     """What the M-step needs: weights of the distinct states, and of what was observed under each."""
     q, evidence, observed = sets.posterior, sets.log_evidence, observations.observed
     weight = np.ones(len(q)) if observations.weight is None else observations.weight
@@ -165,7 +189,7 @@ def statistics(net: BeliefNet, sets: StateSets, observations: Observations) -> N
     ]
     for below, above in pairwise(layers):
         regressions.append(Regression(above, counts, np.column_stack([below.T @ (counts * above), counts[:, 0] @ below])))
-    return NetStatistics(
+    return TruncatedStatistics(
         net,
         float(weight.sum()),
         float(weight @ evidence),
@@ -178,7 +202,7 @@ def statistics(net: BeliefNet, sets: StateSets, observations: Observations) -> N
 
 def weighted_terms(net: BeliefNet, sets: StateSets, observations: Observations) -> FloatArray:
     """Sums over rows with their weights: of 1, ELBO, H[q], and the expected entropies of hidden and observable layers."""
-    found = statistics(net, sets, observations)
+    found = statistics_of(net, sets, observations)
     observable, *hidden = (
         regression.entropy(layer) for regression, layer in zip(found.regressions, net.layers, strict=True)
     )

@@ -11,9 +11,9 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skentropy import SigmoidBeliefNet
 from skentropy._data import Block
-from skentropy.neural_network._exact import Enumeration, observe
 from skentropy.neural_network._layers import BeliefNet, Layer
 from skentropy.neural_network._logistic import Regression
+from skentropy.neural_network._model import BeliefNetModel, Parameters
 
 SIZES = [(3,), (3, 2)]
 
@@ -69,8 +69,7 @@ def regression_on(states: Any, counts: Any, successes: Any) -> Regression:
 
 
 def e_step(net: BeliefNet, X: Any, weight: Any) -> Any:
-    enumeration = Enumeration(net)
-    return enumeration.statistics(enumeration.expect(observe(Block(X, weight, None, 0))))
+    return BeliefNetModel(0.0).expect(Parameters(net), Block(X, weight, None, 0))
 
 
 def set_net(net: BeliefNet, X: Any, *, exact: bool = True) -> SigmoidBeliefNet:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -73,7 +73,10 @@ def test_metric_is_the_information_of_the_complete_data() -> None:
     np.testing.assert_allclose(np.array([metric.gradient(e) for e in np.eye(n)]), transform)
 
     def gradient_with_posteriors_held(vector: Any) -> Any:
-        return model.gradient(replace(state.statistics, at=state.parameters.net.unpack(vector)))
+        found: Any = state.statistics
+        net = state.parameters.net.unpack(vector)
+        held: Any = SimpleNamespace(at=net, weight=found.weight, top=found.top, regressions=found.regressions)
+        return model.gradient(held)
 
     vector, h = state.parameters.net.pack(), 1e-6
     information = -np.array(

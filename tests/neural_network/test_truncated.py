@@ -22,7 +22,7 @@ from skentropy.neural_network._truncated import (
     improve_states,
     search,
     states_missed,
-    statistics,
+    statistics_of,
 )
 from tests.common.nets import SIZES, all_states, data, naive_log_joint, random_net
 
@@ -153,7 +153,7 @@ def test_states_that_rows_share_make_the_sums_of_rows(sizes: tuple[int, ...], ga
         before, sets = sets, improve_states(sets, net, observations, rng)
         assert (sets.log_evidence >= before.log_evidence - 1e-12).all()
     assert len(np.unique(sets.index)) == len(sets.pool.states)
-    found, states = statistics(net, sets, observations), sets.states
+    found, states = statistics_of(net, sets, observations), sets.states
     first = found.regressions[0]
     moments, observed = np.zeros((5, sizes[0] + 1)), dict.fromkeys(map(bytes, sets.pool.states), 0.0)
     for x, w, of_row, q in zip(X, weight, states, sets.posterior, strict=True):
