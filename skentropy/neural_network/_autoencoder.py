@@ -93,8 +93,8 @@ class Autoencoder:
             best = _Expansion.at(self, *self._exact_posteriors(observations), observations.x)
         else:
             best = self._refine(observations)
-        if observations.observed is not None:
-            empty = ~observations.mask.any(axis=1)
+        if observations.missing is not None:
+            empty = observations.missing.all(axis=1)
             if empty.any():
                 centre = np.zeros_like(best.means)
                 nearest = np.full_like(best.means, self.prior.nearest_variance)

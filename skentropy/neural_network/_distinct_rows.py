@@ -56,6 +56,6 @@ def _bits(block: Block) -> Array:
     """Bits of what is 1, then of what is missing, eight entries in a byte."""
     observations = observe(block)
     ones = np.packbits(observations.X > 0, axis=1)
-    if observations.observed is None:
+    if observations.missing is None:
         return np.concatenate([ones, np.zeros_like(ones)], axis=1)
-    return np.concatenate([ones, np.packbits(observations.observed == 0, axis=1)], axis=1)
+    return np.concatenate([ones, np.packbits(observations.missing, axis=1)], axis=1)

@@ -18,16 +18,21 @@ from ._logistic import Regression
 
 @dataclass(frozen=True)
 class Observations:
-    """Rows of zeros and ones, 0 where missing, and which entries are observed; None if all are."""
+    """Rows of zeros and ones, 0 where missing, which entries are missing, or None if none are, and the rows' weights."""
 
     X: FloatArray
-    observed: FloatArray | None
+    missing: Array | None
     weight: FloatArray | None
 
     def rows(self, chosen: Array) -> Observations:
         """Some of the rows."""
-        observed, weight = (None if values is None else values[chosen] for values in (self.observed, self.weight))
-        return Observations(self.X[chosen], observed, weight)
+        missing, weight = (None if values is None else values[chosen] for values in (self.missing, self.weight))
+        return Observations(self.X[chosen], missing, weight)
+
+    @cached_property
+    def m(self) -> FloatArray | None:
+        """The mask m, 0 for missing entries and 1 for others; None if nothing is missing."""
+        return None if self.missing is None else (~self.missing).astype(np.float64)
 
     def moments(self, means: FloatArray) -> FloatArray:
         """Weighted sum over rows of x times [means, 1], (D, H + 1)."""
@@ -35,9 +40,8 @@ class Observations:
 
     @cached_property
     def _weighted(self) -> FloatArray:
-        """The ones that are observed, with their rows' weights."""
-        X = self.X if self.observed is None else self.X * self.observed
-        return X if self.weight is None else X * self.weight[:, np.newaxis]
+        """The ones, with their rows' weights."""
+        return self.X if self.weight is None else self.X * self.weight[:, np.newaxis]
 
     @cached_property
     def _ones(self) -> FloatArray:
@@ -49,7 +53,7 @@ def observe(block: Block) -> Observations:
     X = block.X if isinstance(block.X, np.ndarray) else block.X.toarray()
     missing = np.isnan(X)
     X = (X > 0).astype(np.float64)
-    return Observations(X, (~missing).astype(np.float64) if missing.any() else None, block.weight)
+    return Observations(X, missing if missing.any() else None, block.weight)
 
 
 @dataclass(frozen=True)
@@ -161,12 +165,11 @@ class Enumeration:
         """log p(x_n), (n,), and q_n, (n, S)."""
         # log p(s) + sum_d m_d [x_d L_d(s) - log(1 + exp L_d(s))]
         X, layer = observations.X, self.net.layers[0]
-        if observations.observed is None:
+        if observations.m is None:
             log_joint = (X @ layer.weights) @ self.states.T
             log_joint += self._log_table
         else:
-            X = X * observations.observed
-            log_joint = (X @ layer.weights) @ self.states.T - observations.observed @ self._softplus.T + self.log_prior
+            log_joint = (X @ layer.weights) @ self.states.T - observations.m @ self._softplus.T + self.log_prior
         largest = log_joint.max(axis=1, keepdims=True)
         log_joint -= largest
         q = np.exp(log_joint, out=log_joint)
@@ -176,7 +179,7 @@ class Enumeration:
 
     def _by_halves(self, observations: Observations) -> HalvedRows | None:
         """Rows by halves of the units, where all is observed; they are not laid out."""
-        if observations.observed is not None:
+        if observations.missing is not None:
             return None
         return self._halves.of_rows(observations.X @ self.net.layers[0].weights)
 
@@ -195,7 +198,7 @@ class Enumeration:
         means = q @ self.states
         if observations.weight is not None:
             q *= observations.weight[:, np.newaxis]
-        observed = None if observations.observed is None else q.T @ observations.observed
+        observed = None if observations.m is None else q.T @ observations.m
         return self._statistics(observations, log_evidence, q.sum(axis=0), means, observed)
 
     def _statistics(

@@ -72,8 +72,8 @@ class NetFit(FitByEM):
         self._sample = block.once(observe, observe)
         assert block.weight is not None
         self._sample_weight = block.weight
-        sample, observed = self._sample.X, self._sample.observed
-        self._filled = sample if observed is None else np.where(observed > 0, sample, means)
+        X, missing = self._sample.X, self._sample.missing
+        self._filled = X if missing is None else np.where(missing, means, X)
         super().__init__(net, X, self._model, n_runs=net.n_init if self._given is None else 1, accelerate=net.accelerate)
 
     def _distinct(self, rows: Source, binary_rows: BlockSource) -> BlockSource:

@@ -86,7 +86,7 @@ class _RowProblems:
     @classmethod
     def of(cls, decoder: LinearDecoder, observations: Observations, prior: Prior, centre: Any, scale: Any) -> _RowProblems:
         W, (h, d) = decoder.slopes, decoder.slopes.shape
-        mask = np.ones((1, d)) if observations.observed is None else observations.observed
+        mask = np.ones((1, d)) if observations.missing is None else observations.mask
         precision = mask / decoder.noise
         gram = (precision @ (W[:, np.newaxis] * W).reshape(h * h, d).T).reshape(-1, h, h)
         pull = ((observations.x - decoder.offset) * precision) @ W.T

@@ -78,7 +78,7 @@ def expect(decoder: LinearDecoder, prior: Prior, units: Units, block: Block) -> 
     moments = z[:, :, np.newaxis] * z[:, np.newaxis]
     latents = 1 + np.arange(h)
     moments[:, latents, latents] += v
-    mask = np.ones((n, 1)) if observations.observed is None else observations.observed
+    mask = np.ones((n, 1)) if observations.missing is None else observations.mask
     counted = (weight[:, np.newaxis] * mask).T
     return CodeStatistics(
         decoder,

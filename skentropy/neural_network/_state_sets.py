@@ -46,9 +46,8 @@ class Joints:
     """
 
     def __init__(self, net: BeliefNet, observations: Observations) -> None:
-        self.net, self._observed = net, observations.observed
-        X = observations.X if self._observed is None else observations.X * self._observed
-        layer = net.layers[0]
+        self.net, self._m = net, observations.m
+        X, layer = observations.X, net.layers[0]
         # The units of a layer above do not meet the rows.
         self._slopes = np.zeros((len(X), sum(net.sizes)))
         self._slopes[:, : net.sizes[0]] = X @ layer.weights
@@ -60,7 +59,7 @@ class Joints:
         Where entries are missing log p(s) and, for each variable, log(1 + exp L_d(s)), (P, 1 + D).
         """
         net = self.net
-        table = np.empty((len(states), 1 if self._observed is None else 1 + net.n_features))
+        table = np.empty((len(states), 1 if self._m is None else 1 + net.n_features))
         for part in _chunks(len(states), net.n_features + sum(net.sizes)):
             layers = net.split_states(states[part].astype(np.float64))
             table[part, 0] = net.log_prior(layers[-1])
@@ -68,7 +67,7 @@ class Joints:
                 logits = layer.logits(above)
                 table[part, 0] += (below * logits - softplus(logits)).sum(axis=1)
             each = softplus(net.layers[0].logits(layers[0]))
-            if self._observed is None:
+            if self._m is None:
                 table[part, 0] -= each.sum(axis=1)
             else:
                 table[part, 1:] = each
@@ -94,10 +93,10 @@ class Joints:
         """Add what states have for themselves, and the offsets."""
         values += pool.table[:, 0][index]
         values += self._offsets[rows, np.newaxis]
-        if self._observed is not None:
+        if self._m is not None:
             for part in _chunks(len(index), index.shape[1] * pool.table.shape[1]):
-                observed = self._observed[rows[part], :, np.newaxis]
-                values[part] -= np.matmul(pool.table[:, 1:][index[part]], observed)[:, :, 0]
+                m = self._m[rows[part], :, np.newaxis]
+                values[part] -= np.matmul(pool.table[:, 1:][index[part]], m)[:, :, 0]
         return values
 
 

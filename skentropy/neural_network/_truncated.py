@@ -175,7 +175,7 @@ class TruncatedStatistics:
 
 def statistics_of(net: BeliefNet, sets: StateSets, observations: Observations) -> TruncatedStatistics:
     """What the M-step needs: weights of the distinct states, and of what was observed under each."""
-    q, evidence, observed = sets.posterior, sets.log_evidence, observations.observed
+    q, evidence, m = sets.posterior, sets.log_evidence, observations.m
     weight = np.ones(len(q)) if observations.weight is None else observations.weight
     masses = sets.masses(weight)
     counts = np.asarray(masses.sum(axis=0)).reshape(-1, 1)
@@ -183,7 +183,7 @@ def statistics_of(net: BeliefNet, sets: StateSets, observations: Observations) -
     regressions = [
         Regression(
             layers[0],
-            counts if observed is None else np.asarray(masses.T @ observed),
+            counts if m is None else np.asarray(masses.T @ m),
             observations.moments(sets.marginals()[:, : layers[0].shape[1]]),
         )
     ]

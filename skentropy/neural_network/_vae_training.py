@@ -31,11 +31,12 @@ _FORGETTING = 0.9
 class Batch:
     """Rows in the precision of the nets, as the likelihood and as the encoder see them, and their weights.
 
-    The weights are relative: those of a batch add up to 1 on average over the batches of an epoch.
+    The mask is 0 for missing entries and 1 for others; it is None if nothing is missing. The weights are relative: those of
+    a batch add up to 1 on average over the batches of an epoch.
     """
 
     x: FloatArray
-    observed: FloatArray | None
+    mask: FloatArray | None
     filled: FloatArray
     weight: FloatArray
 
@@ -43,16 +44,16 @@ class Batch:
     def of(cls, observations: Observations, weight: FloatArray, dtype: Any) -> Batch:
         """All rows as one batch."""
         x = observations.x.astype(dtype)
-        if observations.observed is None:
+        if observations.missing is None:
             filled = x if observations.filled is observations.x else observations.filled.astype(dtype)
             return cls(x, None, filled, weight.astype(dtype))
-        return cls(x, observations.observed.astype(dtype), observations.filled.astype(dtype), weight.astype(dtype))
+        return cls(x, observations.mask.astype(dtype), observations.filled.astype(dtype), weight.astype(dtype))
 
     def take(self, index: Any) -> Batch:
         """Some of the rows."""
         x, weight = self.x[index], self.weight[index]
         filled = x if self.filled is self.x else self.filled[index]
-        return Batch(x, None if self.observed is None else self.observed[index], filled, weight)
+        return Batch(x, None if self.mask is None else self.mask[index], filled, weight)
 
     def split(self, size: int, rng: np.random.Generator | None) -> Iterator[Batch]:
         """Split the rows into batches of about equal size, shuffled if there is a generator."""
@@ -96,10 +97,10 @@ class Objective:
         y, decoded = decoder.trace(m + tau * draws)
         pull, statistics = observable.pull(y, batch.x, self.ridge)
         observed = np.full(batch.x.shape[1], batch.weight.sum())
-        if batch.observed is not None:
-            pull = pull * np.tile(batch.observed, observable.n_outputs)
-            statistics = statistics * batch.observed
-            observed = batch.weight @ batch.observed
+        if batch.mask is not None:
+            pull = pull * np.tile(batch.mask, observable.n_outputs)
+            statistics = statistics * batch.mask
+            observed = batch.weight @ batch.mask
         sums = Sums(
             prior,
             float(batch.weight.sum()),

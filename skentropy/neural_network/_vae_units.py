@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from .._data import has_nan
-from .._typing import FloatArray
+from .._typing import Array, FloatArray
 from ..decomposition._gaussian import LinearGaussian
 
 
@@ -17,19 +18,19 @@ class Observations:
 
     Attributes
     ----------
-    x : (n, d), zero where nothing is observed
-    observed : (n, d) of ones and zeros, or None where all is
+    x : (n, d), zero where missing
+    missing : (n, d), which entries are missing, or None if none are
     filled : (n, d), what the encoder reads: standardised rows, and the conditional means of a linear model in their gaps
     """
 
     x: FloatArray
-    observed: FloatArray | None
+    missing: Array | None
     filled: FloatArray
 
-    @property
+    @cached_property
     def mask(self) -> FloatArray:
-        """A mask of the observed entries, as ones and zeros."""
-        return np.ones_like(self.x) if self.observed is None else self.observed
+        """The mask, 0 for missing entries and 1 for others, (n, d)."""
+        return np.ones_like(self.x) if self.missing is None else (~self.missing).astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Units:
         missing = np.isnan(z)
         mean, loadings, _ = self.filling
         expected = LinearGaussian.of(*self.filling).posterior_means(z) @ loadings.T + mean
-        return Observations(np.where(missing, 0.0, x), (~missing).astype(np.float64), np.where(missing, expected, z))
+        return Observations(np.where(missing, 0.0, x), missing, np.where(missing, expected, z))
 
     def original(self, x: FloatArray) -> FloatArray:
         """Convert values from the likelihood's units to the data's own."""

@@ -36,7 +36,7 @@ def observations(gaps: bool, n: int = N, seed: int = 3) -> tuple[Observations, A
         return Observations(x, None, x), weight
     observed = (rng.uniform(size=x.shape) < 0.7).astype(float)
     observed[0] = 1.0
-    return Observations(x * observed, observed, x), weight
+    return Observations(x * observed, observed == 0, x), weight
 
 
 def naive_elbo(model: Autoencoder, rows: Observations, means: Any, variances: Any, draws: Any, shares: Any) -> Any:

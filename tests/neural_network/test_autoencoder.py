@@ -216,15 +216,15 @@ def test_encoders_start_at_the_posteriors_of_the_linear_model() -> None:
 @pytest.mark.parametrize(("prior", "nearest"), [("gaussian", 1.0), ("laplace", np.pi / 4)])
 def test_rows_without_anything_observed_have_the_gaussian_next_to_the_prior(prior: str, nearest: float) -> None:
     model, (rows, weight) = random_model(prior=prior), observations(False)
-    mask = np.ones_like(rows.x)
-    mask[2] = 0.0
-    hollow = Observations(rows.x * mask, mask, rows.x)
+    missing = np.zeros(rows.x.shape, bool)
+    missing[2] = True
+    hollow = Observations(np.where(missing, 0.0, rows.x), missing, rows.x)
     posteriors = model.posteriors(hollow)
     np.testing.assert_array_equal(posteriors.means[2], 0.0)
     np.testing.assert_array_equal(posteriors.variances[2], nearest)
     assert model.elbo_of_rows(hollow)[2] == pytest.approx(-H * divergence(prior, 0.0, nearest), abs=1e-12)
-    some = mask.any(axis=1)
-    without = Observations(rows.x[some], mask[some], rows.x[some])
+    some = ~missing.all(axis=1)
+    without = Observations(rows.x[some], missing[some], rows.x[some])
     sums = model.sums(without, weight[some]).with_empty_rows(weight[2])
     for name, value in list(vars(model.sums(hollow, weight)).items())[1:]:
         np.testing.assert_allclose(getattr(sums, name), value, atol=1e-12)
@@ -295,8 +295,8 @@ def test_sums_add_up() -> None:
     whole = model.sums(rows, weight)
 
     def part(piece: slice) -> Sums:
-        assert rows.observed is not None
-        return model.sums(Observations(rows.x[piece], rows.observed[piece], rows.filled[piece]), weight[piece])
+        assert rows.missing is not None
+        return model.sums(Observations(rows.x[piece], rows.missing[piece], rows.filled[piece]), weight[piece])
 
     for name, value in list(vars(part(slice(0, 4)) + part(slice(4, None))).items())[1:]:
         np.testing.assert_allclose(getattr(whole, name), value, rtol=1e-12)

@@ -27,7 +27,7 @@ def sampled_objective(nets: Nets, noise: Any, batch: Batch, draws: Any, objectiv
         outputs = nets.encoder(batch.filled[n : n + 1])[0]
         m, log_variance = outputs[:H], outputs[H:]
         y = nets.decoder((m + np.exp(0.5 * log_variance) * draws[n])[np.newaxis])[0]
-        seen = np.ones(D) if batch.observed is None else batch.observed[n]
+        seen = np.ones(D) if batch.mask is None else batch.mask[n]
         fit = -0.5 * (seen * ((batch.x[n] - y) ** 2 / noise + np.log(2 * np.pi * noise))).sum()
         divergence = 0.5 * (m**2 + np.exp(log_variance) - 1.0 - log_variance).sum()
         total += batch.weight[n] * (fit - objective.beta * divergence)
@@ -47,7 +47,7 @@ def test_gradients_are_those_of_differences(gaps: bool, weighted: bool, activati
     sums = objective.gradient(nets, GaussianNoise.of(noise), batch, draws, gradient)
     outputs, weight = nets.encoder(batch.filled), batch.weight
     m, log_variance = outputs[:, :H], outputs[:, H:]
-    seen = np.ones((N, D)) if batch.observed is None else batch.observed
+    seen = np.ones((N, D)) if batch.mask is None else batch.mask
     squares = (batch.x - nets.decoder(m + np.exp(0.5 * log_variance) * draws)) ** 2
     expected = (weight.sum(), weight @ seen, [weight @ (squares * seen)], weight @ m)
     expected += (0.5 * weight @ (m**2 + np.exp(log_variance)), weight @ log_variance)
@@ -130,8 +130,8 @@ def test_noise_variances_follow_their_closed_form(tied: bool, n_batches: int, ke
 
 def test_columns_that_no_batch_has_observed_yet_wait() -> None:
     nets, rows = random_nets(), observations(True)[0]
-    assert rows.observed is not None
-    rows.observed[:, 1] = 0.0
+    assert rows.missing is not None
+    rows.missing[:, 1] = True
     training = Training(nets, GaussianNoise.of(np.ones(D)), GAUSSIAN)
     batch = Batch.of(rows, np.ones(N), np.float64)
     train(
