@@ -42,8 +42,9 @@ RESULTS = ROOT / "docs/benchmarks/results_mutation.md"
 ENOUGH = 0.97
 # Tests that take more CPU time are left out: what they alone would notice counts as not noticed.
 LONGEST = 2.0
-# What a test may take at most, with a mutant in the place of a module.
-CPU_SECONDS = 20.0
+# How much CPU time a test may take with a mutant in the place of a module: so many seconds, and so many times its own.
+CPU_SECONDS = 2.0
+TIMES_SLOWER = 20.0
 # The tests that should notice what is wrong in a module: those of the longest path that it begins with, and no others.
 EVERY = ["tests/test_estimators.py", "tests/test_properties.py"]
 ROOMS = {
@@ -346,10 +347,12 @@ class Mutation:
                 mutant = self.work.pop()
                 chosen = {test for line in mutant.lines for test in lines[mutant.path].get(str(line), [])} | shared
                 chosen &= set(items)
-                tests = sorted(chosen if mutant.lines else items, key=seconds.__getitem__)
-                tests = [test for test in tests if seconds[test] < LONGEST and test.startswith(tuple(TARGETS[mutant.path]))]
+                tests = [test for test in (chosen if mutant.lines else items) if seconds[test] < LONGEST]
+                tests = [test for test in tests if test.startswith(tuple(TARGETS[mutant.path]))]
+                tests = alternated(sorted(tests, key=seconds.__getitem__))
                 tests.sort(key=lambda test: test not in noticed_last[mutant.path][:6])
-                running[self.start(self.judge, scratch / mutant.key, items, mutant, tests)] = mutant
+                limits = {test: CPU_SECONDS + TIMES_SLOWER * seconds[test] for test in tests}
+                running[self.start(self.judge, scratch / mutant.key, items, mutant, limits)] = mutant
                 continue
             process, _ = os.wait()
             mutant = running.pop(process)
@@ -360,29 +363,40 @@ class Mutation:
                 noticed_last[mutant.path] = [test, *(other for other in noticed_last[mutant.path] if other != test)]
             self.done(mutant, {"survived": "", "failed": test}.get(verdict, f"{verdict}: {test}"))
 
-    def judge(self, items: dict[str, Any], mutant: Mutant, tests: list[str]) -> tuple[str, str]:
-        """What becomes of a mutant, and in which test."""
+    def judge(self, items: dict[str, Any], mutant: Mutant, limits: dict[str, float]) -> tuple[str, str]:
+        """What becomes of a mutant, and in which test; the limits are those of the tests' CPU time, in order."""
         signal.signal(signal.SIGPROF, self.time_out)
-        self.limit("import")
+        self.limit("import", TIMES_SLOWER)
         try:
             replace(mutant)
         except Exception:
             return "failed", "import"
-        for test, after in zip(tests, [*tests[1:], None], strict=False):
-            self.limit(test)
+        for test, after in zip(limits, [*list(limits)[1:], None], strict=False):
+            self.limit(test, limits[test])
             items[test].config.hook.pytest_runtest_protocol(item=items[test], nextitem=items.get(after))
             if any(report.failed for report in self.reports):
                 return "failed", test
         return "survived", ""
 
-    def limit(self, test: str) -> None:
+    def limit(self, test: str, seconds: float) -> None:
         """Let a test have so much CPU time, which does not go on while the process is stopped."""
         self.test = test
-        signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
+        signal.setitimer(signal.ITIMER_PROF, seconds)
 
     def time_out(self, *_: Any) -> None:
         self.result.write_text(json.dumps(["time-out", self.test]))
         os._exit(0)
+
+
+def alternated(tests: list[str]) -> list[str]:
+    """The first of every test function, then the second of every, and so on: those of one notice much the same."""
+    seen: Counter[str] = Counter()
+    turn = {}
+    for test in tests:
+        function = test.partition("[")[0]
+        turn[test] = seen[function]
+        seen[function] += 1
+    return sorted(tests, key=turn.__getitem__)
 
 
 def _has_shared_fixture(item: Any) -> bool:

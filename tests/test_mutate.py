@@ -74,3 +74,7 @@ def test_a_mutant_is_one_change_of_its_module() -> None:
         assert mutant in {mutant: "a key"}
         # The survey of which test runs which line takes the module as it is, line by line.
         assert mutate.Mutant(mutant.path, "", (), mutant.original).source == mutant.original
+
+
+def test_test_functions_take_turns() -> None:
+    assert mutate.alternated(["f[0]", "f[1]", "g", "f[2]", "h[0]", "h[1]"]) == ["f[0]", "g", "h[0]", "f[1]", "h[1]", "f[2]"]
