@@ -8,7 +8,9 @@ from sklearn.datasets import load_diabetes
 
 from skentropy import FactorAnalysis
 from skentropy._em import State
-from skentropy.decomposition._finish import _Metric, _Vector
+from skentropy.decomposition._em_model import GaussianModel, Table, TableTotals
+from skentropy.decomposition._finish import Neighbourhood, _Metric, _Vector
+from skentropy.decomposition._gaussian import LinearGaussian
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -105,3 +107,82 @@ def test_small_fits_end_at_no_saddle_point(k, gaps):
         if not len(model.heywood_):
             assert largest_rate(model, X) < 1.01
     assert flagged == 0
+
+
+class Around:
+    """A state of a model of two factors, with gaps and weights, and its neighbourhood; the noise of a feature is tiny."""
+
+    def __init__(self, *, isotropic):
+        rng = np.random.default_rng(0)
+        X = rng.normal(size=(40, 2)) @ rng.normal(size=(2, 5)) + rng.normal(size=(40, 5))
+        X[rng.uniform(size=X.shape) < 0.2] = np.nan
+        self.X, self.weight = X, rng.uniform(0.5, 2.0, 40)
+        table = Table.of(X, self.weight)
+        totals = TableTotals.of(table)
+        self.model = GaussianModel(totals, isotropic=isotropic, floor=np.full(5, 1e-3), log_scale=rng.normal(size=5))
+        self.table = table
+        noise = np.full(5, 0.7) if isotropic else np.array([0.5, 0.9, 1e-7, 1.2, 0.7])
+        self.parameters = LinearGaussian.of(rng.normal(size=5), rng.normal(size=(5, 2)), noise)
+        self.state = self.at(self.parameters)
+        self.neighbourhood = Neighbourhood.of(self.model, self.state)
+
+    def at(self, parameters):
+        statistics = self.model.expect(parameters, self.table)
+        return State(parameters, statistics, self.model.elbo(statistics), self.model.elbo(statistics))
+
+
+@pytest.mark.parametrize("isotropic", [False, True])
+def test_a_climb_goes_by_the_slopes_of_the_likelihood(isotropic):
+    around = Around(isotropic=isotropic)
+    neighbourhood, h = around.neighbourhood, 1e-5
+    start = np.zeros(len(neighbourhood.origin))
+    here = neighbourhood.parameters(start)
+    np.testing.assert_allclose(here.loadings, around.parameters.loadings, rtol=1e-14)
+    np.testing.assert_allclose(here.mean, around.parameters.mean, rtol=1e-14)
+    np.testing.assert_allclose(here.noise, np.maximum(around.parameters.noise, 1e-3), rtol=1e-14)
+    state = around.at(here)
+    slopes = neighbourhood.gradient(state)
+    for unit, slope in zip(np.eye(len(start)), slopes, strict=True):
+        above, below = (around.at(neighbourhood.parameters(step * unit)).objective for step in (h, -h))
+        if not (unit[-3] and not isotropic):  # the tiny noise, which its floor holds
+            assert (above - below) / (2.0 * h) == pytest.approx(slope, abs=1e-7)
+
+
+@pytest.mark.parametrize("isotropic", [False, True])
+def test_a_climb_starts_where_the_information_of_a_row_is_one(isotropic):
+    around = Around(isotropic=isotropic)
+    p, metric = around.parameters, around.neighbourhood.metric
+    observed, total = ~np.isnan(around.X), around.weight.sum()
+    products = []  # E[u u'] of each row, u = (z, 1)
+    for x, seen in zip(around.X, observed, strict=True):
+        scaled = p.loadings[seen] / p.noise[seen, np.newaxis]
+        covariance = np.linalg.inv(np.eye(2) + scaled.T @ p.loadings[seen])
+        u = np.append(covariance @ scaled.T @ (x[seen] - p.mean[seen]), 1.0)
+        products.append(np.outer(u, u) + np.pad(covariance, (0, 1)))
+    for i, W in enumerate(metric.of_coefficients):
+        information = np.einsum("n,nst->st", around.weight * observed[:, i], products) / total / p.noise[i]
+        np.testing.assert_allclose(W.T @ information @ W, np.eye(3), atol=1e-8)
+    share = around.weight @ observed / total
+    information = 0.5 * (share.sum(keepdims=True) if isotropic else share)
+    np.testing.assert_allclose(metric.of_log_noise**2 * information, 1.0)
+    np.testing.assert_array_equal(metric.free, [True] if isotropic else [True, True, False, True, True])
+
+
+@pytest.mark.parametrize("isotropic", [False, True])
+def test_no_step_to_the_side_of_a_saddle_is_a_rotation(isotropic):
+    around = Around(isotropic=isotropic)
+    neighbourhood, metric = around.neighbourhood, around.neighbourhood.metric
+    (turn,) = metric.rotations
+    assert turn @ turn == pytest.approx(1.0)
+    moved = metric.direction(turn)
+    p = around.parameters
+    tangent = np.column_stack([p.loadings[:, 1], -p.loadings[:, 0], np.zeros(5)]).ravel()
+    along = moved[:15] @ tangent / (tangent @ tangent)
+    np.testing.assert_allclose(moved[:15], along * tangent, atol=1e-6 * abs(along))
+    np.testing.assert_array_equal(moved[15:], 0.0)
+    z = np.random.default_rng(1).normal(size=len(turn))
+    still = np.zeros(len(turn), dtype=bool)  # what belongs to the feature with hardly any noise
+    if not isotropic:
+        still[6:9] = still[17] = True
+    moves = np.where(still, 0.0, z)
+    np.testing.assert_allclose(neighbourhood.identified(z), moves - turn * (turn @ moves), atol=1e-12)
