@@ -110,7 +110,7 @@ def test_small_fits_end_at_no_saddle_point(k, gaps):
 
 
 class Around:
-    """A state of a model of two factors, with gaps and weights, and its neighbourhood; the noise of a feature is tiny."""
+    """A state of a model of two factors, with gaps and weights, and its neighbourhood; the noise of a feature is on its floor."""
 
     def __init__(self, *, isotropic):
         rng = np.random.default_rng(0)
@@ -121,7 +121,7 @@ class Around:
         totals = TableTotals.of(table)
         self.model = GaussianModel(totals, isotropic=isotropic, floor=np.full(5, 1e-3), log_scale=rng.normal(size=5))
         self.table = table
-        noise = np.full(5, 0.7) if isotropic else np.array([0.5, 0.9, 1e-7, 1.2, 0.7])
+        noise = np.full(5, 0.7) if isotropic else np.array([0.5, 0.9, 1e-3, 1.2, 0.7])
         self.parameters = LinearGaussian.of(rng.normal(size=5), rng.normal(size=(5, 2)), noise)
         self.state = self.at(self.parameters)
         self.neighbourhood = Neighbourhood.of(self.model, self.state)
@@ -144,7 +144,7 @@ def test_a_climb_goes_by_the_slopes_of_the_likelihood(isotropic):
     slopes = neighbourhood.gradient(state)
     for unit, slope in zip(np.eye(len(start)), slopes, strict=True):
         above, below = (around.at(neighbourhood.parameters(step * unit)).objective for step in (h, -h))
-        if not (unit[-3] and not isotropic):  # the tiny noise, which its floor holds
+        if not (unit[-3] and not isotropic):  # what the floor holds
             assert (above - below) / (2.0 * h) == pytest.approx(slope, abs=1e-7)
 
 
@@ -181,7 +181,7 @@ def test_no_step_to_the_side_of_a_saddle_is_a_rotation(isotropic):
     np.testing.assert_allclose(moved[:15], along * tangent, atol=1e-6 * abs(along))
     np.testing.assert_array_equal(moved[15:], 0.0)
     z = np.random.default_rng(1).normal(size=len(turn))
-    still = np.zeros(len(turn), dtype=bool)  # what belongs to the feature with hardly any noise
+    still = np.zeros(len(turn), dtype=bool)  # what belongs to the feature on its floor
     if not isotropic:
         still[6:9] = still[17] = True
     moves = np.where(still, 0.0, z)
