@@ -77,6 +77,32 @@ def test_independent_features_have_no_factors():
     assert bartlett_sphericity(X).pvalue > 0.01
 
 
+def test_random_correlations_of_few_rows_are_those_of_rows_about_their_mean():
+    """Two rows about their mean are opposite, so that all correlations are one or minus one."""
+    drawn = random_correlations(2, 5, np.random.RandomState(0))
+    np.testing.assert_allclose(np.abs(drawn), 1.0)
+    for n, d in ((6, 5), (5, 5)):  # as many random numbers as fill a triangle, or the rows
+        random_state, same = np.random.RandomState(0), np.random.RandomState(0)
+        random_correlations(n, d, random_state)
+        same.normal(size=(d, d))
+        if n > d:
+            same.chisquare(n - 1.0 - np.arange(d))
+        assert random_state.normal() == same.normal()
+
+
+def test_covariances_are_those_of_correlations_on_any_scale(load):
+    R = np.corrcoef(load("attitude").T)
+    scale = 10.0 ** np.arange(-3, 4)
+    covariance = R * scale * scale[:, np.newaxis]
+    for function in (kmo, bartlett_sphericity):
+        options = {} if function is kmo else {"n_samples": 30}
+        measures = [function(covariance=matrix, **options) for matrix in (R, covariance)]
+        name = "overall" if function is kmo else "statistic"
+        assert getattr(measures[0], name) == pytest.approx(getattr(measures[1], name), rel=1e-10)
+    rows = parallel_analysis(covariance=covariance, n_samples=30, n_draws=2, random_state=0).table.rows
+    assert list(rows) == ["1", "2", "3", "4", "5", "6", "7"]
+
+
 def test_gaps_and_weights(load):
     X = load("bfi")[:, :10]
     weight = np.random.default_rng(0).integers(0, 3, len(X))

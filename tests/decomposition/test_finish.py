@@ -110,7 +110,7 @@ def test_small_fits_end_at_no_saddle_point(k, gaps):
 
 
 class Around:
-    """A state of a model of two factors, with gaps and weights, and its neighbourhood; the noise of a feature is on its floor."""
+    """A state of a model of two factors, with gaps and weights, and its neighbourhood; one noise is on its floor."""
 
     def __init__(self, *, isotropic):
         rng = np.random.default_rng(0)

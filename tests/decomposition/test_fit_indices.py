@@ -165,3 +165,20 @@ def test_where_nothing_is_left_to_test_the_table_says_so():
     assert fit.dof == -3
     assert "nothing is left to test; take fewer factors" in str(fit)
     assert "nan" not in str(fit)
+
+
+@pytest.mark.parametrize("expected", [0.0, 1e-3, 0.5, 30.0, 400.0])
+def test_the_noncentrality_is_that_of_the_quantile(expected):
+    for dof, probability in ((1, 0.05), (7, 0.95)):
+        at = stats.ncx2.ppf(probability, dof, expected) if expected else 0.5 * stats.chi2.ppf(probability, dof)
+        assert noncentrality(at, dof, probability) == pytest.approx(expected, rel=1e-6, abs=1e-12)
+
+
+def test_a_model_that_fits_better_than_expected_has_no_error():
+    residual = np.array([[0.0, 0.1], [0.1, 0.0]])
+    of = Discrepancy(100, 1, 9, -2.0, -1.999, -1.5, np.pad(residual, (0, 4)))
+    fit = fit_indices(of, bartlett=False, level=0.9)
+    assert (fit.statistic, fit.dof) == (pytest.approx(0.2), 9)
+    assert (fit.rmsea, *fit.rmsea_interval, fit.cfi) == (0.0, 0.0, 0.0, 1.0)
+    alone = fit_indices(Discrepancy(100, 0, 2, -1.0, -1.0, -1.0, np.zeros((1, 1))), bartlett=False, level=0.9)
+    assert (alone.dof, alone.rmsr) == (0, 0.0)

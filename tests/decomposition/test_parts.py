@@ -4,12 +4,15 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
+from scipy import sparse, stats
 
 from skentropy._data import WORKING_SET_BYTES, Block, Rows
 from skentropy._em import State
 from skentropy.decomposition import PPCA, FactorAnalysis, _em_model
+from skentropy.decomposition._closed_form import count_parameters, noise_floor
 from skentropy.decomposition._curvature import curves_upwards, expected_information
 from skentropy.decomposition._em_model import GaussianModel, GaussianStatistics, StandardisedData, Table, TableTotals
+from skentropy.decomposition._factor_analysis import _on_floor, n_factor_parameters
 from skentropy.decomposition._finish import Finish
 from skentropy.decomposition._gaussian import LinearGaussian
 from skentropy.decomposition._moments import Moments, row_bytes
@@ -509,3 +512,65 @@ def test_many_features_take_few_evaluations(monkeypatch):
     again = Profile(of_matrix, 3, 1e-8).maximize(np.full(d, 0.5), gtol=1e-9, max_iter=1000)
     assert fit.log_likelihood == pytest.approx(again.log_likelihood, abs=1e-9)
     np.testing.assert_allclose(fit.noise, again.noise, rtol=1e-4)
+
+
+@pytest.mark.parametrize("noise", [0.5, 1e-3])
+def test_factors_that_correlate_have_the_density_and_posteriors_of_plain_matrices(noise):
+    rng = np.random.default_rng(0)
+    p = LinearGaussian(
+        rng.normal(size=4), rng.normal(size=(4, 2)), noise * rng.uniform(0.5, 2.0, 4), np.array([[1.0, 0.6], [0.6, 1.5]])
+    )
+    covariance = p.loadings @ p.correlation @ p.loadings.T + np.diag(p.noise)
+    np.testing.assert_allclose(p.precision() @ covariance, np.eye(4), atol=1e-11)
+    X = rng.normal(size=(6, 4))
+    gaps = np.where(rng.uniform(size=X.shape) < 0.3, np.nan, X)
+    for rows, whole in ((X, X), (sparse.csr_array(X), X), (gaps, gaps)):
+        found, means = p.evaluate(rows), p.posterior_means(rows)
+        for row, terms, mean in zip(whole, found, means, strict=True):
+            o = ~np.isnan(row)
+            inside = covariance[np.ix_(o, o)]
+            gain = p.correlation @ p.loadings[o].T @ np.linalg.inv(inside)
+            left = p.correlation - gain @ p.loadings[o] @ p.correlation
+            np.testing.assert_allclose(mean, gain @ (row - p.mean)[o], rtol=1e-8)
+            entropies = [
+                stats.multivariate_normal(cov=left).entropy(),
+                stats.norm(scale=np.sqrt(p.noise[o])).entropy().sum(),
+            ]
+            log_density = stats.multivariate_normal(p.mean[o], inside).logpdf(row[o])
+            np.testing.assert_allclose(terms, [log_density, *entropies], rtol=1e-8)
+    of_prior = stats.multivariate_normal(cov=p.correlation).entropy()
+    assert p.entropy_sum().prior == pytest.approx(of_prior)
+    location, scale = np.array([1.0, -2.0, 0.5, 3.0]), np.array([0.5, 2.0, 3.0, 0.1])
+    moved = p.standardised(location, scale)
+    np.testing.assert_allclose(moved.mean, (p.mean - location) / scale)
+    np.testing.assert_allclose(moved.covariance(), covariance / scale / scale[:, np.newaxis])
+    again = moved.rescaled(location, scale)
+    np.testing.assert_allclose(again.mean, p.mean)
+    np.testing.assert_allclose(again.covariance(), covariance)
+
+
+@pytest.mark.parametrize(("d", "k"), [(6, 0), (6, 1), (6, 2), (9, 3), (4, 3), (5, 5)])
+def test_parameters_are_the_directions_in_which_the_model_changes(d, k):
+    """The rank of the derivatives of covariance and mean, at most that of all covariances."""
+    rng = np.random.default_rng(0)
+    W, psi = rng.normal(size=(d, k)), rng.uniform(0.5, 2.0, d)
+    units = np.eye(d)
+    changes = [np.outer(units[i], W[:, j]) + np.outer(W[:, j], units[i]) for i in range(d) for j in range(k)]
+    pairs = np.tril_indices(d)
+
+    def rank(noise):
+        return np.linalg.matrix_rank(np.array([change[pairs] for change in [*changes, *noise]]), tol=1e-9)
+
+    assert n_factor_parameters(d, k) == rank([np.outer(unit, unit) * v for unit, v in zip(units, psi, strict=True)]) + d
+    assert count_parameters(d, k) == rank([np.eye(d)]) + d
+
+
+def test_floors_and_what_is_on_them():
+    assert noise_floor(np.array([1.0, 3.0])) == pytest.approx(2e-12)
+    assert noise_floor(np.zeros(2)) == pytest.approx(1e-12)
+    # On their floors, one with loadings and one without; nearly without noise; with noise that the loadings hide or not.
+    loadings = np.array([[1.0], [0.5e-3], [1.0], [10.0], [0.0]])
+    noise = np.array([1e-6, 1e-6, 1e-20, 1e-3, 1e-3])
+    p = LinearGaussian.of(np.zeros(5), loadings, noise)
+    heywood, constant = _on_floor(p, np.full(5, 1e-6))
+    assert (heywood.tolist(), constant.tolist()) == ([0, 2], [1])
