@@ -28,10 +28,9 @@ _OF_COLUMNS = {"n_features_in_", "feature_names_in_"}
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
-def fit_method(method: _Method) -> _Method:
-    """Make a method that fits: it validates the arguments first, and if it fails the estimator stays what it was."""
+def unchanged_by_failure(method: _Method) -> _Method:
+    """Make a method leave the estimator as it was if it fails."""
 
-    @_fit_context(prefer_skip_nested_validation=True)
     @wraps(method)
     def fit(self: Any, *args: Any, **kwargs: Any) -> Any:
         before = dict(vars(self))
@@ -43,6 +42,11 @@ def fit_method(method: _Method) -> _Method:
             raise
 
     return cast(_Method, fit)
+
+
+def fit_method(method: _Method) -> _Method:
+    """Make a method that fits: it validates the arguments first, and if it fails the estimator stays what it was."""
+    return cast(_Method, _fit_context(prefer_skip_nested_validation=True)(unchanged_by_failure(method)))
 
 
 @dataclass(frozen=True)

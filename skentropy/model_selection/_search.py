@@ -16,6 +16,7 @@ from sklearn.model_selection import ParameterGrid, ParameterSampler
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metadata_routing import process_routing
 
+from .._base import unchanged_by_failure
 from .._em._callbacks import CallbackSupportMixin
 from .._em._checkpoint import Checkpoint
 from .._typing import ArrayLike
@@ -131,6 +132,7 @@ class EntropySumSearch(CallbackSupportMixin, BestModel):
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=False)
+    @unchanged_by_failure
     def fit(self, X: ArrayLike, y: Any = None, **params: Any) -> Self:
         """Fit all candidates and rank them.
 
