@@ -209,7 +209,7 @@ class BaseMixture(FittedMixture):
             "n_parameters_": len(weights) - 1 + components.n_parameters(len(weights)),
             **run.attributes(model.entropy_sum(state.parameters, state.statistics)),
             "n_samples_": state.statistics.weight,
-            "_has_collapsed": components.degenerate(state.parameters.components),
+            "_fault_of_fit": components.fault(state.parameters.components),
             "_classification": state.statistics.classification / state.statistics.weight,
         }
 

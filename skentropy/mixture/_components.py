@@ -310,6 +310,10 @@ class Components(ComponentAttributes):
         """Whether factors alone explain a column of a component that has not collapsed."""
         return False
 
+    def fault(self, parameters: Any) -> str:
+        """The fault of the parameters that ``Traits.doubt`` names; empty where there is none."""
+        return "degenerate" if self.degenerate(parameters) else "Heywood" if self.is_heywood(parameters) else ""
+
     # What users see, of parameters that can be moved.
 
     def fits(self, standard: tuple[FloatArray, ...], n_components: int) -> bool:

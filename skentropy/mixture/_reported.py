@@ -31,7 +31,7 @@ class ReportedMixture(LatentVariableModel):
     n_samples_: float
     n_jobs: int | None
     _classification: float
-    _has_collapsed: bool
+    _fault_of_fit: str
 
     @abstractmethod
     def _ready_rows(
@@ -294,19 +294,20 @@ class ReportedMixture(LatentVariableModel):
     @property
     def is_degenerate(self) -> bool:
         """Whether a component of the fitted mixture has collapsed."""
-        if hasattr(self, "_has_collapsed"):  # attributes round what the fit has ended at
-            return self._has_collapsed
+        return self._fault == "degenerate"
+
+    @property
+    def _fault(self) -> str:
+        if hasattr(self, "_fault_of_fit"):  # attributes round what the fit has ended at
+            return self._fault_of_fit
         model, parameters = self._fitted_model(None)
-        return model.components.degenerate(parameters.components)
+        return model.components.fault(parameters.components)
 
     @property
     def _doubt(self) -> str:
         if not hasattr(self, "weights_"):
             return ""
-        if self.is_degenerate:
-            return "degenerate"
-        model, parameters = self._fitted_model(None)
-        return super()._doubt or ("Heywood" if model.components.is_heywood(parameters.components) else "")
+        return self._fault if self.is_degenerate else super()._doubt or self._fault
 
     @property
     def learns_categories(self) -> bool:
