@@ -33,10 +33,10 @@ class Estimate:
         Limits of the values; they broadcast against the values.
     categories : sequence of sequence of str, default=()
         Labels along the last axis for each feature, if that axis is one of categories.
-    circular : bool, default=False
-        Whether the values are angles in radians.
-    cosines : bool, default=False
-        Whether the values are the entries of unit vectors.
+    direction : {"", "angle", "unit vector"}
+        Whether the values are directions: angles in radians, or the entries of unit vectors.
+    concentration : str, default=""
+        The estimate that is the concentration of these directions.
     """
 
     name: str
@@ -46,8 +46,8 @@ class Estimate:
     low: FloatArray | float = -np.inf
     high: FloatArray | float = np.inf
     categories: Sequence[Sequence[str]] = ()
-    circular: bool = False
-    cosines: bool = False
+    direction: str = ""
+    concentration: str = ""
 
     def label(self, index: tuple[int, ...]) -> str:
         """The label of an entry, such as "means[0, eruptions]"."""
@@ -63,7 +63,7 @@ class Estimate:
 
         Angles have intervals of one turn at most. Entries of unit vectors have those of the angles from the axes.
         """
-        if self.cosines:
+        if self.direction == "unit vector":
             # d arccos x = -dx / (1 - x^2)^(1/2)
             angle = np.arccos(np.clip(self.values, -1.0, 1.0))
             with np.errstate(all="ignore"):
@@ -72,7 +72,7 @@ class Estimate:
             return np.asarray(np.cos(np.clip(angle[..., np.newaxis] + reach, 0.0, np.pi)))
         x, low, high = (np.asarray(value, dtype=np.float64) for value in (self.values, self.low, self.high))
         steps = np.multiply.outer(errors, ndtri(0.5 + 0.5 * level) * np.array([-1.0, 1.0]))
-        steps = np.clip(steps, -np.pi, np.pi) if self.circular else steps
+        steps = np.clip(steps, -np.pi, np.pi) if self.direction == "angle" else steps
         x, low, high = (np.broadcast_to(value, errors.shape)[..., np.newaxis] for value in (x, low, high))
         both, below = np.isfinite(low) & np.isfinite(high), np.isfinite(low) & ~np.isfinite(high)
         with np.errstate(all="ignore"):

@@ -160,8 +160,9 @@ class ColumnAttributes(Components):
             for name, axes, limits in attributes:
                 values = np.asarray(estimator.parameters_[block.name][name], dtype=np.float64)
                 known = name in block.components.given_names
-                circular = name in block.components.circular_names
-                yield Reported(f"{block.name}: {name}", values, axes, block.columns, limits, known, circular)
+                direction, concentration = block.components.directions.get(name, ("", ""))
+                label = f"{block.name}: "
+                yield Reported(label + name, values, axes, block.columns, limits, known, direction, label + concentration)
 
     @property
     def standard_limits(self) -> tuple[tuple[float, float], ...]:

@@ -15,7 +15,8 @@ from ._input import check_shapes
 class Reported(NamedTuple):
     """A fitted attribute: its name, values, axes, the columns of its features, and the limits of its values.
 
-    ``known`` says that the values were given, and are no estimates; ``circular`` that they are angles.
+    ``known`` says that the values were given, and are no estimates. ``direction`` and ``concentration`` are as in
+    ``Estimate``.
     """
 
     name: str
@@ -24,7 +25,8 @@ class Reported(NamedTuple):
     columns: Array
     limits: tuple[float, float]
     known: bool
-    circular: bool
+    direction: str
+    concentration: str
 
 
 class ComponentAttributes(ABC):
@@ -41,9 +43,9 @@ class ComponentAttributes(ABC):
         return ()
 
     @property
-    def circular_names(self) -> tuple[str, ...]:
-        """Names of attributes that are angles in radians."""
-        return ()
+    def directions(self) -> dict[str, tuple[str, str]]:
+        """For attributes that are directions, "angle" or "unit vector", and the attribute that is their concentration."""
+        return {}
 
     @abstractmethod
     def axes(self, n_components: int, n_features: int) -> tuple[list[tuple[str, int]], ...]:
@@ -68,8 +70,8 @@ class ComponentAttributes(ABC):
         axes = self.axes(n_components, n_features)
         for name, own, limits in zip(self.attribute_names, axes, self.standard_limits, strict=True):
             values = np.asarray(getattr(estimator, name + "_"), dtype=np.float64)
-            known, circular = name in self.given_names, name in self.circular_names
-            yield Reported(name, values, own, np.arange(n_features), limits, known, circular)
+            direction = self.directions.get(name, ("", ""))
+            yield Reported(name, values, own, np.arange(n_features), limits, name in self.given_names, *direction)
 
     @abstractmethod
     def natural(self, standard: tuple[FloatArray, ...]) -> Any:

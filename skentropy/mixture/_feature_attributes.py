@@ -179,8 +179,9 @@ class FeatureAttributes(Components):
         return np.arange(self.pooled.shape[1] if type(self.family.absolute) is Poisson else 0)
 
     @property
-    def circular_names(self) -> tuple[str, ...]:
-        return self.attribute_names[:1] if self.family.circular else ()
+    def directions(self) -> dict[str, tuple[str, str]]:
+        names = self.attribute_names
+        return {names[0]: ("angle", "".join(names[1:2]))} if self.family.circular else {}
 
     @property
     def circular_columns(self) -> Array:

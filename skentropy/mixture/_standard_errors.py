@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
@@ -230,7 +229,7 @@ def mixture_estimates(estimator: Any, model: MixtureModel, parameters: MixturePa
     n_before = K if K > 1 else 0
     names = feature_names(estimator)
     probabilities = components.category_probabilities(parameters.components)
-    for name, values, axes, columns, (low, high), known, circular in components.reported(estimator, K, len(names)):
+    for name, values, axes, columns, (low, high), known, *direction in components.reported(estimator, K, len(names)):
         labels = {"n_components": components_of, "n_features": [names[column] for column in columns]}
         own = [labels.get(axis, [f"factor {i}" for i in range(n)])[:n] for axis, n in axes]
         lower, upper = np.full(values.shape, low), np.full(values.shape, high)
@@ -251,9 +250,7 @@ def mixture_estimates(estimator: Any, model: MixtureModel, parameters: MixturePa
             index = np.full(index.shape, KNOWN)
         distinct = np.unique(index[index != KNOWN])
         places = np.where(index == KNOWN, KNOWN, n_before + np.searchsorted(distinct, index))
-        # Of all attributes of mixtures only the entries of unit vectors have these limits.
-        cosines = (low, high) == (-1.0, 1.0)
-        yield Estimate(name, values, own, places, lower, upper, categories, circular, cosines)
+        yield Estimate(name, values, own, places, lower, upper, categories, *direction)
         n_before += len(distinct)
 
 
@@ -336,17 +333,17 @@ class _Absent:
 
 
 def _undirected(estimates: Sequence[Estimate], errors: FloatArray, counts: FloatArray) -> Array:
-    """Which are mean directions that may point anywhere, and the concentrations next to them, which are near their limit.
+    """Which are mean directions that may point anywhere, and their concentrations, which are near their limit.
 
     The error of a direction in D dimensions is a radian where n k^2 = D, with n rows of concentration k.
     """
-    mask = np.zeros(len(errors), dtype=bool)
-    for direction, concentration in pairwise(estimates):
-        same_block = direction.name.rpartition(":")[0] == concentration.name.rpartition(":")[0]
-        if not ((direction.circular or direction.cosines) and same_block) or (direction.places == KNOWN).any():
+    mask, by_name = np.zeros(len(errors), dtype=bool), {estimate.name: estimate for estimate in estimates}
+    for direction in estimates:
+        concentration = by_name.get(direction.concentration)
+        if not direction.direction or concentration is None or (direction.places == KNOWN).any():
             continue
         squares, n_dimensions = errors[direction.places] ** 2, 2
-        if direction.cosines:
+        if direction.direction == "unit vector":
             n_dimensions = direction.values.shape[1]
             squares = squares.sum(axis=1) / (n_dimensions - 1)
         n = counts.reshape(-1, *(1,) * (squares.ndim - 1))

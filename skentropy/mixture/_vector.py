@@ -64,6 +64,11 @@ class VectorComponents(Components):
         return self.family.parameter_names
 
     @property
+    def directions(self) -> dict[str, tuple[str, str]]:
+        names = self.attribute_names
+        return {names[0]: ("unit vector", names[1])} if self.family.likelihood == "direction" else {}
+
+    @property
     def support(self) -> str:
         return self.family.support
 

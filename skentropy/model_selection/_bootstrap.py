@@ -172,7 +172,7 @@ def bootstrap(
     fits = replicate(again, seeds(random_state, int(n)), n_jobs=n_jobs, verbose=verbose, name=f"bootstrap of {name}")
     values, converged, degenerate = map(np.array, zip(*fits, strict=True))
     for estimate in estimates:
-        if estimate.circular:
+        if estimate.direction == "angle":
             _turn(values, estimate)
     if not converged.all():
         warn(

@@ -112,7 +112,7 @@ def test_replicates_of_other_parameters_are_never_turned() -> None:
     """An angle that is given, and no estimate, has no place among the replicates."""
     angle, places = np.array([3.0, 1.0]), np.array([0, KNOWN])
     replicates = np.array([[-3.0, 25.0], [2.9, 31.0]])
-    _turn(replicates, Estimate("means", angle, [], places, -np.inf, np.inf, circular=True))
+    _turn(replicates, Estimate("means", angle, [], places, -np.inf, np.inf, direction="angle"))
     np.testing.assert_allclose(replicates, [[2.0 * np.pi - 3.0, 25.0], [2.9, 31.0]])
 
 
