@@ -36,6 +36,8 @@ class ColumnSurvey:
     largest: FloatArray
     n_zeros: Array
     n_empty_rows: int
+    # Whether any row has an exposure of its own.
+    exposed: bool
 
     def __add__(self, other: ColumnSurvey) -> ColumnSurvey:
         weight = self.weight + other.weight
@@ -53,6 +55,7 @@ class ColumnSurvey:
             np.maximum(self.largest, other.largest),
             self.n_zeros + other.n_zeros,
             self.n_empty_rows + other.n_empty_rows,
+            self.exposed or other.exposed,
         )
 
     @property
@@ -63,7 +66,8 @@ class ColumnSurvey:
 
     def take(self, columns: Array) -> ColumnSurvey:
         """The survey of some columns; empty rows are still those without a value in any column."""
-        taken = {field.name: getattr(self, field.name)[columns] for field in fields(self) if field.name != "n_empty_rows"}
+        of_rows = ("n_empty_rows", "exposed")
+        taken = {field.name: getattr(self, field.name)[columns] for field in fields(self) if field.name not in of_rows}
         return replace(self, **taken)
 
     @property
@@ -101,6 +105,7 @@ def survey_columns(block: Block) -> ColumnSurvey:
         largest=np.where(w > 0, X, -np.inf).max(axis=0, initial=-np.inf),
         n_zeros=(X == 0).sum(axis=0),
         n_empty_rows=int(missing.all(axis=1).sum()),
+        exposed=block.exposure is not None,
     )
 
 
@@ -138,4 +143,5 @@ def _survey_sparse(block: Block) -> ColumnSurvey:
         largest=largest,
         n_zeros=np.zeros(n_features, dtype=int),
         n_empty_rows=0,
+        exposed=block.exposure is not None,
     )

@@ -30,6 +30,7 @@ class Dirichlet(VectorFamily):
     parameter_limits = ((0.0, np.inf),)
     support = "positive parts, none of them missing (NaN)"
     row_support = "rows that sum to one (normalize=True divides them by their sums)"
+    scale_label = "for rows that sum to one"
     single = "composition"
     likelihood = "composition"
     lower_limit = 0.0

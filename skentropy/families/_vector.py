@@ -41,6 +41,8 @@ class VectorFamily(ABC):
     # Words for messages: the entries of rows, and the rows.
     support: ClassVar[str]
     row_support: ClassVar[str]
+    # Words for what means and parameters are of, in titles of tables.
+    scale_label: ClassVar[str]
     # Words for what a component has collapsed onto.
     single: ClassVar[str]
     # What the values are to a ranking, as ``Traits.likelihood`` names it.

@@ -38,6 +38,7 @@ class VonMisesFisher(VectorFamily):
     parameter_limits = ((-1.0, 1.0), (0.0, np.inf))
     support = "finite numbers, none of them missing (NaN)"
     row_support = "rows of unit length (sklearn.preprocessing.normalize, or normalize=True, makes them)"
+    scale_label = "for rows of length one"
     single = "direction"
     likelihood = "direction"
     lower_limit = -np.inf

@@ -209,6 +209,16 @@ class ColumnAttributes(Components):
         return spread
 
     @property
+    def scale_label(self) -> str:
+        each = [(block.name, block.components.scale_label) for block in self.blocks]
+        own = super().scale_label
+        return "; ".join([own, *(f"in block {name!r} {label}" for name, label in each if label != own)])
+
+    def relative_columns(self, n_features: int) -> Array:
+        own = [block.columns[block.components.relative_columns(len(block.columns))] for block in self.blocks]
+        return np.concatenate(own) if own else np.arange(0)
+
+    @property
     def poisson_columns(self) -> Array:
         own = [block.columns[block.components.poisson_columns] for block in self.blocks]
         return np.concatenate(own) if own else np.arange(0)

@@ -108,6 +108,15 @@ class ComponentAttributes(ABC):
         """Means and variances of the columns in the data's units, at an exposure of one; each (K, D)."""
 
     @property
+    def scale_label(self) -> str:
+        """What means and parameters are of, in titles of tables."""
+        return "in the data's units"
+
+    def relative_columns(self, n_features: int) -> Array:
+        """Which columns are modelled relative to the length, the sum or the total of the row."""
+        return np.arange(0)
+
+    @property
     def poisson_columns(self) -> Array:
         """Which columns are counts with Poisson distributions, whose rates are the means."""
         return np.arange(0)

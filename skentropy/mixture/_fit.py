@@ -74,6 +74,7 @@ class MixtureFit(FitByEM):
         components = mixture._get_components().prepare(
             mixture, columns, is_sparse=rows.is_sparse, prior_counts=float(mixture.prior_counts)
         )
+        self._exposed = columns.exposed
         self._substitutes = mixture._choose_substitutes(columns)
         self._replaced: dict[int, float] = {}
         if self._substitutes is not None:
@@ -140,7 +141,7 @@ class MixtureFit(FitByEM):
 
     def attributes(self, run: Run) -> dict[str, Any]:
         attributes = self._mixture._fitted_attributes(self._model, self._rows.dtype, run)
-        attributes["_zeros_replaced"] = self._replaced
+        attributes |= {"_zeros_replaced": self._replaced, "_exposed": self._exposed}
         return attributes if self._substitutes is None else {**attributes, "zero_substitutes_": self._substitutes}
 
     def is_degenerate(self, run: Run) -> bool:

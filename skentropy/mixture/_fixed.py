@@ -305,6 +305,13 @@ class WithFixed(Components):
         return self.own.cautions(estimator, standard)
 
     @property
+    def scale_label(self) -> str:
+        return self.own.scale_label
+
+    def relative_columns(self, n_features: int) -> Array:
+        return self.own.relative_columns(n_features)
+
+    @property
     def poisson_columns(self) -> Array:
         return self.own.poisson_columns
 

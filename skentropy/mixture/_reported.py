@@ -33,6 +33,9 @@ class ReportedMixture(LatentVariableModel):
     _classification: float
     _fault_of_fit: str
 
+    # Whether the rows of the last fit had exposures.
+    _exposed: bool = False
+
     @abstractmethod
     def _ready_rows(
         self, X: ArrayLike, sample_weight: ArrayLike | None = None, exposure: ArrayLike | None = None

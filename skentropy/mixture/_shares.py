@@ -43,6 +43,10 @@ class Multinomial(Independent):
     allows_exposure = False
     allows_gaps = False
     standard_limits = ((0.0, 1.0),)
+    scale_label = "for rows with a total of one"
+
+    def relative_columns(self, n_features: int) -> Array:
+        return np.arange(n_features)
 
     def prepare(self, estimator: Any, columns: ColumnSurvey, *, is_sparse: bool, prior_counts: float) -> Self:
         if not (columns.largest.max() > 0.0 or columns.smallest.min() < 0.0):  # what is negative is refused by its column

@@ -180,7 +180,7 @@ def mixture_standard_errors(
     covariance[none.all] = covariance[:, none.all] = np.nan
     by = {"information": "observed information", "scores": "products of scores", "sandwich": "the sandwich"}[method]
     return StandardErrors(
-        f"{type(estimator).__name__}: standard errors by {by}, {statistics.weight:.8g} rows, in the data's units",
+        f"{type(estimator).__name__}: standard errors by {by}, {statistics.weight:.8g} rows, {model.components.scale_label}",
         covariance,
         estimates,
     )

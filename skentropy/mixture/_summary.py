@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from .._base import Evaluation
-from .._data import Additive, Block, BlockSource
+from .._data import Additive, Block, BlockSource, ColumnSurvey, survey_columns
 from .._messages import feature_names
 from .._tables import Column, Summary, Table, decimals_for
 from .._typing import Array, FloatArray
 from ._categories import category_name
+from ._components import Components
 from ._excess import Excess
 from ._model import MixtureModel, MixtureParameters
 from ._profiles import moments_of_mixture
@@ -43,6 +44,7 @@ class RowSums(Additive):
     excess : Excess
         For columns with Poisson distributions.
     patterns : as from ``count_patterns``
+    columns : ColumnSurvey
     """
 
     counts: FloatArray
@@ -50,6 +52,7 @@ class RowSums(Additive):
     pairs: PairTables
     excess: Excess
     patterns: FloatArray
+    columns: ColumnSurvey
 
     @classmethod
     def of_block(cls, block: Block, model: MixtureModel, parameters: MixtureParameters, sizes: Mapping[int, int]) -> RowSums:
@@ -64,6 +67,7 @@ class RowSums(Additive):
             PairTables.of_block(block, sizes),
             Excess.of_block(block, q, rates, columns),
             count_patterns(block, sizes),
+            survey_columns(block),
         )
 
 
@@ -89,7 +93,9 @@ def summarize_mixture(
         sums = rows.sum(partial(RowSums.of_block, model=model, parameters=parameters, sizes=sizes), pool)
         tables["classification"] = _classification(estimator, sums.counts, sums.assigned)
     if numbers:
-        tables["means"] = _means(estimator, model, parameters, numbers)
+        exposed = estimator._exposed or (sums is not None and sums.columns.exposed)
+        tables["means"] = _means(estimator, model, parameters, numbers, exposed=exposed)
+        tables |= {} if sums is None else _observed(estimator, model, parameters, sums.columns, numbers)
         tables |= _correlations(estimator, model, parameters)
     if probabilities:
         tables["probabilities"] = _probabilities(estimator, probabilities)
@@ -180,7 +186,9 @@ def _of_all(weights: FloatArray) -> str:
     return ", in each component and overall (all)" if len(weights) > 1 else ""
 
 
-def _means(estimator: Any, model: MixtureModel, parameters: MixtureParameters, features: list[int]) -> Table:
+def _means(
+    estimator: Any, model: MixtureModel, parameters: MixtureParameters, features: list[int], *, exposed: bool
+) -> Table:
     weights = np.asarray(estimator.weights_, dtype=np.float64)
     means, variances = model.components.moments(parameters.components)
     is_angle = np.isin(np.arange(means.shape[1]), model.components.circular_columns)
@@ -192,10 +200,41 @@ def _means(estimator: Any, model: MixtureModel, parameters: MixtureParameters, f
         columns += [Column(f"sd {name}", np.sqrt(variances[c, features]), each)]
     if len(weights) > 1:
         columns += [Column("mean all", mean[features], each), Column("sd all", np.sqrt(variance[features]), each)]
-    exposure = ", at an exposure of one" if model.components.allows_exposure else ""
     names = feature_names(estimator)
-    title = f"means and standard deviations (sd) of the fitted model{_of_all(weights)}; in the data's units{exposure}"
+    of = scale_of(model.components, exposed=exposed)
+    title = f"means and standard deviations (sd) of the fitted model{_of_all(weights)}; {of}"
     return Table(title, [names[d] for d in features], columns, "feature")
+
+
+def scale_of(components: Components, *, exposed: bool) -> str:
+    """What means and parameters are of, for titles."""
+    return components.scale_label + (", at an exposure of one" if exposed else "")
+
+
+def _observed(
+    estimator: Any, model: MixtureModel, parameters: MixtureParameters, columns: ColumnSurvey, features: list[int]
+) -> dict[str, Table]:
+    """Table of the data's own moments beside the mixture's, of columns of which these are the same quantities."""
+    components = model.components
+    others = [*components.circular_columns, *components.relative_columns(len(columns.mean))]
+    own = [d for d in features if d not in others and columns.weight[d] > 0]
+    if not own or columns.exposed:
+        return {}
+    means, variances = components.moments(parameters.components)
+    mean, variance = moments_of_mixture(
+        np.asarray(estimator.weights_, dtype=np.float64), means, variances, np.zeros(means.shape[1], dtype=bool)
+    )
+    each = [decimals_for(np.sqrt(columns.variance[[d]])) for d in own]
+    shown = [
+        Column("rows", columns.weight[own], ".10g"),
+        Column("mean", columns.mean[own], each),
+        Column("fitted mean", mean[own], each),
+        Column("sd", np.sqrt(columns.variance[own]), each),
+        Column("fitted sd", np.sqrt(variance[own]), each),
+    ]
+    names = feature_names(estimator)
+    title = "means and standard deviations (sd) of the data, beside those of the fitted model; rows are those with a value"
+    return {"observed": Table(title, [names[d] for d in own], shown, "feature")}
 
 
 def _probabilities(estimator: Any, probabilities: Mapping[int, FloatArray]) -> Table:

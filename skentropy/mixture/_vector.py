@@ -77,6 +77,13 @@ class VectorComponents(Components):
         return "" if self.normalize else self.family.row_support
 
     @property
+    def scale_label(self) -> str:
+        return self.family.scale_label
+
+    def relative_columns(self, n_features: int) -> Array:
+        return np.arange(n_features)
+
+    @property
     def lower_limit(self) -> float:
         return self.family.lower_limit
 

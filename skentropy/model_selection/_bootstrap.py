@@ -186,7 +186,8 @@ def bootstrap(
             ConvergenceWarning,
         )
     of = "random weightings of" if kind == "weighted" else "simulations of"
-    title = f"{name}: bootstrap by {n} {of} {rows.totals.weight:.8g} rows, percentile intervals, in the data's units"
+    scale = mixture._fitted_components().scale_label
+    title = f"{name}: bootstrap by {n} {of} {rows.totals.weight:.8g} rows, percentile intervals, {scale}"
     return BootstrapResult(title, np.atleast_2d(np.cov(values, rowvar=False)), estimates, values)
 
 

@@ -13,9 +13,20 @@ from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer
 from sklearn.exceptions import ConvergenceWarning
 
-from skentropy import ColumnMixture, ExponentialFamilyMixture, GammaMixture, GaussianMixture, PoissonMixture, StudentTMixture
+from skentropy import (
+    ColumnMixture,
+    DirichletMixture,
+    ExponentialFamilyMixture,
+    GammaMixture,
+    GaussianMixture,
+    MultinomialMixture,
+    PoissonMixture,
+    StudentTMixture,
+    VonMisesFisherMixture,
+)
 from skentropy.families import Categorical
 from skentropy.mixture._summary import relative_entropy
+from skentropy.model_selection import bootstrap
 from tests.common.cases import CASES
 
 from .test_gaussian import DATA
@@ -47,7 +58,7 @@ def binary() -> Any:
 def test_tables_of_gaussians(iris: GaussianMixture) -> None:
     summary = iris.summary(IRIS)
     frames = summary.to_frames()
-    assert list(frames) == ["components", "classification", "means", "correlations", "features"]
+    assert list(frames) == ["components", "classification", "means", "observed", "correlations", "features"]
     np.testing.assert_array_equal(frames["components"]["weight"], iris.weights_)
     np.testing.assert_allclose(frames["components"]["rows"], 150 * iris.weights_)
     means = frames["means"]
@@ -186,6 +197,46 @@ def test_means_are_in_the_units_of_the_data() -> None:
     np.testing.assert_allclose(means["mean 0"], expected, rtol=1e-10)
 
 
+@pytest.mark.parametrize("as_given", [np.asarray, sparse.csr_array], ids=["dense", "sparse"])
+def test_the_data_beside_the_model(as_given: Any) -> None:
+    """Means and deviations of what is observed, with weights and gaps."""
+    rng = np.random.default_rng(0)
+    X, w = rng.poisson([1.0, 5.0], size=(200, 2)).astype(float), rng.exponential(size=200)
+    X[rng.random(X.shape) < 0.2] = np.nan
+    X[np.isnan(X).all(axis=1)] = 2.0
+    mixture = PoissonMixture(2, random_state=0).fit(as_given(X), sample_weight=w)
+    table = mixture.summary(as_given(X), sample_weight=w)["observed"].to_frame()
+    for d in range(2):
+        seen = ~np.isnan(X[:, d])
+        mean = np.average(X[seen, d], weights=w[seen])
+        variance = np.average((X[seen, d] - mean) ** 2, weights=w[seen])
+        np.testing.assert_allclose(table.iloc[d][["rows", "mean", "sd"]], [w[seen].sum(), mean, np.sqrt(variance)])
+    means = mixture.summary()["means"].to_frame()
+    np.testing.assert_array_equal(table[["fitted mean", "fitted sd"]], means[["mean all", "sd all"]])
+    assert "observed" not in mixture.summary().tables
+
+
+def test_captions_of_rows_that_count_relative_to_their_size() -> None:
+    """Parts and directions have no units, and no means to compare with those of the data."""
+    rng = np.random.default_rng(0)
+    rows = rng.gamma(3.0, size=(60, 3))
+    for mixture, label in [
+        (DirichletMixture(1), "for rows that sum to one"),
+        (VonMisesFisherMixture(1), "for rows of length one"),
+        (MultinomialMixture(1), "for rows with a total of one"),
+    ]:
+        summary = mixture.fit(rows).summary(rows)
+        assert summary["means"].title.endswith(label)
+        assert mixture.standard_errors(rows).title.endswith(label)
+        assert bootstrap(mixture, rows, n=2, random_state=0).title.endswith(label)
+        assert "observed" not in summary.tables
+    blocks: list[Any] = [("sizes", "gaussian", [0]), ("parts", DirichletMixture(), [1, 2]), ("turns", "von_mises", [3])]
+    table = np.column_stack([rows, rng.uniform(0.0, 1.0, 60)])
+    summary = ColumnMixture(blocks, random_state=0).fit(table).summary(table)
+    assert summary["means"].title.endswith("in the data's units; in block 'parts' for rows that sum to one")
+    assert summary["observed"].rows == ["x0"]
+
+
 def test_exposures_and_weights() -> None:
     rng = np.random.default_rng(0)
     s, w = rng.uniform(1.0, 9.0, size=200), rng.exponential(size=200)
@@ -193,6 +244,12 @@ def test_exposures_and_weights() -> None:
     mixture = PoissonMixture(2, random_state=0).fit(X, sample_weight=w, exposure=s)
     summary = mixture.summary(X, sample_weight=w, exposure=s, standard_errors=True)
     assert summary["means"].title.endswith("at an exposure of one")
+    assert mixture.summary()["means"].title.endswith("at an exposure of one")
+    assert "observed" not in summary.tables
+    without = PoissonMixture(2, random_state=0).fit(X).summary(X)
+    assert without["means"].title.endswith("in the data's units")
+    given = PoissonMixture.from_parameters(mixture.weights_, mixture.rates_).summary(sparse.csr_array(X), exposure=s)
+    assert given["means"].title.endswith("at an exposure of one")
     np.testing.assert_allclose(summary["means"].to_frame()[["mean 0", "mean 1"]], mixture.rates_.T)
     assert f"{mixture.icl(X, sample_weight=w, exposure=s):.3f} nats" in str(summary)
     q, labels = mixture.predict_proba(X, exposure=s), mixture.predict(X, exposure=s)
