@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -18,6 +18,8 @@ from ._typing import ArrayLike
 _INSIDE = (f"{__package__}.", "sklearn.", "joblib.")
 # The name of the fit that warns, where the user has started several at once.
 _OF = ContextVar("_OF", default="")
+# Where warnings about the data are kept, if several fits to the same data would repeat them.
+_KEPT: ContextVar[list[str] | None] = ContextVar("_KEPT", default=None)
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
@@ -36,6 +38,40 @@ def warnings_of(name: str) -> Iterator[None]:
         yield
     finally:
         _OF.reset(token)
+
+
+def warn_of_data(message: str) -> None:
+    """Warn of what is in the data; where fits to the same data are compared, one warning stands for all of them."""
+    kept = _KEPT.get()
+    if kept is None:
+        warn(message)
+    else:
+        kept.append(message)
+
+
+@contextmanager
+def keeping_data_warnings(kept: list[str]) -> Iterator[None]:
+    """Warnings about the data are appended to a list in this context, for ``warn_once``."""
+    token = _KEPT.set(kept)
+    try:
+        yield
+    finally:
+        _KEPT.reset(token)
+
+
+def warn_once(told: Mapping[str, Iterable[str]]) -> None:
+    """Warn of what names of fits have told of their data, each message once."""
+    by_message: dict[str, list[str]] = {}
+    for name, messages in told.items():
+        for message in dict.fromkeys(messages):
+            by_message.setdefault(message, []).append(name)
+    for message, names in by_message.items():
+        warn(f"model{'s' * (len(names) > 1)} {listed(names)}: {message}")
+
+
+def listed(names: Sequence[str], most: int = 3) -> str:
+    """Names of several models for messages."""
+    return ", ".join(map(repr, names[:most])) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def warn_of_normalised(total: float) -> None:
@@ -64,7 +100,7 @@ def warn_of_fresh_start(estimator: Any, n_features: int) -> None:
 def warn_of_empty_rows(n_empty: float) -> None:
     """Warn of rows without any observed value."""
     if n_empty:
-        warn(f"X has no observed value in {n_empty:.0f} of its rows; they carry no information.")
+        warn_of_data(f"X has no observed value in {n_empty:.0f} of its rows; they carry no information.")
 
 
 def saddle_message(estimator: Any) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .._data import ColumnKind, Encoding, survey_kinds
-from .._messages import warn
+from .._messages import warn_of_data
 from .._typing import Array
 from ..families import Bernoulli, Categorical, ExponentialFamily
 from ._base import BaseMixture
@@ -262,7 +262,7 @@ def _warn_of_identifiers(used: Array, kinds: list[ColumnKind], label: Callable[[
     for column in used.tolist():
         kind = kinds[column]
         if kind.names is not None and kind.n_distinct == kind.n_seen >= _MANY:
-            warn(
+            warn_of_data(
                 f"Each of the {kind.n_seen} rows has a name of its own in {label(column)}: such a column tells no groups "
                 "apart, and costs a probability for each row and component. Leave it out.",
             )
@@ -276,7 +276,7 @@ def _warn_of_point_masses(blocks: tuple[ColumnBlock, ...], kinds: list[ColumnKin
             kind = kinds[column]
             usual = kind.n_seen / max(kind.n_distinct, 1)
             if kind.n_distinct > 1 and kind.mode_share > _POINT_MASS and kind.mode_count >= _TIMES_USUAL * usual:
-                warn(
+                warn_of_data(
                     f"{kind.mode_share:.0%} of the values in {label(column)} are {kind.mode:g}: a component of a continuous "
                     "family can collapse onto them. Make a category of that value, or use prior_counts > 0."
                 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -32,6 +32,11 @@ class Reported(NamedTuple):
 class ComponentAttributes(ABC):
     """Components as users see them; ``Components`` adds how they are fitted."""
 
+    # For attributes whose shapes depend on an argument of the mixture, its name.
+    @property
+    def shape_arguments(self) -> Mapping[str, str]:
+        return {}
+
     # Singular names are the family's; these are the names of the fitted attributes without the underscore.
     @property
     @abstractmethod
@@ -53,7 +58,7 @@ class ComponentAttributes(ABC):
 
     def check_given(self, standard: tuple[FloatArray, ...], suffix: str, n_components: int, n_features: int) -> None:
         """Raise ValueError, by name, for attributes of other shapes or out of range."""
-        check_shapes(self.attribute_names, suffix, standard, self.axes(n_components, n_features))
+        check_shapes(self.attribute_names, suffix, standard, self.axes(n_components, n_features), self.shape_arguments)
         self.check_standard(standard, suffix)
 
     @abstractmethod

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -33,6 +34,7 @@ class DiagonalGaussian(Independent):
     n_runs: int = 1
 
     attribute_names = ("means", "covariances")
+    shape_arguments: ClassVar[Mapping[str, str]] = {"covariances": "covariance_type"}
 
     @property
     def label(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
@@ -96,6 +96,10 @@ class WithFixed(Components):
     @property
     def attribute_names(self) -> tuple[str, ...]:
         return self.own.attribute_names
+
+    @property
+    def shape_arguments(self) -> Mapping[str, str]:
+        return self.own.shape_arguments
 
     @property
     def support(self) -> str:

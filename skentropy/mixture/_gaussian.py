@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -36,6 +36,7 @@ class CorrelatedGaussian(GaussianComponents):
     tied: bool = False
 
     attribute_names: ClassVar[tuple[str, ...]] = ("means", "covariances")
+    shape_arguments: ClassVar[Mapping[str, str]] = {"covariances": "covariance_type"}
     standard_limits: ClassVar[tuple[tuple[float, float], ...]] = Gaussian.parameter_limits
 
     @property

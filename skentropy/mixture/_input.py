@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -73,14 +75,22 @@ def check_mixing_weights(weights: ArrayLike, name: str, n_components: int) -> Fl
 
 
 def check_shapes(
-    names: tuple[str, ...], suffix: str, values: tuple[FloatArray, ...], axes: tuple[list[tuple[str, int]], ...]
+    names: tuple[str, ...],
+    suffix: str,
+    values: tuple[FloatArray, ...],
+    axes: tuple[list[tuple[str, int]], ...],
+    arguments: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """Raise ValueError, which names them, for parameters with other shapes; the family may have further axes."""
+    """Raise ValueError, which names them, for parameters with other shapes; the family may have further axes.
+
+    ``arguments`` are those of the mixture on which the shapes of parameters depend.
+    """
     for name, value, wanted in zip(names, values, axes, strict=True):
         shape = tuple(length for _, length in wanted)
         if value.shape[: len(shape)] != shape:
             listed = ", ".join(axis for axis, _ in wanted) + ("," if len(wanted) == 1 else "")
-            raise ValueError(f"{name}{suffix} should have the shape ({listed}) = {shape}, but got {value.shape}.")
+            hint = f"; the shape depends on {arguments[name]}" if name in arguments else ""
+            raise ValueError(f"{name}{suffix} should have the shape ({listed}) = {shape}, but got {value.shape}{hint}.")
 
 
 def check_covariances(matrices: FloatArray, name: str, labels: list[str]) -> None:

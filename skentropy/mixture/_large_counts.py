@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._data import ColumnSurvey
-from .._messages import list_columns, model_name, warn
+from .._messages import list_columns, model_name, warn_of_data
 from .._typing import FloatArray
 from ..families import ExponentialFamily
 
@@ -23,7 +23,7 @@ def relative_to_data(
     """The family, with the pooled distributions as base measures if counts are large; warn of the remaining errors."""
     errors = family.rounding_error(columns.largest) * (_SPARSE_ROUNDING if is_sparse else 1.0)
     for message in _cautions(estimator, columns.largest, errors):
-        warn(message)
+        warn_of_data(message)
     return family if is_sparse else family.relative_to(columns.rate, float(columns.largest.max()))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -62,6 +62,7 @@ class StudentT(CorrelatedGaussian):
     degrees_of_freedom: float | None = None
 
     attribute_names: ClassVar[tuple[str, ...]] = ("means", "scales", "degrees_of_freedom")
+    shape_arguments: ClassVar[Mapping[str, str]] = {"scales": "scale_type"}
     standard_limits: ClassVar[tuple[tuple[float, float], ...]] = ((-np.inf, np.inf), (0.0, np.inf), (0.0, np.inf))
     covariance_type = "student_t"
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._data import Block, ColumnSurvey
-from .._messages import list_columns, warn
+from .._messages import list_columns, warn_of_data
 from .._typing import FloatArray
 
 
@@ -32,7 +32,7 @@ def choose_substitutes(estimator: Any, zeros: str | float, columns: ColumnSurvey
         return np.full(len(columns.mean), float(zeros))
     with_zeros = np.flatnonzero(columns.n_zeros)
     if with_zeros.size:
-        warn(
+        warn_of_data(
             f"{int(columns.n_zeros.sum())} zeros in {list_columns(estimator, with_zeros)} are replaced by half the column's "
             "smallest positive value; set zeros to 'error' or to a value to decide otherwise."
         )

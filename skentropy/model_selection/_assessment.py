@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from numbers import Integral
 from typing import Any
@@ -16,7 +17,7 @@ from .._base import Evaluation, LatentVariableModel
 from .._data import required_backend
 from .._em import as_part
 from .._em._callbacks import subtask
-from .._messages import warn, warn_of_normalised, warnings_of
+from .._messages import keeping_data_warnings, listed, warn, warn_of_normalised, warn_once, warnings_of
 from .._typing import ArrayLike
 from ..decomposition import PPCA
 from ..entropy import entropy_sum, has_discrete_latents
@@ -27,7 +28,6 @@ from ._comparable import (
     has_converged,
     is_fitted,
     likelihood_kind,
-    listed,
     traits_of,
     why_no_value,
 )
@@ -56,9 +56,10 @@ def assess_all(
     ``context`` is the callback context of ``caller``'s fit; the models' fits are its subtasks.
     """
     fitted = {i: (model, 0.0) for i, (_, model) in enumerate(named) if is_fitted(model)}
-    fitted |= _fit_paths(named, X, metadata, skip=fitted)
+    told: dict[str, list[str]] = {name: [] for name, _ in named}
+    fitted |= _fit_paths(named, X, metadata, skip=fitted, told=told)
     contexts = [None if context is None else context.subcontext(task_name="candidate", task_id=i) for i in range(len(named))]
-    rows: list[RankedModel] = Parallel(n_jobs=n_jobs, require=required_backend(X))(
+    assessed: list[tuple[RankedModel, list[str]]] = Parallel(n_jobs=n_jobs, require=required_backend(X))(
         delayed(_assess)(
             name,
             *fitted.get(i, (model, None)),
@@ -70,10 +71,12 @@ def assess_all(
             caller=caller,
             context=contexts[i],
             held_out=held_out,
-            told=f"[{i + 1}/{len(named)}] " if verbose > 1 else "",
+            line=f"[{i + 1}/{len(named)}] " if verbose > 1 else "",
         )
         for i, (name, model) in enumerate(named)
     )
+    rows = [row for row, _ in assessed]
+    warn_once({row.name: told[row.name] + kept for row, kept in assessed})
     for row in rows:
         if row.error:
             warn(f"{row.name} could not be fitted and evaluated: {row.error}", FitFailedWarning)
@@ -84,8 +87,13 @@ def assess_all(
     return rows
 
 
-def _fit_paths(named: Named, X: ArrayLike, metadata: Metadata, skip: Any) -> dict[int, tuple[PPCA, float]]:
-    """Fit PPCAs that only differ in their number of components from one eigendecomposition; also their seconds."""
+def _fit_paths(
+    named: Named, X: ArrayLike, metadata: Metadata, *, skip: Any, told: Mapping[str, list[str]]
+) -> dict[int, tuple[PPCA, float]]:
+    """Fit PPCAs that only differ in their number of components from one eigendecomposition; also their seconds.
+
+    What they warn of in the data is added to ``told``.
+    """
     groups: dict[str, list[int]] = {}
     for i, (_, model) in enumerate(named):
         if type(model) is PPCA and i not in skip and isinstance(model.n_components, Integral):
@@ -95,11 +103,14 @@ def _fit_paths(named: Named, X: ArrayLike, metadata: Metadata, skip: Any) -> dic
         if len(members) == 1:
             continue
         models, start = [named[i][1] for i in members], time.perf_counter()
+        names, kept = [named[i][0] for i in members], list[str]()
         try:
-            with warnings_of(f"models {listed([named[i][0] for i in members])}"):
+            with warnings_of(f"models {listed(names)}"), keeping_data_warnings(kept):
                 path = models[0].fit_path(X, [model.n_components for model in models], **fit_metadata(models[0], metadata))
         except Exception:  # each, fitted by itself, will tell what is wrong with it
             continue
+        for name in names:
+            told[name].extend(kept)
         seconds = (time.perf_counter() - start) / len(members)
         fitted.update({i: (model, seconds) for i, model in zip(members, path, strict=True)})
     return fitted
@@ -113,19 +124,24 @@ def _assess(
     metadata: Metadata,
     *,
     raise_error: bool,
-    told: str,
+    line: str,
     **options: Any,
-) -> RankedModel:
-    """The row of one model, with an error if it cannot be fitted or evaluated; ``told`` begins its printed line."""
+) -> tuple[RankedModel, list[str]]:
+    """The row of one model, with an error if it cannot be fitted or evaluated, and its warnings about the data.
+
+    ``line`` begins what is printed of it.
+    """
+    kept: list[str] = []
     try:
-        row = _fit_and_evaluate(name, model, seconds, X, metadata, **options)
+        with keeping_data_warnings(kept):
+            row = _fit_and_evaluate(name, model, seconds, X, metadata, **options)
     except Exception as error:
         if raise_error:
             raise
         row = RankedModel(name, None, None, error=f"{type(error).__name__}: {error}")
-    if told:
-        print(f"{told}{name}: {row.error or f'entropy sum {row.elbo:.6f}, {row.fit_time:.2f} s'}", flush=True)
-    return row
+    if line:
+        print(f"{line}{name}: {row.error or f'entropy sum {row.elbo:.6f}, {row.fit_time:.2f} s'}", flush=True)
+    return row, kept
 
 
 def _fit_and_evaluate(

@@ -19,6 +19,10 @@ from ..mixture._fitted import rows_in_memory
 from ._resampling import Draws, Simulations, Weightings, check_number, replicate, seeds, split_steps, warm
 
 KINDS = ("weighted", "parametric")
+_UNFITTED = (
+    "The fits of bootstrap start at the maximum of a fitted model, and this %(name)s is not fitted. Call "
+    "bootstrap(model.fit(X), X), with the weights and exposures in both calls if there are any."
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -124,6 +128,8 @@ def bootstrap(
 
     Raises
     ------
+    NotFittedError
+        If the model is not fitted.
     TypeError
         If the model is no mixture.
     ValueError
@@ -160,9 +166,8 @@ def bootstrap(
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(map(repr, KINDS))}, got {kind!r}.")
     check_number("n", n, 2)
-    check_is_fitted(model)
     mixture, X = split_steps(model, X)
-    check_is_fitted(mixture, "weights_")
+    check_is_fitted(mixture, "weights_", msg=_UNFITTED)
     rows = rows_in_memory(mixture, X, sample_weight, exposure)
     table = X if mixture.learns_categories else rows.X
     draws: Draws = Weightings.of(table, rows) if kind == "weighted" else Simulations.of(mixture, table, rows)

@@ -14,7 +14,7 @@ from sklearn.mixture import GaussianMixture
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from .._base import JOINT_KINDS, ColumnKinds, LatentVariableModel, Traits
-from .._messages import list_columns, warn
+from .._messages import list_columns, listed, warn
 from .._typing import ArrayLike
 from ..entropy import check_has_entropy_sum, has_discrete_latents, n_parameters
 from ._ranking import Criterion, RankedModel
@@ -47,13 +47,8 @@ def check_models(named: Named, criterion: Criterion, change_of_variables: str) -
     """Refuse models that cannot be ranked or compared, before any is fitted."""
     if change_of_variables not in ("refuse", "correct"):
         raise ValueError(f"change_of_variables must be 'refuse' or 'correct', got {change_of_variables!r}.")
-    for name, model in named:
+    for _, model in named:
         _check_model(model)
-        if criterion == "icl" and not has_discrete_latents(steps_of(model)[-1]):
-            raise ValueError(
-                f"The integrated completed likelihood is for models with discrete latent variables, and {name} has "
-                "continuous ones; rank by 'bic'."
-            )
     reasons = [why_no_value(name, model, criterion) for name, model in named]
     if all(reasons):
         raise ValueError(reasons[0])
@@ -67,6 +62,11 @@ def why_no_value(name: str, model: Any, criterion: Criterion) -> str:
         return (
             f"The parameters of {name} count by no agreed rule, so that {criterion!r} is not defined; rank by "
             "'validation', the likelihood of rows that are held out."
+        )
+    if criterion == "icl" and not has_discrete_latents(steps_of(model)[-1]):
+        return (
+            f"The integrated completed likelihood is for models with discrete latent variables, and {name} has "
+            "continuous ones; rank by 'bic'."
         )
     return ""
 
@@ -242,11 +242,6 @@ def likelihood_kind(model: Any) -> str:
     if traits is not None:
         return traits.likelihood
     return "density" if isinstance(model, GaussianMixture | PCA | FactorAnalysis) else ""
-
-
-def listed(names: list[str], most: int = 3) -> str:
-    """Names of several models for messages."""
-    return ", ".join(map(repr, names[:most])) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _check_same_values(rows: Sequence[RankedModel]) -> None:

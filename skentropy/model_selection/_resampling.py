@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 from sklearn import config_context
+from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
 
 from .._data import Rows, SingleThreadedBLAS, table_values, with_values
@@ -124,7 +125,13 @@ def split_steps(model: Any, X: ArrayLike) -> tuple[BaseMixture, Any]:
     if not isinstance(mixture, BaseMixture):
         raise TypeError(f"Fits to resampled rows are compared for mixtures, not for {type(mixture).__name__}.")
     for transformer in transformers:
-        X = transformer.transform(X)
+        try:
+            X = transformer.transform(X)
+        except NotFittedError as error:
+            raise NotFittedError(
+                f"Give a fitted pipeline, pipeline.fit(X). Its transformers stay as they are, and its "
+                f"{type(transformer).__name__} is not fitted."
+            ) from error
     return mixture, X
 
 

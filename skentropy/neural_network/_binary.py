@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from .._data import Block, BlockSource
-from .._messages import list_columns, warn
+from .._messages import list_columns, warn_of_data
 from .._typing import Array
 
 
@@ -48,12 +48,12 @@ def survey(estimator: Any, threshold: float | None, rows: BlockSource) -> Array:
     # A column without ones is no error, such as the margin of pictures; a threshold below all values is one.
     useless = np.flatnonzero((invalid > 0) & (weight > 0) & (ones > (1.0 - 1e-12) * weight))
     if useless.size:
-        warn(
+        warn_of_data(
             f"binarize={threshold:g} makes 1 of every value in {list_columns(estimator, useless)}, which tells nothing "
             "then; set binarize to a threshold among the values."
         )
     elif not ones.any():
-        warn(f"binarize={threshold:g} makes 0 of every value of X; set it to a threshold among the values.")
+        warn_of_data(f"binarize={threshold:g} makes 0 of every value of X; set it to a threshold among the values.")
     return found
 
 

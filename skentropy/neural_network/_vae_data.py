@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .._data import Block, BlockSource, ColumnSurvey, RowBlocks, Rows, Source, survey_columns
-from .._messages import warn
+from .._messages import warn_of_data
 from .._typing import Array, ArrayLike, FloatArray
 from ..decomposition._gaussian import LinearGaussian
 from ._autoencoder import Autoencoder
@@ -90,7 +90,7 @@ def location_and_scale(data: TrainingData, dtype: Any, names: Callable[[Array], 
         unobserved = names(np.flatnonzero(columns.weight == 0))
         raise ValueError(f"X has no observed value in {unobserved}; leave such columns out.")
     if data.empty:
-        warn("X has rows without any observed value; they carry no information.")
+        warn_of_data("X has rows without any observed value; they carry no information.")
     least, largest = _SCALES[np.dtype(dtype).type]
     with np.errstate(over="ignore", invalid="ignore"):
         size = np.sqrt(columns.scatter / columns.weight)

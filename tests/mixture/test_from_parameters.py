@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_iris
 
-from skentropy import NegativeBinomialMixture, StudentTMixture
+from skentropy import GaussianMixture, NegativeBinomialMixture, StudentTMixture
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::sklearn.exceptions.ConvergenceWarning", "ignore:.*there is no standard error of:UserWarning"
@@ -57,3 +57,18 @@ def test_unequal_dispersions_are_not_tied() -> None:
         NegativeBinomialMixture.from_parameters([0.5, 0.5], [[1.0], [9.0]], [[0.1], [0.5]], dispersion_type="tied")
     with pytest.raises(ValueError, match="dispersion_type must be one of 'full', 'feature', 'component', 'tied', got 'all'"):
         NegativeBinomialMixture.from_parameters([0.5, 0.5], [[1.0], [9.0]], [[0.1], [0.5]], dispersion_type="all")
+
+
+def test_wrong_shapes_name_the_argument_on_which_they_depend() -> None:
+    means = np.zeros((2, 3))
+    with pytest.raises(ValueError, match=r"\(2, 3, 3\), but got \(2,\); the shape depends on covariance_type"):
+        GaussianMixture.from_parameters([0.5, 0.5], means, [1.0, 9.0])
+    with pytest.raises(ValueError, match=r"\(2, 3\), but got \(2,\); the shape depends on covariance_type"):
+        GaussianMixture.from_parameters([0.5, 0.5], means, [1.0, 9.0], "diag")
+    with pytest.raises(ValueError, match=r"\(2, 3, 3\), but got \(3, 3\); the shape depends on scale_type"):
+        StudentTMixture.from_parameters([0.5, 0.5], means, np.eye(3), 4.0)
+    with pytest.raises(ValueError, match=r"means .* but got \(1, 3\)\.$"):
+        GaussianMixture.from_parameters([0.5, 0.5], means[:1], [1.0, 9.0], "spherical")
+    start = GaussianMixture(2, means_init=means[:, :2], covariances_init=[1.0, 9.0], noise_volume=9.0)
+    with pytest.raises(ValueError, match=r"covariances_init .*the shape depends on covariance_type"):
+        start.fit(IRIS[:, :2])

@@ -145,7 +145,7 @@ def test_bootstrap_refuses(times: PoissonMixture) -> None:
         bootstrap(times, DEATHS, kind=kind)
     with pytest.raises(ValueError, match="n must be a whole number of at least 2, got 1"):
         bootstrap(times, DEATHS, 1)
-    with pytest.raises(NotFittedError):
+    with pytest.raises(NotFittedError, match=r"Call bootstrap\(model.fit\(X\), X\)"):
         bootstrap(PoissonMixture(2), DEATHS)
     with pytest.raises(TypeError, match="for mixtures, not for PPCA"):
         bootstrap(PPCA(1).fit(IRIS), IRIS)

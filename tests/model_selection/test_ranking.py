@@ -36,6 +36,7 @@ from skentropy import (
     EntropySumSearch,
     ExponentialFamilyMixture,
     FactorAnalysis,
+    GammaMixture,
     PoissonMixture,
     SigmoidBeliefNet,
     entropy_sum,
@@ -111,8 +112,39 @@ def test_models_of_many_classes_and_the_table() -> None:
     assert rows["Gaussian"].icl_score == pytest.approx(rows["Gaussian"].bic_score + certainty, abs=1e-12)
     assert rows["PCA"].elbo == pytest.approx(rows["PPCA"].elbo, abs=1e-9)
     assert ranking.flags_[[row.name for row in ranking].index("PCA")] == "gap"
-    with pytest.raises(ValueError, match="discrete latent variables"):
-        rank_models(models, X, criterion="icl")
+
+
+def test_icl_ranks_the_models_that_have_one() -> None:
+    X = counts()
+    models = {"PPCA": PPCA(1), "one": PoissonMixture(1), "two": PoissonMixture(2, random_state=0)}
+    with pytest.warns(FitFailedWarning, match="PPCA could not be fitted and evaluated.*PPCA has continuous ones"):
+        ranking = rank_models(models, X, criterion="icl")
+    assert [row.name for row in ranking] == [
+        row.name for row in rank_models({name: models[name] for name in ("one", "two")}, X, criterion="icl")
+    ] + ["PPCA"]
+    assert ranking.flags_[-1] == "failed"
+    with pytest.raises(ValueError, match="PPCA has continuous ones"):
+        rank_models({"PPCA": PPCA(1)}, X, criterion="icl")
+
+
+def test_a_warning_about_the_data_names_all_models() -> None:
+    X = np.random.default_rng(0).gamma(3.0, size=(50, 2))
+    X[:3, 1] = 0.0
+    models = {f"K = {k}": GammaMixture(k, random_state=0) for k in (1, 2)}
+    models["other"] = GammaMixture(1, zeros=1.0)
+    for n_jobs in (None, 2):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            rank_models(models, X, n_jobs=n_jobs)
+        told = [str(warning.message) for warning in caught if "3 zeros" in str(warning.message)]
+        assert len(told) == 1
+        assert told[0].startswith("models 'K = 1', 'K = 2': 3 zeros in column 1 are replaced")
+    gaps = np.where(np.arange(50)[:, np.newaxis] < 2, np.nan, X + 1.0)
+    with pytest.warns(UserWarning, match=r"models 'a', 'b', 'c' and 1 more: X has no observed value in 2 of its rows"):
+        rank_models(
+            dict(zip("abcd", [PPCA(0), PPCA(1), GammaMixture(1), ExponentialFamilyMixture("gaussian", 1)], strict=True)),
+            gaps,
+        )
 
 
 def test_weights() -> None:
