@@ -61,8 +61,10 @@ class Column:
             return "yes" if value else "no"
         if np.isnan(value) or abs(value) < self.cutoff:
             return ""
-        # z: zero has no sign
-        return str(int(value)) if isinstance(value, int | np.integer) else format(float(value), "z" + spec)
+        if isinstance(value, int | np.integer):
+            return str(int(value))
+        # Twelve digits, so that rounding errors do not decide how 0.25 is rounded. z: zero has no sign.
+        return format(float(f"{value:.12g}"), "z" + spec)
 
 
 @dataclass(frozen=True, repr=False)
