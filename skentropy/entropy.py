@@ -17,7 +17,8 @@ class EntropySum:
 
     .. math::
 
-        \frac1N \sum_n H[q_n] - H[p(z)] - E_{\bar q}\{\tilde H[p(x|z)]\} + \frac1N \sum_n \log h(x_n),
+        \frac1N \sum_n \mathcal H[q_n] - \mathcal H[p(z)] - E_{\bar q}\{\tilde{\mathcal H}[p(x|z)]\}
+        + \frac1N \sum_n \log h(x_n),
 
     Eqns. 3, 49 and 50 of [1]_. It equals the ELBO at every stationary point of learning, and for models whose prior is
     learned also after every exact M-step with the posteriors of the E-step before it. With fresh posteriors before
@@ -26,7 +27,7 @@ class EntropySum:
     Parameters
     ----------
     posterior : float
-        Mean entropy of the posteriors, :math:`\frac1N \sum_n H[q_n]`; counts positive.
+        Mean entropy of the posteriors, :math:`\frac1N \sum_n \mathcal H[q_n]`; counts positive.
     prior : float
         Entropy of the prior; counts negative.
     observable : float

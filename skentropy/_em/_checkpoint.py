@@ -60,7 +60,8 @@ class Checkpoint:
     >>> from skentropy import Checkpoint, PoissonMixture
     >>> X = np.random.default_rng(0).poisson([[2.0, 9.0]] * 200)
     >>> path = tempfile.mkdtemp() + "/mixture.joblib"
-    >>> _ = PoissonMixture(2, random_state=0).set_callbacks(Checkpoint(path, interval=0.0)).fit(X)  # doctest: +SKIP
+    >>> mixture = PoissonMixture(2, random_state=0)
+    >>> _ = mixture.set_callbacks(Checkpoint(path, interval=0.0)).fit(X)  # doctest: +SKIP
     >>> model = joblib.load(path).set_params(warm_start=True).fit(X)  # doctest: +SKIP
     """
 

@@ -42,7 +42,7 @@ _VARIANCES = {np.float64: (1e-150, 1e150), np.float32: (1e-30, 1e37)}
 
 
 class LinearGaussianEstimator(FitsCovariances):
-    """Base of the models x = m + W z + e with Gaussian z and e; a subclass defines the noise, and solvers other than EM."""
+    """Base of the models x = mu + Lambda z + e with Gaussian z and e; subclasses define noise and solvers other than EM."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **ARGUMENTS,

@@ -60,7 +60,7 @@ class FitsCovariances(FittedLinearGaussian):
         Examples
         --------
         >>> from skentropy import FactorAnalysis
-        >>> R = [[1.0, 0.83, 0.78, 0.44], [0.83, 1.0, 0.78, 0.49], [0.78, 0.78, 1.0, 0.46], [0.44, 0.49, 0.46, 1.0]]
+        >>> R = [[1, 0.83, 0.78, 0.44], [0.83, 1, 0.78, 0.49], [0.78, 0.78, 1, 0.46], [0.44, 0.49, 0.46, 1]]
         >>> FactorAnalysis(1).fit_covariance(R, 213).components_.round(3)
         array([[0.905, 0.916, 0.858, 0.518]])
         """

@@ -34,18 +34,18 @@ class FactorAnalysis(ReportedFactors):
 
     .. math::
 
-        z \sim N(0, \Phi), \qquad x \mid z \sim N(W z + m, \operatorname{diag}(\psi_1, \dots, \psi_D)),
+        z \sim N(0, \Phi), \qquad x \mid z \sim N(\Lambda z + \mu, \operatorname{diag}(\psi_1, \dots, \psi_D)),
 
     where the factors' correlations :math:`\Phi` are the identity unless the factors were rotated obliquely. At the maximum
     the mean log-likelihood, nats per sample, is the sum of entropies
 
     .. math::
 
-        -\tfrac12 \log\det(W^\top \Psi^{-1} W + I) - \tfrac12 \sum_d \log(2 \pi e \psi_d),
+        -\tfrac12 \log\det(\Lambda^\top \Psi^{-1} \Lambda + I) - \tfrac12 \sum_d \log(2 \pi e \psi_d),
 
-    Eqn. 32 of [1]_ with exact posteriors. For complete data it needs the parameters only, no X. On other data it is
-    not the ELBO; there the gap ``stationarity_gap(X)`` is (mean squared Mahalanobis distance - D) / 2. With missing
-    values the last term only counts observed entries of each feature.
+    Eqn. 32 of [1]_, which writes W for :math:`\Lambda`, with exact posteriors. For complete data it needs the parameters
+    only, no X. On other data it is not the ELBO; there the gap ``stationarity_gap(X)`` is (mean squared Mahalanobis
+    distance - D) / 2. With missing values the last term only counts observed entries of each feature.
 
     Parameters
     ----------
@@ -54,7 +54,8 @@ class FactorAnalysis(ReportedFactors):
     rotation : str or None, default=None
         How to rotate the loadings, on the scale of the correlations. "varimax", "quartimax", "equamax", "oblimax",
         "geomin_orthogonal", "bifactor" and "target_orthogonal" keep the factors independent; "promax", "oblimin", "geomin"
-        and "target" make them correlated. The likelihood is the same for all. None makes :math:`W^\top\Psi^{-1}W` diagonal.
+        and "target" make them correlated. The likelihood is the same for all. None makes
+        :math:`\Lambda^\top\Psi^{-1}\Lambda` diagonal.
         "bifactor" is the bi-quartimin of [4]_: its first factor is general, the others are simple. "oblimax" is
         orthogonal and thereby "quartimax"; the oblique criterion has no minimum.
     rotation_params : dict or None, default=None
@@ -106,7 +107,7 @@ class FactorAnalysis(ReportedFactors):
     Attributes
     ----------
     components_ : ndarray of shape (n_components, n_features)
-        Loadings, the rows of W' (after rotation the pattern matrix).
+        Loadings, the rows of :math:`\Lambda^\top`; after rotation the pattern matrix.
     mean_ : ndarray of shape (n_features,)
     noise_variance_ : ndarray of shape (n_features,)
         Uniquenesses :math:`\psi`.

@@ -24,7 +24,7 @@ _FLOATS = (np.float64, np.float32)
 
 
 class FittedLinearGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel):
-    """Methods of a fitted model x = m + W z + e with Gaussian z and e, for any solver."""
+    """Methods of a fitted model x = mu + Lambda z + e with Gaussian z and e, for any solver."""
 
     n_jobs: int | None
     n_features_in_: int

@@ -21,7 +21,9 @@ _CANCELS = 1e-3
 
 @dataclass(frozen=True)
 class LinearGaussian:
-    """z ~ N(0, Phi), x | z ~ N(m + W z, diag(psi)), W(23) and W(31).
+    """z ~ N(0, Phi), x | z ~ N(m + W z, diag(psi)), W(23) and W(31), in the letters of the paper.
+
+    Users read of mu for m and of Lambda for W.
 
     Attributes
     ----------

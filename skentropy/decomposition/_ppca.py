@@ -44,19 +44,19 @@ class PPCA(ReportedComponents):
 
     .. math::
 
-        z \sim N(0, I_H), \qquad x \mid z \sim N(W z + m, \sigma^2 I_D).
+        z \sim N(0, I_H), \qquad x \mid z \sim N(\Lambda z + \mu, \sigma^2 I_D).
 
     With the eigenvalues :math:`l_1 \ge l_2 \ge \dots` of the covariance (denominator n) and its eigenvectors U the
-    maximum is at :math:`\sigma^2 = \frac1{D-H}\sum_{j>H} l_j`, :math:`W = U_H (L_H - \sigma^2)^{1/2}` [2]_, for every
+    maximum is at :math:`\sigma^2 = \frac1{D-H}\sum_{j>H} l_j`, :math:`\Lambda = U_H (L_H - \sigma^2)^{1/2}` [2]_, for every
     shape and solver. There the mean log-likelihood, nats per sample, is the sum of entropies
 
     .. math::
 
-        -\tfrac12 \log\det(W^\top W / \sigma^2 + I) - \tfrac D2 \log(2 \pi e \sigma^2),
+        -\tfrac12 \log\det(\Lambda^\top \Lambda / \sigma^2 + I) - \tfrac D2 \log(2 \pi e \sigma^2),
 
-    Eqn. 29 of [1]_ with the sign of its first term corrected (it is printed as plus). It needs the parameters only,
-    no X: one eigendecomposition gives it for every H. On other data it is not the ELBO; there the gap
-    ``stationarity_gap(X)`` is (mean squared Mahalanobis distance - D) / 2.
+    Eqn. 29 of [1]_, which writes W for :math:`\Lambda`, with the sign of its first term corrected (it is printed as plus).
+    It needs the parameters only, no X: one eigendecomposition gives it for every H. On other data it is not the ELBO; there
+    the gap ``stationarity_gap(X)`` is (mean squared Mahalanobis distance - D) / 2.
 
     Parameters
     ----------
@@ -97,8 +97,8 @@ class PPCA(ReportedComponents):
     Attributes
     ----------
     components_ : ndarray of shape (n_components, n_features)
-        Loadings, the rows of W'. They are orthogonal, in order of descending length, and the largest entry of each is
-        positive.
+        Loadings, the rows of :math:`\Lambda^\top`. They are orthogonal, in order of descending length, and the largest entry
+        of each is positive.
     mean_ : ndarray of shape (n_features,)
     noise_variance_ : float
         The maximum-likelihood :math:`\sigma^2`.

@@ -274,12 +274,12 @@ class ExponentialFamily(HasArguments, ABC):
 
     @final
     def pseudo_entropy(self, eta: Array) -> Array:
-        r""":math:`\tilde H = A(\eta) - \eta \cdot m`, W(51), shape ``eta.shape[1:]``; the entropy where h = 1."""
+        r""":math:`\tilde{\mathcal H} = A(\eta) - \eta \cdot m`, W(51), shape ``eta.shape[1:]``; the entropy where h = 1."""
         return self.log_partition(eta) - (eta * self.mean(eta)).sum(axis=0)
 
     @final
     def entropy(self, eta: Array) -> Array:
-        r"""Entropy :math:`H = \tilde H - E[\log h(x)]`, W(49), shape ``eta.shape[1:]``."""
+        r"""Entropy :math:`\mathcal H = \tilde{\mathcal H} - E[\log h(x)]`, W(49), shape ``eta.shape[1:]``."""
         return self.pseudo_entropy(eta) - self.expected_log_base_measure(eta)
 
     @final

@@ -29,7 +29,7 @@ class ColumnMixture(BaseMixture):
 
     .. math::
 
-        p(x) = \sum_{c=1}^{C} \pi_c \prod_b p_b(x_b \mid c)
+        p(x) = \sum_{c=1}^{K} \pi_c \prod_b p_b(x_b \mid c)
 
     Given the component, blocks b of columns are independent. A block is of one exponential family, or Gaussian with
     correlated columns. Once EM has converged, the log-likelihood equals a sum of entropies, Eqns. 39 and 52 of [1]_, whose
@@ -45,7 +45,7 @@ class ColumnMixture(BaseMixture):
         Columns are names, positions, a slice, a boolean mask, or a callable that gets X. "auto" chooses by the values:
         zeros and ones are Bernoulli, names (text, categories) categorical, whole numbers from 0 Poisson, others Gaussian.
     n_components : int, default=2
-        Number of components C.
+        Number of components K.
     remainder : {"drop", "auto"}, family or mixture, default="drop"
         The treatment of columns that are in no block.
     unseen : {"error", "missing"}, default="error"
@@ -343,7 +343,9 @@ def make_column_mixture(*blocks: tuple[Any, Any], n_components: int = 2, **optio
     Examples
     --------
     >>> from skentropy import GaussianMixture, make_column_mixture
-    >>> mixture = make_column_mixture(("poisson", ["visits"]), (GaussianMixture(), ["age", "weight"]), n_components=3)
+    >>> mixture = make_column_mixture(
+    ...     ("poisson", ["visits"]), (GaussianMixture(), ["age", "weight"]), n_components=3
+    ... )
     >>> [name for name, _, _ in mixture.columns]
     ['poisson', 'gaussianmixture']
     """

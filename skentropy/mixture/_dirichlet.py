@@ -21,7 +21,7 @@ class DirichletMixture(BaseMixture):
 
     .. math::
 
-        p(x) = \sum_{c=1}^{C} \pi_c \frac{\Gamma(\sum_d \alpha_{cd})}{\prod_d \Gamma(\alpha_{cd})}
+        p(x) = \sum_{c=1}^{K} \pi_c \frac{\Gamma(\sum_d \alpha_{cd})}{\prod_d \Gamma(\alpha_{cd})}
         \prod_{d=1}^{D} x_d^{\alpha_{cd} - 1}
 
     for rows with :math:`x_d > 0` and :math:`\sum_d x_d = 1`, as a density of all parts but one: shares of a budget, of time,
@@ -31,7 +31,7 @@ class DirichletMixture(BaseMixture):
     Parameters
     ----------
     n_components : int, default=2
-        Number of components C.
+        Number of components K.
     normalize : bool, default=True
         Whether rows are divided by their sums, which the mixture then does not model: likelihoods are those of the shares.
         A row of zeros has no shares, whatever ``zeros`` is; its log-likelihood is zero, and its posterior consists of the

@@ -22,7 +22,7 @@ class ExponentialFamilyMixture(BaseMixture):
 
     .. math::
 
-        p(x) = \sum_{c=1}^{C} \pi_c \prod_{d=1}^{D} h(x_d) \exp(\eta_{cd} \cdot T(x_d) - A(\eta_{cd})),
+        p(x) = \sum_{c=1}^{K} \pi_c \prod_{d=1}^{D} h(x_d) \exp(\eta_{cd} \cdot T(x_d) - A(\eta_{cd})),
 
     Eqns. 37 and 38 of [1]_: given the component, features are independent and of the same family. Once EM has converged
     the log-likelihood, which for exact posteriors is the ELBO, equals a sum of entropies in closed form, Eqns. 39 and 52.
@@ -33,7 +33,7 @@ class ExponentialFamilyMixture(BaseMixture):
         A name in ``skentropy.families.FAMILIES`` ("bernoulli", "gamma", "gaussian", ...), or an instance such as
         ``NegativeBinomial(r=2.0)`` or one of your own.
     n_components : int, default=2
-        Number of components C.
+        Number of components K.
     tol : float, default=1e-9
         EM has converged when all steps still to come are estimated to raise the objective by less than this, in nats per
         sample.
@@ -114,7 +114,9 @@ class ExponentialFamilyMixture(BaseMixture):
     --------
     >>> import numpy as np
     >>> from skentropy import ExponentialFamilyMixture
-    >>> answers = np.array([[1, 1, 1, 0], [1, 1, 0, 1], [1, 1, 1, 1], [0, 0, 0, 1], [0, 1, 0, 0], [0, 0, 1, 0]])
+    >>> answers = np.array(
+    ...     [[1, 1, 1, 0], [1, 1, 0, 1], [1, 1, 1, 1], [0, 0, 0, 1], [0, 1, 0, 0], [0, 0, 1, 0]]
+    ... )
     >>> mixture = ExponentialFamilyMixture("bernoulli", prior_counts=1.0, random_state=0).fit(answers)
     >>> mixture.probabilities_.shape
     (2, 4)
@@ -205,7 +207,8 @@ class ExponentialFamilyMixture(BaseMixture):
         Examples
         --------
         >>> from skentropy import ExponentialFamilyMixture
-        >>> mixture = ExponentialFamilyMixture.from_parameters("exponential", [0.5, 0.5], rates=[[1.0], [10.0]])
+        >>> rates = [[1.0], [10.0]]
+        >>> mixture = ExponentialFamilyMixture.from_parameters("exponential", [0.5, 0.5], rates=rates)
         >>> mixture.predict([[0.1], [2.0]])
         array([1, 0])
         """

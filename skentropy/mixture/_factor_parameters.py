@@ -18,7 +18,7 @@ LEAST_NOISE = 1e-16
 
 @dataclass(frozen=True)
 class FactorParameters(GaussianParameters):
-    r"""Covariances :math:`W_c W_c^\top + \operatorname{diag}(\psi_c)` of K components; in units.
+    r"""Covariances :math:`\Lambda_c \Lambda_c^\top + \operatorname{diag}(\psi_c)` of K components; in units.
 
     ``bounds`` (K, d) are the noise variances where they are on their floors, and zero elsewhere.
 
@@ -61,7 +61,7 @@ class FactorParameters(GaussianParameters):
         r"""Derivatives of the frame's covariance by loadings and logarithms of noise variances, (K, P, d, d).
 
         With :math:`U = R^{-1}` they are
-        :math:`U (\dot W W^\top + W \dot W^\top + \operatorname{diag}(\psi\, \dot{\log\psi})) U^\top`.
+        :math:`U (\dot\Lambda \Lambda^\top + \Lambda \dot\Lambda^\top + \operatorname{diag}(\psi\, \dot{\log\psi})) U^\top`.
         """
         U = self.inverses
         B = U @ self.loadings
@@ -74,7 +74,7 @@ class FactorParameters(GaussianParameters):
 
 
 def canonical(loadings: FloatArray, noise: FloatArray) -> FloatArray:
-    r"""Loadings in the rotation that makes :math:`W^\top \psi^{-1} W` diagonal and falling; largest entries positive."""
+    r"""Loadings that make :math:`\Lambda^\top \psi^{-1} \Lambda` diagonal and falling; largest entries positive."""
     root = np.sqrt(noise)[:, :, np.newaxis]
     left, singular, _ = np.linalg.svd(loadings / root, full_matrices=False)
     rotated = left * singular[:, np.newaxis] * root

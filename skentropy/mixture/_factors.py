@@ -60,7 +60,7 @@ class FactorMetric:
 
 @dataclass(frozen=True)
 class FactorGaussian(GaussianComponents):
-    r"""Gaussians with covariances :math:`W_c W_c^\top + \operatorname{diag}(\psi_c)`, of which the factors are marginalised.
+    r"""Gaussians with covariances :math:`\Lambda_c \Lambda_c^\top + \operatorname{diag}(\psi_c)`, without latent factors.
 
     Directions are those of the means in the frame, of the loadings, and of the logarithms of the noise variances.
 

@@ -21,7 +21,7 @@ class GammaMixture(BaseMixture):
 
     .. math::
 
-        p(x) = \sum_{c=1}^{C} \pi_c \prod_{d=1}^{D}
+        p(x) = \sum_{c=1}^{K} \pi_c \prod_{d=1}^{D}
         \frac{\beta_{cd}^{\alpha_{cd}}}{\Gamma(\alpha_{cd})} x_d^{\alpha_{cd} - 1} e^{-\beta_{cd} x_d}
 
     Once EM has converged the log-likelihood, which for exact posteriors is the ELBO, equals a sum of entropies in closed
@@ -30,7 +30,7 @@ class GammaMixture(BaseMixture):
     Parameters
     ----------
     n_components : int, default=2
-        Number of components C.
+        Number of components K.
     zeros : {"warn", "error"} or float, default="warn"
         The treatment of zeros, which are outside the support. "warn" replaces them by half the column's smallest positive
         training value, also in later data, and warns once of their number; "error" refuses them; a positive number replaces
@@ -202,7 +202,8 @@ class GammaMixture(BaseMixture):
         Examples
         --------
         >>> from skentropy import GammaMixture
-        >>> GammaMixture.from_parameters([0.3, 0.7], [[2.0], [20.0]], [[1.0], [1.0]]).predict([[1.0], [25.0]])
+        >>> mixture = GammaMixture.from_parameters([0.3, 0.7], [[2.0], [20.0]], [[1.0], [1.0]])
+        >>> mixture.predict([[1.0], [25.0]])
         array([0, 1])
         """
         return cls._from_parameters(cls(len(np.atleast_1d(weights))), weights, {"shapes": shapes, "rates": rates})

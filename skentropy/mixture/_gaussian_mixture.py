@@ -25,7 +25,7 @@ class GaussianMixture(BaseMixture):
 
     .. math::
 
-        p(x) = \sum_{c=1}^{C} \pi_c\, N(x; \mu_c, \Sigma_c)
+        p(x) = \sum_{c=1}^{K} \pi_c\, N(x; \mu_c, \Sigma_c)
 
     Missing entries (NaN) are latent variables: the fit maximises the likelihood of the observed entries, and ``impute``
     returns the expectations of the others. Once EM has converged, the log-likelihood equals a sum of entropies, Eqn. 39 of
@@ -33,7 +33,7 @@ class GaussianMixture(BaseMixture):
 
     .. math::
 
-        \frac1N \sum_n H[q_n] - H[\pi] - \sum_c \bar q_c\, \tfrac12 \log\det(2\pi e \Sigma_c)
+        \frac1N \sum_n \mathcal H[q_n] - \mathcal H[\pi] - \sum_c \bar q_c\, \tfrac12 \log\det(2\pi e \Sigma_c)
         + \frac1N \sum_n \sum_c q_n(c)\, \tfrac12 \log\det(2\pi e \Sigma_{c, m_n|o_n}),
 
     whose last term, the entropy of the missing entries given the observed ones, vanishes for complete rows.
@@ -41,13 +41,13 @@ class GaussianMixture(BaseMixture):
     Parameters
     ----------
     n_components : int, default=2
-        Number of components C.
+        Number of components K.
     covariance_type : {"full", "tied", "diag", "spherical", "tied_diag", "tied_spherical", "ppca", "fa"}, default="full"
         "full": each component has its own covariance; "tied": all share one; "diag": features are uncorrelated given the
         component; "spherical": they also have the same variance; "tied_diag" and "tied_spherical": all components share
-        such a covariance. "ppca" and "fa": :math:`\Sigma_c = W_c W_c^\top + \Psi_c` with a few factors for each component,
-        and noise with equal variances, or with one variance for each feature. These are mixtures of probabilistic PCAs
-        [2]_ and of factor analysers [3]_.
+        such a covariance. "ppca" and "fa": :math:`\Sigma_c = \Lambda_c \Lambda_c^\top + \Psi_c` with a few factors for each
+        component, and noise with equal variances, or with one variance for each feature. These are mixtures of probabilistic
+        PCAs [2]_ and of factor analysers [3]_.
     n_factors : int, default=1
         Number of factors of each component, less than the number of features; only for "ppca" and "fa".
     tol : float, default=1e-9
@@ -301,7 +301,8 @@ class GaussianMixture(BaseMixture):
         Examples
         --------
         >>> from skentropy import GaussianMixture
-        >>> mixture = GaussianMixture.from_parameters([0.5, 0.5], [[0.0, 0.0], [0.0, 0.0]], [1.0, 9.0], "spherical")
+        >>> means = [[0.0, 0.0], [0.0, 0.0]]
+        >>> mixture = GaussianMixture.from_parameters([0.5, 0.5], means, [1.0, 9.0], "spherical")
         >>> mixture.predict([[0.5, 0.5], [4.0, 4.0]])
         array([0, 1])
         """

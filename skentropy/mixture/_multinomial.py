@@ -14,7 +14,7 @@ from ._shares import Multinomial, Shares
 class MultinomialMixture(BaseMixture):
     r"""Mixture of multinomial distributions, for rows of counts with uninformative totals: documents, allele counts.
 
-    .. math::  p(x \mid s) = \sum_{c=1}^{C} \pi_c \frac{s!}{\prod_d x_d!} \prod_{d=1}^{D} p_{cd}^{x_d}, \qquad s = \sum_d x_d
+    .. math::  p(x \mid s) = \sum_{c=1}^{K} \pi_c \frac{s!}{\prod_d x_d!} \prod_{d=1}^{D} p_{cd}^{x_d}, \qquad s = \sum_d x_d
 
     It is ``PoissonMixture`` with the totals as exposures, except that the latter's log-likelihood also contains
     :math:`\log \mathrm{Pois}(s; s)`. The entropy sum is that of [1]_, Eqn. 52, with the term :math:`s H(p_c)` for a row with
@@ -24,7 +24,7 @@ class MultinomialMixture(BaseMixture):
     Parameters
     ----------
     n_components : int, default=2
-        Number of components C.
+        Number of components K.
     tol : float, default=1e-9
         EM has converged when all steps still to come are estimated to raise the objective by less than this, in nats per
         sample.

@@ -20,7 +20,7 @@ class NegativeBinomialMixture(BaseMixture):
 
     .. math::
 
-        p(x) = \sum_{c=1}^{C} \pi_c \prod_{d=1}^{D} \binom{x_d + r_{cd} - 1}{x_d}
+        p(x) = \sum_{c=1}^{K} \pi_c \prod_{d=1}^{D} \binom{x_d + r_{cd} - 1}{x_d}
         \frac{\mu_{cd}^{x_d} r_{cd}^{r_{cd}}}{(\mu_{cd} + r_{cd})^{x_d + r_{cd}}}, \qquad r_{cd} = 1 / a_{cd},
 
     with means :math:`\mu` and dispersions a: variances are :math:`\mu + a \mu^2`, and a = 0 is the Poisson distribution.
@@ -31,7 +31,7 @@ class NegativeBinomialMixture(BaseMixture):
     Parameters
     ----------
     n_components : int, default=2
-        Number of components C.
+        Number of components K.
     dispersion_type : {"full", "feature", "component", "tied"}, default="full"
         Whether there is a dispersion for each component and feature, for each feature, for each component, or one for all.
     zero_inflated : bool, default=False
@@ -122,7 +122,9 @@ class NegativeBinomialMixture(BaseMixture):
     >>> import numpy as np
     >>> from skentropy import NegativeBinomialMixture
     >>> rng = np.random.default_rng(0)
-    >>> visits = np.concatenate([rng.negative_binomial(1, 0.5, size=(500, 3)), rng.negative_binomial(4, 0.2, size=(300, 3))])
+    >>> few = rng.negative_binomial(1, 0.5, size=(500, 3))
+    >>> many = rng.negative_binomial(4, 0.2, size=(300, 3))
+    >>> visits = np.concatenate([few, many])
     >>> mixture = NegativeBinomialMixture(2, random_state=0).fit(visits)
     >>> print(np.sort(mixture.means_, axis=0).round(1))
     [[ 0.9  1.   1. ]

@@ -17,7 +17,7 @@ from ._zero_inflated import WithZeros
 class PoissonMixture(BaseMixture):
     r"""Mixture of products of Poisson distributions, for counts.
 
-    .. math::  p(x) = \sum_{c=1}^{C} \pi_c \prod_{d=1}^{D} \frac{\lambda_{cd}^{x_d} e^{-\lambda_{cd}}}{x_d!}
+    .. math::  p(x) = \sum_{c=1}^{K} \pi_c \prod_{d=1}^{D} \frac{\lambda_{cd}^{x_d} e^{-\lambda_{cd}}}{x_d!}
 
     Once EM has converged the log-likelihood, which for exact posteriors is the ELBO, equals a sum of entropies in closed
     form, Eqn. 62 of [1]_ with the pseudo entropies of Eqn. 61. Rows may have exposures s (lengths of documents, sizes of
@@ -27,7 +27,7 @@ class PoissonMixture(BaseMixture):
     Parameters
     ----------
     n_components : int, default=2
-        Number of components C.
+        Number of components K.
     zero_inflated : bool, default=False
         Adds a component that is zero in all columns, for more rows of zeros than the other components explain. Only its
         weight is fitted. Its rows are labelled -1, and its weight and responsibilities come last.

@@ -19,7 +19,7 @@ class StudentTMixture(BaseMixture):
 
     .. math::
 
-        p(x) = \sum_{c=1}^{C} \pi_c\, t(x; \mu_c, \Sigma_c, \nu_c), \qquad
+        p(x) = \sum_{c=1}^{K} \pi_c\, t(x; \mu_c, \Sigma_c, \nu_c), \qquad
         x \mid u \sim N(\mu_c, \Sigma_c / u), \quad u \sim \operatorname{Gamma}(\nu_c / 2, \nu_c / 2)
 
     Each row has a latent scale u, which is small for outliers, so that they have less weight in means and scale matrices.
@@ -28,8 +28,10 @@ class StudentTMixture(BaseMixture):
 
     .. math::
 
-        \frac1N \sum_n H[q_n(c)] - H[\pi] - \frac1N \sum_n \sum_c q_n(c) \left( \tfrac12 \log\det(2\pi e \Sigma_c)
-        - \tfrac{D}{2} E[\log u] + H[\operatorname{Gamma}(\nu_c / 2, \nu_c / 2)] - H[q_n(u | c)] \right),
+        & \frac1N \sum_n \mathcal H[q_n(c)] - \mathcal H[\pi]
+        - \frac1N \sum_n \sum_c q_n(c) \Big( \tfrac12 \log\det(2\pi e \Sigma_c) \\
+        & \quad - \tfrac{D}{2} E[\log u] + \mathcal H[\operatorname{Gamma}(\nu_c / 2, \nu_c / 2)]
+        - \mathcal H[q_n(u | c)] \Big),
 
     in which the sum over components is the term ``observable``. If degrees of freedom are given, scale matrices are tied, or
     there is a prior, :math:`-E[\log p(u)]` takes the place of the entropy of the gamma distribution.
@@ -37,7 +39,7 @@ class StudentTMixture(BaseMixture):
     Parameters
     ----------
     n_components : int, default=2
-        Number of components C.
+        Number of components K.
     scale_type : {"full", "tied"}, default="full"
         Whether each component has its own scale matrix, or all share one.
     degrees_of_freedom : float, default=None
@@ -124,7 +126,9 @@ class StudentTMixture(BaseMixture):
     >>> import numpy as np
     >>> from skentropy import StudentTMixture
     >>> rng = np.random.default_rng(0)
-    >>> X = np.concatenate([rng.normal(size=(100, 2)), rng.normal(size=(100, 2)) + 8, 30 * rng.normal(size=(10, 2))])
+    >>> clusters, outliers = rng.normal(size=(200, 2)), 30 * rng.normal(size=(10, 2))
+    >>> clusters[100:] += 8
+    >>> X = np.concatenate([clusters, outliers])
     >>> mixture = StudentTMixture(2, random_state=0).fit(X)
     >>> np.sort(mixture.means_[:, 0]).round()
     array([-0.,  8.])
@@ -228,7 +232,8 @@ class StudentTMixture(BaseMixture):
         --------
         >>> import numpy as np
         >>> from skentropy import StudentTMixture
-        >>> mixture = StudentTMixture.from_parameters([0.5, 0.5], [[0.0], [9.0]], [[[1.0]], [[1.0]]], [3.0, 3.0])
+        >>> scales = [[[1.0]], [[1.0]]]
+        >>> mixture = StudentTMixture.from_parameters([0.5, 0.5], [[0.0], [9.0]], scales, [3.0, 3.0])
         >>> mixture.predict([[1.0], [30.0]])
         array([0, 1])
         """

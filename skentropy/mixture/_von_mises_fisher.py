@@ -18,7 +18,7 @@ class VonMisesFisherMixture(BaseMixture):
 
     .. math::
 
-        p(x) = \sum_{c=1}^{C} \pi_c \, C_D(\kappa_c) \exp(\kappa_c \mu_c \cdot x), \qquad
+        p(x) = \sum_{c=1}^{K} \pi_c \, C_D(\kappa_c) \exp(\kappa_c \mu_c \cdot x), \qquad
         C_D(\kappa) = \frac{\kappa^{D/2 - 1}}{(2 \pi)^{D/2} I_{D/2-1}(\kappa)}
 
     for rows x with :math:`\|x\| = 1`. It clusters by cosines: normalised word counts, embeddings, spectra, directions in
@@ -29,7 +29,7 @@ class VonMisesFisherMixture(BaseMixture):
     Parameters
     ----------
     n_components : int, default=2
-        Number of components C.
+        Number of components K.
     normalize : bool, default=True
         Whether rows are divided by their lengths, which the mixture then does not model: likelihoods are those of the
         directions. A row of zeros has no direction; its log-likelihood is zero, and its posterior consists of the weights.
@@ -214,7 +214,8 @@ class VonMisesFisherMixture(BaseMixture):
         Examples
         --------
         >>> from skentropy import VonMisesFisherMixture
-        >>> mixture = VonMisesFisherMixture.from_parameters([0.5, 0.5], [[1.0, 0.0], [0.6, 0.8]], [9.0, 9.0])
+        >>> means = [[1.0, 0.0], [0.6, 0.8]]
+        >>> mixture = VonMisesFisherMixture.from_parameters([0.5, 0.5], means, [9.0, 9.0])
         >>> mixture.predict([[5.0, 1.0], [2.0, 3.0]])
         array([0, 1])
         """

@@ -34,7 +34,7 @@ class GaussianVAE(VariationalAutoencoder):
 
     .. math::
 
-        \frac1N \sum_n \sum_h \tfrac12\log(2\pi e\,\tau_{nh}^2) - \tfrac H2\log(2\pi e)
+        \frac1N \sum_n \sum_j \tfrac12\log(2\pi e\,\tau_{nj}^2) - \tfrac H2\log(2\pi e)
         - \sum_d \tfrac12 \log(2\pi e\,\sigma_d^2) + \sum_d \frac{\epsilon}{2\sigma_d^2},
 
     the sum of entropies of [1]_ and [2]_; the last term is that of the ridge :math:`\epsilon` on the noise variances. If

@@ -30,17 +30,18 @@ class SigmoidBeliefNet(FittedBeliefNet):
 
     .. math::
 
-        z_h \sim \operatorname{Bern}(\pi_h), \qquad
-        x_d \mid z \sim \operatorname{Bern}\bigl(S(\textstyle\sum_h W_{dh} z_h + \mu_d)\bigr), \qquad
+        z_j \sim \operatorname{Bern}(\pi_j), \qquad
+        x_d \mid z \sim \operatorname{Bern}\bigl(S(\textstyle\sum_j \Lambda_{dj} z_j + \mu_d)\bigr), \qquad
         S(a) = 1 / (1 + e^{-a}),
 
-    Eqns. 8 and 9 of [1]_, or with two hidden layers z -> y -> x Eqns. 18 to 20. Unlike the components of a mixture, binary
-    causes combine freely. After every M-step and at convergence the ELBO, nats per sample, is the sum of entropies
+    Eqns. 8 and 9 of [1]_, which writes W for :math:`\Lambda`, or with two hidden layers z -> y -> x Eqns. 18 to 20. Unlike
+    the components of a mixture, binary causes combine freely. After every M-step and at convergence the ELBO, nats per
+    sample, is the sum of entropies
 
     .. math::
 
-        \frac1N \sum_n H[q_n] - \sum_h H[\operatorname{Bern}(\pi_h)] - E_{\bar q}\,\textstyle\sum_d
-        H\bigl[\operatorname{Bern}\bigl(S(W_d z + \mu_d)\bigr)\bigr] + \frac{\alpha}{N} |V|^2 ,
+        \frac1N \sum_n \mathcal H[q_n] - \sum_j \mathcal H[\operatorname{Bern}(\pi_j)] - E_{\bar q}\,\textstyle\sum_d
+        \mathcal H\bigl[\operatorname{Bern}\bigl(S(\Lambda_{d\cdot} z + \mu_d)\bigr)\bigr] + \frac{\alpha}{N} |V|^2 ,
 
     Eqn. 10, with a further term ``hidden`` for a second layer (Eqn. 21). V are all weights and offsets, and the last term is
     that of the ridge. With exact posteriors the ELBO is the log-likelihood.
@@ -89,7 +90,7 @@ class SigmoidBeliefNet(FittedBeliefNet):
     prior_ : ndarray of shape (n_top,)
         Probabilities :math:`\pi` of the top layer.
     components_ : ndarray of shape (n_hidden, n_features)
-        Weights W', with a row for each hidden variable of the layer next to the data.
+        Weights :math:`\Lambda^\top`, with a row for each hidden variable of the layer next to the data.
     intercept_ : ndarray of shape (n_features,)
         Offsets :math:`\mu`.
     hidden_components_ : ndarray of shape (n_top, n_hidden)
