@@ -110,7 +110,7 @@ def standard_errors(
     covariance = covariance * units * units[:, np.newaxis]
     covariance[none] = covariance[:, none] = np.nan
     return StandardErrors(
-        "standard errors by the observed information, in the units of the features",
+        "standard errors by the observed information, in the data's units",
         covariance,
         _estimates(at, parameters, location, scale, names),
     )

@@ -197,7 +197,7 @@ class ReportedFactors(LinearGaussianEstimator):
         sort : bool, default=False
             Order the features by the factor on which they load most, and on each by descending absolute loading.
         standard_errors : bool, default=False
-            Add the loadings of ``components_``, in the units of the features, with their standard errors.
+            Add the loadings of ``components_``, in the data's units, with their standard errors.
 
         Returns
         -------

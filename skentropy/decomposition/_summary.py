@@ -56,7 +56,7 @@ def summarize_components(model: Any, *, cutoff: float, sort: bool) -> Summary:
     ]
     tables = {
         "variance": Table("variance explained by each component, its noise included", names, explained, "component"),
-        "loadings": Table("loadings, in the units of the features", features, columns, "feature"),
+        "loadings": Table("loadings, in the data's units", features, columns, "feature"),
     }
     facts = {**_facts(model), "noise variance": f"{noise:.6g}"}
     return Summary(f"PPCA: {k} components of {d} features", tables, facts, _notes(model, None, complete=True))
@@ -130,7 +130,7 @@ def _standard_errors(model: Any, errors: StandardErrors) -> Table:
         Column("uniqueness", model.noise_variance_, ".4g"),
         Column("error", errors["noise_variance"], ".2g"),
     ]
-    title = "loadings and uniquenesses in the units of the features, with standard errors"
+    title = "loadings and uniquenesses in the data's units, with standard errors"
     return Table(title, feature_names(model), columns, "feature")
 
 

@@ -138,15 +138,15 @@ def _facts(estimator: Any, evaluation: Evaluation | None) -> dict[str, str]:
     bic = np.log(n) * parameters - 2.0 * total
     facts = {
         "rows": f"{n:.10g}",
-        "log-likelihood": f"{total:.3f} nats in total, {per_sample:.6f} per row",
-        "entropy sum": f"{terms.value:.6f} nats per row",
+        "log-likelihood": f"{total:.3f} nats in total, {per_sample:.6f} per sample",
+        "entropy sum": f"{terms.value:.6f} nats per sample",
         "parameters": f"{parameters}",
         "BIC, AIC": f"{bic:.3f}, {2.0 * (parameters - total):.3f} nats; lower is better",
         "ICL": f"{bic + 2.0 * n * evaluation.classification:.3f} nats; lower is better",
     }
     K = len(estimator.weights_)
     if K > 1:
-        facts["entropy of posteriors"] = f"{terms.posterior:.4f} nats per row, of at most log {K} = {np.log(K):.4f}"
+        facts["entropy of posteriors"] = f"{terms.posterior:.4f} nats per sample, of at most log {K} = {np.log(K):.4f}"
         facts["relative entropy"] = f"{relative_entropy(terms.posterior, K):.3f}; 1 if rows are classified with certainty"
     return facts
 

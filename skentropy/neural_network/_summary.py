@@ -27,7 +27,8 @@ def summarize_net(net: Any, warned: Sequence[str]) -> Summary:
         tables["top"] = _hidden("hidden variables of the top layer", top, above, hidden, net.prior_)
     exact = net.score_is_exact_
     facts = {
-        "log-likelihood" if exact else "ELBO": f"{net.lower_bound_:.6f} nats per row" + ("" if exact else ", a lower bound"),
+        "log-likelihood" if exact else "ELBO": f"{net.lower_bound_:.6f} nats per sample"
+        + ("" if exact else ", a lower bound"),
         **_facts(net),
         "parameters": f"{net.n_parameters_}",
         "EM steps": f"{net.n_iter_}",
@@ -51,7 +52,7 @@ def summarize_autoencoder(vae: Any, warned: Sequence[str]) -> Summary:
     tables = {
         "entropy sum": _terms(vae),
         "latents": Table(
-            "what each latent tells of the data, in nats per row",
+            "what each latent tells of the data, in nats per sample",
             [f"latent{h}" for h in range(len(information))],
             latents,
             "latent",
@@ -59,7 +60,7 @@ def summarize_autoencoder(vae: Any, warned: Sequence[str]) -> Summary:
         "features": Table("features, in the data's units", names, columns, "feature"),
     }
     facts = {
-        "ELBO": f"{vae.lower_bound_:.6f} nats per row, a lower bound of the log-likelihood",
+        "ELBO": f"{vae.lower_bound_:.6f} nats per sample, a lower bound of the log-likelihood",
         **_facts(vae),
         "epochs": f"{vae.n_iter_}",
     }
@@ -74,8 +75,8 @@ def _sizes(hidden: Any) -> str:
 
 def _facts(model: Any) -> dict[str, str]:
     return {
-        "entropy sum": f"{model.entropy_sum_.value:.6f} nats per row",
-        "entropy sum - ELBO": f"{model.stationarity_gap_:.1e} nats per row",
+        "entropy sum": f"{model.entropy_sum_.value:.6f} nats per sample",
+        "entropy sum - ELBO": f"{model.stationarity_gap_:.1e} nats per sample",
     }
 
 
@@ -89,7 +90,7 @@ def _terms(model: Any) -> Table:
     counted = {name: sign * getattr(terms, name) for name, sign in terms.SIGNS.items() if getattr(terms, name)}
     values = [*counted.values(), terms.value]
     names = [name.replace("_", " ") for name in counted]
-    return Table("entropy sum by terms, as they count", [*names, "sum"], [Column("nats per row", values, ".6f")], "term")
+    return Table("entropy sum by terms, as they count", [*names, "sum"], [Column("nats per sample", values, ".6f")], "term")
 
 
 def _hidden(title: str, names: list[str], weights: FloatArray, features: list[str], prior: Any) -> Table:

@@ -148,10 +148,10 @@ def test_facts(iris: GaussianMixture) -> None:
     assert f"{150 * iris.score(IRIS):.3f} nats in total" in text
     assert f"{iris.bic(IRIS):.3f}, {iris.aic(IRIS):.3f} nats" in text
     assert f"ICL                    {iris.icl(IRIS):.3f} nats" in text
-    assert f"{iris.entropy_sum_score():.6f} nats per row" in text
+    assert f"{iris.entropy_sum_score():.6f} nats per sample" in text
     q = iris.predict_proba(IRIS)
     entropy = stats.entropy(q, axis=1).mean()
-    assert f"{entropy:.4f} nats per row" in text
+    assert f"{entropy:.4f} nats per sample" in text
     assert f"relative entropy       {1.0 - entropy / np.log(3):.3f};" in text
     assert relative_entropy(0.0, 3) == 1.0
     assert relative_entropy(np.log(3), 3) == pytest.approx(0.0)
