@@ -147,7 +147,9 @@ def test_conda_recipe_asks_for_what_the_package_asks_for() -> None:
     recipe = (ROOT / "docs" / "conda" / "meta.yaml").read_text(encoding="utf-8")
     found = re.search(r"regex_pattern='([^']*)'", recipe)
     assert found is not None
-    version = re.search(found[1], (ROOT / "skentropy" / "__init__.py").read_text(encoding="utf-8"))
+    file = re.search(r'load_file="([^"]*)".* from_recipe_dir=True', recipe)
+    assert file is not None
+    version = re.search(found[1], (ROOT / "docs" / "conda" / file[1]).read_text(encoding="utf-8"))
     assert version is not None
     assert version[1] == skentropy.__version__
     for key, value in (("name", "name"), ("license", "license"), ("summary", "description")):
