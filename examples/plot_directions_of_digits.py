@@ -60,8 +60,8 @@ figure, axis = plt.subplots(figsize=(6, 3.2), layout="constrained")
 for i, label in enumerate(("one pen", "many pens")):
     axis.bar(np.arange(3) + (i - 0.5) * width, [values[i] for values in agreement.values()], width, label=label)
 axis.set_xticks(np.arange(3), list(agreement))
-axis.set_ylabel("adjusted Rand index")
-axis.legend()
+axis.set(ylabel="adjusted Rand index", ylim=(0, 0.8))
+axis.legend(loc="upper left", ncols=2)
 plt.show()
 
 # %%
