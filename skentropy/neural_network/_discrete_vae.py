@@ -49,7 +49,7 @@ class BernoulliVAE(_DiscreteVAE):
     .. math::
 
         \frac1N \sum_n \sum_j \tfrac12\log(2\pi e\,\tau_{nj}^2) - \tfrac H2\log(2\pi e)
-        - E_{\bar q} \sum_d \tilde \mathcal H\bigl[p(x_d \mid z)\bigr],
+        - E_{\bar q} \sum_d \tilde{\mathcal H}\bigl[p(x_d \mid z)\bigr],
 
     Eqns. 49 and 50 of [1]_, since the scale of the decoder's outputs and the offsets and scales of the latents are then the
     best ones: the first by Newton's method, the others in closed form. NaN is a missing entry.
@@ -209,7 +209,7 @@ class PoissonVAE(_DiscreteVAE):
     .. math::
 
         \frac1N \sum_n \sum_j \tfrac12\log(2\pi e\,\tau_{nj}^2) - \tfrac H2\log(2\pi e)
-        - E_{\bar q} \sum_d \tilde \mathcal H\bigl[p(x_d \mid z)\bigr] + \frac1N \sum_n \sum_d \log \frac{1}{x_{nd}!},
+        - E_{\bar q} \sum_d \tilde{\mathcal H}\bigl[p(x_d \mid z)\bigr] + \frac1N \sum_n \sum_d \log \frac{1}{x_{nd}!},
 
     Eqns. 49 and 50 of [1]_, since the scale of the decoder's outputs and the offsets and scales of the latents are then the
     best ones: the first by Newton's method, the others in closed form. NaN is a missing entry.
