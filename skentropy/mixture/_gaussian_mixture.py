@@ -301,8 +301,7 @@ class GaussianMixture(BaseMixture):
         Examples
         --------
         >>> from skentropy import GaussianMixture
-        >>> means = [[0.0, 0.0], [0.0, 0.0]]
-        >>> mixture = GaussianMixture.from_parameters([0.5, 0.5], means, [1.0, 9.0], "spherical")
+        >>> mixture = GaussianMixture.from_parameters([0.5, 0.5], [[0, 0], [0, 0]], [1, 9], "spherical")
         >>> mixture.predict([[0.5, 0.5], [4.0, 4.0]])
         array([0, 1])
         """
