@@ -3,6 +3,7 @@
 import runpy
 from typing import Any
 
+from sphinx import addnodes
 from sphinx.application import Sphinx
 
 import skentropy
@@ -74,6 +75,15 @@ def skip_borrowed(app: Sphinx, what: str, name: str, member: Any, skip: bool, op
     return True if borrowed else None
 
 
+def leave_one_signature(app: Sphinx, domain: str, objtype: str, content: addnodes.desc_content) -> None:
+    """Leave out the repeated signatures of a function that has an implementation for each of several types."""
+    seen: set[str] = set()
+    for signature in [child for child in content.parent.children if isinstance(child, addnodes.desc_signature)]:
+        if signature.astext() in seen:
+            content.parent.remove(signature)
+        seen.add(signature.astext())
+
+
 def end_blocks(app: Sphinx, docname: str, source: list[str]) -> None:
     """Leave out the empty line by which doctest knows the end of what is printed."""
     source[0] = source[0].replace("\n\n```\n", "\n```\n")
@@ -89,3 +99,4 @@ def setup(app: Sphinx) -> None:
     app.connect("builder-inited", draw_speed)
     app.connect("source-read", end_blocks)
     app.connect("autodoc-skip-member", skip_borrowed)
+    app.connect("object-description-transform", leave_one_signature)
