@@ -4,8 +4,8 @@ A formula is what ends up in a number that users see: every arithmetic operator,
 is an operand, logarithm, exponential, minimum and maximum of the package, but for the few modules that ``LEFT_OUT`` lists.
 Each is made wrong, one at a time, and of the tests that are about its module those that run its line are run. Left alone
 are default values, which are arguments and not formulas, decimal constants below a thousandth or above a thousand, which
-are tolerances and limits, whole numbers that stand alone, powers of whole numbers, such as 2**20, which are sizes, and
-``row_bytes``, by which blocks are cut.
+are tolerances and limits, whole numbers that stand alone, powers of whole numbers, such as 2**20, which are sizes,
+``row_bytes``, by which blocks are cut, and what joins texts or lists.
 
 A mutant that no test notices must be explained in ``survivors.toml``. Exits with 1 if one is not, if one that is explained
 there is noticed, or if fewer than 97% are noticed. With ``--one-in 25`` one mutant in 25 of each module is tried, and at
@@ -227,6 +227,8 @@ def _joins_text(node: Any) -> bool:
     return any(
         isinstance(side, ast.JoinedStr | ast.List | ast.Tuple)
         or (isinstance(side, ast.Constant) and isinstance(side.value, str))
+        or (isinstance(side, ast.BinOp) and _joins_text(side))
+        or (isinstance(side, ast.Call) and isinstance(side.func, ast.Attribute) and side.func.attr == "join")
         for side in sides
     )
 

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from skentropy._data import Block, survey_columns
+from skentropy._data import Block, RowBlocks, survey_columns
+from skentropy._data._checks import check_weights
+from skentropy._data._named import ColumnKind, survey_kinds
 
 
 def table() -> tuple[Any, Any]:
@@ -25,10 +27,22 @@ def table() -> tuple[Any, Any]:
 @pytest.mark.parametrize("cut", [0, 15])
 def test_surveys_are_those_of_the_copied_rows(form: Any, weighted: bool, cut: int) -> None:
     X, weight = table()
+    X[[3, 20, 33]] = np.nan
     weight = weight if weighted else np.ones(len(X))
+    exposure = np.random.RandomState(1).uniform(0.5, 2.0, len(X)) if form is np.asarray else None
     parts = [slice(0, cut), slice(cut, None)] if cut else [slice(None)]
-    surveys = [survey_columns(Block(form(X[part]), weight[part] if weighted else None, None, 0)) for part in parts]
+    surveys = []
+    for part in parts:
+        of_part = None if exposure is None else exposure[part]
+        surveys.append(survey_columns(Block(form(X[part]), weight[part] if weighted else None, of_part, 0)))
     survey = sum(surveys[1:], surveys[0])
+    if exposure is None:  # of which sparse tables have none, and in which zeros and empty rows are not counted
+        exposure = np.ones(len(X))
+    else:
+        np.testing.assert_array_equal(survey.n_zeros, (X == 0.0).sum(axis=0))
+        assert survey.n_empty_rows == 3
+    np.testing.assert_allclose(survey.exposure, (weight * exposure) @ ~np.isnan(X), rtol=1e-12)
+    np.testing.assert_allclose(survey.rate, weight @ np.nan_to_num(X) / survey.exposure, rtol=1e-12)
     copies = np.repeat(X, weight.astype(int), axis=0)
     np.testing.assert_allclose(survey.weight, (~np.isnan(copies)).sum(axis=0), rtol=1e-12)
     np.testing.assert_allclose(survey.mean, np.nanmean(copies, axis=0), rtol=1e-12)
@@ -39,3 +53,42 @@ def test_surveys_are_those_of_the_copied_rows(form: Any, weighted: bool, cut: in
     positive = np.nanmin(np.where(copies > 0, copies, np.inf), axis=0)
     np.testing.assert_array_equal(survey.smallest_positive, positive)
     assert survey.constant.tolist() == [False] * 4 + [True]
+
+
+def test_kinds_of_numbers() -> None:
+    kinds = [ColumnKind.of(np.array(values)) for values in ([0.0, 1.0, np.nan], [1.0, 1.01], [0.0, 2.0], [-1.0, 1.0])]
+    assert [kind.binary for kind in kinds] == [True, False, False, False]
+    assert [kind.whole for kind in kinds] == [True, False, True, False]
+    assert not ColumnKind.of(np.array([0.0, 0.01])).binary
+    assert ColumnKind.of(np.array([0.5, 0.5, 0.5, 1.5, np.nan])).mode_share == 0.75
+    assert ColumnKind(None).mode_share == 0.0
+
+
+def test_kinds_of_blocks_are_those_of_all_rows() -> None:
+    parts: list[Any] = [[0.5, 0.5, 1.5], [0.5, 2.5], [3.5, 3.5, 3.5, 3.5]]
+    kinds = [ColumnKind.of(np.array(part)) for part in parts]
+    joint = kinds[0] + kinds[1]
+    assert (joint.mode, joint.mode_count, joint.n_seen, joint.n_distinct) == (0.5, 3, 5, 2)
+    joint = joint + kinds[2]
+    assert (joint.mode, joint.mode_count, joint.n_seen) == (3.5, 4, 9)
+    _, (of_blocks,) = survey_kinds(RowBlocks(lambda: [np.array(part)[:, np.newaxis] for part in parts[:2]]))
+    assert of_blocks == kinds[0] + kinds[1]
+    names = ColumnKind.of(np.array(["b", "a", "b"], dtype=object)) + ColumnKind.of(np.array(["c", "a"], dtype=object))
+    assert (names.names, names.n_seen, names.n_distinct) == (("a", "b", "c"), 5, 3)
+
+
+def test_blocks_know_their_rows_and_weights() -> None:
+    X, weight = np.arange(12.0).reshape(6, 2), np.arange(1.0, 7.0)
+    part = Block(X, weight, None, 100)[2:5]
+    assert (part.start, part.index.tolist()) == (102, [102, 103, 104])
+    np.testing.assert_array_equal(part.X, X[2:5])
+    assert part.weighted_sum(X[2:5, 0]) == weight[2:5] @ X[2:5, 0]
+    assert Block(X, None, None, 0).weighted_sum(X[:, 0]) == X[:, 0].sum()
+
+
+@pytest.mark.parametrize("wrong", [-1.0, np.inf, np.nan])
+def test_weights_that_are_none_are_refused(wrong: float) -> None:
+    weight = np.ones(6)
+    weight[2] = wrong
+    with pytest.raises(ValueError, match=r"sample_weight|Negative values in data"):
+        check_weights(weight, np.zeros((6, 2)))
