@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from scipy import optimize, special
 
 from skentropy import EntropySum
 from skentropy._em import Run, State, best_of, run_em
-from skentropy._em._acceleration import Tail
+from skentropy._em._acceleration import Path, Tail
 
 RATIOS = np.exp(np.random.RandomState(0).normal(0.05, 0.6, size=500))  # p1(x) / p0(x)
 
@@ -208,3 +208,67 @@ def test_single_steps_do_not_hide_the_slowest_direction(seed: int) -> None:
     run = run_em(Quadratic(rates), lambda x: x, start, tol=1e-4, max_iter=3000, accelerate=False)
     assert run.converged
     assert 0.0 <= -run.state.elbo <= 1e-4
+
+
+class Linear:
+    """What a path needs of a model of three numbers; it refuses as many extrapolations as it is told to."""
+
+    def __init__(self, refusals: int = 0) -> None:
+        self.refusals = refusals
+
+    def pack(self, parameters: Any) -> Any:
+        return parameters
+
+    def unpack(self, vector: Any, like: Any) -> Any:
+        self.refusals -= 1
+        return None if self.refusals >= 0 else vector
+
+
+END = np.array([1.0, -2.0, 0.5])
+
+
+def straight(rates: list[float], n_steps: int = 5, **options: Any) -> tuple[Path, Any, Any]:
+    """A path whose distance from the end shrinks by these rates, with the last point and where its step has led."""
+    path, x, after = Path(cast(Any, Linear(**options))), np.array([3.0, 1.0, 2.0]), np.zeros(3)
+    for _ in range(n_steps):
+        point, after = x, END + np.array(rates) * (x - END)
+        path.extend(point, after, kept=False)
+        x = after
+    return path, point, after
+
+
+def test_a_path_of_linear_steps_leads_to_its_end() -> None:
+    path, point, after = straight([0.9, 0.5, 0.2])
+    found: Any = path.extrapolate(after)
+    np.testing.assert_allclose(found, END, atol=1e-9)
+    expected = np.linalg.norm(END - point) / np.linalg.norm(after - point)
+    assert path.stretch() == pytest.approx(expected, rel=1e-9)
+    assert straight([0.9, 0.5, 0.2], n_steps=1)[0].stretch() is None
+    assert straight([1.1, 0.5, 0.2])[0].extrapolate(after) is None  # it leaves a saddle point
+    still = Path(cast(Any, Linear()))
+    for _ in range(3):
+        still.extend(END, END, kept=False)
+    assert still.stretch() == 1.0
+
+
+def test_refused_extrapolations_shorten_the_next() -> None:
+    path, point, after = straight([0.9, 0.5, 0.2])
+
+    def share() -> float:
+        moved = path.extrapolate(after)
+        assert moved is not None
+        return float(np.linalg.norm(moved - after) / np.linalg.norm(END - after))
+
+    shares = [share()]
+    for _ in range(5):
+        path.refuse()
+        shares.append(share())
+    np.testing.assert_allclose(shares, [1.0, 0.25, 0.0625, 0.015625, 0.01, 0.01], rtol=1e-7)
+    for expected in (0.04, 0.16, 0.64, 1.0, 1.0):
+        path.extend(point, after, kept=True)
+        assert path._share == pytest.approx(expected)
+    for refusals in (1, 2, 4):  # outside of the domain
+        path, _, after = straight([0.9, 0.5, 0.2], refusals=refusals)
+        assert share() == pytest.approx(0.25**refusals, rel=1e-7)
+    path, _, after = straight([0.9, 0.5, 0.2], refusals=5)
+    assert path.extrapolate(after) is None
