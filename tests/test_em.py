@@ -272,3 +272,9 @@ def test_refused_extrapolations_shorten_the_next() -> None:
         assert share() == pytest.approx(0.25**refusals, rel=1e-7)
     path, _, after = straight([0.9, 0.5, 0.2], refusals=5)
     assert path.extrapolate(after) is None
+
+
+def test_a_slow_direction_is_remembered_for_six_steps() -> None:
+    tail = Tail(1.0)
+    stretches = [100.0] + 7 * [1.0]
+    assert [tail.ends(0.05, stretch, 0.0) for stretch in stretches] == [False] * 7 + [True]

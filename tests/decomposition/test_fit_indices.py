@@ -182,3 +182,15 @@ def test_a_model_that_fits_better_than_expected_has_no_error():
     assert (fit.rmsea, *fit.rmsea_interval, fit.cfi) == (0.0, 0.0, 0.0, 1.0)
     alone = fit_indices(Discrepancy(100, 0, 2, -1.0, -1.0, -1.0, np.zeros((1, 1))), bartlett=False, level=0.9)
     assert (alone.dof, alone.rmsr) == (0, 0.0)
+
+
+def test_rows_that_the_model_was_not_fitted_to_have_their_own_mean_and_covariance(load):
+    X = load("attitude")
+    model, others = FactorAnalysis(2).fit(X), X[:20] * np.linspace(1.0, 1.5, 7) + 3.0
+    fit = model.goodness_of_fit(others, correction=None)
+    assert fit.log_likelihood == pytest.approx(20 * model.score(others), rel=1e-10)
+    mean, covariance = others.mean(axis=0), np.cov(others.T, bias=True)
+    assert fit.saturated_log_likelihood == pytest.approx(stats.multivariate_normal(mean, covariance).logpdf(others).sum())
+    alone = stats.norm(mean, others.std(axis=0)).logpdf(others).sum()
+    assert fit.baseline_statistic == pytest.approx(2.0 * (fit.saturated_log_likelihood - alone))
+    assert fit.n_samples == 20

@@ -157,6 +157,12 @@ def test_a_model_that_is_not_identified_says_so():
     model = FactorAnalysis(3).fit(HEYWOOD)
     with pytest.warns(UserWarning, match="3 factors of 5 columns are not identified"):
         model.standard_errors()
+    # As many parameters as a covariance matrix of six columns has.
+    rng = np.random.default_rng(0)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        FactorAnalysis(3).fit(rng.normal(size=(90, 6))).standard_errors()
+    assert not any("identified" in str(warning.message) for warning in caught)
 
 
 def test_precision_beside_a_uniqueness_on_its_floor():
