@@ -340,5 +340,23 @@ class TestChoiceByBIC:
         with pytest.warns(ConvergenceWarning, match="X has 20 rows for 60 columns, too few"):
             assert PPCA("bic").fit(X).n_components_ == k
 
+    @pytest.mark.filterwarnings("ignore:PPCA. X has 12 rows for 30 columns")
+    def test_of_few_rows_it_is_that_of_the_eigenvalues_of_their_products(self):
+        """Twelve rows about their mean have eleven eigenvalues, which count as those of eleven columns in thirty rows."""
+        chosen = set()
+        for seed in range(30):
+            rng = np.random.default_rng(seed)
+            X = rng.normal(size=(12, 30)) * rng.uniform(0.2, 3.0, 30) * rng.uniform(0.2, 1.0, (12, 1))
+            values = np.linalg.svd(X - X.mean(axis=0), compute_uv=False)[:11] ** 2 / 12
+            criteria = []
+            for h in range(11):
+                logs = np.log(values[:h]).sum() + (11 - h) * np.log(values[h:].mean())
+                parameters = 11 * h - h * (h - 1) // 2 + 1 + 11
+                criteria.append(30 * (logs + 11 * np.log(2 * np.pi * np.e)) + np.log(30) * parameters)
+            expected = max(int(np.argmin(criteria)), 1)
+            assert PPCA("bic").fit(X).n_components_ == expected
+            chosen.add(expected)
+        assert len(chosen) > 3
+
     def test_noise_has_one_component_all_the_same(self):
         assert PPCA("bic").fit(np.random.default_rng(0).normal(size=(500, 6))).n_components_ == 1
