@@ -102,6 +102,27 @@ def test_a_general_factor_comes_first(blurred):
         Rotation("bifactor").matrix(blurred[:, :2])
 
 
+@pytest.mark.parametrize("name", [*SIMPLE_BY_NAME, "bifactor"])
+def test_factors_come_by_what_they_explain_and_load_positively(name):
+    strengths = np.array([[0.3, -0.8, 0.6]])
+    rows = np.random.default_rng(0).normal(size=(12, 3))
+    loadings = (SIMPLE + 0.1 * rows) * strengths @ np.linalg.qr(rows[:3])[0]
+    rotated = loadings @ Rotation(name, kaiser=False).matrix(loadings)
+    explained = (rotated**2).sum(axis=0)[1 if name == "bifactor" else 0 :]
+    assert (np.diff(explained) < 0.0).all()
+    assert (rotated.max(axis=0) == np.abs(rotated).max(axis=0)).all()
+
+
+def test_a_target_of_normalised_rows_is_normalised(blurred):
+    loadings = blurred * np.linspace(0.2, 1.0, 12)[:, np.newaxis]
+    lengths = np.linalg.norm(loadings, axis=1, keepdims=True)
+    wanted = np.where(SIMPLE > 0.0, 0.5, 0.0)
+    M = Rotation("target_orthogonal", True, {"target": wanted}).matrix(loadings)
+    rotated = loadings / lengths @ M
+    product = rotated.T @ (rotated - wanted / lengths)
+    np.testing.assert_allclose(product, product.T, atol=1e-6)
+
+
 def test_a_target_is_met_where_it_can_be(blurred):
     wanted = np.where(SIMPLE > 0.0, np.nan, 0.0)[:, [2, 0, 1]]
     wanted[0, 1] = -0.8
