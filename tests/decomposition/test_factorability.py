@@ -57,7 +57,7 @@ def test_thresholds_are_quantiles_of_eigenvalues_of_rows():
     found = parallel_analysis(covariance=R, n_samples=40, n_draws=4000, random_state=0)
     np.testing.assert_allclose(found.thresholds, np.quantile(drawn, 0.95, axis=0), atol=0.02)
     assert found.n_components == 1
-    lower = parallel_analysis(covariance=R, n_samples=40, n_draws=4000, quantile=0.5, random_state=0)
+    lower = parallel_analysis(covariance=R, n_samples=40, n_draws=4000, quantile=0.005, random_state=0)
     assert (lower.thresholds < found.thresholds).all()
 
 
@@ -164,6 +164,8 @@ def test_they_print_names(load):
         (bartlett_sphericity, {"covariance": np.ones((3, 3)), "n_samples": 9}, "correlations are singular"),
         (parallel_analysis, {"X": np.eye(3), "kind": "pca"}, "kind must be 'components' or 'factors', got 'pca'"),
         (parallel_analysis, {"X": np.eye(3), "quantile": 95}, "quantile must be between 0 and 1"),
+        (parallel_analysis, {"X": np.eye(3), "quantile": 0.0}, "quantile must be between 0 and 1"),
+        (parallel_analysis, {"X": np.eye(3), "quantile": 1.0}, "quantile must be between 0 and 1"),
         (parallel_analysis, {"X": np.eye(3), "n_draws": 0}, "n_draws must be at least 1"),
         (parallel_analysis, {"covariance": np.ones((2, 2)), "n_samples": 9, "kind": "factors"}, "correlations are singular"),
     ],

@@ -148,8 +148,10 @@ def test_what_can_not_be_tested_says_why(load):
     model = FactorAnalysis(2).fit(X)
     with pytest.raises(ValueError, match="correction must be 'bartlett' or None, got 'swain'"):
         model.goodness_of_fit(correction="swain")
-    with pytest.raises(ValueError, match="level must be between 0 and 1, got 90"):
-        model.goodness_of_fit(level=90)
+    for level in (0.0, 1.0, 90):
+        with pytest.raises(ValueError, match=f"level must be between 0 and 1, got {level}"):
+            model.goodness_of_fit(level=level)
+    assert model.goodness_of_fit(level=0.005).level == 0.005
     with pytest.raises(ValueError, match="column 3 is constant"):
         FactorAnalysis(1).fit(np.insert(X, 3, 1.5, axis=1)).goodness_of_fit()
     with pytest.raises(ValueError, match="covariance of the data is singular"):

@@ -549,7 +549,7 @@ def test_factors_that_correlate_have_the_density_and_posteriors_of_plain_matrice
     np.testing.assert_allclose(again.covariance(), covariance)
 
 
-@pytest.mark.parametrize(("d", "k"), [(6, 0), (6, 1), (6, 2), (9, 3), (4, 3), (5, 5)])
+@pytest.mark.parametrize(("d", "k"), [(6, 0), (6, 1), (6, 2), (9, 3), (3, 2), (4, 3), (5, 5)])
 def test_parameters_are_the_directions_in_which_the_model_changes(d, k):
     """The rank of the derivatives of covariance and mean, at most that of all covariances."""
     rng = np.random.default_rng(0)
@@ -566,10 +566,10 @@ def test_parameters_are_the_directions_in_which_the_model_changes(d, k):
 
 
 def test_floors_and_what_is_on_them():
-    assert noise_floor(np.array([1.0, 3.0])) == pytest.approx(2e-12)
-    assert noise_floor(np.zeros(2)) == pytest.approx(1e-12)
-    # On their floors, one with loadings and one without; nearly without noise; with noise that the loadings hide or not.
-    loadings = np.array([[1.0], [0.5e-3], [1.0], [10.0], [0.0]])
+    assert noise_floor(np.array([1.0, 3.0])) == pytest.approx(2e-12, abs=0.0)
+    assert noise_floor(np.zeros(2)) == 1e-12
+    # On their floors, one with larger loadings than the other; nearly without noise; with noise that the loadings hide or not.
+    loadings = np.array([[1.5e-3], [0.5e-3], [1.0], [10.0], [0.0]])
     noise = np.array([1e-6, 1e-6, 1e-20, 1e-3, 1e-3])
     p = LinearGaussian.of(np.zeros(5), loadings, noise)
     heywood, constant = _on_floor(p, np.full(5, 1e-6))

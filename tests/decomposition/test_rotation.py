@@ -113,6 +113,13 @@ def test_factors_come_by_what_they_explain_and_load_positively(name):
     assert (rotated.max(axis=0) == np.abs(rotated).max(axis=0)).all()
 
 
+@pytest.mark.parametrize("rotation", [None, "varimax", "oblimin"])
+def test_fitted_factors_load_positively(load, rotation):
+    X = load("wine")
+    components = FactorAnalysis(2, rotation=rotation).fit(X / X.std(axis=0)).components_
+    assert (components.max(axis=1) == np.abs(components).max(axis=1)).all()
+
+
 def test_a_target_of_normalised_rows_is_normalised(blurred):
     loadings = blurred * np.linspace(0.2, 1.0, 12)[:, np.newaxis]
     lengths = np.linalg.norm(loadings, axis=1, keepdims=True)
