@@ -100,3 +100,16 @@ def test_where_nothing_is_identified_there_is_no_saddle_point():
     plane.identified = np.zeros_like
     largest, direction = em_eigenpair(plane, plane.evaluate(np.zeros(3)), plane.evaluate, 3)
     assert (largest, direction.any()) == (0.0, False)
+
+
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_a_saddle_point_that_falls_to_one_side_is_left_to_the_other(side):
+    class Slope(Plane):
+        def evaluate(self, p):
+            return State(p, None, side * p[0] ** 3, side * p[0] ** 3)
+
+    around = Slope(0.0)
+    state = around.evaluate(np.zeros(3))
+    end = leave_saddle(around, state, around.evaluate, (1.5, np.array([1.0, 0.0, 0.0])), least_gain=1e-9)
+    assert end.goes_on
+    assert end.state.parameters[0] * side > 0.0

@@ -9,7 +9,7 @@ import pytest
 from scipy import optimize, special
 
 from skentropy import EntropySum
-from skentropy._em import Run, State, best_of, run_em
+from skentropy._em import End, Run, State, best_of, run_em
 from skentropy._em._acceleration import Path, Tail
 
 RATIOS = np.exp(np.random.RandomState(0).normal(0.05, 0.6, size=500))  # p1(x) / p0(x)
@@ -148,6 +148,7 @@ def test_the_best_of_several_runs_is_kept() -> None:
         ((-2.0, -1.0 - 1e-8, -1.0), 1e-7, 1),
         ((-2.0, -1.0 - 1e-8, -1.0), 0.0, 2),
         ((-2.0, -1.0 - 1e-4, -1.0), 1e-2, 2),
+        ((-2e9, -1e9 - 5e-4, -1e9), 0.0, 1),
         ((-np.inf, -np.inf, np.nan), 0.0, 0),
     ],
 )
@@ -278,3 +279,60 @@ def test_a_slow_direction_is_remembered_for_six_steps() -> None:
     tail = Tail(1.0)
     stretches = [100.0] + 7 * [1.0]
     assert [tail.ends(0.05, stretch, 0.0) for stretch in stretches] == [False] * 7 + [True]
+
+
+class WithPrior(KnownDensities):
+    """The same with a prior of w, w (1 - w) to the power of a fifth of the number of rows."""
+
+    strength = 0.2
+
+    def maximize(self, statistics: Any) -> float:
+        return float(special.logit((statistics["q"].mean() + self.strength) / (1.0 + 2.0 * self.strength)))
+
+    def log_prior(self, parameters: float, statistics: Any) -> float:
+        return float(self.strength * (special.log_expit(parameters) + special.log_expit(-parameters)))
+
+
+@pytest.mark.parametrize("accelerate", [True, False])
+def test_with_a_prior_the_likeliest_posterior_is_found(accelerate: bool) -> None:
+    model = WithPrior()
+
+    def objective(x: float) -> float:
+        return float(expect(x)["log_likelihood"] + model.log_prior(x, None))
+
+    run = run_em(model, expect, -3.0, tol=1e-9, max_iter=1000, accelerate=accelerate)
+    best = optimize.minimize_scalar(lambda x: -objective(x), bounds=(-5, 5), method="bounded", options={"xatol": 1e-10})
+    assert run.converged
+    assert run.state.objective == pytest.approx(-best.fun, abs=1e-8)
+    assert run.state.objective == pytest.approx(objective(run.state.parameters), rel=1e-14)
+    assert run.lower_bounds[-1] == run.state.elbo == expect(run.state.parameters)["log_likelihood"]
+    assert maximum() - run.state.elbo > 1e-4  # where the likelihood alone is lower
+
+
+def test_a_run_that_is_always_told_to_go_on_ends() -> None:
+    calls = []
+
+    def goes_on(state: State, evaluate: Any) -> End:
+        calls.append(state)
+        return End(state, goes_on=True)
+
+    run = run_em(KnownDensities(), expect, 0.0, tol=1e-2, max_iter=10_000, finish=(goes_on,))
+    assert len(calls) == 21
+    assert not run.converged
+
+
+def test_a_run_that_has_ended_too_early_is_more_careful() -> None:
+    def missing(n_times: int) -> float:
+        left = [n_times]
+
+        def goes_on(state: State, evaluate: Any) -> End:
+            left[0] -= 1
+            return End(state, goes_on=left[0] >= 0)
+
+        options: Any = {"tol": 1e-3, "max_iter": 10_000, "accelerate": False, "finish": (goes_on,)}
+        return maximum() - run_em(KnownDensities(), expect, -3.0, **options).state.elbo
+
+    assert missing(0) > 3e-5
+    for n_times in (1, 2, 3):
+        assert missing(n_times) < 2.0 * 0.1**n_times * 1e-3
+    assert missing(3) < 0.01 * missing(0)

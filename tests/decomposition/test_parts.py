@@ -568,7 +568,7 @@ def test_parameters_are_the_directions_in_which_the_model_changes(d, k):
 def test_floors_and_what_is_on_them():
     assert noise_floor(np.array([1.0, 3.0])) == pytest.approx(2e-12, abs=0.0)
     assert noise_floor(np.zeros(2)) == 1e-12
-    # On their floors, one with larger loadings than the other; nearly without noise; with noise that the loadings hide or not.
+    # On their floors, one with larger loadings than the other; nearly without noise; with loadings that hide noise, or not.
     loadings = np.array([[1.5e-3], [0.5e-3], [1.0], [10.0], [0.0]])
     noise = np.array([1e-6, 1e-6, 1e-20, 1e-3, 1e-3])
     p = LinearGaussian.of(np.zeros(5), loadings, noise)
