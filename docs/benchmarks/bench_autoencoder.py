@@ -185,9 +185,9 @@ def page(quick: bool) -> Iterator[str]:
         noise = GaussianVAE(10, random_state=0, **options).fit(load_digits().data / 16).noise_variance_
         yield from table(["fit", "held-out ELBO", "importance-weighted", "seconds"], in_torch(noise, quick))
     yield (
-        "Five-fold held-out score, columns divided by their standard deviations. On the right folds in which `PPCA` is better, and of the "
-        "worst of all the gain with its standard error over the fold's rows, and the gain of the importance-weighted bound: what that "
-        "loses too, the decoder loses and not the encoder.\n"
+        "Five-fold held-out score, columns divided by their standard deviations. The three columns on the right count the folds in "
+        "which `PPCA` is better, and show the worst fold: its gain, with the standard error over its rows, and the gain of its "
+        "importance-weighted bound. If that bound loses as much, the cause is the decoder and not the encoder.\n"
     )
     columns = ["table", "H", "`PPCA`", "`GaussianVAE`", "gain", "folds below", "worst fold", "its importance-weighted bound"]
     yield from table(columns, five_fold(1 if quick else 5, options))

@@ -19,9 +19,9 @@ from skentropy.model_selection import bootstrap, bootstrap_lrt
 TITLE = "The bootstrap test of the number of components"
 LEVELS = (0.05, 0.1, 0.5)
 NOTES = """\
-Rows are drawn from K components, and K is tested against K + 1 with at most {n_boot} replicates, which end early with the twentieth that
-is as large. Shares of {n} data sets whose p is at most so much, with their standard errors; a test holds its level if they are no more
-than what they are to be. p is 1 where K + 1 components bring nothing.
+Rows are drawn from K components, and K is tested against K + 1 with at most {n_boot} replicates. A test ends early
+with the twentieth statistic that is as large. The columns hold the shares of {n} data sets whose p is at most 0.05, 0.1 and 0.5, with
+their standard errors. A test holds its level if a share is no larger than its bound. p is 1 where K + 1 components gain nothing.
 """
 NOTES_PLAIN = """\
 The same test of 2 against 3 by a program that shares nothing with this package: EM in NumPy, {n} data sets from the fit of two
@@ -32,10 +32,10 @@ likelihood is concave in the mixing distribution, and where no further rate prom
 can bring any (Lindsay 1983). In {none:.0%} of the data sets none promises as much as the statistic of the data, {statistic:.4f}, so
 that p is at most {most:.3f}, whatever one fits and however long.
 
-A value of .84, which has been reported, is thus not the p of this test at the maxima. Values like it come from EM that is stopped
-early: the likelihoods of two and of three components differ by hundredths of a nat, less than a small step leaves open, the
-statistic of the data comes out about zero or negative, and p says how fits are stopped, not what they are of. At the maxima negative
-statistics are roundings of zero.
+A value of 0.84 has been reported. It is not the p of this test at the maxima. Such values come from EM that is stopped early. The
+likelihoods of two and of three components differ by hundredths of a nat, which is less than what is still to come when steps are small.
+The statistic of the data is then about zero or negative, and p tells how the fits were stopped, and nothing of the data. At the maxima
+negative statistics are rounding errors of zero.
 """
 NOTES_TIMES = """\
 Deaths in The Times of London, 1,096 days as frequencies of ten counts, one process. A refit is warm: it starts at the maximum.

@@ -14,7 +14,7 @@ TITLE = "PPCA and FactorAnalysis beside other packages"
 PEERS = ("sklearn", "factor_analyzer", "statsmodels")
 LIMIT = 10.0
 NOTES = """\
-Factor analysis has no common start: each program begins as it does, and the reference is this package's own fit with `gtol=1e-9`; a
+Factor analysis has no common start: each program begins in its own way, and the reference is this package's own fit with `gtol=1e-9`; a
 negative gap would say that another went further. `FactorAnalysis` of this package runs until it stops by itself, at a gradient
 of 1e-6, and so does factor_analyzer; scikit-learn (`tol=0`) and statsmodels (`gtol=0`) are given the steps that they need.
 factor_analyzer holds uniquenesses above 0.005 of a column's variance. PPCA is in closed form, and scikit-learn's `PCA` is the same

@@ -26,7 +26,7 @@ EXPLANATION = (
     "bisection to 1%, and a fit of so many steps is timed: the fastest of up to five, in a process of its own. Ratio: wall "
     "seconds by those of the first row that gets there. Log-likelihood (nats a sample), gap (how far below the reference) and "
     "gradient (largest entry, of the mean log-likelihood, in coordinates without units) of all programs are computed by one "
-    "function that uses NumPy and SciPy alone. Of a program that does not get there the longest fit that was tried is shown. "
+    "function that uses NumPy and SciPy alone. For a program that does not get there the table shows the longest fit that was tried. "
     "Memory: the peak of a fit beyond what the process held before, data and imports included."
 )
 
