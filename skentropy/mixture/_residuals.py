@@ -76,8 +76,8 @@ class PairTables(Additive):
             Column("most", [values[i][3] for i in order]),
         ]
         title = (
-            f"bivariate residuals{shown}: chi-square of what the components leave dependent, divided by its degrees of freedom "
-            "(above about 4 it deserves a look), and the cell that adds most to it"
+            f"bivariate residuals{shown}: chi-square of what the components leave dependent, divided by its degrees of "
+            "freedom (above about 4 it deserves a look), and the cell that adds most to it"
         )
         return Table(title, [rows[i] for i in order], columns, "features")
 
