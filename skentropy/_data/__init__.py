@@ -15,7 +15,7 @@ from ._checks import check_distinct, check_total_weight
 from ._columns import ColumnSurvey, has_nan, survey_columns
 from ._containers import as_numbers, is_dask
 from ._named import ColumnKind, Encoding, fill_frame, survey_kinds, table_values, with_values
-from ._patterns import unique_rows
+from ._patterns import sort_rows, unique_rows
 from ._reading import Reader, check_output_stays_lazy, map_latents, required_backend
 from ._sampling import Rounding, RowSample, hash_rows
 from ._streams import RowBlocks
@@ -50,6 +50,7 @@ __all__ = [
     "is_dask",
     "map_latents",
     "required_backend",
+    "sort_rows",
     "survey_columns",
     "survey_kinds",
     "table_values",

@@ -2,190 +2,211 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Self
 
 import numpy as np
 
-from .._data import unique_rows
-from .._linalg import invert
+from .._data import sort_rows
+from .._linalg import LOG_2PI, invert
 from .._typing import Array, FloatArray
 
-# A pattern with at least so many rows in a block gets its own matrix product.
-_MANY_ROWS = 32
-# Matrices up to this size are inverted entry by entry, with arrays over the rows.
+# Matrices up to this size are inverted entry by entry, with arrays over the patterns.
 _SMALL = 8
 
 
 @dataclass(frozen=True)
-class Pattern:
-    """Consecutive rows in which the same entries are missing, given by ``missing`` (d,)."""
-
-    rows: slice
-    missing: Array
-
-
-@dataclass(frozen=True)
 class Group:
-    """Consecutive rows in which equally many entries are missing, given by ``missing`` (q, n_rows)."""
+    """Consecutive rows in which equally many entries are missing.
+
+    Attributes
+    ----------
+    rows, patterns, entries, pairs : slice
+        Which rows, patterns, missing entries, and pairs of entries that patterns miss, are those of the group.
+    missing : ndarray of shape (q, n_patterns)
+        The missing entries of each pattern.
+    pattern : ndarray of shape (n_rows,)
+        The pattern of each row, among those of the group.
+    """
 
     rows: slice
+    patterns: slice
+    entries: slice
+    pairs: slice
     missing: Array
+    pattern: Array
 
 
 @dataclass(frozen=True)
 class Gaps:
-    """Rows in the order in which their gaps are filled: complete ones, groups, frequent patterns.
+    """Rows with gaps in the order of their patterns, which are in the order of how much is missing.
 
     Attributes
     ----------
     order : ndarray of shape (n,)
         Row ``order[i]`` is the i-th.
-    n_missing : ndarray of shape (n,)
-        In this order.
-    observed : ndarray of shape (d, n)
-        In this order; one where an entry is observed, else zero.
+    patterns : ndarray of shape (P, d)
+        Masks of the missing entries.
+    counts : ndarray of shape (P,)
+        The number of rows of each pattern.
     groups : tuple of Group
-    patterns : tuple of Pattern
+    places : ndarray
+        Where the missing entries are in a table (d, n) of the ordered rows, group after group as (q, n_rows).
+    pairs : ndarray
+        Where pairs of entries that patterns miss are in a matrix (d, d), group after group as (q, q, n_patterns).
     """
 
     order: Array
-    n_missing: Array
-    observed: FloatArray
+    patterns: Array
+    counts: Array
     groups: tuple[Group, ...]
-    patterns: tuple[Pattern, ...]
+    places: Array
+    pairs: Array
 
     @classmethod
     def of(cls, missing: Array) -> Self:
         """The gaps of rows with a mask (n, d) of missing entries."""
-        distinct, index = unique_rows(missing)
-        n_missing, counts = distinct.sum(axis=1), np.bincount(index)
-        frequent = (counts >= _MANY_ROWS) & (n_missing > 0)
-        rank = np.where(frequent, distinct.shape[1] + 1 + np.arange(len(distinct)), n_missing)[index]
-        order = np.argsort(rank, kind="stable")
-        edges = np.append(np.flatnonzero(np.diff(rank[order], prepend=-1)), len(order))
-        groups, patterns = [], []
-        for start, stop in pairwise(edges):
-            rows, kind = slice(int(start), int(stop)), index[order[start]]
-            if frequent[kind]:
-                patterns.append(Pattern(rows, distinct[kind]))
-            elif n_missing[kind]:
-                columns = np.nonzero(missing[order[rows]])[1].reshape(-1, n_missing[kind]).T
-                groups.append(Group(rows, np.ascontiguousarray(columns)))
-        observed = np.ascontiguousarray(~missing[order].T, dtype=np.float64)
-        return cls(order, n_missing[index][order], observed, tuple(groups), tuple(patterns))
+        n, d = missing.shape
+        order, patterns, counts = sort_rows(missing)
+        amounts = patterns.sum(axis=1)
+        by_amount = np.argsort(amounts, kind="stable")
+        starts = np.cumsum(counts) - counts
+        amounts, patterns, counts = amounts[by_amount], patterns[by_amount], counts[by_amount]
+        ends = np.cumsum(counts)
+        order = order[np.repeat(starts[by_amount] + counts - ends, counts) + np.arange(n)]
+        groups, places, pairs = [], [], []
+        columns, n_entries, n_pairs = np.nonzero(patterns)[1], 0, 0
+        edges = np.flatnonzero(np.diff(amounts, prepend=0, append=d + 1))
+        n_before = 0
+        for first, last in zip(edges[:-1], edges[1:], strict=True):
+            q, P = int(amounts[first]), int(last - first)
+            rows = slice(int(ends[first] - counts[first]), int(ends[last - 1]))
+            own = np.ascontiguousarray(columns[n_before : n_before + q * P].reshape(P, q).T)
+            pattern = np.repeat(np.arange(P), counts[first:last])
+            places.append((own[:, pattern] * n + np.arange(rows.start, rows.stop)).ravel())
+            pairs.append((own[:, np.newaxis] * d + own).ravel())
+            groups.append(
+                Group(
+                    rows,
+                    slice(int(first), int(last)),
+                    slice(n_entries, n_entries + len(places[-1])),
+                    slice(n_pairs, n_pairs + len(pairs[-1])),
+                    own,
+                    pattern,
+                )
+            )
+            n_before += q * P
+            n_entries, n_pairs = groups[-1].entries.stop, groups[-1].pairs.stop
+        return cls(order, patterns, counts, tuple(groups), np.concatenate(places), np.concatenate(pairs))
 
     @property
-    def scattered(self) -> slice:
-        """The rows of all groups."""
-        return slice(self.groups[0].rows.start, self.groups[-1].rows.stop) if self.groups else slice(0, 0)
+    def n_complete(self) -> int:
+        """The number of rows without gaps, which come first."""
+        return self.groups[0].rows.start
+
+    @property
+    def n_missing(self) -> Array:
+        """The number of missing entries of each row."""
+        return self.of_rows(self.patterns.sum(axis=1))
+
+    def of_rows(self, values: Array) -> Array:
+        """Values of patterns, (..., P), for each of their rows."""
+        return np.repeat(values, self.counts, axis=-1)
+
+    def sums(self, values: FloatArray) -> FloatArray:
+        """Sums of the rows' values, (..., n), over each pattern's rows."""
+        return np.asarray(np.add.reduceat(values, np.cumsum(self.counts) - self.counts, axis=-1))
+
+    def observed_sums(self, values: FloatArray) -> FloatArray:
+        """Sums of features' values, (d,), over what each row shows."""
+        return self.of_rows(~self.patterns @ values)
 
 
-@dataclass(frozen=True)
-class Conditional:
-    r"""How G Gaussians complete rows of one pattern; in their frames y = R^-1 (x - mu).
+class Conditionals:
+    r"""What is missing given what is observed, for each pattern and for G Gaussians.
 
     With the precision matrix :math:`\Lambda`, the expected deviations of missing entries from their means are
     :math:`-\Lambda_{mm}^{-1} \Lambda_{mo} (x_o - \mu_o)`, and their covariance is :math:`\Lambda_{mm}^{-1}`.
 
     Attributes
     ----------
-    completion : ndarray of shape (G, q, d)
-        Maps deviations of rows to those of the missing entries.
-    transform : ndarray of shape (G, d, d)
-        Maps deviations to completed rows in the frame.
-    roots : ndarray of shape (G, d, q)
-        Roots of the conditional covariances of y given the observed entries.
-    log_det_precisions : ndarray of shape (G,)
+    log_det_precisions : ndarray of shape (G, P)
     """
 
-    completion: FloatArray
-    transform: FloatArray
-    roots: FloatArray
-    log_det_precisions: FloatArray
+    def __init__(self, precisions: FloatArray, gaps: Gaps) -> None:
+        G, d, _ = precisions.shape
+        self._gaps, self._n_features = gaps, d
+        self._covariances = precisions.reshape(G, d * d).take(gaps.pairs, axis=1)
+        self.log_det_precisions = np.zeros((G, len(gaps.patterns)))
+        for group in gaps.groups:
+            self.log_det_precisions[:, group.patterns] = _invert_in_place(self._of_patterns(group))
 
-    @classmethod
-    def of(cls, inverses: FloatArray, precisions: FloatArray, missing: Array) -> Self:
-        covariances, log_dets = invert(precisions[:, missing][:, :, missing])
-        completion = -covariances @ precisions[:, missing]
-        completion[:, :, missing] = 0.0
-        transform = inverses + inverses[:, :, missing] @ completion
-        transform[:, :, missing] = 0.0
-        return cls(completion, transform, inverses[:, :, missing] @ np.linalg.cholesky(covariances), log_dets)
+    def _of_patterns(self, group: Group) -> FloatArray:
+        """Covariances, or what is in their place, (G, q, q, n_patterns)."""
+        q, P = group.missing.shape
+        return self._covariances[:, group.pairs].reshape(-1, q, q, P)
 
+    def expected(self, pull: FloatArray) -> FloatArray:
+        r"""Deviations of missing entries from :math:`\Lambda_{mo} (x_o - \mu_o)`, both (K, n_entries)."""
+        G, K = len(self._covariances), len(pull)
+        expected = np.empty_like(pull)
+        for group in self._gaps.groups:
+            shape = (G, K // G, len(group.missing), len(group.pattern))
+            own = pull[:, group.entries].reshape(shape)
+            out = expected[:, group.entries].reshape(shape)
+            np.einsum("gijn,gkjn->gkin", self._of_patterns(group).take(group.pattern, axis=3), own, out=out)
+        return np.negative(expected, out=expected)
 
-@dataclass(frozen=True)
-class Filling:
-    """Conditional means and covariances of the missing entries of a group's rows, for K components.
+    def spread(self, weights: FloatArray) -> FloatArray:
+        """Sums of the covariances, among all features, with weights (K, P) of the patterns."""
+        K, d = len(weights), self._n_features
+        of = np.arange(K) * len(self._covariances) // K
+        total = np.empty((K, d * d))
+        for k, g in enumerate(of):
+            parts = [
+                (self._of_patterns(group)[g] * weights[k, group.patterns]).ravel() for group in self._gaps.groups
+            ]
+            total[k] = np.bincount(self._gaps.pairs, weights=np.concatenate(parts), minlength=d * d)
+        return total.reshape(K, d, d)
 
-    Attributes
-    ----------
-    group : Group
-    expected : ndarray of shape (K, q, n_rows)
-        Deviations from the component's means.
-    covariances : ndarray of shape (G, q, q, n_rows)
-    log_det_precisions : ndarray of shape (G, n_rows)
-    """
+    def entropies(self) -> FloatArray:
+        """Entropies of what is missing given what is observed, (G, P)."""
+        return np.asarray(0.5 * (self._gaps.patterns.sum(axis=1) * (LOG_2PI + 1.0) - self.log_det_precisions))
 
-    group: Group
-    expected: FloatArray
-    covariances: FloatArray
-    log_det_precisions: FloatArray
-
-    def put(self, deviation: FloatArray, component: int) -> None:
-        """Fill the gaps of rows (d, n) with a component's expectations."""
-        rows = self.group.rows
-        deviation[self.group.missing, np.arange(rows.start, rows.stop)] = self.expected[component]
-
-    def spread(self, of: int, weights: FloatArray, n_features: int) -> FloatArray:
-        """Weighted sum over the rows of the conditional covariances, among all features, of one of the G Gaussians."""
-        missing = self.group.missing
-        places = missing[:, np.newaxis] * n_features + missing
-        values = self.covariances[of] * weights[self.group.rows]
-        sums = np.bincount(places.ravel(), weights=values.ravel(), minlength=n_features**2)
-        return np.asarray(sums.reshape(n_features, n_features), dtype=np.float64)
-
-    def roots(self, of: int, n_features: int) -> FloatArray:
-        """Square roots of each row's covariance, (n_rows, n_features, q), zero where an entry is observed."""
-        q, n = self.group.missing.shape
-        roots = np.zeros((n, n_features, q))
-        own = np.linalg.cholesky(self.covariances[of].transpose(2, 0, 1))
-        roots[np.arange(n)[:, np.newaxis], self.group.missing.T] = own
+    def roots(self, of: int, group: Group) -> FloatArray:
+        """Square roots of each row's covariance, (n_rows, d, q), zero where an entry is observed; of one of the Gaussians."""
+        q, n = len(group.missing), len(group.pattern)
+        roots = np.zeros((n, self._n_features, q))
+        own = np.linalg.cholesky(self._of_patterns(group)[of].transpose(2, 0, 1))
+        roots[np.arange(n)[:, np.newaxis], group.missing.T[group.pattern]] = own[group.pattern]
         return roots
 
 
-def fillings(X: FloatArray, means: FloatArray, precisions: FloatArray, group: Array, gaps: Gaps) -> Iterator[Filling]:
-    """Conditional moments of the gaps of rows X (d, n), by groups, for components with means (K, d) and G precisions."""
-    scattered = gaps.scattered
-    if scattered.start == scattered.stop:
-        return
-    deviation = X[:, scattered] - means[:, :, np.newaxis]
-    deviation *= gaps.observed[:, scattered]
-    pull = precisions[group] @ deviation
-    for one in gaps.groups:
-        rows = np.arange(one.rows.start, one.rows.stop) - scattered.start
-        covariances, log_dets = _invert_all(precisions[:, one.missing[:, np.newaxis], one.missing])
-        expected = -np.einsum("kijn,kjn->kin", covariances[group], pull[:, one.missing, rows])
-        yield Filling(one, expected, covariances, log_dets)
-
-
-def _invert_all(matrices: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Inverses and log determinants of positive definite matrices (G, q, q, n)."""
+def _invert_in_place(matrices: FloatArray) -> FloatArray:
+    """Replace positive definite matrices (G, q, q, n) by their inverses; return their log determinants."""
     G, q, _, n = matrices.shape
     if q > _SMALL:
         inverses, log_dets = invert(np.ascontiguousarray(matrices.transpose(0, 3, 1, 2)).reshape(G * n, q, q))
-        return inverses.reshape(G, n, q, q).transpose(0, 2, 3, 1), log_dets.reshape(G, n)
-    # Sweeps (Goodnight 1979), each on all matrices at once.
+        matrices[:] = inverses.reshape(G, n, q, q).transpose(0, 2, 3, 1)
+        return log_dets.reshape(G, n)
+    # Sweeps (Goodnight 1979) of the lower triangles, each on all matrices at once.
+    entry = [[matrices[:, i, j] for j in range(q)] for i in range(q)]
     log_dets = np.zeros((G, n))
     for k in range(q):
-        pivot = matrices[:, k, k].copy()
+        pivot = entry[k][k]
         log_dets += np.log(pivot)
-        row = matrices[:, k].copy()
-        column = row / pivot[:, np.newaxis]
-        matrices -= column[:, :, np.newaxis] * row[:, np.newaxis]
-        matrices[:, :, k] = column
-        matrices[:, k] = column
-        matrices[:, k, k] = -1.0 / pivot
-    return np.negative(matrices, out=matrices), log_dets
+        np.divide(-1.0, pivot, out=pivot)
+        others = [i for i in range(q) if i != k]
+        column = {i: entry[max(i, k)][min(i, k)] for i in others}
+        scaled = {i: column[i] * pivot for i in others}
+        for i in others:
+            for j in others:
+                if j <= i:
+                    entry[i][j] += scaled[i] * column[j]
+        for i in others:
+            np.negative(scaled[i], out=column[i])
+    for i in range(q):
+        for j in range(i + 1):
+            np.negative(entry[i][j], out=entry[i][j])
+            entry[j][i][:] = entry[i][j]
+    return log_dets

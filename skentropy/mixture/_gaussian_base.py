@@ -97,10 +97,11 @@ class GaussianComponents(Components):
         return self._diagonal.count_outside(block)
 
     def summarize(self, observations: GaussianRows, weight: FloatArray) -> PooledSums:
-        X = observations.X
+        X, gaps = observations.X, observations.gaps
         seen: FloatArray = np.ones(X.shape)
-        if observations.gaps is not None:
-            weight, seen = weight[observations.gaps.order], observations.gaps.observed
+        if gaps is not None:
+            weight = weight[gaps.order]
+            seen.ravel()[gaps.places] = 0.0
         return PooledSums(float(weight.sum()), (seen * weight) @ seen.T, X @ weight, (X * weight) @ X.T)
 
     def with_pooled(self, summary: PooledSums) -> Self:
@@ -134,14 +135,14 @@ class GaussianComponents(Components):
     # EM.
 
     def read(self, block: Block) -> GaussianRows:
-        X = self.units.apply(block.X).T
         log_scale = np.log(self.units.scale)
         if not has_nan(block.X):
-            return GaussianRows(np.ascontiguousarray(X), np.full(block.n_rows, log_scale.sum()), None)
-        missing = np.isnan(X)
-        gaps = Gaps.of(missing.T)
-        X = np.where(missing, 0.0, X)[:, gaps.order]
-        return GaussianRows(X, (log_scale @ ~missing)[gaps.order], gaps)
+            X = np.ascontiguousarray(self.units.apply(block.X).T)
+            return GaussianRows(X, np.full(block.n_rows, log_scale.sum()), None)
+        gaps = Gaps.of(np.isnan(block.X))
+        X = np.ascontiguousarray(self.units.apply(block.X[gaps.order]).T)
+        X.ravel()[gaps.places] = 0.0
+        return GaussianRows(X, gaps.observed_sums(log_scale), gaps)
 
     def observe(
         self, parameters: GaussianParameters, observations: GaussianRows, offsets: FloatArray, out: FloatArray | None = None

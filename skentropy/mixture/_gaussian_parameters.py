@@ -11,7 +11,6 @@ import numpy as np
 from .._data import Additive
 from .._linalg import factorise, log_det_of_factors
 from .._typing import Array, FloatArray
-from ._gaps import Conditional
 
 # Bounds: eigenvalues of a component's correlations stay above the first number, and its standard deviations above this share
 # of those of all rows. A component leaves its bound when its eigenvalues are so many times as large.
@@ -84,17 +83,6 @@ class GaussianParameters:
     def covariances(self) -> FloatArray:
         """(G, d, d)."""
         return np.matmul(self.factors, self.factors.transpose(0, 2, 1))
-
-    @cached_property
-    def _conditionals(self) -> dict[bytes, Conditional]:
-        return {}
-
-    def conditional(self, missing: Array) -> Conditional:
-        """How to complete rows of a pattern; computed once."""
-        key = missing.tobytes()
-        if key not in self._conditionals:
-            self._conditionals[key] = Conditional.of(self.inverses, self.precisions, missing)
-        return self._conditionals[key]
 
     @cached_property
     def log_dets(self) -> FloatArray:

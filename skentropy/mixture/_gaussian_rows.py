@@ -7,16 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._data import Additive
+from .._data import Additive, Scratch
 from .._linalg import LOG_2PI, pack_symmetric
 from .._typing import FloatArray
-from ._gaps import Conditional, Filling, Gaps, Pattern, fillings
+from ._gaps import Conditionals, Gaps
 from ._gaussian_parameters import GaussianParameters, GaussianSums
 
 # Of a block's rows at most so many numbers are kept for a second use.
 _KEPT_ENTRIES = 2**22
 # Components are processed together if they take no more numbers.
 _TOGETHER_ENTRIES = 2**15
+_SCRATCH = Scratch()
 
 
 @dataclass(frozen=True)
@@ -59,25 +60,19 @@ class GaussianEvidence:
         K = len(parameters.means)
         self._completed = CompletedRows(parameters, rows)
         # Components are processed together where that saves calls, and one by one where their rows fill the cache.
-        size = max(1, _TOGETHER_ENTRIES // (d * n)) if rows.gaps is None and n else 1
+        size = max(1, _TOGETHER_ENTRIES // (d * n)) if n else 1
         self._parts = [slice(start, min(start + size, K)) for start in range(0, K, size)]
-        self._kept: list[FloatArray] = []
-        keep = K * d * n <= _KEPT_ENTRIES
+        self._kept = np.empty((K, d, n)) if K * d * n <= _KEPT_ENTRIES else None
+        # -2 log N(x_o; mu_o, Sigma_oo): the best x_m leave the distance, and det Sigma_oo = det Sigma det Lambda_mm
         log_joint = np.empty((K, n)) if out is None or rows.gaps is not None else out
-        n_observed = d if rows.gaps is None else d - rows.gaps.n_missing
-        constant = n_observed * LOG_2PI + 2.0 * rows.log_volume
         for part in self._parts:
-            y = self._completed.in_frames(part)
-            if keep:
-                self._kept.append(y)
-            # -2 log N(x_o; mu_o, Sigma_oo): the best x_m leave the distance, and det Sigma_oo = det Sigma det Lambda_mm
-            values = np.einsum("kij,kij->kj", y, y, out=log_joint[part])
-            values += constant
-            values += parameters.log_dets[part, np.newaxis]
-            if rows.gaps is not None:
-                self._completed.add_log_dets(part.start, values[0])
-            values *= -0.5
-            values += offsets[part, np.newaxis]
+            y = self._completed.in_frames(part, None if self._kept is None else self._kept[part])
+            np.einsum("kij,kij->kj", y, y, out=log_joint[part])
+        n_observed = d if rows.gaps is None else d - rows.gaps.n_missing
+        log_joint += n_observed * LOG_2PI + 2.0 * rows.log_volume
+        log_joint += self._completed.log_det_precisions()
+        log_joint *= -0.5
+        log_joint += (offsets - 0.5 * parameters.log_dets)[:, np.newaxis]
         self.log_joint = rows.unsorted(log_joint, out)
 
     def accumulate(self, weights: FloatArray) -> GaussianSums:
@@ -86,21 +81,17 @@ class GaussianEvidence:
             weights = weights[:, rows.gaps.order]
         K, d = parameters.means.shape
         first, second = np.empty((K, d)), np.empty((K, d, d))
-        missing_entropy = 0.0
-        for i, part in enumerate(self._parts):
-            y, w = self._kept[i] if self._kept else completed.in_frames(part), weights[part]
+        for part in self._parts:
+            y, w = completed.in_frames(part) if self._kept is None else self._kept[part], weights[part]
             first[part] = (y @ w[:, :, np.newaxis])[:, :, 0]
-            weighted = y * np.sqrt(w)[:, np.newaxis]
-            second[part] = weighted @ weighted.transpose(0, 2, 1)
-            if rows.gaps is not None:
-                second[part.start] += completed.spread(part.start, w[0])
-                missing_entropy += completed.missing_entropy(part.start, w[0])
+            weighted = np.multiply(y, w[:, np.newaxis], out=_SCRATCH.array("weighted", y.shape))
+            second[part] = weighted @ y.transpose(0, 2, 1)
         return GaussianSums(
             frame=parameters,
             counts=weights.sum(axis=1),
             first=first,
-            second=second,
-            missing_entropy=missing_entropy,
+            second=second + completed.spread(weights),
+            missing_entropy=float(completed.missing_entropies(weights).sum()),
             log_volume=float(weights.sum(axis=0) @ rows.log_volume),
         )
 
@@ -110,84 +101,76 @@ class CompletedRows:
 
     def __init__(self, parameters: GaussianParameters, rows: GaussianRows) -> None:
         self.parameters, self.rows = parameters, rows
-        self._fillings: list[Filling] = []
-        self._patterns: list[tuple[Pattern, Conditional]] = []
         if rows.gaps is not None:
-            p = parameters
-            self._fillings = list(fillings(rows.X, p.means, p.precisions, p.group, rows.gaps))
-            self._patterns = [(pattern, p.conditional(pattern.missing)) for pattern in rows.gaps.patterns]
+            self._conditionals = Conditionals(parameters.precisions, rows.gaps)
+            self._expected = self._conditionals.expected(self._pull(rows.gaps))
 
-    def deviations(self, component: int) -> FloatArray:
-        """Completed x - mu, (d, n), except that the gaps of patterns are not filled."""
-        deviation = self.rows.X - self.parameters.means[component][:, np.newaxis]
-        for filling in self._fillings:
-            filling.put(deviation, component)
-        return deviation
+    def _pull(self, gaps: Gaps) -> FloatArray:
+        """Precisions times deviations without those of missing entries, at the missing entries, (K, n_entries)."""
+        p, shape = self.parameters, self.rows.X.shape
+        pull = np.empty((len(p.means), len(gaps.places)))
+        product = _SCRATCH.array("product", shape)
+        for c, own in enumerate(pull):
+            deviation = self._deviations(slice(c, c + 1))
+            deviation.ravel()[gaps.places] = 0.0
+            incomplete = slice(gaps.n_complete, None)
+            np.matmul(p.precisions[p.group[c]], deviation[0, :, incomplete], out=product[:, incomplete])
+            product.ravel().take(gaps.places, out=own)
+        return pull
 
-    def in_frames(self, components: slice) -> FloatArray:
-        """y = R^-1 (x - mu) of some components, (k, d, n); of a single one if rows have gaps."""
+    def _deviations(self, components: slice) -> FloatArray:
+        """x - mu of some components, (k, d, n), in memory that is used again."""
+        means = self.parameters.means[components, :, np.newaxis]
+        return np.subtract(self.rows.X, means, out=_SCRATCH.array("deviation", (len(means), *self.rows.X.shape)))
+
+    def deviations(self, components: slice) -> FloatArray:
+        """Completed x - mu of some components, (k, d, n), in memory that is used again."""
+        deviations = self._deviations(components)
         if self.rows.gaps is not None:
-            return self.in_frame(components.start)[np.newaxis]
-        deviation = self.rows.X - self.parameters.means[components, :, np.newaxis]
-        return self.parameters.inverses[self.parameters.group[components]] @ deviation
+            deviations.reshape(len(deviations), -1)[:, self.rows.gaps.places] = self._expected[components]
+        return deviations
+
+    def in_frames(self, components: slice, out: FloatArray | None = None) -> FloatArray:
+        """y = R^-1 (x - mu) of some components, (k, d, n)."""
+        inverses = self.parameters.inverses[self.parameters.group[components]]
+        return np.matmul(inverses, self.deviations(components), out=out)
 
     def in_frame(self, component: int) -> FloatArray:
         """y = R^-1 (x - mu), (d, n)."""
-        group = self.parameters.group[component]
-        deviation = self.deviations(component)
-        if not self._patterns:
-            return self.parameters.inverses[group] @ deviation
-        y = np.empty_like(deviation)
-        before = slice(0, self._patterns[0][0].rows.start)
-        y[:, before] = self.parameters.inverses[group] @ deviation[:, before]
-        for pattern, conditional in self._patterns:
-            y[:, pattern.rows] = conditional.transform[group] @ deviation[:, pattern.rows]
-        return y
+        return self.in_frames(slice(component, component + 1))[0]
 
     def completed(self, component: int) -> FloatArray:
         """Rows in units, (d, n)."""
-        deviation, group = self.deviations(component), self.parameters.group[component]
-        for pattern, conditional in self._patterns:
-            of_rows = deviation[:, pattern.rows]
-            of_rows[pattern.missing] = conditional.completion[group] @ of_rows
-        return deviation + self.parameters.means[component][:, np.newaxis]
+        mean = self.parameters.means[component][:, np.newaxis]
+        return np.asarray(self.deviations(slice(component, component + 1))[0] + mean)
 
-    def add_log_dets(self, component: int, values: FloatArray) -> None:
-        """Add each row's log det of the precision of what is missing."""
-        group = self.parameters.group[component]
-        for filling in self._fillings:
-            values[filling.group.rows] += filling.log_det_precisions[group]
-        for pattern, conditional in self._patterns:
-            values[pattern.rows] += conditional.log_det_precisions[group]
+    def log_det_precisions(self) -> FloatArray:
+        """Log determinants of the components' precisions of each row's missing entries, (K, n), or zeros (K, 1)."""
+        if self.rows.gaps is None:
+            return np.zeros((len(self.parameters.means), 1))
+        return self.rows.gaps.of_rows(self._conditionals.log_det_precisions)[self.parameters.group]
 
-    def spread(self, component: int, weights: FloatArray) -> FloatArray:
-        """Weighted sum of the conditional covariances of missing entries in the frame, (d, d)."""
-        d, group = len(self.rows.X), self.parameters.group[component]
-        total = np.zeros((d, d))
-        if self._fillings:
-            U = self.parameters.inverses[group]
-            total += U @ sum(filling.spread(group, weights, d) for filling in self._fillings) @ U.T
-        for pattern, conditional in self._patterns:
-            roots = conditional.roots[group]
-            total += weights[pattern.rows].sum() * (roots @ roots.T)
-        return total
+    def spread(self, weights: FloatArray) -> FloatArray:
+        """Weighted sums of the conditional covariances of missing entries in the frames, (K, d, d), or zero."""
+        if self.rows.gaps is None:
+            return np.zeros((1, 1, 1))
+        U = self.parameters.inverses[self.parameters.group]
+        return np.asarray(U @ self._conditionals.spread(self.rows.gaps.sums(weights)) @ U.transpose(0, 2, 1))
 
-    def missing_entropy(self, component: int, weights: FloatArray) -> float:
-        """Weighted sum of the entropies of what is missing given what is observed."""
-        assert self.rows.gaps is not None
-        twice = self.rows.gaps.n_missing * (LOG_2PI + 1.0)
-        negative = np.zeros(len(twice))
-        self.add_log_dets(component, negative)
-        return 0.5 * float(weights @ (twice - negative))
+    def missing_entropies(self, weights: FloatArray) -> FloatArray:
+        """Weighted sums of the entropies of what is missing given what is observed, (K,)."""
+        if self.rows.gaps is None:
+            return np.zeros(len(weights))
+        entropies = self._conditionals.entropies()[self.parameters.group]
+        return np.asarray((self.rows.gaps.sums(weights) * entropies).sum(axis=1))
 
     def roots(self, component: int) -> Iterator[tuple[slice, FloatArray]]:
         """Rows with gaps, and roots of their conditional covariances in the frame, (n_rows, d, q)."""
-        d, group = len(self.rows.X), self.parameters.group[component]
-        for filling in self._fillings:
-            yield filling.group.rows, self.parameters.inverses[group] @ filling.roots(group, d)
-        for pattern, conditional in self._patterns:
-            n_rows = pattern.rows.stop - pattern.rows.start
-            yield pattern.rows, np.broadcast_to(conditional.roots[group], (n_rows, *conditional.roots.shape[1:]))
+        if self.rows.gaps is None:
+            return
+        group = self.parameters.group[component]
+        for one in self.rows.gaps.groups:
+            yield one.rows, self.parameters.inverses[group] @ self._conditionals.roots(group, one)
 
     def scores(self) -> Iterator[FloatArray]:
         """E[y] and (E[y y'] - 1) / sqrt(2) of the rows in their original order, component by component, (n, P)."""

@@ -104,16 +104,15 @@ class StudentEvidence:
             first[c] = y @ scaled
             second[c] = (y * scaled) @ y.T
             if rows.gaps is not None:
-                second[c] += completed.spread(c, r)
-                missing_entropy += completed.missing_entropy(c, r) - 0.5 * float(r @ (rows.gaps.n_missing * log_u))
+                missing_entropy -= 0.5 * float(r @ (rows.gaps.n_missing * log_u))
             sums[:, c] = scaled.sum(), r @ log_u, r @ gamma_entropy(shape, log_rate)
         return StudentSums(
             GaussianSums(
                 frame=parameters,
                 counts=sums[0],
                 first=first,
-                second=second,
-                missing_entropy=missing_entropy,
+                second=second + completed.spread(weights),
+                missing_entropy=missing_entropy + float(completed.missing_entropies(weights).sum()),
                 log_volume=float(weights.sum(axis=0) @ rows.log_volume),
             ),
             weights.sum(axis=1),
@@ -127,6 +126,7 @@ class RowScales:
     def __init__(self, parameters: StudentParameters, rows: GaussianRows) -> None:
         self.parameters, self.rows = parameters, rows
         self.completed = CompletedRows(parameters, rows)
+        self._log_det_precisions = self.completed.log_det_precisions()
         self._kept: dict[int, FloatArray] = {}
         d = rows.X.shape[0]
         self.n_observed = np.full(rows.X.shape[1], float(d)) - (0 if rows.gaps is None else rows.gaps.n_missing)
@@ -148,9 +148,8 @@ class RowScales:
 
     def log_density(self, component: int) -> FloatArray:
         """Log-density of the observed entries, with u integrated out, (n,)."""
-        a, log_dets = self.parameters.shapes[component], np.zeros(len(self.n_observed))
-        self.completed.add_log_dets(component, log_dets)
-        log_dets += self.parameters.log_dets[component] + self.n_observed * np.log(2.0 * np.pi * a)
+        a = self.parameters.shapes[component]
+        log_dets = self._log_det_precisions[component] + self.parameters.log_dets[component] + self.n_observed * np.log(2.0 * np.pi * a)
         shape = a + 0.5 * self.n_observed
         tail = shape * np.log1p(self._distances(component) / (2.0 * a))
         return np.asarray(gammaln(shape) - gammaln(a) - 0.5 * log_dets - tail - self.rows.log_volume)
