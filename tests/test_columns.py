@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from skentropy._data import Block, RowBlocks, survey_columns
+from skentropy._data import Block, RowBlocks, sort_rows, survey_columns, unique_rows
 from skentropy._data._checks import check_weights
 from skentropy._data._named import ColumnKind, survey_kinds
 
@@ -92,3 +92,19 @@ def test_weights_that_are_none_are_refused(wrong: float) -> None:
     weight[2] = wrong
     with pytest.raises(ValueError, match=r"sample_weight|Negative values in data"):
         check_weights(weight, np.zeros((6, 2)))
+
+
+@pytest.mark.parametrize("n_columns", [1, 20, 64, 65, 200])
+def test_equal_rows_of_a_mask_follow_each_other(n_columns: int) -> None:
+    rng = np.random.RandomState(0)
+    rows = rng.uniform(size=(30, n_columns)) < 0.3
+    rows[1:3] = rows[0]
+    rows[1, -1] ^= True
+    mask = rows[rng.randint(0, 30, size=500)]
+    order, distinct, counts = sort_rows(mask)
+    np.testing.assert_array_equal(mask[order], np.repeat(distinct, counts, axis=0))
+    expected, expected_counts = np.unique(mask, axis=0, return_counts=True)
+    assert sorted(zip(distinct.tolist(), counts, strict=True)) == list(zip(expected.tolist(), expected_counts, strict=True))
+    found, index = unique_rows(mask)
+    np.testing.assert_array_equal(found[index], mask)
+    assert len(found) == len(expected)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
 from typing import Self
 
 import numpy as np
@@ -53,7 +55,7 @@ class Gaps:
     places : ndarray
         Where the missing entries are in a table (d, n) of the ordered rows, group after group as (q, n_rows).
     pairs : ndarray
-        Where pairs of entries that patterns miss are in a matrix (d, d), group after group as (q, q, n_patterns).
+        Where pairs of entries that patterns miss are in a matrix (d, d), group after group as (q (q + 1) / 2, n_patterns).
     """
 
     order: Array
@@ -78,13 +80,14 @@ class Gaps:
         columns, n_entries, n_pairs = np.nonzero(patterns)[1], 0, 0
         edges = np.flatnonzero(np.diff(amounts, prepend=0, append=d + 1))
         n_before = 0
-        for first, last in zip(edges[:-1], edges[1:], strict=True):
+        for first, last in pairwise(edges):
             q, P = int(amounts[first]), int(last - first)
             rows = slice(int(ends[first] - counts[first]), int(ends[last - 1]))
             own = np.ascontiguousarray(columns[n_before : n_before + q * P].reshape(P, q).T)
             pattern = np.repeat(np.arange(P), counts[first:last])
             places.append((own[:, pattern] * n + np.arange(rows.start, rows.stop)).ravel())
-            pairs.append((own[:, np.newaxis] * d + own).ravel())
+            i, j = _lower(q)
+            pairs.append((own[i] * d + own[j]).ravel())
             groups.append(
                 Group(
                     rows,
@@ -135,78 +138,94 @@ class Conditionals:
 
     def __init__(self, precisions: FloatArray, gaps: Gaps) -> None:
         G, d, _ = precisions.shape
-        self._gaps, self._n_features = gaps, d
-        self._covariances = precisions.reshape(G, d * d).take(gaps.pairs, axis=1)
+        self._gaps, self._n_features, self._n_groups = gaps, d, G
         self.log_det_precisions = np.zeros((G, len(gaps.patterns)))
+        # Lower triangles, entry by entry, (q (q + 1) / 2, G, n_patterns) for each group.
+        self._covariances = []
+        flat = precisions.reshape(G, d * d)
         for group in gaps.groups:
-            self.log_det_precisions[:, group.patterns] = _invert_in_place(self._of_patterns(group))
-
-    def _of_patterns(self, group: Group) -> FloatArray:
-        """Covariances, or what is in their place, (G, q, q, n_patterns)."""
-        q, P = group.missing.shape
-        return self._covariances[:, group.pairs].reshape(-1, q, q, P)
+            own = gaps.pairs[group.pairs].reshape(-1, len(group.missing.T))
+            triangles = np.empty((len(own), G, own.shape[1]))
+            for entry, places in zip(triangles, own, strict=True):
+                flat.take(places, axis=1, out=entry)
+            self.log_det_precisions[:, group.patterns] = _invert_in_place(triangles, len(group.missing))
+            self._covariances.append(triangles)
 
     def expected(self, pull: FloatArray) -> FloatArray:
         r"""Deviations of missing entries from :math:`\Lambda_{mo} (x_o - \mu_o)`, both (K, n_entries)."""
-        G, K = len(self._covariances), len(pull)
+        G, K = self._n_groups, len(pull)
         expected = np.empty_like(pull)
-        for group in self._gaps.groups:
-            shape = (G, K // G, len(group.missing), len(group.pattern))
-            own = pull[:, group.entries].reshape(shape)
-            out = expected[:, group.entries].reshape(shape)
-            np.einsum("gijn,gkjn->gkin", self._of_patterns(group).take(group.pattern, axis=3), own, out=out)
+        for group, triangles in zip(self._gaps.groups, self._covariances, strict=True):
+            q, n = len(group.missing), len(group.pattern)
+            own = pull[:, group.entries].reshape(G, K // G, q, n)
+            out = expected[:, group.entries].reshape(G, K // G, q, n)
+            np.einsum("ijgn,gkjn->gkin", triangles.take(group.pattern, axis=2)[_square(q)], own, out=out)
         return np.negative(expected, out=expected)
 
     def spread(self, weights: FloatArray) -> FloatArray:
         """Sums of the covariances, among all features, with weights (K, P) of the patterns."""
         K, d = len(weights), self._n_features
-        of = np.arange(K) * len(self._covariances) // K
+        of = np.arange(K) * self._n_groups // K
         total = np.empty((K, d * d))
         for k, g in enumerate(of):
             parts = [
-                (self._of_patterns(group)[g] * weights[k, group.patterns]).ravel() for group in self._gaps.groups
+                (triangles[:, g] * weights[k, group.patterns]).ravel()
+                for group, triangles in zip(self._gaps.groups, self._covariances, strict=True)
             ]
             total[k] = np.bincount(self._gaps.pairs, weights=np.concatenate(parts), minlength=d * d)
-        return total.reshape(K, d, d)
+        lower = total.reshape(K, d, d)
+        return lower + np.tril(lower, -1).transpose(0, 2, 1)
 
     def entropies(self) -> FloatArray:
         """Entropies of what is missing given what is observed, (G, P)."""
         return np.asarray(0.5 * (self._gaps.patterns.sum(axis=1) * (LOG_2PI + 1.0) - self.log_det_precisions))
 
-    def roots(self, of: int, group: Group) -> FloatArray:
-        """Square roots of each row's covariance, (n_rows, d, q), zero where an entry is observed; of one of the Gaussians."""
+    def roots(self, of: int, index: int) -> FloatArray:
+        """Square roots of the covariances of a group's rows, (n_rows, d, q), zero where observed, for one Gaussian."""
+        group, triangles = self._gaps.groups[index], self._covariances[index]
         q, n = len(group.missing), len(group.pattern)
         roots = np.zeros((n, self._n_features, q))
-        own = np.linalg.cholesky(self._of_patterns(group)[of].transpose(2, 0, 1))
+        own = np.linalg.cholesky(triangles[:, of].T[:, _square(q)])
         roots[np.arange(n)[:, np.newaxis], group.missing.T[group.pattern]] = own[group.pattern]
         return roots
 
 
-def _invert_in_place(matrices: FloatArray) -> FloatArray:
-    """Replace positive definite matrices (G, q, q, n) by their inverses; return their log determinants."""
-    G, q, _, n = matrices.shape
-    if q > _SMALL:
-        inverses, log_dets = invert(np.ascontiguousarray(matrices.transpose(0, 3, 1, 2)).reshape(G * n, q, q))
-        matrices[:] = inverses.reshape(G, n, q, q).transpose(0, 2, 3, 1)
+@lru_cache
+def _lower(size: int) -> tuple[Array, Array]:
+    """Rows and columns of the entries of a packed lower triangle."""
+    i, j = np.tril_indices(size)
+    return i, j
+
+
+@lru_cache
+def _square(size: int) -> Array:
+    """Where the entries of a symmetric matrix are in its packed lower triangle."""
+    i, j = _lower(size)
+    square = np.empty((size, size), dtype=np.intp)
+    square[i, j] = square[j, i] = np.arange(len(i))
+    return square
+
+
+def _invert_in_place(triangles: FloatArray, size: int) -> FloatArray:
+    """Replace the lower triangles (q (q + 1) / 2, G, n) of positive matrices by their inverses'; return log determinants."""
+    _, G, n = triangles.shape
+    square = _square(size)
+    if size > _SMALL:
+        inverses, log_dets = invert(np.ascontiguousarray(triangles[square].reshape(size, size, G * n).transpose(2, 0, 1)))
+        triangles[:] = inverses.transpose(1, 2, 0)[_lower(size)].reshape(triangles.shape)
         return log_dets.reshape(G, n)
-    # Sweeps (Goodnight 1979) of the lower triangles, each on all matrices at once.
-    entry = [[matrices[:, i, j] for j in range(q)] for i in range(q)]
-    log_dets = np.zeros((G, n))
-    for k in range(q):
-        pivot = entry[k][k]
-        log_dets += np.log(pivot)
+    # Sweeps (Goodnight 1979), each on all matrices at once.
+    log_dets, term = np.zeros((G, n)), np.empty((G, n))
+    for k in range(size):
+        pivot = triangles[square[k, k]]
+        log_dets += np.log(pivot, out=term)
         np.divide(-1.0, pivot, out=pivot)
-        others = [i for i in range(q) if i != k]
-        column = {i: entry[max(i, k)][min(i, k)] for i in others}
-        scaled = {i: column[i] * pivot for i in others}
-        for i in others:
-            for j in others:
-                if j <= i:
-                    entry[i][j] += scaled[i] * column[j]
-        for i in others:
-            np.negative(scaled[i], out=column[i])
-    for i in range(q):
-        for j in range(i + 1):
-            np.negative(entry[i][j], out=entry[i][j])
-            entry[j][i][:] = entry[i][j]
+        others = [i for i in range(size) if i != k]
+        for n_left in range(size - 1, 0, -1):  # from the last one on, so that what is above is still as it was
+            column = triangles[square[others[n_left - 1], k]]
+            scaled = column * pivot
+            for j in others[:n_left]:
+                triangles[square[others[n_left - 1], j]] += np.multiply(scaled, triangles[square[j, k]], out=term)
+            np.negative(scaled, out=column)
+    np.negative(triangles, out=triangles)
     return log_dets

@@ -271,7 +271,7 @@ class GaussianComponents(Components):
     def latent_information(self, parameters: Any, observations: GaussianRows, weights: FloatArray) -> FloatArray | None:
         if observations.gaps is None:
             return None
-        return CompletedRows(parameters, observations).latent_information(weights[:, observations.gaps.order])
+        return CompletedRows(parameters, observations).latent_information(weights.take(observations.gaps.order, axis=1))
 
     # Several runs at once.
 

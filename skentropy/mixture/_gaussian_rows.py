@@ -78,7 +78,7 @@ class GaussianEvidence:
     def accumulate(self, weights: FloatArray) -> GaussianSums:
         completed, rows, parameters = self._completed, self._completed.rows, self._completed.parameters
         if rows.gaps is not None:
-            weights = weights[:, rows.gaps.order]
+            weights = weights.take(rows.gaps.order, axis=1)
         K, d = parameters.means.shape
         first, second = np.empty((K, d)), np.empty((K, d, d))
         for part in self._parts:
@@ -169,8 +169,8 @@ class CompletedRows:
         if self.rows.gaps is None:
             return
         group = self.parameters.group[component]
-        for one in self.rows.gaps.groups:
-            yield one.rows, self.parameters.inverses[group] @ self._conditionals.roots(group, one)
+        for i, one in enumerate(self.rows.gaps.groups):
+            yield one.rows, self.parameters.inverses[group] @ self._conditionals.roots(group, i)
 
     def scores(self) -> Iterator[FloatArray]:
         """E[y] and (E[y y'] - 1) / sqrt(2) of the rows in their original order, component by component, (n, P)."""

@@ -92,7 +92,7 @@ class StudentEvidence:
         scales = self._scales
         parameters, rows, completed = scales.parameters, scales.rows, scales.completed
         if rows.gaps is not None:
-            weights = weights[:, rows.gaps.order]
+            weights = weights.take(rows.gaps.order, axis=1)
         K, d = parameters.means.shape
         first, second = np.empty((K, d)), np.empty((K, d, d))
         sums = np.zeros((3, K))
@@ -149,7 +149,11 @@ class RowScales:
     def log_density(self, component: int) -> FloatArray:
         """Log-density of the observed entries, with u integrated out, (n,)."""
         a = self.parameters.shapes[component]
-        log_dets = self._log_det_precisions[component] + self.parameters.log_dets[component] + self.n_observed * np.log(2.0 * np.pi * a)
+        log_dets = (
+            self._log_det_precisions[component]
+            + self.parameters.log_dets[component]
+            + self.n_observed * np.log(2.0 * np.pi * a)
+        )
         shape = a + 0.5 * self.n_observed
         tail = shape * np.log1p(self._distances(component) / (2.0 * a))
         return np.asarray(gammaln(shape) - gammaln(a) - 0.5 * log_dets - tail - self.rows.log_volume)
@@ -170,7 +174,7 @@ class RowScales:
     def latent_information(self, weights: FloatArray) -> FloatArray:
         """Weighted sums of the scores' covariances over scales and missing entries, (K, P, P); weights in original order."""
         if self.rows.gaps is not None:
-            weights = weights[:, self.rows.gaps.order]
+            weights = weights.take(self.rows.gaps.order, axis=1)
         d = len(self.rows.X)
         P = d + d * (d + 1) // 2 + 1
         total = np.zeros((len(weights), P, P))

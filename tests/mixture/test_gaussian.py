@@ -189,6 +189,46 @@ def test_densities_with_gaps(kind: str) -> None:
     np.testing.assert_allclose(model.score_samples(X)[:3], 0.0, atol=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("kind", ["full", "tied"])
+def test_a_step_with_gaps_of_every_number_by_definition(kind: str) -> None:
+    """Patterns of 0 to 11 missing entries out of 12, some of them of several rows; one EM step, row by row."""
+    rng = np.random.RandomState(0)
+    K, d, n = 3, 12, 240
+    means = 2.0 * rng.normal(size=(K, d))
+    roots = np.eye(d) + 0.4 * rng.normal(size=(K, d, d))
+    covariances = roots @ roots.transpose(0, 2, 1)
+    X = means[np.arange(n) % K] + rng.normal(size=(n, d))
+    masks = np.array([rng.permutation(d) < q for q in np.arange(n) % d])
+    masks[100:200] = masks[:10].repeat(10, axis=0)
+    X[masks] = np.nan
+    weight = rng.exponential(size=n)
+    given = covariances if kind == "full" else covariances[0]
+    start = {"weights_init": [0.2, 0.3, 0.5], "means_init": means, "covariances_init": given}
+    model = GaussianMixture(K, covariance_type=kind, max_iter=1, accelerate=False, **start).fit(X, sample_weight=weight)
+
+    counts, sums, completed = np.zeros(K), np.zeros((K, d)), [[] for _ in range(K)]
+    for x, mask, w in zip(X, masks, weight, strict=True):
+        S = covariances if kind == "full" else np.tile(covariances[0], (K, 1, 1))
+        o = np.flatnonzero(~mask)
+        log_p = [multivariate_normal.logpdf(x[o], means[c][o], S[c][np.ix_(o, o)]) for c in range(K)]
+        joint = np.log(start["weights_init"]) + log_p
+        for c, r in enumerate(w * np.exp(joint - logsumexp(joint))):
+            slope = S[c][:, o] @ np.linalg.inv(S[c][np.ix_(o, o)])
+            expected = means[c] + slope @ (x[o] - means[c][o])
+            counts[c] += r
+            sums[c] += r * expected
+            completed[c].append((r, expected, S[c] - slope @ S[c][o]))
+    new = sums / counts[:, np.newaxis]
+    scatters = np.array(
+        [sum(r * (np.outer(e - m, e - m) + V) for r, e, V in rows) for m, rows in zip(new, completed, strict=True)]
+    )
+    matrices = scatters / counts[:, np.newaxis, np.newaxis] if kind == "full" else scatters.sum(axis=0) / counts.sum()
+    np.testing.assert_allclose(model.weights_, counts / counts.sum(), rtol=1e-10)
+    np.testing.assert_allclose(model.means_, new, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(model.covariances_, matrices, rtol=1e-9, atol=1e-9)
+
+
 PRIORS: dict[str, Any] = {"": {}, "counts": {"prior_counts": 3.0}, "wishart": {"prior": NormalInverseWishart(0.3, 9.0)}}
 KINDS_AND_PRIORS = [(kind, p) for kind in COVARIANCE_TYPES for p in PRIORS if kind not in UNCORRELATED or p != "wishart"]
 
