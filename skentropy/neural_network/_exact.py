@@ -12,7 +12,7 @@ from scipy.special import logsumexp
 from .._data import Additive, Block
 from .._typing import Array, FloatArray
 from ._halves import HalvedRows, Halves
-from ._layers import BeliefNet, enumerate_states, softplus
+from ._layers import BeliefNet, enumerate_states, softplus, total_softplus
 from ._logistic import Regression
 
 
@@ -123,7 +123,7 @@ class Enumeration:
         self.states = enumerate_states(net.sizes[0])
         self.log_prior = net.log_prior(self.states) if len(net.layers) == 1 else logsumexp(self._log_joint_above, axis=1)
         # What a row of which all is observed has to do with a state besides sum_d x_d L_d(s).
-        self._log_table = self.log_prior - softplus(net.layers[0].logits(self.states)).sum(axis=1)
+        self._log_table = self.log_prior - total_softplus(net.layers[0].logits(self.states))
 
     @cached_property
     def _softplus(self) -> FloatArray:
@@ -143,7 +143,7 @@ class Enumeration:
     def _log_joint_above(self) -> FloatArray:
         """log p(y, z), (2^I, 2^H)."""
         logits = self.net.layers[1].logits(self.top_states)
-        return np.asarray(self.states @ logits.T - softplus(logits).sum(axis=1) + self.net.log_prior(self.top_states))
+        return np.asarray(self.states @ logits.T - total_softplus(logits) + self.net.log_prior(self.top_states))
 
     @cached_property
     def posterior_above(self) -> FloatArray:

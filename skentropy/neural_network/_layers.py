@@ -10,6 +10,9 @@ from scipy.special import expit
 
 from .._typing import Array, FloatArray
 
+# The exponential of this is finite.
+_LARGEST_LOG = 700.0
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -26,7 +29,9 @@ class Layer:
 
     def logits(self, states: Array) -> FloatArray:
         """Logits of the layer's variables for states of the layer above; (S, H) -> (S, D)."""
-        return np.asarray(states @ self.weights.T + self.offsets)
+        logits = np.asarray(states @ self.weights.T)
+        logits += self.offsets
+        return logits
 
     @cached_property
     def joined(self) -> FloatArray:
@@ -92,6 +97,26 @@ def enumerate_states(n: int) -> FloatArray:
 def softplus(a: FloatArray) -> FloatArray:
     """log(1 + exp(a)), minus the log-probability that a Bernoulli variable with logit a is 0."""
     return np.asarray(np.maximum(a, 0.0) + np.log1p(np.exp(-np.abs(a))))
+
+
+def total_softplus(a: FloatArray) -> FloatArray:
+    """Sums of log(1 + exp(a)) over columns, (S, D) -> (S,): logarithms of products, as long as these stay finite."""
+    largest = float(a.max(initial=0.0)) + 1.0
+    if largest > _LARGEST_LOG:
+        return np.asarray(softplus(a).sum(axis=1))
+    factors = np.exp(a)
+    factors += 1.0
+    starts = np.arange(0, a.shape[1], int(_LARGEST_LOG / largest))
+    return np.asarray(np.log(np.multiply.reduceat(factors, starts, axis=1)).sum(axis=1))
+
+
+def logistic(a: FloatArray) -> FloatArray:
+    """1 / (1 + exp(-a)), several times faster than ``scipy.special.expit`` on large arrays."""
+    p = np.negative(a)
+    with np.errstate(over="ignore"):
+        np.exp(p, out=p)
+    p += 1.0
+    return np.reciprocal(p, out=p)
 
 
 def bernoulli_entropy(logits: FloatArray) -> FloatArray:

@@ -8,13 +8,15 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.special import expit
 
 from .._typing import Array, FloatArray
-from ._layers import Layer, softplus
+from ._layers import Layer, logistic, softplus, total_softplus
 
 # Steps are shortened until no logit moves further than this.
 _LONGEST_STEP = 8.0
+# Where logits move by less than the first, curvatures change by a factor of less than e. A step then gains if the slope at
+# its end is no less than minus the second of that at its start.
+_SAFE_STEP, _OVERSHOT = 1.0, 0.1
 MAX_STEPS = 100
 _HALVINGS = 30
 # A Hessian is formed anew where a step with the last one promises more than this share of the step before.
@@ -24,7 +26,7 @@ _IN_CACHE = 2**16
 # Numbers in the products of pairs of columns that are formed at a time.
 _CHUNK = 2**23
 # The states that carry this share of the weight make a Hessian good enough to step with.
-_HEAVY = 0.999
+_HEAVY = 0.99
 # Steps with such Hessians. What has not converged by then takes steps with all states.
 _ROUGH_STEPS = 12
 # A gradient that is less than this along V, per row, counts as zero.
@@ -77,7 +79,10 @@ class Regression:
         """Derivative of ``log_likelihood`` with respect to V = [W, mu], (D, H + 1)."""
         expected = np.zeros_like(self.moments)
         for states, logits in self._logits(layer):
-            expected += (self.counts[states] * expit(logits)).T @ self.design[states]
+            p = logistic(logits)
+            p *= self.counts[states]
+            expected[:, :-1] += p.T @ self.states[states]
+            expected[:, -1] += p.sum(axis=0)
         return np.asarray(self.moments - expected)
 
     def _at(self, layer: Layer) -> tuple[float, float]:
@@ -85,19 +90,27 @@ class Regression:
         if not (self._last and self._last[0] is layer):
             total, entropy = 0.0, 0.0
             for states, logits in self._logits(layer):
-                each = softplus(logits)
-                total += float((self.counts[states] * each).sum())
-                each -= logits * expit(logits)
-                entropy += float((self.counts[states] * each).sum())
+                counts = self.counts[states]
+                if counts.shape[1] == 1:
+                    each = total_softplus(logits)[:, np.newaxis]
+                    lost = np.einsum("sd,sd->s", logits, logistic(logits))[:, np.newaxis]
+                else:
+                    each, lost = softplus(logits), logits * logistic(logits)
+                total += float((counts * each).sum())
+                entropy += float((counts * (each - lost)).sum())
             self._last[:] = [layer, total, entropy]
         return self._last[1], self._last[2]
 
     def _logits(self, layer: Layer) -> Iterator[tuple[slice, FloatArray]]:
         """The layer's logits, those of a few states at a time."""
-        step = max(_IN_CACHE // len(layer.offsets), 1)
-        for start in range(0, len(self.states), step):
-            states = slice(start, start + step)
+        for states in in_cache(len(self.states), len(layer.offsets)):
             yield states, layer.logits(self.states[states])
+
+
+def in_cache(n: int, size: int) -> Iterator[slice]:
+    """Consecutive items, each so many numbers, a few at a time, so that these numbers stay in the cache."""
+    step = max(_IN_CACHE // max(size, 1), 1)
+    return (slice(start, min(start + step, n)) for start in range(0, n, step))
 
 
 def maximize(regression: Regression, start: Layer, ridge: float, max_steps: int = MAX_STEPS) -> Layer:
@@ -111,7 +124,7 @@ def maximize(regression: Regression, start: Layer, ridge: float, max_steps: int 
     active = np.arange(len(ascent.V))
     for number in range(max_steps):
         step, gain = ascent.newton(active, ascent.rough if number < _ROUGH_STEPS else ascent.exact)
-        active = active[ascent.move(active, step) & (gain > ascent.noise[active])]
+        active = active[ascent.move(active, step, gain) & (gain > ascent.noise[active])]
         if not active.size:
             break
     if max_steps == MAX_STEPS:
@@ -121,27 +134,26 @@ def maximize(regression: Regression, start: Layer, ridge: float, max_steps: int 
 
 def complete_information(regression: Regression, layer: Layer, ridge: float) -> FloatArray:
     """Minus the Hessians of ``log_likelihood`` less ``ridge / 2 |V|^2``, one for each variable; (D, H + 1, H + 1)."""
-    hessians = _Hessians(regression.design, regression.counts.T, ridge, slice(None))
-    return hessians.at(expit(layer.logits(regression.states)).T, np.arange(len(layer.offsets)))
+    hessians = _Hessians(regression.design, regression.counts, ridge, slice(None))
+    return hessians.at(layer.joined, np.arange(len(layer.offsets)))
 
 
 class _Ascent:
-    """Where the regressions of all variables are: V (D, H + 1), their logits (D, S) and their objectives (D,).
+    """Where the regressions of all variables are: V, the gradients there (D, H + 1) and their curvatures (D,).
 
-    What is done to logits is done to a few variables at a time, whose logits stay in the cache.
+    Logits are formed of a few states at a time, wherever they are needed.
     """
 
     def __init__(self, regression: Regression, start: Layer, ridge: float) -> None:
-        self._moments, self._ridge, self._design = regression.moments, ridge, regression.design
-        self._counts = np.ascontiguousarray(regression.counts.T)
-        self._weight = regression.counts.sum(axis=0)
+        self._moments, self._ridge = regression.moments, ridge
+        self._design, self._counts = regression.design, regression.counts
+        self._weight = self._counts.sum(axis=0)
         self.rough = _Hessians(self._design, self._counts, ridge, _states_that_matter(regression))
         self.V = start.joined.copy()
-        self._logits = self.V @ self._design.T
-        columns = np.arange(len(self.V))
-        self._objective = self._objective_of(self.V, self._logits, columns)
-        terms = np.abs(self._objective) + (self._moments * np.abs(self.V)).sum(axis=1)
-        self.noise = _ROUNDING * (terms + self._weight)
+        self._gradient, self._bend = self._slopes(self.V, np.arange(len(self.V)))
+        # A bound of the sum of the absolute values that an objective adds up, since log(1 + exp(a)) <= |a| + log 2.
+        terms = ((self._counts.T @ self._design + self._moments) * np.abs(self.V)).sum(axis=1)
+        self.noise = _ROUNDING * (terms + 2.0 * self._weight)
         self._curvature = np.empty((len(self.V), self.V.shape[1], self.V.shape[1]))
         self._last_gain = np.zeros(len(self.V))
 
@@ -152,97 +164,116 @@ class _Ascent:
             return self.rough
         return _Hessians(self._design, self._counts, self._ridge, slice(None))
 
-    def _parts(self, n: int) -> Iterator[slice]:
-        """Of so many variables a few at a time."""
-        step = max(_IN_CACHE // len(self._design), 1)
-        return (slice(start, min(start + step, n)) for start in range(0, n, step))
-
-    def _objective_of(self, V: FloatArray, logits: FloatArray, columns: Array) -> FloatArray:
+    def _objective(self, V: FloatArray, columns: Array) -> FloatArray:
         values = (self._moments[columns] * V).sum(axis=1) - 0.5 * self._ridge * (V**2).sum(axis=1)
-        for part in self._parts(len(columns)):
-            values[part] -= _weighted_rows(_rows(self._counts, columns[part]), softplus(logits[part]))
+        for states in in_cache(len(self._design), len(columns)):
+            values -= (_of(self._counts[states], columns) * softplus(self._design[states] @ V.T)).sum(axis=0)
         return np.asarray(values)
 
-    def _gradient(self, p: FloatArray, columns: Array) -> FloatArray:
-        expected = np.empty((len(columns), self._design.shape[1]))
-        for part in self._parts(len(columns)):
-            expected[part] = (_rows(self._counts, columns[part]) * p[part]) @ self._design
-        return np.asarray(self._moments[columns] - expected - self._ridge * self.V[columns])
+    def _slopes(self, V: FloatArray, columns: Array) -> tuple[FloatArray, FloatArray]:
+        """Gradients at V, (..., H + 1), and the weighted sums of p (1 - p) over states, (...)."""
+        expected, bend = np.zeros(V.shape), np.zeros(len(V))
+        for states in in_cache(len(self._design), len(columns)):
+            p = logistic(self._design[states] @ V.T)
+            weighted = p * _of(self._counts[states], columns)
+            expected += weighted.T @ self._design[states]
+            np.subtract(1.0, p, out=p)
+            bend += np.einsum("sd,sd->d", weighted, p)
+        return self._moments[columns] - expected - self._ridge * V, bend
 
     def newton(self, columns: Array, hessians: _Hessians) -> tuple[FloatArray, FloatArray]:
         """Newton steps of some variables, and twice what they promise.
 
         A Hessian of an earlier step does as long as it brings the end much nearer with each.
         """
-        p = expit(self._logits[columns])
-        gradient, last = self._gradient(p, columns), self._last_gain[columns]
+        gradient, last = self._gradient[columns], self._last_gain[columns]
         step, gain = np.empty_like(gradient), np.empty(len(columns))
         slow = last == 0.0
         if not slow.all():
             step[~slow], gain[~slow] = self._solve(columns[~slow], gradient[~slow])
             slow[~slow] = gain[~slow] > _CONTRACTION * last[~slow]
         if slow.any():
-            self._curvature[columns[slow]] = hessians.at(p[slow], columns[slow])
+            self._bend_anew(columns[slow], hessians)
             step[slow], gain[slow] = self._solve(columns[slow], gradient[slow])
         self._last_gain[columns] = gain
         return step, gain
+
+    def _bend_anew(self, columns: Array, hessians: _Hessians) -> None:
+        self._curvature[columns] = hessians.at(self.V[columns], columns, self._bend[columns])
 
     def _solve(self, columns: Array, gradient: FloatArray) -> tuple[FloatArray, FloatArray]:
         step = np.linalg.solve(self._curvature[columns], gradient[:, :, np.newaxis])[:, :, 0]
         return step, (gradient * step).sum(axis=1)
 
-    def move(self, columns: Array, step: FloatArray) -> Array:
-        """Take as much of the steps as the objective allows; whether there was any."""
-        along = step @ self._design.T
-        longest = np.maximum(along.max(axis=1), -along.min(axis=1))
+    def move(self, columns: Array, step: FloatArray, gain: FloatArray) -> Array:
+        """Take as much of the steps as the objective allows; whether there was any. Twice what they promise is ``gain``."""
+        longest = self._longest(step)
         share = np.minimum(1.0, _LONGEST_STEP / np.maximum(longest, 1e-300))
         waiting = np.arange(len(columns))
         for _ in range(_HALVINGS):
-            good = np.empty(len(waiting), bool)
-            for part in self._parts(len(waiting)):
-                good[part] = self._try(columns, waiting[part], share, step, along)
-            waiting = waiting[~good]
+            length = share[waiting]
+            near = length * longest[waiting] <= _SAFE_STEP
+            allowed = np.where(near, _OVERSHOT * length * gain[waiting], 0.0)
+            waiting = waiting[~self._try(columns[waiting], length[:, np.newaxis] * step[waiting], allowed)]
             if not waiting.size:
                 break
             share[waiting] *= 0.5
         return np.isin(np.arange(len(columns)), waiting, invert=True)
 
-    def _try(self, columns: Array, chosen: Array, share: FloatArray, step: FloatArray, along: FloatArray) -> Array:
-        """Take the shares of some of the steps that lose nothing; which these are."""
-        tried, length = columns[chosen], share[chosen, np.newaxis]
-        V = self.V[tried] + length * step[chosen]
-        logits = self._logits[tried] + length * along[chosen]
-        values = self._objective_of(V, logits, tried)
-        good = values >= self._objective[tried] - self.noise[tried]
-        moved = tried[good]
-        self.V[moved], self._logits[moved] = V[good], logits[good]
-        self._objective[moved] = np.maximum(values[good], self._objective[moved])
+    def _longest(self, step: FloatArray) -> FloatArray:
+        """How far the steps move a logit, or a bound of that which is no longer than the longest step."""
+        up = np.maximum(step[:, :-1], 0.0).sum(axis=1) + step[:, -1]
+        down = np.minimum(step[:, :-1], 0.0).sum(axis=1) + step[:, -1]
+        longest = np.maximum(up, -down)
+        far = np.flatnonzero(longest > _SAFE_STEP)
+        if far.size:
+            longest[far] = 0.0
+            for states in in_cache(len(self._design), len(far)):
+                along = self._design[states] @ step[far].T
+                longest[far] = np.maximum(longest[far], np.maximum(along.max(axis=0), -along.min(axis=0)))
+        return np.asarray(longest)
+
+    def _try(self, columns: Array, step: FloatArray, allowed: FloatArray) -> Array:
+        """Take those of some steps that lose nothing; which these are.
+
+        A concave objective gains at least its slope at the end of a step, if that is positive, and loses at most that if it
+        is negative. Within ``allowed`` it gains all the same. Only beyond that must it be compared.
+        """
+        V = self.V[columns] + step
+        gradient, bend = self._slopes(V, columns)
+        slope = (gradient * step).sum(axis=1)
+        good = slope >= -np.maximum(allowed, self.noise[columns])
+        unsure = np.flatnonzero(~good)
+        if unsure.size:
+            of = columns[unsure]
+            good[unsure] = self._objective(V[unsure], of) >= self._objective(self.V[of], of) - self.noise[of]
+        self._go(columns[good], V[good], gradient[good], bend[good])
         return good
+
+    def _go(self, columns: Array, V: FloatArray, gradient: FloatArray, bend: FloatArray) -> None:
+        self.V[columns], self._gradient[columns], self._bend[columns] = V, gradient, bend
 
     def close(self) -> None:
         """Newton steps where the log-likelihood can no longer tell, as long as the gradient falls and is not nothing.
 
         With the Hessians of the steps before as long as these bring the end nearer, and then with new ones.
         """
-        columns, least = np.arange(len(self.V)), self._objective - self.noise
-        self._logits = self.V @ self._design.T
-        gradient = self._gradient(expit(self._logits), columns)
-        slope, enough = np.abs(gradient * self.V).sum(axis=1), _CLOSE * self._weight
+        enough, noise = _CLOSE * self._weight, self.noise.copy()
         for hessians in (*[None] * _OLD_STEPS, self.rough, self.exact, self.exact):
-            open_ = np.flatnonzero(slope > enough)
+            open_ = np.flatnonzero(np.abs(self._gradient * self.V).sum(axis=1) > enough)
             if not open_.size:
                 break
             if hessians is not None:
-                self._curvature[open_] = hessians.at(expit(self._logits[open_]), open_)
-            V = self.V[open_] + self._solve(open_, gradient[open_])[0]
-            logits = V @ self._design.T
-            before, self.V[open_] = self.V[open_], V
-            closer = self._gradient(expit(logits), open_)
-            better = np.linalg.norm(closer, axis=1) < np.linalg.norm(gradient[open_], axis=1)
-            better &= self._objective_of(V, logits, open_) >= least[open_]
-            self.V[open_[~better]] = before[~better]
-            gradient[open_[better]], self._logits[open_[better]] = closer[better], logits[better]
-            slope[open_] = np.abs(gradient[open_] * self.V[open_]).sum(axis=1)
+                self._bend_anew(open_, hessians)
+            before = self._gradient[open_]
+            step = self._solve(open_, before)[0]
+            V = self.V[open_] + step
+            gradient, bend = self._slopes(V, open_)
+            # A concave objective loses no more than this.
+            loss = np.maximum(-(gradient * step).sum(axis=1), 0.0)
+            better = (np.linalg.norm(gradient, axis=1) < np.linalg.norm(before, axis=1)) & (loss <= noise[open_])
+            noise[open_[better]] -= loss[better]
+            self._go(open_[better], V[better], gradient[better], bend[better])
 
 
 def _states_that_matter(regression: Regression) -> Array | slice:
@@ -263,9 +294,8 @@ class _Hessians:
     """Minus the Hessians of the variables, from all states or those that are kept, scaled to the curvature of all."""
 
     def __init__(self, design: FloatArray, counts: FloatArray, ridge: float, kept: Array | slice) -> None:
-        self.kept = kept
-        self._counts, self._ridge = counts, ridge
-        self._design = design[kept]
+        self.kept, self._ridge = kept, ridge
+        self._design, self._counts, self._weight = design[kept], counts[kept], counts.sum(axis=0)
         self._upper = np.triu_indices(design.shape[1])
 
     @cached_property
@@ -283,41 +313,38 @@ class _Hessians:
             start = end
         return products
 
-    def at(self, p: FloatArray, columns: Array) -> FloatArray:
-        """The Hessians of some variables with probabilities p (..., S)."""
-        curvature = _rows(self._counts, columns) * (p * (1.0 - p))
-        total = curvature.sum(axis=1)
-        curvature = curvature[:, self.kept]
+    def at(self, V: FloatArray, columns: Array, bend: FloatArray | None = None) -> FloatArray:
+        """The Hessians of some variables at V (..., H + 1); ``bend`` is the weighted sum of p (1 - p) over all states."""
+        curvature = np.empty((len(self._design), len(columns)))
+        for states in in_cache(len(curvature), len(columns)):
+            p = logistic(self._design[states] @ V.T)
+            np.multiply(_of(self._counts[states], columns), p * (1.0 - p), out=curvature[states])
         hessian = self._one_by_one(curvature) if self._pairs is None and len(columns) <= _FEW else self._at_once(curvature)
-        hessian *= (total / np.maximum(curvature.sum(axis=1), 1e-300))[:, np.newaxis, np.newaxis]
+        if bend is not None:
+            hessian *= (bend / np.maximum(curvature.sum(axis=0), 1e-300))[:, np.newaxis, np.newaxis]
         diagonal = np.einsum("dhh->dh", hessian)
         # Where nothing bends, without a ridge: separated columns, states without weight.
-        weight = _rows(self._counts, columns).sum(axis=1)[:, np.newaxis]
+        weight = np.broadcast_to(_of(self._weight, columns), len(columns))[:, np.newaxis]
         diagonal += self._ridge + 1e-10 * diagonal.mean(axis=1, keepdims=True) + _LEAST_CURVATURE * weight + 1e-100
         return hessian
 
     def _one_by_one(self, curvature: FloatArray) -> FloatArray:
-        rooted = (self._design * root[:, np.newaxis] for root in np.sqrt(curvature))
+        rooted = (self._design * root[:, np.newaxis] for root in np.sqrt(curvature.T))
         return np.array([A.T @ A for A in rooted])
 
     def _at_once(self, curvature: FloatArray) -> FloatArray:
         n_columns = self._design.shape[1]
-        packed = np.zeros((len(self._upper[0]), len(curvature)))
+        packed = np.zeros((len(self._upper[0]), curvature.shape[1]))
         n_states = max(_CHUNK // len(packed), 1)
         for start in range(0, len(self._design), n_states):
             states = slice(start, start + n_states)
-            packed += (self._products(states) if self._pairs is None else self._pairs[:, states]) @ curvature[:, states].T
-        hessian = np.empty((len(curvature), n_columns, n_columns))
+            packed += (self._products(states) if self._pairs is None else self._pairs[:, states]) @ curvature[states]
+        hessian = np.empty((curvature.shape[1], n_columns, n_columns))
         hessian[:, self._upper[0], self._upper[1]] = packed.T
         hessian[:, self._upper[1], self._upper[0]] = packed.T
         return hessian
 
 
-def _rows(counts: FloatArray, columns: Array) -> FloatArray:
-    """The counts of some variables, (..., S)."""
-    return counts if len(counts) == 1 else counts[columns]
-
-
-def _weighted_rows(counts: FloatArray, values: FloatArray) -> FloatArray:
-    """Sums over states, (D,)."""
-    return np.asarray(values @ counts[0] if len(counts) == 1 else (counts * values).sum(axis=1))
+def _of(counts: FloatArray, columns: Array) -> FloatArray:
+    """The counts of some variables, (..., D) or (..., 1) -> the same of these."""
+    return counts if counts.shape[-1] == 1 else counts[..., columns]

@@ -11,7 +11,7 @@ from scipy.special import logsumexp
 
 from .._typing import Array, FloatArray
 from ._exact import Observations
-from ._layers import BeliefNet, softplus
+from ._layers import BeliefNet, softplus, total_softplus
 
 # Numbers that are worked on at a time: they stay in the cache.
 _CHUNK = 2**16
@@ -65,12 +65,12 @@ class Joints:
             table[part, 0] = net.log_prior(layers[-1])
             for layer, below, above in zip(net.layers[1:], layers[:-1], layers[1:], strict=True):
                 logits = layer.logits(above)
-                table[part, 0] += (below * logits - softplus(logits)).sum(axis=1)
-            each = softplus(net.layers[0].logits(layers[0]))
+                table[part, 0] += (below * logits).sum(axis=1) - total_softplus(logits)
+            logits = net.layers[0].logits(layers[0])
             if self._m is None:
-                table[part, 0] -= each.sum(axis=1)
+                table[part, 0] -= total_softplus(logits)
             else:
-                table[part, 1:] = each
+                table[part, 1:] = softplus(logits)
         return table
 
     def of(self, pool: Pool, index: Array, rows: Array | slice = slice(None)) -> FloatArray:
