@@ -21,7 +21,6 @@ from ._exact import Enumeration, observe
 from ._layers import BeliefNet
 from ._maximum import Maximum
 from ._model import BeliefNetModel, NetStatistics, Parameters
-from ._polish import MOST_EVALUATIONS
 from ._report import complaints
 from ._start import best_start, replace_weak_units
 from ._truncated import evaluate_states, first_sets, improve_states, search, states_missed
@@ -36,6 +35,9 @@ _LEFT_OVER = 10.0
 # With truncated posteriors L-BFGS takes over where an EM step gains less than this, in nats per sample: M-steps over so many
 # states cost several times what an evaluation does.
 _TRUNCATED_GATE = 1e-2
+# L-BFGS keeps the states that rows have, and need not find the end for them: it evaluates so many at most, after so many EM
+# steps.
+_TRUNCATED_EVALUATIONS, _TRUNCATED_STEPS = 60, 10
 
 
 Expect: TypeAlias = Callable[[Parameters], NetStatistics]
@@ -47,8 +49,6 @@ class NetFit(FitByEM):
     is_exact: ClassVar[bool]
     # Pairs of a number of competing starts, and a number of EM steps after which the better ones go on.
     _schedule: ClassVar[tuple[tuple[int, int], ...]]
-    # Evaluations of L-BFGS before EM has its turn.
-    _most_evaluations: ClassVar[int] = MOST_EVALUATIONS
 
     def __init__(
         self,
@@ -106,13 +106,11 @@ class NetFit(FitByEM):
             start = self._start(self._e_step(random_state, pool, of_sample=True), random_state)
         else:
             start = self._parameters(self._given)
-        maximum = Maximum(
-            self._model, self._net.tol, accelerate=self._net.accelerate, most_evaluations=self._most_evaluations
-        )
+        maximum = partial(Maximum, self._model, self._net.tol, accelerate=self._net.accelerate)
         return self._ascent(start, self._e_step(random_state, pool, of_sample=False), maximum)
 
     @abstractmethod
-    def _ascent(self, start: Parameters, expect: Expect, maximum: Maximum) -> Ascent:
+    def _ascent(self, start: Parameters, expect: Expect, maximum: Callable[..., Maximum]) -> Ascent:
         """How a run goes up from a start."""
 
     def attributes(self, run: Run) -> dict[str, Any]:
@@ -165,9 +163,9 @@ class EnumeratedFit(NetFit):
     def _parameters(self, net: BeliefNet) -> Parameters:
         return Parameters(net)
 
-    def _ascent(self, start: Parameters, expect: Expect, maximum: Maximum) -> Ascent:
-        tol = self._net.tol * (_LEFT_OVER if self._net.accelerate else 1.0)
-        return Ascent(start, expect, tol, newton=maximum, finish=maximum.finish)
+    def _ascent(self, start: Parameters, expect: Expect, maximum: Callable[..., Maximum]) -> Ascent:
+        tol, end = self._net.tol * (_LEFT_OVER if self._net.accelerate else 1.0), maximum()
+        return Ascent(start, expect, tol, newton=end, finish=end.finish)
 
     def states_missed(self, state: State) -> Array:
         """No states, since a net with exact posteriors does not search."""
@@ -182,8 +180,6 @@ class TruncatedFit(NetFit):
 
     is_exact = False
     _schedule = ((2, 10),)
-    # L-BFGS keeps the states that rows have: it need not find the end for them.
-    _most_evaluations = 60
 
     def _distinct(self, rows: Source, binary_rows: BlockSource) -> BlockSource:
         if not isinstance(rows, Rows):
@@ -207,15 +203,20 @@ class TruncatedFit(NetFit):
             sets = improve_states(sets, net, self._sample, random_state)
         return self._model.expect(replace(parameters, states=sets), self._block)
 
-    def _ascent(self, start: Parameters, expect: Expect, maximum: Maximum) -> Ascent:
-        finish = self._look_around, *maximum.finish
-        return Ascent(start, expect, self._net.tol, newton=maximum, newton_gate=_TRUNCATED_GATE, finish=finish)
+    def _ascent(self, start: Parameters, expect: Expect, maximum: Callable[..., Maximum]) -> Ascent:
+        end = maximum(most_evaluations=_TRUNCATED_EVALUATIONS, steps_before=_TRUNCATED_STEPS, look=self._look_around)
+        finish = self._end_around, *end.finish
+        return Ascent(start, expect, self._net.tol, newton=end, newton_gate=_TRUNCATED_GATE, finish=finish)
 
-    def _look_around(self, state: State, evaluate: Evaluate) -> End:
-        """The state with the best posteriors that a search finds from its own; EM goes on if that gains more than tol."""
+    def _look_around(self, state: State, evaluate: Evaluate) -> State:
+        """The state with the best posteriors that a search finds from its own."""
         net = state.parameters.net
         sets = search(net, self._sample, self._net.n_states, state.statistics.states)
-        better = evaluate(Parameters(net, sets, keeps_states=True))
+        return evaluate(Parameters(net, sets, keeps_states=True))
+
+    def _end_around(self, state: State, evaluate: Evaluate) -> End:
+        """What looking around finds; EM goes on if that gains more than tol."""
+        better = self._look_around(state, evaluate)
         return End(better, goes_on=better.objective > state.objective + self._net.tol)
 
     def _parameters(self, net: BeliefNet) -> Parameters:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from ._model import BeliefNetModel
 from ._polish import MOST_EVALUATIONS, polish
 
 # L-BFGS takes over after so many EM steps, once they have become small.
-_STEPS_BEFORE = 30
+STEPS_BEFORE = 30
 _LANCZOS_STEPS = 12
 # A step away from a saddle point must gain this share of tol.
 _PAYS = 1e-3
@@ -32,22 +33,35 @@ class Maximum:
         than tol.
     most_evaluations : int
         Those of L-BFGS each time.
+    steps_before : int
+        So many EM steps, at least, come first.
+    look : callable or None
+        Finds a better state for L-BFGS to start from.
     """
 
     def __init__(
-        self, model: BeliefNetModel, tol: float, *, accelerate: bool, most_evaluations: int = MOST_EVALUATIONS
+        self,
+        model: BeliefNetModel,
+        tol: float,
+        *,
+        accelerate: bool,
+        most_evaluations: int = MOST_EVALUATIONS,
+        steps_before: int = STEPS_BEFORE,
+        look: Callable[[State, Evaluate], State] | None = None,
     ) -> None:
         self._model, self._tol, self._accelerate, self._most = model, tol, accelerate, most_evaluations
+        self._steps_before, self._look = steps_before, look
         self._end: State | None = None
         self._in_reach = -np.inf
 
     # As the engine's ``newton``.
 
     def pays(self, n_steps: int) -> bool:
-        return n_steps >= _STEPS_BEFORE
+        return n_steps >= self._steps_before
 
     def propose(self, state: State, evaluate: Evaluate) -> tuple[Any | None, float]:
-        self._end = polish(self._model, evaluate, state, tol=self._tol, most=self._most)
+        start = state if self._look is None else self._look(state, evaluate)
+        self._end = polish(self._model, evaluate, start, tol=self._tol, most=self._most)
         return self._end.parameters, self._end.objective - state.objective
 
     def keep(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skentropy import SigmoidBeliefNet
 from skentropy._data import Block
-from skentropy.neural_network import _state_sets, _truncated
+from skentropy.neural_network import _maximum, _state_sets, _truncated
 from skentropy.neural_network._exact import Enumeration, observe
 from skentropy.neural_network._fit import TruncatedFit
 from skentropy.neural_network._layers import BeliefNet, Layer
@@ -230,21 +231,46 @@ def test_truncated_fits_end_stationary_for_the_states_they_keep() -> None:
 def test_fits_end_where_a_search_from_their_states_finds_no_more(monkeypatch: Any) -> None:
     X = (load_digits().data[:150] >= 8).astype(float)
     looks = []
-    look = TruncatedFit._look_around
+    look = TruncatedFit._end_around
 
     def recorded(self: Any, state: Any, evaluate: Any) -> Any:
         end = look(self, state, evaluate)
         looks.append((end.state.objective - state.objective, end.goes_on))
         return end
 
-    monkeypatch.setattr(TruncatedFit, "_look_around", recorded)
-    net = SigmoidBeliefNet(7, posterior="truncated", n_states=4, random_state=0).fit(X)
+    monkeypatch.setattr(TruncatedFit, "_end_around", recorded)
+    net = SigmoidBeliefNet(8, posterior="truncated", n_states=3, accelerate=False, random_state=0).fit(X)
     assert net.converged_
     gains, goes_on = zip(*looks, strict=True)
     assert min(gains) >= -1e-12
     assert max(gains) > net.tol
     assert goes_on == tuple(gain > net.tol for gain in gains)
     assert not goes_on[-1]
+
+
+def test_quasi_newton_steps_start_from_what_a_search_finds(monkeypatch: Any) -> None:
+    X = (load_digits().data[:150] >= 8).astype(float)
+    course = []
+    look, polished = TruncatedFit._look_around, _maximum.polish
+
+    def looked(self: Any, state: Any, evaluate: Any) -> Any:
+        better = look(self, state, evaluate)
+        course.append(("look", state.objective, better.objective))
+        return better
+
+    def recorded(model: Any, evaluate: Any, state: Any, **arguments: Any) -> Any:
+        end = polished(model, evaluate, state, **arguments)
+        course.append(("polish", state.objective, end.objective))
+        return end
+
+    monkeypatch.setattr(TruncatedFit, "_look_around", looked)
+    monkeypatch.setattr(_maximum, "polish", recorded)
+    net = SigmoidBeliefNet(7, posterior="truncated", n_states=4, random_state=0).fit(X)
+    assert net.converged_
+    assert [what for what, *_ in course[:2]] == ["look", "polish"]
+    for (_, _, end), (what, start, _) in pairwise(course):
+        assert what == "look" or start == end
+    assert all(end >= start - 1e-12 for _, start, end in course)
 
 
 def test_a_search_goes_on_from_what_is_known() -> None:
