@@ -301,7 +301,7 @@ class LinearGaussianEstimator(FitsCovariances):
     ) -> StandardErrors:
         parameters = self._parameters()
         if X is not None:
-            data = self._standardised(self._read(X, sample_weight))
+            data = self._standardised(self._ready_rows(X, sample_weight))
         elif self._moments is not None:
             data = self._standardised_moments(self._moments)
         else:
@@ -321,7 +321,6 @@ class LinearGaussianEstimator(FitsCovariances):
         # Gaps need EM, which accepts no share of the variance as n_components, and no sparse rows.
         tags.input_tags.allow_nan = isinstance(self.n_components, Integral) or self.n_components == "bic"
         tags.input_tags.sparse = self.solver != "em"
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
 

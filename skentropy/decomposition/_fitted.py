@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
-from joblib import effective_n_jobs
 from scipy import sparse
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from .._base import Evaluation, LatentVariableModel
-from .._data import Block, Reader, Source, check_output_stays_lazy, check_total_weight, map_latents, thread_pool, unique_rows
+from .._base import Evaluation
+from .._data import Block, BlockSource, Reader, Source, check_output_stays_lazy, check_total_weight, map_latents, unique_rows
+from .._transformer import LatentTransformer
 from .._typing import ArrayLike, FloatArray
 from ..entropy import EntropySum
 from ._gaussian import LinearGaussian
@@ -23,7 +22,7 @@ from ._gaussian import LinearGaussian
 _FLOATS = (np.float64, np.float32)
 
 
-class FittedLinearGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel):
+class FittedLinearGaussian(LatentTransformer):
     """Methods of a fitted model x = mu + Lambda z + e with Gaussian z and e, for any solver."""
 
     n_jobs: int | None
@@ -51,27 +50,18 @@ class FittedLinearGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, La
             return LinearGaussian.of(mean, loadings @ np.linalg.cholesky(correlation), noise)
         return LinearGaussian(mean, loadings, noise, correlation)
 
-    def _read(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> Source:
+    def _ready_rows(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> Source:
         check_is_fitted(self, "components_")
         reader = self._reader(partial(evaluation_row_bytes, len(self.components_)))
         return reader.read(self, X, sample_weight)
 
-    def _evaluate(self, X: ArrayLike, sample_weight: ArrayLike | None, **row_data: Any) -> Evaluation:
-        if row_data:
-            raise TypeError(f"{type(self).__name__} takes no {', '.join(row_data)}.")
-        parameters, rows = self._parameters(), self._read(X, sample_weight)
-        with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
-            sums = rows.sum(partial(_weighted_terms, parameters), pool)
+    def _evaluate_rows(self, rows: BlockSource, pool: ThreadPoolExecutor | None) -> Evaluation:
+        parameters = self._parameters()
+        sums = rows.sum(partial(_weighted_terms, parameters), pool)
         weight = float(sums[0])
         check_total_weight(weight)
         elbo, posterior, observable = (sums[1:] / weight).tolist()
         return Evaluation(elbo, EntropySum(posterior, parameters.entropy_sum().prior, observable), weight)
-
-    def _map_rows(self, function: Callable[[Block], FloatArray], X: ArrayLike) -> FloatArray:
-        """Map all blocks of rows by a function; the result has the precision of the rows."""
-        rows = self._read(X)
-        with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
-            return rows.map(function, pool).astype(rows.dtype, copy=False)
 
     def score_samples(self, X: ArrayLike) -> FloatArray:
         """Log-likelihood of each row, in nats; of what is observed where entries are missing.
@@ -157,22 +147,8 @@ class FittedLinearGaussian(ClassNamePrefixFeaturesOutMixin, TransformerMixin, La
         """
         return self._parameters().precision()
 
-    def sample(self, n_samples: int = 1, random_state: Any = None) -> FloatArray:
-        """Draw rows.
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-        random_state : int, RandomState instance or None, default=None
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_features)
-        """
-        if n_samples < 1:
-            raise ValueError(f"n_samples must be at least 1, got {n_samples}.")
+    def _draw(self, n_samples: int, random_state: np.random.RandomState) -> FloatArray:
         p = self._parameters(orthogonal=True)
-        random_state = check_random_state(random_state)
         z = random_state.normal(size=(n_samples, p.shape[1]))
         noise = random_state.normal(size=(n_samples, p.shape[0])) * np.sqrt(p.noise)
         return (z @ p.loadings.T + p.mean + noise).astype(self.components_.dtype)

@@ -254,7 +254,7 @@ class ReportedFactors(LinearGaussianEstimator):
                 raise ValueError("The fit kept no covariance matrix of the data; give the X that it was fitted to.")
             moments = self._moments
         else:
-            rows = self._read(X, sample_weight)
+            rows = self._ready_rows(X, sample_weight)
             if is_incomplete(rows):
                 return self._discrepancy_with_gaps(parameters, rows), False
             moments = Moments.of_rows(rows)

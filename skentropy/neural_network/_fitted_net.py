@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
-from joblib import effective_n_jobs
 from scipy.special import expit, logit
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from .._base import Evaluation, LatentVariableModel
-from .._data import (
-    Block,
-    BlockSource,
-    Reader,
-    Source,
-    check_output_stays_lazy,
-    map_latents,
-    thread_pool,
-)
+from .._base import Evaluation
+from .._data import BlockSource, Reader, Source, check_output_stays_lazy, map_latents
 from .._tables import Summary
+from .._transformer import LatentTransformer
 from .._typing import Array, ArrayLike, FloatArray
 from ._binary import binary
 from ._distinct_rows import row_bytes
@@ -37,7 +27,7 @@ from ._truncated import draw_states
 MOST_LATENTS = 20
 
 
-class FittedBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel):
+class FittedBeliefNet(LatentTransformer):
     """Methods of a fitted net, with exact or truncated posteriors."""
 
     binarize: float | None
@@ -76,13 +66,11 @@ class FittedBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentV
         prior = np.clip(np.asarray(self.prior_, dtype=np.float64), 1e-300, 1.0 - 1e-16)
         return BeliefNet(logit(prior), layers)
 
-    def _evaluate(self, X: ArrayLike, sample_weight: ArrayLike | None, **row_data: Any) -> Evaluation:
-        if row_data:
-            raise TypeError(f"{type(self).__name__} takes no {', '.join(row_data)}.")
-        net = self._net()
-        rows = self._ready(self._read(net.sizes, X, sample_weight))
-        with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
-            elbo, terms, weight = self._posteriors(net).evaluate(rows, pool)
+    def _ready_rows(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> BlockSource:
+        return self._ready(self._read(self._net().sizes, X, sample_weight))
+
+    def _evaluate_rows(self, rows: BlockSource, pool: ThreadPoolExecutor | None) -> Evaluation:
+        elbo, terms, weight = self._posteriors(self._net()).evaluate(rows, pool)
         return Evaluation(elbo, replace(terms, penalty=self._fitted_penalty), weight)
 
     def summary(self) -> Summary:
@@ -160,22 +148,8 @@ class FittedBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentV
 
         return map_latents(decode, X, sum(net.sizes), f"the net has {sum(net.sizes)} hidden variables")
 
-    def sample(self, n_samples: int = 1, random_state: Any = None) -> FloatArray:
-        """Draw rows of zeros and ones.
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-        random_state : int, RandomState instance or None, default=None
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_features)
-        """
+    def _draw(self, n_samples: int, random_state: np.random.RandomState) -> FloatArray:
         net = self._net()
-        if n_samples < 1:
-            raise ValueError(f"n_samples must be at least 1, got {n_samples}.")
-        random_state = check_random_state(random_state)
         states = net.split_states(draw_states(net, n_samples, random_state))
         p = expit(net.layers[0].logits(states[0]))
         return (random_state.uniform(size=p.shape) < p).astype(self.components_.dtype)
@@ -188,18 +162,11 @@ class FittedBeliefNet(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentV
         known = self._known_states if self._known_states.shape[1] == sum(net.sizes) else self._known_states[:0]
         return TruncatedPosteriors(net, self.n_states, known)
 
-    def _map_rows(self, function: Callable[[Block], FloatArray], X: ArrayLike) -> FloatArray:
-        rows = self._ready(self._read(self._net().sizes, X))
-        with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
-            return rows.map(function, pool).astype(rows.dtype, copy=False)
-
     @property
     def _n_features_out(self) -> int:
         return sum(self._net().sizes)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
         tags.input_tags.sparse = True
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from numbers import Integral
 from typing import Any
 
 import numpy as np
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from .._base import Evaluation, LatentVariableModel
+from .._base import Evaluation
 from .._data import Block, BlockSource, Reader, Source, check_output_stays_lazy, check_total_weight, map_latents, thread_pool
 from .._tables import Summary
+from .._transformer import LatentTransformer
 from .._typing import ArrayLike, FloatArray
 from . import _vae_blocks as vae_blocks
 from ._autoencoder import Autoencoder
@@ -27,7 +28,7 @@ from ._vae_units import Units
 _FLOATS = (np.float64, np.float32)
 
 
-class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, LatentVariableModel):
+class FittedAutoencoder(LatentTransformer):
     """Methods of a fitted autoencoder: scores, posteriors, draws, imputations."""
 
     n_components: int
@@ -53,13 +54,13 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
         """Rows as the model takes them."""
         return rows if self._view is None else rows.view(self._view)
 
-    def _evaluate(self, X: ArrayLike, sample_weight: ArrayLike | None, **row_data: Any) -> Evaluation:
-        if row_data:
-            raise TypeError(f"{type(self).__name__} takes no {', '.join(row_data)}.")
+    def _ready_rows(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> BlockSource:
+        check_is_fitted(self, "decoder_linear_")
+        return self._ready(self._read(X, sample_weight))
+
+    def _evaluate_rows(self, rows: BlockSource, pool: ThreadPoolExecutor | None) -> Evaluation:
         model, units = self._fitted()
-        rows = self._ready(self._read(X, sample_weight))
-        with thread_pool(1):
-            sums = rows.sum(partial(vae_blocks.sums, model, units))
+        sums = rows.sum(partial(vae_blocks.sums, model, units), pool)
         check_total_weight(sums.weight)
         log_jacobian = sums.log_jacobian(units)
         elbo = sums.elbo(model.observable) + log_jacobian
@@ -106,7 +107,7 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
         -------
         ndarray, or lazy Dask array, of shape (n_samples,)
         """
-        return self._map_rows(vae_blocks.elbos, X)
+        return self._map_rows(partial(vae_blocks.elbos, *self._fitted()), X)
 
     def importance_weighted_score(
         self, X: ArrayLike, n_samples: int = 100, *, sample_weight: ArrayLike | None = None, random_state: Any = None
@@ -130,7 +131,7 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
         if n_samples < 1:
             raise ValueError(f"n_samples must be at least 1, got {n_samples}.")
         model, units = self._fitted()
-        rows = self._ready(self._read(X, sample_weight))
+        rows = self._ready_rows(X, sample_weight)
         seed = int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
         with thread_pool(1):
             weight, total = rows.sum(partial(vae_blocks.importance_weighted, model, units, n_samples, seed)).tolist()
@@ -148,7 +149,7 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
         -------
         means, variances : ndarray of shape (n_samples, n_components)
         """
-        joined = self._map_rows(vae_blocks.means_and_variances, X)
+        joined = self._map_rows(partial(vae_blocks.means_and_variances, *self._fitted()), X)
         return joined[:, : self.n_components], joined[:, self.n_components :]
 
     def transform(self, X: ArrayLike) -> FloatArray:
@@ -163,7 +164,7 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
         ndarray, or lazy Dask array, of shape (n_samples, n_components)
         """
         check_output_stays_lazy(self, X)
-        return self._map_rows(vae_blocks.means, X)
+        return self._map_rows(partial(vae_blocks.means, *self._fitted()), X)
 
     def inverse_transform(self, X: ArrayLike) -> FloatArray:
         """Means of the observables given latent variables, which the decoder computes.
@@ -195,24 +196,10 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
         -------
         ndarray, or lazy Dask array, of shape (n_samples, n_features)
         """
-        return self._map_rows(vae_blocks.imputed, X)
+        return self._map_rows(partial(vae_blocks.imputed, *self._fitted()), X)
 
-    def sample(self, n_samples: int = 1, random_state: Any = None) -> FloatArray:
-        """Draw rows.
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-        random_state : int, RandomState instance or None, default=None
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_features)
-        """
+    def _draw(self, n_samples: int, random_state: np.random.RandomState) -> FloatArray:
         model, units = self._fitted()
-        if n_samples < 1:
-            raise ValueError(f"n_samples must be at least 1, got {n_samples}.")
-        random_state = check_random_state(random_state)
         outputs = model.decoder(model.prior.draw(random_state, (n_samples, model.n_latents)))
         return units.original(model.observable.draw(outputs, random_state)).astype(self.mean_.dtype)
 
@@ -220,22 +207,9 @@ class FittedAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
         check_is_fitted(self, "decoder_linear_")
         return Autoencoder.of_state(self._autoencoder), Units(**self._units)
 
-    def _map_rows(self, function: Callable[[Autoencoder, Units, Block], FloatArray], X: ArrayLike) -> FloatArray:
-        """Map all blocks of rows by a function of the model; the result has the precision of the rows."""
-        model, units = self._fitted()
-        rows = self._ready(self._read(X))
-        with thread_pool(1):
-            return rows.map(partial(function, model, units), None).astype(rows.dtype, copy=False)
-
     @property
     def _n_features_out(self) -> int:
         return int(self.decoder_linear_.shape[0])
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
 
     def _hidden_sizes(self, name: str) -> list[int]:
         given = getattr(self, name)

@@ -62,7 +62,7 @@ def test_a_warm_start_and_callbacks_take_any_number(load, tmp_path):
 
 def test_the_likeliest_gaussian_is_a_stationary_point_of_the_likelihood(load):
     X = load("wine_miss_std")[:60, :4]
-    data = PPCA(1)._standardised(PPCA(1).fit(X)._read(X))
+    data = PPCA(1)._standardised(PPCA(1).fit(X)._ready_rows(X))
     found, location, scale = likeliest_gaussian(data), data.location, data.scale
     mean, covariance = location + scale * found.mean, found.covariance * scale * scale[:, np.newaxis]
 

@@ -60,7 +60,7 @@ def test_with_gaps_the_first_start_ends_at_the_best_of_nine(seed):
 
 def largest_rate(model, X):
     """The largest eigenvalue of the EM map at the end of a fit, rotations and floors left out, by dense differences."""
-    data = model._standardised(model._read(X))
+    data = model._standardised(model._ready_rows(X))
     gaussian, p = data.model, model._parameters(orthogonal=True).standardised(data.location, data.scale)
     statistics = data.expect(p)
     coordinates = _Vector(gaussian, p)
