@@ -19,7 +19,7 @@ from ._model import Finish, Model, Newton, Run
 from ._monitor import Monitor
 from ._runs import Interruption, best_of
 
-# What the arguments may be that all fits by EM have, as scikit-learn's estimators state it.
+# The constraints of the arguments that all fits by EM have, in scikit-learn's terms.
 ARGUMENTS: dict[str, list[Any]] = {
     "tol": [Interval(Real, 0.0, None, closed="left")],
     "max_iter": [Interval(Integral, 1, None, closed="left")],

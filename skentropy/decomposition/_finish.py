@@ -49,7 +49,7 @@ class Finish:
     def climb(self, state: State, evaluate: Evaluate) -> End:
         """The best state that the quasi-Newton method, or a restart from the floor, finds; EM goes on if more is to come."""
         best, at_end = self._climb(state, evaluate)
-        floored = self._on_floor(best)
+        floored = self._from_floor(best)
         best = floored if floored is not None and floored.objective > best.objective else best
         if self._accelerate:
             return End(self._settle(best, evaluate), goes_on=not at_end)
@@ -105,8 +105,8 @@ class Finish:
             state = after
         return state
 
-    def _on_floor(self, state: State) -> State | None:
-        """Set low noise variances that still fall on their floors, and run EM from there; None if there are none.
+    def _from_floor(self, state: State) -> State | None:
+        """Put low noise variances that still fall on their floors, and run EM from there; None if there are none.
 
         In the logarithm of the noise the rest of the way is flat.
         """

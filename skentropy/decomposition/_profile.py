@@ -21,12 +21,12 @@ from ._spectrum import ACCURACY, Covariance, MatrixCovariance, Scaled, Spectrum
 _NEWTON_FEATURES = 300
 # A uniqueness below this share that still falls is tried on the floor.
 _LOW = 0.05
-# A log psi this near to the floor is tried there whatever its curvature, since so far down little is known of it.
+# A log psi this near to the floor is tried on it whatever its curvature, which says little so far down.
 _NEAR = 7.0
 # A log psi that is as near to the floor and would rise is lifted by the best of these.
 _LIFTS = (4.0, 8.0, 12.0)
-# Curvature is looked at only where the gradient is smaller than the first. An end with more upward curvature of F in log psi
-# than the second is a saddle point. The others are the lengths of differences and of steps away from it.
+# Curvature is examined only where the gradient is smaller than the first number. An end where F curves downwards in log psi
+# by more than the second number is a saddle point. The others are the lengths of differences, and of steps away from it.
 _STATIONARY = 1e-4
 _UPWARD = 1e-6
 _DIFFERENCE = 1e-5
@@ -35,16 +35,16 @@ _MOST_SADDLES = 5
 # Newton's method ends after so many steps in a row that are within the tolerance and lower F by less than this. Near a
 # maximum few steps do, since each squares the distance; next to a floor they can go on for ever.
 _MOST_IDLE, _IDLE = 5, 1e-11
-# Steps by the expected information are no longer than this in log psi, the information no less than the second, and go on as
-# long as each lowers the gradient by the last factor.
+# Steps by the expected information are no longer in log psi than the first number, and use no less information than the
+# second. They go on as long as each lowers the gradient to the last share of what it was.
 _LONGEST_STEP, _LEAST_INFORMATION, _FAST = 1.0, 1e-2, 0.3
-# Eigenpairs are as accurate as this share of the gradient asks for, between full accuracy and what tells where to go.
+# Eigenpairs may have relative errors of the first number times the gradient, but no larger ones than the second number.
 _SHARE_OF_GRADIENT, _ROUGH = 1e-4, 1e-4
-# A uniqueness falls if its gradient is more than this share of its expected information: else Newton's step is short.
+# A uniqueness counts as falling if its gradient is more than this share of its expected information.
 _FLAT = 0.1
 # Rounding errors of the gradient, relative to the largest eigenvalue.
 _ROUNDING = 1.5e-14
-# No search starts lower: the first for regular correlation matrices, the second for singular ones.
+# Searches start no lower than the first number for regular correlation matrices, and the second for singular ones.
 _LEAST_START, _LEAST_START_SINGULAR = 1e-3, 1e-2
 # Random starts are between these.
 _RANDOM_UNIQUENESSES = (0.02, 0.95)
@@ -74,7 +74,7 @@ class Profile:
 
     With the k leading eigenpairs theta, u of psi^-1/2 R psi^-1/2 the loadings are psi^1/2 u (theta - 1)^1/2, and
     ``F = d log 2 pi + sum_i (log psi_i + R_ii / psi_i) + sum_j (log theta_j + 1 - theta_j)`` over those theta_j > 1.
-    For psi the gradient is that of F with the loadings held fixed.
+    The gradient in psi is that of F with the loadings held fixed.
     """
 
     def __init__(self, correlation: Covariance, k: int, floor: float, start: Spectrum | None = None) -> None:
@@ -139,13 +139,13 @@ class Profile:
         return theta[::-1], U[:, ::-1]
 
     def _from_all(self, theta: FloatArray, U: FloatArray, x: FloatArray) -> tuple[float, FloatArray]:
-        """F = d log 2 pi + log det R + k + sum (theta_j - log theta_j) over the eigenvalues that are no factors'.
+        """F = d log 2 pi + log det R + k + sum (theta_j - log theta_j) over eigenvalues without a factor.
 
-        Unlike the form above it has no large numbers to cancel where a uniqueness is near zero; nor has its gradient.
+        Unlike in the form above, no large numbers cancel in it or its gradient where a uniqueness is near zero.
         """
         k = int((theta[: self.k] > 1.0).sum())
         head, tail = theta[:k], theta[k:]
-        # The first sum is log det R - sum log theta_j: from the large eigenvalues, or from the inverse's, the small ones.
+        # log det R less the sum of log theta_j: the large eigenvalues give it, or with an inverse the small ones.
         value = float(x.sum() + np.log(head).sum() if self._inverse is None else self._log_det - np.log(tail).sum())
         value += len(x) * LOG_2PI + k + float(tail.sum())
         return value, U[:, k:] ** 2 @ (1.0 - tail)
@@ -207,8 +207,8 @@ class Profile:
     def _by_expected_information(self, x: FloatArray, gtol: float, max_iter: int) -> FloatArray:
         """Newton's method with the diagonal of the expected information, as long as that makes the gradient fall fast.
 
-        With h_i = sum_j u_ij^2 over the factors it is (1 - h_i)^2, and next to it the other entries, squares of sum_j u_ij
-        u_kj, are small where features are many (Lawley and Maxwell 1971, section 4.3).
+        The diagonal entries are (1 - h_i)^2 with h_i = sum_j u_ij^2 over the factors. Where features are many the other
+        entries, squares of sum_j u_ij u_kj, are small beside them (Lawley and Maxwell 1971, section 4.3).
         """
         self._accuracy = _ROUGH
         value, gradient, spectrum = self._at(x)
@@ -250,7 +250,7 @@ class Profile:
         return np.asarray(result.x)
 
     def _try_floor(self, x: FloatArray, gtol: float, max_iter: int) -> FloatArray:
-        """Put on the floor what is on its way there: in log psi the last of the way is flat, and looks converged."""
+        """Put falling uniquenesses on the floor: the last part of their way is flat in log psi, and looks converged."""
         value, gradient, spectrum = self._at(x)
         falling = (x > self.lower) & (x < np.log(_LOW)) & (gradient > _FLAT * expected_information(spectrum))
         if not falling.any():
@@ -275,7 +275,7 @@ class Profile:
                 curvature, directions = np.linalg.eigh(hessian[np.ix_(free, free)])
                 damped = np.maximum(np.abs(curvature), 1e-10)
                 step[free] = -directions @ ((directions.T @ gradient[free]) / damped)
-            # Where F falls linearly in psi Newton's step in log psi is -1, over and over: take the whole way at once.
+            # Where F is linear in psi, Newton's step in log psi is -1 each time; the first trial goes the whole way at once.
             falling = free & (x < np.log(_LOW)) & (gradient > 0.0) & ((step < -0.3) | (x < self.lower + _NEAR))
             trials = [np.where(falling, self.lower, x + step)] if falling.any() else []
             trials += [x + 0.5**halving * step for halving in range(12)]
@@ -298,7 +298,7 @@ class Profile:
         return x
 
     def _lift(self, x: FloatArray, value: float, gradient: FloatArray) -> FloatArray | None:
-        """Lift what is next to the floor and would rise: in log psi its way is flat too. None if that brings nothing."""
+        """Lift uniquenesses next to the floor that would rise, on a way that is flat too; None if that gains nothing."""
         rising = (x < self.lower + _NEAR) & (gradient < 0.0)
         if not rising.any():
             return None
@@ -308,7 +308,7 @@ class Profile:
         return trials[best] if found[best] < value - _IDLE else None
 
     def _leave_saddle(self, x: FloatArray, *, exact: bool) -> FloatArray | None:
-        """The best of a few points along the direction in which F curves downwards most; None if it does in none."""
+        """The best of a few points along the direction in which F curves downwards most; None if there is none."""
         value, gradient = self.value_and_gradient(x)
         free = (x > self.lower) & (x < 0.0)
         if not free.any() or np.abs(self.projected(x, gradient)).max() > _STATIONARY:

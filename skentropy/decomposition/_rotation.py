@@ -53,7 +53,7 @@ _CONTENDER = 0.01
 # Minima are the same if their values differ by less, as a share.
 _TIE = 1e-6
 _RANDOM_STARTS = 30
-# Relative rounding error of a criterion, which closer to a minimum cannot tell which of two steps is better.
+# Relative rounding error of a criterion; closer to a minimum it cannot tell which of two steps is better.
 _ROUNDING = 1e-14
 _PROMAX_POWER = 4
 # A smaller communality, on the scale of correlations, is a rounding error.

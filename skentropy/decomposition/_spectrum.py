@@ -1,4 +1,4 @@
-"""Where eigenpairs of a covariance come from: the matrix, its rows where they are fewer, or products alone."""
+"""Eigenpairs of a covariance: from its matrix, from rows that are fewer than the features, or from products alone."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _TINY = float(np.finfo(np.float64).tiny)
 _FEW_ROWS = 0.5
 # Rows that are centred at a time.
 _ROWS_AT_ONCE = 64
-# Of a variance from which something was subtracted at least this share must be left: it then has nearly all its digits.
+# At least this share of a variance must be left after a subtraction, so that the rest keeps nearly all its digits.
 _LARGE_SHARE = 0.05
 # Variances within this factor count as of one order.
 _LEVEL = 1e3
@@ -39,8 +39,8 @@ _ROUNDING = 3e-30
 class Spectrum:
     """Leading eigenvalues, descending, and eigenvectors in columns; ``rest`` is the sum of all other eigenvalues.
 
-    ``block`` is where an iteration for the same features on another scale can start, if there is such a thing, and
-    ``beyond`` an estimate from below of the first eigenvalue that is left out, if there is one.
+    ``block`` is a start of an iteration for the same features on another scale, and ``beyond`` an estimate from below of the
+    first eigenvalue that is left out; each is None if there is none.
     """
 
     values: FloatArray
@@ -55,7 +55,7 @@ class Spectrum:
 
 
 class Covariance(ABC):
-    """A covariance matrix, 1/n, known by what can be done with it."""
+    """A covariance matrix, 1/n, given by its mean, its diagonal and its products with vectors."""
 
     mean: FloatArray
     variances: FloatArray
@@ -69,7 +69,7 @@ class Covariance(ABC):
         """The covariance times V, (d, m)."""
 
     def decompose(self) -> Spectrum:
-        """All eigenpairs that are not zero for want of rows."""
+        """All eigenpairs but those that are zero because there are too few rows."""
         return MatrixCovariance(self.mean, self.product(np.eye(self.n_features))).decompose()
 
     @abstractmethod
@@ -83,7 +83,7 @@ class Covariance(ABC):
     def leading(self, k: int, start: Spectrum | None = None, accuracy: float = ACCURACY) -> Spectrum:
         """The k leading eigenpairs; ``start`` is what an iteration may start from.
 
-        To machine precision where nothing else is asked for. Else residuals may be this share of their eigenvalues.
+        Residuals may be the share ``accuracy`` of their eigenvalues; the default is machine precision.
         """
         if k == 0 or not self.variances.any():
             return Spectrum(np.zeros(k), np.eye(self.n_features, k), float(self.variances.sum()))
@@ -263,7 +263,7 @@ class ScaledRows(Scaled):
     def _by_blocks(self, k: int, block: FloatArray | None, accuracy: float) -> Spectrum:
         """The leading eigenpairs by subspace iteration, which is quick from a near block or where they stand out.
 
-        Without a block where it is slow.
+        If the iteration is slow, it is given up, and the spectrum has no block.
         """
         A, scale = self.covariance.A, self.scale[:, np.newaxis]
         if block is None:

@@ -23,7 +23,7 @@ LARGEST_CONCENTRATION = 1e8
 # From this w on the first omitted term is less than 1e-16.
 _N_TERMS = 14
 _LEAST_WIDTH = 32.0
-# Newton steps for a concentration, and the relative change that ends them: its square is left.
+# Number of Newton steps for a concentration, and the relative change that ends them; the error left is its square.
 _NEWTON_STEPS = 12
 _SETTLED = 1e-8
 
@@ -136,7 +136,7 @@ def concentration_of_length(order: float, length: Array, complement: Array) -> A
     kappa = length * (n_dimensions - length**2) / (complement * (1.0 + length))
     for _ in range(_NEWTON_STEPS):
         terms = BesselTerms.of(order, kappa)
-        # Of 1 - R and R the smaller has more digits.
+        # The smaller of R and 1 - R has more digits.
         excess = np.where(length < 0.5, length - kappa * terms.ratio, terms.complement - complement)
         changed = np.clip(kappa + excess / terms.slope, 0.25 * kappa, 4.0 * kappa)
         settled = np.abs(changed - kappa) <= _SETTLED * kappa

@@ -235,7 +235,7 @@ def _check_formulas(point: _Point) -> None:
     p = np.exp(log_p) * point.weight
     T = np.stack(family.sufficient_statistics(x))
     m = family.mean(eta)[:, 0]
-    # What the terms of the log-density, as they cancel, lose in digits.
+    # The rounding error where terms of the log-density cancel.
     noise = 20.0 * _EPS * float(np.abs(family.log_partition(eta)[0]) + np.abs(eta[:, 0] * m).sum() + np.abs(log_h @ p))
     compare("total probability", p.sum(), np.ones(()), noise=noise)
     centred = T - m[:, np.newaxis]

@@ -112,7 +112,7 @@ class Dirichlet(VectorFamily):
         return a - 1.0
 
     def sample(self, eta: Array, random_state: np.random.RandomState) -> Array:
-        # Gamma variables, of which those of small concentrations are too small for doubles, by their logarithms.
+        # Logarithms of gamma variables: those of small concentrations are themselves too small for doubles.
         a = eta + 1.0
         log_x = np.log(random_state.standard_gamma(a + 1.0)) + np.log1p(-random_state.uniform(size=a.shape)) / a
         log_x -= log_x.max(axis=1, keepdims=True)

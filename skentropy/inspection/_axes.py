@@ -9,9 +9,9 @@ _CHARACTER, _LINE, _AXES = 0.085, 0.25, (3.7, 3.5)
 # A wider figure could not be read on a page that shows it 600 pixels wide.
 _WIDTH = 6.0
 WRAP = 60
-# Below the axes and their label, in the legend's font size.
+# A legend below the axes and their label; the distance is in units of its font size.
 BELOW = {"fontsize": "small", "loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "borderaxespad": 4.5}
-# In given axes, whose surroundings are not ours.
+# A legend inside axes that the user has given, around which there may be no room.
 INSIDE = {"fontsize": "x-small", "loc": "best"}
 
 

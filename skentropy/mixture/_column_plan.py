@@ -20,7 +20,7 @@ from ._columns import ColumnBlocks
 from ._components import Components
 from ._families import independent
 
-# A value is a point mass if more than this share of a column's numbers equals it, and so many times more than chance gives.
+# A value is a point mass if more than this share of a column's numbers equals it, and so many times the usual share.
 _POINT_MASS = 0.05
 _TIMES_USUAL = 10.0
 # If at least so many rows all have different names, the column is an identifier.

@@ -14,8 +14,8 @@ from .._messages import column_label
 from .._typing import Array, FloatArray
 from ._observations import transposed_product, with_data
 
-# Columns are reported whose variance is more than the first number, or less than the second number, times the one expected,
-# if it is so many standard deviations from what chance explains.
+# A column is reported if its variance is more than the first number, or less than the second, times the expected one, and as
+# many standard deviations from it as the third number.
 _NOTABLE, _NOTABLY_LITTLE, _SURE = 1.5, 0.5, 5.0
 
 

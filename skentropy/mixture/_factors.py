@@ -32,10 +32,10 @@ from ._input import check_covariances, check_shapes
 from ._observations import Units
 from ._report import degenerate_covariances, heywood_cases
 
-# Number of PX-EM steps in one M-step of factor analysis, and when it starts without factors.
+# Numbers of PX-EM steps in one M-step of factor analysis: in general, and in the first one, which starts without factors.
 _INNER_STEPS, _FIRST_STEPS = 4, 200
-# Noise variances of factor analysis: the floor, and what still counts as on it, as shares of the component's variance of a
-# feature; the least one of a start, in units. A floor may be lowered to this share of itself, to stay below noise variances.
+# Noise variances: the floor, and the largest that counts as on it, as shares of the component's variance of a feature; the
+# least of a start, in units; and the share of itself to which a floor may be lowered to stay below noise variances.
 _FLOOR, _NEAR_FLOOR, _START, _LOWEST = 1e-8, 3e-7, 1e-3, 0.1
 
 

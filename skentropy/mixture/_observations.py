@@ -140,5 +140,5 @@ def transposed_product(weights: FloatArray, T: Matrix) -> FloatArray:
     if sparse.issparse(T):
         return (T.T @ weights.T).T
     if T.strides[0] == T.itemsize:
-        return np.matmul(weights, T)  # of columns dot would take a copy; of what has gaps in both directions it must
+        return np.matmul(weights, T)  # dot would copy an array of columns, as it must one with gaps in both directions
     return np.dot(weights, T)  # unlike matmul it lets other threads run however small the result is

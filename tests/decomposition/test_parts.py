@@ -179,7 +179,7 @@ def test_low_noise_that_falls_is_tried_on_the_floor(noise, floor, tried):
     p = LinearGaussian.of(true.mean, true.loadings, np.array([noise, 0.5, 0.5, 0.5]))
     model, statistics = data.model, data.expect(p)
     state = State(p, statistics, model.elbo(statistics), model.elbo(statistics))
-    found = Finish(data, 1e-9, accelerate=True)._on_floor(state)
+    found = Finish(data, 1e-9, accelerate=True)._from_floor(state)
     assert (found is not None) == tried
     if found is not None:
         assert found.parameters.noise[0] == pytest.approx(floor, rel=1e-6)
