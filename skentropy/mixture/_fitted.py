@@ -53,6 +53,11 @@ class FittedMixture(ReportedMixture):
         """The components, with what the fit has learnt from the data."""
         return self._get_components()
 
+    @property
+    def scale_label(self) -> str:
+        """In which units the numbers of tables are."""
+        return self._fitted_components().scale_label
+
     def _read(
         self,
         X: ArrayLike,

@@ -191,8 +191,7 @@ def bootstrap(
             ConvergenceWarning,
         )
     of = "random weightings of" if kind == "weighted" else "simulations of"
-    scale = mixture._fitted_components().scale_label
-    title = f"{name}: bootstrap by {n} {of} {rows.totals.weight:.8g} rows, percentile intervals, {scale}"
+    title = f"{name}: bootstrap by {n} {of} {rows.totals.weight:.8g} rows, percentile intervals, {mixture.scale_label}"
     return BootstrapResult(title, np.atleast_2d(np.cov(values, rowvar=False)), estimates, values)
 
 
