@@ -29,6 +29,26 @@ def test_intervals_are_symmetric_on_a_scale_without_limits(level: float) -> None
     assert ((low < found[:, 0]) & (found[:, 0] < x) & (x < found[:, 1]) & (found[:, 1] < high)).all()
 
 
+def test_intervals_of_angles_are_a_turn_at_most() -> None:
+    x, errors = np.array([0.5, -3.0, 1.0]), np.array([0.2, 9.0, 0.0])
+    found = Estimate("x", x, [list("abc")], np.arange(3), direction="angle").interval(errors, 0.9)
+    reach = stats.norm.ppf(0.95) * 0.2
+    np.testing.assert_allclose(found, [[0.5 - reach, 0.5 + reach], [-3.0 - np.pi, -3.0 + np.pi], [1.0, 1.0]], rtol=1e-14)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.9])
+def test_intervals_of_unit_vectors_are_those_of_the_angles_from_the_axes(level: float) -> None:
+    x, errors = np.array([0.6, -0.2, 0.99, 1.0, -0.999]), np.array([0.1, 0.3, 0.2, 0.0, 0.5])
+    found = Estimate("x", x, [list("abcde")], np.arange(5), direction="unit vector").interval(errors, level)
+    angle, quantile = np.arccos(x), stats.norm.ppf(0.5 + level / 2)
+    slope = (np.cos(angle - 1e-6) - np.cos(angle + 1e-6)) / 2e-6
+    reach = quantile * errors[:3] / slope[:3]
+    np.testing.assert_allclose(found[:3, 0], np.cos(np.minimum(angle[:3] + reach, np.pi)), rtol=1e-8)
+    np.testing.assert_allclose(found[:3, 1], np.cos(np.maximum(angle[:3] - reach, 0.0)), rtol=1e-8)
+    np.testing.assert_array_equal(found[3], [1.0, 1.0])
+    np.testing.assert_allclose(found[4], [-1.0, 1.0])
+
+
 def test_what_is_known_has_no_error_and_an_interval_of_no_length() -> None:
     weight = Estimate("weights", np.array([1.0]), [["only"]], np.array([KNOWN]), 0.0, 1.0)
     mean = Estimate("means", np.array([[2.0, 30.0]]), [["only"], ["a", "b"]], np.array([[0, 1]]))

@@ -17,6 +17,7 @@ from skentropy.decomposition._finish import Finish
 from skentropy.decomposition._gaussian import LinearGaussian
 from skentropy.decomposition._moments import Moments, row_bytes
 from skentropy.decomposition._profile import Profile, best_profile, inverse_and_log_det, starting_uniquenesses
+from skentropy.decomposition._saturated import Unrestricted, _Model
 from skentropy.decomposition._spectrum import ACCURACY, MatrixCovariance, RowsCovariance, Spectrum
 
 
@@ -574,3 +575,28 @@ def test_floors_and_what_is_on_them():
     p = LinearGaussian.of(np.zeros(5), loadings, noise)
     heywood, constant = _on_floor(p, np.full(5, 1e-6))
     assert (heywood.tolist(), constant.tolist()) == ([0, 2], [1])
+
+
+def test_an_unrestricted_gaussian_is_fitted_to_complete_rows_in_one_step():
+    X, weight = table(60, 4)
+    model = _Model(weight.sum())
+    start = Unrestricted(np.full(4, 0.3), 2.0 * np.eye(4) + 0.5)
+    statistics = model.expect(start, Table.of(X, weight))
+    mean, covariance = np.average(X, axis=0, weights=weight), np.cov(X.T, aweights=weight, bias=True)
+    assert model.elbo(statistics) == pytest.approx(
+        np.average(stats.multivariate_normal(start.mean, start.covariance).logpdf(X), weights=weight), rel=1e-10
+    )
+    end = model.maximize(statistics)
+    np.testing.assert_allclose(end.mean, mean, rtol=1e-10)
+    np.testing.assert_allclose(end.covariance, covariance, rtol=1e-10, atol=1e-12)
+    at_end = model.expect(end, Table.of(X, weight))
+    terms = model.entropy_sum(end, at_end)
+    assert terms.value == pytest.approx(model.elbo(at_end), rel=1e-10)
+    assert model.magnitude(end, at_end) == pytest.approx(terms.magnitude + 4, rel=1e-14)
+    assert model.log_prior(end, at_end) == 0.0
+    again = model.unpack(model.pack(end), start)
+    np.testing.assert_allclose(again.mean, end.mean, rtol=1e-12)
+    np.testing.assert_allclose(again.covariance, end.covariance, rtol=1e-10, atol=1e-12)
+    wild = model.pack(end)
+    wild[4:8] = [60.0, 0.0, 0.0, 0.0]
+    assert model.unpack(wild, start) is None

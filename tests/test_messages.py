@@ -1,0 +1,38 @@
+"""Where warnings point to."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skentropy import PPCA
+from skentropy._messages import warn
+
+FEW = np.random.default_rng(0).normal(size=(8, 10))
+
+
+def deep_inside(level: int) -> None:
+    deep_inside(level - 1) if level else warn("from here")
+
+
+@pytest.mark.parametrize("model", [PPCA("bic"), make_pipeline(StandardScaler(), PPCA("bic"))])
+def test_warnings_point_to_the_line_that_called_the_package(model: Any) -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        line = test_warnings_point_to_the_line_that_called_the_package.__code__.co_firstlineno
+        model.fit(FEW)
+    assert caught
+    for warning in caught:
+        assert warning.filename == __file__
+        assert 0 < warning.lineno - line < 10
+
+
+def test_warnings_of_what_is_not_of_the_package_point_to_their_line() -> None:
+    with pytest.warns(UserWarning, match="from here") as caught:
+        deep_inside(2)
+    assert (caught[0].filename, caught[0].lineno) == (__file__, deep_inside.__code__.co_firstlineno + 1)
