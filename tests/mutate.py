@@ -5,7 +5,7 @@ is an operand, logarithm, exponential, minimum and maximum of the package, but f
 Each is made wrong, one at a time, and of the tests that are about its module those that run its line are run. Left alone
 are default values, which are arguments and not formulas, decimal constants below a thousandth or above a thousand, which
 are tolerances and limits, whole numbers that stand alone, powers of whole numbers, such as 2**20, which are sizes,
-``row_bytes``, by which blocks are cut, and what joins texts or lists.
+``row_bytes``, by which blocks are cut, what joins texts or lists, and how lines in figures look.
 
 A mutant that no test notices must be explained in ``survivors.toml``. Exits with 1 if one is not, if one that is explained
 there is noticed, or if fewer than 97% are noticed. With ``--one-in 25`` one mutant in 25 of each module is tried, and at
@@ -72,6 +72,7 @@ ROOMS = {
 # What has formulas that no number of a user's depends on, and why nothing is gained by making them wrong.
 LEFT_OUT = {
     "skentropy/_em/_monitor.py": "When progress is told, and how its lines look.",
+    "skentropy/inspection/_axes.py": "How large figures are, and where legends lie.",
     "skentropy/families/_check_family.py": "It is a test itself, and tests/families/test_check_family.py makes it fail.",
 }
 # Tests that read the documentation or run benchmarks are about none of the modules.
@@ -178,6 +179,8 @@ def _nodes(tree: ast.AST, function: str = "") -> list[tuple[Any, str]]:
         return []
     if isinstance(tree, ast.FunctionDef) and tree.name.lstrip("_") in SIZES:
         return []
+    if isinstance(tree, ast.keyword) and tree.arg in LOOKS:
+        return []
     if isinstance(tree, ast.FunctionDef | ast.ClassDef):
         function = f"{function}.{tree.name}".lstrip(".")
     children = list(ast.iter_child_nodes(tree))
@@ -188,6 +191,8 @@ def _nodes(tree: ast.AST, function: str = "") -> list[tuple[Any, str]]:
 
 # Functions that say how much memory something takes, by which blocks are cut.
 SIZES = ("row_bytes", "evaluation_row_bytes")
+# Arguments of functions that draw.
+LOOKS = ("alpha", "linewidth", "markersize", "color")
 OPERATORS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult}
 FUNCTIONS = {"log": "exp", "log1p": "expm1", "minimum": "maximum", "min": "max"}
 FUNCTIONS |= {after: before for before, after in FUNCTIONS.items()}

@@ -56,6 +56,14 @@ def test_decomposition() -> None:
     assert "nats per sample" in display.ax_.get_ylabel()
     bars = display.ax_.patches
     assert sum(bar.get_height() for bar in bars) == pytest.approx(sum(s.value for s in model.entropy_sums_), rel=1e-9)
+    above, below = np.zeros(len(model.entropy_sums_)), np.zeros(len(model.entropy_sums_))
+    for container in display.ax_.containers:  # each on top of those before it, or below these
+        heights = np.array([bar.get_height() for bar in container])
+        np.testing.assert_allclose([bar.get_y() for bar in container], np.where(heights < 0.0, below, above), atol=1e-12)
+        above, below = above + np.clip(heights, 0.0, None), below + np.clip(heights, None, 0.0)
+    assert [bar.get_width() for bar in bars] == pytest.approx([1.0] * len(bars))
+    assert display.ax_.get_xlim() == (0.5, len(above) + 0.5)
+    assert any(tuple(line.get_ydata()) == (0.0, 0.0) for line in display.ax_.lines)
     line = next(line for line in display.ax_.lines if line.get_label() == "ELBO")
     np.testing.assert_array_equal(line.get_ydata(), model.lower_bounds_)
     sums = [terms.value for terms in model.entropy_sums_]
