@@ -5,7 +5,7 @@ is an operand, logarithm, exponential, minimum and maximum of the package, but f
 Each is made wrong, one at a time, and of the tests that are about its module those that run its line are run. Left alone
 are default values, which are arguments and not formulas, decimal constants below a thousandth or above a thousand, which
 are tolerances and limits, whole numbers that stand alone, powers of whole numbers, such as 2**20, which are sizes,
-``row_bytes``, by which blocks are cut, what joins texts or lists, and how lines in figures look.
+``row_bytes``, by which blocks are cut, what joins texts or lists, and what figures look like.
 
 A mutant that no test notices must be explained in ``survivors.toml``. Exits with 1 if one is not, if one that is explained
 there is noticed, or if fewer than 97% are noticed. With ``--one-in 25`` one mutant in 25 of each module is tried, and at
@@ -181,6 +181,8 @@ def _nodes(tree: ast.AST, function: str = "") -> list[tuple[Any, str]]:
         return []
     if isinstance(tree, ast.keyword) and tree.arg in LOOKS:
         return []
+    if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Attribute) and tree.func.attr in LAYOUT:
+        return []
     if isinstance(tree, ast.FunctionDef | ast.ClassDef):
         function = f"{function}.{tree.name}".lstrip(".")
     children = list(ast.iter_child_nodes(tree))
@@ -191,8 +193,9 @@ def _nodes(tree: ast.AST, function: str = "") -> list[tuple[Any, str]]:
 
 # Functions that say how much memory something takes, by which blocks are cut.
 SIZES = ("row_bytes", "evaluation_row_bytes")
-# Arguments of functions that draw.
+# Arguments of functions that draw, and functions that make room.
 LOOKS = ("alpha", "linewidth", "markersize", "color")
+LAYOUT = ("set_size_inches", "margins", "update_datalim")
 OPERATORS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult}
 FUNCTIONS = {"log": "exp", "log1p": "expm1", "minimum": "maximum", "min": "max"}
 FUNCTIONS |= {after: before for before, after in FUNCTIONS.items()}

@@ -65,6 +65,20 @@ def test_a_biplot() -> None:
     lengths = np.array([arrows[f"x{i}"] for i in range(13)])
     ratio = lengths / pipeline[-1].loadings_[:, [2, 0]]
     np.testing.assert_allclose(ratio, ratio[0, 0])
+    assert np.linalg.norm(lengths, axis=1).max() == pytest.approx(2.5 * display.scores.std())
+    across, up = display.ax_.lines
+    assert (*across.get_ydata(), *up.get_xdata()) == (0.0, 0.0, 0.0, 0.0)
+    starts = [text.xyann for text in display.ax_.texts if not text.get_text()]
+    assert starts == [(0.0, 0.0)] * 13
+
+
+def test_large_and_many_loadings() -> None:
+    names = [f"x{i}" for i in range(30)]
+    few = LoadingsDisplay(loadings=np.array([[1.5, 0.1], [-0.4, 0.5]]), features=names[:2], factors=["a", "b"], cutoff=0.0)
+    assert few.plot().ax_.images[0].get_clim() == (-1.5, 1.5)
+    assert [text.get_color() for text in few.ax_.texts] == ["white", "black", "black", "black"]
+    many = LoadingsDisplay(loadings=np.full((30, 14), 0.5), features=names, factors=names[:14], cutoff=0.0)
+    assert not many.plot().ax_.texts
 
 
 @pytest.mark.parametrize("factors", [(0, 0), (0, 2), (-1, 1)])

@@ -42,6 +42,12 @@ def test_gaussians() -> None:
     np.testing.assert_allclose(display.intervals, np.stack([z - half, z + half], axis=-1), atol=1e-4)
     variances = np.diagonal(model.covariances_, axis1=1, axis2=2)
     np.testing.assert_allclose(display.spreads, np.sqrt(variances) / sd, rtol=1e-4)
+    bars = np.array([(bar.get_x(), bar.get_width(), bar.get_y() + 0.5 * bar.get_height()) for bar in display.ax_.patches])
+    lefts, widths, places = np.moveaxis(bars.reshape(3, 4, 3), -1, 0)
+    np.testing.assert_allclose(lefts, display.profiles - display.spreads)
+    np.testing.assert_allclose(widths, 2.0 * display.spreads)
+    np.testing.assert_allclose(places.mean(axis=0), np.arange(4.0), atol=1e-12)
+    np.testing.assert_allclose(np.diff(places, axis=0), 0.7 / 3)
     assert display.rows == list(IRIS.columns)
     ordered = ComponentProfileDisplay.from_estimator(model, most=2)
     assert ordered.intervals is None
