@@ -9,7 +9,7 @@ from scipy import sparse, stats
 from skentropy._data import WORKING_SET_BYTES, Block, Rows
 from skentropy._em import State
 from skentropy.decomposition import PPCA, FactorAnalysis, _em_model
-from skentropy.decomposition._closed_form import count_parameters, noise_floor
+from skentropy.decomposition._closed_form import bic_path, count_parameters, entropy_sum_path, noise_floor
 from skentropy.decomposition._curvature import curves_upwards, expected_information
 from skentropy.decomposition._em_model import GaussianModel, GaussianStatistics, StandardisedData, Table, TableTotals
 from skentropy.decomposition._factor_analysis import _on_floor, n_factor_parameters
@@ -600,3 +600,30 @@ def test_an_unrestricted_gaussian_is_fitted_to_complete_rows_in_one_step():
     wild = model.pack(end)
     wild[4:8] = [60.0, 0.0, 0.0, 0.0]
     assert model.unpack(wild, start) is None
+
+
+def test_paths_of_ppca_are_those_of_its_eigenvalues():
+    values, d, n = np.array([5.0, 3.0, 1.5, 0.7, 0.3]), 5, 40
+    spectrum = Spectrum(values, np.eye(5), 0.0)
+    path = entropy_sum_path(spectrum, d, 1e-6)
+    expected = []
+    for h in range(d):
+        logs = np.log(values[:h]).sum() + (d - h) * np.log(values[h:].mean())
+        expected.append(-0.5 * (logs + d * np.log(2 * np.pi * np.e)))
+    np.testing.assert_allclose(path, expected, rtol=1e-12)
+    parameters = [d * h - h * (h - 1) // 2 + 1 + d for h in range(d)]
+    np.testing.assert_allclose(bic_path(path, d, n), -2.0 * n * np.array(expected) + np.log(n) * np.array(parameters))
+    # Without rows enough the last number of components is that of all eigenvalues.
+    assert len(entropy_sum_path(Spectrum(values[:3], np.eye(5)[:, :3], 0.0), d, 1e-6)) == 4
+
+
+def test_floors_and_scales_of_em_are_those_of_the_variances():
+    np.testing.assert_allclose(PPCA(1)._em_floor(np.array([1.0, 3.0])), np.full(2, 2e-9), rtol=1e-12)
+    np.testing.assert_allclose(FactorAnalysis(1, noise_floor=1e-5)._em_floor(np.array([1.0, 3.0])), np.full(2, 1e-5))
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(90, 1)) * [1.0, 2.0, 3.0, 4.0] + rng.normal(size=(90, 4))
+    single, tied = (model._standardised(model.fit(X)._read(X)) for model in (FactorAnalysis(1), PPCA(1)))
+    np.testing.assert_allclose(single.scale, X.std(axis=0), rtol=1e-10)
+    np.testing.assert_allclose(tied.scale, np.full(4, np.sqrt(X.var(axis=0).mean())), rtol=1e-10)
+    np.testing.assert_allclose(tied.model.floor, np.full(4, 1e-9), rtol=1e-10)
+    np.testing.assert_allclose(tied.model.log_scale, np.log(tied.scale), rtol=1e-12)

@@ -186,3 +186,59 @@ def test_what_is_wrong_is_said_in_the_summary(load):
     with pytest.warns(ConvergenceWarning, match="stopped after 1 steps"):
         model = FactorAnalysis(2, max_iter=1).fit(load("wine"))
     assert "The fit did not converge" in str(model.summary())
+
+
+@pytest.mark.parametrize("rotation", [None, "oblimin"])
+def test_tables_of_factors_are_their_plain_formulas(load, rotation):
+    X = load("wine")
+    model = FactorAnalysis(3, rotation=rotation).fit(X)
+    summary, Phi = model.summary(), model.factor_correlation_
+    sd = np.sqrt(np.diag(model.get_covariance()))
+    L = model.components_.T / sd[:, np.newaxis]
+    structure = L @ Phi
+    common = (L * structure).sum(axis=1)
+    loadings = summary["loadings"].to_frame()
+    np.testing.assert_allclose(loadings[["factor0", "factor1", "factor2"]], L, rtol=1e-10)
+    np.testing.assert_allclose(loadings["communality"], common, rtol=1e-10)
+    np.testing.assert_allclose(loadings["uniqueness"], model.noise_variance_ / sd**2, rtol=1e-8)
+    np.testing.assert_allclose(loadings["complexity"], (L**2).sum(axis=1) ** 2 / (L**4).sum(axis=1), rtol=1e-10)
+    explained = np.diag(Phi @ L.T @ L)
+    share = explained / explained.sum()
+    expected = [explained, explained / 13, np.cumsum(explained) / 13, share, np.cumsum(share)]
+    np.testing.assert_allclose(summary["variance"].to_frame(), expected, rtol=1e-10)
+    precision = np.linalg.inv(model.get_covariance() / sd / sd[:, np.newaxis])
+    squared = np.diag(structure.T @ precision @ structure)
+    np.testing.assert_allclose(summary["scores"].to_frame(), [np.sqrt(squared), squared, 2.0 * squared - 1.0], rtol=1e-8)
+    assert ("correlations" in summary.tables) == (rotation == "oblimin")
+
+
+def test_tables_of_components_are_their_plain_formulas(load):
+    X = load("wine") / load("wine").std(axis=0)
+    X *= np.linspace(0.5, 3.0, 13)
+    model = PPCA(2).fit(X)
+    loadings = model.summary()["loadings"].to_frame()
+    variances = np.diag(model.get_covariance())
+    np.testing.assert_allclose(loadings[["component0", "component1"]], model.components_.T, rtol=1e-12)
+    np.testing.assert_allclose(loadings["communality"], (model.components_**2).sum(axis=0) / variances, rtol=1e-10)
+    np.testing.assert_allclose(loadings["variance"], variances, rtol=1e-10)
+
+
+@pytest.mark.parametrize("model", [PPCA(2), FactorAnalysis(2), FactorAnalysis(2, rotation="oblimin")], ids=str)
+def test_estimates_with_errors_are_those_of_the_model(load, model):
+    X = load("attitude") * np.linspace(0.5, 3.0, 7)
+    model.fit(X)
+    errors = model.standard_errors()
+    kinds = {estimate.name: estimate for estimate in errors.parameters}
+    assert set(kinds) == {"components", "noise_variance", "mean", "factor_correlation"}
+    correlation = getattr(model, "factor_correlation_", np.eye(2))
+    for name, expected in (("components", model.components_), ("mean", model.mean_), ("factor_correlation", correlation)):
+        np.testing.assert_allclose(kinds[name].values, expected, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(kinds["noise_variance"].values, model.noise_variance_, rtol=1e-9)
+    assert kinds["noise_variance"].low == 0.0
+    assert (kinds["factor_correlation"].low, kinds["factor_correlation"].high) == (-1.0, 1.0)
+
+
+def test_scores_of_weighted_rows_are_weighted(load):
+    X, weight = load("attitude"), np.linspace(0.5, 2.0, 30)
+    model = FactorAnalysis(2).fit(X)
+    assert model.score(X, sample_weight=weight) == pytest.approx(np.average(model.score_samples(X), weights=weight))
