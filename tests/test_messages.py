@@ -11,7 +11,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skentropy import PPCA
-from skentropy._messages import warn
+from skentropy._messages import listed, warn
+from skentropy.model_selection._comparable import _told
 
 FEW = np.random.default_rng(0).normal(size=(8, 10))
 
@@ -36,3 +37,12 @@ def test_warnings_of_what_is_not_of_the_package_point_to_their_line() -> None:
     with pytest.warns(UserWarning, match="from here") as caught:
         deep_inside(2)
     assert (caught[0].filename, caught[0].lineno) == (__file__, deep_inside.__code__.co_firstlineno + 1)
+
+
+def test_long_lists_say_how_much_they_leave_out() -> None:
+    assert listed(list("abcde")) == "'a', 'b', 'c' and 2 more"
+    assert listed(["a"]) == "'a'"
+    assert _told([(0, 1.5), (2, 0.25), (3, 0.5), (4, 1.0)]) == (
+        "1.5 in column 0, 0.25 in column 2, 0.5 in column 3 and 1 more"
+    )
+    assert _told([]) == "none"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import joblib
 import numpy as np
@@ -16,9 +17,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skentropy import PPCA, ColumnMixture, ExponentialFamilyMixture, GaussianMixture, PoissonMixture, RowBlocks
+from skentropy._standard_errors import Estimate
 from skentropy.families import Categorical
 from skentropy.mixture._one_more import with_one_more
 from skentropy.model_selection import bootstrap, bootstrap_lrt, stability
+from skentropy.model_selection._bootstrap import BootstrapResult
+from skentropy.model_selection._bootstrap_lrt import _statistic
 from skentropy.model_selection._resampling import Simulations, Weightings
 from skentropy.model_selection._stability import adjusted_rand
 from tests.common.estimators import ESTIMATORS
@@ -260,3 +264,14 @@ def test_no_category_is_lost() -> None:
     result = bootstrap(model, X, 10, "parametric", random_state=0)
     assert result.distributions["probabilities"].shape == (10, 1, 2, 3)
     assert (result.distributions["probabilities"][..., 2] < 1e-9).any()
+
+
+def test_statistics_and_biases_by_their_formulas() -> None:
+    null, alternative = (SimpleNamespace(n_samples_=40.0, lower_bound_=bound) for bound in (-3.0, -2.75))
+    assert _statistic(cast(Any, null), cast(Any, alternative)) == 20.0
+    assert _statistic(cast(Any, null), cast(Any, null)) == 0.0
+    assert _statistic(cast(Any, alternative), cast(Any, null)) == 0.0
+    replicates = np.array([[1.0, 5.0], [2.0, 9.0]])
+    mean = Estimate("mean", np.array([1.25, 8.0]), [["a", "b"]], np.array([0, 1]))
+    result = BootstrapResult("title", np.cov(replicates.T), [mean], replicates)
+    np.testing.assert_allclose(result.biases["mean"], [0.25, -1.0])
