@@ -22,6 +22,8 @@ from skentropy import (
     EntropySumSearch,
     ExponentialFamilyMixture,
     FactorAnalysis,
+    GammaMixture,
+    GaussianMixture,
     PoissonMixture,
     RowBlocks,
     SigmoidBeliefNet,
@@ -30,6 +32,7 @@ from skentropy import (
 )
 from skentropy._data import RowTotals
 from skentropy.families import Poisson
+from skentropy.mixture._model import MixtureModel
 
 from .common.estimators import ESTIMATORS, TABLES, EstimatorCase
 
@@ -236,6 +239,29 @@ def test_nets_start_from_the_same_binary_rows() -> None:
     steps = {"binarize": 0.5, "max_iter": 1, "random_state": 0}
     in_memory, streamed = (SigmoidBeliefNet(2, **steps).fit(data) for data in (X, blocks_of(X)))
     np.testing.assert_allclose(streamed.lower_bound_, in_memory.lower_bound_, rtol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("mixture", [GammaMixture, GaussianMixture, PoissonMixture])
+def test_a_mixture_surveys_data_twice_and_takes_a_sample_before_the_first_step(
+    mixture: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, passes, before, expect = ESTIMATORS["PoissonMixture"].X + 1.0, [], [], MixtureModel.expect
+
+    def read() -> Any:
+        passes.append(1)
+        return [X]
+
+    def spied(self: Any, parameters: Any, block: Any) -> Any:
+        before.append(len(passes) - 1)
+        return expect(self, parameters, block)
+
+    monkeypatch.setattr(MixtureModel, "expect", spied)
+    fitted = mixture(2, max_iter=1, random_state=0).fit(RowBlocks(read))
+    assert before[0] == 4  # the totals of the stream, the columns, their summary, and the sample
+    passes.clear()
+    fitted.score(RowBlocks(read))
+    assert len(passes) == 1
 
 
 def test_infinities_of_a_later_pass_are_refused() -> None:

@@ -200,6 +200,10 @@ class View(BlockSource):
         self.n_features, self.dtype, self.is_sparse = source.n_features, source.dtype, source.is_sparse
         self.maps_lazily = source.maps_lazily
 
+    @cached_property
+    def totals(self) -> RowTotals:
+        return self._source.totals
+
     def sum(self, function: Callable[[Block], Statistics], pool: ThreadPoolExecutor | None = None) -> Statistics:
         return self._source.sum(partial(_through, self._function, function), pool)
 

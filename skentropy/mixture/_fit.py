@@ -81,10 +81,10 @@ class MixtureFit(FitByEM):
             replaced = np.flatnonzero((columns.n_zeros > 0) & ~np.isnan(self._substitutes))
             self._replaced = {int(column): float(self._substitutes[column]) for column in replaced}
             rows = self._rows = rows.view(Substitutes(self._substitutes))
-        mixture._refuse_outside(components, rows.sum(components.count_outside, pool))
         size = max(int(np.clip(_SAMPLE_ENTRIES // rows.n_features, *_SAMPLE_ROWS)), 32 * mixture.n_components)
         rounding = components.rounding(columns)
         summary = rows.sum(partial(summarize, components=components, sample_size=size, salt=salt, rounding=rounding), pool)
+        mixture._refuse_outside(components, summary.outside)
         model = MixtureModel(
             components.with_pooled(summary.pooled),
             mean_log_base_measure=summary.log_base_measure / rows.totals.weight,

@@ -74,20 +74,25 @@ class DataSummary(Additive):
 
     Attributes
     ----------
+    outside : as from ``Components.count_outside``; the others are of the blocks that are inside
     pooled : as from ``Components.summarize``
     log_base_measure : sum of w log h(x)
     sample : RowSample
     """
 
+    outside: Array
     pooled: Any
     log_base_measure: float
     sample: RowSample
 
 
 def summarize(block: Block, components: Components, sample_size: int, salt: int, rounding: Rounding | None) -> DataSummary:
-    """Summarise one block of rows."""
+    """Summarise one block of rows, and count in the same pass the values outside the support."""
+    outside = components.count_outside(block)
+    block = block[:0] if outside.any() else block
     weight = block.row_weight
     return DataSummary(
+        outside,
         pooled=components.summarize(components.read(block), weight),
         log_base_measure=block.weighted_sum(components.log_base_measure(block)),
         # Starts depend on the values as the user gave them, not on substitutes of zeros.
