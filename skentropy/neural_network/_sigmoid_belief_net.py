@@ -62,7 +62,7 @@ class SigmoidBeliefNet(FittedBeliefNet):
         a warning if the threshold is below all values of a column, or above all values.
     alpha : float, default=0.01
         Strength of the ridge ``alpha / 2 |V|^2``, compared with the total log-likelihood. It keeps the weights of separable
-        columns finite; 1 is a good value for generalisation. With zero there is a warning of such columns.
+        columns finite; 0.3 to 1 are good values for generalisation. With zero there is a warning of such columns.
     tol : float, default=1e-4
         EM ends when the steps still to come are estimated to raise the objective by less, in nats per sample.
     max_iter : int, default=1000
