@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
-from ._typing import FloatArray
+from ._typing import Array, FloatArray
 
 LOG_2PI = float(np.log(2.0 * np.pi))
 
@@ -37,13 +39,20 @@ def factorise(matrices: FloatArray, scales: FloatArray, smallest: float = 0.0) -
 
 def pack_symmetric(matrices: FloatArray) -> FloatArray:
     """Symmetric matrices (..., k, k) as vectors (..., k (k + 1) / 2) of the same lengths."""
-    i, j = np.triu_indices(matrices.shape[-1])
-    return matrices[..., i, j] * np.where(i == j, 1.0, np.sqrt(2.0))
+    i, j, lengths = _upper(matrices.shape[-1])
+    return matrices[..., i, j] * lengths
 
 
 def unpack_symmetric(vectors: FloatArray, size: int) -> FloatArray:
     """The inverse of ``pack_symmetric``."""
-    i, j = np.triu_indices(size)
+    i, j, lengths = _upper(size)
     matrices = np.empty((*vectors.shape[:-1], size, size))
-    matrices[..., i, j] = matrices[..., j, i] = vectors / np.where(i == j, 1.0, np.sqrt(2.0))
+    matrices[..., i, j] = matrices[..., j, i] = vectors / lengths
     return matrices
+
+
+@lru_cache(maxsize=64)
+def _upper(size: int) -> tuple[Array, Array, FloatArray]:
+    """Rows and columns of the upper triangle of a symmetric matrix, and the lengths of unit moves of its entries."""
+    i, j = np.triu_indices(size)
+    return i, j, np.where(i == j, 1.0, np.sqrt(2.0))

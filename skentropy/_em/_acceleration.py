@@ -30,6 +30,7 @@ class Path:
         self._model = model
         self._points: list[Array] = []
         self._steps: list[Array] = []
+        self._plain: tuple[Any, Array] = (None, np.zeros(0))  # where the last step has led, and the same packed
         self._share = 1.0
         self._correction: Array | None = None
 
@@ -37,9 +38,11 @@ class Path:
         """Add the EM step from ``start`` to ``plain``; ``kept`` says that an extrapolation led to ``start``."""
         if kept:
             self._share = min(1.0, self._share * _DAMPING)
-        point = self._model.pack(start)
+        before, packed = self._plain
+        point = packed if start is before else self._model.pack(start)
+        self._plain = plain, self._model.pack(plain)
         self._points = [*self._points[-_MEMORY:], point]
-        self._steps = [*self._steps[-_MEMORY:], self._model.pack(plain) - point]
+        self._steps = [*self._steps[-_MEMORY:], self._plain[1] - point]
         self._correction = None
 
     def _differences(self) -> tuple[Array, Array]:

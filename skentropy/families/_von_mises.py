@@ -9,6 +9,7 @@ from ._arguments import check_parameter
 from ._base import ExponentialFamily
 from ._bessel import LARGEST_CONCENTRATION, BesselTerms, concentration_of_length
 from ._circle import TURN
+from ._vector import check_bound
 
 # Angles may exceed a full turn by this much, a rounding error of single precision.
 _ROUNDING = 1e-6
@@ -85,6 +86,7 @@ class VonMises(ExponentialFamily):
         mean, concentration = parameters
         mean = check_parameter(mean, "mean", low=-np.inf, open_low=True)
         concentration = check_parameter(concentration, "concentration", low=0.0)
+        check_bound(concentration, LARGEST_CONCENTRATION, "concentration")
         return np.stack(np.broadcast_arrays(concentration * np.cos(mean), concentration * np.sin(mean)))
 
     def moments(self, eta: Array) -> tuple[Array, Array]:

@@ -190,14 +190,14 @@ class Conditionals:
         return roots
 
 
-@lru_cache
+@lru_cache(maxsize=64)
 def _lower(size: int) -> tuple[Array, Array]:
     """Rows and columns of the entries of a packed lower triangle."""
     i, j = np.tril_indices(size)
     return i, j
 
 
-@lru_cache
+@lru_cache(maxsize=64)
 def _square(size: int) -> Array:
     """Where the entries of a symmetric matrix are in its packed lower triangle."""
     i, j = _lower(size)

@@ -12,6 +12,7 @@ import numpy as np
 
 from .._data import Block
 from .._typing import FloatArray
+from ..families._base import LOG_ZERO
 from ._components import ComponentMetric
 from ._feature_metric import inverse_root
 from ._model import MixtureModel, MixtureParameters, MixtureStatistics
@@ -107,9 +108,11 @@ class Metric:
 
     @classmethod
     def at(cls, model: MixtureModel, parameters: MixtureParameters, statistics: MixtureStatistics) -> Self:
-        pi = np.exp(parameters.log_weights)
+        # Numbers as small as the weights that stand for zero have no digits.
+        there = parameters.log_weights > LOG_ZERO
+        pi, counts = np.where(there, np.exp(parameters.log_weights), 0.0), np.where(there, statistics.counts, 0.0)
         of_weights = statistics.weight * (np.diag(pi) - np.outer(pi, pi))
-        of_components = model.components.metric(parameters.components, statistics.components, statistics.counts)
+        of_components = model.components.metric(parameters.components, statistics.components, counts)
         return cls(inverse_root(of_weights), of_components)
 
     def directions(self, z: FloatArray) -> FloatArray:

@@ -88,6 +88,15 @@ def test_means_of_angles_are_directions() -> None:
     ComponentProfileDisplay.from_estimator(mixture)
 
 
+def test_given_concentrations_beyond_the_bound_of_fits_are_refused() -> None:
+    """Beyond it the natural parameters no longer hold the direction's digits that a density needs."""
+    mixture = ExponentialFamilyMixture("von_mises")
+    given = {"means": [[0.0], [1.0]], "concentrations": [[1e8], [2.0]]}
+    assert np.isfinite(mixture.from_parameters("von_mises", [0.5, 0.5], **given).score([[0.1], [1.0]]))
+    with pytest.raises(ValueError, match=r"concentration must be at most 1e\+08; got 2e\+08"):
+        mixture.from_parameters("von_mises", [0.5, 0.5], **{**given, "concentrations": [[2e8], [2.0]]})
+
+
 def test_standard_errors_do_not_jump() -> None:
     """The mean of angles at the jump has the error of the same angles elsewhere."""
     x = np.random.default_rng(0).vonmises(0.0, 5.0, size=(400, 1))

@@ -176,3 +176,12 @@ def test_from_any_rate_but_zero_the_zeros_are_infinitely_far() -> None:
     np.testing.assert_array_equal(found, [[0.0, 0.0, 0.0], [0.0, np.inf, np.inf]])
     from_zeros = WithZeros(components).column_divergences(parameters, 1)
     np.testing.assert_allclose(from_zeros, [[0.0, 0.005, 3.0], [0.0] * 3], atol=1e-300)
+
+
+def test_zeros_of_no_weight_are_no_saddle_point() -> None:
+    """The weight has become the smallest number there is, of which nothing can be computed."""
+    X = np.random.default_rng(40).negative_binomial(0.5, 0.1, size=(300, 1)).astype(float)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        mixture = NegativeBinomialMixture(1, zero_inflated=True).fit(X)
+    assert mixture.weights_[-1] == 0.0
