@@ -28,6 +28,7 @@ PARTS = [
     "starts",
     "coverage",
     "bootstrap",
+    "gaussian",
 ]
 
 

@@ -19,7 +19,17 @@ from common import HERE
 from threadpoolctl import threadpool_limits
 
 COMPARISON = ["mixture", "decomposition", "scaling"]
-IN_DEPTH = ["belief_net", "truncated", "autoencoder", "model_selection", "large", "starts", "coverage", "bootstrap"]
+IN_DEPTH = [
+    "gaussian",
+    "belief_net",
+    "truncated",
+    "autoencoder",
+    "model_selection",
+    "large",
+    "starts",
+    "coverage",
+    "bootstrap",
+]
 
 
 def run(name: str, quick: bool) -> None:
