@@ -622,7 +622,7 @@ def test_floors_and_scales_of_em_are_those_of_the_variances():
     np.testing.assert_allclose(FactorAnalysis(1, noise_floor=1e-5)._em_floor(np.array([1.0, 3.0])), np.full(2, 1e-5))
     rng = np.random.default_rng(0)
     X = rng.normal(size=(90, 1)) * [1.0, 2.0, 3.0, 4.0] + rng.normal(size=(90, 4))
-    single, tied = (model._standardised(model.fit(X)._read(X)) for model in (FactorAnalysis(1), PPCA(1)))
+    single, tied = (model._standardised(model.fit(X)._ready_rows(X)) for model in (FactorAnalysis(1), PPCA(1)))
     np.testing.assert_allclose(single.scale, X.std(axis=0), rtol=1e-10)
     np.testing.assert_allclose(tied.scale, np.full(4, np.sqrt(X.var(axis=0).mean())), rtol=1e-10)
     np.testing.assert_allclose(tied.model.floor, np.full(4, 1e-9), rtol=1e-10)
