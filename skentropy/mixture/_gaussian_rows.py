@@ -17,6 +17,8 @@ from ._gaussian_parameters import GaussianParameters, GaussianSums
 _KEPT_ENTRIES = 2**22
 # Components are processed together if they take no more numbers.
 _TOGETHER_ENTRIES = 2**15
+# From so many features on BLAS is quicker where it knows that a product is symmetric.
+_WIDE = 40
 _SCRATCH = Scratch()
 
 
@@ -84,8 +86,10 @@ class GaussianEvidence:
         for part in self._parts:
             y, w = completed.in_frames(part) if self._kept is None else self._kept[part], weights[part]
             first[part] = (y @ w[:, :, np.newaxis])[:, :, 0]
-            weighted = np.multiply(y, w[:, np.newaxis], out=_SCRATCH.array("weighted", y.shape))
-            second[part] = weighted @ y.transpose(0, 2, 1)
+            wide = d >= _WIDE
+            factors = np.sqrt(w) if wide else w
+            weighted = np.multiply(y, factors[:, np.newaxis], out=_SCRATCH.array("weighted", y.shape))
+            second[part] = weighted @ (weighted if wide else y).transpose(0, 2, 1)
         return GaussianSums(
             frame=parameters,
             counts=weights.sum(axis=1),
