@@ -229,6 +229,19 @@ def test_a_step_with_gaps_of_every_number_by_definition(kind: str) -> None:
     np.testing.assert_allclose(model.covariances_, matrices, rtol=1e-9, atol=1e-9)
 
 
+def test_a_step_of_many_features_by_definition() -> None:
+    """Of so many that products of matrices are done in another way."""
+    rng = np.random.RandomState(0)
+    X, means = rng.normal(size=(300, 45)), np.stack([np.zeros(45), np.full(45, 0.3)])
+    start = {"weights_init": [0.4, 0.6], "means_init": means, "covariances_init": np.tile(np.eye(45), (2, 1, 1))}
+    model = GaussianMixture(2, max_iter=1, accelerate=False, **start).fit(X)
+    joint = np.log([0.4, 0.6]) - 0.5 * ((X[:, np.newaxis] - means) ** 2).sum(axis=2)
+    q = np.exp(joint - logsumexp(joint, axis=1, keepdims=True))
+    for c in range(2):
+        expected = np.cov(X.T, aweights=q[:, c], ddof=0)
+        np.testing.assert_allclose(model.covariances_[c], expected, rtol=1e-9, atol=1e-10)
+
+
 PRIORS: dict[str, Any] = {"": {}, "counts": {"prior_counts": 3.0}, "wishart": {"prior": NormalInverseWishart(0.3, 9.0)}}
 KINDS_AND_PRIORS = [(kind, p) for kind in COVARIANCE_TYPES for p in PRIORS if kind not in UNCORRELATED or p != "wishart"]
 
