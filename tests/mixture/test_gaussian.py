@@ -229,6 +229,7 @@ def test_a_step_with_gaps_of_every_number_by_definition(kind: str) -> None:
     np.testing.assert_allclose(model.covariances_, matrices, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_a_step_of_many_features_by_definition() -> None:
     """Of so many that products of matrices are done in another way."""
     rng = np.random.RandomState(0)
