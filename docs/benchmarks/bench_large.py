@@ -59,6 +59,7 @@ def growth(sizes: list[int]) -> Iterator[list[str]]:
 
 def dask_table():
     import dask.array as da
+    import dask.dataframe as dd
     from distributed import Client, LocalCluster, wait
 
     from skentropy import PoissonMixture
@@ -85,12 +86,14 @@ def dask_table():
     ):
         sent = client.persist(da.from_array(X, chunks=(n // 8, d)))
         made = client.persist(sent.map_blocks(np.copy))
-        wait([sent, made])
+        frame = client.persist(dd.from_dask_array(made, columns=[f"c{j}" for j in range(d)]))
+        wait([sent, made, frame])
         cases = {
             "n_jobs=2, in memory": (X, 2),
             "n_jobs=1, in memory": (X, 1),
             "Dask, partitions sent from this process": (sent, None),
             "Dask, partitions made by the workers": (made, None),
+            "Dask, a frame of these partitions": (frame, None),
         }
         turns = [[(fit(few, *case), fit(many, *case)) for case in cases.values()] for _ in range(5)]
     bounds = [long[1] for _, long in turns[0]]

@@ -26,6 +26,7 @@ IN_DEPTH = [
     "autoencoder",
     "model_selection",
     "large",
+    "rows",
     "starts",
     "coverage",
     "bootstrap",
