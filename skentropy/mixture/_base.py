@@ -216,7 +216,7 @@ class BaseMixture(FittedMixture):
     def _named_parameters(self, components: Components, standard: Any, dtype: np.dtype[Any]) -> dict[str, Any]:
         """The fitted attributes of parameters from ``Components.standard``."""
         names = (name + "_" for name in components.attribute_names)
-        return dict(zip(names, (value.astype(dtype) for value in standard), strict=True))
+        return dict(zip(names, components.narrowed(standard, dtype), strict=True))
 
     @classmethod
     def _from_parameters(cls, mixture: Self, weights: ArrayLike, parameters: dict[str, ArrayLike]) -> Self:

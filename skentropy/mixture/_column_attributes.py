@@ -118,9 +118,7 @@ class ColumnAttributes(Components):
     def by_name(self, standard: Any, dtype: np.dtype[Any]) -> dict[str, dict[str, FloatArray]]:
         """The attributes as a dict of dicts, by block and name."""
         return {
-            block.name: {
-                name: value.astype(dtype) for name, value in zip(block.components.attribute_names, own, strict=True)
-            }
+            block.name: dict(zip(block.components.attribute_names, block.components.narrowed(own, dtype), strict=True))
             for block, own in zip(self.blocks, standard, strict=True)
         }
 

@@ -65,6 +65,10 @@ class ComponentAttributes(ABC):
     def standard(self, parameters: Any) -> tuple[FloatArray, ...]:
         """The fitted attributes, in the data's units."""
 
+    def narrowed(self, standard: tuple[FloatArray, ...], dtype: np.dtype[Any]) -> tuple[FloatArray, ...]:
+        """The attributes in the precision of the data, or in double precision where that one cannot hold them."""
+        return tuple(narrow(value, dtype) for value in standard)
+
     @property
     @abstractmethod
     def standard_limits(self) -> tuple[tuple[float, float], ...]:
@@ -152,3 +156,11 @@ class ComponentAttributes(ABC):
         like: Matrix | None = None,
     ) -> FloatArray:
         """Draw a row of each listed component; where totals are given, they are those of ``like``, or one."""
+
+
+def narrow(values: FloatArray, dtype: np.dtype[Any]) -> FloatArray:
+    """The values in this precision, or as they are if one of them would become zero or infinite."""
+    with np.errstate(over="ignore", under="ignore"):
+        narrower = values.astype(dtype)
+    lost = (np.isinf(narrower) & np.isfinite(values)) | ((narrower == 0.0) & (values != 0.0))
+    return values if lost.any() else narrower

@@ -9,6 +9,7 @@ import numpy as np
 
 from .._typing import ArrayLike, FloatArray
 from ..families import Gaussian
+from ._component_attributes import narrow
 from ._components import Components
 from ._diagonal import DiagonalGaussian
 from ._factors import FactorGaussian
@@ -76,4 +77,4 @@ def derived_attributes(attributes: Mapping[str, Any], covariance_type: str, dtyp
         lower = np.linalg.inv(np.linalg.cholesky(covariances))
         derived["precisions_cholesky_"] = np.swapaxes(lower, -1, -2)
         derived["precisions_"] = derived["precisions_cholesky_"] @ lower
-    return {name: value.astype(dtype) for name, value in derived.items()}
+    return {name: narrow(value, dtype) for name, value in derived.items()}

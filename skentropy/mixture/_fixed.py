@@ -296,6 +296,9 @@ class WithFixed(Components):
     def standard_changes(self, parameters: Any, directions: FloatArray) -> tuple[FloatArray, ...]:
         return self.own.standard_changes(parameters, directions[:, :-1])
 
+    def narrowed(self, standard: tuple[FloatArray, ...], dtype: np.dtype[Any]) -> tuple[FloatArray, ...]:
+        return self.own.narrowed(standard, dtype)
+
     def reported(self, estimator: Any, n_components: int, n_features: int) -> Iterator[Reported]:
         return self.own.reported(estimator, n_components - 1, n_features)
 

@@ -13,7 +13,7 @@ from .._typing import Array, FloatArray, Matrix
 from ..families import Gaussian
 from ._gaussian_base import GaussianComponents
 from ._gaussian_metric import GaussianMetric
-from ._gaussian_parameters import GaussianParameters, GaussianSums, singular_columns
+from ._gaussian_parameters import GaussianParameters, GaussianSums, is_well_rounded, singular_columns
 from ._input import check_covariances
 from ._report import degenerate_covariances
 
@@ -53,6 +53,9 @@ class CorrelatedGaussian(GaussianComponents):
     @property
     def covariance_type(self) -> str:
         return "tied" if self.tied else "full"
+
+    def narrowed(self, standard: tuple[FloatArray, ...], dtype: np.dtype[Any]) -> tuple[FloatArray, ...]:
+        return super().narrowed(standard, dtype) if is_well_rounded(standard[1], dtype) else standard
 
     # EM.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -19,6 +19,8 @@ _SMALLEST_SCALE = 1e-8
 _LEAVES_BOUND = 1e2
 # A feature belongs to the direction of a unit vector if its entry is larger.
 _IN_DIRECTION = 0.1
+# Rounding errors of correlations, relative to their smallest eigenvalue, that densities stand.
+_ROUNDING = 1e-5
 
 
 @dataclass(frozen=True)
@@ -146,3 +148,10 @@ def singular_columns(parameters: GaussianParameters) -> Array:
     values, vectors = np.linalg.eigh(parameters.covariances / scales[:, :, np.newaxis] / scales[:, np.newaxis])
     at_bound = (values <= _LEAVES_BOUND * SMALLEST_SHARE)[:, np.newaxis] & parameters.held[:, np.newaxis, np.newaxis]
     return np.asarray(((np.abs(vectors) > _IN_DIRECTION) & at_bound).any(axis=2))
+
+
+def is_well_rounded(covariances: FloatArray, dtype: np.dtype[Any]) -> bool:
+    """Whether densities keep five digits if covariances (..., d, d) are rounded to this precision."""
+    scale = np.sqrt(np.diagonal(covariances, axis1=-2, axis2=-1))
+    correlations = covariances / scale[..., np.newaxis] / scale[..., np.newaxis, :]
+    return bool(np.finfo(dtype).eps <= _ROUNDING * np.linalg.eigvalsh(correlations).min())
