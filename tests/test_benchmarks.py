@@ -25,6 +25,7 @@ PARTS = [
     "autoencoder",
     "model_selection",
     "large",
+    "rows",
     "starts",
     "coverage",
     "bootstrap",
@@ -63,7 +64,7 @@ def test_parts_run_without_peers(part: str, load: Any, monkeypatch: pytest.Monke
     assert "nan" not in printed
     assert "Error" not in printed
     peers = getattr(load(f"bench_{part}"), "PEERS", ())
-    assert printed.count("is not installed and left out") == len(peers) + (part == "large")
+    assert printed.count("is not installed and left out") == len(peers) + (part in ("large", "rows"))
     assert before == {path: path.stat().st_mtime_ns for path in BENCHMARKS.glob("results_*.md")}
 
 
