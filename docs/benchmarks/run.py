@@ -42,7 +42,8 @@ def run(name: str, quick: bool) -> None:
     minutes = (time.perf_counter() - started) / 60.0
     print(f"{name}: {minutes:.1f} minutes\n", flush=True)
     if not quick:
-        lines.append(f"Written by `python docs/benchmarks/run.py --only {name}` in {minutes:.0f} minutes.")
+        taken = f"{minutes:.0f} minutes" if minutes >= 1.5 else "a minute"
+        lines.append(f"Written by `python docs/benchmarks/run.py --only {name}` in {taken}.")
         (HERE / f"results_{name}.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
         readme.write()
 
