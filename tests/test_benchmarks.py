@@ -16,21 +16,7 @@ from scipy.special import expit, logit, softmax
 
 BENCHMARKS = Path(__file__).parents[1] / "docs" / "benchmarks"
 FAMILIES = ["poisson", "gamma", "gaussian", "bernoulli", "categorical"]
-PARTS = [
-    "mixture",
-    "decomposition",
-    "scaling",
-    "belief_net",
-    "truncated",
-    "autoencoder",
-    "model_selection",
-    "large",
-    "rows",
-    "starts",
-    "coverage",
-    "bootstrap",
-    "gaussian",
-]
+PARTS = sorted(path.stem.removeprefix("bench_") for path in BENCHMARKS.glob("bench_*.py"))
 
 
 @pytest.fixture
