@@ -31,3 +31,10 @@ def heavy_tails(n: int = 300) -> Any:
         + rng.standard_t(3, size=(n, 3))
         + 8.0 * rng.integers(2, size=(n, 1))
     )
+
+
+def rows_of_factors(n: int, d: int, seed: int = 0) -> Any:
+    """Rows that three factors and noise explain, and their weights."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, 3)) @ rng.normal(size=(3, d)) + rng.normal(size=(n, d)) * np.linspace(0.5, 2.0, d) + 1.0
+    return X, rng.uniform(0.2, 2.0, n)

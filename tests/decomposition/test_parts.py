@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse, stats
 
-from skentropy._data import WORKING_SET_BYTES, Block, Rows
+from skentropy._data import Rows
 from skentropy._em import State
 from skentropy.decomposition import PPCA, FactorAnalysis, _em_model
 from skentropy.decomposition._closed_form import bic_path, count_parameters, entropy_sum_path, noise_floor
@@ -15,106 +15,16 @@ from skentropy.decomposition._em_model import GaussianModel, GaussianStatistics,
 from skentropy.decomposition._factor_analysis import _on_floor, n_factor_parameters
 from skentropy.decomposition._finish import Finish
 from skentropy.decomposition._gaussian import LinearGaussian
-from skentropy.decomposition._moments import Moments, row_bytes
+from skentropy.decomposition._moments import Moments
 from skentropy.decomposition._profile import Profile, best_profile, inverse_and_log_det, starting_uniquenesses
 from skentropy.decomposition._saturated import Unrestricted, _Model
 from skentropy.decomposition._spectrum import ACCURACY, MatrixCovariance, RowsCovariance, Spectrum
-
-
-def table(n, d, seed=0):
-    rng = np.random.default_rng(seed)
-    X = rng.normal(size=(n, 3)) @ rng.normal(size=(3, d)) + rng.normal(size=(n, d)) * np.linspace(0.5, 2.0, d) + 1.0
-    return X, rng.uniform(0.2, 2.0, n)
-
-
-@pytest.mark.parametrize("offset", [0.0, 3.0, 1e4])
-def test_moments_about_any_point(offset):
-    X, weight = table(150, 6)
-    X = X + offset * np.array([1.0, -1.0, 0.5, 0.0, 2.0, 1.0])
-    mean = weight @ X / weight.sum()
-    whole = Moments.of(X, weight)
-    parts = Moments.of(X[:50], weight[:50]) + Moments.of(X[50:], weight[50:])
-    for moments in (whole, parts):
-        assert moments.weight == pytest.approx(weight.sum(), rel=1e-14)
-        np.testing.assert_allclose(moments.mean, mean, rtol=1e-12, atol=1e-12)
-        np.testing.assert_allclose(moments.scatter, (X - mean).T @ (weight[:, np.newaxis] * (X - mean)), atol=1e-8)
-    half = whole.discounted(0.5)
-    assert half.weight == 0.5 * whole.weight
-    np.testing.assert_allclose(half.covariance, whole.covariance, rtol=1e-14)
-    scale = np.arange(1.0, 7.0)
-    expected = Moments.of((X - 2.0) / scale, weight)
-    found = whole.standardised(np.full(6, 2.0), scale)
-    np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-11, atol=1e-11)
-    np.testing.assert_allclose(found.scatter, expected.scatter, atol=1e-8)
-
-
-def test_moments_where_the_first_rows_are_not_typical():
-    """Scatters about the mean of rows without much weight keep their digits: about the mean of all they are summed anew."""
-    X, weight = table(300, 3)
-    X[:70] += 1e7
-    weight[:70] *= 1e-20
-    moments = Moments.of(X, weight)
-    mean = weight @ X / weight.sum()
-    np.testing.assert_allclose(moments.mean, mean, rtol=1e-7)
-    np.testing.assert_allclose(moments.scatter, (X - mean).T @ (weight[:, np.newaxis] * (X - mean)), rtol=1e-7)
-
-
-def test_rows_of_no_weight_add_nothing_to_moments():
-    X, weight = table(20, 3)
-    some, none = Moments.of(X, weight), Moments.of_block(Block(X, np.zeros(20), None, start=0))
-    assert none.weight == 0.0
-    assert (none.mean.shape, none.scatter.shape) == ((3,), (3, 3))
-    for both in (some + none, none + some):
-        for field in fields(Moments):
-            np.testing.assert_array_equal(getattr(both, field.name), getattr(some, field.name))
-    assert (none + none).weight == 0.0
-
-
-@pytest.mark.parametrize("d", [1, 20, 100, 300, 500, 3000])
-def test_blocks_for_moments_fill_the_cache_and_have_several_rows_a_feature(d):
-    rows = Rows(np.zeros((2, d)), row_bytes=row_bytes(d)).block_size
-    in_cache = WORKING_SET_BYTES // (8 * d)
-    assert max(in_cache, 16 * d) - 64 < rows <= max(in_cache, 16 * d) or rows == 8192 <= max(in_cache, 16 * d)
-
-
-def test_few_rows_stand_for_many_with_the_same_moments():
-    X, weight = table(60, 4)
-    X[30:, 2] = np.nan
-    small = Table.of(X, weight)
-    assert len(small.values) == 2 * 4 + 2 * 3
-    np.testing.assert_array_equal(sorted(np.diff(small.starts)), [6, 8])
-    for pattern, start, stop in zip(small.patterns, small.starts[:-1], small.starts[1:], strict=True):
-        seen = pattern.astype(bool)
-        rows = slice(0, 30) if seen.all() else slice(30, 60)
-        expected = Moments.of(X[rows][:, seen], weight[rows])
-        found = Moments.of(small.values[start:stop][:, seen], small.weight[start:stop])
-        np.testing.assert_allclose(found.weight, expected.weight)
-        np.testing.assert_allclose(found.mean, expected.mean)
-        np.testing.assert_allclose(found.scatter, expected.scatter, atol=1e-10)
-
-
-@pytest.mark.parametrize(("complete", "gaps"), [(8, 6), (9, 6), (8, 7), (30, 40)])
-def test_rows_are_replaced_where_that_makes_them_fewer(complete, gaps):
-    X, weight = table(complete + gaps, 4)
-    X[complete:, 2] = np.nan
-    small = Table.of(X, weight)
-    assert len(small.values) == min(complete, 2 * 4) + min(gaps, 2 * 3)
-    kept = {tuple(row) for row in small.values} & {tuple(row) for row in np.nan_to_num(X)}
-    assert len(kept) == complete * (complete <= 8) + gaps * (gaps <= 6)
-
-
-def test_rows_without_any_weight_have_no_table():
-    X, weight = table(20, 3)
-    X[3, 1] = np.nan
-    assert Table.of_rows(Rows(X, np.zeros(20)), np.zeros(3), np.ones(3)) is None
-    made = Table.of_rows(Rows(X, weight), np.full(3, 2.0), np.arange(1.0, 4.0))
-    direct = Table.of((X - 2.0) / np.arange(1.0, 4.0), weight)
-    np.testing.assert_array_equal(made.values, direct.values)
+from tests.common.data import rows_of_factors
 
 
 def test_many_patterns_are_worked_on_in_chunks(monkeypatch):
     rng = np.random.default_rng(0)
-    X, weight = table(500, 9)
+    X, weight = rows_of_factors(500, 9)
     X[rng.random(X.shape) < 0.4] = np.nan
     patterns = Table.of(X, weight)
     p = LinearGaussian.of(rng.normal(size=9), rng.normal(size=(9, 2)), rng.uniform(0.5, 1.5, 9))
@@ -209,7 +119,7 @@ def test_em_starts_from_factors_that_explain_nearly_all_or_nothing_much():
         assert (start.loadings**2).sum(axis=1).mean() == pytest.approx(k / (k + 1), rel=0.02)
         np.testing.assert_array_equal(start.noise, noise)
     # Imputed data that have no noise left are given some.
-    X, _ = table(30, 3)
+    X, _ = rows_of_factors(30, 3)
     flat = np.column_stack([X, X])
     covariance = MatrixCovariance(flat.mean(axis=0), np.cov(flat.T, bias=True))
     start = model._em_start(covariance, 6, k, np.random.RandomState(0), imputed=True)
@@ -361,7 +271,7 @@ def test_nothing_is_tried_on_the_floor_where_nothing_is_low():
 
 @pytest.mark.parametrize(("least", "by_factor"), [(0.0502, False), (0.0498, True)])
 def test_twice_the_digits_are_computed_where_a_uniqueness_is_low(least, by_factor):
-    X, _ = table(9, 13)
+    X, _ = rows_of_factors(9, 13)
     profile = Profile(MatrixCovariance(np.zeros(13), np.corrcoef(X.T)), 2, 1e-8)
     profile.hessian(np.log(np.linspace(least, 0.9, 13)))
     assert ("_factor" in vars(profile)) == by_factor
@@ -407,7 +317,7 @@ def test_no_search_takes_more_steps_than_it_may(load):
 @pytest.mark.parametrize("third", [None, 1.005, 0.995])
 def test_profile_leaves_out_factors_that_explain_nothing(third):
     """Eigenvalues of psi^-1/2 R psi^-1/2 below one are no factors'; from the leading eigenpairs and from all."""
-    X, _ = table(9, 13)
+    X, _ = rows_of_factors(9, 13)
     R = np.corrcoef(X.T)
     x = np.log(np.random.default_rng(0).uniform(0.6, 0.9, 13))
     if third is not None:
@@ -454,7 +364,7 @@ def test_rough_eigenpairs_do_not_outlive_the_steps_that_they_are_for():
             accuracies.append(self._accuracy)
             return super().spectrum(x)
 
-    X, _ = table(500, 40)
+    X, _ = rows_of_factors(500, 40)
     profile = Recording(MatrixCovariance(np.zeros(40), np.corrcoef(X.T)), 3, 1e-8)
     x = profile._by_expected_information(np.full(40, np.log(0.5)), 1e-3, 3)
     profile._at(x)
@@ -578,7 +488,7 @@ def test_floors_and_what_is_on_them():
 
 
 def test_an_unrestricted_gaussian_is_fitted_to_complete_rows_in_one_step():
-    X, weight = table(60, 4)
+    X, weight = rows_of_factors(60, 4)
     model = _Model(weight.sum())
     start = Unrestricted(np.full(4, 0.3), 2.0 * np.eye(4) + 0.5)
     statistics = model.expect(start, Table.of(X, weight))
