@@ -4,64 +4,32 @@ from __future__ import annotations
 
 from ._arguments import check_parameter, check_probability
 from ._base import ExponentialFamily
-from ._bernoulli import Bernoulli
-from ._beta import Beta
-from ._binomial import Binomial
-from ._categorical import Categorical
+from ._bernoulli import Bernoulli as Bernoulli
+from ._beta import Beta as Beta
+from ._binomial import Binomial as Binomial
+from ._categorical import Categorical as Categorical
 from ._check_family import check_family
-from ._exponential import Exponential
-from ._gamma import Gamma
-from ._gaussian import Gaussian
-from ._geometric import Geometric
-from ._inverse_gaussian import InverseGaussian
-from ._log_normal import LogNormal
-from ._negative_binomial import NegativeBinomial
-from ._poisson import Poisson
-from ._von_mises import VonMises
-from ._weibull import Weibull
-from ._zero_truncated_poisson import ZeroTruncatedPoisson
+from ._exponential import Exponential as Exponential
+from ._gamma import Gamma as Gamma
+from ._gaussian import Gaussian as Gaussian
+from ._geometric import Geometric as Geometric
+from ._inverse_gaussian import InverseGaussian as InverseGaussian
+from ._log_normal import LogNormal as LogNormal
+from ._negative_binomial import NegativeBinomial as NegativeBinomial
+from ._poisson import Poisson as Poisson
+from ._von_mises import VonMises as VonMises
+from ._weibull import Weibull as Weibull
+from ._zero_truncated_poisson import ZeroTruncatedPoisson as ZeroTruncatedPoisson
 
-__all__ = [
-    "FAMILIES",
-    "Bernoulli",
-    "Beta",
-    "Binomial",
-    "Categorical",
-    "Exponential",
-    "ExponentialFamily",
-    "Gamma",
-    "Gaussian",
-    "Geometric",
-    "InverseGaussian",
-    "LogNormal",
-    "NegativeBinomial",
-    "Poisson",
-    "VonMises",
-    "Weibull",
-    "ZeroTruncatedPoisson",
-    "check_family",
-    "check_parameter",
-    "check_probability",
-    "get_family",
-]
+__all__ = ["FAMILIES", "ExponentialFamily", "check_family", "check_parameter", "check_probability", "get_family"]
 
+# Every family that is imported above, by its name.
 FAMILIES: dict[str, type[ExponentialFamily]] = {
-    "bernoulli": Bernoulli,
-    "beta": Beta,
-    "binomial": Binomial,
-    "categorical": Categorical,
-    "exponential": Exponential,
-    "gamma": Gamma,
-    "gaussian": Gaussian,
-    "geometric": Geometric,
-    "inverse_gaussian": InverseGaussian,
-    "log_normal": LogNormal,
-    "negative_binomial": NegativeBinomial,
-    "poisson": Poisson,
-    "von_mises": VonMises,
-    "weibull": Weibull,
-    "zero_truncated_poisson": ZeroTruncatedPoisson,
+    value.name: value
+    for value in list(globals().values())
+    if isinstance(value, type) and issubclass(value, ExponentialFamily) and value is not ExponentialFamily
 }
+__all__ += [family.__name__ for family in FAMILIES.values()]
 
 
 def get_family(family: str | ExponentialFamily) -> ExponentialFamily:

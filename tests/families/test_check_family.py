@@ -13,7 +13,6 @@ import pytest
 from scipy import stats
 
 from skentropy.families import (
-    FAMILIES,
     Beta,
     Binomial,
     Categorical,
@@ -30,7 +29,7 @@ from skentropy.families import (
     get_family,
 )
 from skentropy.families._nodes import _coordinates, _edge, _end, _upper_limit, nodes
-from tests.common.cases import named_family
+from tests.common.cases import CASES
 
 
 @pytest.mark.parametrize(
@@ -353,7 +352,7 @@ check_family(Broken())
 # Sums and integrals over the support.
 
 
-@pytest.mark.parametrize("family", [named_family(name) for name in FAMILIES if name != "categorical"], ids=repr)
+@pytest.mark.parametrize("family", [case.family for name, case in CASES.items() if name != "categorical"], ids=repr)
 @pytest.mark.parametrize("parameters", [(0.8, 0.7), (0.05, 0.4), (0.95, 0.5)])
 def test_nodes_hold_all_of_the_probability(family: Any, parameters: tuple[float, float]) -> None:
     eta = family.from_standard(*parameters[: len(family.parameter_names)])
