@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import special
+from scipy.interpolate import CubicHermiteSpline, PPoly
 
 from .._typing import Array, Matrix
 from ._arguments import check_parameter
@@ -17,23 +18,27 @@ LARGEST_SHAPE = 1e8
 LARGEST_RATE = 1e306
 
 
-def _start(s: Array) -> Array:
-    """Approximate shape, within 1.5% everywhere and exact in the two limits: 1/(2s) for small s, 1/s for large s."""
-    return (3.0 - s + np.sqrt((s - 3.0) ** 2 + 24.0 * s)) / (12.0 * s)
+def _shapes_by_log_ratio() -> PPoly:
+    """Cubic polynomials (Hermite's) for the logarithm of the shape, and for its slope, as functions of log s."""
+    shape = np.exp(np.arange(19.0, -24.0, -1.0 / 32.0))
+    s = log_minus_digamma(shape)
+    spline = CubicHermiteSpline(np.log(s), np.log(shape), s / (1.0 - shape * trigamma(shape)))
+    slope = np.pad(spline.derivative().c, ((1, 0), (0, 0)))
+    return PPoly(np.stack([spline.c, slope], axis=-1), spline.x)
+
+
+_SHAPES = _shapes_by_log_ratio()
 
 
 def shape_from_log_ratio(s: Array) -> Array:
     r"""Solve :math:`\log\alpha - \psi(\alpha) = s`, elementwise.
 
-    Newton's method on :math:`1/\alpha` (Minka 2002, "Estimating a Gamma distribution", Eqn. 10 and its start); four to five
-    steps reach machine precision from everywhere.
+    A table, within 1e-9 everywhere, and one step of Newton's method reach machine precision.
     """
     s = np.maximum(s, 0.5 / LARGEST_SHAPE)
-    alpha = _start(s)
-    for _ in range(6):
-        residual = log_minus_digamma(alpha) - s
-        slope = 1.0 - alpha * trigamma(alpha)
-        alpha = alpha / (1.0 + residual / slope)
+    log_shape, slope = np.moveaxis(_SHAPES(np.log(s)), -1, 0)
+    alpha = np.exp(log_shape)
+    alpha *= np.exp((1.0 - log_minus_digamma(alpha) / s) * slope)
     return np.minimum(alpha, LARGEST_SHAPE)
 
 

@@ -222,11 +222,11 @@ def test_beta_natural_converges_from_everywhere(log_a: float, log_b: float) -> N
     np.testing.assert_allclose(_shapes.shapes_of_mean_logarithms(mean), (a, b), rtol=5e-10)
 
 
-def test_gamma_starts_near() -> None:
-    shape = np.logspace(-6, 6, 100)
-    start = _gamma._start(log_minus_digamma(shape))
-    np.testing.assert_allclose(start, shape, rtol=0.015)
-    np.testing.assert_allclose(start[[0, -1]], shape[[0, -1]], rtol=1e-4)
+def test_gamma_natural_converges_from_everywhere() -> None:
+    shape = np.logspace(-9, 7.99, 10_000)
+    s = log_minus_digamma(shape)
+    np.testing.assert_allclose(_gamma.shape_from_log_ratio(s), shape, rtol=1e-13)
+    np.testing.assert_allclose(_gamma._shapes_by_log_ratio()(np.log(s))[:, 0], np.log(shape), atol=1e-9)
 
 
 @pytest.mark.parametrize(
