@@ -57,7 +57,7 @@ def block() -> str:
     same = len(set(settings.values())) == 1
     measured = next(iter(settings.values())) if same else ", ".join(f"{part}: {how}" for part, how in settings.items())
     command = '`pip install ".[bench]" && python docs/benchmarks/run.py`'
-    return "\n".join([*lines, "", f"Measured with {measured}. {command} measures anew and writes this table.\n"])
+    return "\n".join([*lines, "", f"Measured with {measured}. {command} repeats the measurement and rewrites this table.\n"])
 
 
 def _setting(page: str) -> str:
