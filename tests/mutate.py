@@ -281,7 +281,7 @@ def _replace_code(old: Any, new: Any, module: str) -> bool:
     if isinstance(old, type) and old.__module__ == module:
         for key, value in list(vars(old).items()):
             changed = vars(new).get(key, value)
-            if not _replace_code(value, changed, module) and isinstance(value, int | float):
+            if not _replace_code(value, changed, module) and isinstance(value, int | float | tuple):
                 setattr(old, key, changed)
         return True
     return False
@@ -355,9 +355,10 @@ class Mutation:
         while self.work or running:
             if self.work and len(running) < self.jobs:
                 mutant = self.work.pop()
-                chosen = {test for line in mutant.lines for test in lines[mutant.path].get(str(line), [])} | shared
-                chosen &= set(items)
-                tests = [test for test in (chosen if mutant.lines else items) if seconds[test] < LONGEST]
+                chosen = {test for line in mutant.lines for test in lines[mutant.path].get(str(line), [])} & set(items)
+                chosen |= shared if chosen else set()
+                # A line that no test runs may have been run on import, as constants are.
+                tests = [test for test in (chosen or items) if seconds[test] < LONGEST]
                 tests = [test for test in tests if test.startswith(tuple(TARGETS[mutant.path]))]
                 tests = alternated(sorted(tests, key=seconds.__getitem__))
                 tests.sort(key=lambda test: test not in noticed_last[mutant.path][:6])

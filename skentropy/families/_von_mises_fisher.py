@@ -215,7 +215,7 @@ def _mean_ratio_across(a: Array, b: Array, b_to: Array, D: int) -> Array:
 
 
 def _log_partition_below(D: int, kappa: Array) -> Array:
-    """-log C_{D-1}, for D = 2 of the two points that are a sphere of one dimension."""
+    """-log C_{D-1} but for a constant, for D = 2 of the two points that are a sphere of one dimension."""
     if D == 2:
         return np.logaddexp(kappa, -kappa)
-    return kappa + BesselTerms.of(0.5 * (D - 3.0), kappa).log_scaled + 0.5 * (D - 1.0) * _LOG_2PI
+    return kappa + BesselTerms.of(0.5 * (D - 3.0), kappa).log_scaled

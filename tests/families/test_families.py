@@ -26,6 +26,8 @@ from skentropy.families import (
     check_family,
     get_family,
 )
+from skentropy.families._circle import mean_direction, turned
+from skentropy.families._roots import RootCoordinates
 from tests.common.cases import CASES
 
 INSTANCES = [
@@ -315,6 +317,115 @@ def test_angles_go_to_log_odds_and_back() -> None:
     for beyond, halved in ((-0.1, p / 2.0), (1.7, 1.0 - (1.0 - p) / 2.0)):
         moved = family.from_coordinates(np.full((1, 3), beyond), eta)
         np.testing.assert_allclose(expit(moved)[0], halved, rtol=1e-13)
+
+
+def test_coordinates_lead_back_from_anywhere_near() -> None:
+    """Also next to the limits, from origins whose distance from these is less than twice as large."""
+    for family in INSTANCES:
+        if isinstance(family, Categorical):
+            weights = np.ones((1, family.n_statistics - 1))
+            values = [(np.insert(weights, 0, least, axis=1),) for least in (1e-6, 0.7e-6)]
+        else:
+            kinds = [[1e-6, 0.5, 1 - 1e-6], [0.7e-6, 0.4, 1 - 0.7e-6]]
+            values = [(np.array(kind),) * len(family.parameter_names) for kind in kinds]
+        origin, target = (family.from_standard(*parameters) for parameters in values)
+        again = family.from_coordinates(family.coordinates(target), origin)
+        expected = family.to_standard(target)
+        np.testing.assert_allclose(family.to_standard(again), expected, rtol=1e-9, err_msg=repr(family))
+
+
+@pytest.mark.parametrize("family", [f for f in INSTANCES if isinstance(f, RootCoordinates)], ids=repr)
+def test_coordinates_beyond_the_limit_leave_half_of_the_mean(family: ExponentialFamily) -> None:
+    # One of several probabilities goes, and the others, which are weights, stay in proportion.
+    several = isinstance(family, Categorical)
+    p = np.full((1, family.n_statistics), 1.0 / family.n_statistics) if several else np.array([0.2, 0.7])
+    origin = family.from_standard(p)
+    coordinates, mean = family.coordinates(origin).copy(), family.mean(origin).copy()
+    coordinates[0], mean[0] = -0.3, 0.5 * mean[0]
+    moved = family.mean(family.from_coordinates(coordinates, origin))
+    np.testing.assert_allclose(moved, mean / mean.sum() if several else mean, rtol=1e-12)
+
+
+@pytest.mark.parametrize("family", [f for f in INSTANCES if f.parameter_limits], ids=repr)
+def test_parameters_are_refused_beyond_their_limits_alone(family: ExponentialFamily) -> None:
+    several = isinstance(family, Categorical)  # of which weights above one are none
+    inside = [np.full((1, family.n_statistics) if several else 1, 0.5) for _ in family.parameter_names]
+    for place, (low, high) in enumerate(family.parameter_limits):
+        assert low < high
+        for limit, inwards in ((low, 1e-3), (high, -1e-3)):
+            near = [values.copy() for values in inside]
+            near[place][..., 0] = np.clip(limit, -1e6, 1e6) + inwards
+            assert np.isfinite(family.from_standard(*near)).all()
+            near[place][..., 0] = limit - inwards
+            if np.isfinite(limit) and not (several and limit == high):
+                with pytest.raises(ValueError, match=f"Every {family.parameter_names[place]} must lie in"):
+                    family.from_standard(*near)
+
+
+def test_supports_end_at_their_limits() -> None:
+    for family in INSTANCES:
+        for limit, outwards in ((family.lower_limit, -1e-9), (family.upper_limit, 1e-9)):
+            if np.isfinite(limit):
+                inside = limit if family.discrete else limit - outwards
+                assert family.in_support(np.array([inside])).all(), family
+                assert not family.in_support(np.array([limit + outwards])).any(), family
+
+
+def test_what_learns_from_the_columns() -> None:
+    """Numbers of categories from the largest codes, parameters that are counted, and the rounding of counts."""
+    learnt = Categorical("auto").for_columns(np.array([0.0, 3.0, 1.0]))
+    assert learnt == Categorical((1, 4, 2))
+    assert learnt.n_statistics == 4
+    eps = np.finfo(np.float64).eps
+    for family in INSTANCES:
+        occurs = np.ones((family.n_statistics, 4), dtype=bool)
+        several = isinstance(family, Categorical)
+        assert family.count_parameters(occurs) == 4 * (family.n_statistics - several), family
+        # Beyond ten times its r, the logarithm of a negative binomial probability hardly depends on the count.
+        counts = {"poisson": 1e6, "zero_truncated_poisson": 64e6, "negative_binomial": 10.0 * getattr(family, "r", 0.0)}
+        per_count = eps * counts.get(family.name, getattr(family, "n_trials", 0.0))
+        error = family.rounding_error(np.array([0.0, 1e6]))
+        np.testing.assert_allclose(error, [0.0, per_count], atol=0.0, err_msg=repr(family))
+
+
+def test_predictions_of_mixtures() -> None:
+    """Of values by their means, of categories by their votes, of angles by the mean of directions on the circle."""
+    rng = np.random.default_rng(0)
+    weights = rng.dirichlet(np.ones(2), size=5).T
+    for family in INSTANCES:
+        several = isinstance(family, Categorical)
+        shape = (2, 3, family.n_statistics) if several else (2, 3)
+        eta = family.from_standard(*(rng.uniform(0.2, 0.8, size=shape) for _ in family.parameter_names))
+        if several:
+            share = np.moveaxis(family.to_standard(eta)[0], -1, 0)
+            expected = np.einsum("skd,kn->snd", share, weights).argmax(axis=0)
+        else:
+            expected = np.einsum("kd,kn->nd", family.moments(eta)[0], weights)
+        if family.circular:
+            x = np.linspace(-np.pi, np.pi, 400, endpoint=False).reshape(-1, 1, 1)
+            density = np.exp(family.log_prob(x, eta[:, np.newaxis]))
+            moment = (2.0 * np.pi / 400 * density * np.exp(1j * x)).sum(axis=0)
+            expected = np.angle(weights.T @ moment)
+            spread = 2.0 - 2.0 * np.abs(weights.T @ moment)
+            np.testing.assert_allclose(mean_direction(weights.T, *family.moments(eta)), (expected, spread), rtol=1e-9)
+        np.testing.assert_allclose(family.predict(eta, weights), expected, rtol=1e-9, err_msg=repr(family))
+
+
+def test_typical_values_are_within_the_draws() -> None:
+    for family in INSTANCES:
+        p = np.full((1, family.n_statistics), 0.7) if isinstance(family, Categorical) else np.full(1, 0.7)
+        eta = family.from_standard(*[p] * len(family.parameter_names))
+        draws = family.sample(np.tile(eta, (1, 200)), np.random.RandomState(0))
+        low, high = np.quantile(draws, [0.1, 0.9])
+        assert low <= family.typical_value(eta)[0] <= high, family
+
+
+def test_angles_are_turned_to_the_nearest() -> None:
+    towards = np.linspace(-20.0, 20.0, 50)
+    for angle in (-3.0, 0.5, 9.0):
+        found = turned(np.array(angle), towards)
+        assert (np.abs(found - towards) <= np.pi + 1e-9).all()
+        np.testing.assert_allclose(np.exp(1j * found), np.exp(1j * angle), atol=1e-13)
 
 
 def test_categories_that_never_occur_are_no_parameters() -> None:

@@ -35,7 +35,15 @@ from skentropy.families import (
     _gamma,
     _shapes,
 )
-from skentropy.families._special import log1mexp, log_factorial, log_minus_digamma, log_odds, scaled_exp1, trigamma
+from skentropy.families._special import (
+    log1mexp,
+    log_factorial,
+    log_minus_digamma,
+    log_odds,
+    scaled_exp1,
+    stirling_remainder,
+    trigamma,
+)
 from tests.common.cases import CASES
 
 EPS = np.finfo(np.float64).eps
@@ -71,7 +79,10 @@ def values_of(family: ExponentialFamily) -> np.ndarray:
         (log1mexp, {-0.6932: -0.6930943639096365, -1.0: -0.4586751453870819, -700.0: -9.85967654375977e-305}, 4),
         (scaled_exp1, {1e-8: 17.843465267485485, 10.0: 0.09156333393978808, 49.0: 0.02000770628218984}, 4),
         (scaled_exp1, {50.0: 0.01961510993011487, 60.0: 0.016397713708046525, 1e10: 9.999999999e-11}, 4),
-        (trigamma, {0.5: np.pi**2 / 2, 1.0: np.pi**2 / 6}, 4),
+        (trigamma, {0.5: np.pi**2 / 2, 1.0: np.pi**2 / 6, 19.5: 0.05261944121365593}, 4),
+        (trigamma, {20.0: 0.05127082293520312, 25.0: 0.04081066325722558, 1e3: 0.0010005001666666333}, 2),
+        (stirling_remainder, {20.0: 0.0041663196919969225}, 12),
+        (stirling_remainder, {25.0: 0.003333155636728093, 1e3: 8.333333055555635e-05}, 2),
         (log1mexp, {-7.0: -0.0009122979828390684}, 4),
         (log_factorial, {-1.0: np.inf, 3.0: np.log(6.0)}, 4),
         (log_odds, {0.25: -np.log(3.0), 0.75: np.log(3.0), 1e-300: np.log(1e-300)}, 4),

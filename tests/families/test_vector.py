@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import sparse, special, stats
 
+from skentropy.families import VonMises
 from skentropy.families._dirichlet import Dirichlet
 from skentropy.families._shapes import mean_logarithms, others, shapes_of_mean_logarithms
 from skentropy.families._vector import VectorFamily
@@ -198,9 +199,20 @@ def test_compositions_agree_with_scipy() -> None:
         np.testing.assert_allclose(family.moments(eta), np.transpose([peer.stats("mv") for peer in marginals]), rtol=1e-12)
 
 
+def test_divergences_of_parts_are_those_of_beta_distributions() -> None:
+    of, to = np.array([0.5, 2.0, 7.0]), np.array([1.5, 0.3, 4.0])
+    found = Dirichlet().column_divergences(of - 1.0, to - 1.0)
+    for own, a, c in zip(found, of, to, strict=True):
+        b, d = of.sum() - a, to.sum() - c
+        expected = special.betaln(c, d) - special.betaln(a, b) + (a - c) * special.digamma(a)
+        expected += (b - d) * special.digamma(b) + (c - a + d - b) * special.digamma(a + b)
+        assert own == pytest.approx(expected, rel=1e-10)
+
+
 @every
 def test_negative_entropies_of_smoothed_rows(family: VectorFamily) -> None:
     T = family.statistics(np.random.default_rng(0).uniform(0.01, 1.0, size=(20, 4)))
+    T[0] *= 1.0 - family.takes_sparse  # a row without a direction
     pooled, share = T.mean(axis=0), 0.25
     eta = family.natural((1.0 - share) * T + share * pooled)
     expected = -family.pseudo_entropy(eta)
@@ -214,6 +226,59 @@ def test_negative_entropies_of_smoothed_rows(family: VectorFamily) -> None:
 def test_extrapolations_beyond_all_bounds_are_outside(family: VectorFamily) -> None:
     for wild in (1e300, np.inf, np.nan):
         assert not family.in_domain(np.array([1.0, wild, 2.0]))
+
+
+def test_parameters_are_refused_beyond_their_limits_alone() -> None:
+    (low, high), (least, _) = VonMisesFisher.parameter_limits
+    for limit in (low, high):  # of the coordinates of unit vectors
+        np.testing.assert_allclose(VonMisesFisher().from_standard((np.array([limit, 0.0]), np.array(3.0)))[0], 3.0 * limit)
+    assert low < high
+    first = np.array([1.0, 0.0])
+    assert VonMisesFisher().from_standard((first, np.array(least))).tolist() == [least, 0.0]
+    with pytest.raises(ValueError, match="concentrations must be finite, and not negative"):
+        VonMisesFisher().from_standard((first, np.array(least - 1e-3)))
+    ((least, _),) = Dirichlet.parameter_limits
+    assert np.isfinite(Dirichlet().from_standard((np.array([least + 1e-3, 2.0]),))).all()
+    with pytest.raises(ValueError, match="positive"):
+        Dirichlet().from_standard((np.array([least, 2.0]),))
+
+
+def test_means_of_no_length_to_speak_of() -> None:
+    """The concentration is as many times the length as there are dimensions."""
+    np.testing.assert_allclose(VonMises().natural(np.array([[3e-201], [4e-201]])), [[6e-201], [8e-201]], rtol=1e-12)
+    for d in (2, 3, 40):
+        mean = np.full(d, 1e-201)
+        np.testing.assert_allclose(VonMisesFisher().natural(mean), d * mean, rtol=1e-12)
+
+
+def test_bounds_and_domains_are_those_of_the_documentation() -> None:
+    for family, place in ((VonMisesFisher(), np.array([0.6, -0.8])), (Dirichlet(), np.array([0.3, 0.7]))):
+        parameters = (place, np.array(1e8)) if isinstance(family, VonMisesFisher) else (1e8 * place,)
+        for share, held in ((0.1, False), (1.0 - 1e-5, False), (1.0 - 1e-7, True)):
+            eta = family.from_standard((*parameters[:-1], share * parameters[-1]))
+            assert family.at_bound(eta) == held
+            assert family.in_domain(eta) != held
+        beyond = [(1.0 + share) * parameters[-1] for share in (0.9e-5, 1.1e-5)]
+        family.from_standard((*parameters[:-1], beyond[0]))
+        with pytest.raises(ValueError, match="must be at most 1e"):
+            family.from_standard((*parameters[:-1], beyond[1]))
+    np.testing.assert_array_equal(Dirichlet().is_outside(np.array([0.0, 1e-300, 1.0])), [True, False, False])
+    assert Dirichlet().in_domain(np.array([-0.999, 5.0]))
+    assert not Dirichlet().in_domain(np.array([-1.001, 5.0]))
+
+
+@every
+def test_spread_is_what_the_moments_say(family: VectorFamily) -> None:
+    for eta in ETA[family]:
+        mean, variance = family.moments(eta)
+        directions = isinstance(family, VonMisesFisher)
+        expected = 1.0 - np.linalg.norm(mean) if directions else (variance / mean / (1.0 - mean))[0]
+        assert family.spread(eta) == pytest.approx(expected, rel=1e-9)
+
+
+def test_directions_given_to_five_digits_keep_their_concentration() -> None:
+    eta = VonMisesFisher().from_standard((np.array([0.600003, 0.8]), np.array(7.0)))
+    assert np.linalg.norm(eta) == pytest.approx(7.0, rel=1e-14)
 
 
 def test_sizes_do_not_overflow() -> None:
