@@ -66,5 +66,5 @@ plt.show()
 
 # %%
 # **Answer:** groups of directions. Many pens take more than two thirds of what k-means knows of the digits, and take nothing once rows
-# have unit length. The mixture also says how alike the images of a group are: zeros are the most alike, and one wide group holds ones,
-# twos, eights and nines. K-means of unit rows, whose groups are all equally wide, is a little nearer to the digits.
+# have unit length. The mixture also says how alike the images of a group are: zeros are the most alike. One group holds
+# threes and nines, and ones fall into two groups. K-means of unit rows, whose groups are all equally wide, is a little nearer to the digits.

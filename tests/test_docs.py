@@ -95,7 +95,7 @@ def test_quickstart(capsys: Any) -> None:
 
 
 PRINTED = {
-    "plot_directions_of_digits.py": ["von Mises-Fisher     one pen 0.61, many pens 0.61"],
+    "plot_directions_of_digits.py": ["von Mises-Fisher     one pen 0.65, many pens 0.65"],
     "run_on_a_cluster.py": ["lazy dask.array", "found {'n_components': 8}"],
 }
 GALLERY = sorted(path.name for path in (ROOT / "examples").glob("*.py") if path.name != "quickstart.py")

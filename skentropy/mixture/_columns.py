@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -65,6 +65,12 @@ class ColumnBlocks(ColumnAttributes):
 
     def with_prior(self, prior_counts: float, statistics: Any) -> Self:
         return self._with([part.with_prior(prior_counts, own) for part, own in self._zip(statistics)])
+
+    def as_seeds(self, block: Block) -> Block:
+        X = block.as_given.X.copy()
+        for part in self.blocks:
+            X[:, part.columns] = part.components.as_seeds(part.of(block)).X
+        return replace(block.as_given, X=X)
 
     def rounding(self, columns: ColumnSurvey) -> Rounding | None:
         location, scale, relative = np.zeros(self.n_features), np.ones(self.n_features), np.ones(self.n_features, dtype=bool)

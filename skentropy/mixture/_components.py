@@ -169,6 +169,10 @@ class Components(ComponentAttributes):
     def with_prior(self, prior_counts: float, statistics: Any) -> Self:
         """These components with a prior of so many pseudo-observations, with the mean statistics of all rows."""
 
+    def as_seeds(self, block: Block) -> Block:
+        """The values by which seeds are drawn: as the user gave them, without substitutes of zeros."""
+        return block.as_given
+
     @abstractmethod
     def rounding(self, columns: ColumnSurvey) -> Rounding | None:
         """A rounding of values that makes them independent of units; None if there are no units."""

@@ -95,6 +95,5 @@ def summarize(block: Block, components: Components, sample_size: int, salt: int,
         outside,
         pooled=components.summarize(components.read(block), weight),
         log_base_measure=block.weighted_sum(components.log_base_measure(block)),
-        # Starts depend on the values as the user gave them, not on substitutes of zeros.
-        sample=RowSample.of_block(block.as_given, weight, sample_size, salt, rounding),
+        sample=RowSample.of_block(components.as_seeds(block), weight, sample_size, salt, rounding),
     )

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from scipy import sparse
 
-from .._data import Block, ColumnSurvey
+from .._data import Block, ColumnSurvey, Rounding
 from .._messages import list_columns, model_name
 from .._typing import Array, FloatArray, Matrix
 from ..families._vector import VectorFamily
@@ -130,8 +130,13 @@ class VectorComponents(Components):
     def with_prior(self, prior_counts: float, statistics: Any) -> Self:
         return replace(self, prior_counts=prior_counts)
 
-    def rounding(self, columns: ColumnSurvey) -> None:
-        return None
+    def as_seeds(self, block: Block) -> Block:
+        """Seeds do not depend on the sizes of rows that are divided by them."""
+        return replace(block, X=self.read(block).statistics, given=None, kept=None) if self.normalize else block.as_given
+
+    def rounding(self, columns: ColumnSurvey) -> Rounding | None:
+        D = len(columns.weight)
+        return Rounding(np.zeros(D), np.ones(D), relative=True) if self.normalize else None
 
     def seed_rows(self, block: Block, observations: VectorRows) -> VectorSeedRows:
         return VectorSeedRows(self.family, observations, self.pooled)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse, special, stats
+from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import normalize
@@ -147,6 +148,21 @@ def test_lengths_are_nothing_or_refused(kind: Any) -> None:
     block = ColumnMixture([("rows", kind(normalize=False), [0, 1, 2])])
     with pytest.raises(ValueError, match=r"ColumnMixture takes in block 'rows' rows .*; X holds 120 other rows"):
         block.fit(rows)
+
+
+@every
+@pytest.mark.parametrize("table", [False, True])
+def test_fits_are_the_same_whatever_the_lengths_of_rows(kind: Any, table: bool) -> None:
+    """From single starts, which would differ if seeds did."""
+    rng = np.random.default_rng(0)
+    X, y = np.tile(DATA[kind], (2, 1)) * rng.uniform(0.8, 1.2, size=(240, 3)), rng.exponential(size=(240, 1))
+    lengths = rng.uniform(0.1, 9.0, size=(240, 1))
+    for seed in range(4):
+        options = {"n_components": 4, "random_state": seed, "n_starts": 1, "tol": 1e-12}
+        model = ColumnMixture([("rows", kind(), [0, 1, 2]), ("y", "gamma", [3])], **options) if table else kind(**options)
+        fits = [clone(model).fit(np.hstack([rows, y]) if table else rows) for rows in (X, 4.0 * X, lengths * X)]
+        for other in fits[1:]:
+            np.testing.assert_allclose(other.weights_, fits[0].weights_, rtol=1e-6)
 
 
 @every
