@@ -6,13 +6,14 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from numbers import Integral
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from joblib import effective_n_jobs
 from scipy import sparse
-from sklearn.utils import ClassifierTags, check_random_state
+from sklearn.utils import ClassifierTags, check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted
 
 from .._base import Evaluation
@@ -277,8 +278,7 @@ class FittedMixture(ReportedMixture):
             The component of each row.
         """
         check_is_fitted(self, "weights_")
-        if n_samples < 1:
-            raise ValueError(f"n_samples must be at least 1, got {n_samples}.")
+        check_scalar(n_samples, "n_samples", Integral, min_val=1)
         return draw_rows(self, n_samples, check_random_state(random_state))
 
     def __sklearn_tags__(self) -> Any:
