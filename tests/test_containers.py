@@ -75,9 +75,12 @@ def test_nulls_are_missing(name: str) -> None:
 def test_plain_numbers_are_left_alone(dtype: str) -> None:
     X = np.ones((4, 3), dtype=dtype)
     assert as_numbers(sparse_frame := pd.DataFrame(X).astype(pd.SparseDtype(float, 0.0))) is sparse_frame
-    for table in (X, pd.DataFrame(X), sparse.csr_matrix(X.astype(X.dtype.newbyteorder("=")))):
+    for table in (X, sparse.csr_matrix(X.astype(X.dtype.newbyteorder("=")))):
         assert as_numbers(table) is table
+    frame = pd.DataFrame(X)
+    np.testing.assert_array_equal(as_numbers(frame), X)
     if dtype != ">f8":
+        assert np.shares_memory(as_numbers(frame), frame.to_numpy())
         assert as_numbers(as_polars(X.tolist())).shape == (4, 3)
 
 

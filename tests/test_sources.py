@@ -485,7 +485,7 @@ def test_dask_is_not_imported_without_need() -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_a_cluster_gathers_no_rows_and_survives_a_kill() -> None:
     distributed = pytest.importorskip("distributed")
-    da = pytest.importorskip("dask.array")
+    da, dd = pytest.importorskip("dask.array"), pytest.importorskip("dask.dataframe")
     rng = np.random.default_rng(0)
     X = rng.poisson(np.where(rng.random((60_000, 1)) < 0.4, 2.0, 7.0), size=(60_000, 20)).astype(float)
     X[rng.random(X.shape) < 0.01] = np.nan
@@ -519,15 +519,18 @@ def test_a_cluster_gathers_no_rows_and_survives_a_kill() -> None:
         # The same sums to the last bit, whether the rows are stored, and the tasks of a pass one a worker, or are not.
         lazy, stored = (PoissonMixture(2, random_state=0).fit(data) for data in (da.from_array(X, chunks=(7_500, -1)), rows))
         np.testing.assert_array_equal(lazy.rates_, stored.rates_)
-        source = FactorAnalysis()._reader(lambda n_features: 1).read(FactorAnalysis(), rows, reset=True)
-        for _ in range(2):
-            assert source.sum(RowTotals.of_block).n_rows == len(X)
-        (bundles,) = source._tree_sum._bundles
-        keys = [part.X.key for part in source._parts]
-        assert sorted(number for bundle in bundles for number in bundle) == [*range(8)]
-        assert len(bundles) <= 2
-        for bundle in bundles:
-            assert any({keys[number] for number in bundle} <= set(held) for held in client.has_what().values())
+        frame = dd.from_dask_array(rows).persist()
+        distributed.wait(frame)
+        for stored in (rows, frame):
+            source = FactorAnalysis()._reader(lambda n_features: 1).read(FactorAnalysis(), stored, reset=True)
+            for _ in range(2):
+                assert source.sum(RowTotals.of_block).n_rows == len(X)
+            (bundles,) = source._tree_sum._bundles
+            keys = [part.X.key for part in source._parts]
+            assert sorted(number for bundle in bundles for number in bundle) == [*range(8)]
+            assert len(bundles) <= 2
+            for bundle in bundles:
+                assert any({keys[number] for number in bundle} <= set(held) for held in client.has_what().values())
 
         # Fits side by side, and in a task, which leaves its thread to the tasks that it waits for.
         fit = PoissonMixture(2, random_state=0).fit(X)

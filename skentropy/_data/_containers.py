@@ -18,7 +18,7 @@ _MOST_NAMED = 3
 
 
 def as_numbers(X: Any) -> Any:
-    """X itself if it is an array, a frame or a sparse matrix of plain numbers; otherwise an array of its numbers.
+    """X itself if it is an array, a sparse matrix or a sparse frame of plain numbers; otherwise an array of its numbers.
 
     Raises
     ------
@@ -26,8 +26,11 @@ def as_numbers(X: Any) -> Any:
         If a value cannot be a number, such as text, a date or a category of text. The message names the columns.
     """
     if is_frame(X):
-        if hasattr(X, "iloc") and (hasattr(X, "sparse") or all(_is_plain(dtype) for dtype in X.dtypes)):
-            return X
+        if hasattr(X, "iloc"):
+            if all(_is_plain(dtype) for dtype in X.dtypes):
+                return X.to_numpy(np.result_type(bool, *X.dtypes))
+            if hasattr(X, "sparse"):
+                return X
         labels = [f"column {name!r}" for name in frame_names(X)]
         return _stack([np.asarray(column.to_numpy()) for column in frame_columns(X)], labels)
     if sparse.issparse(X):

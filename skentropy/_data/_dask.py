@@ -205,8 +205,7 @@ class _TreeSum:
 def _bundles(keys: list[Any], stored: Any) -> list[list[list[int]]]:
     """Numbers of parts, by eights; in each eight small parts on the same worker are bundled, to be summed by one task.
 
-    Otherwise a worker with one thread would wait for its next task after every part. Partitions of frames are not bundled,
-    since their keys differ from those of the stored frame.
+    Otherwise a worker with one thread would wait for its next task after every part.
     """
     places: dict[Any, str] = {}
     sizes: dict[Any, int] = {}
@@ -252,7 +251,15 @@ def _gather(futures: list[Any]) -> list[Any]:
 def _blocks(X: Any) -> list[Delayed]:
     """The partitions of a collection."""
     # An optimised graph would refer to persisted data without keeping them alive.
-    return list(np.ravel(X.to_delayed(optimize_graph=not _futures_of(X))))
+    return [_as_stored(part) for part in np.ravel(X.to_delayed(optimize_graph=not _futures_of(X)))]
+
+
+def _as_stored(part: Delayed) -> Delayed:
+    """A partition by its own key: in a stored frame it has another, which would cost a task in every pass."""
+    graph, key = part.__dask_graph__(), part.key
+    while (target := getattr(graph[key], "target", None)) is not None:
+        key = target
+    return part if key == part.key else Delayed(key, graph, layer=part.__dask_layers__()[0])
 
 
 def _beside(values: Any, lengths: list[float], name: str) -> list[Any]:
