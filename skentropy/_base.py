@@ -19,7 +19,7 @@ from ._messages import check_counts, warn
 from ._typing import ArrayLike
 from .entropy import EntropySum
 
-# The kind of each column, and the columns that it belongs together with, as ``Traits`` has them.
+# The kind of each column, and the columns with which it forms a unit, as in ``Traits.columns``.
 ColumnKinds = dict[int, tuple[str, tuple[int, ...]]]
 # The kinds of likelihoods of columns together, which have a length, a sum or a total in common.
 JOINT_KINDS = ("direction", "composition", "given totals")
@@ -45,13 +45,13 @@ def unchanged_by_failure(method: _Method) -> _Method:
 
 
 def fit_method(method: _Method) -> _Method:
-    """Make a method that fits: it validates the arguments first, and if it fails the estimator stays what it was."""
+    """Make a method that fits: it validates the arguments first, and a failure leaves the estimator unchanged."""
     return cast(_Method, _fit_context(prefer_skip_nested_validation=True)(unchanged_by_failure(method)))
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A fitted model on some data: its ELBO and its entropy sum with fresh posteriors, and the data's total weight.
+    """A fitted model on some data: its ELBO, its entropy sum with new posteriors, and the total weight of the data.
 
     ``classification`` is the mean of -log q(c) at each row's most probable component c, for mixtures; else NaN.
     """
@@ -64,7 +64,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Traits:
-    """What others must know of a model to compare it with others, and to draw it.
+    """The properties of a model that comparisons and displays need.
 
     Attributes
     ----------
@@ -73,22 +73,22 @@ class Traits:
     step : str
         What ``n_iter_`` counts.
     why_no_criteria : str
-        Why there are no information criteria, where parameters count by no agreed rule; empty where they do.
+        Why there are no information criteria, if no agreed rule counts the parameters; otherwise empty.
     binarizes : bool
-        Whether the fit has made zeros and ones of other values.
+        Whether the fit has converted other values to zeros and ones.
     likelihood : str
-        What the likelihood of a row is: the "probability" of counts or categories, that of counts "given totals", the
-        "density" of real numbers, that of an "angle", a "direction" or a "composition", or "mixed" where columns differ.
-        Only likelihoods of one kind are comparable. Empty where a fit has yet to choose the kinds of columns.
+        The kind of the likelihood of a row: the "probability" of counts or categories, the probability of counts "given
+        totals", the "density" of real numbers, of an "angle", a "direction" or a "composition", or "mixed" if columns
+        differ. Only likelihoods of one kind are comparable. Empty if only a fit can choose the kinds of the columns.
     columns : dict of int to tuple, or None
-        Positions of the columns that the fitted model has a distribution of; None where of all. With each are the kind of
-        its likelihood, in the words above, and the columns of which it is a direction, a composition or the counts of a
-        total; none where it stands by itself.
+        Keys are the positions of the columns that the fitted model describes; None stands for all columns. Each value holds
+        the kind of the column's likelihood, in the words above, and the columns that together with it form a direction, a
+        composition or the counts of a total; there are none if the column stands by itself.
     zero_substitutes : mapping of int to float
-        For each column whose zeros the fit has replaced the value in their place.
+        For each column whose zeros the fit has replaced, the value that replaces them.
     doubt : str
-        Why the end of the fit may be no maximum to compare with others': "saddle point", "degenerate" where a component has
-        collapsed, or "Heywood" where a noise variance is on its floor; empty where nothing is wrong.
+        Why the fit should not be compared with others: it ended at a "saddle point", it is "degenerate" because a component
+        has collapsed, or it is a "Heywood" case with a noise variance at its floor. Empty if there is no such problem.
     """
 
     discrete_latents: bool
@@ -104,9 +104,10 @@ class Traits:
 class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
     """Base of all estimators: scores, entropy sums and information criteria from one evaluation of the data.
 
-    A subclass supplies ``fit``, which leaves ``lower_bound_``, ``entropy_sum_``, ``stationarity_gap_``, ``n_parameters_``
-    and ``converged_``; it supplies ``score_samples``, ``sample`` and ``_evaluate``, and it overrides what ``traits`` returns
-    where the defaults do not hold. Model selection and displays read only this and the documented attributes.
+    A subclass supplies ``fit``, which sets ``lower_bound_``, ``entropy_sum_``, ``stationarity_gap_``, ``n_parameters_`` and
+    ``converged_``. It also supplies ``score_samples``, ``sample`` and ``_evaluate``, and overrides the class attributes
+    behind ``traits`` where their defaults do not hold. Model selection and displays read only these and the documented
+    attributes.
     """
 
     n_parameters_: int
@@ -114,7 +115,7 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
     lower_bound_: float
     stationarity_gap_: float
 
-    # What the last fit has warned of.
+    # The warnings of the last fit.
     _warned: Sequence[str] = ()
     # Whether it ended at a saddle point.
     _at_saddle: bool = False
@@ -158,7 +159,7 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
 
     @property
     def _fitted_penalty(self) -> float:
-        """The penalty per sample of the training data, which counts for the entropy sum of any data."""
+        """The penalty per sample of the training data, which is part of the entropy sum of any data."""
         return self.entropy_sum_.penalty if hasattr(self, "entropy_sum_") else 0.0
 
     @final
@@ -176,7 +177,7 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
         """
         return self._evaluate(X, sample_weight, **row_data)
 
-    # What ``traits`` tells.
+    # The values that ``traits`` returns.
     _discrete_latents: ClassVar[bool] = False
     _step_name: ClassVar[str] = "EM step"
     _why_no_criteria: ClassVar[str] = ""
@@ -200,7 +201,7 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
 
     @final
     def traits(self) -> Traits:
-        """What others must know of the model, fitted or not, to compare it with others, and to draw it.
+        """The properties of the model, fitted or not, that comparisons and displays need.
 
         Returns
         -------
@@ -223,7 +224,7 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
             raise TypeError(f"Information criteria are not defined for {type(self).__name__}, {self._why_no_criteria}")
 
     def score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
-        """Weighted mean log-likelihood of X, nats per sample, the base measure included.
+        """Weighted mean log-likelihood of X, including the base measure, in nats per sample.
 
         Parameters
         ----------
@@ -244,8 +245,8 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : {array-like, sparse matrix, Dask array or frame, RowBlocks} of shape (n_samples, n_features), default=None
-            None gives the entropy sum of the training data, from what ``fit`` kept. Otherwise posteriors are computed
-            afresh on X; on other data than those the model was fitted to the entropy sum is *not* an ELBO.
+            None gives the entropy sum of the training data, which ``fit`` has stored. Otherwise the posteriors of X are
+            computed. The entropy sum of data other than the training data is *not* an ELBO.
         sample_weight : array-like of shape (n_samples,), default=None
         **row_data
             Further arrays of shape (n_samples,) that the model takes, such as ``exposure``.
@@ -271,10 +272,10 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
         sample_weight: ArrayLike | None = None,
         **row_data: Any,
     ) -> float:
-        """Value of the entropy sum, nats per sample; at convergence, of the training data, the ELBO.
+        """Value of the entropy sum, nats per sample; for the training data, at convergence, it is the ELBO.
 
-        Not for cross-validation: on held-out data the entropy sum is no bound and favours the largest model. Use ``score``
-        there.
+        Do not use it for cross-validation: on held-out data the entropy sum is not a bound, and it favours the largest
+        model. Use ``score`` instead.
 
         Parameters
         ----------
@@ -290,10 +291,10 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
 
     @final
     def stationarity_gap(self, X: ArrayLike | None = None, sample_weight: ArrayLike | None = None, **row_data: Any) -> float:
-        """Entropy sum less ELBO, signed, nats per sample.
+        """Entropy sum minus ELBO, nats per sample.
 
-        Zero at convergence on the training data; that it is zero is necessary for convergence, never sufficient. On other
-        data it measures how far they are from data that the parameters are stationary for.
+        The gap of the training data is zero at convergence. A gap of zero is necessary for convergence but not sufficient.
+        On other data the gap measures how far they are from data for which the parameters are stationary.
 
         Parameters
         ----------
@@ -315,7 +316,7 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
     def bic(self, X: ArrayLike, sample_weight: ArrayLike | None = None, **row_data: Any) -> float:
         """Bayesian information criterion of X, in nats; the lower the better.
 
-        Sample weights are counts: their sum is the number of samples, and a warning says if it is one at most.
+        Sample weights are counts: their sum is the number of samples, and a sum of at most one gives a warning.
 
         Parameters
         ----------

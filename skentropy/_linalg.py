@@ -27,7 +27,7 @@ def factorise(matrices: FloatArray, scales: FloatArray, smallest: float = 0.0) -
     """Lower Cholesky factors of symmetric matrices (P, k, k), after nearly singular ones have been made regular.
 
     Coordinates are divided by the scales (P, k), and eigenvalues below ``smallest`` are raised to it. For scatter matrices
-    the result is the likeliest covariance with no smaller eigenvalues in these coordinates.
+    the result is the maximum-likelihood covariance among those with no smaller eigenvalues in these coordinates.
     """
     values, vectors = np.linalg.eigh(matrices / scales[:, :, np.newaxis] / scales[:, np.newaxis])
     roots = vectors * np.sqrt(np.maximum(values, smallest))[:, np.newaxis]

@@ -14,7 +14,7 @@ import numpy as np
 
 from ._typing import ArrayLike
 
-# Frames between a user's line and the origin of a warning are of the package, of scikit-learn, or of joblib.
+# Frames between a user's line and the origin of a warning belong to the package, to scikit-learn or to joblib.
 _INSIDE = (f"{__package__}.", "sklearn.", "joblib.")
 # The name of the fit that warns, where the user has started several at once.
 _OF = ContextVar("_OF", default="")
@@ -41,7 +41,7 @@ def warnings_of(name: str) -> Iterator[None]:
 
 
 def warn_of_data(message: str) -> None:
-    """Warn of what is in the data; where fits to the same data are compared, one warning stands for all of them."""
+    """Warn of a property of the data; if fits to the same data are compared, one warning stands for all of them."""
     kept = _KEPT.get()
     if kept is None:
         warn(message)
@@ -60,7 +60,7 @@ def keeping_data_warnings(kept: list[str]) -> Iterator[None]:
 
 
 def warn_once(told: Mapping[str, Iterable[str]]) -> None:
-    """Warn of what names of fits have told of their data, each message once."""
+    """Give the warnings about the data, collected by the name of the fit, each message once."""
     by_message: dict[str, list[str]] = {}
     for name, messages in told.items():
         for message in dict.fromkeys(messages):
@@ -135,7 +135,7 @@ def feature_names(estimator: Any) -> list[str]:
 
 @dataclass(frozen=True)
 class NamedColumns:
-    """An estimator as those see it that have some of its columns: its name, and how messages call the columns."""
+    """The name of an estimator, and the names of some of its columns, for messages about a part of the columns."""
 
     name: str
     labels: tuple[str, ...]
@@ -147,12 +147,12 @@ class NamedColumns:
 
 
 def model_name(estimator: Any) -> str:
-    """How messages call an estimator."""
+    """The name of an estimator in messages."""
     return estimator.name if isinstance(estimator, NamedColumns) else type(estimator).__name__
 
 
 def column_label(estimator: Any, column: int) -> str:
-    """How messages name a column: by its name where it has one."""
+    """How messages refer to a column: by its name if it has one."""
     if isinstance(estimator, NamedColumns):
         return estimator.labels[column]
     names = getattr(estimator, "feature_names_in_", None)
@@ -160,7 +160,7 @@ def column_label(estimator: Any, column: int) -> str:
 
 
 def list_columns(estimator: Any, columns: Any, most: int = 3) -> str:
-    """How messages name several columns."""
+    """How messages refer to several columns."""
     labels = [column_label(estimator, int(column)) for column in columns[:most]]
     rest = len(columns) - len(labels)
     return ", ".join(labels) + (f" and {rest} more" if rest else "")

@@ -80,7 +80,7 @@ def _(model: PCA) -> int:
 
 @entropy_sum.register
 def _(model: FactorAnalysis, X: ArrayLike = None, sample_weight: ArrayLike | None = None) -> EntropySum:
-    """W(32) at the fitted parameters; a fit that stopped early has a gap."""
+    """W(32) at the fitted parameters, which differs from the ELBO if the fit stopped early."""
     check_is_fitted(model)
     return LinearGaussian.of(model.mean_, model.components_.T, model.noise_variance_).entropy_sum()
 

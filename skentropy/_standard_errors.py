@@ -23,16 +23,16 @@ class Estimate:
     Attributes
     ----------
     name : str
-        That of the attribute without its underscore.
+        The name of the attribute without its underscore.
     values : ndarray
     axes : sequence of sequence of str
         Labels along each axis.
     places : ndarray of int
-        The row of the covariance that belongs to each entry; ``KNOWN`` where the entry is not estimated.
+        The row of the covariance that belongs to each entry; ``KNOWN`` if the entry is not estimated.
     low, high : ndarray or float
         Limits of the values; they broadcast against the values.
     categories : sequence of sequence of str, default=()
-        Labels along the last axis for each feature, if that axis is one of categories.
+        For each feature the labels along the last axis, if that axis holds categories.
     direction : {"", "angle", "unit vector"}
         Whether the values are directions: angles in radians, or the entries of unit vectors.
     concentration : str, default=""
@@ -59,9 +59,10 @@ class Estimate:
         return f"{self.name}[{', '.join(labels)}]"
 
     def interval(self, errors: FloatArray, level: float) -> FloatArray:
-        """Lower and upper ends, on the last axis, by the delta method; symmetric where there are no limits.
+        """Lower and upper ends, on the last axis, by the delta method; symmetric for parameters without limits.
 
-        Angles have intervals of one turn at most. Entries of unit vectors have those of the angles from the axes.
+        Intervals of angles are at most one turn long. Intervals of entries of unit vectors are computed for the angles from
+        the axes.
         """
         if self.direction == "unit vector":
             # d arccos x = -dx / (1 - x^2)^(1/2)
@@ -95,15 +96,15 @@ def check_level(level: float) -> None:
 class StandardErrors:
     """Estimates of a fitted model with their standard errors; prints as a table.
 
-    ``errors["means"]`` are the standard errors of ``means_``. They are NaN where there is none, and zero where a value is
-    not estimated, such as the weight of a single component.
+    ``errors["means"]`` are the standard errors of ``means_``. They are NaN if there is no standard error, and zero if a
+    value is not estimated, such as the weight of a single component.
 
     Attributes
     ----------
     title : str
         Of the table.
     covariance : ndarray of shape (n_estimates, n_estimates)
-        Covariance of the estimates in the order of ``names``; NaN where there is none.
+        Covariance of the estimates in the order of ``names``; NaN if there is none.
     parameters : sequence of Estimate
         The fitted attributes, and the places of their entries in ``covariance``.
     """
@@ -146,15 +147,15 @@ class StandardErrors:
         return [entries[place] for place in range(len(self.covariance))]
 
     def confidence_intervals(self, level: float = 0.95) -> dict[str, FloatArray]:
-        """Confidence intervals from the normal distribution of the estimates, which never leave the parameters' range.
+        """Confidence intervals from the normal distribution of the estimates, inside the range of each parameter.
 
-        For positive parameters they are computed for the logarithm, for probabilities for the log-odds, for entries of
-        mean directions for the angle from the axis, and transformed back. Those of angles are one turn long at most.
+        Intervals are computed for the logarithms of positive parameters, the log-odds of probabilities, and the angles of
+        mean directions from the axes, and are transformed back. Intervals of angles are at most one turn long.
 
         Parameters
         ----------
         level : float, default=0.95
-            Share of intervals that hold the true value, in large samples.
+            Share of intervals that contain the true value, in large samples.
 
         Returns
         -------

@@ -17,7 +17,7 @@ from ._typing import Array
 # there are many other columns.
 WIDTH, _NAME, _LONG_NAME = 100, 20, 30
 _GAP = "  "
-# When a name is cut, each of its parts keeps at least so many characters.
+# Least number of characters of each part of a name that is cut.
 _LEAST_PART = 8
 # Printed digits of errors and deviations, and the largest number of decimals.
 _DIGITS, _MOST_DECIMALS = 3, 7
@@ -128,7 +128,7 @@ class Table:
 
 @dataclass(frozen=True, repr=False)
 class Summary:
-    """What a fitted model says, in several tables; ``summary["name"]`` is one of them.
+    """A summary of a fitted model in several tables; ``summary["name"]`` is one of them.
 
     Attributes
     ----------
@@ -177,7 +177,7 @@ class Summary:
 
 
 def align(header: list[str], cells: list[list[str]], left: Collection[str] = ()) -> list[str]:
-    """Lines of a table, which fit a page as far as the names in the first column can be cut.
+    """Lines of a table; names in the first column are cut as far as possible to fit the width of a page.
 
     Columns are aligned on the right, except for the first one and those named in ``left``.
     """
@@ -202,7 +202,7 @@ def columns_of(index: Sequence[int], header: list[str], cells: list[list[str]]) 
 
 
 def decimals_for(errors: Array) -> str:
-    """A format with as many decimals as show three digits of a typical one of these uncertainties, or spreads."""
+    """A format with enough decimals for three digits of a typical one of these uncertainties or spreads."""
     known = errors[np.isfinite(errors) & (errors > 0.0)]
     if not known.size:
         return ".4g"
@@ -223,7 +223,7 @@ def wrap(text: str) -> list[str]:
 
 
 def unique_names(names: Sequence[str]) -> list[str]:
-    """Names, of which those that recur get a number."""
+    """Unique names: names that recur get a number."""
     counts: dict[str, int] = {}
     unique = []
     for name in names:
@@ -233,13 +233,13 @@ def unique_names(names: Sequence[str]) -> list[str]:
 
 
 def shorten(names: Sequence[str], room: int) -> list[str]:
-    """Cut names in the middle to at most so many characters, so that they still differ from each other."""
+    """Cut names in the middle to at most ``room`` characters, so that they still differ from each other."""
     cuts = [cut(name, room) for name in names]
     return cuts if len(set(cuts)) == len(set(names)) else unique_names([cut(name, room - 4) for name in names])
 
 
 def cut(name: str, room: int) -> str:
-    """Cut a name to at most so many characters: its longest parts, between brackets and commas, lose their middles."""
+    """Cut a name to at most ``room`` characters: its longest parts, between brackets and commas, lose their middles."""
     parts = re.split(r"(\[|\]|, )", name)
     for most in range(max(map(len, parts)), _LEAST_PART - 1, -1):
         if sum(min(len(part), most) for part in parts) <= room:
@@ -256,7 +256,7 @@ def _widths(header: list[str], cells: list[list[str]]) -> list[int]:
 
 
 def _blocks(header: list[str], cells: list[list[str]]) -> list[list[int]]:
-    """Blocks of columns that go beside each other, none of them wider than a page."""
+    """Blocks of columns, printed below each other, none of them wider than a page."""
     widths = _widths(header, cells)
     first = min(widths[0], _LONG_NAME)
     blocks: list[list[int]] = [[]]

@@ -31,7 +31,7 @@ class LatentTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
 
     @abstractmethod
     def _draw(self, n_samples: int, random_state: np.random.RandomState) -> FloatArray:
-        """Draw so many rows."""
+        """Draw ``n_samples`` rows."""
 
     @property
     @abstractmethod

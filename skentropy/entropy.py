@@ -20,9 +20,9 @@ class EntropySum:
         \frac1N \sum_n \mathcal H[q_n] - \mathcal H[p(z)] - E_{\bar q}\{\tilde{\mathcal H}[p(x|z)]\}
         + \frac1N \sum_n \log h(x_n),
 
-    Eqns. 3, 49 and 50 of [1]_. It equals the ELBO at every stationary point of learning, and for models whose prior is
-    learned also after every exact M-step with the posteriors of the E-step before it. With fresh posteriors before
-    convergence, or on data other than the training data, it is neither the ELBO nor a bound of anything.
+    Eqns. 3, 49 and 50 of [1]_. It equals the ELBO at every stationary point of learning. If the prior is learned, it also
+    equals the ELBO after every exact M-step, with the posteriors of the preceding E-step. With new posteriors before
+    convergence, or on data other than the training data, it is neither the ELBO nor a bound.
 
     Parameters
     ----------
@@ -36,10 +36,10 @@ class EntropySum:
         Mean log base measure; counts positive. Zero for families with h = 1. For counts above a million the base measure is
         the distribution of the pooled data.
     hidden : float, default=0.0
-        Expected entropy of a second hidden layer, Eqn. 21 of [1]_; counts negative.
+        Expected entropy of the lower of two hidden layers, Eqn. 21 of [1]_; counts negative.
     penalty : float, default=0.0
-        What a penalty or a conjugate prior adds, its derivative in the direction that scales the natural parameters;
-        counts positive. Zero unless something is regularised.
+        The term of a penalty or a conjugate prior: its derivative in the direction that scales the natural parameters;
+        counts positive. Zero without regularisation.
 
     References
     ----------
@@ -87,7 +87,7 @@ class EntropySum:
         return sum(abs(getattr(self, field.name)) for field in fields(self))
 
     def _lines(self) -> list[tuple[str, str, float]]:
-        """Sign, name and value of each term that is there."""
+        """Sign, name and value of each term that is printed."""
         terms = [(name, sign, getattr(self, name)) for name, sign in self.SIGNS.items()]
         always = ("posterior", "prior", "observable")
         rows = [("+" if sign > 0 else "-", name.replace("_", " "), v) for name, sign, v in terms if v or name in always]
@@ -107,14 +107,14 @@ class EntropySum:
 
 @singledispatch
 def entropy_sum(model: Any, X: ArrayLike = None, sample_weight: ArrayLike | None = None) -> EntropySum:
-    """Entropy sum of a fitted model, of this package, of scikit-learn, or registered by ``entropy_sum.register``.
+    """Entropy sum of a fitted model of this package, of scikit-learn, or of a class registered by ``entropy_sum.register``.
 
     Parameters
     ----------
     model : fitted estimator
-        Any of this package's, or scikit-learn's ``GaussianMixture``, ``PCA`` or ``FactorAnalysis``.
+        Any estimator of this package, or scikit-learn's ``GaussianMixture``, ``PCA`` or ``FactorAnalysis``.
     X : array-like of shape (n_samples, n_features), default=None
-        The data; None where the model can tell without.
+        The data; None if the model has an entropy sum without them.
     sample_weight : array-like of shape (n_samples,), default=None
 
     Returns
@@ -128,12 +128,12 @@ def entropy_sum(model: Any, X: ArrayLike = None, sample_weight: ArrayLike | None
 
     Notes
     -----
-    Only on the training data of a model that has converged is it the ELBO. Of a ``GaussianMixture`` the ridge
-    ``reg_covar`` shows as ``penalty``; an early stop shows in the difference to ``model.score(X)``.
+    The entropy sum is the ELBO only for the training data of a model that has converged. The ridge ``reg_covar`` of a
+    ``GaussianMixture`` appears as ``penalty``. If a fit stopped early, the sum differs from ``model.score(X)``.
 
-    ``register`` is that of ``functools.singledispatch``. Models of your own take part in ``rank_models`` once a function
-    is registered here and another with ``skentropy.entropy.n_parameters``; ``score_samples``, if they have it, gives
-    their log-likelihood.
+    ``register`` is that of ``functools.singledispatch``. ``rank_models`` accepts your own models once a function is
+    registered here and another with ``skentropy.entropy.n_parameters``; ``score_samples``, if they have it, gives their
+    log-likelihood.
 
     Examples
     --------
@@ -151,7 +151,7 @@ def entropy_sum(model: Any, X: ArrayLike = None, sample_weight: ArrayLike | None
 
 
 def has_entropy_sum(model: Any) -> bool:
-    """Whether there is an entropy sum for a model, fitted or not."""
+    """Whether a model, fitted or not, has an entropy sum."""
     return hasattr(type(model), "entropy_sum") or entropy_sum.dispatch(type(model)) is not entropy_sum.dispatch(object)
 
 

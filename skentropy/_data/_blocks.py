@@ -21,15 +21,15 @@ from .._typing import Array, FloatArray, Matrix
 
 Statistics = TypeVar("Statistics")
 
-# The memory that one block touches should stay in the cache. Smaller blocks only add overhead, above all with threads,
+# The memory that one block touches should stay in the cache. Smaller blocks only add overhead, especially with threads,
 # which wait for the interpreter at every operation.
 WORKING_SET_BYTES = 2**22
 _BLOCK_SIZES = (256, 8192)
-# A thread takes so many blocks at a time. This fixes the order of summation, and therefore must not depend on n_jobs.
+# Number of blocks that a thread takes at a time. It fixes the order of summation, and therefore must not depend on n_jobs.
 _BLOCKS_PER_CHUNK = 2
-# In a row's index so many lower bits are its place in its part, and the bits above them are the number of the part.
+# Number of lower bits of a row's index that hold its place in its part. The bits above them hold the number of the part.
 _PART_BITS = 40
-# So many chunks may wait for a thread, or for their turn in the sum.
+# Number of chunks that may wait for a thread, or for their turn in the sum.
 _LOOKAHEAD = 16
 
 
@@ -46,11 +46,11 @@ class Additive:
 
 @dataclass(frozen=True)
 class Block:
-    """Consecutive rows in double precision, with the weight and the exposure of each row where there are any.
+    """Consecutive rows in double precision, with the weights and exposures of the rows if there are any.
 
-    The next block of the same pass may overwrite the memory of X: copy what is to be kept. In a view with other values
-    ``given`` is X as the user handed it over. A table of a single block yields the same block in every pass; its ``kept``
-    then holds the last thing that was made of the block, together with its maker.
+    The next block of the same pass may overwrite the memory of X, so copy values that you keep. In a view with other values
+    ``given`` is X as the user passed it. A table of a single block yields the same block in every pass; its ``kept`` then
+    holds the last object computed from the block, together with its maker.
     """
 
     X: Matrix
@@ -68,11 +68,11 @@ class Block:
 
     @property
     def as_given(self) -> Block:
-        """The same rows as the user handed them over."""
+        """The same rows as the user passed them."""
         return self if self.given is None else replace(self, X=self.given, given=None, kept=None)
 
     def once(self, maker: Any, make: Callable[[Block], Any]) -> Any:
-        """make(block); if the block comes in every pass, the result is kept until another maker asks for something else."""
+        """Return make(block). If the block recurs in every pass, the result is kept until another maker calls."""
         if self.kept is None:
             return make(self)
         for known, made in self.kept:
@@ -93,7 +93,7 @@ class Block:
 
     @property
     def row_weight(self) -> FloatArray:
-        """The weight of each row, one where there are none."""
+        """The weight of each row; one if there are no weights."""
         return np.ones(self.n_rows) if self.weight is None else self.weight
 
     @property
@@ -274,7 +274,7 @@ class Rows(Source):
 
     @property
     def row_weight(self) -> FloatArray:
-        """The weight of each row, one where there are none."""
+        """The weight of each row; one if there are no weights."""
         return np.ones(self.n_rows) if self.sample_weight is None else self.sample_weight
 
     @cached_property

@@ -23,8 +23,8 @@ def check_weights(sample_weight: ArrayLike | None, X: Matrix, *, all_zero: bool 
     Raises
     ------
     ValueError
-        If they are not one non-negative, finite number a row, are all zero, or so small or large that sums of them over-
-        or underflow.
+        If they are not one non-negative, finite number per row, are all zero, or are so small or large that their sums
+        underflow or overflow.
     """
     if sample_weight is None:
         return None
@@ -74,7 +74,7 @@ def check_exposure(exposure: ArrayLike, X: Matrix) -> FloatArray:
     Raises
     ------
     ValueError
-        If they are not one positive, finite number a row.
+        If they are not one positive, finite number per row.
     """
     check_no_mask(exposure, "exposure")
     exposure = column_or_1d(np.asarray(exposure, dtype=np.float64))
@@ -85,7 +85,7 @@ def check_exposure(exposure: ArrayLike, X: Matrix) -> FloatArray:
 
 
 def check_columns(columns: Any, expected: tuple[Any, ...]) -> None:
-    """Raise ValueError if a part of a frame has other columns than the frame, or a different order of them."""
+    """Raise ValueError if the columns of a part of a frame differ from those of the frame, also in order."""
     given = tuple(columns)
     if given == expected:
         return
@@ -101,7 +101,7 @@ def check_columns(columns: Any, expected: tuple[Any, ...]) -> None:
 
 @contextmanager
 def naming_infinities(X: Any) -> Iterator[None]:
-    """Add the column to an error that says that X holds infinity."""
+    """Add the name of the column to the error for infinite values in X."""
     try:
         yield
     except ValueError as error:

@@ -24,7 +24,7 @@ def has_nan(X: Matrix) -> bool:
 class ColumnSurvey:
     """Column by column: weight of the observed entries, their mean, scatter and exposure, zeros and extreme values.
 
-    Means and scatters are merged as by Chan, Golub and LeVeque (1983), so that large means cost no digits.
+    Means and scatters are merged as by Chan, Golub and LeVeque (1983), so that no digits are lost if means are large.
     """
 
     weight: FloatArray
@@ -60,7 +60,7 @@ class ColumnSurvey:
 
     @property
     def rate(self) -> FloatArray:
-        """Mean of each column per unit of exposure; for a sparse table, where it is not used, per row."""
+        """Mean of each column per unit of exposure, or per row for a sparse table, where it is not used."""
         seen = self.exposure > 0
         return np.divide(self.mean * self.weight, self.exposure, out=np.zeros_like(self.mean), where=seen)
 

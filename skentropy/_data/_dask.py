@@ -27,14 +27,14 @@ from ._containers import is_dask
 from ._parts import PartReader
 from ._threads import SingleThreadedBLAS
 
-# So many sums are added at once: a deep tree waits for the scheduler at every level.
+# Number of sums that are added at once: a deep tree waits for the scheduler at every level.
 _FAN_IN = 8
-# With no more features than this the last sums are added in this process, unless one takes more bytes than the second
+# With at most this many features the last sums are added in this process, unless one takes more bytes than the second
 # number.
 _NARROW, _SMALL_SUM = 256, 100_000
 # One task may sum up to eight partitions if they take no more bytes together: it needs all of them in memory.
 _TOGETHER = 2**29
-# At most so many bytes are sent with each task.
+# Largest number of bytes that are sent with each task.
 _SMALL = 20_000
 
 
@@ -203,7 +203,7 @@ class _TreeSum:
 
 
 def _bundles(keys: list[Any], stored: Any) -> list[list[list[int]]]:
-    """Numbers of parts, by eights; in each eight small parts on the same worker are bundled, to be summed by one task.
+    """Numbers of parts, in groups of eight. In each group, small parts on the same worker are bundled for one task.
 
     Otherwise a worker with one thread would wait for its next task after every part.
     """

@@ -15,7 +15,7 @@ from .._typing import Array
 from ._containers import TIMES, as_numbers, frame_columns, frame_names, is_dask, is_frame
 from ._streams import RowBlocks
 
-# The most frequent value is looked for among so many rows.
+# Number of rows among which the most frequent value is sought.
 _ROWS_OF_MODE = 20_000
 # A column with more categories holds an identifier rather than a property.
 _MOST_CATEGORIES = 1_000
@@ -25,7 +25,7 @@ _MOST_NAMED = 5
 
 @dataclass(frozen=True)
 class ColumnKind:
-    """What kind of values a column has, in the rows looked at.
+    """The kind of the values of a column, judged by a sample of its rows.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class ColumnKind:
     mode : float
         The most frequent number in a column of numbers that are not all whole; else NaN.
     mode_count, n_seen, n_distinct : int
-        How often the mode was seen, among how many values, and among how many distinct ones.
+        How often the mode was seen, the number of values, and the number of distinct values.
     other : bool
         Whether the values are neither numbers nor names, such as dates.
     """
@@ -52,7 +52,7 @@ class ColumnKind:
 
     @property
     def mode_share(self) -> float:
-        """Share of the mode among the values looked at."""
+        """Share of the mode among the sampled values."""
         return self.mode_count / max(self.n_seen, 1)
 
     @classmethod
@@ -169,7 +169,7 @@ def _columns_of(X: Any) -> Iterator[Any]:
 
 @dataclass(frozen=True)
 class Encoding:
-    """Codes 0, 1, ... in the place of names.
+    """Codes 0, 1, ... that replace names.
 
     Attributes
     ----------
@@ -180,7 +180,7 @@ class Encoding:
     names : list or None
         Names of all columns, if they have some.
     unseen : {"error", "missing"}
-        How a value counts that is none of the categories.
+        Whether a value outside the categories is an error or counts as missing.
     """
 
     categories: dict[int, tuple[Any, ...]]
@@ -256,7 +256,7 @@ class Encoding:
         return codes
 
     def restore(self, X: Array) -> Array:
-        """The values that codes stand for, as objects if any column holds names."""
+        """The values that the codes represent, as objects if any column holds names."""
         if not self.categories:
             return X
         table = X.astype(object)
@@ -296,7 +296,7 @@ def table_values(X: Any) -> Array:
 
 
 def with_values(X: Any, values: Array) -> Any:
-    """Other rows as a table like X: a pandas or polars frame with X's names and categories, if X is one; else the values."""
+    """Other values as a table like X: with X's names and categories if X is a pandas or polars frame; else the values."""
     if not is_frame(X):
         return values
     columns = {

@@ -36,7 +36,7 @@ class PartReader:
     columns : tuple or None
         Names that the columns of every part must have, in this order.
     any_names : bool
-        Whether columns may have any names, since the model was made from parameters and knows none.
+        Whether any column names are accepted, because a model made from parameters has none.
     """
 
     sparse: str
@@ -60,7 +60,7 @@ class PartReader:
         validate_data(estimator, seen, reset=reset, skip_check_array=True)
 
     def ignores_names(self, X: Any) -> bool:
-        """Whether X has names that there is nothing to compare with, of which scikit-learn would warn."""
+        """Whether X has names but the fit had none, of which scikit-learn would warn."""
         return self.any_names and hasattr(X, "columns")
 
     def read_part(self, X: Any, sample_weight: Any = None, exposure: Any = None, part: int = 0) -> Rows | None:

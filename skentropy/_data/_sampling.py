@@ -21,7 +21,7 @@ _ROUNDED_BITS = 20
 
 @dataclass(frozen=True)
 class Rounding:
-    """Round values (x - location) / scale, column by column, to so few bits that they are the same in any units.
+    """Round values (x - location) / scale, column by column, to few enough bits that they are the same in any units.
 
     ``relative`` says, for all columns or for each, whether values are rounded to a number of significant bits, as positive
     values of all magnitudes need; otherwise they are rounded to a fraction of the scale.

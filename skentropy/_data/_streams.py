@@ -17,17 +17,17 @@ from ._parts import PartReader
 
 
 class RowBlocks:
-    """Rows that are read block by block, anew for each pass: from files, a database, a generator.
+    """Rows that are read block by block, in each pass again, from files, a database or a generator.
 
-    ``fit``, ``score`` and all other methods that take X accept it in place of an array. Memory holds one block at a time;
-    to initialise mixtures a bounded number of rows is kept.
+    ``fit``, ``score`` and all other methods that take X accept it in place of an array. Memory holds one block at a time,
+    and a bounded number of rows from which mixtures are initialised.
 
     Parameters
     ----------
     read : callable
-        Takes no arguments, and returns a new iterator over the blocks, always the same ones in the same order. A block is
-        anything that is accepted as X, or a tuple ``(X, sample_weight)`` or ``(X, sample_weight, exposure)``. All blocks are
-        dense, or all are sparse. Without weights every row counts 1.
+        Takes no arguments, and returns a new iterator over the same blocks in the same order. A block is anything that is
+        accepted as X, or a tuple ``(X, sample_weight)`` or ``(X, sample_weight, exposure)``. All blocks must be dense, or
+        all sparse. Without weights every row counts 1.
 
     Examples
     --------

@@ -71,6 +71,6 @@ def _threadpool_controller() -> ThreadpoolController:
 
 
 def blas_threads() -> int:
-    """The number of threads that BLAS may use at present."""
+    """The number of threads that BLAS may currently use."""
     pools = _threadpool_controller().info()
     return max((int(pool["num_threads"]) for pool in pools if pool["user_api"] == "blas"), default=1)

@@ -1,4 +1,4 @@
-"""Extrapolate a run of EM, and estimate how much the steps still to come will add."""
+"""Extrapolate a run of EM, and estimate the gain of all steps still to come."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 from .._typing import Array
 from ._model import Model
 
-# An extrapolation uses so many earlier steps.
+# Number of earlier steps that an extrapolation uses.
 _MEMORY = 5
 # A refused extrapolation shortens the next ones by this factor; a kept one lengthens them again.
 _DAMPING = 4.0
-# A run ends when so many consecutive steps agree that less than tol is still to come; each goes by the slowest of the
-# last rates, of which the second number are remembered.
+# A run ends when this many consecutive steps estimate that less than tol is still to come. Each estimate uses the slowest of
+# the last rates; the second constant is the number of rates remembered.
 _PATIENCE = 2
 _RATE_MEMORY = 6
 
@@ -22,8 +22,8 @@ _RATE_MEMORY = 6
 class Path:
     """The last EM steps in packed coordinates, and Anderson's extrapolation from them (Walker and Ni 2011).
 
-    Let x be the points and f the steps. If the steps changed linearly, they would vanish where the combination of the last
-    differences of f that best fits f leads.
+    Let x be the points and f the steps. The combination of the last differences of f that best fits f, applied to the
+    differences of x, gives the point at which steps that change linearly vanish.
     """
 
     def __init__(self, model: Model) -> None:
@@ -46,12 +46,12 @@ class Path:
         self._correction = None
 
     def _differences(self) -> tuple[Array, Array]:
-        """Differences between successive points, and between successive steps, one a column."""
+        """Differences between successive points, and between successive steps, as columns."""
         points, steps = np.array(self._points), np.array(self._steps)
         return (points[1:] - points[:-1]).T, (steps[1:] - steps[:-1]).T
 
     def _correct(self) -> None:
-        """The secant correction of the last step, where there are steps enough."""
+        """The secant correction of the last step, if there are enough steps."""
         if self._correction is not None or len(self._points) < 2:
             return
         moves, differences = self._differences()
@@ -92,17 +92,17 @@ class Path:
         return bool(np.linalg.eigvals(jacobian).real.max() > 1.0)
 
     def refuse(self) -> None:
-        """Take note that the last extrapolation did not pay."""
+        """Record that the last extrapolation was refused."""
         self._share = max(self._share / _DAMPING, 1e-2)
 
 
 class Tail:
-    """Estimates what the steps still to come will add; the gain of the last step alone tells too little.
+    """Estimates the gain of all steps still to come, which the gain of the last step alone does not bound.
 
     Near a maximum, in the metric of the complete data, the gain of a step with posteriors fixed is half its squared length,
-    and what is missing is half the product of the step and the way to the end. What is missing is therefore the gain times
-    the ratio of the two lengths. The largest of the last few ratios counts, since a single step can hide the slowest
-    direction.
+    and the remaining gain is half the inner product of the step and the vector to the maximum. The remaining gain is
+    therefore the gain times the ratio of the two lengths. The largest of the last few ratios counts, since a single step can
+    hide the slowest direction.
     """
 
     def __init__(self, tol: float) -> None:
@@ -111,7 +111,7 @@ class Tail:
         self._in_favour = 0
 
     def ends(self, gain: float, stretch: float | None, noise: float) -> bool:
-        """Whether the run can end, given what its last step gains, and the size of rounding errors."""
+        """Whether the run can end, given the gain of its last step and the size of rounding errors."""
         if stretch is not None:
             self._stretches = [*self._stretches[1 - _RATE_MEMORY :], max(stretch, 1.0)]
         known = bool(self._stretches)

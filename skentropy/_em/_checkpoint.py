@@ -17,27 +17,27 @@ import joblib
 from .._base import LatentVariableModel
 from .._messages import warn
 
-# A file system's clock may be behind by so many seconds.
+# Seconds by which the clock of a file system may lag.
 _CLOCK_TICK = 0.1
 
 
 class Checkpoint:
-    """Callback that saves the model of a long fit at intervals, so that a fit with ``warm_start`` can go on from it.
+    """Callback that saves the model of a long fit at intervals, so that a fit with ``warm_start`` can continue from it.
 
     Each save replaces the whole file. Even if the process is killed, the file therefore holds a complete model, which is at
-    most one interval and one step old. If a save fails, the callback warns, the fit goes on, and the next save is tried
+    most one interval and one step old. If a save fails, the callback warns, the fit continues, and the callback tries again
     after another interval. A killed process may leave a file ``PATH.PID.new``, which the next fit removes. The callback
     needs scikit-learn 1.9 or later, and a fit that takes EM steps or epochs; fits of ``PPCA`` and ``FactorAnalysis`` to
     complete data take none.
 
     Register the callback on the model itself: in a pipeline on the step that is the model, in a search on the estimator.
-    While a search runs, the file holds the candidate that was saved last. At the end of an ``EntropySumSearch`` it holds
-    the best one, if any candidate took long enough to be saved.
+    During a search the file holds the candidate that was saved last. After an ``EntropySumSearch`` it holds the best
+    candidate, if any candidate took long enough to be saved.
 
     Parameters
     ----------
     path : str or path-like
-        Where to save. With several runs (``n_init``) the file holds the model of the run that is ahead.
+        The file. With several runs (``n_init``) it holds the model of the run with the highest bound so far.
     interval : float, default=60.0
         Least number of seconds between two saves. A fit that takes less time saves nothing.
     dump : callable, default=joblib.dump
@@ -48,7 +48,7 @@ class Checkpoint:
     FileNotFoundError, IsADirectoryError
         When a fit begins, if the folder of ``path`` does not exist, or ``path`` is a folder.
     TypeError
-        When a fit begins that takes no steps itself, such as that of a pipeline or a search.
+        When a fit begins that takes no steps itself, such as the fit of a pipeline or a search.
 
     See Also
     --------
@@ -118,7 +118,7 @@ class Checkpoint:
             self._fits.pop(id(estimator), None)
 
     def on_search_end(self, best: Any, began: float) -> None:
-        """A search is over: its best model replaces the file if a candidate of it, in any process, has written one."""
+        """A search is over: its best model replaces the file if a candidate, in any process, has written one."""
         with self._lock:
             if self.path.is_file() and self.path.stat().st_mtime >= began - _CLOCK_TICK:
                 self._save(best)

@@ -1,4 +1,4 @@
-"""Curvature at the end of a fit: a few Lanczos steps tell a maximum from a saddle point, and a saddle point is left."""
+"""Curvature at the end of a fit: a few Lanczos steps distinguish a maximum from a saddle point, which the fit leaves."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from scipy.linalg import eigh_tridiagonal
 from .._typing import FloatArray
 from ._model import End, Evaluate, State
 
-# If a vector lies in the span of the basis, less than this share of it, relative to the operator, is left of it.
+# A vector lies in the span of the basis if less than this share of it, relative to the operator, is orthogonal to the basis.
 _EXHAUSTED = 1e-10
-# A direction is tried if its eigenvalue of the EM map exceeds the first number. If trying it gains nothing, the end is
-# called a saddle point if the eigenvalue exceeds the second number.
+# A direction is tried if its eigenvalue of the EM map exceeds the first number. If that gains nothing, the fit counts as
+# ended at a saddle point if the eigenvalue exceeds the second number.
 TRIED = 1.0 + 1e-4
 _SADDLE = 1.0 + 1e-3
 # Lengths of the steps away from a saddle point, in units in which the complete data's information of one row is one.
@@ -46,9 +46,9 @@ def em_eigenpair(
 ) -> tuple[float, FloatArray]:
     """The largest eigenvalue of the EM map that a few Lanczos steps find, and its direction; 0 where nothing is identified.
 
-    In the coordinates z the complete data's information is one. The EM map's Jacobian is therefore one less the observed
+    In the coordinates z the complete data's information is one. The EM map's Jacobian is therefore one minus the observed
     information, that is, one plus the derivative of the gradient. It is computed from differences of the gradient over a
-    length ``difference``, to both sides where ``central``.
+    length ``difference``, to both sides if ``central``.
     """
 
     def gradient(z: FloatArray) -> FloatArray | None:
@@ -81,10 +81,10 @@ def leave_saddle(
     least_gain: float,
     tried: float = TRIED,
 ) -> End:
-    """The given state if it is a maximum; else the best state of a few to both sides along the direction that EM stretches.
+    """The given state if it is a maximum; else the best of a few states on both sides along the direction that EM stretches.
 
-    ``eigenpair`` is the largest eigenvalue of the EM map and its unit vector. A step away counts only if it gains
-    ``least_gain`` nats per sample, and as much over the steps tried before it: the two sides are often alike.
+    ``eigenpair`` is the largest eigenvalue of the EM map and its unit vector. A step away is accepted only if it gains
+    ``least_gain`` nats per sample, also over the steps tried before it: the two sides are often equivalent.
     """
     largest, z = eigenpair
     if largest < tried:

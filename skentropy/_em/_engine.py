@@ -1,4 +1,4 @@
-"""Expectation maximisation: steps, extrapolations, convergence, history. It knows nothing of any model."""
+"""Expectation maximisation: steps, extrapolations, convergence, history. This module is independent of any model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROUNDING = 16 * float(np.finfo(np.float64).eps)
 # Plain EM chooses the basin: extrapolations and Newton steps are tried only once a plain step gains fewer nats per sample.
 _EXTRAPOLATION_GATE = 3e-4
 NEWTON_GATE = 3e-5
-# After convergence a run may be moved elsewhere, and go on there, so many times.
+# Number of times that a run may be moved elsewhere after convergence, and continue there.
 _LARGEST_MOVES = 20
 
 
@@ -46,27 +46,27 @@ def run_em(
     parameters
         Where to start.
     tol : float
-        A run has converged when the steps still to come are estimated to raise the objective by less, nats per sample.
+        A run has converged when the estimated gain of all steps still to come is smaller, nats per sample.
     max_iter : int
         Largest number of EM steps.
     accelerate : bool
         Whether to extrapolate from the last steps once a step gains less than 3e-4 nats per sample (Anderson acceleration;
-        SQUAREM is the case with a memory of one step). The EM step from an extrapolation decides whether it is kept: the
-        entropy sum of that step, which is its ELBO with the posteriors fixed and needs no pass over the data, must be no
-        less than that of the plain step. The objective therefore never falls.
+        SQUAREM is the case with a memory of one step). The EM step from an extrapolation decides whether the extrapolation
+        is kept: the entropy sum of that step, which is its ELBO with the posteriors fixed and needs no pass over the data,
+        must be no less than that of the plain step. The objective therefore never falls.
     watcher : Watcher or None
         Is told of each step, and may end the run.
     newton : Newton or None
-        Takes over from the extrapolations where that pays; its proposals are kept or refused as theirs are.
+        Replaces extrapolations when it is worth its cost; its proposals are kept or refused like extrapolations.
     finish : sequence of Finish
-        What is done to a state after convergence, one after the other, until one of them makes EM go on: settle its zeros,
-        polish it, leave a saddle point.
+        Operations on a state after convergence, in this order, until one of them makes EM continue: settle zeros, polish,
+        leave a saddle point.
     newton_gate : float
-        Nats per sample that a plain step must gain less than before ``newton`` takes over.
+        ``newton`` takes over once a plain step gains fewer nats per sample.
     hand_over : int or None
         Number of steps after which ``finish`` takes over in any case.
     interruption : Interruption or None
-        With one, Ctrl-C ends the run where it is; without, it is raised.
+        If given, Ctrl-C ends the run where it is; if None, KeyboardInterrupt is raised.
     """
     newton = newton if accelerate else None
     climb = _Climb(model, expect, parameters, tol=tol, newton=newton, newton_gate=newton_gate, accelerate=accelerate)
@@ -103,9 +103,9 @@ class _Climb:
         self._accelerate, self._newton, self._newton_gate = accelerate, newton, newton_gate
         self.run = Run(self._evaluate(parameters))
         self._path, self._tail = Path(model), Tail(tol)
-        # The plain EM step in whose place an extrapolation or a Newton step is on trial.
+        # The plain EM step that an extrapolation or a Newton step, now on trial, may replace.
         self._trial: Step | None = None
-        # Whether the last Newton step has reached the end, so that only one EM step, which polishes it, is left to take.
+        # Whether the last Newton step has reached the maximum, so that one EM step remains, which polishes the result.
         self._is_last = False
         self._finishing, self._tried = False, False
         self._n_moves, self._caution = 0, 1.0
@@ -172,7 +172,7 @@ class _Climb:
         return proposal
 
     def goes_on_after(self, finish: Sequence[Finish]) -> bool:
-        """Whether a run that has converged goes on from where ``finish`` has led it."""
+        """Whether a run that has converged continues from the state to which ``finish`` has led."""
         run, before = self.run, self.run.state
         end = End(before, goes_on=False)
         run.saddle = False
@@ -188,7 +188,7 @@ class _Climb:
         if self._n_moves > _LARGEST_MOVES:
             run.converged = False
             return False
-        stayed = run.state is before  # the estimate of what is still to come was wrong
+        stayed = run.state is before  # the estimate of the gain still to come was wrong
         self._caution *= 0.1 if stayed else 1.0
         self._finishing = stayed and self._newton is not None
         run.converged = self._tried = self._is_last = False
@@ -203,7 +203,7 @@ class _Climb:
         return state
 
     def end(self) -> None:
-        """Go back to the last plain EM step if what is on trial is no better; make the last bound that of the parameters."""
+        """Return to the last plain EM step if the trial is no better; make the last bound that of the parameters."""
         run = self.run
         if self._trial is not None and not run.state.objective >= self._trial.bound:
             run.state = self._evaluate(self._trial.plain)

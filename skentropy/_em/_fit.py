@@ -1,4 +1,4 @@
-"""The course of a fit by EM: several runs, which a monitor follows and of which the best is kept."""
+"""The course of a fit by EM: a monitor follows several runs, and the best one is kept."""
 
 from __future__ import annotations
 
@@ -47,17 +47,17 @@ class Ascent:
 
 
 class FitByEM(ABC):
-    """One fit of an estimator by EM; a subclass says how to make a run and which attributes it leaves.
+    """One fit of an estimator by EM; a subclass defines how a run is made and which attributes it sets.
 
     Parameters
     ----------
     estimator : LatentVariableModel
         With ``tol``, ``max_iter``, ``n_init``, ``accelerate``, ``n_jobs``, ``verbose`` and ``verbose_interval``.
     X
-        The data as the user handed them over.
+        The data as the user passed them.
     model : Model
     n_runs : int
-        Number of runs; one where the start is given.
+        Number of runs; one if the start is given.
     accelerate : bool
     """
 
@@ -69,7 +69,7 @@ class FitByEM(ABC):
 
     @abstractmethod
     def ascent(self, init: int, pool: ThreadPoolExecutor | None) -> Ascent:
-        """How to make the run of a number."""
+        """The arguments of ``run_em`` for the run with this number."""
 
     @abstractmethod
     def attributes(self, run: Run) -> dict[str, Any]:
@@ -80,16 +80,16 @@ class FitByEM(ABC):
         return False
 
     def complaints(self, run: Run) -> Iterator[str]:
-        """Reasons not to trust the end of a run, apart from those that the course of the fit tells."""
+        """Reasons not to trust the end of a run, apart from those that the course of the fit reveals."""
         return iter(())
 
     @property
     def interrupted(self) -> bool:
-        """Whether Ctrl-C has ended a run, or kept one from beginning."""
+        """Whether Ctrl-C has ended a run, or prevented one from beginning."""
         return self._interruption.happened
 
     def interrupt(self) -> None:
-        """Take note of Ctrl-C before a run has begun: the run ends where it starts, and no other begins."""
+        """Record Ctrl-C before a run has begun: the run ends at its start, and no other begins."""
         self._interruption.happen()
 
     def best_run(self) -> Run:

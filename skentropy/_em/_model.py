@@ -11,7 +11,7 @@ from ..entropy import EntropySum
 
 
 class Model(Protocol):
-    """What is maximised: the ELBO of a generative model for given data, less a penalty."""
+    """The objective: the ELBO of a generative model for given data, minus a penalty."""
 
     def expect(self, parameters: Any, part: Any, /) -> Any:
         """E-step on a part of the data, such as a block of rows; the fit adds up the statistics of all parts."""
@@ -26,19 +26,19 @@ class Model(Protocol):
         """Mean ELBO of the parameters from which the statistics were computed, nats per sample."""
 
     def elbo_of_step(self, parameters: Any, statistics: Any) -> float:
-        """Mean ELBO of other parameters with the statistics' posteriors; it is the entropy sum unless a bound is active."""
+        """Mean ELBO of new parameters with the statistics' posteriors; it is the entropy sum unless a bound is active."""
 
     def magnitude(self, parameters: Any, statistics: Any) -> float:
         """Sum of the absolute values that ``elbo_of_step`` adds up, the scale of its rounding error."""
 
     def log_prior(self, parameters: Any, statistics: Any) -> float:
-        """Minus the penalty, per sample; zero where nothing is regularised."""
+        """Minus the penalty, per sample; zero without regularisation."""
 
     def pack(self, parameters: Any) -> Array:
         """Parameters as one vector, in coordinates in which the domain is convex."""
 
     def unpack(self, vector: Array, like: Any) -> Any | None:
-        """The inverse of ``pack`` for parameters shaped like the given; None where the vector is outside the domain."""
+        """The inverse of ``pack``, for parameters shaped like ``like``; None if the vector is outside the domain."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ Evaluate: TypeAlias = Callable[[Any], State]
 
 @dataclass(frozen=True)
 class Step:
-    """A plain EM step, its entropy sum and ELBO, and the objective that it is known to reach."""
+    """A plain EM step, its entropy sum and ELBO, and a lower bound of the objective that it reaches."""
 
     plain: Any
     terms: EntropySum
@@ -98,7 +98,7 @@ class Run:
         }
 
     def record(self, state: State, step: Step) -> None:
-        """Move to a state that an EM step or an extrapolation of it has led to.
+        """Move to the state that an EM step, or an extrapolation of it, has reached.
 
         An extrapolation may fall short of the plain step until it is refused; the recorded bound is then the plain step's.
         """
@@ -111,10 +111,10 @@ class Newton(Protocol):
     """Steps that use the curvature of the objective, in place of extrapolations."""
 
     def pays(self, n_steps: int) -> bool:
-        """Whether such steps are worth their cost in a run that has taken so many EM steps."""
+        """Whether such steps are worth their cost in a run that has taken ``n_steps`` EM steps."""
 
     def propose(self, state: State, evaluate: Evaluate) -> tuple[Any | None, float]:
-        """Parameters for the next step, or None, and an estimate of how many nats per sample the maximum is away."""
+        """Parameters for the next step, or None, and an estimate of the remaining gain, in nats per sample."""
 
     def keep(self) -> None:
         """The last proposal was kept."""
@@ -125,16 +125,16 @@ class Newton(Protocol):
 
 @dataclass(frozen=True)
 class End:
-    """Where one of the steps after convergence has led.
+    """The result of one of the operations after convergence.
 
     Attributes
     ----------
     state : State
-        No worse than the state that it was given.
+        No worse than the given state.
     goes_on : bool
-        Whether EM goes on from there.
+        Whether EM continues from this state.
     saddle : bool
-        Whether it is a saddle point that could not be left.
+        Whether the state is a saddle point that could not be left.
     """
 
     state: State
@@ -143,7 +143,7 @@ class End:
 
 
 class Finish(Protocol):
-    """A step after convergence, such as settling zeros, a polish or leaving a saddle point; its end is no worse."""
+    """An operation after convergence, such as settling zeros, a polish or leaving a saddle point; its result is no worse."""
 
     def __call__(self, state: State, evaluate: Evaluate) -> End: ...
 

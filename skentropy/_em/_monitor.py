@@ -1,4 +1,4 @@
-"""What a user sees of a fit while it runs: printed lines, and scikit-learn's callbacks."""
+"""Progress of a running fit: printed lines, and scikit-learn's callbacks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Monitor:
     fitted_attributes : callable
         Run -> dict of the fitted attributes as if the fit ended there, for callbacks that evaluate the model.
     data : dict
-        ``X`` and ``metadata``, which are handed to callbacks.
+        ``X`` and ``metadata``, which callbacks receive.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class Monitor:
         self._data = data
         self._single = n_init == 1
         self._context: Any = None
-        if getattr(estimator, "_skl_callbacks", None):  # else contexts are made for nobody, and each takes its time
+        if getattr(estimator, "_skl_callbacks", None):  # without callbacks nobody uses the contexts, and each costs time
             self._context = estimator._init_callback_context(
                 max_subtasks=estimator.max_iter if self._single else n_init, sequential_subtasks=self._single
             )

@@ -1,4 +1,4 @@
-"""Several runs of one fit, of which the best is kept; after Ctrl-C it is the best so far."""
+"""Several runs of one fit, of which the best is kept; after Ctrl-C, the best so far."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _IS_PART = ContextVar("_IS_PART", default=False)
 
 @contextmanager
 def as_part() -> Iterator[None]:
-    """Fits in this context are parts of something larger: Ctrl-C is raised, so that all of it ends."""
+    """Fits in this context are parts of something larger, such as a search: Ctrl-C is raised, so that the whole ends."""
     token = _IS_PART.set(True)
     try:
         yield
@@ -50,7 +50,7 @@ class Interruption:
             run.interrupted = True
 
     def happen(self) -> None:
-        """Take note of the interruption; where the fit is part of something larger, raise it again."""
+        """Record the interruption; if the fit is part of something larger, raise it again."""
         if _IS_PART.get():
             raise KeyboardInterrupt
         self.happened = True
@@ -74,7 +74,7 @@ def best_of(
 
     A degenerate run loses to every regular one, since its likelihood is only limited by a bound. Runs whose objectives
     differ by no more than ``tol`` or rounding errors have found the same maximum, perhaps with its components in another
-    order; of these the first that has converged is taken. After an interruption no further run begins.
+    order; among these the first that has converged wins. After an interruption no further run begins.
     """
     interruption = interruption or Interruption()
     runs = _make_runs(run_once, n_init, n_jobs, require, interruption)
@@ -88,7 +88,7 @@ def best_of(
 def _make_runs(
     run_once: Callable[[int], Run], n_init: int, n_jobs: int, require: str | None, interruption: Interruption
 ) -> list[Run]:
-    """All runs that have got as far as a state; at least one."""
+    """All runs that have reached a state; at least one."""
     if n_init == 1:
         return [run_once(0)]
     under_way: set[int] = set()

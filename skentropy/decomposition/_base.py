@@ -37,7 +37,7 @@ from ._rotation import Rotation
 from ._spectrum import Covariance, without_rounding
 from ._weighted_rows import with_weight
 
-# Variances must lie between these, so that products of variances, and float32 noise variances on their floors, stay finite.
+# Variances must lie between these, so that products of variances, and float32 noise variances at their floors, stay finite.
 _VARIANCES = {np.float64: (1e-150, 1e150), np.float32: (1e-30, 1e37)}
 
 
@@ -50,7 +50,7 @@ class LinearGaussianEstimator(FitsCovariances):
     }
 
     _isotropic: ClassVar[bool]
-    # Fitted attributes that only solvers other than EM compute, with the values that EM leaves instead.
+    # Fitted attributes that only solvers other than EM compute, with the values that EM sets instead.
     _em_attributes: ClassVar[dict[str, Any]]
 
     n_components: Any
@@ -70,7 +70,7 @@ class LinearGaussianEstimator(FitsCovariances):
 
     @abstractmethod
     def _takes_moments(self, rows: Source) -> bool:
-        """Whether these rows, if they are complete, are fitted by their moments."""
+        """Whether the model is fitted to the moments of these rows, if they are complete."""
 
     @abstractmethod
     def _fit_rows(self, rows: Rows) -> Outcome:
@@ -106,7 +106,7 @@ class LinearGaussianEstimator(FitsCovariances):
         """Number of free parameters, the mean included."""
 
     def _on_bound(self) -> Array:
-        """Which features' noise variances are on their bound."""
+        """Which features have noise variances at their bound."""
         return np.zeros(len(self.mean_), dtype=bool)
 
     # Fitting.
@@ -118,7 +118,7 @@ class LinearGaussianEstimator(FitsCovariances):
         Parameters
         ----------
         X : {array-like, sparse matrix, Dask array or frame, RowBlocks} of shape (n_samples, n_features)
-            NaN means that an entry is missing; it is marginalised, by EM. Sparse matrices must be complete.
+            NaN marks missing entries, which EM marginalises. Sparse matrices must be complete.
         y : Ignored
         sample_weight : array-like of shape (n_samples,), default=None
             A weight of k counts as k copies of the row.
@@ -131,14 +131,13 @@ class LinearGaussianEstimator(FitsCovariances):
         Raises
         ------
         ValueError
-            If there are more components than rows or columns, X holds infinite values or a column with nothing
-            observed, or an argument is out of range.
+            If there are more components than rows or columns, X holds infinite values or a column without observed entries,
+            or an argument is out of range.
 
         Warns
         -----
         ConvergenceWarning
-            If ``max_iter`` steps did not suffice, Ctrl-C has interrupted the fit, or a noise variance ended on its lower
-            bound.
+            If ``max_iter`` steps did not suffice, Ctrl-C interrupted the fit, or a noise variance ended at its lower bound.
         """
         rows = self._reader(moments_row_bytes).read(self, X, sample_weight, reset=True, min_samples=2)
         self._check_n_components(min(rows.totals.n_rows, rows.n_features), "min(n_samples, n_features)")
@@ -165,9 +164,9 @@ class LinearGaussianEstimator(FitsCovariances):
     def partial_fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Add a batch of rows to those seen before, and fit them all.
 
-        Only the total weight, the mean and the scatter are kept. The fit is the same as to all rows together, for any split
-        of the data and any distance from zero. With ``forgetting_factor`` below 1 the weight of all earlier rows is first
-        multiplied by it.
+        Only the total weight, the mean and the scatter are kept. The result equals a fit to all rows together, for any split
+        of the data and any distance from zero. A ``forgetting_factor`` below 1 first multiplies the weights of all earlier
+        rows.
 
         Parameters
         ----------
@@ -184,7 +183,7 @@ class LinearGaussianEstimator(FitsCovariances):
         Raises
         ------
         ValueError
-            If X has missing values, or an earlier ``fit`` has kept no moments to add to.
+            If X has missing values, or an earlier ``fit`` has kept no moments to which rows could be added.
         """
         first = not hasattr(self, "components_")
         rows = self._reader(moments_row_bytes).read(self, X, sample_weight, reset=first)
@@ -318,14 +317,14 @@ class LinearGaussianEstimator(FitsCovariances):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        # Gaps need EM, which accepts no share of the variance as n_components, and no sparse rows.
+        # Gaps need EM, which accepts neither a share of the variance as n_components nor sparse rows.
         tags.input_tags.allow_nan = isinstance(self.n_components, Integral) or self.n_components == "bic"
         tags.input_tags.sparse = self.solver != "em"
         return tags
 
 
 def check_scale(estimator: Any, variances: FloatArray, dtype: Any) -> None:
-    """Refuse columns whose variances are out of the range of the fitted attributes' type."""
+    """Refuse columns whose variances are outside the range of the dtype of the fitted attributes."""
     least, largest = _VARIANCES[np.dtype(dtype).type]
     for word, columns in (
         ("large", ~np.isfinite(variances) | (variances > largest)),

@@ -11,8 +11,8 @@ from .._typing import FloatArray
 from ._gaussian import LinearGaussian, fix_signs
 from ._spectrum import Spectrum
 
-# If the components explain everything, the likelihood has no maximum. The noise variance therefore has a floor: this share
-# of the mean variance.
+# If the components explain all of the variance, the likelihood has no maximum. The noise variance therefore has a floor:
+# this share of the mean variance.
 NOISE_FLOOR = 1e-12
 
 

@@ -31,8 +31,8 @@ class FitsCovariances(FittedLinearGaussian):
     ) -> Self:
         """Fit the model to a covariance or correlation matrix and a number of rows.
 
-        The fit is the same as that of ``fit`` to any complete rows with these moments, for any ``solver``; ``partial_fit``
-        can add rows to it.
+        The result equals that of ``fit`` for any complete rows with these moments, for any ``solver``. ``partial_fit`` can
+        add rows to it.
 
         Parameters
         ----------
@@ -43,9 +43,9 @@ class FitsCovariances(FittedLinearGaussian):
         mean : array-like of shape (n_features,), default=None
             None stands for zeros.
         ddof : float, default=0
-            The covariance's denominator is ``n_samples - ddof``; 1 stands for the denominator of ``numpy.cov``,
-            ``DataFrame.cov`` and R. The likelihood uses the covariance with denominator ``n_samples``. With 0 the matrix is
-            used as it is, as is appropriate for correlations.
+            The covariance's denominator is ``n_samples - ddof``; 1 is the convention of ``numpy.cov``, ``DataFrame.cov`` and
+            R. The likelihood uses the covariance with denominator ``n_samples``. With 0 the matrix is used unchanged, which
+            is right for correlations.
 
         Returns
         -------
@@ -111,7 +111,7 @@ def check_covariance(covariance: ArrayLike) -> FloatArray:
     Raises
     ------
     ValueError
-        If it is not finite, square, symmetric and positive semidefinite, or names its rows and columns differently.
+        If it is not finite, square, symmetric and positive semidefinite, or if its rows and columns have different names.
     """
     check_distinct(covariance)
     columns, index = (getattr(covariance, name, None) for name in ("columns", "index"))

@@ -1,4 +1,4 @@
-"""What the leading eigenpairs alone say of the curvature of the profile likelihood."""
+"""The curvature of the profile likelihood, as far as the leading eigenpairs determine it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import numpy as np
 from .._typing import Array, FloatArray
 from ._spectrum import Spectrum
 
-# No eigenvalue that is left out is taken to be more than so many times the estimate of the first of them, which comes from
-# a vector that has not converged. This is a heuristic: nothing bounds how far the estimate is below the eigenvalue.
+# Assumed bound of the omitted eigenvalues, as a multiple of the estimate of the first of them, which comes from a vector
+# that has not converged. This is a heuristic: nothing bounds how far the estimate is below the eigenvalue.
 _BEYOND = 2.0
 
 
@@ -22,10 +22,10 @@ def curves_upwards(ratio: FloatArray, spectrum: Spectrum, free: Array) -> bool:
 
     True is certain as far as ``_BEYOND`` is large enough; False says nothing.
 
-    In the Hessian the product of u_j with an eigenvector u_l that is no factor's has the coefficient (theta_j - 1)
-    (theta_j + theta_l) / (theta_j - theta_l). That is no more than c_j, the same with t in the place of theta_l, if t is at
-    least one and all theta_l. With c_j for all of them the Hessian is the diagonal matrix of ratio_i - sum_j c_j u_ij^2, and
-    the elementwise product of two matrices without negative eigenvalues.
+    In the Hessian the product of u_j with an eigenvector u_l that is no factor's has the coefficient (theta_j - 1) (theta_j
+    + theta_l) / (theta_j - theta_l). That is no more than c_j, the same with t in place of theta_l, if t is at least one and
+    at least all theta_l. With c_j for all of them the Hessian is the sum of the diagonal matrix of ratio_i - sum_j c_j
+    u_ij^2 and the elementwise product of two matrices without negative eigenvalues.
     """
     if spectrum.beyond is None:
         return False

@@ -17,9 +17,9 @@ from ._gaussian import LinearGaussian
 from ._moments import Moments
 from ._weighted_rows import with_weight
 
-# The E-step processes so many numbers at a time, which should stay in the cache with their copies.
+# Numbers that the E-step processes at a time; they and their copies should stay in the cache.
 _CHUNK_SIZE = 2**17
-# A noise variance up to this many times the floor counts as on it.
+# A noise variance up to this multiple of the floor counts as at the floor.
 ON_FLOOR = 1.0 + 1e-6
 
 
@@ -44,7 +44,7 @@ class Table:
     def of(cls, X: FloatArray, weight: FloatArray | None) -> Table:
         """Group rows by pattern, and replace large groups by few rows with the same moments.
 
-        A pattern's rows enter EM only through their weight, mean and scatter.
+        The rows of a pattern enter EM only through their weight, mean and scatter.
         """
         X, weight = with_weight(X, np.ones(len(X)) if weight is None else weight)
         observed = ~np.isnan(X)
@@ -97,7 +97,7 @@ class Table:
         return function(self)
 
     def chunks(self, row_size: int) -> list[tuple[int, int]]:
-        """Ranges of patterns to process together, if each row takes so many numbers."""
+        """Ranges of patterns to process together, if each row takes ``row_size`` numbers."""
         most = max(_CHUNK_SIZE // row_size, 64)
         ranges, first = [], 0
         for p in range(1, len(self.starts)):
@@ -139,7 +139,7 @@ class TableTotals:
 
 @dataclass(frozen=True)
 class GaussianStatistics(Additive):
-    """What an E-step leaves, summed over rows with their weights; u = (z, 1) has q = (k + 1)(k + 2) / 2 products.
+    """The results of an E-step, summed over rows with their weights; u = (z, 1) has q = (k + 1)(k + 2) / 2 products.
 
     Attributes
     ----------
@@ -196,8 +196,8 @@ class GaussianStatistics(Additive):
             cross += values.T @ weighted
             left = (values - u @ coefficients.T) * (patterns[0] if len(patterns) == 1 else patterns[index])
             residual += weight @ (left * left)
-        # The Mahalanobis distance is the minimum of a sum of squares, which the posterior means attain, so that their errors
-        # change it little. Residuals are summed row by row, since they may be far smaller than the values.
+        # The Mahalanobis distance is the minimum of a sum of squares, attained at the posterior means, so errors of the
+        # means change it little. Residuals are summed row by row, since they may be far smaller than the values.
         distance = residual @ (1.0 / parameters.noise) + latent_scatter[upper[0] == upper[1]][:k].sum()
         log_noise = table.feature_weight @ (np.log(parameters.noise) + LOG_2PI + 2.0 * log_scale)
         return cls(
@@ -228,7 +228,7 @@ class GaussianModel:
         self.complete = totals.complete
 
     def expect(self, parameters: LinearGaussian, table: Table) -> GaussianStatistics:
-        """E-step on one table: exact posteriors given what is observed of each row, reduced to their statistics."""
+        """E-step on one table: exact posteriors given the observed entries of each row, reduced to their statistics."""
         return GaussianStatistics.of(table, parameters, self.log_scale)
 
     def square(self, packed: FloatArray, k: int) -> FloatArray:
@@ -275,8 +275,8 @@ class GaussianModel:
     def entropy_sum(self, parameters: LinearGaussian, statistics: GaussianStatistics) -> EntropySum:
         """Sum of entropies, W(24) and W(32), of posteriors and of the parameters that ``maximize`` makes of them.
 
-        The expanded prior N(a, R) has been absorbed, so that the posteriors are those of L^-1 (z - a), R = L L'. A noise
-        variance on its floor is not stationary; the term of the bound's multiplier is the penalty.
+        The expanded prior N(a, R) has been absorbed, so the posteriors are those of L^-1 (z - a), R = L L'. A noise variance
+        at its floor is not stationary; the penalty is the term of the bound's multiplier.
         """
         k = parameters.shape[1]
         absorbed = 0.5 * float(np.linalg.slogdet(self._latent_moments(statistics)[1])[1])

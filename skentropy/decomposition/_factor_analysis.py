@@ -21,11 +21,11 @@ from ._report import ReportedFactors
 from ._rotation import OBLIQUE, ORTHOGONAL, Rotation, factor_correlation
 from ._spectrum import Covariance, MatrixCovariance, covariance_of_rows
 
-# EM starts from a maximum for data with imputed means, which need not be precise: its gradient, and its floor, which is
-# higher than that of the fit since EM leaves the floor slowly.
+# EM starts from a maximum for data with imputed means, which need not be precise. These are the gradient at which the search
+# for it ends, and its floor, which is higher than that of the fit since EM leaves the floor slowly.
 _START_GTOL = 1e-3
 _START_FLOOR = 1e-3
-# A uniqueness below this share of the variance counts as on its floor, which EM and the finish approach slowly.
+# A uniqueness below this share of the variance counts as at its floor, which EM and the finish approach slowly.
 _NEXT_TO_NOTHING = 3e-7
 
 
@@ -36,16 +36,16 @@ class FactorAnalysis(ReportedFactors):
 
         z \sim N(0, \Phi), \qquad x \mid z \sim N(\Lambda z + \mu, \operatorname{diag}(\psi_1, \dots, \psi_D)),
 
-    where the factors' correlations :math:`\Phi` are the identity unless the factors were rotated obliquely. At the maximum
-    the mean log-likelihood, nats per sample, is the sum of entropies
+    where the factor correlations :math:`\Phi` are the identity unless the factors were rotated obliquely. At the maximum the
+    mean log-likelihood, nats per sample, is the sum of entropies
 
     .. math::
 
         -\tfrac12 \log\det(\Lambda^\top \Psi^{-1} \Lambda + I) - \tfrac12 \sum_d \log(2 \pi e \psi_d),
 
-    Eqn. 32 of [1]_, which writes W for :math:`\Lambda`, with exact posteriors. For complete data it needs the parameters
-    only, no X. On other data it is not the ELBO; there the gap ``stationarity_gap(X)`` is (mean squared Mahalanobis
-    distance - D) / 2. With missing values the last term only counts observed entries of each feature.
+    Eqn. 32 of [1]_, which writes W for :math:`\Lambda`, with exact posteriors. For complete data the sum depends on the
+    parameters only. On other data it is not the ELBO, and the gap ``stationarity_gap(X)`` is (mean squared Mahalanobis
+    distance - D) / 2. With missing values the last term counts only the observed entries of each feature.
 
     Parameters
     ----------
@@ -54,45 +54,45 @@ class FactorAnalysis(ReportedFactors):
     rotation : str or None, default=None
         How to rotate the loadings, on the scale of the correlations. "varimax", "quartimax", "equamax", "oblimax",
         "geomin_orthogonal", "bifactor" and "target_orthogonal" keep the factors independent; "promax", "oblimin", "geomin"
-        and "target" make them correlated. The likelihood is the same for all. None makes
+        and "target" make them correlated. The likelihood is the same for all rotations. None makes
         :math:`\Lambda^\top\Psi^{-1}\Lambda` diagonal.
-        "bifactor" is the bi-quartimin of [4]_: its first factor is general, the others are simple. "oblimax" is
-        orthogonal and thereby "quartimax"; the oblique criterion has no minimum.
+        "bifactor" is the bi-quartimin of [4]_: its first factor is general, the others are simple. "oblimax" is orthogonal
+        and therefore equals "quartimax"; the oblique criterion has no minimum.
     rotation_params : dict or None, default=None
         Parameters of the rotation, with their defaults. "oblimin" has ``gamma`` (0, which is quartimin; above zero factors
-        may fall together, which is an error); "geomin" and "geomin_orthogonal" have ``epsilon`` (0.01). "promax" has
-        ``power`` (4) and ``variant``: "psych", the default, normalises rows in both steps, "factanal" only for varimax.
-        "target" and "target_orthogonal" have ``target``, the wanted loadings on the scale of the correlations, of shape
-        (n_features, n_components), with NaN where any value will do.
+        may coincide, which is an error); "geomin" and "geomin_orthogonal" have ``epsilon`` (0.01). "promax" has ``power``
+        (4) and ``variant``: "psych", the default, normalises rows in both steps, "factanal" only for varimax. "target" and
+        "target_orthogonal" have ``target``, the wanted loadings on the scale of the correlations, of shape (n_features,
+        n_components), with NaN for loadings without a target.
     kaiser_normalization : bool, default=True
-        Whether to give every feature the same communality in the rotation. R's ``varimax`` does so, and factor_analyzer
-        for varimax; by default GPArotation does not, and psych only does for "varimax" and "promax".
-        With a target, features count in inverse proportion to their communalities.
+        Whether to give every feature the same communality in the rotation. So do R's ``varimax`` and, for varimax,
+        factor_analyzer. GPArotation does not by default, and psych does only for "varimax" and "promax". With a target,
+        features count in inverse proportion to their communalities.
     scores : {"regression", "bartlett"}, default="regression"
-        What ``transform`` returns. "regression" is the posterior mean of the factors (Thomson), which shrinks towards zero
-        and is nearest to them on average. "bartlett" is the weighted least squares estimate, which is unbiased given the
-        factors, and NaN if the observed entries of a row do not determine it. It can be set on a fitted model.
+        The scores that ``transform`` returns. "regression" is the posterior mean of the factors (Thomson), which is shrunk
+        towards zero and has the least mean squared error. "bartlett" is the weighted least squares estimate, which is
+        unbiased given the factors, and NaN if the observed entries of a row do not determine it. ``scores`` can be set on a
+        fitted model.
     solver : {"auto", "profile", "em"}, default="auto"
-        "profile" maximises the profile likelihood over :math:`\log\psi` by L-BFGS, with Newton steps at the end for
-        up to 300 features; "em" is parameter-expanded EM. "auto" takes "em" if values are missing, and else "profile".
+        "profile" maximises the profile likelihood over :math:`\log\psi` by L-BFGS, with Newton steps at the end for up to
+        300 features; "em" is parameter-expanded EM. "auto" uses "em" if values are missing, and "profile" otherwise.
     gtol : float, default=1e-6
-        For "profile": end when no entry of the projected gradient of the mean log-likelihood with respect to
+        For "profile": the search ends when no entry of the projected gradient of the mean log-likelihood with respect to
         :math:`\log\psi` is larger, nats per sample.
     tol : float, default=1e-9
-        For "em": end when the steps still to come are estimated to raise the mean log-likelihood by less, nats per
-        sample.
+        For "em": the fit ends when the estimated gain of all steps still to come is smaller, nats per sample.
     max_iter : int, default=1000
         Largest number of steps.
     n_init : int, default=1
-        Number of starts, of which the best fit is kept. The first one is from squared multiple correlations (from PPCA if
-        the covariance is singular), the others are random. Local maxima do occur, especially with many factors.
+        Number of starts; the best fit is kept. The first start uses squared multiple correlations (PPCA if the covariance is
+        singular), and the others are random. Local maxima do occur, especially with many factors.
     noise_floor : float, default=1e-8
         Least noise variance of a feature, as a share of its variance.
     accelerate : bool, default=True
-        For "em": extrapolate, without ever losing likelihood.
+        For "em": whether to extrapolate. The likelihood never falls either way.
     warm_start : bool, default=False
-        For "em": whether to start from the last fit. If that had other numbers of components or columns, ``fit`` starts
-        afresh and warns.
+        For "em": whether to start from the last fit. If that had other numbers of components or columns, ``fit`` starts anew
+        and warns.
     forgetting_factor : float, default=1.0
         The factor by which each ``partial_fit`` multiplies the weight of all earlier rows.
     random_state : int, RandomState instance or None, default=None
@@ -100,7 +100,7 @@ class FactorAnalysis(ReportedFactors):
     n_jobs : int or None, default=None
         Threads for several starts of EM, and for scores and posteriors.
     verbose : int, default=0
-        For "em": what to print.
+        For "em": 1 prints progress, 2 adds times and gains.
     verbose_interval : int, default=10
         Steps between two printed lines.
 
@@ -126,8 +126,8 @@ class FactorAnalysis(ReportedFactors):
     rotation_matrix_ : ndarray of shape (n_components, n_components)
         The matrix by which the unrotated loadings were multiplied.
     heywood_ : ndarray
-        Features whose noise variance is on its floor, or less than 3e-7 of their variance (names where X had them, else
-        column numbers), constant ones left out. There the likelihood has no interior maximum, and the entropy sum is not
+        Names (or numbers, if X had no names) of the features whose noise variance is at its floor, or less than 3e-7 of
+        their variance, without constant features. There the likelihood has no interior maximum, and the entropy sum is not
         exactly the ELBO.
     gradient_ : float
         Largest entry of the projected gradient at the end; NaN for "em".
@@ -135,11 +135,12 @@ class FactorAnalysis(ReportedFactors):
     entropy_sum_ : EntropySum
         Of the training data.
     stationarity_gap_ : float
-        Entropy sum less mean log-likelihood of the training data, nats per sample.
+        Entropy sum minus mean log-likelihood of the training data, nats per sample.
     lower_bound_ : float
         Mean log-likelihood of the training data, nats per sample.
     lower_bounds_ : list of float
-        After each step of the profile likelihood's maximisation (the best so far), or of EM.
+        Mean log-likelihood after each step of EM, or the best one so far after each step of the profile likelihood's
+        maximisation.
     n_iter_ : int
     converged_ : bool
     n_parameters_ : int
@@ -325,7 +326,7 @@ class FactorAnalysis(ReportedFactors):
 
 
 def _on_floor(parameters: LinearGaussian, floor: FloatArray) -> tuple[Array, Array]:
-    """Indices of the features whose noise is on its floor, and of constant ones, whose variance hardly exceeds it."""
+    """Indices of the features whose noise is at its floor, and of constant features, whose variance hardly exceeds it."""
     variances = (parameters.loadings**2).sum(axis=1) + parameters.noise
     on_floor = np.flatnonzero(parameters.noise <= np.maximum(ON_FLOOR * floor, _NEXT_TO_NOTHING * variances))
     varies = variances[on_floor] > 2.0 * parameters.noise[on_floor]
@@ -349,5 +350,5 @@ def _complaints_of_floors(estimator: FactorAnalysis, heywood: Array, constant: A
 
 
 def n_factor_parameters(d: int, k: int) -> int:
-    """Number of free parameters with k factors: loadings up to rotation, noise and mean, at most as for any covariance."""
+    """Number of free parameters with k factors: loadings up to rotation, noise, mean; at most that of a free covariance."""
     return min(d * k - k * (k - 1) // 2 + 2 * d, d + d * (d + 1) // 2)

@@ -28,7 +28,7 @@ _SINGULAR = (
 
 @dataclass(frozen=True, repr=False)
 class SamplingAdequacy:
-    """Measures of sampling adequacy of Kaiser, Meyer and Olkin, from 0 to 1: correlations compared with partial ones.
+    """Measures of sampling adequacy (Kaiser, Meyer and Olkin), from 0 to 1, which compare correlations with partial ones.
 
     Kaiser and Rice (1974) call them marvellous from 0.9, meritorious from 0.8, middling from 0.7, mediocre from 0.6,
     miserable from 0.5, and unacceptable below.
@@ -151,10 +151,10 @@ def kmo(
     Parameters
     ----------
     X : {array-like, sparse matrix, Dask array or frame, RowBlocks} of shape (n_samples, n_features), default=None
-        With missing values the correlations are those of maximum likelihood.
+        With missing values the correlations are maximum-likelihood estimates.
     sample_weight : array-like of shape (n_samples,), default=None
     covariance : array-like of shape (n_features, n_features), default=None
-        Covariances or correlations in the place of X.
+        Covariances or correlations, which replace X.
 
     Returns
     -------
@@ -197,7 +197,7 @@ def bartlett_sphericity(
     sample_weight : array-like of shape (n_samples,), default=None
         As counts.
     covariance : array-like of shape (n_features, n_features), default=None
-        Covariances or correlations in the place of X.
+        Covariances or correlations, which replace X.
     n_samples : float, default=None
         Number of rows of ``covariance``.
 
@@ -208,7 +208,7 @@ def bartlett_sphericity(
     Raises
     ------
     ValueError
-        If X has missing values, with which the test has another distribution, or if the correlations are singular.
+        If X has missing values, for which the test has another distribution, or if the correlations are singular.
 
     Examples
     --------
@@ -244,18 +244,18 @@ def parallel_analysis(
     Parameters
     ----------
     X : {array-like, sparse matrix, Dask array or frame, RowBlocks} of shape (n_samples, n_features), default=None
-        With missing values the correlations are those of maximum likelihood.
+        With missing values the correlations are maximum-likelihood estimates.
     sample_weight : array-like of shape (n_samples,), default=None
         As counts.
     covariance : array-like of shape (n_features, n_features), default=None
-        Covariances or correlations in the place of X.
+        Covariances or correlations, which replace X.
     n_samples : float, default=None
         Number of rows of ``covariance``.
     kind : {"components", "factors"}, default="components"
-        Eigenvalues of the correlations (Horn 1965), or of those with squared multiple correlations on the diagonal
-        (Humphreys and Ilgen 1969), which keep more.
+        "components" compares eigenvalues of the correlations (Horn 1965). "factors" puts squared multiple correlations on
+        the diagonal (Humphreys and Ilgen 1969), and keeps more factors.
     quantile : float or None, default=0.95
-        Of the random eigenvalues (Glorfeld 1995); None compares with their mean, as Horn did.
+        The quantile of the random eigenvalues to compare with (Glorfeld 1995); None compares with their mean, as Horn did.
     n_draws : int, default=200
         Number of random correlation matrices.
     random_state : int, RandomState instance or None, default=None
@@ -343,7 +343,7 @@ def _correlations(
 
 
 def _moments(reader: FactorAnalysis, X: ArrayLike, sample_weight: ArrayLike | None, *, complete: bool) -> Moments:
-    """Moments of complete rows, or of the likeliest Gaussian where entries are missing."""
+    """Moments of complete rows, or of the maximum-likelihood Gaussian if entries are missing."""
     rows = reader._reader(moments_row_bytes).read(reader, X, sample_weight, reset=True, min_samples=2)
     moments = Moments.of_rows(rows)
     if not np.isnan(moments.mean).any():

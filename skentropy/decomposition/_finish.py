@@ -15,14 +15,15 @@ from ._gaussian import LinearGaussian
 
 _MAX_ITERATIONS = 500
 _CORRECTIONS = 20
-# EM hands over to the quasi-Newton method when it estimates that so many nats per sample are left, or after so many steps.
+# EM hands over to the quasi-Newton method when the estimated gain still to come, in nats per sample, is this, or after
+# MOST_STEPS steps.
 LEFT_OVER = 1e-5
 MOST_STEPS = 200
 _MOST_CLIMBS = 4
 _SETTLING_STEPS = 3
-# A noise variance below this share that still falls is tried on the floor.
+# A falling noise variance below this share is tried at the floor.
 _LOW = 0.02
-# The search may try any noise; larger logarithms would overflow.
+# The search may try any noise; larger logarithms of it would overflow.
 _LARGEST_LOG_NOISE = 50.0
 # A feature with less noise than this share of its variance determines the factors exactly.
 _NEXT_TO_NOTHING = 1e-6
@@ -33,21 +34,21 @@ _TRIED = 1.0 + 1e-5
 
 
 class Finish:
-    """Refines a state that EM has converged to; what it finds is no worse.
+    """Refines the state at which EM has converged; the result is no worse.
 
     Parameters
     ----------
     data : StandardisedData
     tol : float
     accelerate : bool
-        Whether the quasi-Newton method may move the fit. Otherwise it only tells whether EM has to go on.
+        Whether the quasi-Newton method may move the fit. Otherwise it only decides whether EM has to continue.
     """
 
     def __init__(self, data: StandardisedData, tol: float, *, accelerate: bool) -> None:
         self._model, self._expect, self._tol, self._accelerate = data.model, data.expect, tol, accelerate
 
     def climb(self, state: State, evaluate: Evaluate) -> End:
-        """The best state that the quasi-Newton method, or a restart from the floor, finds; EM goes on if more is to come."""
+        """The best state from the quasi-Newton method or a restart from the floor; EM continues if more gain is to come."""
         best, at_end = self._climb(state, evaluate)
         floored = self._from_floor(best)
         best = floored if floored is not None and floored.objective > best.objective else best
@@ -57,7 +58,7 @@ class Finish:
         return End(state, goes_on=not at_end or best.objective > state.objective + max(self._tol, noise))
 
     def leave_saddle(self, state: State, evaluate: Evaluate) -> End:
-        """The state, or a better one to the side of a saddle point to go on from."""
+        """The state, or, at a saddle point, a better state beside it from which EM continues."""
         around = Neighbourhood.of(self._model, state)
         noise = ROUNDING * self._model.magnitude(state.parameters, state.statistics)
         eigenpair = em_eigenpair(around, state, evaluate, len(around.origin), difference=_DIFFERENCE, central=True)
@@ -106,9 +107,9 @@ class Finish:
         return state
 
     def _from_floor(self, state: State) -> State | None:
-        """Put low noise variances that still fall on their floors, and run EM from there; None if there are none.
+        """Put low, falling noise variances at their floors, and run EM from there; None if there are none.
 
-        In the logarithm of the noise the rest of the way is flat.
+        In the logarithm of the noise the likelihood is flat towards the floor.
         """
         p = state.parameters
         falling = (self._model.gradient(p, state.statistics)[1] < 0.0) & (p.noise < _LOW) & (p.noise > self._model.floor)
@@ -156,7 +157,8 @@ class _Metric:
         W with W' A W = 1 for the information A of each feature's coefficients.
     of_log_noise : ndarray of shape (d,) or (1,)
     free : ndarray of shape (d,) or (1,)
-        Which features have noticeable noise. For the others differences would be rounding errors, and they do not move.
+        Which features have noticeable noise. The noise of the others does not move, since differences would be rounding
+        errors.
     rotations : ndarray of shape (k (k - 1) / 2, size)
         Orthonormal directions of rotations, along which the likelihood does not change.
     """

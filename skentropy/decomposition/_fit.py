@@ -34,7 +34,7 @@ class Outcome:
     at_saddle: bool = False
 
     def pass_over(self) -> None:
-        """Close the monitor, since another outcome is used."""
+        """Close the monitor of this outcome, because another outcome is used."""
         if self.monitor is not None:
             self.monitor.close()
 

@@ -27,43 +27,43 @@ class GoodnessOfFit:
     correction : {"bartlett"} or None
         The correction of the two chi-squares.
     criterion : float
-        The discrepancy F, twice the difference of the mean log-likelihoods of any covariance and of the model.
+        The discrepancy F: twice the difference between the mean log-likelihoods of an unrestricted covariance and of the
+        model.
     statistic : float
         Chi-square of the test that the model holds: ``n * F``, or with Bartlett's correction [1]_ ``(n - 1 - (2 D + 5) / 6
-        - 2 k / 3) * F``, as ``factanal`` and psych have it.
+        - 2 k / 3) * F``, as in ``factanal`` and psych.
     dof : int
         Its degrees of freedom, ``((D - k)**2 - D - k) / 2``.
     pvalue : float
     baseline_statistic, baseline_dof : float, int
         The same for the baseline model of independent features, which has D (D - 1) / 2 degrees of freedom.
     rmsea : float
-        Root mean square error of approximation [2]_: the root of ``statistic / (n dof) - 1 / n``, at least 0, as lavaan has
-        it; with Bartlett's correction of ``statistic / (n dof) - 1 / (n - 1)``, as psych has it.
+        Root mean square error of approximation [2]_: the root of ``statistic / (n dof) - 1 / n``, at least 0, as in lavaan;
+        with Bartlett's correction the root of ``statistic / (n dof) - 1 / (n - 1)``, as in psych.
     rmsea_interval : tuple of float
-        From the noncentral chi-squares in whose tails the statistic is; the noncentrality over ``n dof``, with the
-        correction over ``(n - 1) dof``.
+        The interval of the RMSEA, from the noncentrality parameters for which the statistic is a quantile of the noncentral
+        chi-square, divided by ``n dof``, or with the correction by ``(n - 1) dof``.
     level : float
         Level of that interval.
     cfi : float
         Comparative fit index [3]_, ``1 - max(statistic - dof, 0) / max(baseline_statistic - baseline_dof, statistic - dof,
         0)``.
     tli : float
-        Tucker-Lewis index [4]_, the non-normed fit index, ``(B - statistic / dof) / (B - 1)`` with B the baseline's
-        statistic over its degrees of freedom, and the correction of the model's.
+        Tucker-Lewis index [4]_, the non-normed fit index, ``(B - statistic / dof) / (B - 1)``, where B is the baseline's
+        statistic over its degrees of freedom, with the same correction as the model's.
     srmr : float
-        Standardised root mean square residual: of the correlations on and below the diagonal, as lavaan has it (without
-        the means, that is ``srmr_bentler_nomean`` there).
+        Standardised root mean square residual of the correlations on and below the diagonal, as in lavaan (without the
+        means; lavaan's ``srmr_bentler_nomean``).
     rmsr : float
-        Root mean square residual of the correlations below the diagonal, as psych has it.
+        Root mean square residual of the correlations below the diagonal, as in psych.
     log_likelihood, saturated_log_likelihood : float
-        In total, nats: of the model, and of any mean and covariance.
+        Total log-likelihoods, in nats, of the model and of the unrestricted mean and covariance.
     n_parameters : int
-        The means among them, which lavaan's ``efa`` leaves out.
+        Number of free parameters, including the means, which lavaan's ``efa`` leaves out.
     aic, bic : float
         Information criteria of the model, in nats; the lower the better.
     bic_difference : float
-        ``statistic - dof * log(n)``, by which that of the model is below that of any covariance if negative: what psych
-        calls BIC.
+        ``statistic - dof * log(n)``, which psych calls BIC; below zero it favours the model over an unrestricted covariance.
 
     References
     ----------
@@ -127,7 +127,7 @@ class GoodnessOfFit:
         return Table(title, names, [Column("value", values, formats), Column("", words)])
 
     def to_frame(self) -> Any:
-        """All numbers as a pandas frame with one row, which can be put under those of other models.
+        """All numbers as a pandas frame with one row, to be stacked with those of other models.
 
         Returns
         -------
@@ -161,7 +161,7 @@ class Discrepancy:
     model, saturated, baseline : float
         Mean log-likelihoods.
     residual : ndarray of shape (d, d)
-        Covariance of the data less that of the model, on the scale of the data's correlations.
+        Covariance of the data minus that of the model, on the scale of the data's correlations.
     """
 
     n_samples: float
@@ -224,7 +224,7 @@ def fit_indices(of: Discrepancy, *, bartlett: bool, level: float) -> GoodnessOfF
 
 
 def noncentrality(statistic: float, dof: int, probability: float) -> float:
-    """The noncentrality with which a statistic is the chi-square's quantile at a probability; 0 if there is none."""
+    """The noncentrality for which a statistic is the chi-square's quantile at a probability; 0 if there is none."""
 
     def excess(noncentral: float) -> float:
         return float(stats.ncx2.cdf(statistic, dof, noncentral)) - probability

@@ -40,7 +40,7 @@ class FittedLinearGaussian(LatentTransformer):
         return Reader(sparse="complete", dtype="numeric", row_bytes=row_bytes)
 
     def _parameters(self, *, orthogonal: bool = False) -> LinearGaussian:
-        """The fitted model; ``orthogonal`` with independent factors in place of correlated ones."""
+        """The fitted model; with ``orthogonal``, independent factors replace correlated ones."""
         check_is_fitted(self, "components_")
         mean = np.asarray(self.mean_, dtype=np.float64)
         loadings = np.asarray(self.components_, dtype=np.float64).T
@@ -64,7 +64,7 @@ class FittedLinearGaussian(LatentTransformer):
         return Evaluation(elbo, EntropySum(posterior, parameters.entropy_sum().prior, observable), weight)
 
     def score_samples(self, X: ArrayLike) -> FloatArray:
-        """Log-likelihood of each row, in nats; of what is observed where entries are missing.
+        """Log-likelihood of each row, or of its observed entries, in nats.
 
         Parameters
         ----------
@@ -77,7 +77,7 @@ class FittedLinearGaussian(LatentTransformer):
         return self._map_rows(partial(_log_likelihood, self._parameters()), X)
 
     def transform(self, X: ArrayLike) -> FloatArray:
-        """Posterior means of the latent variables, or other ``scores``; of what is observed where entries are missing.
+        """Posterior means of the latent variables given the observed entries of each row, or other ``scores``.
 
         Parameters
         ----------
@@ -91,7 +91,7 @@ class FittedLinearGaussian(LatentTransformer):
         return self._map_rows(partial(_scores, self._parameters(), getattr(self, "scores", "regression")), X)
 
     def posterior(self, X: ArrayLike) -> tuple[FloatArray, FloatArray]:
-        """Means and variances of the latent variables given what is observed of each row.
+        """Means and variances of the latent variables given the observed entries of each row.
 
         Parameters
         ----------
@@ -107,7 +107,7 @@ class FittedLinearGaussian(LatentTransformer):
     def inverse_transform(self, X: ArrayLike) -> FloatArray:
         """Means of the observables given latent variables: ``X @ components_ + mean_``.
 
-        On what ``transform`` makes of rows with missing entries it therefore imputes.
+        Applied to the result of ``transform`` for rows with missing entries, it therefore imputes.
 
         Parameters
         ----------

@@ -21,9 +21,9 @@ _CANCELS = 1e-3
 
 @dataclass(frozen=True)
 class LinearGaussian:
-    """z ~ N(0, Phi), x | z ~ N(m + W z, diag(psi)), W(23) and W(31), in the letters of the paper.
+    """z ~ N(0, Phi), x | z ~ N(m + W z, diag(psi)), W(23) and W(31), in the notation of the paper.
 
-    Users read of mu for m and of Lambda for W.
+    The public documentation writes mu for m and Lambda for W.
 
     Attributes
     ----------
@@ -89,7 +89,7 @@ class LinearGaussian:
         return self.loadings @ self.correlation @ self.loadings.T + np.diag(self.noise)
 
     def precision(self) -> FloatArray:
-        """Inverse covariance, (d, d), by the Woodbury identity, unless that would cancel."""
+        """Inverse covariance, (d, d), by the Woodbury identity unless its terms would cancel."""
         if not self.shape[1]:
             return np.diag(1.0 / self.noise)
         covariance = self.covariance()
@@ -101,7 +101,7 @@ class LinearGaussian:
 
     def means(self, X: Matrix) -> FloatArray:
         """Posterior means of complete rows, (n, k)."""
-        # The mean is subtracted from the rows first, since the rest may be far smaller.
+        # The mean is subtracted from the rows first, since the residuals may be far smaller.
         if sparse.issparse(X):
             X, mean = centre_full_columns(X, self.mean)
             projected = X @ self.scaled - mean @ self.scaled

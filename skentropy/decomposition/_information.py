@@ -64,7 +64,7 @@ class _Coordinates:
 
 
 def identification(p: LinearGaussian, rotation: Rotation | None) -> FloatArray:
-    """A function that is zero at the fitted loadings, but not at other rotations of them nearby."""
+    """A function that is zero at the fitted loadings, but not at nearby rotations of them."""
     lower = np.tril_indices(p.shape[1], -1)
     if rotation is None:
         return np.asarray((p.loadings.T @ p.scaled)[lower])
@@ -119,7 +119,7 @@ def standard_errors(
 def _estimates(
     at: _Coordinates, parameters: LinearGaussian, location: FloatArray, scale: FloatArray, names: Sequence[str]
 ) -> list[Estimate]:
-    """The fitted attributes; correlations of orthogonal factors are no estimates."""
+    """The fitted attributes; correlations of orthogonal factors are not estimated."""
     d, k = at.d, at.k
     factors = list(map(str, range(k)))
     places = np.arange(d * k).reshape(d, k).T

@@ -11,11 +11,11 @@ from .._data import WORKING_SET_BYTES, Block, Rows, Source, blas_threads, thread
 from .._typing import FloatArray, Matrix
 from ._weighted_rows import centre_full_columns, with_weight
 
-# With fewer rows than this many times the features a block spends its time on merging scatters.
+# A block with fewer rows per feature than this spends its time on merging scatters.
 _ROWS_PER_FEATURE = 16
 # Up to this many features a scatter matrix is small, however few the rows.
 _SMALL = 500
-# The mean of so many rows is near enough to that of all rows that moving the scatter from one to the other costs no digits.
+# The mean of this many rows is close enough to that of all rows that shifting the scatter between them loses no digits.
 _ORIGIN_ROWS = 64
 # With fewer features a block's product with itself is too small to be shared among threads, which take blocks instead.
 _SMALL_PRODUCT = 200
@@ -45,7 +45,7 @@ class Moments:
             return cls(total, origin + mean, np.full((X.shape[1],) * 2, np.nan))
         scatter = _gram(centred, weight)
         scatter -= total * np.outer(mean, mean)
-        if (np.diag(scatter) < total * mean**2).any():  # too little is left to have kept its digits
+        if (np.diag(scatter) < total * mean**2).any():  # too little remains, and digits were lost
             scatter = _gram(centred - mean, weight)
         return cls(total, origin + mean, scatter)
 

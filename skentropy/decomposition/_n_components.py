@@ -16,8 +16,8 @@ from ._fit import GaussianFit, Outcome
 from ._saturated import likeliest_gaussian
 from ._spectrum import Covariance, MatrixCovariance, Spectrum
 
-# Two columns are the same if their correlation differs from one by less. A smaller eigenvalue of a correlation matrix is
-# zero.
+# Two columns are the same if their correlation differs from one by less. Smaller eigenvalues of a correlation matrix count
+# as zero.
 _SAME = 1e-12
 # A coefficient, or a difference of two, in a linear dependence counts as zero below this share of the largest coefficient.
 _NOTHING = 1e-6
@@ -32,7 +32,7 @@ def number_for_share(spectrum: Spectrum, share: float) -> int:
 def choose_by_bic(estimator: Any, spectrum: Spectrum, covariance: Covariance, weight: float) -> tuple[int, list[str]]:
     """The number with the lowest criterion, and warnings about the choice.
 
-    Constant and dependent columns are left out. If there are fewer rows than columns, they exchange their roles.
+    Constant and dependent columns are left out. If there are fewer rows than columns, rows and columns exchange roles.
     """
     messages = []
     redundant = _redundant(covariance, weight)
@@ -97,7 +97,7 @@ def fit_by_bic(estimator: Any, data: StandardisedData, fit_of: Callable[[int], G
             found.pass_over()
         if fit.interrupted and best is not found:
             best.messages.append(f"PPCA was interrupted at {h} components; the model is the best of those with fewer.")
-        # No model is likelier than the Gaussian with an unrestricted covariance.
+        # No model has a higher likelihood than the Gaussian with an unrestricted covariance.
         if fit.interrupted or on_floor or penalties[h + 1] - 2.0 * n * highest >= np.nanmin(bic):
             break
     assert best is not None

@@ -55,34 +55,33 @@ class PPCA(ReportedComponents):
         -\tfrac12 \log\det(\Lambda^\top \Lambda / \sigma^2 + I) - \tfrac D2 \log(2 \pi e \sigma^2),
 
     Eqn. 29 of [1]_, which writes W for :math:`\Lambda`, with the sign of its first term corrected (it is printed as plus).
-    It needs the parameters only, no X: one eigendecomposition gives it for every H. On other data it is not the ELBO; there
-    the gap ``stationarity_gap(X)`` is (mean squared Mahalanobis distance - D) / 2.
+    The sum depends on the parameters only: one eigendecomposition gives it for every H. On other data it is not the ELBO,
+    and the gap ``stationarity_gap(X)`` is (mean squared Mahalanobis distance - D) / 2.
 
     Parameters
     ----------
     n_components : int, float or "bic", default=2
         Number of components H; or, between 0 and 1, the share of the variance that the components must exceed; or "bic" for
         the H, at least 1, with the lowest Bayesian information criterion among those that leave some noise. With missing
-        values "bic" fits each H by EM, from 1 until no larger one can be better. It leaves out constant columns and linear
-        combinations of others, and with fewer rows than columns it exchanges the roles of rows and columns; it warns of
-        both. With H = D the last component is zero.
+        values "bic" fits each H by EM, from 1 until no larger H can be better. "bic" leaves out constant columns and linear
+        combinations of others, and exchanges the roles of rows and columns if there are fewer rows; it warns of both. With H
+        = D the last component is zero.
     solver : {"auto", "covariance_eigh", "arpack", "randomized", "em"}, default="auto"
-        "covariance_eigh" decomposes the covariance, or the Gram matrix of the rows if they are fewer; "arpack" finds
-        the leading components by Lanczos iteration from products with the (implicitly centred) data; "randomized" finds
-        them approximately by subspace iteration; "em" is parameter-expanded EM. "auto" takes "em" if values are missing,
-        "arpack" for few components of large data, and otherwise "covariance_eigh".
+        "covariance_eigh" decomposes the covariance, or the Gram matrix of the rows if they are fewer; "arpack" finds the
+        leading components by Lanczos iteration from products with the (implicitly centred) data; "randomized" finds them
+        approximately by subspace iteration; "em" is parameter-expanded EM. "auto" uses "em" if values are missing, "arpack"
+        for few components of large data, and otherwise "covariance_eigh".
     tol : float, default=1e-9
-        For "em": end when the steps still to come are estimated to raise the mean log-likelihood by less, nats per
-        sample.
+        For "em": the fit ends when the estimated gain of all steps still to come is smaller, nats per sample.
     max_iter : int, default=1000
         For "em": largest number of steps.
     n_init : int, default=1
-        For "em": number of starts, of which the best fit is kept.
+        For "em": number of starts; the best fit is kept.
     accelerate : bool, default=True
-        For "em": extrapolate, without ever losing likelihood.
+        For "em": whether to extrapolate. The likelihood never falls either way.
     warm_start : bool, default=False
-        For "em": whether to start from the last fit. If that had other numbers of components or columns, ``fit`` starts
-        afresh and warns.
+        For "em": whether to start from the last fit. If that had other numbers of components or columns, ``fit`` starts anew
+        and warns.
     forgetting_factor : float, default=1.0
         The factor by which each ``partial_fit`` multiplies the weight of all earlier rows.
     random_state : int, RandomState instance or None, default=None
@@ -90,7 +89,7 @@ class PPCA(ReportedComponents):
     n_jobs : int or None, default=None
         Threads for several starts, and for scores and posteriors.
     verbose : int, default=0
-        For "em": what to print.
+        For "em": 1 prints progress, 2 adds times and gains.
     verbose_interval : int, default=10
         Steps between two printed lines.
 
@@ -116,13 +115,13 @@ class PPCA(ReportedComponents):
     entropy_sum_ : EntropySum
         Of the training data.
     stationarity_gap_ : float
-        Entropy sum less mean log-likelihood of the training data, nats per sample. If the components explain the data
-        completely, the noise variance is on its floor, which is no maximum, and there is a warning. The gap is then -1/2
+        Entropy sum minus mean log-likelihood of the training data, nats per sample. If the components explain the data
+        completely, the noise variance is at its floor, which is not a maximum, and a warning says so. The gap is then -1/2
         for each of the D dimensions in which the data do not vary.
     lower_bound_ : float
         Mean log-likelihood of the training data, nats per sample.
     lower_bounds_ : list of float
-        After each step of EM; ``entropy_sums_`` are the entropy sums of the steps.
+        Mean log-likelihood after each step of EM; ``entropy_sums_`` are the entropy sums of the steps.
     n_iter_ : int
     converged_ : bool
     n_parameters_ : int
@@ -251,14 +250,14 @@ class PPCA(ReportedComponents):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            With missing entries each model is fitted by itself, by EM.
+            With missing entries EM fits each model separately.
         n_components : sequence of int
         sample_weight : array-like of shape (n_samples,), default=None
 
         Returns
         -------
         list of PPCA
-            Fitted, one for each number of components; each as ``fit`` would leave it.
+            One fitted model for each number of components, as ``fit`` would return it.
 
         Raises
         ------
@@ -297,7 +296,7 @@ class PPCA(ReportedComponents):
         return fit_by_bic(self, data, lambda h: GaussianFit(self, h, data, rows, X))
 
     def _choose_n_components(self, spectrum: Spectrum, covariance: Covariance, weight: float) -> tuple[int, list[str]]:
-        """The number of components, and what is to be said of the choice."""
+        """The number of components, and warnings about the choice."""
         if isinstance(self.n_components, Integral):
             return int(self.n_components), []
         if self.n_components == "bic":
@@ -338,5 +337,5 @@ class PPCA(ReportedComponents):
 
 
 def _is_on_floor(parameters: LinearGaussian, floor: FloatArray) -> bool:
-    """Whether the components leave nothing to the noise."""
+    """Whether the components leave no variance to the noise."""
     return bool(parameters.noise[0] <= ON_FLOOR * floor[0])

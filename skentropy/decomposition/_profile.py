@@ -19,11 +19,11 @@ from ._spectrum import ACCURACY, Covariance, MatrixCovariance, Scaled, Spectrum
 
 # Up to this many features the last steps are Newton's, from a full decomposition.
 _NEWTON_FEATURES = 300
-# A uniqueness below this share that still falls is tried on the floor.
+# A falling uniqueness below this share is tried at the floor.
 _LOW = 0.05
-# A log psi this near to the floor is tried on it whatever its curvature, which says little so far down.
+# A log psi this close to the floor is tried there whatever its curvature, which says little so far down.
 _NEAR = 7.0
-# A log psi that is as near to the floor and would rise is lifted by the best of these.
+# A log psi as close to the floor that would rise is lifted by the best of these.
 _LIFTS = (4.0, 8.0, 12.0)
 # Curvature is examined only where the gradient is smaller than the first number. An end where F curves downwards in log psi
 # by more than the second number is a saddle point. The others are the lengths of differences, and of steps away from it.
@@ -32,11 +32,11 @@ _UPWARD = 1e-6
 _DIFFERENCE = 1e-5
 _LEAVES = (0.03, 0.1, 0.3, 1.0)
 _MOST_SADDLES = 5
-# Newton's method ends after so many steps in a row that are within the tolerance and lower F by less than this. Near a
-# maximum few steps do, since each squares the distance; next to a floor they can go on for ever.
+# Newton's method ends after this many consecutive steps that are within the tolerance and lower F by less than _IDLE. Near a
+# maximum there are few such steps, since each squares the distance; next to a floor they can go on for ever.
 _MOST_IDLE, _IDLE = 5, 1e-11
 # Steps by the expected information are no longer in log psi than the first number, and use no less information than the
-# second. They go on as long as each lowers the gradient to the last share of what it was.
+# second. They continue as long as each multiplies the gradient by at most the third.
 _LONGEST_STEP, _LEAST_INFORMATION, _FAST = 1.0, 1e-2, 0.3
 # Eigenpairs may have relative errors of the first number times the gradient, but no larger ones than the second number.
 _SHARE_OF_GRADIENT, _ROUGH = 1e-4, 1e-4
@@ -70,7 +70,7 @@ class ProfileFit:
 
 
 class Profile:
-    """Minus twice the mean log-likelihood of a correlation matrix R, with the best loadings, as a function of log psi.
+    """Minus twice the mean log-likelihood of a correlation matrix R, with optimal loadings, as a function of log psi.
 
     With the k leading eigenpairs theta, u of psi^-1/2 R psi^-1/2 the loadings are psi^1/2 u (theta - 1)^1/2, and
     ``F = d log 2 pi + sum_i (log psi_i + R_ii / psi_i) + sum_j (log theta_j + 1 - theta_j)`` over those theta_j > 1.
@@ -111,7 +111,7 @@ class Profile:
         return self._at(x)[:2]
 
     def _at(self, x: FloatArray) -> tuple[float, FloatArray, Spectrum]:
-        """F, its gradient and the leading eigenpairs; those of the last x are kept."""
+        """F, its gradient and the leading eigenpairs; the values at the last x are kept."""
         if self._last is None or not np.array_equal(self._last[0], x):
             spectrum = self.spectrum(x)
             excess = np.maximum(spectrum.values, 1.0) - 1.0
@@ -123,8 +123,8 @@ class Profile:
     def _decompose(self, x: FloatArray) -> tuple[FloatArray, FloatArray]:
         """All eigenpairs of psi^-1/2 R psi^-1/2, from the inverse of R where there is one.
 
-        A uniqueness near zero makes one eigenvalue huge, and all others as inaccurate as that one; in the inverse it
-        is the smallest, and does no harm.
+        A uniqueness near zero makes one eigenvalue huge, and the absolute error of all others as large as that of this one.
+        In the inverse this eigenvalue is the smallest, and does no harm.
         """
         if self._inverse is not None:
             scale = np.exp(0.5 * x)
@@ -145,7 +145,7 @@ class Profile:
         """
         k = int((theta[: self.k] > 1.0).sum())
         head, tail = theta[:k], theta[k:]
-        # log det R less the sum of log theta_j: the large eigenvalues give it, or with an inverse the small ones.
+        # log det R minus the sum of log theta_j: the large eigenvalues give it, or with an inverse the small ones.
         value = float(x.sum() + np.log(head).sum() if self._inverse is None else self._log_det - np.log(tail).sum())
         value += len(x) * LOG_2PI + k + float(tail.sum())
         return value, U[:, k:] ** 2 @ (1.0 - tail)
@@ -165,12 +165,12 @@ class Profile:
         return value, gradient, hessian
 
     def projected(self, x: FloatArray, gradient: FloatArray) -> FloatArray:
-        """The gradient of the mean log-likelihood without what points out of the box."""
+        """The gradient of the mean log-likelihood, without the entries that point out of the box."""
         outward = ((x <= self.lower + 1e-7) & (gradient > 0)) | ((x >= 0.0) & (gradient < 0))
         return 0.5 * np.where(outward, 0.0, gradient)
 
     def maximize(self, psi: FloatArray, *, gtol: float, max_iter: int) -> ProfileFit:
-        """Maximise from starting uniquenesses, as shares of the variances, in at most so many steps of any kind."""
+        """Maximise from starting uniquenesses, as shares of the variances, in at most ``max_iter`` steps of any kind."""
         x = np.maximum(np.log(psi), self.lower)
         newton = isinstance(self.correlation, MatrixCovariance) and len(x) <= _NEWTON_FEATURES
         if not newton:
@@ -207,8 +207,8 @@ class Profile:
     def _by_expected_information(self, x: FloatArray, gtol: float, max_iter: int) -> FloatArray:
         """Newton's method with the diagonal of the expected information, as long as that makes the gradient fall fast.
 
-        The diagonal entries are (1 - h_i)^2 with h_i = sum_j u_ij^2 over the factors. Where features are many the other
-        entries, squares of sum_j u_ij u_kj, are small beside them (Lawley and Maxwell 1971, section 4.3).
+        The diagonal entries are (1 - h_i)^2 with h_i = sum_j u_ij^2 over the factors. If there are many features, the other
+        entries, squares of sum_j u_ij u_kj, are small in comparison (Lawley and Maxwell 1971, section 4.3).
         """
         self._accuracy = _ROUGH
         value, gradient, spectrum = self._at(x)
@@ -250,7 +250,7 @@ class Profile:
         return np.asarray(result.x)
 
     def _try_floor(self, x: FloatArray, gtol: float, max_iter: int) -> FloatArray:
-        """Put falling uniquenesses on the floor: the last part of their way is flat in log psi, and looks converged."""
+        """Put falling uniquenesses at the floor: F is so flat in log psi near the floor that they look converged."""
         value, gradient, spectrum = self._at(x)
         falling = (x > self.lower) & (x < np.log(_LOW)) & (gradient > _FLAT * expected_information(spectrum))
         if not falling.any():
@@ -298,7 +298,7 @@ class Profile:
         return x
 
     def _lift(self, x: FloatArray, value: float, gradient: FloatArray) -> FloatArray | None:
-        """Lift uniquenesses next to the floor that would rise, on a way that is flat too; None if that gains nothing."""
+        """Lift uniquenesses next to the floor that would rise, where F is flat, too; None if that gains nothing."""
         rising = (x < self.lower + _NEAR) & (gradient < 0.0)
         if not rising.any():
             return None
@@ -349,16 +349,16 @@ def inverse_and_log_det(matrix: FloatArray) -> tuple[FloatArray | None, float]:
 
 
 def starting_uniquenesses(correlation: Covariance, k: int) -> FloatArray:
-    """One less the squared multiple correlations; from PPCA where the matrix is singular."""
+    """One minus the squared multiple correlations; from PPCA if the matrix is singular."""
     return _start(correlation, k)[0]
 
 
 def _start(correlation: Covariance, k: int) -> tuple[FloatArray, Spectrum | None]:
-    """The starting uniquenesses, and the spectrum that they are from."""
+    """The starting uniquenesses, and the spectrum from which they are computed."""
     if isinstance(correlation, MatrixCovariance):
         precision, _ = inverse_and_log_det(correlation.matrix)
         if precision is not None:
-            # Jöreskog (1963): the factors leave out a share of the unexplained variance, which falls with their number.
+            # Jöreskog (1963): the uniqueness is a share of the unexplained variance, which falls with the number of factors.
             return np.maximum((1.0 - 0.5 * k / correlation.n_features) / np.diag(precision), _LEAST_START), None
     spectrum = correlation.leading(k, accuracy=_ROUGH)
     noise = spectrum.rest / max(correlation.n_features - k, 1)
@@ -369,7 +369,7 @@ def _start(correlation: Covariance, k: int) -> tuple[FloatArray, Spectrum | None
 def best_profile(
     correlation: Covariance, k: int, floor: float, *, gtol: float, max_iter: int, n_init: int, random_state: Any
 ) -> ProfileFit:
-    """The likeliest of several fits of k factors: the first from ``starting_uniquenesses``, the others from random ones."""
+    """The best of several fits of k factors: the first from ``starting_uniquenesses``, the others from random ones."""
     random_state = check_random_state(random_state)
     fits = []
     for init in range(n_init):

@@ -39,7 +39,7 @@ class ReportedComponents(LinearGaussianEstimator):
         return np.asarray(self.explained_variance_ / total)
 
     def summary(self, *, cutoff: float = 0.0, sort: bool = False) -> Summary:
-        """All that is reported of a PPCA, as a text, as HTML in notebooks, or as frames.
+        """The report of a PPCA, as text, as HTML in notebooks, or as frames.
 
         Parameters
         ----------
@@ -59,7 +59,8 @@ class ReportedComponents(LinearGaussianEstimator):
     def standard_errors(self, X: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> StandardErrors:
         """Standard errors of the loadings, the mean and the noise variance from the observed information.
 
-        Loadings are identified by their orthogonality; where two components explain almost the same, theirs are large.
+        Loadings are identified by their orthogonality. If two components explain almost the same variance, the errors of
+        their loadings are large.
 
         Parameters
         ----------
@@ -67,7 +68,7 @@ class ReportedComponents(LinearGaussianEstimator):
             The training data; needed if they had missing values or fewer rows than columns, or the solver kept no
             moments.
         sample_weight : array-like of shape (n_samples,), default=None
-            Those of the training data.
+            The weights of the training data.
 
         Returns
         -------
@@ -117,9 +118,10 @@ class ReportedFactors(LinearGaussianEstimator):
 
     @property
     def explained_variance_(self) -> FloatArray:
-        """What each rotated factor explains, in variances of a feature, ``diag(Phi L'L)``: sums of squared loadings.
+        """The variance that each rotated factor explains, in variances of a feature, ``diag(Phi L'L)``.
 
-        Oblique factors split what they share; the sum over factors is that of the communalities.
+        For orthogonal factors these are sums of squared loadings. Oblique factors split the variance they share, so that the
+        sum over factors is that of the communalities.
         """
         return np.asarray((self.loadings_ * self.structure_).sum(axis=0))
 
@@ -143,17 +145,17 @@ class ReportedFactors(LinearGaussianEstimator):
         X : array-like of shape (n_samples, n_features), default=None
             The training data; needed if they had missing values or fewer rows than columns.
         sample_weight : array-like of shape (n_samples,), default=None
-            Those of the training data, as counts.
+            The weights of the training data, as counts.
         correction : {"bartlett"} or None, default="bartlett"
-            Bartlett's gives the numbers that R's ``factanal`` and psych print, None those of lavaan. With missing values
-            there is none, and the chi-square is that of full-information maximum likelihood.
+            Bartlett's correction gives the numbers of R's ``factanal`` and psych, None those of lavaan. With missing values
+            there is no correction, and the chi-square is that of full-information maximum likelihood.
         level : float, default=0.9
-            Of the interval of the RMSEA.
+            Level of the interval of the RMSEA.
 
         Returns
         -------
         GoodnessOfFit
-            Which prints as a table.
+            It prints as a table.
 
         Raises
         ------
@@ -186,12 +188,12 @@ class ReportedFactors(LinearGaussianEstimator):
         sort: bool = False,
         standard_errors: bool = False,
     ) -> Summary:
-        """All that is reported of a factor analysis, as a text, as HTML in notebooks, or as frames.
+        """The report of a factor analysis, as text, as HTML in notebooks, or as frames.
 
         Parameters
         ----------
         X, sample_weight
-            The training data, as in ``goodness_of_fit``; without them there are no indices of fit where those need them.
+            The training data, as in ``goodness_of_fit``; the indices of fit are left out if they need X and it is not given.
         cutoff : float, default=0.0
             Loadings that are smaller in absolute value are not printed; frames have all.
         sort : bool, default=False
@@ -214,14 +216,14 @@ class ReportedFactors(LinearGaussianEstimator):
     def standard_errors(self, X: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> StandardErrors:
         """Standard errors of loadings, uniquenesses, mean and factor correlations from the observed information.
 
-        Loadings are those of ``components_``, the rotation included. A uniqueness on its floor counts as known.
+        Loadings are those of ``components_``, including the rotation. A uniqueness at its floor counts as known.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), default=None
             The training data; needed if they had missing values or fewer rows than columns.
         sample_weight : array-like of shape (n_samples,), default=None
-            Those of the training data.
+            The weights of the training data.
 
         Returns
         -------

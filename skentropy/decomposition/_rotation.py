@@ -46,19 +46,19 @@ _OPTIONS: dict[str, tuple[tuple[str, ...], str, Callable[[Any], bool]]] = {
 _MAX_STEPS = 5000
 _MAX_HALVINGS = 40
 # Descents from random starts are compared at the first two of these gradients, long before they reach their minima; those
-# that may reach the lowest one go on to the third. The comparison allows for a share of the values.
+# that may reach the lowest minimum continue to the third. The comparison allows for this share of the values.
 _ROUGH, _CLOSE, _TOLERANCE = 1e-3, 1e-5, 1e-9
 _ROUGH_STEPS = 300
 _CONTENDER = 0.01
 # Minima are the same if their values differ by less, as a share.
 _TIE = 1e-6
 _RANDOM_STARTS = 30
-# Relative rounding error of a criterion; closer to a minimum it cannot tell which of two steps is better.
+# Relative rounding error of a criterion; closer to a minimum the criterion cannot decide which of two steps is better.
 _ROUNDING = 1e-14
 _PROMAX_POWER = 4
 # A smaller communality, on the scale of correlations, is a rounding error.
 _NOTHING = 1e-20
-# If the axes of oblique factors have a larger condition number, factors have fallen together.
+# If the axes of oblique factors have a larger condition number, factors coincide.
 _COLLAPSED = 1e4
 
 
@@ -119,8 +119,8 @@ class Rotation:
     def matrix(self, loadings: FloatArray) -> FloatArray:
         """The matrix M for which ``loadings @ M`` is simple; factors are ordered by the variance they explain.
 
-        The rotated factors' correlations are ``inv(M' M)``: the identity for orthogonal rotations. Factors of a target
-        have its order and signs, and the general factor of a bifactor rotation is the first.
+        The correlations of the rotated factors are ``inv(M' M)``, the identity for orthogonal rotations. Factors of a target
+        rotation have the order and signs of the target, and the general factor of a bifactor rotation is the first.
         """
         k = loadings.shape[1]
         self.check_shape(loadings.shape)
@@ -146,7 +146,7 @@ class Rotation:
         """The loadings that the rotation uses, with ``kaiser`` all of the same communality, and the criterion for them.
 
         A feature that has nothing in common with the others, such as a constant one, is left out: its loadings are rounding
-        errors, which Kaiser's normalisation would lengthen to one.
+        errors, which Kaiser's normalisation would scale up to length one.
         """
         common = communalities > _NOTHING
         lengths = np.sqrt(communalities[common])[:, np.newaxis] if self.kaiser else np.ones((int(common.sum()), 1))
@@ -162,8 +162,8 @@ class Rotation:
     def _promax(self, loadings: FloatArray, A: FloatArray) -> FloatArray:
         """Hendrickson and White (1964): from varimax loadings V towards V |V|^(power - 1).
 
-        The second step uses the same normalised rows as varimax, like psych's "promax", or all rows as they are, like
-        ``factanal``.
+        The second step uses the same normalised rows as varimax, like psych's "promax", or the rows without normalisation,
+        like ``factanal``.
         """
         T = _best(A, _criteria.varimax, _GEOMETRIES[False])
         V = (loadings if self.options.get("variant", "psych") == "factanal" else A) @ T
@@ -175,7 +175,7 @@ class Rotation:
 def _best(A: FloatArray, criterion: Criterion, geometry: _Geometry) -> FloatArray:
     """The rotation at the lowest minimum found from the identity and from random starts, which are always the same.
 
-    It is infinite if axes fall together on the way down.
+    It is infinite if axes coincide during the descent.
     """
     k = A.shape[1]
     try:
@@ -269,7 +269,7 @@ def _descend(
     L = geometry.loadings(A, T)
     values, gradient = criterion(L)
     direction = geometry.direction(A, T, L, gradient)
-    left = np.arange(len(T))  # those that are still on their way
+    left = np.arange(len(T))  # those that have not converged
     moves, changes = np.zeros_like(T), np.zeros_like(T)
     for _ in range(max_steps):
         slope = (direction[left] ** 2).sum(axis=(1, 2))

@@ -1,4 +1,4 @@
-"""The likeliest Gaussian with unrestricted mean and covariance for rows with missing entries, by EM."""
+"""The maximum-likelihood Gaussian with unrestricted mean and covariance for rows with missing entries, by EM."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class _Model:
         return Unrestricted(statistics.about + step, statistics.second / self.weight - np.outer(step, step))
 
     def entropy_sum(self, p: Unrestricted, statistics: _Statistics) -> EntropySum:
-        """Entropy of N(m, S) for the completed rows, less that of the missing entries."""
+        """Entropy of N(m, S) for the completed rows, minus that of the missing entries."""
         observable = 0.5 * (len(p.mean) * (1.0 + LOG_2PI) + float(np.linalg.slogdet(p.covariance)[1]))
         return EntropySum(posterior=statistics.entropy / self.weight, prior=0.0, observable=observable)
 
@@ -113,7 +113,7 @@ class _Model:
 
 
 def likeliest_gaussian(data: StandardisedData) -> Unrestricted | None:
-    """The likeliest Gaussian for standardised data, in the units that these were scaled to.
+    """The maximum-likelihood Gaussian for standardised data, in their units.
 
     Its mean log-likelihood is that of the data in their own units. None if the covariance becomes singular, so that the
     likelihood has no maximum.

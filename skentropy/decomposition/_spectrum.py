@@ -1,4 +1,4 @@
-"""Eigenpairs of a covariance: from its matrix, from rows that are fewer than the features, or from products alone."""
+"""Eigenpairs of a covariance: from its matrix, from its rows if they are fewer than the features, or from products alone."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ from ._weighted_rows import centre_full_columns, with_weight
 _SMALL = 250
 _OVERSAMPLES = 10
 _POWER_ITERATIONS = 7
-# Subspace iteration with so many more vectors goes on as long as each step lowers the residuals by more than this factor.
+# Subspace iteration uses this many more vectors, and continues as long as each step multiplies the residuals by less than
+# the rate.
 _BLOCK_OVERSAMPLES, _BLOCK_RATE = 4, 0.2
 # Residuals this small a share of their eigenvalues leave the squares of their errors below rounding errors.
 ACCURACY = 1e-11
 _TINY = float(np.finfo(np.float64).tiny)
-# With fewer rows than this share of the features, their products with each other take less time than those of the features.
+# With fewer rows than this share of the features, products of rows with each other take less time than products of features.
 _FEW_ROWS = 0.5
 # Rows that are centred at a time.
 _ROWS_AT_ONCE = 64
-# At least this share of a variance must be left after a subtraction, so that the rest keeps nearly all its digits.
+# At least this share of a variance must remain after a subtraction, so that the difference keeps nearly all its digits.
 _LARGE_SHARE = 0.05
-# Variances within this factor count as of one order.
+# Variances within this factor count as being of one order.
 _LEVEL = 1e3
 # Rounding errors of a variance, relative to the squared mean.
 _ROUNDING = 3e-30
@@ -39,8 +40,8 @@ _ROUNDING = 3e-30
 class Spectrum:
     """Leading eigenvalues, descending, and eigenvectors in columns; ``rest`` is the sum of all other eigenvalues.
 
-    ``block`` is a start of an iteration for the same features on another scale, and ``beyond`` an estimate from below of the
-    first eigenvalue that is left out; each is None if there is none.
+    ``block`` can start an iteration for the same features on another scale, and ``beyond`` is an estimate from below of the
+    first omitted eigenvalue; each is None if there is none.
     """
 
     values: FloatArray
@@ -69,7 +70,7 @@ class Covariance(ABC):
         """The covariance times V, (d, m)."""
 
     def decompose(self) -> Spectrum:
-        """All eigenpairs but those that are zero because there are too few rows."""
+        """All eigenpairs, except those that are zero because there are too few rows."""
         return MatrixCovariance(self.mean, self.product(np.eye(self.n_features))).decompose()
 
     @abstractmethod
@@ -81,9 +82,9 @@ class Covariance(ABC):
         return without_rounding(self.variances, self.mean) == 0.0
 
     def leading(self, k: int, start: Spectrum | None = None, accuracy: float = ACCURACY) -> Spectrum:
-        """The k leading eigenpairs; ``start`` is what an iteration may start from.
+        """The k leading eigenpairs; an iteration may start from ``start``.
 
-        Residuals may be the share ``accuracy`` of their eigenvalues; the default is machine precision.
+        ``accuracy`` is the allowed ratio of residuals to their eigenvalues; by default machine precision.
         """
         if k == 0 or not self.variances.any():
             return Spectrum(np.zeros(k), np.eye(self.n_features, k), float(self.variances.sum()))
@@ -92,7 +93,7 @@ class Covariance(ABC):
     def _leading(self, k: int, start: Spectrum | None, accuracy: float) -> Spectrum:
         """The leading eigenpairs, found by Lanczos iteration."""
         d = self.n_features
-        if k == d:  # of which Lanczos iteration finds all but one
+        if k == d:  # Lanczos iteration finds all eigenpairs but one
             return Covariance.decompose(self)
         operator = LinearOperator((d, d), matvec=self.product, matmat=self.product, dtype=np.float64)
         v0 = np.random.RandomState(0).normal(size=d) if start is None else start.vectors.sum(axis=1)
@@ -131,14 +132,14 @@ class MatrixCovariance(Covariance):
     def decompose(self) -> Spectrum:
         if self.n_features > _SMALL:
             return self._decompose()
-        with SingleThreadedBLAS():  # threads would not pay, and change last digits
+        with SingleThreadedBLAS():  # threads would gain nothing, and would change the last digits
             return self._decompose()
 
     def _decompose(self) -> Spectrum:
         values, vectors = np.linalg.eigh(self.matrix)
         if self.n_features > _SMALL and self._is_level():
             return Spectrum(np.maximum(values, 0.0)[::-1], vectors[:, ::-1], 0.0)
-        # The error of an eigenvalue is relative to the largest one. A Rayleigh quotient by a factor of the matrix is more
+        # The error of an eigenvalue is relative to the largest one. A Rayleigh quotient with a factor of the matrix is more
         # accurate, since the factor's entries are accurate relative to their own columns.
         return _along(self.factor(), vectors)
 
@@ -207,7 +208,7 @@ class RowsCovariance(Covariance):
         return self._refined(np.zeros(k), self._from_gram(k))
 
     def _from_gram(self, k: int) -> FloatArray:
-        """Multiples of the leading eigenvectors, from those of AA'; zero where k exceeds the rows."""
+        """Multiples of the leading eigenvectors, from those of AA'; zero if k exceeds the number of rows."""
         n = len(self.A)
         vectors = np.zeros((self.n_features, k))
         vectors[:, :n] = self.A.T @ _leading_pairs(self.A @ self.A.T, min(k, n))[1]
@@ -261,9 +262,9 @@ class ScaledRows(Scaled):
         return self._copy()._leading(k, start or found, accuracy) if found.block is None else found
 
     def _by_blocks(self, k: int, block: FloatArray | None, accuracy: float) -> Spectrum:
-        """The leading eigenpairs by subspace iteration, which is quick from a near block or where they stand out.
+        """The leading eigenpairs by subspace iteration, which is fast from a good start or for well separated eigenvalues.
 
-        If the iteration is slow, it is given up, and the spectrum has no block.
+        A slow iteration is abandoned, and the spectrum then has no block.
         """
         A, scale = self.covariance.A, self.scale[:, np.newaxis]
         if block is None:
@@ -306,7 +307,7 @@ class SparseCovariance(Covariance):
         V = (self.scale * V.T).T
         centred = self.X @ V - self.centre @ V
         weighted = (self.weight * centred.T).T
-        # Its sum is zero up to rounding errors, which an X far from zero would magnify.
+        # The sum is zero up to rounding errors, which an X far from zero would magnify.
         product = self.X.T @ weighted - np.multiply.outer(self.centre, weighted.sum(axis=0))
         return np.asarray((self.scale * product.T).T)
 
@@ -327,12 +328,12 @@ def covariance_of_rows(rows: Rows) -> Covariance:
 
 
 def without_rounding(variances: FloatArray, mean: FloatArray) -> FloatArray:
-    """Variances, zero where they are no more than the rounding errors of values that all equal their mean."""
+    """Variances, set to zero if they are no larger than the rounding errors of values that all equal their mean."""
     return np.where(variances <= np.maximum(_ROUNDING * mean**2, np.finfo(np.float64).tiny), 0.0, variances)
 
 
 def are_few(k: int, n: int) -> bool:
-    """Whether k of n eigenpairs take less time than all."""
+    """Whether computing k of n eigenpairs takes less time than computing all."""
     return k < n // 10
 
 
@@ -347,7 +348,7 @@ def _leading_pairs(matrix: FloatArray, k: int) -> tuple[FloatArray, FloatArray]:
 
 
 def _orthonormal(vectors: FloatArray) -> FloatArray:
-    """Orthonormal vectors of the same span, or a larger one where they depend on each other."""
+    """Orthonormal vectors with the same span, or a larger one if the given vectors are linearly dependent."""
     return np.asarray(linalg.qr(vectors, mode="economic", check_finite=False)[0])
 
 

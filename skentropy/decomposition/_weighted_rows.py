@@ -1,4 +1,4 @@
-"""Prepare rows for sums over them: leave out those without weight, and centre them."""
+"""Prepare rows for summation: leave out rows without weight, and centre the others."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def with_weight(X: Matrix, weight: FloatArray | None) -> tuple[Any, Any]:
 def centre_full_columns(X: Any, centre: FloatArray) -> tuple[Any, FloatArray]:
     """Centre sparse rows in the columns that store every entry; also return the centre in the other columns.
 
-    In the other columns zero is among the values, so that products about zero lose few digits.
+    In the other columns zero is one of the values, so products about zero lose few digits.
     """
     full = np.bincount(X.indices, minlength=X.shape[1]) == X.shape[0]
     if not full.any():

@@ -1,4 +1,4 @@
-"""The exponential families that models are made of: a family is one file, and one line here."""
+"""The exponential families of which models consist: a family is one file, and one line here."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from .._typing import Array
 
 
 class HasArguments:
-    """Arguments that can be read, set and searched over, such as ``family__r``; objects with equal arguments are equal."""
+    """Arguments that can be read, set and searched, such as ``family__r``; objects with equal arguments are equal."""
 
     @final
     def get_params(self, deep: bool = True) -> dict[str, Any]:
@@ -20,7 +20,7 @@ class HasArguments:
         Parameters
         ----------
         deep : bool, default=True
-            Without effect.
+            Has no effect.
 
         Returns
         -------

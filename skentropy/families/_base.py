@@ -1,4 +1,4 @@
-"""The exponential-family object that every model of the package is written against."""
+"""The base class of exponential families, which every model of the package uses."""
 
 from __future__ import annotations
 
@@ -51,34 +51,35 @@ class ExponentialFamily(HasArguments, ABC):
     name : str
         The key of the family in the registry, and its name in tables and messages.
     parameter_names : tuple of str
-        Standard parameters in the field's words, in the order of ``to_standard``; singular, as in "rate".
+        Usual names of the standard parameters, in the order of ``to_standard``; singular, as in "rate".
     parameter_limits : tuple of (float, float)
-        The limits of each of them, which confidence intervals respect. Empty, the default, if they may be any numbers.
+        The limits of each parameter, which confidence intervals respect. Empty, the default, if there are no limits.
     support : str
         The support in messages, such as "non-negative values".
     lower_limit : float
         No value is below this.
     upper_limit : float
         No mean parameter is above this; infinite by default. If it is finite, the natural parameter must be the log-odds of
-        the mean as a share of it.
+        the mean divided by the limit.
     discrete : bool
         Whether the distribution lives on integers (probability mass) or on reals (density).
     constant_base_measure : bool
         Whether h(x) = 1, the default: the pseudo entropy is then the entropy.
     equivariance : {"none", "scale", "affine"}
-        Transformations that map the family to itself: x -> b x, x -> a + b x, or neither, the default. Fits are made in
-        units in which the data are of order one, and are therefore exactly equivariant to them.
+        Transformations that map the family to itself: x -> b x, x -> a + b x, or neither, the default. Fits use units in
+        which the data are of order one, and are therefore exactly equivariant to these transformations.
     additive : bool
-        Whether p(x; s) = h(x; s) exp(eta T(x) - s A(eta)) is a distribution for every exposure s > 0; by default not.
+        Whether p(x; s) = h(x; s) exp(eta T(x) - s A(eta)) is a distribution for every exposure s > 0; False by default.
     zero_statistics : bool
-        Whether T(0) = 0, by default not: entries that a sparse matrix does not store then add nothing to any sum.
+        Whether T(0) = 0, so that entries that a sparse matrix does not store add nothing to any sum; False by default.
     circular : bool
-        Whether values are angles in radians, which are the same if they differ by a whole turn; by default not. Their means
-        are directions, and their variances mean squared chords. The first standard parameter must be the mean direction.
+        Whether values are angles in radians, which are the same if they differ by a whole turn; False by default. Their
+        means are directions, and their variances mean squared chords. The first standard parameter must be the mean
+        direction.
 
     See Also
     --------
-    check_family : Checks your own subclass against all of this.
+    check_family : Checks your own subclass against these requirements.
 
     References
     ----------
@@ -114,7 +115,7 @@ class ExponentialFamily(HasArguments, ABC):
         return 0.0
 
     def for_columns(self, largest: Array) -> ExponentialFamily:
-        """The family for data with these largest values of the columns; itself, unless it learns something from them."""
+        """The family for data with these largest values of the columns; itself, unless it depends on them."""
         return self
 
     @property
@@ -134,7 +135,7 @@ class ExponentialFamily(HasArguments, ABC):
         return np.zeros(np.shape(largest))
 
     def count_parameters(self, occurs: Array) -> int:
-        """Number of free parameters of several features; ``occurs``, (S, D), says whose statistics are ever positive."""
+        """Number of free parameters of several features; ``occurs``, (S, D), says which statistics are ever positive."""
         return occurs.shape[1] * self.n_parameters
 
     @final
@@ -166,9 +167,8 @@ class ExponentialFamily(HasArguments, ABC):
     def natural(self, mean: Array) -> Array:
         """Natural parameters with the given mean parameters, the inverse of ``mean``: the M-step.
 
-        Some mean parameters belong to no distribution of the family, such as those of a single repeated value. For these
-        the result is the nearest natural parameters that the family allows (``at_bound`` or ``at_zero`` is then true), and
-        never NaN.
+        Some mean parameters belong to no distribution of the family, such as those of a single repeated value. For these the
+        result is the nearest allowed natural parameters (``at_bound`` or ``at_zero`` is then true), and never NaN.
         """
 
     @abstractmethod
@@ -190,14 +190,14 @@ class ExponentialFamily(HasArguments, ABC):
         """Mean and variance of x, each of shape ``eta.shape[1:]``."""
 
     def typical_value(self, eta: Array) -> Array:
-        """A value of the size of typical draws, from which units are chosen; the mean unless overridden."""
+        """A value of the size of typical draws, which determines units; the mean unless overridden."""
         return self.moments(eta)[0]
 
     @abstractmethod
     def sample(self, eta: Array, random_state: np.random.RandomState, exposure: Array | None = None) -> Array:
         """One draw for each distribution, shape ``eta.shape[1:]``; exposures broadcast against it.
 
-        Draws lie in the support: a draw that double precision would round onto its edge is moved to the nearest value
+        Draws lie in the support: a draw that double precision would round onto the boundary is moved to the nearest value
         inside.
         """
 
@@ -214,24 +214,24 @@ class ExponentialFamily(HasArguments, ABC):
         return np.zeros(eta.shape[1:])
 
     def in_domain(self, eta: Array) -> bool:
-        """Whether all of eta lies in the natural parameter space. A convex set; the whole space unless overridden."""
+        """Whether all of eta lies in the natural parameter space, a convex set; the whole space unless overridden."""
         return bool(np.isfinite(eta).all())
 
     def at_zero(self, eta: Array) -> Array:
-        """Where a distribution has reached a limit of its family, at which some values have probability zero.
+        """Which distributions have reached a limit of the family, at which some values have probability zero.
 
         The entropy identity still holds in this limit, since 0 log 0 = 0.
         """
         return np.zeros(eta.shape[1:], dtype=bool)
 
     def at_bound(self, eta: Array) -> Array:
-        """Where a numerical bound holds a parameter, such as a variance's floor: no stationary point, and no identity."""
+        """Which distributions have a parameter at a numerical bound, such as a variance floor, where the identity fails."""
         return np.zeros(eta.shape[1:], dtype=bool)
 
     def coordinates(self, eta: Array) -> Array:
-        """Coordinates of the shape of eta in which EM is extrapolated; the natural parameters unless overridden.
+        """Coordinates, shaped like eta, in which EM is extrapolated; the natural parameters unless overridden.
 
-        A family with limits has to put them at a finite distance in these coordinates.
+        The limits of a family must be at a finite distance in these coordinates.
         """
         return eta
 
@@ -244,7 +244,7 @@ class ExponentialFamily(HasArguments, ABC):
         return parameters
 
     def stable_log_prob(self, X: Array, parameters: tuple[Array, ...]) -> Array | None:
-        r"""log p(x) - log h(x) of standard parameters, elementwise, by a form that does not cancel; None if there is none.
+        r"""log p(x) - log h(x) for standard parameters, elementwise, in a form that does not cancel; None if there is none.
 
         If a distribution is narrow compared with its distance from the origin, :math:`\eta \cdot T(x) - A` is a small
         difference of large numbers.
@@ -254,7 +254,7 @@ class ExponentialFamily(HasArguments, ABC):
     def predict(self, eta: Array, weights: Array) -> Array:
         """Expectations of x, (n, D), in mixtures with weights (K, n) of distributions (S, K, D).
 
-        Those of angles are mean directions. A family whose values are names returns the most probable one.
+        Expectations of angles are mean directions. A family whose values are codes of names returns the most probable code.
         """
         if self.circular:
             return mean_direction(weights.T, *self.moments(eta))[0]

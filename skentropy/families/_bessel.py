@@ -5,7 +5,7 @@ Debye's expansion (DLMF 10.41.3) is uniform in order and argument: with :math:`w
 .. math::  I_\nu(\kappa) \kappa^{-\nu} \simeq \frac{e^w}{\sqrt{2 \pi w} \, (\nu + w)^\nu} \, U,
            \qquad U = \sum_k w^{-k} u_k(\nu^2 / w^2).
 
-Where w is small, recurrences lead down from a higher order.
+For small w, recurrences lead down from a higher order.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LARGEST_CONCENTRATION = 1e8
 # From this w on the first omitted term is less than 1e-16.
 _N_TERMS = 14
 _LEAST_WIDTH = 32.0
-# Number of Newton steps for a concentration, and the relative change that ends them; the error left is its square.
+# Number of Newton steps for a concentration, and the relative change that ends them; the remaining error is its square.
 _NEWTON_STEPS = 12
 _SETTLED = 1e-8
 

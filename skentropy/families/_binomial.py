@@ -21,8 +21,8 @@ class Binomial(AngleCoordinates):
     .. math::  p(x) = \binom{n}{x} p^x (1 - p)^{n - x}
 
     :math:`T = x`, :math:`\eta = \log\frac{p}{1-p}`, :math:`A = -n \log(1 - p)`, :math:`h = \binom{n}{x}`. Fractional
-    counts are allowed, with gamma functions for the factorials. Under an exposure s there are :math:`s n` trials; that
-    is a distribution where :math:`s n` is whole.
+    counts are allowed, with gamma functions for the factorials. Under an exposure s there are :math:`s n` trials, which must
+    be a whole number.
 
     Parameters
     ----------

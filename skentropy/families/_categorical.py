@@ -23,17 +23,17 @@ class Categorical(RootCoordinates):
 
     .. math::  p(x) = p_x
 
-    :math:`T` is the one-hot code, K arrays; :math:`\eta = \log p`, :math:`A = \log\sum_k \exp\eta_k`, which is 0 where
-    the probabilities sum to one, and :math:`h = 1`. With the log-partition written so, any positive weights will do
-    for the probabilities that they are proportional to.
+    :math:`T` is the one-hot code, K arrays; :math:`\eta = \log p`, :math:`A = \log\sum_k \exp\eta_k`, which is 0 if
+    the probabilities sum to one, and :math:`h = 1`. With this log-partition, weights need only be proportional to the
+    probabilities.
 
     Parameters
     ----------
     n_categories : int, sequence of int or "auto", default=2
-        The number of categories K, at least 1: the same for all columns, or one for each; "auto" takes it from the data of
-        a fit, as the largest code of each column plus one. Where columns differ, the arrays have room for the largest, and
-        probabilities of categories that a column does not have are zero. No probability is a parameter whose category does
-        not occur in the data.
+        The number of categories K: at least 2, the same for all columns, or a sequence of positive integers, one for each
+        column. "auto" takes it from the data of a fit, as the largest code of each column plus one. If columns differ,
+        arrays have the size of the largest K, and probabilities of categories that a column does not have are zero.
+        Categories that do not occur in the data do not count as parameters.
 
     Examples
     --------
@@ -76,7 +76,7 @@ class Categorical(RootCoordinates):
 
     @property
     def n_statistics(self) -> int:
-        """The largest number of categories; 2 as long as it is to be learnt from data."""
+        """The largest number of categories; 2 if the data have yet to determine it."""
         if self.n_categories == "auto":
             return 2
         return int(np.max(self.n_categories))

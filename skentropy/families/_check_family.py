@@ -1,4 +1,4 @@
-"""Check everything that models rely on in a family, for this package's and for users' families."""
+"""Check everything on which models rely in a family, for the families of this package and of users."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _RTOL = 1e-6
 _EPS = float(np.finfo(np.float64).eps)
 _N_POINTS = 4
 _N_DRAWS = 400_000
-# Standard errors by which a sampled mean may be off: a correct family fails one of 10^6 comparisons. A sampler 1% off is
-# 6.3 of them off where the standard deviation of T equals its mean.
+# Number of standard errors by which a sampled mean may be off: a correct family fails one of 10^6 comparisons. A sampler
+# that is 1% off is 6.3 standard errors off if the standard deviation of T equals its mean.
 _Z = 4.9
 _EXPOSURE = 3.0
 # The attributes that every family must state: their types, and words for them.
@@ -39,11 +39,11 @@ def check_family(
 ) -> dict[str, float]:
     r"""Check every formula of a family against another one, and the parameterization criterion.
 
-    Checked are the attributes that every family states, such as ``name`` and ``support``; shapes and types;
+    The function checks the attributes that every family states, such as ``name`` and ``support``; shapes and types;
     :math:`\nabla A = m` by finite differences; that ``natural`` inverts ``mean`` and ``from_standard`` inverts
-    ``to_standard``, and stays finite for a single repeated value; that the density sums or integrates to one, with the
-    means, entropies and moments that the family says, also by sampling; the support; directions of angles;
-    ``rescale``, exposures and T(0) = 0 where the family claims them; and Definition 1 of [1]_: the Jacobian
+    ``to_standard``, and that ``natural`` is finite for a single repeated value; that the density sums or integrates to one
+    and has the means, entropies and moments that the family states, also by sampling; the support; directions of angles;
+    ``rescale``, exposures and T(0) = 0 if the family claims them; and Definition 1 of [1]_: the Jacobian
     :math:`J = \partial\eta/\partial\theta` has full column rank and some :math:`\beta` solves :math:`\eta = J \beta`,
     Eqn. 7.
 
@@ -52,8 +52,8 @@ def check_family(
     family : ExponentialFamily
         An instance.
     parameters : tuple of ndarray of shape (n_points,), default=None
-        Standard parameters to check at, one array for each of ``family.parameter_names``. By default a few values between
-        0.6 and 0.95, which suit probabilities, rates, shapes and variances alike.
+        Standard parameters at which the family is checked, one array for each of ``family.parameter_names``. The default is
+        a few values between 0.6 and 0.95, which suit probabilities, rates, shapes and variances alike.
     random_state : int, default=0
         Seed of the points and of the draws. A correct family fails the comparisons with drawn means for one seed in about
         100,000.
@@ -205,7 +205,7 @@ def _check_shapes(family: ExponentialFamily, eta: Array, n_points: int) -> None:
     grid = np.stack([eta, eta[:, ::-1]], axis=1)
     for (what, values), expected in zip(evaluate(grid).items(), evaluate(eta).values(), strict=True):
         for value, row in zip(values, expected, strict=True):
-            # A parameter with an entry for each of several statistics has them on one more axis.
+            # A parameter with one entry for each of several statistics has one more axis.
             _require(np.shape(value)[:2] == grid.shape[1:], f"{family!r}: {what} has shape {np.shape(value)}")
             same = np.allclose(value[0], row, rtol=1e-9, atol=0.0) and np.allclose(value[1], row[::-1], rtol=1e-9, atol=0.0)
             _require(same, f"{family!r}: {what} is not elementwise on the trailing axes of eta")
@@ -276,7 +276,7 @@ def _check_formulas(point: _Point) -> None:
 
 
 def _first_moments(family: ExponentialFamily, x: Array, p: Array) -> tuple[Array, Array]:
-    """Mean and variance of values with probabilities; of angles the direction, and the mean squared chord from it."""
+    """Mean and variance of values with probabilities; for angles the mean direction, and the mean squared chord from it."""
     if not family.circular:
         first = p @ x
         return first, p @ (x - first) ** 2
@@ -287,7 +287,7 @@ def _first_moments(family: ExponentialFamily, x: Array, p: Array) -> tuple[Array
 def _check_drawn_means(point: _Point, draws: Array, mean: Array, deviation: Array) -> None:
     drawn = np.stack(point.family.sufficient_statistics(draws))
     distance = np.abs(drawn.mean(axis=1) - mean)
-    # The second term is for rare events, whose mean is no Gaussian (Bernstein's inequality).
+    # The second term is for rare events, whose mean is not Gaussian (Bernstein's inequality).
     largest = np.abs(drawn - mean[:, np.newaxis]).max(axis=1)
     allowed = _Z * deviation / np.sqrt(draws.size) + _Z**2 / 3.0 * largest / draws.size + _RTOL * np.abs(mean)
     z = float(np.max(distance / (deviation / np.sqrt(draws.size))))
@@ -372,6 +372,6 @@ def _difference(function: Callable[[Array], Array], x: Array, h: Array) -> Array
 
 
 def _gradient(function: Callable[[Array], Array], eta: Array, steps: Array) -> tuple[Array, Array]:
-    """Gradient of A by finite differences, and what rounding leaves of it uncertain."""
+    """Gradient of A by finite differences, and its uncertainty due to rounding."""
     gradient = [_difference(function, eta, h[:, np.newaxis])[0] / h.sum() for h in np.diag(steps)]
     return np.array(gradient), 10.0 * _EPS * (1.0 + np.abs(function(eta))) / steps

@@ -74,7 +74,7 @@ class Dirichlet(VectorFamily):
         return of_parts.sum(axis=-1) + self._of_sum(s, a.shape[-1])
 
     def root(self, eta: Array) -> Root:
-        """Of the covariance diag(q) - trigamma(s), q the trigammas of the concentrations and s their sum."""
+        """For the covariance diag(q) - trigamma(s), where q are the trigammas of the concentrations and s their sum."""
         a = eta + 1.0
         inverse = 1.0 / trigamma(a)
         total = inverse.sum(axis=-1)
@@ -97,7 +97,7 @@ class Dirichlet(VectorFamily):
         return a / s, a / s * _others(a) / s / (s + 1.0)
 
     def column_divergences(self, eta_from: Array, eta_to: Array) -> Array:
-        """Of beta distributions."""
+        """Divergences of beta distributions, the marginal distributions of the columns."""
         each = np.broadcast_arrays(eta_from + 1.0, eta_to + 1.0)
         return _BETA.divergence(*(np.stack([a, _others(a)]) - 1.0 for a in each))
 
@@ -112,7 +112,7 @@ class Dirichlet(VectorFamily):
         return a - 1.0
 
     def sample(self, eta: Array, random_state: np.random.RandomState) -> Array:
-        # Logarithms of gamma variables: those of small concentrations are themselves too small for doubles.
+        # Logarithms of gamma variables: for small concentrations the variables themselves are too small for doubles.
         a = eta + 1.0
         log_x = np.log(random_state.standard_gamma(a + 1.0)) + np.log1p(-random_state.uniform(size=a.shape)) / a
         log_x -= log_x.max(axis=1, keepdims=True)

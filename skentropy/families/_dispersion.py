@@ -56,7 +56,7 @@ def log_base_measure(x: Array, a: Array) -> Array:
 
 
 def log_rising_slope(x: Array, a: Array, less: Array | float = 0.0) -> Array:
-    """Derivative of B by log a, minus so many times x."""
+    """Derivative of B by log a, minus ``less`` times x."""
     r = 1.0 / np.where(a > 0.0, a, 1.0)
     exact = (1.0 - less) * x - r * _digamma_difference(x, a, r)
     return _near_zero(x, a, exact, (1.0, -1.0, 1.0, -1.0, 1.0), less * x)
@@ -70,7 +70,7 @@ def log_rising_curvature(x: Array, a: Array) -> Array:
 
 
 def partition_slope(mean: Array, a: Array, more: Array | float = 0.0) -> Array:
-    r"""The other terms that depend on log a, if the mean is that of the data; plus so many times the mean.
+    r"""The other terms that depend on log a, if the mean is that of the data; plus ``more`` times the mean.
 
     .. math::
 
@@ -121,9 +121,9 @@ def fit_dispersion(slope: Callable[[Array], tuple[Array, Array]], excess: Array,
 
 
 class DispersedPoisson(Poisson):
-    """Negative binomials with known dispersions; natural parameters are taken less log a, so that the limit is included.
+    """Negative binomials with known dispersions; natural parameters are reduced by log a, which includes the limit a = 0.
 
-    The family serves seeds and draws. It does not know the base measure, which depends on the fitted dispersions.
+    The family serves seeds and draws. It lacks the base measure, which depends on the fitted dispersions.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ def _digamma_difference(x: Array, a: Array, r: Array) -> Array:
 
 
 def _near_zero(x: Array, a: Array, exact: Array, coefficients: tuple[float, ...], less: Array | float = 0.0) -> Array:
-    """For a near zero a series in a^k with sums of j^k over j < x, less some term; otherwise the exact value."""
+    """For a near zero a series in a^k with sums of j^k over j < x, minus ``less``; otherwise the exact value."""
     n1, twice = x * (x - 1.0) / 2.0, 2.0 * x - 1.0
     sums = (n1, n1 * twice / 3.0, n1**2, n1 * twice * (6.0 * n1 - 1.0) / 15.0, n1**2 * (4.0 * n1 - 1.0) / 3.0)
     series = sum(c * a ** (k + 1) * power for k, (c, power) in enumerate(zip(coefficients, sums, strict=True)))

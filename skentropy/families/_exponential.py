@@ -8,7 +8,7 @@ from .._typing import Array, Matrix
 from ._arguments import check_parameter
 from ._base import ExponentialFamily
 
-# The largest rate, in units in which the data are of order one: if a component holds zeros only, no rate is the likeliest.
+# The largest rate, in units in which the data are of order one: the likelihood of a component of zeros has no maximum.
 LARGEST_RATE = 1e100
 
 

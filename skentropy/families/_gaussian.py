@@ -26,8 +26,8 @@ class Gaussian(ExponentialFamily):
     .. math::  p(x) = \frac{1}{\sqrt{2 \pi v}} \exp\Big(-\frac{(x - \mu)^2}{2v}\Big)
 
     :math:`T = (x, x^2)`, :math:`\eta = (\mu/v, -1/(2v))`, :math:`A = \mu^2/(2v) + \frac12 \log(2\pi v)`, :math:`h = 1`;
-    the entropy is :math:`\frac12 \log(2\pi e v)`, W(32). Variances are held above 1e-14, and above
-    8 machine epsilons of the mean square, where they would be rounding.
+    the entropy is :math:`\frac12 \log(2\pi e v)`, W(32). Variances are held above 1e-14 and above 8 machine epsilons of the
+    mean square, below which they would be rounding errors.
 
     Examples
     --------

@@ -11,7 +11,7 @@ from ._negative_binomial import NegativeBinomial
 from ._roots import RootCoordinates
 from ._special import log1mexp
 
-# The negative binomial family with r = 1, whose "probability" is that of going on.
+# The negative binomial family with r = 1, whose "probability" is 1 - p.
 _NEGATIVE_BINOMIAL = NegativeBinomial(r=1.0)
 
 

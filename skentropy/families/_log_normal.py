@@ -23,8 +23,8 @@ class LogNormal(ExponentialFamily):
     .. math::  p(x) = \frac{1}{x \sqrt{2 \pi v}} \exp\Big(-\frac{(\log x - \mu)^2}{2v}\Big)
 
     :math:`T = (\log x, \log^2 x)`, :math:`\eta = (\mu/v - 1, -1/(2v))`, :math:`A = \mu^2/(2v) + \frac12 \log(2\pi v)`,
-    :math:`h = 1`; the entropy is :math:`\mu + \frac12 \log(2\pi e v)`. Variances are held
-    as the Gaussian family's are.
+    :math:`h = 1`; the entropy is :math:`\mu + \frac12 \log(2\pi e v)`. Variances have the
+    bounds of the Gaussian family.
 
     Examples
     --------
@@ -79,7 +79,7 @@ class LogNormal(ExponentialFamily):
         return np.exp(self.to_standard(eta)[0])
 
     def sample(self, eta: Array, random_state: np.random.RandomState, exposure: Array | None = None) -> Array:
-        # The exponential of less is no normal number, and that of more is infinite.
+        # Exponentials of smaller numbers are not normal doubles, and those of larger numbers are infinite.
         return np.exp(np.clip(_GAUSSIAN.sample(_of_logarithm(eta), random_state), -708.0, 709.0))
 
     def in_support(self, X: Array, exposure: Array | float = 1.0) -> Array:

@@ -21,15 +21,15 @@ class NegativeBinomial(RootCoordinates):
     .. math::  p(x) = \binom{x + r - 1}{x} p^x (1 - p)^r
 
     :math:`T = x`, :math:`\eta = \log p`, :math:`A = -r \log(1 - p)`, :math:`h = \binom{x + r - 1}{x}`. The mean is
-    :math:`\mu = rp / (1-p)` and the variance :math:`\mu + \mu^2 / r`: counts more dispersed than Poisson's, which is the
-    limit of large r. Fractional counts are allowed, with gamma functions for the factorials. Under an exposure s the
-    dispersion parameter is :math:`s r`.
+    :math:`\mu = rp / (1-p)` and the variance :math:`\mu + \mu^2 / r`. Such counts
+    are more dispersed than in the Poisson family, the limit of large r. Fractional counts are allowed, with gamma functions
+    for the factorials. Under an exposure s the dispersion parameter is :math:`s r`.
 
     Parameters
     ----------
     r : float or None, default=None
-        The dispersion parameter r, positive. None leaves it to be fitted, which mixtures do for each component and column
-        (see ``NegativeBinomialMixture``); what needs it is then refused.
+        The dispersion parameter r, positive. With None mixtures fit it for each component and column (see
+        ``NegativeBinomialMixture``); methods that need r then raise an error.
 
     Examples
     --------

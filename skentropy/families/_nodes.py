@@ -20,9 +20,9 @@ Function = Callable[[Array], Array]
 def nodes(family: ExponentialFamily, eta: Array, draws: Array, exposure: float = 1.0) -> tuple[Array, Array, float]:
     """Nodes in the support, their weights, and the probability of values too close to its end for doubles.
 
-    For densities it is the trapezoidal rule in x, log x or the log-odds of x, whichever maps the support to the whole line,
-    where the rule converges exponentially. The range is that of the draws, extended as far as the density is not negligible.
-    For angles it is one full turn, on which the rule converges exponentially too.
+    For densities the rule is the trapezoidal rule in x, log x or the log-odds of x, whichever maps the support to the whole
+    line, where the rule converges exponentially. The range is that of the draws, extended as far as the density is not
+    negligible. For angles the range is one full turn, on which the rule converges exponentially, too.
     """
     if family.circular:
         x = 2.0 * np.pi * (np.arange(_N_NODES) / _N_NODES - 0.5)
@@ -41,7 +41,7 @@ def nodes(family: ExponentialFamily, eta: Array, draws: Array, exposure: float =
     step = max(0.25 * (high - low), 1e-12)
     if family.discrete:
         low, high, step = np.floor(low), np.ceil(high), np.ceil(step)
-    tolerance = step if family.discrete else 0  # counts go on in whole steps
+    tolerance = step if family.discrete else 0  # counts continue in whole steps
     negligible = float(log_density(line[:1000]).max()) - _NEGLIGIBLE
     low, lost_low = _end(log_density, low, -step, tolerance, negligible)
     high, lost_high = _end(log_density, high, step, tolerance, negligible)
@@ -77,7 +77,7 @@ def _end(log_density: Function, end: float, step: float, tolerance: float, negli
 
 
 def _edge(inside: Callable[[float], bool], here: float, beyond: float, tolerance: float) -> tuple[float, float]:
-    """The last place inside and the first one outside, as near to each other as the tolerance, or doubles, allow."""
+    """The last point inside and the first point outside, as close to each other as the tolerance, or doubles, allow."""
     for _ in range(500):
         middle = 0.5 * (here + beyond)
         if abs(beyond - here) <= tolerance or middle in (here, beyond):

@@ -6,9 +6,9 @@ With the distribution of a reference mean :math:`m_0` as the base measure, and n
 
     p(x; \eta) = p(x; \eta_0) \exp\bigl((\eta - \eta_0) x - s (A(\eta) - A(\eta_0))\bigr),
 
-the first factor is computed by Loader's saddle-point expansion, in which nothing cancels, and the differences from the mean
-parameters themselves. The rounding error of a log-probability is then of the order of the spacing of doubles times the
-count, and no longer times :math:`\log x!`.
+the first factor is computed by Loader's saddle-point expansion, in which nothing cancels, and the differences are computed
+from the mean parameters themselves. The rounding error of a log-probability is then of the order of the spacing of doubles
+times the count, and no longer times :math:`\log x!`.
 
 References
 ----------
@@ -38,8 +38,8 @@ _FAR = 30.0
 class RelativeFamily(ExponentialFamily):
     """A family of counts relative to the distributions of given means, one for each trailing index.
 
-    Methods in which no digits are lost are those of the family itself. The base measure of a count of zero is not one, so
-    that sparse data are not possible.
+    Methods that lose no digits are those of the family itself. The base measure of a count of zero is not one, so sparse
+    data are not possible.
     """
 
     lower_limit = 0.0

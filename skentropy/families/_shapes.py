@@ -11,7 +11,7 @@ from ._special import log_minus_digamma, trigamma
 # Concentrations, the sums of shapes, are held below this: shares then have standard deviations of 5e-5 at most, and the
 # entropies of still larger ones lose the digits that the identity is checked to.
 LARGEST_CONCENTRATION = 1e8
-# Smaller shapes are lost in eta = shape - 1. Only a single value next to 0 or 1 asks for one.
+# Smaller shapes are lost in eta = shape - 1. They arise only from a single value next to 0 or 1.
 SMALLEST_SHAPE = 1e-15
 _NEWTON_STEPS = 40
 
@@ -30,7 +30,8 @@ def mean_logarithms(shapes: Array) -> Array:
     far = log_minus_digamma(shapes + rest) - log_minus_digamma(shapes) - np.log1p(rest / shapes)
     near = rest < 1e-3 * shapes
     if np.any(near):
-        # The sum would lose the digits of the rest. Gauss' rule of two points is off by (rest / shape)^4 / 36, relatively.
+        # The sum would lose the digits of the rest. The relative error of Gauss' rule of two points is (rest / shape)^4 /
+        # 36.
         low, high = (shapes + rest * (0.5 + sign * np.sqrt(1.0 / 12.0)) for sign in (-1.0, 1.0))
         return np.where(near, -0.5 * rest * (trigamma(low) + trigamma(high)), far)
     return far

@@ -1,4 +1,4 @@
-"""Functions that scipy.special lacks, or does not compute to as many digits as the families need."""
+"""Functions that scipy.special lacks, or computes to fewer digits than the families need."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def scaled_exp1(x: Array) -> Array:
     return np.where(x < limit, np.exp(near) * special.exp1(near), (1.0 + terms.sum(axis=0)) / far)
 
 
-# The rule's error is that of exp(-pi^2 / step), 1e-17; beyond these nodes the integrand is less than rounding error.
+# The error of the rule is exp(-pi^2 / step), 1e-17; beyond these nodes the integrand is smaller than rounding errors.
 _STEP = 0.25
 _LEAST_LOG_NODE = -70.0
 _LARGEST_NODE = 37.0

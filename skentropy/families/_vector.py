@@ -19,7 +19,7 @@ class Root(NamedTuple):
 
 
 def check_bound(values: Array, bound: float, name: str) -> None:
-    """Raise ValueError for values beyond the bound that holds those of fits, by more than single precision rounds."""
+    """Raise ValueError for values that exceed the bound of fits by more than a rounding error of single precision."""
     if not (values <= bound * (1.0 + 1e-5)).all():
         raise ValueError(f"{name} must be at most {bound:g}; got {values.max():g}.")
 
@@ -41,11 +41,11 @@ class VectorFamily(ABC):
     # Words for messages: the entries of rows, and the rows.
     support: ClassVar[str]
     row_support: ClassVar[str]
-    # Words for what means and parameters are of, in titles of tables.
+    # Words in titles of tables for the quantities that means and parameters describe.
     scale_label: ClassVar[str]
-    # Words for what a component has collapsed onto.
+    # Words for the point onto which a component has collapsed.
     single: ClassVar[str]
-    # What the values are to a ranking, as ``Traits.likelihood`` names it.
+    # The kind of the likelihood, as in ``Traits.likelihood``.
     likelihood: ClassVar[str]
     lower_limit: ClassVar[float]
     takes_sparse: ClassVar[bool]
@@ -84,11 +84,11 @@ class VectorFamily(ABC):
 
     @abstractmethod
     def spread(self, eta: Array) -> Array:
-        """How far rows are from each other: a number that goes to zero as they coincide."""
+        """The spread of rows: a number that goes to zero as they coincide."""
 
     @abstractmethod
     def at_bound(self, eta: Array) -> Array:
-        """Where a numerical bound holds the spread."""
+        """Which distributions have their spread at a numerical bound."""
 
     @abstractmethod
     def in_domain(self, eta: Array) -> bool:
@@ -115,7 +115,7 @@ class VectorFamily(ABC):
         """One draw of each distribution (n, D)."""
 
     def smoothed_negative_entropy(self, T: Matrix, pooled: Array, share: float) -> Array:
-        """eta . m - A, shape (n,), of distributions whose mean parameters lie this share of the way from T to the pooled."""
+        """eta . m - A, shape (n,), of distributions with the mean parameters (1 - share) T + share ``pooled``."""
         mean = (1.0 - share) * T + share * pooled
         eta = self.natural(mean)
         return np.asarray((eta * mean).sum(axis=1) - self.log_partition(eta))

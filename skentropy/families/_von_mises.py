@@ -21,10 +21,10 @@ class VonMises(ExponentialFamily):
     .. math::  p(x) = \frac{\exp(\kappa \cos(x - \mu))}{2 \pi I_0(\kappa)}
 
     :math:`T = (\cos x, \sin x)`, :math:`\eta = (\kappa \cos\mu, \kappa \sin\mu)`, :math:`A = \log(2 \pi I_0(\kappa))`,
-    :math:`h = 1`. It is a density on the circle: angles that differ by :math:`2 \pi` are the same. Times of day or of the
-    year are angles too, once they are multiplied by :math:`2 \pi` over the day's or the year's length. Fitted means lie
+    :math:`h = 1`. The density is on the circle: angles that differ by :math:`2 \pi` are the same. Times of the day or the
+    year become angles when multiplied by :math:`2 \pi` and divided by the length of the day or the year. Fitted means lie
     between :math:`-\pi` and :math:`\pi`; the variance is the mean squared length of the chord from the mean direction,
-    :math:`2 (1 - I_1(\kappa) / I_0(\kappa))`, which comes to :math:`1 / \kappa` where angles are close together.
+    :math:`2 (1 - I_1(\kappa) / I_0(\kappa))`, which approaches :math:`1 / \kappa` for concentrated angles.
     Concentrations are held below 1e8. A concentration of zero is the uniform distribution.
 
     References

@@ -13,10 +13,10 @@ from ._vector import Root, VectorFamily, check_bound
 _LOG_2PI = float(np.log(2.0 * np.pi))
 # Sums of squares between this and its inverse have neither overflowed nor lost digits.
 _SAFE = 1e-200
-# Gauss-Legendre nodes over so many standard deviations of a column's angle on either side.
+# Gauss-Legendre nodes, and the number of standard deviations of a column's angle that they cover on either side.
 _NODES, _NODE_WEIGHTS = np.polynomial.legendre.leggauss(32)
 _REACH = 8.0
-# Columns are integrated so many nodes at a time.
+# Number of nodes at which columns are integrated at a time.
 _NODES_AT_ONCE = 5000
 
 
@@ -52,7 +52,7 @@ class VonMisesFisher(VectorFamily):
         return largest * np.sqrt(_square_sums(scaled))
 
     def statistics(self, X: Matrix) -> Matrix:
-        """Rows of length one; a row of zeros, which has no direction, stays one."""
+        """Rows of length one; a row of zeros, which has no direction, stays zero."""
         squares = _square_sums(X)
         if ((squares > _SAFE) & (squares < 1.0 / _SAFE)).all():
             return _divided(X, np.sqrt(squares))
@@ -82,14 +82,14 @@ class VonMisesFisher(VectorFamily):
         return terms.log_scaled + 0.5 * eta.shape[-1] * _LOG_2PI + kappa * terms.complement
 
     def root(self, eta: Array) -> Root:
-        """Of the covariance with A' along the mean direction and A / kappa across it."""
+        """For the covariance with A' along the mean direction and A / kappa across it."""
         kappa, terms = self._terms(eta)
         along = eta / np.where(kappa > 0.0, kappa, 1.0)[..., np.newaxis]
         lengths = np.broadcast_to(1.0 / np.sqrt(terms.ratio)[..., np.newaxis], eta.shape)
         return Root(lengths, along, np.sqrt(terms.ratio / terms.slope) - 1.0)
 
     def smoothed_negative_entropy(self, T: Matrix, pooled: Array, share: float) -> Array:
-        """By the lengths of the means, which need no dense table."""
+        """Computed from the lengths of the means, without a dense table."""
         # |m|^2 = (1 - t)^2 |T|^2 + 2 t (1 - t) T . pooled + t^2 |pooled|^2, with |T| = 1 or 0
         squares = (1.0 - share) ** 2 * _square_sums(T) + 2.0 * share * (1.0 - share) * (T @ pooled)
         length = np.sqrt(np.maximum(squares + share**2 * (pooled @ pooled), 0.0))
@@ -116,7 +116,7 @@ class VonMisesFisher(VectorFamily):
         return eta * ratio, ratio + (slope - ratio) * along**2
 
     def column_divergences(self, eta_from: Array, eta_to: Array) -> Array:
-        """By quadrature."""
+        """Divergences by quadrature."""
         D, across, across_to = eta_from.shape[-1], _lengths_of_others(eta_from), _lengths_of_others(eta_to)
         # E log p / q, with p(t) = C_D(kappa) exp(a t) (1 - t^2)^((D-3)/2) / C_{D-1}(b sqrt(1 - t^2)).
         result = (self.log_partition(eta_to) - self.log_partition(eta_from))[..., np.newaxis]
@@ -200,8 +200,8 @@ def _mean_ratio_across(a: Array, b: Array, b_to: Array, D: int) -> Array:
     The column is :math:`\cos\theta`; a is its natural parameter, b the length of the others.
     """
     half = 0.5 * D - 1.0
-    # Where A(k) = k / (half + sqrt(half^2 + k^2)), the mode of theta has this cosine and sine, but for a factor, and at
-    # least this curvature.
+    # With A(k) = k / (half + sqrt(half^2 + k^2)), the mode of theta has this cosine and sine, up to a factor, and at least
+    # this curvature.
     curvature = half + np.sqrt(half**2 + a**2 + b**2)
     mode = np.arctan2(np.sqrt(2.0 * half * curvature + b**2), a)
     reach = _REACH / np.sqrt(np.maximum(curvature, np.finfo(np.float64).tiny))
@@ -215,7 +215,7 @@ def _mean_ratio_across(a: Array, b: Array, b_to: Array, D: int) -> Array:
 
 
 def _log_partition_below(D: int, kappa: Array) -> Array:
-    """-log C_{D-1} but for a constant, for D = 2 of the two points that are a sphere of one dimension."""
+    """-log C_{D-1} up to a constant; for D = 2 that of the sphere in one dimension, which is two points."""
     if D == 2:
         return np.logaddexp(kappa, -kappa)
     return kappa + BesselTerms.of(0.5 * (D - 3.0), kappa).log_scaled

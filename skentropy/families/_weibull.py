@@ -11,7 +11,7 @@ from .._typing import Array, Matrix
 from ._arguments import check_parameter, is_number
 from ._exponential import Exponential
 
-# Limits of given shapes, within which powers of values in their own units stay doubles.
+# Limits of given shapes, within which powers of values in their own units do not overflow or underflow.
 _SHAPES = (1e-2, 1e2)
 
 
@@ -26,9 +26,9 @@ class Weibull(Exponential):
     Parameters
     ----------
     shape : float or None, default=None
-        The shape k, from 0.01 to 100. None leaves it to be fitted, which mixtures do for each component and column; what
-        needs it is then refused. Such a fit keeps how often each component sees each distinct value: its memory grows with
-        the number of rows, also of ``RowBlocks``.
+        The shape k, from 0.01 to 100. With None mixtures fit it for each component and column; methods that need k then
+        raise an error. Such a fit stores how often each component sees each distinct value, so its memory grows with the
+        number of rows, also of ``RowBlocks``.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The Poisson family without zero, for counts that are only seen if they are at least one."""
+"""The Poisson family without zero, for counts that are observed only if they are at least one."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ _N_STEPS = 6
 
 
 class ZeroTruncatedPoisson(RootCoordinates):
-    r"""Counts x = 1, 2, ...: those of a Poisson distribution of rate :math:`\lambda` that are not zero.
+    r"""Counts x = 1, 2, ... of a Poisson distribution with rate :math:`\lambda`, given that they are not zero.
 
     .. math::  p(x) = \frac{\lambda^x}{x! \, (e^\lambda - 1)}
 
     :math:`T = x - 1`, :math:`\eta = \log\lambda`, :math:`A = \log\frac{e^\lambda - 1}{\lambda}`, :math:`h = 1/x!`. The
-    mean is :math:`\lambda / (1 - e^{-\lambda})`; at a rate of zero all counts are one. For lengths of stay, sizes of
-    groups, purchases of buyers: what has a count of zero is not in the table. Fractional counts are allowed, with
-    :math:`x! = \Gamma(x + 1)`. There are no exposures, under which it would be no exponential family.
+    mean is :math:`\lambda / (1 - e^{-\lambda})`; at a rate of zero all counts are one. The family suits tables without
+    counts of zero: lengths of stay, sizes of groups, purchases of buyers. Fractional counts are allowed, with :math:`x! =
+    \Gamma(x + 1)`. Exposures are not, since with them the distributions form no exponential family.
 
     Examples
     --------

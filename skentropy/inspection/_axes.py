@@ -6,7 +6,7 @@ from typing import Any
 
 # Inches of a character and of a line of tick labels, and of readable axes. Longer labels take several lines.
 _CHARACTER, _LINE, _AXES = 0.085, 0.25, (3.7, 3.5)
-# A wider figure could not be read on a page that shows it 600 pixels wide.
+# A wider figure would be illegible on a page that shows it 600 pixels wide.
 _WIDTH = 6.0
 WRAP = 60
 # A legend below the axes and their label; the distance is in units of its font size.

@@ -30,8 +30,8 @@ class EntropyDecompositionDisplay:
     lower_bounds : list of float
         The ELBO after each step, nats per sample.
     gap : float
-        The stationarity gap of the fitted model, for the title. The drawn gap of a step is that between the entropy sum of
-        its posteriors and the ELBO after it.
+        The stationarity gap of the fitted model, for the title. The gap drawn for a step is the difference between the
+        entropy sum of its posteriors and the ELBO after the step.
     name : str
     step : str, default="EM step"
         The name of a step.
@@ -63,10 +63,9 @@ class EntropyDecompositionDisplay:
         Parameters
         ----------
         estimator : fitted estimator, pipeline or search
-            Without X it must have ``entropy_sums_``; an estimator that took no EM steps is drawn as it is.
+            Without X it must have ``entropy_sums_``. For an estimator that took no EM steps the final terms are drawn.
         X : array-like of shape (n_samples, n_features), default=None
-            Draw the entropy sum and the ELBO of X instead of the history. For a pipeline they are those of the transformed
-            X.
+            If given, the entropy sum and the ELBO of X, which a pipeline transforms first, are drawn instead of the history.
         ax : matplotlib axes, default=None
 
         Returns
@@ -150,7 +149,7 @@ class EntropyDecompositionDisplay:
 
 
 class LatentInformationDisplay:
-    """What each latent variable tells about a sample: entropy of its prior less mean entropy of its posterior.
+    """Information of each latent variable about a sample: entropy of its prior minus mean entropy of its posterior.
 
     The units of a mixture are the indicators of the components.
 
@@ -173,7 +172,7 @@ class LatentInformationDisplay:
 
     @classmethod
     def from_estimator(cls, estimator: Any, X: ArrayLike, *, ax: Any = None) -> Self:
-        """Compute and draw it for a fitted estimator.
+        """Compute and draw the information of a fitted estimator.
 
         Parameters
         ----------
@@ -213,7 +212,7 @@ class LatentInformationDisplay:
 
 
 def latent_information(estimator: Any, X: ArrayLike) -> Array:
-    """Entropy of each latent variable's prior less the mean entropy of its posterior, nats per sample.
+    """Entropy of each latent variable's prior minus the mean entropy of its posterior, nats per sample.
 
     Parameters
     ----------
@@ -233,7 +232,7 @@ def latent_information(estimator: Any, X: ArrayLike) -> Array:
         return np.asarray(_binary(estimator.weights_) - _binary(estimator.predict_proba(X)).mean(axis=0))
     if hasattr(estimator, "prior_"):
         means = estimator.transform(X)
-        # Below the top layer the prior is the marginal one, which is estimated by the posteriors' mean.
+        # Below the top layer the prior is the marginal distribution, estimated by the mean of the posteriors.
         priors = np.concatenate([means.mean(axis=0)[: means.shape[1] - len(estimator.prior_)], estimator.prior_])
         return np.asarray(_binary(priors) - _binary(means).mean(axis=0))
     if isinstance(estimator, LinearGaussianEstimator):

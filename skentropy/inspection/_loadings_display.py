@@ -13,7 +13,7 @@ from ..decomposition._summary import feature_names, loading_order
 from ..model_selection._steps import steps_of
 from ._axes import new_axes
 
-# Heat maps with more cells show no numbers; and the inches of one cell.
+# Heat maps with more cells show no numbers. The second number is the size of a cell in inches.
 _MOST_NUMBERS, _CELL = 400, (0.75, 0.3)
 # The longest arrow of a biplot, in standard deviations of the scores.
 _ARROW = 2.5
@@ -25,7 +25,7 @@ class LoadingsDisplay:
     Parameters
     ----------
     loadings : ndarray of shape (n_features, n_components)
-        Between -1 and 1, unless oblique factors make some larger.
+        Between -1 and 1, except that oblique factors can have larger loadings.
     features, factors : list of str
     cutoff : float, default=0.3
         Loadings that are smaller in absolute value are coloured, but their numbers are not printed.

@@ -14,7 +14,7 @@ from ..mixture._report import component_labels
 from ..model_selection._steps import steps_of
 from ._axes import BELOW, INSIDE, new_axes
 
-# Share of a row's height that the components take; inches of a row with one component, and of each further one.
+# Share of a row's height that the components use; inches of a row with one component, and of each further component.
 _HEIGHT, _ROW, _MORE = 0.7, 0.28, 0.07
 
 
@@ -23,9 +23,9 @@ class ComponentProfileDisplay:
 
     .. math::  \frac{E[x_d | c] - E[x_d]}{\sqrt{\operatorname{Var} x_d}}
 
-    A dot is an expectation, a line its confidence interval, and a pale bar one standard deviation of the component's rows
-    to either side. Columns of categories have a row for each category, of its probability, and no bars. Rows come in the
-    order of how much they differ between components.
+    A dot is an expectation, a line its confidence interval, and a pale bar one standard deviation of the component's rows to
+    either side. A column of categories has one row for the probability of each category, without bars. Rows are sorted by
+    how much they differ between components.
 
     Parameters
     ----------
@@ -81,9 +81,9 @@ class ComponentProfileDisplay:
         X : array-like of shape (n_samples, n_features), default=None
             The training data, for confidence intervals by the observed information; none are drawn without it.
         sample_weight, exposure : array-like of shape (n_samples,), default=None
-            Those of ``fit``.
+            The arrays given to ``fit``.
         level : float, default=0.95
-            Share of intervals that hold the true value, in large samples.
+            Share of intervals that contain the true value, in large samples.
         sort : bool, default=True
             Whether the rows that differ most come first; otherwise rows are in the order of the columns.
         most : int, default=30
@@ -97,7 +97,7 @@ class ComponentProfileDisplay:
         Raises
         ------
         TypeError
-            If the model is no mixture.
+            If the model is not a mixture.
         ValueError
             If the level is not between 0 and 1.
 

@@ -11,7 +11,7 @@ from ._axes import BELOW, INSIDE, WRAP, new_axes
 
 
 class ModelRankingDisplay:
-    """Models by their criterion, each as a dot, with a line for the penalty on the entropy sum.
+    """Models in the order of their criterion, each as a dot, with a line for the penalty on the entropy sum.
 
     Parameters
     ----------

@@ -91,14 +91,14 @@ class BaseMixture(FittedMixture):
         Parameters
         ----------
         X : {array-like, sparse matrix, Dask array or frame, RowBlocks} of shape (n_samples, n_features)
-            NaN means that an entry is missing; it is marginalised. Sparse matrices are taken for families whose zeros add
-            nothing to sums, and never made dense.
+            NaN marks missing entries, which are marginalised. Families whose zeros add nothing to sums accept sparse
+            matrices, which are never made dense.
         y : Ignored
         sample_weight : array-like of shape (n_samples,), default=None
             A weight of k counts as k copies of the row.
         exposure : array-like of shape (n_samples,), default=None
-            Exposure s of each row; for count families that have one, such as the Poisson with rates s * rate. Others
-            refuse it.
+            Exposure s of each row, for families that take exposures, such as the Poisson family, where it multiplies the
+            rates. Other families refuse it.
 
         Returns
         -------
@@ -108,14 +108,14 @@ class BaseMixture(FittedMixture):
         Raises
         ------
         ValueError
-            If X holds values outside the support of the family, infinite values, a column with nothing observed or fewer
+            If X holds values outside the support of the family, infinite values, a column without observed entries or fewer
             distinct rows than components, or if an argument is out of range. The message names the column or argument.
 
         Warns
         -----
         ConvergenceWarning
-            If ``max_iter`` steps did not suffice, Ctrl-C has interrupted the fit, or it ended in a degenerate solution,
-            which is named.
+            If ``max_iter`` steps did not suffice, Ctrl-C interrupted the fit, or the fit ended in a degenerate solution,
+            which the message describes.
         """
         self._fit(X, sample_weight, exposure)
         return self
@@ -152,7 +152,7 @@ class BaseMixture(FittedMixture):
         self._conclude(attributes, messages, fit.monitor, at_saddle=best.saddle)
 
     def _given_start(self, model: MixtureModel, n_features: int) -> MixtureParameters | None:
-        """The parameters that the user wants EM to start from; None where seeding is to find them."""
+        """The parameters from which the user wants EM to start; None if seeding chooses them."""
         components = model.components
         warm = self.warm_start and hasattr(self, "weights_")
         if warm and not self._goes_on(components):
@@ -190,7 +190,7 @@ class BaseMixture(FittedMixture):
         return None
 
     def _complete_init(self, init: dict[str, ArrayLike | None], components: Components) -> dict[str, ArrayLike | None]:
-        """Complete the user's initial parameters by those that follow from the data."""
+        """Complete the user's initial parameters with those that follow from the data."""
         return init
 
     def _initial_weights(self) -> FloatArray:
@@ -200,7 +200,7 @@ class BaseMixture(FittedMixture):
         return check_mixing_weights(self.weights_init, "weights_init", self.n_components + n_fixed)
 
     def _fitted_attributes(self, model: MixtureModel, dtype: np.dtype[Any], run: Run) -> dict[str, Any]:
-        """The attributes that fit leaves, as if the run ended here."""
+        """The attributes that ``fit`` sets, as if the run ended here."""
         state = run.state
         components, weights = model.components, safe_exp(state.parameters.log_weights)
         return {

@@ -9,14 +9,14 @@ import numpy as np
 
 from .._typing import FloatArray
 
-# Steps of fourth-order differences, in units of one row's information; no logarithm changes by more.
+# Step of fourth-order differences, in units of one row's information, and the largest change of a logarithm.
 _STEP = 1e-3
 _STEPS = np.array([-2.0, -1.0, 1.0, 2.0])
 _COEFFICIENTS = np.array([1.0, -8.0, 8.0, -1.0]) / 12.0
 
 
 class Movable(Protocol):
-    """What the differences need of components."""
+    """The methods of components that the differences need."""
 
     def standard(self, parameters: Any) -> tuple[FloatArray, ...]: ...
 
@@ -37,7 +37,7 @@ def differences(
     NaN where a step leaves the domain.
     """
     values = values or components.standard
-    # Values that do not move have a difference of exactly zero from these.
+    # Differences are taken from these values, so that values that do not move have a difference of exactly zero.
     before = values(parameters)
     changes = tuple(np.zeros((len(directions), *value.shape)) for value in before)
     for m, direction in enumerate(directions):

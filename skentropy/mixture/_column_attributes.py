@@ -39,7 +39,7 @@ class ColumnAttributes(Components):
     ----------
     blocks : tuple of ColumnBlock
     n_features : int
-        Number of columns, those in no block included.
+        Number of columns, including those in no block.
     """
 
     blocks: tuple[ColumnBlock, ...]
@@ -73,7 +73,7 @@ class ColumnAttributes(Components):
 
     @property
     def kinds(self) -> ColumnKinds:
-        """For each column the kind of its likelihood, and the columns that it belongs together with."""
+        """For each column the kind of its likelihood, and the columns with which it forms a unit."""
         of: ColumnKinds = {}
         for block in self.blocks:
             own, kind = tuple(sorted(block.columns.tolist())), block.components.likelihood
@@ -93,7 +93,7 @@ class ColumnAttributes(Components):
         return replace(self, blocks=blocks)
 
     def changed(self, change: Callable[[Components, Any], Components], parameters: Any) -> Self:
-        """These blocks with other components, which ``change`` makes of each block's components and parameters.
+        """These blocks with the components that ``change`` returns for each block's components and parameters.
 
         If no block changes, the result is this object itself.
         """

@@ -1,4 +1,4 @@
-"""Mixtures of tables whose columns are of several kinds."""
+"""Mixtures for tables whose columns are of several kinds."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ class ColumnMixture(BaseMixture):
 
         p(x) = \sum_{c=1}^{K} \pi_c \prod_b p_b(x_b \mid c)
 
-    Given the component, blocks b of columns are independent. A block is of one exponential family, or Gaussian with
-    correlated columns. Once EM has converged, the log-likelihood equals a sum of entropies, Eqns. 39 and 52 of [1]_, whose
-    observable term is a sum over the blocks.
+    Given the component, the blocks b of columns are independent. A block has the components of one kind of mixture: one
+    exponential family, or correlated Gaussians, directions or compositions. Once EM has converged, the log-likelihood equals
+    a sum of entropies, Eqns. 39 and 52 of [1]_, whose observable term is a sum over the blocks.
 
     Parameters
     ----------
     columns : list of tuple or "auto", default="auto"
         Triples (name, family, columns), as in ``ColumnTransformer``. The family is a name in
         ``skentropy.families.FAMILIES``, a family object, or an unfitted mixture of this package whose components are used,
-        as ``GaussianMixture(covariance_type="full")`` for correlated columns. Only those arguments of the mixture may be set
+        such as ``GaussianMixture(covariance_type="full")`` for correlated columns. Such a mixture may set only arguments
         that define its components, such as ``covariance_type``, ``n_factors``, ``zeros``, ``normalize`` and ``family``.
-        Columns are names, positions, a slice, a boolean mask, or a callable that gets X. "auto" chooses by the values:
-        zeros and ones are Bernoulli, names (text, categories) categorical, whole numbers from 0 Poisson, others Gaussian.
+        Columns are names, positions, a slice, a boolean mask, or a callable that receives X. "auto" chooses by the values:
+        zeros and ones are Bernoulli, names (text, categories) categorical, non-negative integers Poisson, others Gaussian.
     n_components : int, default=2
         Number of components K.
     remainder : {"drop", "auto"}, family or mixture, default="drop"
@@ -51,10 +51,9 @@ class ColumnMixture(BaseMixture):
     unseen : {"error", "missing"}, default="error"
         The treatment of names that the fit has not seen.
     tol : float, default=1e-9
-        EM has converged when all steps still to come are estimated to raise the objective by less than this, in nats per
-        sample.
+        EM has converged when the estimated gain of all steps still to come is less than this, in nats per sample.
     max_iter : int, default=1000
-        Largest number of steps, those of Newton's method included.
+        Largest number of steps, including those of Newton's method.
     n_init : int, default=1
         Number of runs from different starts; the best is kept.
     init_params : {"k-means++", "random_from_data", "random"}, default="k-means++"
@@ -62,27 +61,27 @@ class ColumnMixture(BaseMixture):
         clusters around random rows, or random responsibilities. Starts depend only on the contents of the rows and on
         ``random_state``, neither on the order of the rows nor on whether a row occurs twice or has twice the weight.
     n_starts : int or "auto", default="auto"
-        Number of starts that compete in each run. All take a few EM steps on a sample of the rows; those that are behind are
-        given up, and the others go on until one is left. It then competes with mixtures in which one of its components has
-        moved, half as many at a time, until none of them wins. "auto" takes 32 starts, or fewer, down to 16, if many
-        components or features make them costly. With 1 there is no competition, and no component is moved.
+        Number of starts that compete in each run. All take a few EM steps on a sample of the rows; those that fall behind
+        are dropped, until one is left. The winner then competes with mixtures in which one of its components has moved, half
+        as many at a time, until none of them wins. "auto" takes 16 to 32 starts, fewer if many components or features make
+        them costly. With 1 there is no competition, and no component is moved.
     weights_init : array-like of shape (n_components,), default=None
         Initial mixing weights.
     parameters_init : dict of dict, default=None
-        Initial parameters, as ``parameters_``. Replaces ``init_params`` and ``n_init``.
+        Initial parameters, in the form of ``parameters_``. They replace ``init_params`` and ``n_init``.
     prior_counts : float, default=0.0
-        Number of pseudo-observations that a conjugate prior adds to every component, distributed like all rows. They keep
-        rates and probabilities from becoming zero, and variances from collapsing. The prior's term in the entropy sum is
-        ``penalty``.
+        Number of pseudo-observations, distributed like the pooled rows, that a conjugate prior adds to every component. They
+        keep rates and probabilities from becoming zero, and variances from collapsing. The prior's term in the entropy sum
+        is ``penalty``.
     accelerate : bool, default=True
         Whether to extrapolate EM steps, and to finish a slow fit by Newton's method. The objective never falls either way.
     warm_start : bool, default=False
         Whether ``fit`` starts from the parameters of the last fit. If that had other numbers of components or columns,
-        ``fit`` starts afresh and warns.
+        ``fit`` starts anew and warns.
     random_state : int, RandomState instance or None, default=None
-        Decides the starts.
+        Determines the starts.
     n_jobs : int, default=None
-        Number of threads, which share the restarts or the blocks of rows. No bit of the result depends on it.
+        Number of threads, which share the runs or the blocks of rows. Results are bit-identical for every number.
     verbose : int, default=0
         1 prints a line every ``verbose_interval`` steps; 2 adds times and gains.
     verbose_interval : int, default=10
@@ -92,10 +91,11 @@ class ColumnMixture(BaseMixture):
     weights_ : ndarray of shape (n_components,)
         Mixing weights.
     parameters_ : dict of dict
-        For each block its parameters under the names that they have in the mixture of its family, such as
-        ``parameters_["poisson"]["rates"]`` of shape (n_components, number of the block's columns).
+        For each block its parameters, named as in the mixture of its family, such as ``parameters_["poisson"]["rates"]`` of
+        shape (n_components, number of the block's columns).
     families_ : dict
-        For each block its kind: a family, with what it has learnt from the data, or "full" and "tied" for Gaussians.
+        For each block its kind: a family with the arguments that the data determine, or the name of another kind of
+        components, such as "full" for Gaussians.
     columns_ : dict
         For each block the positions of its columns.
     categories_ : dict
@@ -107,11 +107,11 @@ class ColumnMixture(BaseMixture):
     lower_bound_ : float
         Mean log-likelihood of the training data under the returned parameters, nats per sample.
     lower_bounds_ : list of float
-        The ELBO after each EM step. It never falls, unless ``prior_counts`` lowers it.
+        The ELBO after each EM step, which never falls without a prior; with ``prior_counts`` the penalised ELBO never falls.
     entropy_sum_ : EntropySum
         Entropy sum of the training data.
     entropy_sums_ : list of EntropySum
-        Entropy sum of each EM step's posteriors and new parameters, which is their ELBO.
+        For each EM step the entropy sum of its posteriors and new parameters, which is their ELBO.
     stationarity_gap_ : float
         ``entropy_sum_.value - lower_bound_``.
     n_iter_ : int
@@ -124,7 +124,7 @@ class ColumnMixture(BaseMixture):
 
     See Also
     --------
-    make_column_mixture : The same without names for the blocks.
+    make_column_mixture : The same, with generated names of the blocks.
     ExponentialFamilyMixture : One family for all columns.
 
     References
@@ -277,7 +277,8 @@ class ColumnMixture(BaseMixture):
         Parameters
         ----------
         columns : list of tuple
-            Triples (name, family, columns) as in the constructor, the columns by position, each column of X in one of them.
+            Triples (name, family, columns) as in the constructor. Columns are positions, and each column of X is in one
+            block.
         weights : array-like of shape (n_components,)
             Mixing weights; they sum to one.
         parameters : dict of dict
@@ -334,7 +335,7 @@ def make_column_mixture(*blocks: tuple[Any, Any], n_components: int = 2, **optio
         Pairs (family, columns), as in ``ColumnMixture``.
     n_components : int, default=2
     **options
-        Of ``ColumnMixture``.
+        Other arguments of ``ColumnMixture``.
 
     Returns
     -------

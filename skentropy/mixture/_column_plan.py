@@ -1,4 +1,4 @@
-"""Plan the blocks of columns of a table, as the user says or as the values suggest."""
+"""Plan the blocks of columns of a table, as the user specifies or as the values suggest."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from ._columns import ColumnBlocks
 from ._components import Components
 from ._families import independent
 
-# A value is a point mass if more than this share of a column's numbers equals it, and so many times the usual share.
+# A value is a point mass if it makes up more than this share of a column's numbers, and this multiple of the usual share.
 _POINT_MASS = 0.05
 _TIMES_USUAL = 10.0
-# If at least so many rows all have different names, the column is an identifier.
+# If at least this many rows all have different names, the column is an identifier.
 _MANY = 20
 # The arguments of a mixture that determine its components.
 _OF_COMPONENTS = {
@@ -59,7 +59,7 @@ class ColumnPlan:
     goes_on: bool = False
 
     def after(self, last: ColumnPlan | None) -> ColumnPlan:
-        """This plan, if it comes after the plan of another fit."""
+        """This plan, given the plan of the last fit."""
         return replace(self, goes_on=last is not None and self._content == last._content)
 
     @property
@@ -78,10 +78,10 @@ def plan_columns(X: Any, columns: Any, remainder: Any, unseen: str) -> ColumnPla
     Raises
     ------
     ValueError
-        If columns are unknown, in two blocks, or of names where numbers are needed; or if a block has no columns.
+        If columns are unknown, in two blocks, or hold names where a block needs numbers; or if a block has no columns.
     """
     if not (isinstance(remainder, str) and remainder in ("drop", "auto")):
-        components_of(remainder)  # refuses what is no kind
+        components_of(remainder)  # refuses anything that is not a kind
     names, kinds = survey_kinds(X)
     if not kinds:  # which validation refuses
         return ColumnPlan(ColumnBlocks((), 0), Encoding({}, (), names, unseen))
@@ -115,7 +115,7 @@ def plan_columns(X: Any, columns: Any, remainder: Any, unseen: str) -> ColumnPla
 
 
 def components_of(family: Any) -> Components:
-    """The components that a family, its name, or an unfitted mixture of this package stands for."""
+    """The components that a family, its name, or an unfitted mixture of this package represents."""
     if isinstance(family, BaseMixture):
         _check_template(family)
         return family._get_components()
@@ -169,7 +169,7 @@ def _resolve(given: Any, X: Any, names: list[Any] | None, n_columns: int, block:
         given = given(X)
     if isinstance(given, slice):
         start, stop = (_bound(bound, names, block) for bound in (given.start, given.stop))
-        if isinstance(given.stop, str):  # names include their end, as in pandas
+        if isinstance(given.stop, str):  # a slice of names includes its end, as in pandas
             stop = None if stop is None else stop + 1
         return _not_empty(np.arange(n_columns)[start : stop : given.step], block)
     scalar = isinstance(given, str) or np.ndim(given) == 0

@@ -24,7 +24,7 @@ class ColumnBlocks(ColumnAttributes):
     ----------
     blocks : tuple of ColumnBlock
     n_features : int
-        Number of columns, those in no block included.
+        Number of columns, including those in no block.
     """
 
     # Before a fit.
@@ -157,7 +157,7 @@ class ColumnBlocks(ColumnAttributes):
         parameters = tuple(part.unpack(own, old) for part, own, old in self._zip(np.split(vector, edges), like))
         return None if any(own is None for own in parameters) else parameters
 
-    # Where a fit ends.
+    # The end of a fit.
 
     def limits(self, parameters: Any) -> JointLimits:
         return JointLimits([part.limits(own) for part, own in self._zip(parameters)], parameters)

@@ -15,8 +15,7 @@ from ._input import check_shapes
 class Reported(NamedTuple):
     """A fitted attribute: its name, values, axes, the columns of its features, and the limits of its values.
 
-    ``known`` says that the values were given, and are no estimates. ``direction`` and ``concentration`` are as in
-    ``Estimate``.
+    ``known`` says that the values were given, not estimated. ``direction`` and ``concentration`` are as in ``Estimate``.
     """
 
     name: str
@@ -32,7 +31,7 @@ class Reported(NamedTuple):
 class ComponentAttributes(ABC):
     """Components as users see them; ``Components`` adds how they are fitted."""
 
-    # For attributes whose shapes depend on an argument of the mixture, its name.
+    # For attributes whose shapes depend on an argument of the mixture, the name of this argument.
     @property
     def shape_arguments(self) -> Mapping[str, str]:
         return {}
@@ -66,7 +65,7 @@ class ComponentAttributes(ABC):
         """The fitted attributes, in the data's units."""
 
     def narrowed(self, standard: tuple[FloatArray, ...], dtype: np.dtype[Any]) -> tuple[FloatArray, ...]:
-        """The attributes in the precision of the data, or in double precision where that one cannot hold them."""
+        """The attributes in the precision of the data, or in double precision if that precision cannot hold them."""
         return tuple(narrow(value, dtype) for value in standard)
 
     @property
@@ -98,7 +97,7 @@ class ComponentAttributes(ABC):
     def of_fitted(
         self, weights: FloatArray, standard: tuple[FloatArray, ...], *, is_sparse: bool, exposure: float = 1.0
     ) -> Self:
-        """These components in units that only depend on the fitted mixture; ``exposure`` is the largest one, if known."""
+        """These components in units that depend only on the fitted mixture; ``exposure`` is the largest one, if known."""
 
     @abstractmethod
     def n_parameters(self, n_components: int) -> int:
@@ -118,7 +117,7 @@ class ComponentAttributes(ABC):
 
     @property
     def scale_label(self) -> str:
-        """What means and parameters are of, in titles of tables."""
+        """Words in titles of tables for the quantities that means and parameters describe."""
         return "in the data's units"
 
     def relative_columns(self, n_features: int) -> Array:
@@ -155,11 +154,11 @@ class ComponentAttributes(ABC):
         random_state: np.random.RandomState,
         like: Matrix | None = None,
     ) -> FloatArray:
-        """Draw a row of each listed component; where totals are given, they are those of ``like``, or one."""
+        """Draw a row of each listed component; given totals are those of the rows ``like``, or one."""
 
 
 def narrow(values: FloatArray, dtype: np.dtype[Any]) -> FloatArray:
-    """The values in this precision, or as they are if one of them would become zero or infinite."""
+    """The values in this precision, or unchanged if one of them would become zero or infinite."""
     with np.errstate(over="ignore", under="ignore"):
         narrower = values.astype(dtype)
     lost = (np.isinf(narrower) & np.isfinite(values)) | ((narrower == 0.0) & (values != 0.0))

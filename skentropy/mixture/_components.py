@@ -1,4 +1,4 @@
-"""The interface of components: all that a mixture knows of them, apart from their weights."""
+"""The interface between a mixture and its components."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ class Limits(Protocol):
     """Limits of parameters that EM multiplies, such as a rate of zero; masks are flat arrays of the same length."""
 
     def near(self, parameters: Any) -> Array:
-        """Mask of parameters so near to their limits that they must be examined."""
+        """Mask of parameters close enough to their limits that they must be examined."""
 
     def lost(self, parameters: Any) -> Array:
-        """Mask of parameters at their limits, except for rounding."""
+        """Mask of parameters at their limits, up to rounding."""
 
     def put(self, parameters: Any, places: Array, share: float) -> Any:
         """Put some parameters at a share of the pooled distance from their limits."""
 
     def growing(self, before: Any, after: Any, faster_than: float) -> Array:
-        """Mask of parameters whose distance from the limit grows by more than a factor, given as a logarithm, in a step."""
+        """Mask of parameters whose distance from the limit grows in a step by more than a factor, given as a logarithm."""
 
 
 class SeedRows(Protocol):
@@ -68,8 +68,8 @@ class SeedRows(Protocol):
 class ComponentMetric(Protocol):
     """Coordinates z of directions of all components' parameters, in which the complete data's information is one.
 
-    Directions and z are arrays with one row for each component. Coordinates that belong to a direction without a slope
-    move nothing.
+    Directions and z are arrays with one row for each component. Coordinates of directions along which nothing changes move
+    nothing.
     """
 
     def directions(self, z: FloatArray) -> FloatArray:
@@ -85,10 +85,10 @@ class ComponentMetric(Protocol):
 class Components(ComponentAttributes):
     """K distributions of a row, of one kind, which can be fitted to weighted rows.
 
-    Parameters and statistics are opaque to the mixture. A block of rows is read once (``read``). Under parameters it gives
-    log joint densities (``observe``), and with responsibilities additive statistics (``Evidence.accumulate``). Everything
-    else that depends on the data, such as units, is chosen before a fit (``prepare``, ``with_pooled``). These methods do
-    not change the components, but return others.
+    Parameters and statistics are opaque to the mixture. A block of rows is read once (``read``). For given parameters it
+    yields log joint densities (``observe``), and for given responsibilities additive statistics (``Evidence.accumulate``).
+    Everything else that depends on the data, such as units, is chosen before a fit (``prepare``, ``with_pooled``). These
+    methods do not change the components, but return others.
     """
 
     # The name of the components in messages.
@@ -101,7 +101,7 @@ class Components(ComponentAttributes):
     @abstractmethod
     def support(self) -> str: ...
 
-    # What rows may be as a whole; nothing where any combination of values will do.
+    # The support of whole rows in messages; empty if every combination of values is allowed.
     @property
     def row_support(self) -> str:
         return ""
@@ -135,7 +135,7 @@ class Components(ComponentAttributes):
     def allows_gaps(self) -> bool:
         return True
 
-    # Number of components at the end that are no clusters: their parameters are given, and their rows are labelled -1.
+    # Number of components at the end that are not clusters: their parameters are given, and their rows are labelled -1.
     n_fixed: ClassVar[int] = 0
     fixed_name: ClassVar[str] = ""
 
@@ -152,9 +152,9 @@ class Components(ComponentAttributes):
 
     @abstractmethod
     def count_outside(self, block: Block) -> Array:
-        """Numbers of values outside the support and of those that are too low, for each column, shape (2, D).
+        """Numbers of values outside the support, and of values that are too low, for each column, shape (2, D).
 
-        Where rows can be wrong as a whole, a third line holds their number in each of the columns.
+        If whole rows can be outside the support, a third line repeats their number for each column.
         """
 
     @abstractmethod
@@ -167,7 +167,7 @@ class Components(ComponentAttributes):
 
     @abstractmethod
     def with_prior(self, prior_counts: float, statistics: Any) -> Self:
-        """These components with a prior of so many pseudo-observations, with the mean statistics of all rows."""
+        """These components with a prior of ``prior_counts`` pseudo-observations with the mean statistics of all rows."""
 
     def as_seeds(self, block: Block) -> Block:
         """The values by which seeds are drawn: as the user gave them, without substitutes of zeros."""
@@ -195,7 +195,7 @@ class Components(ComponentAttributes):
 
     @abstractmethod
     def read(self, block: Block) -> Any:
-        """What an E-step needs of a block of rows, for any parameters."""
+        """The values of a block of rows that an E-step needs, for any parameters."""
 
     @abstractmethod
     def observe(self, parameters: Any, observations: Any, offsets: FloatArray, out: FloatArray | None = None) -> Evidence:
@@ -203,11 +203,11 @@ class Components(ComponentAttributes):
 
     @abstractmethod
     def pooled_parameters(self, n_components: int) -> Any:
-        """Parameters of so many components that are all distributed like all rows together."""
+        """Parameters of ``n_components`` components that are all distributed like the pooled rows."""
 
     @abstractmethod
     def expected_rows(self, parameters: Any, observations: Any, responsibilities: FloatArray) -> FloatArray:
-        """Expectation of each row given what is observed of it, (n, D) in the data's units; (K, n) responsibilities."""
+        """Expectation of each row given its observed entries and responsibilities (K, n); (n, D), in the data's units."""
 
     @abstractmethod
     def maximize(self, statistics: Any) -> Any:
@@ -223,11 +223,11 @@ class Components(ComponentAttributes):
 
     @abstractmethod
     def entropy(self, parameters: Any, statistics: Any) -> float:
-        """Sum of the rows' weights times the expected pseudo entropies of what is observed of them."""
+        """Sum of the rows' weights times the expected pseudo entropies of their observed entries."""
 
     @abstractmethod
     def log_density(self, parameters: Any, statistics: Any) -> float:
-        """Expected log-density of the statistics' rows under other parameters, with the statistics' posteriors."""
+        """Expected log-density of the rows under other parameters, with the posteriors of the statistics."""
 
     @abstractmethod
     def magnitude(self, parameters: Any, statistics: Any) -> float:
@@ -251,10 +251,10 @@ class Components(ComponentAttributes):
 
     @property
     def climbs(self) -> bool:
-        """Whether EM climbs an objective, so that steps can be extrapolated and a maximum can be verified."""
+        """Whether EM maximises an objective, so that steps can be extrapolated and a maximum can be verified."""
         return True
 
-    # Where a fit ends.
+    # The end of a fit.
 
     @abstractmethod
     def limits(self, parameters: Any) -> Limits:
@@ -270,10 +270,10 @@ class Components(ComponentAttributes):
 
     @abstractmethod
     def row_scores(self, parameters: Any, observations: Any) -> Iterator[FloatArray]:
-        """For one component after the other the expected gradients of the rows' complete log-densities, (n, P)."""
+        """For each component in turn, the expected gradients of the rows' complete log-densities, (n, P)."""
 
     def latent_information(self, parameters: Any, observations: Any, weights: FloatArray) -> FloatArray | None:
-        """Weighted sums of the gradients' covariances over a component's latent variables, (K, P, P); None without any."""
+        """Weighted sums of the gradients' covariances over a component's latent variables, (K, P, P), or None."""
         return None
 
     @abstractmethod
@@ -292,11 +292,11 @@ class Components(ComponentAttributes):
 
     @abstractmethod
     def for_runs(self, n_runs: int) -> Self:
-        """These components for so many runs side by side."""
+        """These components for ``n_runs`` runs side by side."""
 
     @abstractmethod
     def select(self, parameters: Any, components: Array, n_runs: int) -> Any:
-        """The parameters of some components, which together form so many runs."""
+        """The parameters of some components, which together form ``n_runs`` runs."""
 
     @abstractmethod
     def with_average_rows(self, statistics: Any, share: float, n_runs: int) -> Any:
@@ -304,7 +304,7 @@ class Components(ComponentAttributes):
 
     @abstractmethod
     def collapsed(self, before: Any, parameters: Any) -> Array:
-        """Which components are about to collapse onto a single value, judged by parameters some steps before; (K,)."""
+        """Which components are about to collapse onto a single value, compared with earlier parameters; (K,)."""
 
     @abstractmethod
     def degenerate(self, parameters: Any) -> bool:
@@ -315,13 +315,13 @@ class Components(ComponentAttributes):
         return False
 
     def fault(self, parameters: Any) -> str:
-        """The fault of the parameters that ``Traits.doubt`` names; empty where there is none."""
+        """The fault of the parameters, as in ``Traits.doubt``; empty if there is none."""
         return "degenerate" if self.degenerate(parameters) else "Heywood" if self.is_heywood(parameters) else ""
 
-    # What users see, of parameters that can be moved.
+    # Fitted attributes of parameters that can be moved.
 
     def fits(self, standard: tuple[FloatArray, ...], n_components: int) -> bool:
-        """Whether attributes have the shapes of a fit with so many of these components."""
+        """Whether attributes have the shapes of a fit with ``n_components`` of these components."""
         shapes = [value.shape for value in self.standard(self.pooled_parameters(n_components))]
         return [np.shape(value) for value in standard] == shapes
 

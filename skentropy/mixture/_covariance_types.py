@@ -28,7 +28,7 @@ COVARIANCE_TYPES = ("full", "tied", *_DIAGONAL, *_OF_FACTORS)
 
 
 def clusters(covariance_type: str, *, prior: NormalInverseWishart | None, reg_covar: float, n_factors: int) -> Components:
-    """Gaussian components of a covariance_type, none of them noise; an unknown type counts as "full"."""
+    """Gaussian components of a covariance_type, without noise; an unknown type counts as "full"."""
     # Tags and readers ask for these before the arguments are checked.
     over_components, over_features = _DIAGONAL.get(covariance_type, (False, False))
     if covariance_type in _DIAGONAL:
@@ -46,7 +46,7 @@ def clusters(covariance_type: str, *, prior: NormalInverseWishart | None, reg_co
 def initial_covariances(
     covariances: ArrayLike | None, precisions: ArrayLike | None, covariance_type: str
 ) -> ArrayLike | None:
-    """Initial covariances, which the user may also give as precisions."""
+    """Initial covariances, from covariances or precisions."""
     if precisions is None:
         return covariances
     if covariances is not None:

@@ -69,7 +69,7 @@ class DiagonalGaussian(Independent):
         return self.parameters(self.family.from_standard(means, shared))
 
     def _shared(self, values: FloatArray, weights: FloatArray) -> FloatArray:
-        """Replace values (K, D) by their weighted means over all that share a variance."""
+        """Replace values (K, D) by their weighted means over all components and features that share a variance."""
         weights = np.broadcast_to(weights, values.shape)
         if self.over_features:
             total = weights.sum(axis=1, keepdims=True)
@@ -183,13 +183,13 @@ class SharedVarianceMetric:
         free = (seen > 0.0) & ~components.family.at_bound(parameters.eta)
         with np.errstate(divide="ignore", invalid="ignore"):
             of_means = np.where(free, np.sqrt(variance / seen), 0.0)
-            # The mean of the counts, times the number of variances that are shared, is their total.
+            # The mean of the counts, times the number that share a variance, is their total.
             shared = components._shared(seen, np.ones_like(seen)) * components._n_sharing(seen.shape)
             of_variances = np.where(shared > 0.0, np.sqrt(2.0 / shared), 0.0)
         return cls(components, of_means, np.where(free.all(), of_variances, 0.0), mean, variance)
 
     def _project(self, values: FloatArray) -> FloatArray:
-        """Project onto directions that are the same for all that share a variance, times the root of their number."""
+        """Project onto directions in which all that share a variance move together, times the root of their number."""
         ones = np.ones_like(values)
         return self.components._shared(values, ones) * np.sqrt(self.components._n_sharing(values.shape))
 

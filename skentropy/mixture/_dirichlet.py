@@ -24,54 +24,54 @@ class DirichletMixture(BaseMixture):
         p(x) = \sum_{c=1}^{K} \pi_c \frac{\Gamma(\sum_d \alpha_{cd})}{\prod_d \Gamma(\alpha_{cd})}
         \prod_{d=1}^{D} x_d^{\alpha_{cd} - 1}
 
-    for rows with :math:`x_d > 0` and :math:`\sum_d x_d = 1`, as a density of all parts but one: shares of a budget, of time,
-    of minerals, of topics. Once EM has converged the log-likelihood, which for exact posteriors is the ELBO, equals a sum
-    of entropies in closed form, Eqns. 39 and 52 of [1]_, with the entropies of the components.
+    for rows with :math:`x_d > 0` and :math:`\sum_d x_d = 1`, such as shares of a budget, of time, of minerals or of topics.
+    The density is that of all parts but one. Once EM has converged the log-likelihood, which for exact posteriors is the
+    ELBO, equals a sum of entropies in closed form, Eqns. 39 and 52 of [1]_, with the entropies of the components.
 
     Parameters
     ----------
     n_components : int, default=2
         Number of components K.
     normalize : bool, default=True
-        Whether rows are divided by their sums, which the mixture then does not model: likelihoods are those of the shares.
-        A row of zeros has no shares, whatever ``zeros`` is; its log-likelihood is zero, and its posterior consists of the
-        weights. False refuses all rows that do not sum to one.
+        Whether rows are divided by their sums. The mixture then models the shares and not the sums. A row of zeros has no
+        shares, whatever ``zeros`` is; its log-likelihood is zero, and its posterior is the mixing weights. False refuses all
+        rows that do not sum to one.
     zeros : {"warn", "error"} or float, default="warn"
-        The treatment of zeros, which are outside the support. "warn" replaces them by half the column's smallest positive
-        training value, also in later data, and warns once of their number; "error" refuses them; a positive number replaces
-        them. Rows are divided by their sums after that; those of ``normalize=False`` sum to one before.
+        The treatment of zeros, which are outside the support. "warn" replaces them by half of the column's smallest positive
+        training value, also in later data, and warns once of their number; "error" refuses them; a positive number is the
+        replacement. Rows are then divided by their sums. With ``normalize=False`` rows must sum to one before the
+        replacement.
     tol : float, default=1e-9
-        EM has converged when all steps still to come are estimated to raise the objective by less than this, in nats per
-        sample.
+        EM has converged when the estimated gain of all steps still to come is less than this, in nats per sample.
     max_iter : int, default=1000
-        Largest number of steps, those of Newton's method included.
+        Largest number of steps, including those of Newton's method.
     n_init : int, default=1
         Number of runs from different starts; the best is kept.
     init_params : {"k-means++", "random_from_data", "random"}, default="k-means++"
-        What EM starts from: clusters around rows that k-means++ chooses in the family's own Bregman divergence, clusters
-        around random rows, or random responsibilities. Starts depend only on the contents of the rows and on
-        ``random_state``, neither on the order of the rows nor on whether a row occurs twice or has twice the weight.
+        The starts of EM: clusters around rows that k-means++ chooses by the family's Bregman divergence, clusters around
+        random rows, or random responsibilities. Starts depend only on the contents of the rows and on ``random_state``, not
+        on the order of the rows or on whether a row occurs twice or has twice the weight.
     n_starts : int or "auto", default="auto"
-        Number of starts that compete in each run. All take a few EM steps on a sample of the rows; those that are behind are
-        given up, and the others go on until one is left. It then competes with mixtures in which one of its components has
-        moved, half as many at a time, until none of them wins. "auto" takes 32 starts, or fewer, down to 16, if many
-        components or features make them costly. With 1 there is no competition, and no component is moved.
+        Number of starts that compete in each run. All take a few EM steps on a sample of the rows; those that fall behind
+        are dropped, until one is left. The winner then competes with mixtures in which one of its components has moved, half
+        as many at a time, until none of them wins. "auto" takes 16 to 32 starts, fewer if many components or features make
+        them costly. With 1 there is no competition, and no component is moved.
     weights_init : array-like of shape (n_components,), default=None
         Initial mixing weights.
     concentrations_init : array-like of shape (n_components, n_features), default=None
-        Initial concentrations. Replace ``init_params`` and ``n_init``.
+        Initial concentrations. They replace ``init_params`` and ``n_init``.
     prior_counts : float, default=0.0
         Number of pseudo-observations that a conjugate prior adds to every component, at the mean logarithms of all rows.
-        Keeps components from collapsing onto one composition; its term in the entropy sum is ``penalty``.
+        They keep components from collapsing onto one composition. The prior's term in the entropy sum is ``penalty``.
     accelerate : bool, default=True
         Whether to extrapolate EM steps, and to finish a slow fit by Newton's method. The objective never falls either way.
     warm_start : bool, default=False
         Whether ``fit`` starts from the parameters of the last fit. If that had other numbers of components or columns,
-        ``fit`` starts afresh and warns.
+        ``fit`` starts anew and warns.
     random_state : int, RandomState instance or None, default=None
-        Decides the starts.
+        Determines the starts.
     n_jobs : int, default=None
-        Number of threads, which share the restarts or the blocks of rows. No bit of the result depends on it.
+        Number of threads, which share the runs or the blocks of rows. Results are bit-identical for every number.
     verbose : int, default=0
         1 prints a line every ``verbose_interval`` steps; 2 adds times and gains.
     verbose_interval : int, default=10
@@ -81,19 +81,19 @@ class DirichletMixture(BaseMixture):
     weights_ : ndarray of shape (n_components,)
         Mixing weights.
     concentrations_ : ndarray of shape (n_components, n_features)
-        :math:`\alpha_{cd}`. The mean shares of a component are its concentrations over their sum; the larger the sum is, the
-        closer are the rows to the means. If a component collapses onto one composition, the sum ends at the bound of 1e8,
+        :math:`\alpha_{cd}`. The mean shares of a component are its concentrations over their sum; the larger the sum, the
+        closer the rows are to the means. If a component collapses onto one composition, the sum ends at the bound of 1e8,
         and a warning reports it.
     zero_substitutes_ : ndarray of shape (n_features,)
         The substitutes of zeros, unless ``zeros="error"``.
     lower_bound_ : float
         Mean log-likelihood of the training data under the returned parameters, nats per sample.
     lower_bounds_ : list of float
-        The ELBO after each EM step. It never falls, unless ``prior_counts`` lowers it.
+        The ELBO after each EM step, which never falls without a prior; with ``prior_counts`` the penalised ELBO never falls.
     entropy_sum_ : EntropySum
         Entropy sum of the training data.
     entropy_sums_ : list of EntropySum
-        Entropy sum of each EM step's posteriors and new parameters, which is their ELBO.
+        For each EM step the entropy sum of its posteriors and new parameters, which is their ELBO.
     stationarity_gap_ : float
         ``entropy_sum_.value - lower_bound_``.
     n_samples_ : float
@@ -202,7 +202,7 @@ class DirichletMixture(BaseMixture):
         weights : array-like of shape (n_components,)
             Mixing weights; they sum to one.
         concentrations : array-like of shape (n_components, n_features)
-            In two columns or more; at most 1e8 when summed over them.
+            At least two columns; the sum over the columns is at most 1e8.
         normalize : bool, default=True
             As in the constructor.
 

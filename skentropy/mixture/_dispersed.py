@@ -66,7 +66,7 @@ class DispersedParameters(NaturalParameters):
 class Dispersed(Leveled):
     r"""Products of negative binomials of means :math:`\mu_{cd}` and dispersions :math:`a_{cd}`.
 
-    The base measure of an entry is :math:`h(x; a_{cd})`, and the entropy identity asks for the means alone.
+    The base measure of an entry is :math:`h(x; a_{cd})`. The entropy identity requires stationarity of the means alone.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class Dispersed(Leveled):
     tied : tuple of int
         Axes of (n_components, n_features) along which dispersions are tied.
     pooled_dispersion : float
-        The dispersion of all rows, the same in all columns.
+        The dispersion of the pooled rows, the same in all columns.
     """
 
     tied: tuple[int, ...] = ()
@@ -130,7 +130,7 @@ class Dispersed(Leveled):
         return DispersedParameters.of(means, self._fit(means, exposures, seen, len(means) // self.n_runs), self.levels)
 
     def _fit(self, means: FloatArray, exposures: FloatArray, seen: LevelSums, n_components: int) -> FloatArray:
-        """Dispersions (K, D) for given means, from the values that were seen; the components of a run may share them."""
+        """Dispersions (K, D) for given means, from the counts of values; the components of a run may share dispersions."""
         levels = seen.levels
         counts = np.where(seen.counts > 0.0, seen.counts, 0.0)
 
@@ -158,7 +158,7 @@ class Dispersed(Leveled):
         pairs = levels.sum_columns(counts * levels.values * (levels.values - 1.0))
         squares = exposures * means**2
         excess = total(pairs - squares)
-        # In sums of many counts, rounding errors must not count as an excess.
+        # Rounding errors in sums of many counts must not count as an excess.
         excess = np.where(excess > 1e-12 * total(pairs + squares), excess, 0.0)
         with np.errstate(divide="ignore", invalid="ignore"):
             return fit_dispersion(slopes, excess, excess / total(squares))
@@ -206,7 +206,7 @@ class Dispersed(Leveled):
         dispersions = np.where(dispersions < LEAST_DISPERSION, 0.0, np.minimum(dispersions, LARGEST_DISPERSION))
         return DispersedParameters.of(means, dispersions, self.levels)
 
-    # Where a fit ends.
+    # The end of a fit.
 
     def limits(self, parameters: Any) -> Any:
         return MeanLimits(self.pooled[0])
@@ -238,12 +238,12 @@ class Dispersed(Leveled):
             yield np.concatenate([of_means, np.where(held[c], 0.0, of_dispersions)], axis=1)
 
     def _held(self, parameters: Any) -> Array:
-        """Which dispersions are held: those at a bound, and those of a mean of zero, where they have no effect."""
+        """Which dispersions are held: those at a bound, and those without effect because the mean is zero."""
         a = parameters.dispersions
         return (a <= 0.0) | (a >= LARGEST_DISPERSION) | (parameters.means <= 0.0)
 
     def metric(self, parameters: Any, statistics: Any, counts: FloatArray) -> DispersedMetric:
-        """Minus the second derivatives of the expected log-density; where the score is zero they are diagonal."""
+        """Minus the second derivatives of the expected log-density, which are diagonal where the score is zero."""
         means, a = parameters.means, parameters.dispersions
         exposures, _, seen = self._with_prior_rows(statistics)
         levels = seen.levels

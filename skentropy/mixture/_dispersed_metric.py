@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # A parameter with less information than this share of the largest one is held.
 _NEGLIGIBLE = 1e-40
-# A mean below the first share of the pooled mean is examined; below the second it is zero, except for rounding.
+# A mean below the first share of the pooled mean is examined; below the second it counts as zero.
 _NEAR, _LOST = 1e-3, 1e-12
 
 
@@ -28,7 +28,7 @@ class DispersedMetric:
     Attributes
     ----------
     lengths : ndarray of shape (K, 2 D)
-        How far a unit of z moves each parameter; zero where it cannot move.
+        Distance by which a unit of z moves each parameter; zero if the parameter cannot move.
     tied : tuple of int
     """
 
@@ -67,7 +67,7 @@ class DispersedMetric:
 
 
 class MeanLimits:
-    """Limits of means (K, D), which may be zero; dispersions are fitted anew in each step, so that no limit holds them."""
+    """Limits of means (K, D), which may be zero; dispersions have none, since each step fits them anew."""
 
     def __init__(self, pooled: FloatArray) -> None:
         self._pooled = pooled

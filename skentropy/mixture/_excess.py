@@ -1,4 +1,4 @@
-"""Find counts that vary more, or less, within components than Poisson distributions do."""
+"""Find counts that vary more, or less, within components than Poisson counts."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from .._messages import column_label
 from .._typing import Array, FloatArray
 from ._observations import transposed_product, with_data
 
-# A column is reported if its variance is more than the first number, or less than the second, times the expected one, and as
-# many standard deviations from it as the third number.
+# A column is reported if its variance exceeds the first multiple of the expected variance, or is below the second, and
+# differs from it by at least the third number of standard deviations.
 _NOTABLE, _NOTABLY_LITTLE, _SURE = 1.5, 0.5, 5.0
 
 
@@ -25,7 +25,7 @@ class Excess(Additive):
 
     .. math::  \sum_n w_n \sum_c q_n(c) \frac{(x_{nd} - s_n \lambda_{cd})^2}{s_n \lambda_{cd}}
 
-    Its expectation is the number of entries that are observed.
+    Its expectation is the number of observed entries.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Excess(Additive):
         return cls(np.where(possible, terms, 0.0).sum(axis=0), np.where(possible, observed(q), 0.0).sum(axis=0))
 
     def notes(self, estimator: Any, means: FloatArray, columns: Array) -> Iterator[str]:
-        """Notes on columns with these means (D,), those furthest from a ratio of one first."""
+        """Notes on columns with these means (D,), in descending distance of their ratio from one."""
         ratio = self.squares / np.where(self.entries > 0.0, self.entries, np.inf)
         # The variance of a Poisson variable's squared deviation over its mean is 2 + 1 / mean.
         deviation = np.sqrt((2.0 + 1.0 / np.maximum(means, 1e-12)) / np.maximum(self.entries, 1.0))

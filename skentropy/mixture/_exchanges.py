@@ -1,4 +1,4 @@
-"""Moves that EM does not make: a component that others can replace goes to where one component explains two groups.
+"""Moves that EM does not make: a component that the others can replace moves to a place where one explains two groups.
 
 These are random swaps (Zhao, Hautamäki, Kärkkäinen and Fränti 2012) with the split of Ueda et al. (2000), several at once.
 """
@@ -13,19 +13,19 @@ from ._draw import draw
 from ._model import MixtureParameters
 from ._short_runs import ShortRuns
 
-# The search ends after so many rounds in a row without improvement, and after so many rounds in all.
+# The search ends after this many consecutive rounds without improvement, or after _MOST_ROUNDS rounds.
 _FRUITLESS = 2
 _MOST_ROUNDS = 6
-# Least and largest loss, in nats, without a component; the largest where no other component explains one of its rows.
+# Least and largest loss, in nats, without a component; it is the largest if no other component explains one of its rows.
 _LEAST_LOSS, _LARGEST_LOSS = 1e-6, 1e300
 
 
 def search(
     runs: ShortRuns, rows: SeedRows, weight: FloatArray, n_proposals: int, random_state: np.random.RandomState
 ) -> MixtureParameters:
-    """Improve the best of several runs: propose moves of one of its components, and follow them in as many short runs."""
+    """Improve the best of several runs: propose moves of one of its components, and try each move in a short run."""
     runs.race()
-    # Where many rows share a value, every start collapses onto it: a proposal that did not would have to leave these rows.
+    # If many rows share a value, every start collapses onto it: a proposal that did not would have to leave these rows.
     n_rounds = _MOST_ROUNDS if n_proposals and not runs.collapses else 0
     fruitless = 0
     for _ in range(n_rounds):
@@ -43,8 +43,8 @@ def propose(
 ) -> FloatArray:
     """Responsibilities (n_proposals, K, n) in which one component leaves its rows and shares those of another.
 
-    Two rows of the component that is split are chosen, and each of its rows goes to the nearer one. The rows of the
-    component that moves go to the others, by the posterior without it.
+    Two rows of the component to split are chosen, and each of its rows is assigned to the nearer one. The rows of the
+    component that moves are assigned to the others, by the posterior without it.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def propose(
 
 
 def losses(log_joint: FloatArray, weight: FloatArray) -> FloatArray:
-    """By how many nats the log-likelihood of all rows would fall without each component; (K,)."""
+    """Loss of log-likelihood of all rows, in nats, without each component; (K,)."""
     n_components = len(log_joint)
     without = np.repeat(log_joint[np.newaxis], n_components, axis=0)
     without[np.arange(n_components), np.arange(n_components)] = -np.inf
@@ -85,7 +85,7 @@ def losses(log_joint: FloatArray, weight: FloatArray) -> FloatArray:
 
 
 def posterior(log_joint: FloatArray) -> FloatArray:
-    """Responsibilities, over the last axis but one; zero for rows that no component can explain."""
+    """Responsibilities, normalised over the second last axis; zero for rows that no component can explain."""
     largest = log_joint.max(axis=-2, keepdims=True)
     q = np.exp(log_joint - np.where(np.isfinite(largest), largest, 0.0))
     total = q.sum(axis=-2, keepdims=True)

@@ -20,7 +20,7 @@ LEAST_NOISE = 1e-16
 class FactorParameters(GaussianParameters):
     r"""Covariances :math:`\Lambda_c \Lambda_c^\top + \operatorname{diag}(\psi_c)` of K components; in units.
 
-    ``bounds`` (K, d) are the noise variances where they are on their floors, and zero elsewhere.
+    ``bounds`` (K, d) holds the noise variances that are at their floors, and zero for the others.
 
     Attributes
     ----------
@@ -44,11 +44,11 @@ class FactorParameters(GaussianParameters):
 
     @cached_property
     def held(self) -> Array:
-        """Components with more noise variances on their floors than factors, whose likelihood is unbounded; (K,)."""
+        """Components with more noise variances at their floors than factors, whose likelihood is unbounded; (K,)."""
         return np.asarray((self.bounds > 0.0).sum(axis=1) > self.loadings.shape[2])
 
     def moved_by(self, means: FloatArray, of_loadings: FloatArray, of_log_noise: FloatArray) -> Self | None:
-        """Move the parameters along directions; noise on its floor stays there. None outside the domain."""
+        """Move the parameters along directions; noise at its floor stays there. None outside the domain."""
         free = self.bounds == 0.0
         with np.errstate(over="ignore", under="ignore"):
             noise = self.noise * np.exp(np.where(free, of_log_noise, 0.0))
@@ -74,7 +74,7 @@ class FactorParameters(GaussianParameters):
 
 
 def canonical(loadings: FloatArray, noise: FloatArray) -> FloatArray:
-    r"""Loadings that make :math:`\Lambda^\top \psi^{-1} \Lambda` diagonal and falling; largest entries positive."""
+    r"""Loadings that make :math:`\Lambda^\top \psi^{-1} \Lambda` diagonal and descending; largest entries positive."""
     root = np.sqrt(noise)[:, :, np.newaxis]
     left, singular, _ = np.linalg.svd(loadings / root, full_matrices=False)
     rotated = left * singular[:, np.newaxis] * root
@@ -83,7 +83,7 @@ def canonical(loadings: FloatArray, noise: FloatArray) -> FloatArray:
 
 
 def aligned(loadings: FloatArray, to: FloatArray) -> FloatArray:
-    """Rotate loadings (K, d, k) so that they are nearest to others."""
+    """Rotate loadings (K, d, k) as close as possible to others."""
     left, _, right = np.linalg.svd(loadings.transpose(0, 2, 1) @ to)
     return np.asarray(loadings @ left @ right)
 
@@ -102,7 +102,7 @@ def px_em_step(S: FloatArray, loadings: FloatArray, noise: FloatArray, floor: Fl
 
 
 def at_best_scale(S: FloatArray, loadings: FloatArray, noise: FloatArray) -> tuple[FloatArray, FloatArray]:
-    r"""Covariances times :math:`\operatorname{tr}(\Sigma^{-1} S) / d`, which the entropy identity asks for.
+    r"""Covariances times :math:`\operatorname{tr}(\Sigma^{-1} S) / d`, the scale that the entropy identity requires.
 
     A component that collapses onto a point ends at the least noise.
     """

@@ -1,4 +1,4 @@
-"""Gaussian components of factor-analytic covariances: mixtures of probabilistic PCAs and of factor analysers."""
+"""Gaussian components with factor-analytic covariances: mixtures of probabilistic PCAs and of factor analysers."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ from ._input import check_covariances, check_shapes
 from ._observations import Units
 from ._report import degenerate_covariances, heywood_cases
 
-# Numbers of PX-EM steps in one M-step of factor analysis: in general, and in the first one, which starts without factors.
+# Numbers of PX-EM steps in one M-step of factor analysis: in general, and in the first M-step, which starts without factors.
 _INNER_STEPS, _FIRST_STEPS = 4, 200
-# Noise variances: the floor, and the largest that counts as on it, as shares of the component's variance of a feature; the
-# least of a start, in units; and the share of itself to which a floor may be lowered to stay below noise variances.
+# Noise variances: the floor, and the largest that counts as at the floor, as shares of the component's variance of a
+# feature; the least at a start, in units; and the share to which a floor may be lowered to stay below noise variances.
 _FLOOR, _NEAR_FLOOR, _START, _LOWEST = 1e-8, 3e-7, 1e-3, 0.1
 
 
@@ -62,7 +62,7 @@ class FactorMetric:
 class FactorGaussian(GaussianComponents):
     r"""Gaussians with covariances :math:`\Lambda_c \Lambda_c^\top + \operatorname{diag}(\psi_c)`, without latent factors.
 
-    Directions are those of the means in the frame, of the loadings, and of the logarithms of the noise variances.
+    Directions are steps of the means in the frame, of the loadings, and of the logarithms of the noise variances.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ class FactorGaussian(GaussianComponents):
         )
 
     def _fitted(self, S: FloatArray, start: FactorParameters | None = None) -> tuple[FloatArray, FloatArray, Array]:
-        """Fit loadings and noise variances to covariances (K, d, d); also which noise variances are on their floors."""
+        """Fit loadings and noise variances to covariances (K, d, d); also say which noise variances are at their floors."""
         variances = np.diagonal(S, axis1=1, axis2=2)
         if self.isotropic or start is None:
             floor = _at_most(np.array([[noise_floor(own)] for own in variances]), start)
@@ -169,7 +169,7 @@ class FactorGaussian(GaussianComponents):
         K = len(like.means)
         return like.moved_by(means.reshape(K, -1), loadings.reshape(like.loadings.shape), log_noise.reshape(K, -1))
 
-    # Where a fit ends.
+    # The end of a fit.
 
     def n_directions(self, parameters: FactorParameters) -> int:
         _, d, k = parameters.loadings.shape
@@ -187,7 +187,7 @@ class FactorGaussian(GaussianComponents):
     def latent_information(
         self, parameters: FactorParameters, observations: GaussianRows, weights: FloatArray
     ) -> FloatArray:
-        """The missing entries' information, less what the factors' second derivatives add to the complete data's."""
+        """The missing entries' information, minus the part of the complete data's from the factors' second derivatives."""
         d = parameters.means.shape[1]
         slopes = parameters.slopes(isotropic=self.isotropic)
         sums = self.observe(parameters, observations, np.zeros(len(weights))).accumulate(weights)
@@ -256,7 +256,7 @@ class FactorGaussian(GaussianComponents):
         return FactorParameters.of_factors(means, loadings / scale[:, np.newaxis], noise, np.zeros(noise.shape, dtype=bool))
 
     def of_covariances(self, covariances: FloatArray, name: str) -> tuple[FloatArray, FloatArray]:
-        """The likeliest loadings and noise variances for covariances (K, d, d), in the data's units."""
+        """Maximum-likelihood loadings and noise variances for covariances (K, d, d), in the data's units."""
         scale = self.units.scale
         axes = self.axes(len(covariances), len(scale))[0]
         check_shapes((name,), "", (covariances,), ([*axes, axes[1]],))
@@ -296,7 +296,7 @@ class FactorGaussian(GaussianComponents):
         return bool(self._heywood(parameters).any())
 
     def _heywood(self, parameters: FactorParameters) -> Array:
-        """Which noise variances (K, d) are on their floors, if the feature varies and the component has not collapsed."""
+        """Which noise variances (K, d) are at their floors, if the feature varies and the component has not collapsed."""
         near_floor = parameters.noise <= _NEAR_FLOOR * np.diagonal(parameters.covariances, axis1=1, axis2=2)
         varies = np.diag(self.pooled_covariance) > 0.0
         return near_floor & ~_singular(parameters) & varies & (not self.isotropic)
@@ -321,7 +321,7 @@ def _singular(parameters: FactorParameters) -> Array:
 
 
 def _at_most(floor: FloatArray, start: FactorParameters | None) -> FloatArray:
-    """Lower the floors to where EM is, since steps to a higher floor would lose likelihood."""
+    """Lower the floors to the current noise variances, since steps to a higher floor would lose likelihood."""
     floor = np.maximum(floor, LEAST_NOISE)
     return floor if start is None else np.clip(start.noise, np.maximum(_LOWEST * floor, LEAST_NOISE), floor)
 

@@ -10,7 +10,7 @@ from ._independent import Independent
 
 
 def independent(family: str | ExponentialFamily) -> Independent:
-    """Components of a family, or of its name; where the base measure has parameters, they fit these too."""
+    """Components of a family or of its name; if the base measure has parameters, the components fit these, too."""
     family = get_family(family)
     if isinstance(family, NegativeBinomial) and family.r is None:
         return Dispersed(DispersedPoisson(0.0))

@@ -21,7 +21,7 @@ from ._report import degenerate_features
 
 # A category with a smaller probability does not occur.
 NEVER = 1e-300
-# If the terms of a log-density are larger, their rounding errors exceed 1e-8 nats.
+# The rounding errors of a log-density with larger terms exceed 1e-8 nats.
 _LARGEST_TERMS = 1e7
 
 
@@ -46,7 +46,7 @@ class FeatureAttributes(Components):
         Mean statistics of all rows, which are also those of the pseudo-observations.
     narrow : tuple of ndarray of shape (K, D), or None
         Standard parameters, in the data's units, of components so narrow that sums of natural parameters times statistics
-        would lose digits; densities are then computed from these.
+        would lose digits; densities are then computed from the standard parameters.
     """
 
     family: ExponentialFamily
@@ -170,7 +170,7 @@ class FeatureAttributes(Components):
             means = self.units.location + self.units.scale * means
             variances = self.units.scale**2 * variances
         if self.discrete:
-            # A rate or a probability of zero is held as the smallest double.
+            # A rate or a probability of zero is stored as the smallest double.
             means, variances = (np.where(value < SMALLEST_NORMAL, 0.0, value) for value in (means, variances))
         return means, variances
 

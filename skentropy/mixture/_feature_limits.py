@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from ._feature_attributes import NaturalParameters
     from ._independent import Independent
 
-# A mean parameter is examined if it is nearer to a limit than this share of the pooled parameter's distance.
+# A mean parameter is examined if it is closer to a limit than this share of the pooled parameter's distance.
 _NEAR = 1e-3
 # A parameter nearer to a limit than this share of the pooled distance is at the limit.
 _LOST = 1e-12
-# No parameter is put nearer to an upper limit than this share: doubles are less dense there than near zero.
+# No parameter is put closer to an upper limit than this share: doubles are less dense there than near zero.
 _TINY_BELOW_TOP = 1e-8
 
 
@@ -34,7 +34,7 @@ class FeatureLimits:
         self._pooled = np.where(self._high, top - pooled if np.isfinite(top) else pooled, pooled)
 
     def near(self, parameters: NaturalParameters) -> Array:
-        """Which parameters are examined. A column of zeros only, or of the largest value only, leaves no choice."""
+        """Which parameters are examined. In a column of zeros only, or of the largest value only, no parameter is."""
         return self._below(parameters, _NEAR) & (self._pooled > 0.0).ravel()
 
     def lost(self, parameters: NaturalParameters) -> Array:

@@ -10,9 +10,9 @@ import numpy as np
 from .._typing import FloatArray
 from ..families import ExponentialFamily
 
-# A direction with less than this share of a block's largest information is no direction: it is a sum of probabilities.
+# A direction with less than this share of a block's largest information is a constraint, such as the sum of probabilities.
 _RANK = 1e-11
-# A parameter with less than this share of the largest information is held, as one of an empty component.
+# A parameter with less than this share of the largest information is held, such as that of an empty component.
 _NEGLIGIBLE = 1e-40
 
 
@@ -20,7 +20,7 @@ _NEGLIGIBLE = 1e-40
 class FeatureMetric:
     """The metric of the natural parameters of K components and D features with S statistics.
 
-    A parameter without a slope does not move, such as that of a probability of zero or one that a bound holds.
+    Parameters with no effect, such as that of a probability of zero, and parameters held by a bound do not move.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class FeatureMetric:
 
     @classmethod
     def at(cls, family: ExponentialFamily, eta: FloatArray, seen: FloatArray, counts: FloatArray) -> Self:
-        """The metric at natural parameters of components that see the features so often, and explain so many rows."""
+        """The metric at natural parameters; ``seen`` counts a component's entries of each feature, ``counts`` its rows."""
         information = (family.covariance(eta) * seen).transpose(2, 3, 0, 1)
         held = family.at_bound(eta) | (seen <= 0.0) | (counts <= 0.0)[:, np.newaxis]
         return cls(inverse_root(np.where(held[..., np.newaxis, np.newaxis], 0.0, information)))

@@ -30,7 +30,7 @@ from ._zero_substitutes import Substitutes
 if TYPE_CHECKING:
     from ._base import BaseMixture
 
-# Seeds are chosen from so many distinct rows that on large data the choice costs less than a few EM steps.
+# Seeds are chosen from a number of distinct rows for which the choice costs less than a few EM steps on large data.
 _SAMPLE_ENTRIES = 2**16
 _SAMPLE_ROWS = (1024, 8192)
 
@@ -93,7 +93,7 @@ class MixtureFit(FitByEM):
         return model, sample, sample.n_rows < size
 
     def best_run(self) -> Run:
-        """The best run; where common units have cost digits, it goes on in the components' own frames."""
+        """The best run; if common units have cost digits, it continues in the components' own frames."""
         best = super().best_run()
         components = self._model.components
         if not best.converged or self._rows.is_sparse:
@@ -107,7 +107,7 @@ class MixtureFit(FitByEM):
         self._engine_model = self._model = replace(self._model, components=own)
         self._n_runs = 1
         run = super().best_run()
-        # The earlier bounds were no higher; where they look higher, digits had been lost.
+        # The earlier bounds were no higher; bounds that look higher had lost digits.
         bounds = np.minimum.accumulate([run.lower_bounds[0], *reversed(best.lower_bounds)])
         run.lower_bounds[:0] = bounds[:0:-1].tolist()
         run.entropy_sums[:0] = best.entropy_sums

@@ -1,4 +1,4 @@
-"""What a fitted mixture says of rows: likelihoods, responsibilities, imputations, draws."""
+"""Methods of a fitted mixture for rows: likelihoods, responsibilities, imputations, draws."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class FittedMixture(ReportedMixture):
     n_components: int
     zero_substitutes_: FloatArray
 
-    # For each column whose zeros the last fit has replaced, the value in their place.
+    # For each column whose zeros the last fit has replaced, the value that replaces them.
     _zeros_replaced: Mapping[int, float] = MappingProxyType({})
 
     @abstractmethod
     def _get_components(self) -> Components:
-        """The kind of components that the arguments ask for."""
+        """The kind of components that the arguments specify."""
 
     @property
     def _likelihood(self) -> str:
@@ -51,12 +51,12 @@ class FittedMixture(ReportedMixture):
         return dict(self._zeros_replaced)
 
     def _fitted_components(self) -> Components:
-        """The components, with what the fit has learnt from the data."""
+        """The components, with the arguments that the fit took from the data."""
         return self._get_components()
 
     @property
     def scale_label(self) -> str:
-        """In which units the numbers of tables are."""
+        """The units of the numbers in tables."""
         return self._fitted_components().scale_label
 
     def _read(
@@ -113,7 +113,7 @@ class FittedMixture(ReportedMixture):
         return tuple(np.asarray(getattr(self, name + "_", np.nan), dtype=np.float64) for name in names)
 
     def _fitted_model(self, rows: BlockSource | None) -> tuple[MixtureModel, MixtureParameters]:
-        """The model that the fitted attributes describe, in units that only depend on them; ``rows`` are to be evaluated."""
+        """The model that the fitted attributes describe, in units that depend only on them, to evaluate ``rows``."""
         standard = self._standard_parameters()
         weights = np.asarray(self.weights_, dtype=np.float64)
         known = rows.exposure if isinstance(rows, Rows) else None
@@ -150,7 +150,7 @@ class FittedMixture(ReportedMixture):
         sample_weight: ArrayLike | None = None,
         exposure: ArrayLike | None = None,
     ) -> float:
-        """Weighted mean log-likelihood of X, nats per sample, the base measure included.
+        """Weighted mean log-likelihood of X, including the base measure, in nats per sample.
 
         Parameters
         ----------
@@ -165,7 +165,7 @@ class FittedMixture(ReportedMixture):
         return self._evaluate(X, sample_weight, exposure).elbo
 
     def score_samples(self, X: ArrayLike, exposure: ArrayLike | None = None) -> FloatArray:
-        """Log-likelihood of each row, in nats, the base measure included.
+        """Log-likelihood of each row, including the base measure, in nats.
 
         Parameters
         ----------
@@ -224,7 +224,7 @@ class FittedMixture(ReportedMixture):
         return self._map_rows(responsibilities, X, exposure)
 
     def impute(self, X: ArrayLike, exposure: ArrayLike | None = None) -> Any:
-        """The rows with their missing entries replaced by their expectations given what is observed.
+        """The rows with missing entries replaced by their expectations given the observed entries.
 
         A missing category is replaced by the most probable one.
 
@@ -236,7 +236,7 @@ class FittedMixture(ReportedMixture):
         Returns
         -------
         ndarray, pandas or polars frame, or lazy Dask array, of shape (n_samples, n_features)
-            A frame where X is one, whose columns without gaps stay as they are. Dask collections of names become codes.
+            A frame if X is one; columns without gaps stay unchanged. In Dask collections names become codes.
         """
 
         def filled(model: MixtureModel, parameters: MixtureParameters, block: Block) -> FloatArray:
@@ -263,7 +263,7 @@ class FittedMixture(ReportedMixture):
         return values.astype(rows.dtype, copy=False) if values.dtype.kind == "f" else values
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> tuple[Array, Array]:
-        """Draw rows, at exposure 1, and with a total of 1 where totals are given.
+        """Draw rows with an exposure of 1, or with a total of 1 if the model takes totals as given.
 
         Parameters
         ----------
@@ -273,7 +273,7 @@ class FittedMixture(ReportedMixture):
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
-            Of objects if any column holds names; NaN in columns that the mixture leaves out.
+            The dtype is object if any column holds names. Columns that the mixture leaves out are NaN.
         labels : ndarray of shape (n_samples,)
             The component of each row.
         """
@@ -295,7 +295,7 @@ class FittedMixture(ReportedMixture):
 def draw_rows(
     mixture: FittedMixture, n_samples: int, random_state: np.random.RandomState, like: Matrix | None = None
 ) -> tuple[Array, Array]:
-    """Draw rows and their components; where totals are given, they are those of other rows."""
+    """Draw rows and their components; given totals are those of the rows ``like``."""
     weights = np.asarray(mixture.weights_, dtype=np.float64)
     labels = mixture._labels(random_state.choice(len(weights), size=n_samples, p=weights / weights.sum()))
     X = mixture._fitted_components().sample(mixture._standard_parameters(), labels, random_state, like)

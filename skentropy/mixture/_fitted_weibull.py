@@ -1,4 +1,4 @@
-"""Weibull components with fitted shapes, on which the statistics and the base measure depend."""
+"""Weibull components with fitted shapes, which determine the statistics and the base measure."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ LEAST_SHAPE, LARGEST_SHAPE = 1e-3, 1e5
 # Limits of the shapes for drawing seeds, and the largest logarithm of a power, which must stay a double.
 _SEED_SHAPES = (0.05, 20.0)
 _LARGEST_LOG = 600.0
-# Largest number of Newton steps for a shape, each inside a bracket, and the change of its logarithm that ends them: what is
-# left is the square of this change.
+# Largest number of Newton steps for a shape, each inside a bracket, and the change of its logarithm that ends them; the
+# remaining error is the square of this change.
 _MOST_STEPS = 100
 _PRECISION = 1e-7
-# The same change in short runs, and the cost of a power in multiplications.
+# The change that ends the steps in short runs, and the cost of a power in multiplications.
 _ROUGH_PRECISION = 0.03
 _POWER_COST = 40
 # The standard deviation of the logarithm of a Weibull variable, times its shape.
 _LOG_DEVIATION = np.pi / np.sqrt(6.0)
-# A component collapses onto a single value if it is so much narrower than all rows, and than some steps ago.
+# A component collapses onto a single value if it is narrower than all rows, and than some steps ago, by these factors.
 _COLLAPSED, _COLLAPSING = 1e-3, 0.5
 
 
@@ -90,15 +90,15 @@ class FittedWeibull(Leveled):
 
     .. math::  p(x) = h(x; k) e^{\eta x^k - A}, \quad h = k x^{k-1}, \quad \eta = -\lambda^{-k}, \quad A = k \log\lambda
 
-    The entropy identity requires only the scales. Statistics in units are used for seeds; everything else is fitted from
-    logarithms of the distinct values, and needs no units. A value of zero stands for a missing entry.
+    The entropy identity requires stationarity of the scales alone. Statistics in units are used for seeds; everything else
+    is fitted from logarithms of the distinct values, and needs no units. A value of zero stands for a missing entry.
 
     Parameters
     ----------
     family, units, prior_counts, pooled, narrow, levels, pooled_seen, n_runs
         As of ``Leveled``.
     pooled_logs : tuple of ndarray of shape (D,)
-        Logarithms of scales and shapes of all rows.
+        Logarithms of the scales and shapes of the pooled rows.
     """
 
     pooled_logs: tuple[FloatArray, FloatArray] = field(default_factory=lambda: (np.zeros(1), np.zeros(1)))
@@ -201,7 +201,7 @@ class FittedWeibull(Leveled):
             return None
         return WeibullParameters.of(*np.split(vector.reshape(K, 2 * D), 2, axis=1))
 
-    # Where a fit ends.
+    # The end of a fit.
 
     def limits(self, parameters: Any) -> FeatureLimits:
         return FeatureLimits(self, parameters)
@@ -344,7 +344,7 @@ class FittedWeibull(Leveled):
 
 
 def fit_weibull(seen: LevelSums, precision: float = _PRECISION) -> tuple[FloatArray, FloatArray]:
-    r"""Logarithms of the scales and shapes (K, D) that maximise the likelihood of values seen so often.
+    r"""Logarithms of the scales and shapes (K, D) that maximise the likelihood of values with these counts.
 
     The shape is the root of :math:`1 - k (E_k[\log x] - E[\log x])`; it falls in k. :math:`E_k` is weighted by :math:`x^k`.
     """
@@ -382,7 +382,7 @@ def fit_weibull(seen: LevelSums, precision: float = _PRECISION) -> tuple[FloatAr
             break
     k = np.exp(t)
     mass = levels.sum_columns(tilted(k))
-    # The scale must be the best one for this shape, to all digits: the identity depends on it.
+    # The scale must be optimal for this shape, to all digits: the identity depends on it.
     log_scales = centre + farthest + np.log(np.where(mass > 0.0, mass, 1.0)) / k
     return log_scales, t
 

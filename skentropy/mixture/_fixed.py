@@ -14,7 +14,7 @@ from .._typing import Array, FloatArray
 from ._component_attributes import Reported
 from ._components import ComponentMetric, Components, Evidence, Limits, SeedRows
 
-# The divergence of components from the fixed one, which is never their duplicate.
+# The divergence of components from the fixed component, which is never their duplicate.
 _FAR = 1e100
 
 
@@ -72,9 +72,9 @@ def padded(values: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True)
 class WithFixed(Components):
-    """Components, and after them a fixed one that has no parameters except its weight.
+    """Components, and after them a fixed component that has no parameters except its weight.
 
-    Minus the expected logarithm of its density takes the place of its pseudo entropy. The parameters are those of the other
+    Minus the expected logarithm of its density replaces its pseudo entropy. The parameters are those of the other
     components, K of K + 1.
 
     Parameters
@@ -234,7 +234,7 @@ class WithFixed(Components):
     def unpack(self, vector: FloatArray, like: Any) -> Any | None:
         return self.own.unpack(vector, like)
 
-    # Where a fit ends.
+    # The end of a fit.
 
     def limits(self, parameters: Any) -> Limits:
         return self.own.limits(parameters)
@@ -268,7 +268,7 @@ class WithFixed(Components):
         return replace(self, own=self.own.for_runs(n_runs), n_runs=n_runs)
 
     def select(self, parameters: Any, components: Array, n_runs: int) -> Any:
-        size = len(components) // n_runs  # of a run, the given one included
+        size = len(components) // n_runs  # of a run, including the fixed one
         run, within = np.divmod(components, size)
         return self.own.select(parameters, (run * (size - 1) + within)[within < size - 1], n_runs)
 

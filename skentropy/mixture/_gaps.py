@@ -24,7 +24,7 @@ class Group:
     Attributes
     ----------
     rows, patterns, entries, pairs : slice
-        Which rows, patterns, missing entries, and pairs of entries that patterns miss, are those of the group.
+        The rows, patterns, missing entries, and pairs of missing entries of patterns that belong to the group.
     missing : ndarray of shape (q, n_patterns)
         The missing entries of each pattern.
     pattern : ndarray of shape (n_rows,)
@@ -41,21 +41,21 @@ class Group:
 
 @dataclass(frozen=True)
 class Gaps:
-    """Rows with gaps in the order of their patterns, which are in the order of how much is missing.
+    """Rows with gaps in the order of their patterns, which are sorted by the number of missing entries.
 
     Attributes
     ----------
     order : ndarray of shape (n,)
-        Row ``order[i]`` is the i-th.
+        ``order[i]`` is the index of the i-th row in this order.
     patterns : ndarray of shape (P, d)
         Masks of the missing entries.
     counts : ndarray of shape (P,)
         The number of rows of each pattern.
     groups : tuple of Group
     places : ndarray
-        Where the missing entries are in a table (d, n) of the ordered rows, group after group as (q, n_rows).
+        Positions of the missing entries in a table (d, n) of the ordered rows, group after group as (q, n_rows).
     pairs : ndarray
-        Where pairs of entries that patterns miss are in a matrix (d, d), group after group as (q (q + 1) / 2, n_patterns).
+        Positions of pairs of missing entries in a matrix (d, d), group after group as (q (q + 1) / 2, n_patterns).
     """
 
     order: Array
@@ -121,12 +121,12 @@ class Gaps:
         return np.asarray(np.add.reduceat(values, np.cumsum(self.counts) - self.counts, axis=-1))
 
     def observed_sums(self, values: FloatArray) -> FloatArray:
-        """Sums of features' values, (d,), over what each row shows."""
+        """Sums of features' values, (d,), over the observed entries of each row."""
         return self.of_rows(~self.patterns @ values)
 
 
 class Conditionals:
-    r"""What is missing given what is observed, for each pattern and for G Gaussians.
+    r"""Distributions of the missing entries given the observed entries, for each pattern and for G Gaussians.
 
     With the precision matrix :math:`\Lambda`, the expected deviations of missing entries from their means are
     :math:`-\Lambda_{mm}^{-1} \Lambda_{mo} (x_o - \mu_o)`, and their covariance is :math:`\Lambda_{mm}^{-1}`.
@@ -177,7 +177,7 @@ class Conditionals:
         return lower + np.tril(lower, -1).transpose(0, 2, 1)
 
     def entropies(self) -> FloatArray:
-        """Entropies of what is missing given what is observed, (G, P)."""
+        """Entropies of the missing entries given the observed entries, (G, P)."""
         return np.asarray(0.5 * (self._gaps.patterns.sum(axis=1) * (LOG_2PI + 1.0) - self.log_det_precisions))
 
     def roots(self, of: int, index: int) -> FloatArray:
@@ -199,7 +199,7 @@ def _lower(size: int) -> tuple[Array, Array]:
 
 @lru_cache(maxsize=64)
 def _square(size: int) -> Array:
-    """Where the entries of a symmetric matrix are in its packed lower triangle."""
+    """Positions of the entries of a symmetric matrix in its packed lower triangle."""
     i, j = _lower(size)
     square = np.empty((size, size), dtype=np.intp)
     square[i, j] = square[j, i] = np.arange(len(i))
@@ -221,7 +221,7 @@ def _invert_in_place(triangles: FloatArray, size: int) -> FloatArray:
         log_dets += np.log(pivot, out=term)
         np.divide(-1.0, pivot, out=pivot)
         others = [i for i in range(size) if i != k]
-        for n_left in range(size - 1, 0, -1):  # from the last one on, so that what is above is still as it was
+        for n_left in range(size - 1, 0, -1):  # from the last one upwards, so that the entries above are still unchanged
             column = triangles[square[others[n_left - 1], k]]
             scaled = column * pivot
             for j in others[:n_left]:

@@ -1,4 +1,4 @@
-"""Gaussian components with full covariances, one for each or one for all."""
+"""Gaussian components with full covariances, one for each component or one for all."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from ._gaussian_parameters import GaussianParameters, GaussianSums, is_well_roun
 from ._input import check_covariances
 from ._report import degenerate_covariances
 
-# The longest step, or extrapolation, of the logarithm of a variance.
+# The longest step or extrapolation of the logarithm of a variance.
 _LONGEST_LOG = 100.0
 
 
 @dataclass(frozen=True)
 class CorrelatedGaussian(GaussianComponents):
-    r"""Gaussians :math:`N(x; \mu_c, \Sigma_c)` of any covariances.
+    r"""Gaussians :math:`N(x; \mu_c, \Sigma_c)` with unrestricted covariances.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ class CorrelatedGaussian(GaussianComponents):
         covariances = (vectors * np.exp(logs)[:, np.newaxis]) @ vectors.transpose(0, 2, 1)
         return GaussianParameters.of(means.reshape(-1, d), covariances, like.bounds)
 
-    # Where a fit ends.
+    # The end of a fit.
 
     def n_directions(self, parameters: GaussianParameters) -> int:
         d = parameters.means.shape[1]

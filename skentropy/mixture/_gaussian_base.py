@@ -26,8 +26,8 @@ from ._prior import NormalInverseWishart, PseudoRows
 _EMPTY = 1e-100
 # If all components together have less weight, they count as empty.
 _LEAST = 1e-200
-# A component collapses if its smallest variance is less than these shares of the pooled variance, and of its own variance
-# some steps ago.
+# A component collapses if its smallest variance is less than these shares of the pooled variance, and of its own earlier
+# variance.
 _COLLAPSED = 1e-3
 _COLLAPSING = 0.5
 
@@ -36,8 +36,8 @@ _COLLAPSING = 0.5
 class GaussianComponents(Components):
     r"""Gaussians :math:`N(x; \mu_c, \Sigma_c)`; a subclass defines the structure of the covariances, and fits them.
 
-    The M-step of a structure must end at the best scale, :math:`\operatorname{tr} \Sigma^{-1} S = d` with the covariance S
-    of the completed rows. This is the condition under which the identity holds.
+    The M-step of a structure must end at the optimal scale, :math:`\operatorname{tr} \Sigma^{-1} S = d`, where S is the
+    covariance of the completed rows. This is the condition under which the identity holds.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class GaussianComponents(Components):
     pooled_mean, pooled_covariance : ndarray of shape (d,), (d, d)
         Mean and covariance of all rows, in units, which are also those of the pseudo-observations.
     prior : NormalInverseWishart or None
-        Another prior, in place of ``prior_counts``.
+        A prior that replaces ``prior_counts``.
     total_weight : float
         Total weight of all rows; zero if it is not known.
     n_runs : int
@@ -105,7 +105,7 @@ class GaussianComponents(Components):
         return PooledSums(float(weight.sum()), (seen * weight) @ seen.T, X @ weight, (X * weight) @ X.T)
 
     def with_pooled(self, summary: PooledSums) -> Self:
-        """These components with pooled covariances from rows that show both columns, without negative eigenvalues."""
+        """These components with pooled covariances from rows that show both columns; negative eigenvalues are removed."""
         weight = np.diag(summary.pairs)
         mean = summary.sums / weight
         together = summary.pairs > 0.0
@@ -176,10 +176,10 @@ class GaussianComponents(Components):
     def _moments(self, statistics: GaussianSums) -> tuple[FloatArray, FloatArray]:
         """Means (K, d), and covariances of y in the frames (G, d, d), with the prior and the ridge.
 
-        A component that has seen nothing gets the moments of all rows.
+        An empty component gets the moments of all rows.
         """
         total = statistics.counts.sum()
-        total = total if total > _LEAST else 1.0  # else noise has taken all rows
+        total = total if total > _LEAST else 1.0  # otherwise the noise explains all rows
         empty = statistics.counts <= _EMPTY * total
         if empty.any():
             statistics = statistics.plus(np.where(empty, _EMPTY * total, 0.0), self.pooled_mean, self.pooled_covariance)
@@ -200,7 +200,7 @@ class GaussianComponents(Components):
         return np.zeros(block.n_rows)
 
     def entropy(self, parameters: GaussianParameters, statistics: GaussianSums) -> float:
-        """Entropies of complete rows, less those of the missing entries given the observed ones."""
+        """Entropies of complete rows, minus those of the missing entries given the observed ones."""
         d = parameters.means.shape[1]
         complete = 0.5 * float(statistics.counts @ (d * (LOG_2PI + 1.0) + parameters.log_dets))
         return complete - statistics.missing_entropy + statistics.log_volume
@@ -252,7 +252,7 @@ class GaussianComponents(Components):
     def climbs(self) -> bool:
         return not self.reg_covar
 
-    # Where a fit ends. Directions are steps of the means and of the logarithms of the covariances, both in the frames.
+    # The end of a fit. Directions are steps of the means and of the logarithms of the covariances, both in the frames.
 
     def limits(self, parameters: GaussianParameters) -> Limits:
         return NoLimits()

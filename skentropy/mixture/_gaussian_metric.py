@@ -30,14 +30,14 @@ class NoLimits:
 class GaussianMetric:
     """Information in the components' own frames, where it is the number of rows.
 
-    A covariance that components share moves along the mean of their directions, so that it has one coordinate for all.
+    A covariance that components share moves along the mean of their directions, so it has one coordinate for all.
 
     Attributes
     ----------
     lengths : ndarray of shape (K, P)
-        How far a unit of z moves each parameter; zero where it cannot move.
+        Distance by which a unit of z moves each parameter; zero if the parameter cannot move.
     shared : int
-        Number of leading directions that belong to a single component, if the others are shared; else -1.
+        Number of leading directions of each component, if the remaining directions are shared; else -1.
     """
 
     lengths: FloatArray
@@ -45,7 +45,7 @@ class GaussianMetric:
 
     @classmethod
     def at(cls, n_features: int, of_means: FloatArray, of_covariances: FloatArray, held: Array, tied: bool) -> Self:
-        """The metric of components whose means and covariances rest on so many rows each, (K,)."""
+        """The metric of components, given the numbers of rows (K,) on which their means and covariances rest."""
         n_own = n_features
         counts = np.repeat(np.stack([of_means, of_covariances], axis=1), [n_own, n_features * (n_features + 1) // 2], axis=1)
         with np.errstate(divide="ignore"):

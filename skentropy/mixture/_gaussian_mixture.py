@@ -1,4 +1,4 @@
-"""Gaussian mixtures of any covariance."""
+"""Gaussian mixtures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ._prior import NormalInverseWishart
 
 
 class GaussianMixture(BaseMixture):
-    r"""Mixture of Gaussians whose covariances are full, tied, diagonal, spherical or made of factors.
+    r"""Mixture of Gaussians whose covariances are full, tied, diagonal, spherical or factor-analytic.
 
     .. math::
 
@@ -43,59 +43,58 @@ class GaussianMixture(BaseMixture):
     n_components : int, default=2
         Number of components K.
     covariance_type : {"full", "tied", "diag", "spherical", "tied_diag", "tied_spherical", "ppca", "fa"}, default="full"
-        "full": each component has its own covariance; "tied": all share one; "diag": features are uncorrelated given the
-        component; "spherical": they also have the same variance; "tied_diag" and "tied_spherical": all components share
-        such a covariance. "ppca" and "fa": :math:`\Sigma_c = \Lambda_c \Lambda_c^\top + \Psi_c` with a few factors for each
-        component, and noise with equal variances, or with one variance for each feature. These are mixtures of probabilistic
-        PCAs [2]_ and of factor analysers [3]_.
+        "full": each component has its own covariance; "tied": all components share one; "diag": features are uncorrelated
+        given the component; "spherical": they also have the same variance; "tied_diag" and "tied_spherical": all components
+        share such a covariance. "ppca" and "fa": :math:`\Sigma_c = \Lambda_c \Lambda_c^\top + \Psi_c` with a few factors for
+        each component. The noise has one variance with "ppca", a mixture of probabilistic PCAs [2]_, and one variance for
+        each feature with "fa", a mixture of factor analysers [3]_.
     n_factors : int, default=1
         Number of factors of each component, less than the number of features; only for "ppca" and "fa".
     tol : float, default=1e-9
-        EM has converged when all steps still to come are estimated to raise the objective by less than this, in nats per
-        sample.
+        EM has converged when the estimated gain of all steps still to come is less than this, in nats per sample.
     max_iter : int, default=1000
-        Largest number of steps, those of Newton's method included.
+        Largest number of steps, including those of Newton's method.
     n_init : int, default=1
         Number of runs from different starts; the best is kept.
     init_params : {"k-means++", "random_from_data", "random"}, default="k-means++"
-        What EM starts from: clusters around rows that k-means++ chooses, each column in units of its standard deviation,
+        The starts of EM: clusters around rows that k-means++ chooses, with each column in units of its standard deviation,
         clusters around random rows, or random responsibilities. Starts depend only on the contents of the rows and on
-        ``random_state``, neither on the order of the rows nor on whether a row occurs twice or has twice the weight.
+        ``random_state``, not on the order of the rows or on whether a row occurs twice or has twice the weight.
     n_starts : int or "auto", default="auto"
-        Number of starts that compete in each run. All take a few EM steps on a sample of the rows; those that are behind are
-        given up, and the others go on until one is left. It then competes with mixtures in which one of its components has
-        moved, half as many at a time, until none of them wins. "auto" takes 32 starts, or fewer, down to 16, if many
-        components or features make them costly. With 1 there is no competition, and no component is moved.
+        Number of starts that compete in each run. All take a few EM steps on a sample of the rows; those that fall behind
+        are dropped, until one is left. The winner then competes with mixtures in which one of its components has moved, half
+        as many at a time, until none of them wins. "auto" takes 16 to 32 starts, fewer if many components or features make
+        them costly. With 1 there is no competition, and no component is moved.
     weights_init : array-like of shape (n_components,), default=None
         Initial mixing weights.
     means_init : array-like of shape (n_components, n_features), default=None
-        Initial means. Replaces ``init_params`` and ``n_init``.
+        Initial means. They replace ``init_params`` and ``n_init``.
     covariances_init : array-like, default=None
-        Initial covariances, of the shape of ``covariances_``; by default, if ``means_init`` is given, those of all rows. For
-        "ppca" and "fa" EM starts from the likeliest factors for them.
+        Initial covariances, of the shape of ``covariances_``. If only ``means_init`` is given, they are those of all rows.
+        For "ppca" and "fa" EM starts from the maximum-likelihood factors for these covariances.
     precisions_init : array-like, default=None
-        Initial inverse covariances, of the same shape, in place of ``covariances_init``.
+        Initial inverse covariances, of the same shape, instead of ``covariances_init``.
     prior_counts : float, default=0.0
         Number of pseudo-observations that a conjugate prior (normal inverse Wishart) adds to every component, with the mean
         and covariance of all rows. They keep covariances from becoming singular. The term in the entropy sum is ``penalty``.
     prior : NormalInverseWishart, default=None
-        Another prior in place of ``prior_counts``, with mclust's defaults; not for diagonal covariances.
+        A prior that replaces ``prior_counts``, with mclust's defaults; not for diagonal covariances.
     reg_covar : float, default=0.0
         Added to the variances in each M-step, as in scikit-learn; its term in the entropy sum is ``penalty``. With it EM
         maximises no objective, and is not accelerated; prefer ``prior_counts``.
     noise_volume : {"box"} or float, default=None
-        Adds a noise component for outliers, with the constant density 1 / V everywhere [4]_. "box" takes the volume of the
-        box that all rows lie in; a number is V. The weight is fitted. Rows of noise are labelled -1, and the weight and the
-        responsibilities of noise come last.
+        Adds a noise component for outliers, with the constant density 1 / V everywhere [4]_. V is the given number, or with
+        "box" the volume of the box that contains all rows. The weight is fitted. Noise rows are labelled -1, and the weight
+        and the responsibilities of the noise come last.
     accelerate : bool, default=True
         Whether to extrapolate EM steps, and to finish a slow fit by Newton's method. The objective never falls either way.
     warm_start : bool, default=False
         Whether ``fit`` starts from the parameters of the last fit. If that had other numbers of components or columns,
-        ``fit`` starts afresh and warns.
+        ``fit`` starts anew and warns.
     random_state : int, RandomState instance or None, default=None
-        Decides the starts.
+        Determines the starts.
     n_jobs : int, default=None
-        Number of threads, which share the restarts or the blocks of rows. No bit of the result depends on it.
+        Number of threads, which share the runs or the blocks of rows. Results are bit-identical for every number.
     verbose : int, default=0
         1 prints a line every ``verbose_interval`` steps; 2 adds times and gains.
     verbose_interval : int, default=10
@@ -103,7 +102,7 @@ class GaussianMixture(BaseMixture):
     Attributes
     ----------
     weights_ : ndarray of shape (n_components,)
-        Mixing weights; with noise of shape (n_components + 1,), and its weight is the last one.
+        Mixing weights; with noise their shape is (n_components + 1,), and the weight of the noise is last.
     means_ : ndarray of shape (n_components, n_features)
     covariances_ : ndarray
         (n_components, n_features, n_features) if "full", "ppca" or "fa", (n_features, n_features) if "tied",
@@ -112,20 +111,21 @@ class GaussianMixture(BaseMixture):
     precisions_ : ndarray
         Inverse covariances, of the same shape.
     precisions_cholesky_ : ndarray
-        Upper triangular factors U of the inverse covariances U U', or their square roots where features are uncorrelated.
+        Upper triangular factors U of the inverse covariances U U', or square roots of these if features are uncorrelated.
     loadings_ : ndarray of shape (n_components, n_features, n_factors)
-        W, rotated so that :math:`W^\top \Psi^{-1} W` is diagonal and falling; only for "ppca" and "fa", like the next one.
+        Loadings :math:`\Lambda_c`, rotated so that :math:`\Lambda_c^\top \Psi_c^{-1} \Lambda_c` is diagonal and descending;
+        only for "ppca" and "fa", like ``noise_variances_``.
     noise_variances_ : ndarray of shape (n_components,) if "ppca", (n_components, n_features) if "fa"
     noise_box_ : ndarray of shape (2, n_features)
-        Edges of a box of volume V, from which noise is drawn; only with ``noise_volume``.
+        Edges of a box of volume V, from which ``sample`` draws noise; only with ``noise_volume``.
     lower_bound_ : float
         Mean log-likelihood of the training data under the returned parameters, nats per sample.
     lower_bounds_ : list of float
-        The ELBO after each EM step. It never falls, unless ``prior_counts`` or ``reg_covar`` lowers it.
+        The ELBO after each EM step, which never falls without a prior and ``reg_covar``.
     entropy_sum_ : EntropySum
         Entropy sum of the training data.
     entropy_sums_ : list of EntropySum
-        Entropy sum of each EM step's posteriors and new parameters, which is their ELBO.
+        For each EM step the entropy sum of its posteriors and new parameters, which is their ELBO.
     stationarity_gap_ : float
         ``entropy_sum_.value - lower_bound_``.
     n_samples_ : float
@@ -140,7 +140,7 @@ class GaussianMixture(BaseMixture):
 
     See Also
     --------
-    ExponentialFamilyMixture : With family "gaussian": uncorrelated features, sparse data.
+    ExponentialFamilyMixture : With family "gaussian" for uncorrelated features and sparse data.
 
     References
     ----------
@@ -290,9 +290,9 @@ class GaussianMixture(BaseMixture):
         covariance_type : str, default="full"
             As in the constructor.
         loadings, noise_variances : array-like
-            Of the shapes of ``loadings_`` and ``noise_variances_``; for "ppca" and "fa" alone.
+            Of the shapes of ``loadings_`` and ``noise_variances_``; only for "ppca" and "fa".
         noise_box : array-like of shape (2, n_features)
-            Edges of the box of a noise component, whose weight is the last one.
+            Edges of the box of a noise component, whose weight is the last of ``weights``.
 
         Returns
         -------

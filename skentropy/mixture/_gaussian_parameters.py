@@ -12,14 +12,14 @@ from .._data import Additive
 from .._linalg import factorise, log_det_of_factors
 from .._typing import Array, FloatArray
 
-# Bounds: eigenvalues of a component's correlations stay above the first number, and its standard deviations above this share
-# of those of all rows. A component leaves its bound when its eigenvalues are so many times as large.
+# Bounds: eigenvalues of a component's correlations stay above the first number, and its standard deviations above the second
+# as a share of those of all rows. A component leaves its bound when its eigenvalues exceed the bound by the third factor.
 SMALLEST_SHARE = 1e-12
 _SMALLEST_SCALE = 1e-8
 _LEAVES_BOUND = 1e2
 # A feature belongs to the direction of a unit vector if its entry is larger.
 _IN_DIRECTION = 0.1
-# Rounding errors of correlations, relative to their smallest eigenvalue, that densities stand.
+# Rounding errors of correlations, relative to their smallest eigenvalue, that densities tolerate.
 _ROUNDING = 1e-5
 
 
@@ -27,7 +27,7 @@ _ROUNDING = 1e-5
 class GaussianParameters:
     """Means (K, d), and lower Cholesky factors R of G covariances (G, d, d), each of K / G components; in units.
 
-    ``bounds`` (G, d) are the scales of the bound for covariances that one holds, and zero for the others.
+    ``bounds`` (G, d) are the scales of the bound for covariances held at a bound, and zero for the others.
     """
 
     means: FloatArray
@@ -36,13 +36,13 @@ class GaussianParameters:
 
     @classmethod
     def of(cls, means: FloatArray, covariances: FloatArray, bounds: FloatArray) -> Self:
-        """Of covariances (G, d, d), which are kept regular, at the bounds where those are not zero."""
+        """Parameters of covariances (G, d, d), which are kept regular; those with nonzero bounds are put at them."""
         deviations = np.sqrt(np.maximum(np.diagonal(covariances, axis1=1, axis2=2), _SMALLEST_SCALE**2))
         correlations = covariances / deviations[:, :, np.newaxis] / deviations[:, np.newaxis]
         was_held = bounds[:, 0] > 0.0
         least = np.linalg.eigvalsh(correlations)[:, 0]
         held = least < SMALLEST_SHARE * np.where(was_held, _LEAVES_BOUND, 1.0)
-        # The M-step at a bound only climbs if the bound does not move.
+        # The M-step at a bound raises the objective only if the bound does not move.
         scales = np.where((held & was_held)[:, np.newaxis], bounds, deviations)
         return cls(means, factorise(covariances, scales, SMALLEST_SHARE), np.where(held[:, np.newaxis], scales, 0.0))
 
@@ -54,7 +54,7 @@ class GaussianParameters:
         except np.linalg.LinAlgError:
             factors = None
         if factors is not None and not self.held.any():
-            # Squares of the diagonal are the variances given the features before.
+            # Squares of the diagonal are the variances given the preceding features.
             variances = (factors**2).sum(axis=2)
             shares = np.diagonal(factors, axis1=1, axis2=2) ** 2 / variances
             if variances.min() > _SMALLEST_SCALE**2 and shares.min() > _LEAVES_BOUND * SMALLEST_SHARE:
@@ -96,8 +96,8 @@ class GaussianParameters:
 class GaussianSums(Additive):
     """Sums over completed rows, with responsibilities r = w q, in the frames y = R^-1 (x - mu) of the E-step's parameters.
 
-    In these frames the mean of y is about 0 and that of yy' about 1, so that no digits cancel. The M-step's new factor is R
-    times the factor of the covariance of y.
+    In these frames the mean of y is about 0 and that of yy' about 1, so no digits cancel. The M-step's new factor is R times
+    the factor of the covariance of y.
 
     Attributes
     ----------
@@ -105,8 +105,8 @@ class GaussianSums(Additive):
     counts : sum of r, (K,)
     first : sum of r E[y], (K, d)
     second : sum of r E[y y'], (K, d, d)
-    missing_entropy : sum of r times the entropy of what is missing given what is observed
-    log_volume : sum of r times the logarithm of the volume that the units give to what is observed
+    missing_entropy : sum of r times the entropy of the missing entries given the observed ones
+    log_volume : sum of r times the logarithm of the units' volume for the observed entries
     """
 
     _shared: ClassVar[tuple[str, ...]] = ("frame",)
@@ -119,7 +119,7 @@ class GaussianSums(Additive):
     log_volume: float
 
     def plus(self, counts: FloatArray, mean: FloatArray, covariance: FloatArray) -> GaussianSums:
-        """Add so many rows of a distribution to each component."""
+        """Add ``counts`` rows with this mean and covariance to each component."""
         U = self.frame.inverses[self.frame.group]
         centre = (U @ (mean - self.frame.means)[:, :, np.newaxis])[:, :, 0]
         second = U @ covariance @ U.transpose(0, 2, 1) + centre[:, :, np.newaxis] * centre[:, np.newaxis]

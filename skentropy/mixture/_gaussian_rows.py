@@ -13,18 +13,18 @@ from .._typing import FloatArray
 from ._gaps import Conditionals, Gaps
 from ._gaussian_parameters import GaussianParameters, GaussianSums
 
-# Of a block's rows at most so many numbers are kept for a second use.
+# Largest number of values of a block that are kept for a second use.
 _KEPT_ENTRIES = 2**22
-# Components are processed together if they take no more numbers.
+# Components are processed together if they hold at most this many numbers.
 _TOGETHER_ENTRIES = 2**15
-# From so many features on BLAS is quicker where it knows that a product is symmetric.
+# With at least this many features BLAS is faster if it knows that a product is symmetric.
 _WIDE = 40
 _SCRATCH = Scratch()
 
 
 @dataclass(frozen=True)
 class PooledSums(Additive):
-    """Sums over all rows, and over the rows that show both entries of a pair, with their weights; in units."""
+    """Weighted sums over all rows, and over the rows in which both entries of a pair are observed; in units."""
 
     weight: float
     pairs: FloatArray
@@ -61,11 +61,11 @@ class GaussianEvidence:
         d, n = rows.X.shape
         K = len(parameters.means)
         self._completed = CompletedRows(parameters, rows)
-        # Components are processed together where that saves calls, and one by one where their rows fill the cache.
+        # Components are processed together if that saves calls, and one by one if their rows fill the cache.
         size = max(1, _TOGETHER_ENTRIES // (d * n)) if n else 1
         self._parts = [slice(start, min(start + size, K)) for start in range(0, K, size)]
         self._kept = np.empty((K, d, n)) if K * d * n <= _KEPT_ENTRIES else None
-        # -2 log N(x_o; mu_o, Sigma_oo): the best x_m leave the distance, and det Sigma_oo = det Sigma det Lambda_mm
+        # -2 log N(x_o; mu_o, Sigma_oo): the distance minimised over x_m, and det Sigma_oo = det Sigma det Lambda_mm
         log_joint = np.empty((K, n)) if out is None or rows.gaps is not None else out
         for part in self._parts:
             y = self._completed.in_frames(part, None if self._kept is None else self._kept[part])
@@ -123,12 +123,12 @@ class CompletedRows:
         return pull
 
     def _deviations(self, components: slice) -> FloatArray:
-        """x - mu of some components, (k, d, n), in memory that is used again."""
+        """x - mu of some components, (k, d, n), in memory that is reused."""
         means = self.parameters.means[components, :, np.newaxis]
         return np.subtract(self.rows.X, means, out=_SCRATCH.array("deviation", (len(means), *self.rows.X.shape)))
 
     def deviations(self, components: slice) -> FloatArray:
-        """Completed x - mu of some components, (k, d, n), in memory that is used again."""
+        """Completed x - mu of some components, (k, d, n), in memory that is reused."""
         deviations = self._deviations(components)
         if self.rows.gaps is not None:
             deviations.reshape(len(deviations), -1)[:, self.rows.gaps.places] = self._expected[components]
@@ -162,7 +162,7 @@ class CompletedRows:
         return np.asarray(U @ self._conditionals.spread(self.rows.gaps.sums(weights)) @ U.transpose(0, 2, 1))
 
     def missing_entropies(self, weights: FloatArray) -> FloatArray:
-        """Weighted sums of the entropies of what is missing given what is observed, (K,)."""
+        """Weighted sums of the entropies of the missing entries given the observed ones, (K,)."""
         if self.rows.gaps is None:
             return np.zeros(len(weights))
         entropies = self._conditionals.entropies()[self.parameters.group]

@@ -26,7 +26,7 @@ _EMPTY = 1e-100
 # If all components together have less weight, they count as empty.
 _LEAST = 1e-200
 # A component collapses onto a single value if its variance is less than these shares of the pooled variance, and of its own
-# variance a few steps ago.
+# earlier variance.
 _COLLAPSED = 1e-3
 _COLLAPSING = 0.5
 
@@ -37,7 +37,7 @@ class FeatureSums(Additive):
 
     Attributes
     ----------
-    exposures : sum of r s m, s the exposures and m which entries are observed; (K, D), or (K, 1) where all columns agree
+    exposures : sum of r s m, with exposures s and the mask m of observed entries; (K, D), or (K, 1) if all columns agree
     sums : sum of r m T(x), shape (S, K, D)
     """
 
@@ -74,7 +74,7 @@ class Independent(FeatureAttributes):
         Mean statistics of all rows, which are also those of the pseudo-observations.
     narrow : tuple of ndarray of shape (K, D), or None
         Standard parameters, in the data's units, of components so narrow that sums of natural parameters times statistics
-        would lose digits; densities are then computed from these.
+        would lose digits; densities are then computed from the standard parameters.
     """
 
     prior_counts: float = 0.0
@@ -85,7 +85,7 @@ class Independent(FeatureAttributes):
         return np.expand_dims(self.pooled, -2)
 
     def held_together(self, held: Array) -> Array:
-        """Which variances a bound holds if it holds these (K, D)."""
+        """Which variances are held at a bound if these (K, D) are."""
         return held
 
     # Before a fit.
@@ -172,7 +172,7 @@ class Independent(FeatureAttributes):
         return FeatureEvidence(log_joint, observations)
 
     def _log_joint_of_narrow(self, offsets: FloatArray, values: FloatArray) -> FloatArray:
-        """Component by component from the standard parameters."""
+        """Log joint densities from the standard parameters, component by component."""
         assert self.narrow is not None
         log_joint = np.empty((len(offsets), len(values)))
         for c, offset in enumerate(offsets):
@@ -200,7 +200,7 @@ class Independent(FeatureAttributes):
             exposures = exposures + self.prior_counts
             sums = sums + self.prior_counts * self.pooled_rows
         total = statistics.exposures.sum(axis=0)
-        seen = total > _LEAST  # else a given component has taken all rows
+        seen = total > _LEAST  # otherwise a given component explains all rows
         empty = (exposures <= _EMPTY * total) | ~seen
         if not empty.any():
             return np.asarray(sums / exposures)
@@ -227,7 +227,7 @@ class Independent(FeatureAttributes):
         return np.nansum(self.family.log_base_measure(X, exposure), axis=1)
 
     def entropy(self, parameters: NaturalParameters, statistics: FeatureSums) -> float:
-        """Pseudo entropies, W(51), weighted by how much each component has observed of each feature, W(52)."""
+        """Pseudo entropies, W(51), weighted by each component's observed exposure of each feature, W(52)."""
         pseudo_entropy = parameters.log_partition - (parameters.eta * self.family.mean(parameters.eta)).sum(axis=0)
         return float((statistics.exposures * pseudo_entropy).sum())
 
@@ -260,11 +260,11 @@ class Independent(FeatureAttributes):
 
     def _at(self, eta: FloatArray) -> NaturalParameters | None:
         if self.discrete:
-            # Where probabilities are zero there are only rounding errors.
+            # If probabilities are zero, the terms are only rounding errors.
             eta = np.clip(eta, LOG_TINY, -LOG_TINY)
         return self.parameters(eta) if self.family.in_domain(eta) else None
 
-    # Where a fit ends.
+    # The end of a fit.
 
     def limits(self, parameters: NaturalParameters) -> FeatureLimits:
         return FeatureLimits(self, parameters)

@@ -17,7 +17,7 @@ from ._components import ComponentMetric
 from ._feature_metric import inverse_root
 from ._model import MixtureModel, MixtureParameters, MixtureStatistics
 
-# Rows are processed so many at a time that their arrays stay in the cache.
+# Number of array entries that are processed at a time, so that they stay in the cache.
 _CHUNK_ENTRIES = 2**18
 
 
@@ -31,14 +31,14 @@ def score(model: MixtureModel, parameters: MixtureParameters, statistics: Mixtur
 
 
 def missing_information(model: MixtureModel, parameters: MixtureParameters, block: Block) -> FloatArray:
-    r"""Covariance of the complete data's score given the observed, summed over a block of rows; a square matrix.
+    r"""Covariance of the complete data's score given the observed data, summed over a block of rows; a square matrix.
 
     Let :math:`t_{nc}` be the score of component c for row n, averaged over the row's missing entries, and let :math:`r_n`
     be the vector of all :math:`q_n(c) [1, t_{nc}]`. The sum is
 
     .. math::  \operatorname{blockdiag}_c \sum_n w_n q_n(c) [1, t_{nc}] [1, t_{nc}]^T - \sum_n w_n r_n r_n^T,
 
-    plus the scores' covariances over missing entries where these are latent variables.
+    plus the scores' covariances over missing entries if these are latent variables.
     """
     n_components = len(parameters.log_weights)
     width = 1 + model.components.n_directions(parameters.components)
@@ -108,7 +108,7 @@ class Metric:
 
     @classmethod
     def at(cls, model: MixtureModel, parameters: MixtureParameters, statistics: MixtureStatistics) -> Self:
-        # Numbers as small as the weights that stand for zero have no digits.
+        # Subnormal weights, which stand for zero, have too few digits.
         there = parameters.log_weights > LOG_ZERO
         pi, counts = np.where(there, np.exp(parameters.log_weights), 0.0), np.where(there, statistics.counts, 0.0)
         of_weights = statistics.weight * (np.diag(pi) - np.outer(pi, pi))

@@ -16,7 +16,7 @@ from ..families import ExponentialFamily
 # Rates or precisions of smaller values would overflow.
 _SMALLEST_MEAN = 1e-305
 _SMALLEST_VARIANCE = 1e-280
-# Larger doubles are all even, so that adjacent counts can no longer be told apart.
+# Larger doubles are all even, so adjacent counts can no longer be distinguished.
 _LARGEST_COUNT = 2.0**53
 
 
@@ -94,7 +94,7 @@ def check_shapes(
 
 
 def check_covariances(matrices: FloatArray, name: str, labels: list[str]) -> None:
-    """Raise ValueError for matrices (G, d, d) that are no covariances; labels say which."""
+    """Raise ValueError for matrices (G, d, d) that are not covariances; labels say which."""
     for label, matrix in zip(labels, matrices, strict=True):
         symmetric = np.isfinite(matrix).all() and np.allclose(matrix, matrix.T, rtol=1e-6, atol=0.0)
         if not symmetric or np.linalg.eigvalsh(matrix)[0] <= 0.0:

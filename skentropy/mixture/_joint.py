@@ -1,4 +1,4 @@
-"""Blocks of columns as one kind of components: sums over the blocks, or their parts one after the other."""
+"""Blocks of columns as one kind of components: sums over the blocks, or concatenations of their parts."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class JointLimits:
 
 @dataclass(frozen=True)
 class JointMetric:
-    """The complete data's information about all blocks of columns, which has no entries between them."""
+    """The complete data's information about all blocks of columns, which is block diagonal."""
 
     parts: list[ComponentMetric]
     edges: Array

@@ -1,4 +1,4 @@
-"""Very large counts: a base measure that keeps most digits of their likelihoods, and a warning of the loss of others."""
+"""Very large counts: a base measure that keeps most digits of their likelihoods, and a warning of lost digits."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def relative_to_data(
 def relative_to_parameters(
     family: ExponentialFamily, weights: FloatArray, standard: tuple[FloatArray, ...], exposure: float
 ) -> ExponentialFamily:
-    """The same for data to evaluate by a fitted mixture, which are as large as its means at this exposure."""
+    """The same for data that a fitted mixture evaluates, assumed to be as large as its means at this exposure."""
     if not family.additive:
         return family
     means = family.moments(family.from_standard(*standard))[0]

@@ -1,4 +1,4 @@
-"""Components whose base measures have parameters, which are fitted from how often each value is seen."""
+"""Components whose base measures have parameters, which are fitted from the counts of each value."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class LeveledRows(Observations):
 
 @dataclass(frozen=True)
 class LeveledEvidence(FeatureEvidence):
-    """Log joint densities (K, n) of a block, base measures included."""
+    """Log joint densities (K, n) of a block, including base measures."""
 
     observations: LeveledRows
 
@@ -45,9 +45,8 @@ class LeveledEvidence(FeatureEvidence):
 class Leveled(Independent):
     r"""Products of distributions with a base measure :math:`h(x; \phi_{cd})` of each component.
 
-    The statistics tell how often each component sees each value. From these every h can be computed, so that :math:`\phi`
-    is fitted exactly. The entropy identity only requires the other parameters to be stationary: it holds for any
-    :math:`\phi`.
+    The statistics count how often each component sees each value. They determine every h, so :math:`\phi` is fitted exactly.
+    The entropy identity requires only the other parameters to be stationary: it holds for any :math:`\phi`.
 
     Parameters
     ----------

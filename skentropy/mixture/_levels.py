@@ -1,4 +1,4 @@
-"""The distinct values of columns, and how often components see them, from which sums of any function follow."""
+"""The distinct values of columns, and how often components see them, which determine the sums of any function."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Levels:
     Attributes
     ----------
     values : ndarray of shape (M,)
-        Rising in each column; at least one for each column.
+        Ascending in each column; at least one value for each column.
     starts : ndarray of shape (D + 1,)
         The position at which the values of each column begin, and the end of the last one.
     whole : bool
@@ -66,9 +66,9 @@ class Levels:
         return np.maximum(np.repeat(sums[..., ends], np.diff(self.starts), axis=-1) - sums, 0.0)
 
     def indicators(self, X: Matrix) -> tuple[Levels, Matrix]:
-        """Levels that include all entries of rows X, and a CSR matrix (n, M) that tells each entry's level.
+        """Levels that include all entries of rows X, and a CSR matrix (n, M) that indicates each entry's level.
 
-        They are these levels if the rows are whole numbers among them. An entry that a sparse matrix does not store has no
+        The levels are this object if they already include all entries. An entry that a sparse matrix does not store has no
         level.
         """
         n, D = X.shape

@@ -14,20 +14,20 @@ from ._model import MixtureModel, MixtureParameters
 from ._newton import NewtonSteps
 from ._zeros import settle_zeros
 
-# The curvature is only examined where an EM step gains fewer nats per sample.
+# The curvature is examined only if an EM step gains fewer nats per sample.
 _STATIONARY = 1e-4
-# A step away from a saddle point must gain this share of tol, but no more than so many nats per sample.
+# A step away from a saddle point must gain this share of tol, or _PAYS_AT_MOST nats per sample if that is less.
 _PAYS, _PAYS_AT_MOST = 1e-3, 1e-9
 
 
 class Maximum:
-    """Refines a state that EM has converged to; what it finds is no worse.
+    """Refines the state at which EM has converged; the result is no worse.
 
     Parameters
     ----------
     model : MixtureModel
     newton : NewtonSteps
-        Computes the curvature where that is cheap. Elsewhere Lanczos steps on differences of the score estimate it.
+        Computes the curvature if that is cheap. Otherwise Lanczos steps on differences of the score estimate it.
     tol : float
     """
 
@@ -35,14 +35,14 @@ class Maximum:
         self._model, self._newton, self._tol = model, newton, tol
 
     def settle_zeros(self, state: State, evaluate: Evaluate) -> End:
-        """Settle the zeros of a state; EM goes on if one is raised, or if this gains more than tol."""
+        """Settle the zeros of a state; EM continues if one is raised, or if this gains more than tol."""
         settled, raised = settle_zeros(self._model, evaluate, state)
         if settled is not state:
             self._newton.forget()
         return End(settled, goes_on=raised or settled.objective > state.objective + self._tol)
 
     def leave_saddle(self, state: State, evaluate: Evaluate) -> End:
-        """The state, or a better one to the side of a saddle point to go on from."""
+        """The state, or, at a saddle point, a better state beside it from which EM continues."""
         noise = ROUNDING * self._model.magnitude(state.parameters, state.statistics)
         nothing = max(self._tol, noise)
         curvature = self._newton.latest(state.objective, nothing)
@@ -61,7 +61,7 @@ class Maximum:
             eigenpair = 1.0 - float(curvature.values[-1]), curvature.vectors[:, -1]
         end = leave_saddle(around, state, evaluate, eigenpair, least_gain=max(min(_PAYS * self._tol, _PAYS_AT_MOST), noise))
         if curvature is not None and eigenpair[0] < TRIED:
-            end = replace(end, goes_on=curvature.missing_nats > nothing)
+            end = replace(end, goes_on=curvature.remaining_gain > nothing)
         return end
 
 

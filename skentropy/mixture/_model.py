@@ -27,12 +27,12 @@ class MixtureParameters:
 
 @dataclass(frozen=True)
 class MixtureStatistics(Additive):
-    """What an E-step leaves, summed over rows with their weights w.
+    """The results of an E-step, summed over rows with their weights w.
 
     Attributes
     ----------
     weight : sum of w
-    log_likelihood : sum of w log p(x), the base measure left out
+    log_likelihood : sum of w log p(x), without the base measure
     posterior_entropy : sum of w H[q]
     classification : sum of -w log max_c q(c)
     counts : sum of w q, shape (K,)
@@ -55,7 +55,7 @@ class MixtureModel:
     ----------
     components : Components
     mean_log_base_measure : float
-        Its part that depends on the data only, per sample.
+        The part of it that depends on the data only, per sample.
     """
 
     components: Components
@@ -66,7 +66,7 @@ class MixtureModel:
         return block.weighted_sum(self.components.log_base_measure(block))
 
     def read(self, block: Block) -> Any:
-        """What the components need of a block; computed once if the same block comes in every pass."""
+        """The observations of a block, as the components read them; computed once if the same block recurs in every pass."""
         return block.once(self.components, self.components.read)
 
     def posterior(self, parameters: MixtureParameters, observations: Any) -> tuple[FloatArray, FloatArray]:
@@ -123,11 +123,11 @@ class MixtureModel:
         )
 
     def elbo(self, statistics: MixtureStatistics) -> float:
-        """Mean log-likelihood of the parameters that the statistics were computed from: exact posteriors leave no gap."""
+        """Mean log-likelihood of the parameters of the E-step: exact posteriors leave no gap."""
         return statistics.log_likelihood / statistics.weight + self.mean_log_base_measure
 
     def elbo_of_step(self, parameters: MixtureParameters, statistics: MixtureStatistics) -> float:
-        """ELBO of other parameters with the statistics' posteriors, W(2) term by term.
+        """ELBO of new parameters with the posteriors of the statistics, W(2) term by term.
 
         After an exact M-step it equals the entropy sum, unless a bound holds a parameter.
         """
@@ -160,6 +160,6 @@ class MixtureModel:
         return None if components is None else self.normalised(parameters.log_weights + direction[:, 0], components)
 
     def normalised(self, logits: FloatArray, components: Any) -> MixtureParameters:
-        """Parameters with weights of these logits; logarithms of zero weights are limited."""
+        """Parameters whose weights have these logits; logarithms of zero weights are limited."""
         logits = logits - logits.max()
         return MixtureParameters(np.maximum(logits - np.log(np.exp(logits).sum()), LOG_TINY), components)

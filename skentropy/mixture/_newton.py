@@ -19,10 +19,10 @@ _DAMPING_FACTOR = 10.0
 # The longest step of a logit.
 _LONGEST_STEP = 5.0
 _HALVINGS = 8
-# The expected number of Newton steps of a fit, and how many EM steps a single look at the curvature may cost.
+# The expected number of Newton steps of a fit, and the largest cost of a single look at the curvature, in EM steps.
 _EXPECTED_STEPS = 10
 _DEAREST_LOOK = 20.0
-# The number of EM steps that each Newton step saves at least.
+# The least number of EM steps that each Newton step saves.
 _SPARED = 3.0
 
 
@@ -35,8 +35,8 @@ class Curvature:
     metric : Metric
     gradient : ndarray of shape (M,)
     values, vectors : ndarray of shape (M,), (M, M)
-        Eigenvalues of the observed information, at most one, in falling order. Along a vector each EM step multiplies the
-        distance to a maximum by one minus the value; a negative value is upward curvature.
+        Eigenvalues of the observed information, at most one, in descending order. Along a vector each EM step multiplies the
+        distance to a maximum by one minus the eigenvalue; a negative eigenvalue is upward curvature.
     total : float
         Total weight of the rows.
     """
@@ -66,8 +66,8 @@ class Curvature:
         return cls(metric, gradient, 1.0 - shares, vectors, state.statistics.weight)
 
     @property
-    def missing_nats(self) -> float:
-        """Distance of a quadratic objective from its maximum, nats per sample: half the Newton decrement."""
+    def remaining_gain(self) -> float:
+        """Gain of a quadratic objective up to its maximum, nats per sample: half the squared Newton decrement."""
         along = self.vectors.T @ self.gradient
         return 0.5 * float((along**2 / np.maximum(np.abs(self.values), _LEAST_DAMPING)).sum()) / self.total
 
@@ -114,14 +114,14 @@ class NewtonSteps:
         return self._cost <= _DEAREST_LOOK
 
     def pays(self, n_steps: int) -> bool:
-        # Rent or buy: whoever rents until the rent equals the price pays at most twice the least possible.
+        # Rent or buy: renting until the rent equals the price costs at most twice the optimum.
         return n_steps >= _EXPECTED_STEPS * (self._cost - _SPARED)
 
     def curvature(self, state: State, metric: Metric | None = None) -> Curvature | None:
         return Curvature.at(self._model, self._missing_information, state, metric)
 
     def latest(self, objective: float, within: float) -> Curvature | None:
-        """The curvature at the last proposal, if the objective there differs by no more than so many nats."""
+        """The curvature at the last proposal, if the objective there differs by at most ``within`` nats."""
         if self._latest is None or not abs(objective - self._latest[0]) <= within:
             return None
         return self._latest[1]
@@ -142,9 +142,9 @@ class NewtonSteps:
         for _ in range(_HALVINGS):
             moved = self._model.moved(state.parameters, share * direction)
             if moved is not None:
-                return moved, curvature.missing_nats
+                return moved, curvature.remaining_gain
             share /= 2.0
-        return None, curvature.missing_nats
+        return None, curvature.remaining_gain
 
     def keep(self) -> None:
         self._damping = max(self._damping / _DAMPING_FACTOR, _LEAST_DAMPING)

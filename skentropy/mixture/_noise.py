@@ -14,17 +14,16 @@ from ._fixed import FixedRows, WithFixed, padded
 
 @dataclass(frozen=True)
 class WithNoise(WithFixed):
-    r"""Components, and after them one of constant density :math:`1 / V` in a box of volume V (Banfield and Raftery 1993).
+    r"""Components, and after them one of constant density :math:`1 / V` for a volume V (Banfield and Raftery 1993).
 
-    For a row with missing entries the density is that of the box in its observed columns. The density is the same outside
-    the box.
+    The density is the same outside the box. For a row with missing entries it is that of the box in the observed columns.
 
     Parameters
     ----------
     own, n_runs
         As of ``WithFixed``.
     volume : float or "box"
-        V; "box" takes the volume of the box that all rows lie in. A box of another volume has the same proportions.
+        V; with "box" it is the volume of the box that contains all rows. A box of another volume has the same proportions.
     box : ndarray of shape (2, D)
         Lower and upper edges.
     """
@@ -45,7 +44,7 @@ class WithNoise(WithFixed):
     def prepare(self, estimator: Any, columns: ColumnSurvey, *, is_sparse: bool, prior_counts: float) -> Self:
         own = self.own.prepare(estimator, columns, is_sparse=is_sparse, prior_counts=prior_counts)
         box = np.stack([columns.smallest, columns.largest])
-        # A column without spread does not count; the components report it as a failure.
+        # A column without spread is ignored; the components report it as a failure.
         box = np.where(box[1] > box[0], box, box[0] + np.array([[-0.5], [0.5]]))
         if isinstance(self.volume, str):
             return replace(self, own=own, box=box)
@@ -65,7 +64,7 @@ class WithNoise(WithFixed):
         return np.asarray(expected + np.outer(responsibilities[-1], self.box.mean(axis=0)))
 
     def column_divergences(self, parameters: Any, component: int) -> FloatArray:
-        """Divergences; in those from and to noise each column counts as Gaussian with its moments."""
+        """Divergences; for those from and to noise each column of the noise counts as Gaussian with its moments."""
         means, variances = self.moments(parameters)
         log_sides, log_scales = np.log(self.box[1] - self.box[0]), 0.5 * np.log(2.0 * np.pi * variances)
         if component == len(means) - 1:

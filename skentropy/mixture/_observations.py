@@ -16,9 +16,9 @@ from ..families import ExponentialFamily
 class Observations:
     """Sufficient statistics of a block, zero where an entry is missing.
 
-    ``missing`` tells which entries are missing: it is a mask for dense data, a sparse matrix of ones for sparse data, and
-    None if nothing is missing. In formulas m is 0 for missing entries, and 1 for others. ``values`` are the rows themselves,
-    NaN where missing, for components that need them.
+    ``missing`` marks the missing entries: it is a mask for dense data, a sparse matrix of ones for sparse data, and None if
+    nothing is missing. In formulas m is 0 for missing entries, and 1 for others. ``values`` are the rows themselves, with
+    NaN for missing entries, for components that need them.
     """
 
     statistics: tuple[Matrix, ...]

@@ -1,4 +1,4 @@
-"""Start a fit with one more component from a fitted mixture and the component that it lacks most."""
+"""Start a fit with one more component: a fitted mixture plus the component that raises its likelihood most."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ._components import Components
 from ._joint import Sums
 from ._model import MixtureModel, MixtureParameters
 
-# Components around so many rows are tried. This share of a new component is distributed like all rows.
+# Number of rows around which components are tried, and the share of a new component that is distributed like all rows.
 _CANDIDATES, _POOLED = 64, 0.05
 # The least and the largest weight with which a new component starts.
 _WEIGHTS = (1e-4, 0.5)

@@ -1,4 +1,4 @@
-"""Gaussian features in each component's own frame, which keeps digits that common units would lose.
+"""Gaussian features in each component's own frame, which preserves digits that common units would lose.
 
 After a fit in common units each component computes its statistics from u = (x - its own mean) / its own standard deviation.
 Its second moments then do not cancel, however far it lies from the other components.
@@ -21,7 +21,7 @@ from ._feature_attributes import NaturalParameters
 from ._independent import FeatureSums, Independent
 from ._observations import Observations, Units
 
-# If the ratio of a squared mean to its variance is larger, sums of squares leave fewer than ten digits of the variance.
+# If the ratio of a squared mean to a variance is larger, sums of squares give the variance to fewer than ten digits.
 _FAR = 1e5
 
 
@@ -118,7 +118,7 @@ class OwnFrames(Independent):
 
 @dataclass(frozen=True)
 class DiagonalOwnFrames(OwnFrames, DiagonalGaussian):
-    """The same for Gaussians whose components or features may share variances."""
+    """Own frames for Gaussians whose components or features may share variances."""
 
 
 def in_own_frames(components: Components, parameters: Any) -> Components:
@@ -150,7 +150,7 @@ def _own(components: Independent, parameters: NaturalParameters) -> OwnFrames | 
 
 
 def _frames(components: Independent, standard: tuple[FloatArray, ...], held: Array) -> Units:
-    """Means and standard deviations; for a variance that a bound holds the common scale, so that it stays there."""
+    """Means and standard deviations; a variance held at a bound has the common scale, so that it stays there."""
     assert components.units is not None
     if isinstance(components.family, LogNormal):
         return Units(np.zeros_like(standard[0]), np.exp(standard[0]))

@@ -22,48 +22,46 @@ class PoissonMixture(BaseMixture):
     Once EM has converged the log-likelihood, which for exact posteriors is the ELBO, equals a sum of entropies in closed
     form, Eqn. 62 of [1]_ with the pseudo entropies of Eqn. 61. Rows may have exposures s (lengths of documents, sizes of
     libraries, times at risk); their rates are then :math:`s \lambda_{cd}`. Counts need not be whole: fractions, such as
-    means of counts, are taken without a warning, with :math:`x! = \Gamma(x + 1)`.
+    means of counts, are accepted without a warning, with :math:`x! = \Gamma(x + 1)`.
 
     Parameters
     ----------
     n_components : int, default=2
         Number of components K.
     zero_inflated : bool, default=False
-        Adds a component that is zero in all columns, for more rows of zeros than the other components explain. Only its
-        weight is fitted. Its rows are labelled -1, and its weight and responsibilities come last.
+        Whether to add a component that is zero in all columns, for more rows of zeros than the other components explain.
+        Only its weight is fitted. Its rows are labelled -1, and its weight and responsibilities come last.
     tol : float, default=1e-9
-        EM has converged when all steps still to come are estimated to raise the objective by less than this, in nats per
-        sample.
+        EM has converged when the estimated gain of all steps still to come is less than this, in nats per sample.
     max_iter : int, default=1000
-        Largest number of steps, those of Newton's method included.
+        Largest number of steps, including those of Newton's method.
     n_init : int, default=1
         Number of runs from different starts; the best is kept.
     init_params : {"k-means++", "random_from_data", "random"}, default="k-means++"
-        What EM starts from: clusters around rows that k-means++ chooses in the family's own Bregman divergence, clusters
-        around random rows, or random responsibilities. Starts depend only on the contents of the rows and on
-        ``random_state``, neither on the order of the rows nor on whether a row occurs twice or has twice the weight.
+        The starts of EM: clusters around rows that k-means++ chooses by the family's Bregman divergence, clusters around
+        random rows, or random responsibilities. Starts depend only on the contents of the rows and on ``random_state``, not
+        on the order of the rows or on whether a row occurs twice or has twice the weight.
     n_starts : int or "auto", default="auto"
-        Number of starts that compete in each run. All take a few EM steps on a sample of the rows; those that are behind are
-        given up, and the others go on until one is left. It then competes with mixtures in which one of its components has
-        moved, half as many at a time, until none of them wins. "auto" takes 32 starts, or fewer, down to 16, if many
-        components or features make them costly. With 1 there is no competition, and no component is moved.
+        Number of starts that compete in each run. All take a few EM steps on a sample of the rows; those that fall behind
+        are dropped, until one is left. The winner then competes with mixtures in which one of its components has moved, half
+        as many at a time, until none of them wins. "auto" takes 16 to 32 starts, fewer if many components or features make
+        them costly. With 1 there is no competition, and no component is moved.
     weights_init : array-like of shape (n_components,), default=None
         Initial mixing weights.
     rates_init : array-like of shape (n_components, n_features), default=None
-        Initial rates. Replace ``init_params`` and ``n_init``.
+        Initial rates. They replace ``init_params`` and ``n_init``.
     prior_counts : float, default=0.0
         Number of pseudo-observations that a conjugate prior adds to every component, at the pooled mean of the data. They
-        keep rates and probabilities from becoming zero, and variances from collapsing. The prior's term in the entropy sum
-        is ``penalty``.
+        keep rates from becoming zero. The prior's term in the entropy sum is ``penalty``.
     accelerate : bool, default=True
         Whether to extrapolate EM steps, and to finish a slow fit by Newton's method. The objective never falls either way.
     warm_start : bool, default=False
         Whether ``fit`` starts from the parameters of the last fit. If that had other numbers of components or columns,
-        ``fit`` starts afresh and warns.
+        ``fit`` starts anew and warns.
     random_state : int, RandomState instance or None, default=None
-        Decides the starts.
+        Determines the starts.
     n_jobs : int, default=None
-        Number of threads, which share the restarts or the blocks of rows. No bit of the result depends on it.
+        Number of threads, which share the runs or the blocks of rows. Results are bit-identical for every number.
     verbose : int, default=0
         1 prints a line every ``verbose_interval`` steps; 2 adds times and gains.
     verbose_interval : int, default=10
@@ -71,17 +69,17 @@ class PoissonMixture(BaseMixture):
     Attributes
     ----------
     weights_ : ndarray of shape (n_components,)
-        Mixing weights; with zero inflation of shape (n_components + 1,), and the weight of the zeros is the last one.
+        Mixing weights; with zero inflation their shape is (n_components + 1,), and the weight of the zeros is last.
     rates_ : ndarray of shape (n_components, n_features)
         Rates per unit of exposure. A warning reports rates of exactly 0.
     lower_bound_ : float
         Mean log-likelihood of the training data under the returned parameters, nats per sample.
     lower_bounds_ : list of float
-        The ELBO after each EM step. It never falls, unless ``prior_counts`` lowers it.
+        The ELBO after each EM step, which never falls without a prior; with ``prior_counts`` the penalised ELBO never falls.
     entropy_sum_ : EntropySum
         Entropy sum of the training data.
     entropy_sums_ : list of EntropySum
-        Entropy sum of each EM step's posteriors and new parameters, which is their ELBO.
+        For each EM step the entropy sum of its posteriors and new parameters, which is their ELBO.
     stationarity_gap_ : float
         ``entropy_sum_.value - lower_bound_``.
     n_samples_ : float

@@ -174,7 +174,7 @@ class StudentT(CorrelatedGaussian):
             log_shapes = np.clip(log_shapes, np.log(LEAST_DEGREES / 2.0), np.log(MOST_DEGREES / 2.0))
         return StudentParameters.with_shapes(gaussian, np.exp(log_shapes))
 
-    # Where a fit ends.
+    # The end of a fit.
 
     def n_directions(self, parameters: Any) -> int:
         return super().n_directions(parameters) + 1

@@ -46,10 +46,9 @@ class StudentTMixture(BaseMixture):
         :math:`\nu` of all components, at most a million, with which the distribution is Gaussian to six digits. None fits a
         value between 0.1 and 10,000 for each component.
     tol : float, default=1e-9
-        EM has converged when all steps still to come are estimated to raise the objective by less than this, in nats per
-        sample.
+        EM has converged when the estimated gain of all steps still to come is less than this, in nats per sample.
     max_iter : int, default=1000
-        Largest number of steps, those of Newton's method included.
+        Largest number of steps, including those of Newton's method.
     n_init : int, default=1
         Number of runs from different starts; the best is kept.
     init_params : {"k-means++", "random_from_data", "random"}, default="k-means++"
@@ -59,7 +58,7 @@ class StudentTMixture(BaseMixture):
     weights_init : array-like of shape (n_components,), default=None
         Initial mixing weights.
     means_init : array-like of shape (n_components, n_features), default=None
-        Initial means. Replaces ``init_params`` and ``n_init``.
+        Initial means. They replace ``init_params`` and ``n_init``.
     scales_init : array-like, default=None
         Initial scale matrices, of the shape of ``scales_``. If only ``means_init`` is given, they are the covariance of all
         rows.
@@ -70,11 +69,11 @@ class StudentTMixture(BaseMixture):
         Whether to extrapolate EM steps, and to finish a slow fit by Newton's method. The objective never falls either way.
     warm_start : bool, default=False
         Whether ``fit`` starts from the parameters of the last fit. If that had other numbers of components or columns,
-        ``fit`` starts afresh and warns.
+        ``fit`` starts anew and warns.
     random_state : int, RandomState instance or None, default=None
-        Decides the starts.
+        Determines the starts.
     n_jobs : int, default=None
-        Number of threads, which share the restarts or the blocks of rows. No bit of the result depends on it.
+        Number of threads, which share the runs or the blocks of rows. Results are bit-identical for every number.
     verbose : int, default=0
         1 prints a line every ``verbose_interval`` steps; 2 adds times and gains.
     verbose_interval : int, default=10
@@ -92,11 +91,11 @@ class StudentTMixture(BaseMixture):
     lower_bound_ : float
         Mean log-likelihood of the training data under the returned parameters, nats per sample.
     lower_bounds_ : list of float
-        The ELBO after each EM step. It never falls, unless ``prior_counts`` lowers it.
+        The ELBO after each EM step, which never falls without a prior; with ``prior_counts`` the penalised ELBO never falls.
     entropy_sum_ : EntropySum
         Entropy sum of the training data.
     entropy_sums_ : list of EntropySum
-        Entropy sum of each EM step's posteriors and new parameters, which is their ELBO.
+        For each EM step the entropy sum of its posteriors and new parameters, which is their ELBO.
     stationarity_gap_ : float
         ``entropy_sum_.value - lower_bound_``.
     n_samples_ : float

@@ -216,7 +216,7 @@ class VectorComponents(Components):
         eta = vector.reshape(like.eta.shape)
         return self.parameters(eta) if self.family.in_domain(eta) else None
 
-    # Where a fit ends.
+    # The end of a fit.
 
     def limits(self, parameters: VectorParameters) -> NoLimits:
         return NoLimits()

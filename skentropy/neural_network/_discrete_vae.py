@@ -81,7 +81,7 @@ class BernoulliVAE(_DiscreteVAE):
         Whether to shuffle rows in each epoch.
     warm_start : bool, default=False
         Whether training continues from the last fit. If that had other numbers of components, columns or layers, ``fit``
-        starts afresh and warns.
+        starts anew and warns.
     random_state : int, RandomState instance or None, default=None
         For the nets' first weights, shuffles and draws.
     verbose : int, default=0
@@ -107,7 +107,7 @@ class BernoulliVAE(_DiscreteVAE):
     entropy_sum_ : EntropySum
         Of the training data.
     stationarity_gap_ : float
-        Entropy sum less ELBO of the training data: zero to rounding.
+        Entropy sum minus ELBO of the training data: zero to rounding.
     lower_bound_ : float
         Mean ELBO of the training data, nats per sample.
     entropy_sums_, lower_bounds_ : list
@@ -239,7 +239,7 @@ class PoissonVAE(_DiscreteVAE):
         Whether to shuffle rows in each epoch.
     warm_start : bool, default=False
         Whether training continues from the last fit. If that had other numbers of components, columns or layers, ``fit``
-        starts afresh and warns.
+        starts anew and warns.
     random_state : int, RandomState instance or None, default=None
         For the nets' first weights, shuffles and draws.
     verbose : int, default=0
@@ -265,7 +265,7 @@ class PoissonVAE(_DiscreteVAE):
     entropy_sum_ : EntropySum
         Of the training data.
     stationarity_gap_ : float
-        Entropy sum less ELBO of the training data: zero to rounding.
+        Entropy sum minus ELBO of the training data: zero to rounding.
     lower_bound_ : float
         Mean ELBO of the training data, nats per sample.
     entropy_sums_, lower_bounds_ : list

@@ -76,7 +76,7 @@ class GaussianVAE(VariationalAutoencoder):
         Whether to shuffle rows in each epoch.
     warm_start : bool, default=False
         Whether training continues from the last fit, in its units. If that had other numbers of components, columns or
-        layers, ``fit`` starts afresh and warns.
+        layers, ``fit`` starts anew and warns.
     random_state : int, RandomState instance or None, default=None
         For the nets' first weights, shuffles and draws.
     verbose : int, default=0
@@ -110,7 +110,7 @@ class GaussianVAE(VariationalAutoencoder):
     entropy_sum_ : EntropySum
         Of the training data.
     stationarity_gap_ : float
-        Entropy sum less ELBO of the training data: zero to rounding, unless a noise variance is on its floor.
+        Entropy sum minus ELBO of the training data: zero to rounding, unless a noise variance is on its floor.
     lower_bound_ : float
         Mean ELBO of the training data, nats per sample.
     entropy_sums_ : list of EntropySum

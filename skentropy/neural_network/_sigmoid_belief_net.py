@@ -74,8 +74,8 @@ class SigmoidBeliefNet(FittedBeliefNet):
         EM goes on. False takes plain EM steps only; L-BFGS then only tells whether more than ``tol`` is to come. Both leave
         saddle points.
     warm_start : bool, default=False
-        Whether ``fit`` starts from the last fit. If that had other numbers of components or columns, ``fit`` starts afresh
-        and warns.
+        Whether ``fit`` starts from the last fit. If that had other numbers of components or columns, ``fit`` starts anew and
+        warns.
     random_state : int, RandomState instance or None, default=None
         For starts and, while fitting, proposals of the truncated posterior.
     n_jobs : int or None, default=None
@@ -102,7 +102,7 @@ class SigmoidBeliefNet(FittedBeliefNet):
         ``entropy_sum(X)`` and ``score(X)`` search for states anew, for each row by itself. The net remembers states that a
         search would miss, so that ``score`` of the training data is no less than ``lower_bound_``.
     stationarity_gap_ : float
-        Entropy sum less ELBO of the training data, nats per sample.
+        Entropy sum minus ELBO of the training data, nats per sample.
     lower_bound_ : float
         Mean ELBO of the training data, nats per sample.
     lower_bounds_ : list of float
