@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,17 @@ _PATIENCE = 2
 _RATE_MEMORY = 6
 
 
+class _Point:
+    """Parameters, packed when a step is first extrapolated from them."""
+
+    def __init__(self, model: Model, parameters: Any) -> None:
+        self._model, self.parameters = model, parameters
+
+    @cached_property
+    def packed(self) -> Array:
+        return self._model.pack(self.parameters)
+
+
 class Path:
     """The last EM steps in packed coordinates, and Anderson's extrapolation from them (Walker and Ni 2011).
 
@@ -28,9 +40,7 @@ class Path:
 
     def __init__(self, model: Model) -> None:
         self._model = model
-        self._points: list[Array] = []
-        self._steps: list[Array] = []
-        self._plain: tuple[Any, Array] = (None, np.zeros(0))  # where the last step has led, and the same packed
+        self._steps: list[tuple[_Point, _Point]] = []  # from where and to where the last steps have led
         self._share = 1.0
         self._correction: Array | None = None
 
@@ -38,35 +48,30 @@ class Path:
         """Add the EM step from ``start`` to ``plain``; ``kept`` says that an extrapolation led to ``start``."""
         if kept:
             self._share = min(1.0, self._share * _DAMPING)
-        before, packed = self._plain
-        point = packed if start is before else self._model.pack(start)
-        self._plain = plain, self._model.pack(plain)
-        self._points = [*self._points[-_MEMORY:], point]
-        self._steps = [*self._steps[-_MEMORY:], self._plain[1] - point]
+        point = self._steps[-1][1] if self._steps and start is self._steps[-1][1].parameters else _Point(self._model, start)
+        self._steps = [*self._steps[-_MEMORY:], (point, _Point(self._model, plain))]
         self._correction = None
-
-    def _differences(self) -> tuple[Array, Array]:
-        """Differences between successive points, and between successive steps, as columns."""
-        points, steps = np.array(self._points), np.array(self._steps)
-        return (points[1:] - points[:-1]).T, (steps[1:] - steps[:-1]).T
 
     def _correct(self) -> None:
         """The secant correction of the last step, if there are enough steps."""
-        if self._correction is not None or len(self._points) < 2:
+        if self._correction is not None or len(self._steps) < 2:
             return
-        moves, differences = self._differences()
-        length = np.sqrt((differences**2).sum(axis=0))
+        points, ends = (np.array([step[which].packed for step in self._steps]) for which in (0, 1))
+        # Differences between successive points, and between successive steps, as columns.
+        self._step = (steps := ends - points)[-1]
+        self._moves, self._differences = (points[1:] - points[:-1]).T, (steps[1:] - steps[:-1]).T
+        length = np.sqrt((self._differences**2).sum(axis=0))
         length[length == 0] = 1.0
-        shares = np.linalg.lstsq(differences / length, self._steps[-1], rcond=1e-10)[0] / length
-        self._correction = -(moves + differences) @ shares
+        shares = np.linalg.lstsq(self._differences / length, self._step, rcond=1e-10)[0] / length
+        self._correction = -(self._moves + self._differences) @ shares
 
     def stretch(self) -> float | None:
         """Ratio of the distance to the estimated end to the length of the last step; None if there is no estimate yet."""
         self._correct()
         if self._correction is None:
             return None
-        step = np.linalg.norm(self._steps[-1])
-        return float(np.linalg.norm(self._steps[-1] + self._correction) / step) if step > 0 else 1.0
+        step = np.linalg.norm(self._step)
+        return float(np.linalg.norm(self._step + self._correction) / step) if step > 0 else 1.0
 
     def extrapolate(self, plain: Any) -> Any | None:
         """Parameters towards the estimated end, inside the domain; None if there is no estimate yet, or EM moves away."""
@@ -75,8 +80,7 @@ class Path:
             return None
         share = self._share
         while share > 1e-3:
-            target = self._points[-1] + self._steps[-1] + share * self._correction
-            candidate = self._model.unpack(target, plain)
+            candidate = self._model.unpack(self._steps[-1][1].packed + share * self._correction, plain)
             if candidate is not None:
                 return candidate
             share /= _DAMPING
@@ -87,8 +91,7 @@ class Path:
 
         The EM map's Jacobian takes moves to moves + differences; near a saddle point it lengthens one of them.
         """
-        moves, differences = self._differences()
-        jacobian = np.linalg.lstsq(moves, moves + differences, rcond=1e-6)[0]
+        jacobian = np.linalg.lstsq(self._moves, self._moves + self._differences, rcond=1e-6)[0]
         return bool(np.linalg.eigvals(jacobian).real.max() > 1.0)
 
     def refuse(self) -> None:
