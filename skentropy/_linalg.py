@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
+from scipy.linalg import lapack
 
 from ._typing import Array, FloatArray
 
@@ -16,6 +17,14 @@ def invert(matrices: FloatArray) -> tuple[FloatArray, FloatArray]:
     factor = np.linalg.cholesky(matrices)
     inverse = np.linalg.inv(factor)
     return np.matmul(inverse.transpose(0, 2, 1), inverse), log_det_of_factors(factor)
+
+
+def invert_factors(factors: FloatArray) -> FloatArray:
+    """Inverses of lower triangular matrices (P, k, k), of which few are large."""
+    inverses = factors.copy()
+    for inverse in inverses:
+        lapack.dtrtri(inverse.T, overwrite_c=True)  # in columns, as LAPACK has it, the transpose is upper triangular
+    return inverses
 
 
 def log_det_of_factors(factors: FloatArray) -> FloatArray:

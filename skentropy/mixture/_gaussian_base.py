@@ -214,7 +214,12 @@ class GaussianComponents(Components):
         return parameters.means.shape[1] * LOG_2PI + parameters.log_dets
 
     def magnitude(self, parameters: GaussianParameters, statistics: GaussianSums) -> float:
-        complete = statistics.distances(parameters).sum() + np.abs(self._log_normalisers(parameters)) @ statistics.counts
+        return self._magnitude(parameters, statistics, statistics.counts)
+
+    def _magnitude(self, parameters: GaussianParameters, statistics: GaussianSums, counts: FloatArray) -> float:
+        """The size of what a log-density adds up, with the distances in the E-step's frames, which are about as large."""
+        distances = np.trace(statistics.second, axis1=1, axis2=2).sum()
+        complete = distances + np.abs(self._log_normalisers(parameters)) @ counts
         return 0.5 * float(complete) + abs(statistics.missing_entropy) + abs(statistics.log_volume)
 
     def _pseudo_distances(self, parameters: GaussianParameters, pseudo: PseudoRows) -> FloatArray:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from .._data import Additive
-from .._linalg import factorise, log_det_of_factors
+from .._linalg import factorise, invert_factors, log_det_of_factors
 from .._typing import Array, FloatArray
 
 # Bounds: eigenvalues of a component's correlations stay above the first number, and its standard deviations above the second
@@ -74,7 +74,7 @@ class GaussianParameters:
     @cached_property
     def inverses(self) -> FloatArray:
         """R^-1, (G, d, d)."""
-        return np.linalg.inv(self.factors)
+        return invert_factors(self.factors)
 
     @cached_property
     def precisions(self) -> FloatArray:

@@ -156,10 +156,8 @@ class StudentT(CorrelatedGaussian):
         return float((self._scale_densities(parameters, s) - 0.5 * given_scales).sum()) + latent - s.scaled.log_volume
 
     def magnitude(self, parameters: Any, statistics: Any) -> float:
-        s = statistics.scaled
-        complete = s.distances(parameters).sum() + np.abs(self._log_normalisers(parameters)) @ statistics.counts
         latent = np.abs(statistics.entropies).sum() + np.abs(self._scale_densities(parameters, statistics)).sum()
-        return 0.5 * float(complete) + float(latent) + abs(s.missing_entropy) + abs(s.log_volume)
+        return self._magnitude(parameters, statistics.scaled, statistics.counts) + float(latent)
 
     def pack(self, parameters: Any) -> FloatArray:
         """Gaussian parameters, and logarithms of shapes, as a vector."""
