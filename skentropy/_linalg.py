@@ -61,6 +61,13 @@ def unpack_symmetric(vectors: FloatArray, size: int) -> FloatArray:
 
 
 @lru_cache(maxsize=64)
+def lower_triangle(size: int) -> tuple[Array, Array]:
+    """Rows and columns of the entries of a lower triangle."""
+    i, j = np.tril_indices(size)
+    return i, j
+
+
+@lru_cache(maxsize=64)
 def _upper(size: int) -> tuple[Array, Array, FloatArray]:
     """Rows and columns of the upper triangle of a symmetric matrix, and the lengths of unit moves of its entries."""
     i, j = np.triu_indices(size)

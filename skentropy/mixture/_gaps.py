@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 
 from .._data import sort_rows
-from .._linalg import LOG_2PI, invert
+from .._linalg import LOG_2PI, invert, lower_triangle
 from .._typing import Array, FloatArray
 
 # Matrices up to this size are inverted entry by entry, with arrays over the patterns.
@@ -86,7 +86,7 @@ class Gaps:
             own = np.ascontiguousarray(columns[n_before : n_before + q * P].reshape(P, q).T)
             pattern = np.repeat(np.arange(P), counts[first:last])
             places.append((own[:, pattern] * n + np.arange(rows.start, rows.stop)).ravel())
-            i, j = _lower(q)
+            i, j = lower_triangle(q)
             pairs.append((own[i] * d + own[j]).ravel())
             groups.append(
                 Group(
@@ -191,16 +191,9 @@ class Conditionals:
 
 
 @lru_cache(maxsize=64)
-def _lower(size: int) -> tuple[Array, Array]:
-    """Rows and columns of the entries of a packed lower triangle."""
-    i, j = np.tril_indices(size)
-    return i, j
-
-
-@lru_cache(maxsize=64)
 def _square(size: int) -> Array:
     """Positions of the entries of a symmetric matrix in its packed lower triangle."""
-    i, j = _lower(size)
+    i, j = lower_triangle(size)
     square = np.empty((size, size), dtype=np.intp)
     square[i, j] = square[j, i] = np.arange(len(i))
     return square
@@ -212,7 +205,7 @@ def _invert_in_place(triangles: FloatArray, size: int) -> FloatArray:
     square = _square(size)
     if size > _SMALL:
         inverses, log_dets = invert(np.ascontiguousarray(triangles[square].reshape(size, size, G * n).transpose(2, 0, 1)))
-        triangles[:] = inverses.transpose(1, 2, 0)[_lower(size)].reshape(triangles.shape)
+        triangles[:] = inverses.transpose(1, 2, 0)[lower_triangle(size)].reshape(triangles.shape)
         return log_dets.reshape(G, n)
     # Sweeps (Goodnight 1979), each on all matrices at once.
     log_dets, term = np.zeros((G, n)), np.empty((G, n))

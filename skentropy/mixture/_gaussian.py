@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .._linalg import factorise, pack_symmetric, unpack_symmetric
+from .._linalg import factorise, lower_triangle, unpack_symmetric
 from .._typing import Array, FloatArray, Matrix
 from ..families import Gaussian
 from ._gaussian_base import GaussianComponents
@@ -75,22 +75,25 @@ class CorrelatedGaussian(GaussianComponents):
         return frame.moved(means, S)
 
     def pack(self, parameters: GaussianParameters) -> FloatArray:
-        """Means, and logarithms of the covariance matrices."""
-        values, vectors = np.linalg.eigh(parameters.covariances)
-        logs = np.log(np.maximum(values, np.finfo(float).tiny))
-        logarithms = (vectors * logs[:, np.newaxis]) @ vectors.transpose(0, 2, 1)
-        return np.concatenate([parameters.means.ravel(), pack_symmetric(logarithms).ravel()])
+        """Means, and Cholesky factors, of whose diagonals the logarithms, row after row."""
+        i, j = lower_triangle(parameters.means.shape[1])
+        entries = parameters.factors[:, i, j]
+        entries[:, i == j] = np.log(entries[:, i == j])
+        return np.concatenate([parameters.means.ravel(), entries.ravel()])
 
     def unpack(self, vector: FloatArray, like: GaussianParameters) -> GaussianParameters | None:
         if not np.isfinite(vector).all():
             return None
         G, d, _ = like.factors.shape
-        means, packed = np.split(vector, [like.means.size])
-        logs, vectors = np.linalg.eigh(unpack_symmetric(packed.reshape(G, -1), d))
-        if np.abs(logs).max() > _LONGEST_LOG:
+        i, j = lower_triangle(d)
+        means, entries = vector[: like.means.size], vector[like.means.size :].reshape(G, -1).copy()
+        logs = entries[:, i == j]
+        if np.abs(logs).max() > 0.5 * _LONGEST_LOG:
             return None
-        covariances = (vectors * np.exp(logs)[:, np.newaxis]) @ vectors.transpose(0, 2, 1)
-        return GaussianParameters.of(means.reshape(-1, d), covariances, like.bounds)
+        entries[:, i == j] = np.exp(logs)
+        factors = np.zeros((G, d, d))
+        factors[:, i, j] = entries
+        return GaussianParameters.of_factors(means.reshape(-1, d), factors, like.bounds)
 
     # The end of a fit.
 

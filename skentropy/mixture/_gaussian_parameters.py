@@ -46,20 +46,24 @@ class GaussianParameters:
         scales = np.where((held & was_held)[:, np.newaxis], bounds, deviations)
         return cls(means, factorise(covariances, scales, SMALLEST_SHARE), np.where(held[:, np.newaxis], scales, 0.0))
 
+    @classmethod
+    def of_factors(cls, means: FloatArray, factors: FloatArray, bounds: FloatArray) -> Self:
+        """Of Cholesky factors, whose covariances are kept as regular as by ``of``."""
+        # Squares of the diagonal are the variances given the preceding features.
+        variances = (factors**2).sum(axis=2)
+        shares = np.diagonal(factors, axis1=1, axis2=2) ** 2 / variances
+        if bounds.any() or variances.min() <= _SMALLEST_SCALE**2 or shares.min() <= _LEAVES_BOUND * SMALLEST_SHARE:
+            return cls.of(means, factors @ factors.transpose(0, 2, 1), bounds)
+        return cls(means, factors, bounds)
+
     def moved(self, means: FloatArray, S: FloatArray) -> Self:
         """Parameters with other means, and covariances R S R'."""
         R = self.factors
         try:
             factors = R @ np.linalg.cholesky(S)
         except np.linalg.LinAlgError:
-            factors = None
-        if factors is not None and not self.held.any():
-            # Squares of the diagonal are the variances given the preceding features.
-            variances = (factors**2).sum(axis=2)
-            shares = np.diagonal(factors, axis1=1, axis2=2) ** 2 / variances
-            if variances.min() > _SMALLEST_SCALE**2 and shares.min() > _LEAVES_BOUND * SMALLEST_SHARE:
-                return type(self)(means, factors, self.bounds)
-        return self.of(means, R @ S @ R.transpose(0, 2, 1), self.bounds)
+            return self.of(means, R @ S @ R.transpose(0, 2, 1), self.bounds)
+        return self.of_factors(means, factors, self.bounds)
 
     @cached_property
     def held(self) -> Array:
