@@ -93,7 +93,7 @@ class CorrelatedGaussian(GaussianComponents):
         entries[:, i == j] = np.exp(logs)
         factors = np.zeros((G, d, d))
         factors[:, i, j] = entries
-        return GaussianParameters.of_factors(means.reshape(-1, d), factors, like.bounds)
+        return GaussianParameters.of_cholesky(means.reshape(-1, d), factors, like.bounds)
 
     # The end of a fit.
 

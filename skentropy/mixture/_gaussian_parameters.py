@@ -47,7 +47,7 @@ class GaussianParameters:
         return cls(means, factorise(covariances, scales, SMALLEST_SHARE), np.where(held[:, np.newaxis], scales, 0.0))
 
     @classmethod
-    def of_factors(cls, means: FloatArray, factors: FloatArray, bounds: FloatArray) -> Self:
+    def of_cholesky(cls, means: FloatArray, factors: FloatArray, bounds: FloatArray) -> Self:
         """Of Cholesky factors, whose covariances are kept as regular as by ``of``."""
         # Squares of the diagonal are the variances given the preceding features.
         variances = (factors**2).sum(axis=2)
@@ -63,7 +63,7 @@ class GaussianParameters:
             factors = R @ np.linalg.cholesky(S)
         except np.linalg.LinAlgError:
             return self.of(means, R @ S @ R.transpose(0, 2, 1), self.bounds)
-        return self.of_factors(means, factors, self.bounds)
+        return self.of_cholesky(means, factors, self.bounds)
 
     @cached_property
     def held(self) -> Array:
