@@ -23,7 +23,7 @@ class PseudoRows:
     mean, covariance : ndarray of shape (d,), (d, d)
         Their mean and covariance, in units.
     divisor : float
-        The increase of the covariance's divisor; it is ``counts`` for a prior that consists of pseudo-observations only.
+        The increase of the covariance's divisor; it is ``counts`` if the prior consists of pseudo-observations only.
     """
 
     counts: float
@@ -66,7 +66,7 @@ class NormalInverseWishart:
     degrees_of_freedom : float, default=None
         :math:`\nu`; None stands for d + 2.
     covariance : array-like of shape (n_features, n_features), default=None
-        :math:`\Psi`, in the data's units; None stands for the covariance of all rows, by n - 1, over :math:`K^{2/d}`.
+        :math:`\Psi`, in the data's units; None stands for the covariance of all rows (divisor n - 1) over :math:`K^{2/d}`.
     mean : array-like of shape (n_features,), default=None
         m; None stands for the mean of all rows.
 

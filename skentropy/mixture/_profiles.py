@@ -57,7 +57,7 @@ class Profiles:
 
 
 def expectations(components: Components, parameters: Any, near: FloatArray | None = None) -> FloatArray:
-    """The expectations (K, R) of a profile's quantities; angles are turned to be near to each other."""
+    """The expectations (K, R) of a profile's quantities; angles differ by less than a turn from those in ``near``."""
     quantities = _quantities(components, parameters)
     expected, _ = _moments(components, parameters, quantities)
     if near is None:
@@ -78,7 +78,7 @@ def moments_of_mixture(
 
 
 def _quantities(components: Components, parameters: Any) -> list[tuple[int, int | None]]:
-    """Columns, and the codes of their categories; of two categories only the second, since it determines the first."""
+    """Columns, and the codes of their categories; of two categories only the second, which determines the first."""
     probabilities = components.category_probabilities(parameters)
     means, _ = components.moments(parameters)
     quantities: list[tuple[int, int | None]] = []

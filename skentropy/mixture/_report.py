@@ -15,7 +15,7 @@ from ..families import ExponentialFamily
 if TYPE_CHECKING:
     from ._model import MixtureModel, MixtureParameters
 
-# Two components are duplicates if the expected log-likelihood ratio of all their rows is less.
+# Two components are duplicates if the expected log-likelihood ratio of all their rows is smaller.
 _DUPLICATE_NATS = 1e-3
 # A component that explains fewer rows than this is empty.
 EMPTY_ROWS = 1e-6
@@ -26,7 +26,7 @@ def failures(estimator: Any, model: MixtureModel, run: Run) -> Iterator[str]:
     """Reasons not to trust the end of a run, one message for each kind."""
     name = type(estimator).__name__
     parameters = run.state.parameters
-    # Columns without noise are no failure.
+    # Columns without noise are not a failure.
     empty = np.flatnonzero(run.state.statistics.counts[: estimator.n_components] < EMPTY_ROWS)
     if empty.size:
         yield f"{name}: {_list_components(empty)} empty: no row has any probability of it. Fewer components would do."
@@ -38,7 +38,7 @@ def failures(estimator: Any, model: MixtureModel, run: Run) -> Iterator[str]:
 
 
 def degenerate_features(estimator: Any, family: ExponentialFamily, pooled: FloatArray, eta: FloatArray) -> Iterator[str]:
-    """Where natural parameters (S, K, D) have reached a limit of their family; ``pooled`` are the means of all rows."""
+    """Messages about natural parameters (S, K, D) at a limit of their family; ``pooled`` are the means of all rows."""
     name = model_name(estimator)
     at_bound = family.at_bound(eta)
     constant = np.flatnonzero(family.at_bound(family.natural(pooled)))
@@ -53,7 +53,7 @@ def degenerate_features(estimator: Any, family: ExponentialFamily, pooled: Float
             f"{name}: {places(estimator, at_bound)} collapsed onto (nearly) a single value; its parameters are held at a "
             "bound, where the entropy sum is not the ELBO. Use fewer components, or prior_counts > 0."
         )
-    # A column of zeros only, or a category that does not occur, leaves no other choice.
+    # A column of zeros only, or a category that does not occur, forces a zero.
     possible = pooled > 0.0
     at_zero = family.at_zero(np.where(np.expand_dims(possible, -2), eta, 0.0))
     at_zero &= ~family.at_zero(np.where(possible, family.natural(pooled), 0.0))
@@ -66,7 +66,7 @@ def degenerate_features(estimator: Any, family: ExponentialFamily, pooled: Float
 
 
 def degenerate_covariances(estimator: Any, singular: Array, constant: Array) -> Iterator[str]:
-    """For (nearly) singular covariances the columns (G, d) of their singular directions; and which columns are constant."""
+    """Messages about the columns (G, d) of (nearly) singular directions of covariances, and about constant columns."""
     name = model_name(estimator)
     if constant.any():
         yield (
@@ -90,7 +90,7 @@ def degenerate_covariances(estimator: Any, singular: Array, constant: Array) -> 
 
 
 def heywood_cases(estimator: Any, on_floor: Array) -> Iterator[str]:
-    """Noise variances (K, d) of factor models that are on their floors, in components that have not collapsed."""
+    """A message about noise variances (K, d) at their floors, in components that have not collapsed."""
     if on_floor.any():
         yield (
             f"{model_name(estimator)}: {places(estimator, on_floor)} explained by the factors alone (a Heywood case, with "
@@ -99,7 +99,7 @@ def heywood_cases(estimator: Any, on_floor: Array) -> Iterator[str]:
 
 
 def duplicates(model: MixtureModel, parameters: MixtureParameters, n_rows: float) -> list[tuple[int, int]]:
-    """Pairs of components that the data cannot tell apart: n times the smaller weight times their divergence is small."""
+    """Pairs of components that the data cannot distinguish: n times the smaller weight times their divergence is small."""
     weights = np.exp(parameters.log_weights)
     pairs = []
     K = len(weights) - model.components.n_fixed
@@ -112,7 +112,7 @@ def duplicates(model: MixtureModel, parameters: MixtureParameters, n_rows: float
 
 
 def component_names(estimator: Any) -> list[str]:
-    """Names of the components of a fitted mixture: numbers, and the name of a fixed one at the end."""
+    """Names of the components of a fitted mixture: numbers, and at the end the name of a fixed component."""
     n_all, fixed_name = len(estimator.weights_), estimator._get_components().fixed_name
     return [str(c) if c < estimator.n_components else fixed_name for c in range(n_all)]
 
@@ -128,7 +128,7 @@ def _list_components(components: Array) -> str:
 
 
 def places(estimator: Any, mask: Array) -> str:
-    """Words for a mask (K, D): which components in which columns."""
+    """Words for a mask (K, D) of components and columns."""
     components, columns = np.nonzero(mask)
     listed = [
         f"component {component} in {column_label(estimator, int(column))}"

@@ -62,7 +62,7 @@ class ReportedMixture(LatentVariableModel):
         .. math::  \mathrm{BIC} - 2 \sum_n w_n \log q_n(\hat c_n)
 
         with the most probable component :math:`\hat c_n` of each row, as in Biernacki et al. (2000) and in mclust (with the
-        opposite sign). "posterior" uses the posteriors' entropy, a term of the entropy sum, in place of the sum.
+        opposite sign). "posterior" replaces the sum by the entropy of the posteriors, a term of the entropy sum.
 
         Parameters
         ----------
@@ -100,20 +100,21 @@ class ReportedMixture(LatentVariableModel):
         X, sample_weight, exposure
             As given to ``fit``.
         method : {"information", "scores", "sandwich"}, default="information"
-            One of the three, in this order. "information" is the method of flexmix's ``refit``; "scores" is quick and rough.
+            The three covariances, in this order. "information" is the method of flexmix's ``refit``; "scores" is fast and
+            rough.
         weights : {"counts", "survey"}, default="counts"
-            Whether weights are numbers of copies, or of units of a population that each row stands for. For "survey"
+            Whether weights count copies of a row, or units of a population for which the row stands. For "survey"
             :math:`M = \sum_n w_n^2 s_n s_n^\top`, and ``method`` must be "sandwich".
 
         Returns
         -------
         StandardErrors
-            Which prints as a table with intervals.
+            It prints as a table with intervals.
 
         Warns
         -----
         UserWarning
-            If parameters have no standard errors (NaN), since they are at a limit, such as a rate of zero, or at a bound,
+            If parameters have no standard errors (NaN), because they are at a limit, such as a rate of zero, or at a bound,
             belong to an empty component, or are not identified. The message names them.
 
         References
@@ -122,7 +123,7 @@ class ReportedMixture(LatentVariableModel):
 
         Examples
         --------
-        Counts of deaths a day, 1910 to 1912:
+        Counts of deaths per day, 1910 to 1912:
 
         >>> import numpy as np
         >>> from skentropy import PoissonMixture
@@ -152,7 +153,7 @@ class ReportedMixture(LatentVariableModel):
         Parameters
         ----------
         X, sample_weight, exposure
-            The training data, or other data to describe by the mixture. Without them the numbers are those of the fit, and
+            The training data, or other data that the mixture describes. Without X the numbers are those of the fit, and
             there is no table about the classification of rows.
         standard_errors : bool, default=False
             Add the parameters with their standard errors; needs X.
@@ -161,15 +162,15 @@ class ReportedMixture(LatentVariableModel):
         -------
         Summary
             ``summary["components"].to_frame()`` is the table of this name. Others are "means" and "probabilities" of the
-            columns by component, the largest "correlations" within Gaussian components, and "features", which shows how
-            well columns tell components apart. With X there are also "classification", "residuals" of latent classes, and
-            "standard errors". ``summary.facts`` holds single numbers; for latent classes with complete rows these include
-            tests of the table of all patterns, up to 4,096.
+            columns by component, the largest "correlations" within Gaussian components, and "features", which shows how well
+            columns distinguish components. With X there are also "classification", "observed" moments of the data,
+            "residuals" of latent classes, and "standard errors". ``summary.facts`` holds single numbers; for latent classes
+            with complete rows and at most 4,096 patterns these include tests of the table of all patterns.
 
         Raises
         ------
         ValueError
-            If standard errors are asked for without X.
+            If standard errors are requested without X.
 
         See Also
         --------
@@ -208,7 +209,7 @@ class ReportedMixture(LatentVariableModel):
     ) -> Table:
         r"""Pairs of categorical columns that are dependent given the component, contrary to the model.
 
-        For each pair Pearson's chi-square by its degrees of freedom,
+        The residual of a pair is Pearson's chi-square divided by its degrees of freedom,
 
         .. math::  \frac{1}{(A - 1)(B - 1)} \sum_{ab} \frac{(n_{ab} - e_{ab})^2}{e_{ab}}, \qquad
             e_{ab} = n \sum_c \pi_c\, p_{cda}\, p_{ceb},
@@ -229,7 +230,7 @@ class ReportedMixture(LatentVariableModel):
         Raises
         ------
         TypeError
-            If there are no two columns of categories.
+            If there are fewer than two columns of categories.
 
         References
         ----------
@@ -278,7 +279,7 @@ class ReportedMixture(LatentVariableModel):
         Parameters
         ----------
         X, sample_weight, exposure
-            Those of ``fit``, or None.
+            The arguments of ``fit``, or None.
 
         Returns
         -------
@@ -301,7 +302,7 @@ class ReportedMixture(LatentVariableModel):
 
     @property
     def _fault(self) -> str:
-        if hasattr(self, "_fault_of_fit"):  # attributes round what the fit has ended at
+        if hasattr(self, "_fault_of_fit"):  # the attributes are rounded
             return self._fault_of_fit
         model, parameters = self._fitted_model(None)
         return model.components.fault(parameters.components)
@@ -314,7 +315,7 @@ class ReportedMixture(LatentVariableModel):
 
     @property
     def learns_categories(self) -> bool:
-        """Whether a fit learns kinds or categories of columns from the values."""
+        """Whether a fit determines kinds or categories of columns from the values."""
         model, parameters = self._fitted_model(None)
         return self._modelled_columns is not None or bool(model.components.category_probabilities(parameters.components))
 

@@ -19,7 +19,7 @@ from .._tables import Column, Table
 from .._typing import Array, FloatArray
 from ._categories import category_name
 
-# All tables of pairs together have at most so many cells.
+# Largest number of cells of all tables of pairs together.
 _MOST_CELLS = 2**12
 # Cells with smaller expected counts are left out.
 _IMPOSSIBLE = 1e-300
@@ -27,7 +27,7 @@ _IMPOSSIBLE = 1e-300
 
 @dataclass(frozen=True)
 class PairTables(Additive):
-    """Weighted counts of all pairs of categories that rows show together.
+    """Weighted counts of all pairs of categories that occur together in a row.
 
     Attributes
     ----------
@@ -48,10 +48,10 @@ class PairTables(Additive):
         return cls(weighted.T @ one_hot)
 
     def table(self, estimator: Any, probabilities: Mapping[int, FloatArray], most: int | None = None) -> Table:
-        r"""Pearson's chi-square of each pair, the largest by its degrees of freedom first.
+        r"""Pearson's chi-square of each pair, in descending order of its ratio to the degrees of freedom.
 
-        Of counts :math:`n_{ab}` and :math:`n_{..} \sum_c \pi_c p_{cda} p_{ceb}`, with (A - 1)(B - 1) degrees of freedom for
-        the categories that occur.
+        It compares the counts :math:`n_{ab}` with :math:`n_{..} \sum_c \pi_c p_{cda} p_{ceb}`, with (A - 1)(B - 1) degrees
+        of freedom for the categories that occur.
         """
         weights, names = estimator.weights_, feature_names(estimator)
         ends = np.cumsum([0, *(values.shape[1] for values in probabilities.values())])
@@ -98,7 +98,7 @@ def count_patterns(block: Block, sizes: Mapping[int, int]) -> FloatArray:
 def pattern_facts(
     counts: FloatArray, weights: Array, probabilities: Mapping[int, FloatArray], n_parameters: int
 ) -> dict[str, str]:
-    r"""Likelihood-ratio and Pearson's chi-square of all patterns, as poLCA prints them; nothing if rows have gaps.
+    r"""Likelihood-ratio and Pearson's chi-square of all patterns, as in poLCA; nothing if rows have gaps.
 
     .. math::  G^2 = 2 \sum_x n_x \log \frac{n_x}{n p(x)}, \qquad X^2 = \sum_x \frac{(n_x - n p(x))^2}{n p(x)}
     """

@@ -1,4 +1,4 @@
-"""Rows as distributions of a family, for drawing seeds in its own Bregman divergence (Banerjee et al. 2005)."""
+"""Rows as distributions of a family, for drawing seeds by its Bregman divergence (Banerjee et al. 2005)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..families import ExponentialFamily
 from ._observations import Observations
 
 # The statistics of a single row lie on the boundary of the mean parameters, where divergences are infinite. They are moved
-# by this share of the way to the pooled ones.
+# towards the pooled statistics by this share of the way.
 _TOWARDS_POOLED = 0.25
 # Divergences count as equal if they differ by less, relative to their largest terms, so that rounding errors do not choose.
 _EQUAL_DIVERGENCE = 1e-12
@@ -58,7 +58,7 @@ class SmoothedRows:
             share = 1.0 if exposure is None else exposure[:, np.newaxis]
             values = share * self._conjugate(statistics / share, self._pooled[:, np.newaxis])
             return np.asarray((values * self._observations.seen(slice(None))).sum(axis=1))
-        # What is not stored is zero, and all zeros of a column have one value.
+        # Unstored entries are zero, and all zeros of a column have one value.
         at_zero = self._conjugate(np.zeros_like(self._pooled), self._pooled)
         rows = np.repeat(np.arange(first.shape[0]), np.diff(first.indptr))
         share = np.ones(first.nnz) if exposure is None else exposure[rows]

@@ -1,6 +1,6 @@
-"""Starts of EM: clusters around seeds, or random responsibilities, of which short runs find the best.
+"""Starts of EM: clusters around seeds, or random responsibilities; short runs find the best start.
 
-Seeds are drawn in the family's own Bregman divergence (Arthur and Vassilvitskii 2007; Banerjee et al. 2005).
+Seeds are drawn by the family's Bregman divergence (Arthur and Vassilvitskii 2007; Banerjee et al. 2005).
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from ._short_runs import ShortRuns
 
 # Concentration of the Dirichlet distribution of random responsibilities.
 _CONCENTRATION = 0.3
-# By default there are as many starts as cost so many operations in a step. An exponential counts as several operations.
+# Least and largest default number of starts; in between it is limited by the number of operations of a step. An exponential
+# counts as several operations.
 _STARTS = (16, 32)
 _STARTS_COST = 2**22
 _ROW_COST = 16
-# So many divergences are computed at a time.
+# Number of divergences that are computed at a time.
 _ENTRIES = 2**16
 # Noise starts with this share of each row.
 NOISE = 0.05
@@ -32,7 +33,7 @@ def kmeans_plusplus(
 ) -> Array:
     """Draw indices of seeds, (runs, components), with probabilities proportional to weight times divergence.
 
-    For each seed a few indices are drawn, and the one that leaves the smallest divergences is taken.
+    For each seed a few candidates are drawn, and the one that leaves the smallest divergences is chosen.
     """
     n_runs, n_components = shape
     n_trials = 2 + int(np.log(n_components))
@@ -68,7 +69,7 @@ def random_rows(rows: SeedRows, weight: FloatArray, shape: tuple[int, int], rand
 def nearest(rows: SeedRows, seeds: Array) -> Array:
     """Which of a run's seeds (runs, components) is nearest to each row, (runs, n).
 
-    A seed is nearest to itself. Of several equally near seeds the first one counts.
+    A seed is nearest to itself. Ties go to the first seed.
     """
     labels = []
     step = max(1, _ENTRIES // (seeds.shape[1] * rows.rounding.size))
@@ -119,11 +120,11 @@ def initial_parameters(
         noise = np.full((len(responsibilities), model.components.n_fixed, sample.n_rows), NOISE)
         responsibilities = np.concatenate([(1.0 - noise.sum(axis=1, keepdims=True)) * responsibilities, noise], axis=1)
     runs = ShortRuns(model, sample, observations, responsibilities)
-    # At most one proposal for each pair of a component that moves and one that is split, and half as many as starts.
+    # Half as many proposals as starts, and at most one for each pair of a component that moves and one that is split.
     n_proposals = min(n_components * (n_components - 1), shape[0] // 2)
     return search(runs, rows, weight, n_proposals, random_state)
 
 
 def _first_smallest(values: Array, rounding: FloatArray | float) -> Array:
-    """Index, along the first axis, of the first value that is the smallest except for rounding errors."""
+    """Index, along the first axis, of the first value that equals the smallest up to rounding errors."""
     return (values <= values.min(axis=0) + rounding).argmax(axis=0)

@@ -1,4 +1,4 @@
-"""Multinomial components: Poisson rates per unit of the rows' totals, which sum to one."""
+"""Multinomial components: Poisson rates per unit of the rows' totals; the rates sum to one."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from ._independent import Independent
 from ._observations import Observations
 from ._seed_rows import SmoothedRows
 
-# The divisor in place of an empty row's total.
+# The divisor that replaces the total of an empty row.
 _NO_TOTAL = 1e-300
 
 
 class Shares(Poisson):
-    """The family without a reference measure: rates that sum to one are moderate for any counts."""
+    """The Poisson family without a reference measure: rates that sum to one are moderate for any counts."""
 
     def relative_to(self, mean: Array, largest: float) -> ExponentialFamily:
         return self
@@ -33,7 +33,7 @@ class Multinomial(Independent):
     r"""Counts of rows with given totals s, :math:`p(x|c) = s! \prod_d p_{cd}^{x_d} / x_d!`.
 
     On the simplex :math:`\eta = \log p` and :math:`A = 0`. Poisson components with the totals as exposures have the same
-    posteriors and the same M-step, whose rates sum to one by themselves.
+    posteriors and the same M-step, whose rates automatically sum to one.
     """
 
     attribute_names = ("probabilities",)
@@ -49,12 +49,12 @@ class Multinomial(Independent):
         return np.arange(n_features)
 
     def prepare(self, estimator: Any, columns: ColumnSurvey, *, is_sparse: bool, prior_counts: float) -> Self:
-        if not (columns.largest.max() > 0.0 or columns.smallest.min() < 0.0):  # what is negative is refused by its column
+        if not (columns.largest.max() > 0.0 or columns.smallest.min() < 0.0):  # refused by column
             raise ValueError("X holds nothing but zeros; there must be a row with a positive total.")
         return super().prepare(estimator, columns, is_sparse=is_sparse, prior_counts=prior_counts)
 
     def count_outside(self, block: Block) -> Array:
-        """Numbers of values outside the support; missing entries count too, since a row's total is unknown without them."""
+        """Numbers of values outside the support; missing entries are included, since they leave a row's total unknown."""
         outside = super().count_outside(block)
         X = block.X
         if sparse.issparse(X):
@@ -106,7 +106,7 @@ class Multinomial(Independent):
         random_state: np.random.RandomState,
         like: Matrix | None = None,
     ) -> FloatArray:
-        """Draw rows: column by column a binomial share of what is left of their totals, which are rounded."""
+        """Draw rows: column by column a binomial share of the rest of their totals, which are rounded."""
         (p,) = standard
         with np.errstate(invalid="ignore"):
             share = np.minimum(np.nan_to_num(p / np.cumsum(p[:, ::-1], axis=1)[:, ::-1]), 1.0)[labels]

@@ -1,4 +1,4 @@
-"""Short runs of EM side by side on a sample of rows; those that fall behind are given up."""
+"""Short runs of EM side by side on a sample of rows; runs that fall behind are dropped."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from ._model import MixtureModel, MixtureParameters
 
 # This share of an average cluster, distributed like all rows, is added to each cluster that starts a run.
 _CLUSTER_PRIOR = 0.05
-# Number of EM steps before the first comparison; before each further one it grows by this factor, up to a limit.
+# Number of EM steps before the first comparison, the factor by which it grows before each further comparison, and its limit.
 _FIRST_STEPS = 10
 _MORE_STEPS = 1.5
 _MOST_STEPS = 40
-# The winner takes so many more steps, which show whether it collapses.
+# Number of further steps of the winner, which show whether it collapses.
 _LAST_STEPS = 20
-# A run is given up if it is behind by more than so many times what the second half of its last steps has gained.
+# A run is dropped if it is behind by more than this multiple of the gain of the second half of its last steps.
 _CATCHES_UP = 5.0
 # Runs whose objectives differ by fewer nats per sample have found the same maximum. The difference is absolute, since
 # objectives contain the logarithms of units.
 _SAME_MAXIMUM = 1e-5
-# Any other run overtakes one with this objective.
+# The objective of a run that loses to all others.
 _LAST = -1e300
 
 
 class ShortRuns:
-    """Plain EM for several mixtures at once: except in the E-step R runs of K components are one mixture of R K components.
+    """Plain EM for several mixtures at once: except in the E-step, R runs of K components are one mixture of R K components.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class ShortRuns:
     observations
         The sample as the components have read it.
     responsibilities : ndarray of shape (R, K, n_rows)
-        The responsibilities that each run starts from.
+        The responsibilities from which each run starts.
     """
 
     def __init__(self, model: MixtureModel, sample: Block, observations: Any, responsibilities: FloatArray) -> None:
@@ -61,7 +61,7 @@ class ShortRuns:
         self._expect()
 
     def objectives(self) -> FloatArray:
-        """The objective of each run, nats per sample, except for a constant of the data."""
+        """The objective of each run, nats per sample, up to a constant of the data."""
         log_likelihoods = (np.log(self._normaliser) + self._largest) @ self._weight
         log_prior = self._components.log_prior(self._parameters.components, None)
         return np.asarray((log_likelihoods + log_prior.reshape(len(log_likelihoods), -1).sum(axis=1)) / self._total)
@@ -72,9 +72,9 @@ class ShortRuns:
         return self._components.observe(parameters.components, self._observations, parameters.log_weights).log_joint
 
     def race(self) -> int:
-        """Let the runs compete until one is left, and return its number; each time at least half of them are given up.
+        """Let the runs compete until one is left, and return its number; each comparison drops at least half of them.
 
-        Of runs that have found the same maximum the first one goes on. A run with a collapsing component loses to all
+        Of runs that have found the same maximum the first one continues. A run with a collapsing component loses to all
         others.
         """
         n_steps = float(_FIRST_STEPS)
@@ -95,7 +95,7 @@ class ShortRuns:
         return int(numbers[0])
 
     def best(self) -> MixtureParameters:
-        """Parameters of the remaining run; if it collapses, those of the best run that was given up."""
+        """Parameters of the remaining run; if it collapses, those of the best run that was dropped."""
         winner = self._parameters
         if not self._given_up or self._components.discrete:
             return winner
@@ -106,7 +106,7 @@ class ShortRuns:
         return winner
 
     def _run(self, n_steps: int) -> tuple[FloatArray, FloatArray, Array]:
-        """Take so many steps; return the objectives, the gains of the second half of the steps, and which runs collapse."""
+        """Take some steps; return the objectives, the gains of the second half of the steps, and which runs collapse."""
         for step in range(n_steps):
             if step == n_steps // 2:
                 halfway, before = self.objectives(), self._parameters
@@ -154,7 +154,7 @@ class ShortRuns:
         self._responsibilities = q
 
     def _maximize(self, average: float = 0.0) -> MixtureParameters:
-        """M-step for all runs; to each component a share of an average component, distributed like all rows, is added."""
+        """M-step for all runs; each component also gets a share of an average component, distributed like all rows."""
         n_runs = len(self._responsibilities)
         q = self._responsibilities.reshape(-1, self._weight.size)
         statistics = self._evidence.accumulate(q)

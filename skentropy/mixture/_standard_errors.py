@@ -1,4 +1,4 @@
-"""Standard errors of mixtures: observed information (Louis 1982), scores, sandwich; in the fitted attributes' own terms."""
+"""Standard errors of the fitted attributes of mixtures: observed information (Louis 1982), scores, sandwich."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ METHODS = ("information", "scores", "sandwich")
 _UNIDENTIFIED = 1e-8
 # A parameter that such directions move by more than this share is not identified.
 _MOVES = 1e-4
-# Errors are only computed up to so many nats below the maximum, which are a seventh of a standard error.
+# Errors are computed only at most this many nats below the maximum, which correspond to a seventh of a standard error.
 _NEAR_MAXIMUM = 1e-2
 # Curvature of the wrong sign is more than a rounding error if it exceeds this.
 _NO_CURVATURE = 1e-6
@@ -148,7 +148,7 @@ class _Information:
         """The coordinates z as directions of the logits of the weights (K, M), and of the components (M, K, P)."""
         counts, W = self.statistics.counts, self.metric.matrix()
         by_component = W.reshape(len(counts), -1, len(W))
-        # Steps of the length of one row's information.
+        # Steps with the length of one row's information.
         return by_component[:, 0], np.moveaxis(by_component[:, 1:] * self.scale, -1, 0)
 
     @property
@@ -220,7 +220,7 @@ def check_method(method: str, weights: str) -> None:
 def mixture_estimates(estimator: Any, model: MixtureModel, parameters: MixtureParameters) -> Iterator[Estimate]:
     """The fitted attributes, each entry with its place in the covariance, which symmetric entries share.
 
-    Categories that a column does not have are no estimates, and given values are none either.
+    Categories that a column does not have, and given values, are not estimates.
     """
     components, K = model.components, len(estimator.weights_)
     components_of = component_names(estimator)
@@ -333,9 +333,9 @@ class _Absent:
 
 
 def _undirected(estimates: Sequence[Estimate], errors: FloatArray, counts: FloatArray) -> Array:
-    """Which are mean directions that may point anywhere, and their concentrations, which are near their limit.
+    """Which estimates are mean directions that may point anywhere, or their concentrations, which are near their limit.
 
-    The error of a direction in D dimensions is a radian where n k^2 = D, with n rows of concentration k.
+    The error of a direction in D dimensions is a radian if n k^2 = D, with n rows of concentration k.
     """
     mask, by_name = np.zeros(len(errors), dtype=bool), {estimate.name: estimate for estimate in estimates}
     for direction in estimates:

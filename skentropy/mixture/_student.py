@@ -22,7 +22,8 @@ from ._student_rows import RowScales, StudentEvidence, StudentParameters, Studen
 
 # Fitted degrees of freedom lie between these; at the upper bound a component is Gaussian to 1e-4 nats for each row.
 LEAST_DEGREES, MOST_DEGREES = 0.1, 1e4
-# Given ones are at most this: the density is then Gaussian to six digits, and a difference of two large numbers.
+# Given degrees of freedom are at most this: the density is then Gaussian to six digits, and a difference of two large
+# numbers.
 MOST_GIVEN_DEGREES = 1e6
 _START = 10.0
 
@@ -136,10 +137,9 @@ class StudentT(CorrelatedGaussian):
         return np.asarray(statistics.counts * constant + (a - 1.0) * statistics.log_scales - a * statistics.scales)
 
     def entropy(self, parameters: Any, statistics: Any) -> float:
-        """Entropies of rows given their scales and of the scales' prior, less those of the posteriors of latent variables.
+        """Entropies of rows given their scales, and of the scales' prior, minus those of the posteriors of latent variables.
 
-        If the prior of the scales is fixed or constrained, its cross-entropy with the posteriors takes the place of its
-        entropy.
+        If the prior of the scales is fixed or constrained, its cross-entropy with the posteriors replaces its entropy.
         """
         s, d = self._normalised(statistics), parameters.means.shape[1]
         given_scales = 0.5 * (s.counts * (self._log_normalisers(parameters) + d) - d * s.log_scales)

@@ -22,9 +22,9 @@ class StudentTMixture(BaseMixture):
         p(x) = \sum_{c=1}^{K} \pi_c\, t(x; \mu_c, \Sigma_c, \nu_c), \qquad
         x \mid u \sim N(\mu_c, \Sigma_c / u), \quad u \sim \operatorname{Gamma}(\nu_c / 2, \nu_c / 2)
 
-    Each row has a latent scale u, which is small for outliers, so that they have less weight in means and scale matrices.
-    Missing entries (NaN) are latent too. The fit is by parameter-expanded EM [2]_: the M-step frees the mean of u and
-    absorbs it into :math:`\Sigma_c`. After each step the ELBO equals a sum of entropies, W(3) in [1]_,
+    Each row has a latent scale u, which is small for outliers, so outliers have less weight in means and scale matrices.
+    Missing entries (NaN) are latent, too. The fit uses parameter-expanded EM [2]_: the M-step frees the mean of u and
+    absorbs it into :math:`\Sigma_c`. After each step the ELBO equals a sum of entropies, Eqn. 3 of [1]_,
 
     .. math::
 
@@ -34,7 +34,7 @@ class StudentTMixture(BaseMixture):
         - \mathcal H[q_n(u | c)] \Big),
 
     in which the sum over components is the term ``observable``. If degrees of freedom are given, scale matrices are tied, or
-    there is a prior, :math:`-E[\log p(u)]` takes the place of the entropy of the gamma distribution.
+    there is a prior, :math:`-E[\log p(u)]` replaces the entropy of the gamma distribution.
 
     Parameters
     ----------
@@ -43,8 +43,8 @@ class StudentTMixture(BaseMixture):
     scale_type : {"full", "tied"}, default="full"
         Whether each component has its own scale matrix, or all share one.
     degrees_of_freedom : float, default=None
-        :math:`\nu` of all components, at most a million, with which the distribution is Gaussian to six digits. None fits a
-        value between 0.1 and 10,000 for each component.
+        :math:`\nu` of all components, at most a million (Gaussian to six digits). None fits a value between 0.1 and 10,000
+        for each component.
     tol : float, default=1e-9
         EM has converged when the estimated gain of all steps still to come is less than this, in nats per sample.
     max_iter : int, default=1000
@@ -110,7 +110,7 @@ class StudentTMixture(BaseMixture):
 
     See Also
     --------
-    GaussianMixture : With ``noise_volume``: outliers that lie anywhere.
+    GaussianMixture : With ``noise_volume`` for outliers that lie anywhere.
 
     References
     ----------
@@ -219,7 +219,7 @@ class StudentTMixture(BaseMixture):
         scales : array-like
             Of the shape of ``scales_``.
         degrees_of_freedom : float or array-like of shape (n_components,)
-            A single number holds for all components. It is given, as in the constructor, and does not count as a parameter.
+            A single number applies to all components. As in the constructor, it is given and does not count as a parameter.
         scale_type : {"full", "tied"}, default="full"
             As in the constructor.
 

@@ -39,7 +39,7 @@ class StudentSums:
     Attributes
     ----------
     scaled : GaussianSums
-        Sums with r E[u] in place of r; the entropy of missing entries is that given u.
+        Sums in which r E[u] replaces r; the entropy of missing entries is that given u.
     counts : sum of r, (K,)
     log_scales : sum of r E[log u], (K,)
     entropies : sum of r H[q(u)], (K,)
@@ -59,7 +59,7 @@ class StudentSums:
         return self.scaled.counts
 
     def rescaled(self, by: FloatArray) -> StudentSums:
-        """Sums with u / by in place of u; ``by`` has an entry for each component, (K,)."""
+        """Sums in which u / by replaces u; ``by`` has an entry for each component, (K,)."""
         log = np.log(by)
         scaled = replace(
             self.scaled,
@@ -191,7 +191,7 @@ class RowScales:
             total[c, -1, -1] += a**2 * float(r @ trigamma(shape))
             for rows, roots in self.completed.roots(c):
                 weight = np.sqrt(r[rows])[:, np.newaxis]
-                # Missing entries are y + B e / sqrt(u): what is linear in e is multiplied by sqrt(u).
+                # Missing entries are y + B e / sqrt(u): terms linear in e are multiplied by sqrt(u).
                 for loading in score_loadings(y[rows], roots):
                     linear = loading[:, :d].any()
                     loading *= weight * (np.sqrt(u[rows])[:, np.newaxis] if linear else 1.0)

@@ -1,4 +1,4 @@
-"""Summaries of fitted mixtures, table by table, as mclust, flexmix and poLCA print them."""
+"""Summaries of fitted mixtures, table by table, modelled on mclust, flexmix and poLCA."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _COLLAPSED = 1e-6
 
 @dataclass(frozen=True)
 class RowSums(Additive):
-    """Sums over rows that only the summary needs.
+    """Sums over rows for the summary.
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ def summarize_mixture(
     pool: Any,
     warned: Sequence[str],
 ) -> Summary:
-    """The summary of a mixture; ``evaluation`` is that of the rows, or without rows that of the fit."""
+    """The summary of a mixture; ``evaluation`` is that of the rows, or of the fit if there are no rows."""
     K, names = len(estimator.weights_), feature_names(estimator)
     probabilities = model.components.category_probabilities(parameters.components)
     features = sorted(estimator._modelled_columns or range(len(names)))
@@ -122,7 +122,7 @@ def counted(n: int, noun: str) -> str:
 
 
 def relative_entropy(posterior: float, n_components: int) -> float:
-    """One if rows are classified with certainty, zero if nothing is known of their components; NaN for one component.
+    """One if rows are classified with certainty, zero if their components are unknown; NaN for one component.
 
     .. math::  1 - \\frac{\\sum_n w_n H[q_n]}{\\sum_n w_n \\log K}
     """
@@ -207,14 +207,14 @@ def _means(
 
 
 def scale_of(components: Components, *, exposed: bool) -> str:
-    """What means and parameters are of, for titles."""
+    """Words in titles for the quantities that means and parameters describe."""
     return components.scale_label + (", at an exposure of one" if exposed else "")
 
 
 def _observed(
     estimator: Any, model: MixtureModel, parameters: MixtureParameters, columns: ColumnSurvey, features: list[int]
 ) -> dict[str, Table]:
-    """Table of the data's own moments beside the mixture's, of columns of which these are the same quantities."""
+    """Table of the data's moments beside the mixture's, for columns for which the two are the same quantities."""
     components = model.components
     others = [*components.circular_columns, *components.relative_columns(len(columns.mean))]
     own = [d for d in features if d not in others and columns.weight[d] > 0]
@@ -284,7 +284,7 @@ def _correlations(estimator: Any, model: MixtureModel, parameters: MixtureParame
 
 
 def _collapsed(estimator: Any, model: MixtureModel, parameters: MixtureParameters) -> Array:
-    """In which columns (D,) a component has collapsed, so that only a bound limits its divergences."""
+    """Columns (D,) in which a component has collapsed, so that only a bound limits its divergences."""
     means, variances = model.components.moments(parameters.components)
     if not estimator.is_degenerate:
         return np.zeros(means.shape[1], dtype=bool)
@@ -294,7 +294,7 @@ def _collapsed(estimator: Any, model: MixtureModel, parameters: MixtureParameter
 
 
 def _features(estimator: Any, model: MixtureModel, parameters: MixtureParameters, features: list[int]) -> Table:
-    """How well each column tells components apart: the expected divergence of two components drawn by their weights."""
+    """How well each column distinguishes components: the expected divergence of two components drawn by their weights."""
     weights = np.asarray(estimator.weights_, dtype=np.float64)
     K = len(weights)
     # a to b, column by column

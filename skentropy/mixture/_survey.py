@@ -1,4 +1,4 @@
-"""Sums over the rows that a fit, or an evaluation of a fitted mixture, needs of its data."""
+"""The sums over rows that a fit, or an evaluation of a fitted mixture, needs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class QuerySums(Additive):
 def evaluate(block: Block, model: MixtureModel, parameters: MixtureParameters) -> QuerySums:
     """Evaluate one block of rows, and count in the same pass the values outside the support."""
     outside = model.components.count_outside(block)
-    if outside.any():  # the data will be refused once all such values are counted
+    if outside.any():  # the data will be refused after all such values have been counted
         block = block[:0]
     return QuerySums(outside, model.expect(parameters, block), model.total_log_base_measure(block))
 
@@ -46,9 +46,9 @@ def map_inside(
     refuse: Callable[[Array], None],
     pool: ThreadPoolExecutor | None,
 ) -> Array:
-    """Map all blocks by a function, in a pass that also counts values outside the support and hands them to ``refuse``.
+    """Map all blocks by a function, in a pass that also counts values outside the support.
 
-    ``refuse`` is called with all counts at the end of the pass; for lazy results it is called with those of each block.
+    ``refuse`` is called with all counts at the end of the pass, or for lazy results with the counts of each block.
     """
     counts: list[Array] = []
 

@@ -19,8 +19,8 @@ from ._vector_rows import VectorEvidence, VectorMetric, VectorParameters, Vector
 
 # A component with less than this share of the weight counts as empty.
 _EMPTY = 1e-100
-# A component collapses onto a single row if its spread is less than these shares of the pooled spread, and of its own spread
-# a few steps ago.
+# A component collapses onto a single row if its spread is less than these shares of the pooled spread, and of its own
+# earlier spread.
 _COLLAPSED = 1e-3
 _COLLAPSING = 0.5
 # Sums or norms of rows may differ from one by this rounding error of single precision.
@@ -35,7 +35,7 @@ class VectorComponents(Components):
     ----------
     family : VectorFamily
     normalize : bool
-        Whether rows are divided by their norms or sums. If not, these must be one.
+        Whether rows are divided by their norms or sums. Otherwise norms or sums must be one.
     prior_counts : float
         Number of pseudo-observations of a conjugate prior on every component.
     pooled : ndarray of shape (D,)
@@ -108,7 +108,7 @@ class VectorComponents(Components):
             raise ValueError(f"{self.family.label} is of two columns or more; got {D} feature(s), n_features = {D}.")
 
     def count_outside(self, block: Block) -> Array:
-        """Also rows of other lengths or sums, as they are given; a row of zeros says nothing, and holds nothing outside."""
+        """Also counts rows whose given lengths or sums are not one; rows of zeros are ignored."""
         X, D = block.X, block.X.shape[1]
         if sparse.issparse(X):
             outside = np.bincount(X.indices[self.family.is_outside(X.data)], minlength=D)
@@ -154,7 +154,7 @@ class VectorComponents(Components):
         return VectorParameters(eta, self.family.log_partition(eta))
 
     def read(self, block: Block) -> VectorRows:
-        """Statistics of rows; rows of zeros count for nothing, unless substitutes have replaced the zeros."""
+        """Statistics of rows; rows of zeros are ignored, unless substitutes have replaced the zeros."""
         seen = _has_values(block.as_given.X)
         if sparse.issparse(block.X) or seen.all():
             return VectorRows(self.family.statistics(block.X), seen.astype(np.float64))

@@ -13,7 +13,7 @@ from .._typing import Array, FloatArray, Matrix
 from ..families._vector import Root, VectorFamily
 from ._observations import product, transposed_product
 
-# The statistics of a single row belong to no distribution. They are moved by this share of the way to the pooled ones.
+# The statistics of a single row belong to no distribution. They are moved towards the pooled ones by this share of the way.
 _TOWARDS_POOLED = 0.25
 # Divergences count as equal if they differ by less, relative to their largest terms, so that rounding errors do not choose.
 _EQUAL_DIVERGENCE = 1e-12
@@ -37,7 +37,7 @@ class VectorSums(Additive):
 
 @dataclass(frozen=True)
 class VectorRows:
-    """Statistics (n, D) of a block of rows; ``seen`` is one, and zero for rows that count for nothing."""
+    """Statistics (n, D) of a block of rows; ``seen`` is one, or zero for rows that are ignored."""
 
     statistics: Matrix
     seen: FloatArray
@@ -102,7 +102,7 @@ class VectorMetric:
 
     @classmethod
     def at(cls, family: VectorFamily, eta: FloatArray, counts: FloatArray) -> Self:
-        """The metric of components that explain so many rows."""
+        """The metric of components that explain ``counts`` rows."""
         free = (counts > 0.0) & ~family.at_bound(eta)
         root = family.root(eta)
         with np.errstate(divide="ignore"):

@@ -21,19 +21,19 @@ class VonMisesFisherMixture(BaseMixture):
         p(x) = \sum_{c=1}^{K} \pi_c \, C_D(\kappa_c) \exp(\kappa_c \mu_c \cdot x), \qquad
         C_D(\kappa) = \frac{\kappa^{D/2 - 1}}{(2 \pi)^{D/2} I_{D/2-1}(\kappa)}
 
-    for rows x with :math:`\|x\| = 1`. It clusters by cosines: normalised word counts, embeddings, spectra, directions in
-    space. Once EM has converged the log-likelihood, which for exact posteriors is the ELBO, equals a sum of entropies in
-    closed form, Eqns. 39 and 52 of [1]_, with the entropies :math:`-\log C_D(\kappa) - \kappa A_D(\kappa)` of the
-    components, :math:`A_D = I_{D/2} / I_{D/2-1}`.
+    for rows x with :math:`\|x\| = 1`. The mixture clusters by cosines; it is for normalised word counts, embeddings, spectra
+    and directions in space. Once EM has converged the log-likelihood, which for exact posteriors is the ELBO, equals a sum
+    of entropies in closed form, Eqns. 39 and 52 of [1]_, with the entropies :math:`-\log C_D(\kappa) - \kappa A_D(\kappa)`
+    of the components, :math:`A_D = I_{D/2} / I_{D/2-1}`.
 
     Parameters
     ----------
     n_components : int, default=2
         Number of components K.
     normalize : bool, default=True
-        Whether rows are divided by their lengths, which the mixture then does not model: likelihoods are those of the
-        directions. A row of zeros has no direction; its log-likelihood is zero, and its posterior consists of the weights.
-        False refuses all rows whose length is not one.
+        Whether rows are divided by their lengths. The mixture then models the directions and not the lengths. A row of zeros
+        has no direction; its log-likelihood is zero, and its posterior is the mixing weights. False refuses all rows whose
+        length is not one.
     tol : float, default=1e-9
         EM has converged when the estimated gain of all steps still to come is less than this, in nats per sample.
     max_iter : int, default=1000
@@ -54,10 +54,10 @@ class VonMisesFisherMixture(BaseMixture):
     means_init : array-like of shape (n_components, n_features), default=None
         Initial mean directions, of length one. They replace ``init_params`` and ``n_init``.
     concentrations_init : array-like of shape (n_components,), default=None
-        Initial concentrations. If only ``means_init`` is given, they are that of all rows.
+        Initial concentrations. If only ``means_init`` is given, they all equal the concentration of all rows.
     prior_counts : float, default=0.0
-        Number of pseudo-observations that a conjugate prior adds to every component, at the mean of all directions. Keeps
-        components from collapsing onto one direction; its term in the entropy sum is ``penalty``.
+        Number of pseudo-observations that a conjugate prior adds to every component, at the mean of all directions. They
+        keep components from collapsing onto one direction. The prior's term in the entropy sum is ``penalty``.
     accelerate : bool, default=True
         Whether to extrapolate EM steps, and to finish a slow fit by Newton's method. The objective never falls either way.
     warm_start : bool, default=False
@@ -78,7 +78,8 @@ class VonMisesFisherMixture(BaseMixture):
     means_ : ndarray of shape (n_components, n_features)
         Mean directions :math:`\mu_c`, of length one.
     concentrations_ : ndarray of shape (n_components,)
-        :math:`\kappa_c`. If a component collapses onto one direction, it ends at the bound of 1e8, and a warning reports it.
+        :math:`\kappa_c`. If a component collapses onto one direction, its concentration ends at the bound of 1e8, and a
+        warning reports it.
     lower_bound_ : float
         Mean log-likelihood of the training data under the returned parameters, nats per sample.
     lower_bounds_ : list of float
@@ -102,7 +103,7 @@ class VonMisesFisherMixture(BaseMixture):
     See Also
     --------
     ExponentialFamilyMixture : With the family "von_mises", for angles.
-    MultinomialMixture : For counts, whose totals then tell how certain a row's direction is.
+    MultinomialMixture : For counts, whose totals say how certain the direction of a row is.
 
     Notes
     -----
@@ -200,7 +201,7 @@ class VonMisesFisherMixture(BaseMixture):
         weights : array-like of shape (n_components,)
             Mixing weights; they sum to one.
         means : array-like of shape (n_components, n_features)
-            Mean directions, of length one, in two columns or more.
+            Mean directions, of length one, with at least two columns.
         concentrations : array-like of shape (n_components,)
             At most 1e8.
         normalize : bool, default=True

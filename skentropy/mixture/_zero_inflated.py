@@ -37,12 +37,12 @@ class WithZeros(WithFixed):
         return self.own.expected_rows(parameters, observations.own, responsibilities[:-1])
 
     def column_divergences(self, parameters: Any, component: int) -> FloatArray:
-        """Divergences; from the zeros minus the logarithm of a zero's probability, and to the zeros infinite."""
+        """Divergences; from the zeros minus the log-probability of a zero, and to the zeros infinity."""
         means = self.own.moments(parameters)[0]
         if component < len(means):
             of_own = self.own.column_divergences(parameters, component)
             return np.vstack([of_own, np.where(means[component] > 0.0, np.inf, 0.0)])
-        # One row a column, of which nothing else is observed.
+        # One row for each column, in which nothing else is observed.
         zeros = Block(np.where(np.eye(means.shape[1]) > 0.0, 0.0, np.nan), None, None, start=0)
         log_joint = self.own.observe(parameters, self.own.read(zeros), np.zeros(len(means))).log_joint
         return padded(-(log_joint + self.own.log_base_measure(zeros)))

@@ -14,7 +14,7 @@ from .._typing import FloatArray
 
 @dataclass(frozen=True)
 class Substitutes:
-    """A view of rows that replaces zeros by one value for each column; NaN leaves the column's zeros as they are."""
+    """A view of rows that replaces zeros by one value for each column; NaN leaves the zeros of a column unchanged."""
 
     values: FloatArray
 

@@ -1,7 +1,7 @@
 """Check whether (near) zeros at the end of a fit are maxima, by the conditions of Karush, Kuhn and Tucker.
 
-EM multiplies: a probability, a rate or a weight of zero stays zero, even if the likelihood rises away from zero. EM's factor
-for a tiny value is the derivative of the likelihood there. If it exceeds one, zero is no maximum.
+EM multiplies values by factors: a probability, a rate or a weight of zero stays zero, even if the likelihood rises away from
+zero. The factor of a tiny value is the derivative of the likelihood there. If the factor exceeds one, zero is no maximum.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from ._model import LOG_TINY, MixtureModel, MixtureParameters
 
 # Components that explain fewer rows than this are examined.
 _NEAR = 1e-3
-# A value that is examined is put here, where terms of second order vanish.
+# Examined values are put here, where terms of second order vanish.
 _TINY = 1e-100
 _LOG_TINY_WEIGHT = float(np.log(1e-90))
-# Logarithms of EM's factor: above the first a value grows, below the second it stands still.
+# Logarithms of EM's factor: above the first a value grows, below the second it is stationary.
 _GROWS = 1e-6
 _STANDS_STILL = 1e-2
-# Values that would grow are put at these shares of the pooled distance from the limit, until the objective is higher.
+# Values that would grow are put at these shares of the pooled distance from the limit in turn, until the objective is
+# higher.
 _RAISES = (1e-1, 1e-2, 1e-3, 1e-5, 1e-8)
 
 
@@ -72,9 +73,9 @@ class _Zeros:
 
 
 def settle_zeros(model: MixtureModel, evaluate: Evaluate, state: State) -> tuple[State, bool]:
-    """Set parameters to zero that would not grow from there, and raise those that would grow but are stuck at zero.
+    """Set tiny parameters that would not grow to zero, and raise parameters that would grow but are stuck at zero.
 
-    Returns a state that is no worse than the given one, and whether anything was raised.
+    Returns a state that is no worse than the given one, and whether a parameter was raised.
     """
     zeros = _Zeros(model, state.parameters)
     near = zeros.near(state.parameters, state.statistics.counts)
@@ -87,7 +88,7 @@ def settle_zeros(model: MixtureModel, evaluate: Evaluate, state: State) -> tuple
         at_zero = evaluate(zeros.put(state.parameters, falls, 0.0, LOG_TINY))
         if at_zero.objective >= state.objective:
             state = at_zero
-    # Values that would grow from zero may have done so already, and now stand still at the maximum.
+    # Values that would grow from zero may have done so already, and are now stationary at the maximum.
     moves = zeros.growing(state.parameters, model.maximize(state.statistics), _STANDS_STILL)
     stuck = grows & ~(~moves & ~zeros.lost(state.parameters))
     if stuck.any():

@@ -1,4 +1,4 @@
-"""From models to rows of a ranking: fit models, and evaluate them on the data that they were fitted to."""
+"""From models to rows of a ranking: fit models, and evaluate them on their training data."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def assess_all(
     held_out: HeldOut | None = None,
     verbose: int = 0,
 ) -> list[RankedModel]:
-    """Fit the models that are not fitted yet, in place, and evaluate all, also on held-out rows.
+    """Fit unfitted models in place, and evaluate all models, also on held-out rows.
 
     ``context`` is the callback context of ``caller``'s fit; the models' fits are its subtasks.
     """
@@ -90,9 +90,9 @@ def assess_all(
 def _fit_paths(
     named: Named, X: ArrayLike, metadata: Metadata, *, skip: Any, told: Mapping[str, list[str]]
 ) -> dict[int, tuple[PPCA, float]]:
-    """Fit PPCAs that only differ in their number of components from one eigendecomposition; also their seconds.
+    """Fit PPCAs that differ only in their number of components by one eigendecomposition; also return the seconds of each.
 
-    What they warn of in the data is added to ``told``.
+    Their warnings about the data are added to ``told``.
     """
     groups: dict[str, list[int]] = {}
     for i, (_, model) in enumerate(named):
@@ -107,7 +107,7 @@ def _fit_paths(
         try:
             with warnings_of(f"models {listed(names)}"), keeping_data_warnings(kept):
                 path = models[0].fit_path(X, [model.n_components for model in models], **fit_metadata(models[0], metadata))
-        except Exception:  # each, fitted by itself, will tell what is wrong with it
+        except Exception:  # each is then fitted separately, and reports its own error
             continue
         for name in names:
             told[name].extend(kept)
@@ -129,7 +129,7 @@ def _assess(
 ) -> tuple[RankedModel, list[str]]:
     """The row of one model, with an error if it cannot be fitted or evaluated, and its warnings about the data.
 
-    ``line`` begins what is printed of it.
+    ``line`` is the beginning of the printed line.
     """
     kept: list[str] = []
     try:
@@ -157,7 +157,7 @@ def _fit_and_evaluate(
     context: Any,
     held_out: HeldOut | None,
 ) -> RankedModel:
-    """The row of one model, which is fitted first, unless the seconds of its fit are given."""
+    """The row of one model, which is fitted first if the seconds of its fit are not given."""
     if reason := why_no_value(name, model, criterion):
         raise ValueError(reason)
     with as_part(), subtask(context, caller, model, X), warnings_of(f"model {name!r}"):
@@ -173,7 +173,7 @@ def _fit_and_evaluate(
 
 
 def _row(name: str, model: Any, X: Any, data: Metadata, seconds: float, *, correct: bool) -> RankedModel:
-    """The row of a fitted model for the data that it was fitted to."""
+    """The row of a fitted model for its training data."""
     last = steps_of(model)[-1]
     traits = traits_of(last)
     evaluation, jacobian = evaluate_steps(model, X, data, correct=correct)
@@ -196,7 +196,7 @@ def _row(name: str, model: Any, X: Any, data: Metadata, seconds: float, *, corre
 
 
 def evaluate_steps(model: Any, X: Any, data: Metadata, *, correct: bool) -> tuple[Evaluation, float]:
-    """Evaluate the last step, with the log-likelihood of the untransformed data; also the log-Jacobian in it."""
+    """Evaluate the last step, with the log-likelihood of the untransformed data; also return the log-Jacobian in it."""
     *transformers, last = steps_of(model)
     jacobian = 0.0
     for transformer in transformers:

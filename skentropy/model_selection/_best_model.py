@@ -1,4 +1,4 @@
-"""The methods of a search, which are those of its best model."""
+"""The methods of a search, which it delegates to its best model."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class BestModel(MetaEstimatorMixin, BaseEstimator):
         """Fit all candidates and rank them."""
 
     def get_metadata_routing(self) -> MetadataRouter:
-        """Routing of metadata: those of ``fit``, ``score`` and predictions go to the estimator's methods.
+        """Routing of metadata: metadata of ``fit``, ``score`` and predictions go to the estimator's methods.
 
         Returns
         -------
@@ -215,7 +215,7 @@ class BestModel(MetaEstimatorMixin, BaseEstimator):
 
         Returns
         -------
-        ndarray, or tuple of ndarrays, as the model has it
+        ndarray, or tuple of ndarrays, as returned by the model
         """
         return self._best().sample(n_samples, **params)
 

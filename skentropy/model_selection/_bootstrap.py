@@ -29,12 +29,12 @@ _UNFITTED = (
 class BootstrapResult(StandardErrors):
     """Estimates of a fitted mixture with standard errors and intervals by the bootstrap; prints as a table.
 
-    It is like ``StandardErrors``, except that intervals are percentiles of the replicates.
+    It works like ``StandardErrors``, except that intervals are percentiles of the replicates.
 
     Attributes
     ----------
     title : str
-        Of the table.
+        Title of the table.
     covariance : ndarray of shape (n_estimates, n_estimates)
         Covariance of the replicates in the order of ``names``.
     parameters : sequence of Estimate
@@ -52,7 +52,7 @@ class BootstrapResult(StandardErrors):
 
     @property
     def biases(self) -> dict[str, FloatArray]:
-        """Mean of the replicates less the estimate, by the names of the fitted attributes."""
+        """Mean of the replicates minus the estimate, by the names of the fitted attributes."""
         return {name: values.mean(axis=0) - self.estimates[name] for name, values in self.distributions.items()}
 
     def _of(self, parameter: Any) -> FloatArray:
@@ -60,7 +60,7 @@ class BootstrapResult(StandardErrors):
         return np.where(parameter.places == KNOWN, parameter.values, self.replicates[:, places])
 
     def confidence_intervals(self, level: float = 0.95) -> dict[str, FloatArray]:
-        """Percentile intervals, which hold the middle share of the replicates.
+        """Percentile intervals, which contain the middle share of the replicates.
 
         Parameters
         ----------
@@ -93,30 +93,30 @@ def bootstrap(
     random_state: Any = None,
     verbose: int = 0,
 ) -> BootstrapResult:
-    r"""Bootstrap the parameters of a fitted mixture, by fits that start at its maximum so that components keep their labels.
+    r"""Bootstrap the parameters of a fitted mixture, by fits that start at its maximum, so components keep their labels.
 
     With ``kind="weighted"`` each fit is to the rows of X with random weights [1]_,
 
     .. math::  (w^*_1, \dots, w^*_n) \sim \sum_n w_n \; \mathrm{Dirichlet}(w_1, \dots, w_n),
 
-    where a row that stands for w copies gets the weight of w rows together. Unlike in drawing with replacement no row is
-    left out completely, so that no component or category loses its last row. With ``kind="parametric"`` each fit is to as
-    many rows drawn from the mixture, with the gaps of X.
+    where a row that stands for w copies gets the weight of w rows together. Unlike drawing with replacement, this never
+    leaves a row out completely, so no component or category loses its last row. With ``kind="parametric"`` each fit is to
+    the same number of rows, drawn from the mixture, with the gaps of X.
 
     Parameters
     ----------
     model : fitted mixture, pipeline or search
-        The transformers of a pipeline stay as they are.
+        The transformers of a pipeline are not refitted.
     X : array-like of shape (n_samples, n_features)
         The training data, in memory.
     n : int, default=1000
         Number of fits; the ends of 95% intervals need about a thousand.
     kind : {"weighted", "parametric"}, default="weighted"
-        "weighted" is valid for any distribution of the rows, "parametric" only if the model is true.
+        "weighted" is valid for any distribution of the rows, "parametric" only if the model is correct.
     sample_weight, exposure : array-like of shape (n_samples,), default=None
         As given to ``fit``. Weights are counts; "parametric" needs whole numbers, and no exposure.
     n_jobs : int, default=None
-        Number of processes, by joblib. It changes nothing of the result.
+        Number of processes, by joblib. The result does not depend on it.
     random_state : int, RandomState instance or None, default=None
     verbose : int, default=0
         1 prints a line after each tenth of the fits.
@@ -124,22 +124,22 @@ def bootstrap(
     Returns
     -------
     BootstrapResult
-        Which prints as a table with percentile intervals.
+        It prints as a table with percentile intervals.
 
     Raises
     ------
     NotFittedError
         If the model is not fitted.
     TypeError
-        If the model is no mixture.
+        If the model is not a mixture.
     ValueError
-        If n is less than 2, X is not in memory, or "parametric" is asked for with weights that are no whole numbers or with
+        If n is less than 2, X is not in memory, or "parametric" is requested with weights that are not whole numbers or with
         an exposure.
 
     Warns
     -----
     ConvergenceWarning
-        If fits did not converge, or ended degenerate. They count all the same.
+        If fits did not converge, or ended in degenerate solutions. They are included nevertheless.
 
     See Also
     --------
@@ -152,7 +152,7 @@ def bootstrap(
 
     Examples
     --------
-    Counts of deaths a day, 1910 to 1912:
+    Counts of deaths per day, 1910 to 1912:
 
     >>> import numpy as np
     >>> from skentropy import PoissonMixture
@@ -196,7 +196,7 @@ def bootstrap(
 
 
 def _turn(values: FloatArray, angles: Estimate) -> None:
-    """Turn angles among the replicates (n, n_estimates), so that those on both sides of the jump at pi are near."""
+    """Add turns to angles among the replicates (n, n_estimates), so that those on both sides of the jump at pi are close."""
     own = angles.places != KNOWN
     values[:, angles.places[own]] = turned(values[:, angles.places[own]], angles.values[own])
 

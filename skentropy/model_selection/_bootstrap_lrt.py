@@ -20,7 +20,7 @@ from ._resampling import Sample, Simulations, check_number, replicate, seeds, sp
 
 # A smaller statistic is within the precision of convergence, and means that another component gains nothing.
 _NOTHING = 1e-3
-# The result is clear once so many replicates are as large as the statistic.
+# The result is clear once this many replicates are at least as large as the statistic.
 _CLEAR = 20
 
 
@@ -34,11 +34,11 @@ class BootstrapLRTResult:
         Twice the difference of the log-likelihoods.
     pvalue : float
     null_distribution : ndarray of shape (n_replicates,)
-        The statistics of data drawn from the mixture of K components, of which as many are made as are needed.
+        The statistics of data drawn from the mixture of K components, as many as were needed.
     n_components : int
         K.
     title : str
-        What was tested.
+        The test.
     """
 
     statistic: float
@@ -72,24 +72,24 @@ def bootstrap_lrt(
 
     The statistic :math:`2 (\log L_{K+1} - \log L_K)` has no chi-square distribution, since under the null hypothesis K + 1
     components are not identified. It is compared with the statistics of data drawn from the fitted mixture of K components
-    [1]_. If m of these are at least as large, p is :math:`(m + 1) / (n_{boot} + 1)`. If 20 are as large before all are made,
-    the test ends, and p is 20 divided by the number made so far [2]_. Both tests hold the level.
+    [1]_. If m of these are at least as large, p is :math:`(m + 1) / (n_{boot} + 1)`. If 20 are as large before all are
+    drawn, the test ends, and p is 20 divided by the number drawn so far [2]_. Both tests hold the level.
 
     Parameters
     ----------
     model : mixture, pipeline or search
-        Its ``n_components`` is K. The mixtures of K and K + 1 components are fitted here, with its other arguments; of a
-        pipeline, which must be fitted, the transformers stay as they are.
+        Its ``n_components`` is K. The test fits mixtures of K and K + 1 components with its other arguments. A pipeline must
+        be fitted; its transformers are not refitted.
     X : array-like of shape (n_samples, n_features)
-        In memory.
+        The data, in memory.
     n_boot : int, default=99
         Largest number of data sets that are drawn. The smallest possible p is ``1 / (n_boot + 1)``.
     sample_weight : array-like of shape (n_samples,), default=None
-        How many rows each row stands for, in whole numbers.
+        The number of rows for which each row stands, a whole number.
     stop_early : bool, default=True
         Whether the test ends with the twentieth statistic that is at least as large.
     n_jobs : int, default=None
-        Number of processes, by joblib. It changes nothing of the result.
+        Number of processes, by joblib. The result does not depend on it.
     random_state : int, RandomState instance or None, default=None
     verbose : int, default=0
         1 prints a line after each tenth of ``n_boot``.
@@ -102,15 +102,16 @@ def bootstrap_lrt(
     Raises
     ------
     TypeError
-        If the model is no mixture.
+        If the model is not a mixture.
     ValueError
         If ``n_boot`` is less than 1, the mixture has initial parameters, which fix the number of components, X is not in
-        memory, or weights are no whole numbers.
+        memory, or weights are not whole numbers.
 
     Warns
     -----
     ConvergenceWarning
-        If fits of K + 1 components did not converge, or ended degenerate. Their statistics count all the same.
+        If fits of K + 1 components did not converge, or ended in degenerate solutions. Their statistics are included
+        nevertheless.
 
     See Also
     --------
@@ -118,7 +119,8 @@ def bootstrap_lrt(
 
     Notes
     -----
-    Statistics below 0.001 count as zero: another component gains nothing. If the statistic of X itself is so small, p is 1.
+    Statistics below 0.001 count as zero: another component gains nothing. If the statistic of X itself counts as zero, p is
+    1.
 
     References
     ----------
@@ -128,7 +130,7 @@ def bootstrap_lrt(
 
     Examples
     --------
-    Counts of deaths a day, 1910 to 1912, are no sample of one Poisson distribution:
+    Counts of deaths per day, 1910 to 1912, are not a sample of one Poisson distribution:
 
     >>> import numpy as np
     >>> from skentropy import PoissonMixture
@@ -170,7 +172,7 @@ def bootstrap_lrt(
 
 
 def _check_starts(mixture: BaseMixture) -> None:
-    """Refuse initial parameters, from which another number of components cannot start."""
+    """Refuse initial parameters, which cannot start a fit with another number of components."""
     given = [name for name, value in mixture.get_params(deep=False).items() if name.endswith("_init") and value is not None]
     given = [name for name in given if name != "n_init"]
     if given:
@@ -189,8 +191,8 @@ def _replicate(null: BaseMixture, draws: Simulations, seed: int) -> tuple[float,
 def _test(null: BaseMixture, sample: Sample, seed: int) -> tuple[float, bool, bool]:
     """Twice the log-likelihood ratio of a fit with one more component and a fitted mixture; zero if it gains nothing.
 
-    If a fit gains nothing, another one starts from the mixture and the component that it lacks most, if there is one.
-    Starts from clusters may not reach maxima at limits, such as a rate of zero.
+    If a fit gains nothing, another fit starts from the mixture plus the component that would raise its likelihood most, if
+    there is one. Starts from clusters may not reach maxima at limits, such as a rate of zero.
     """
     fit = sample.fit(unfitted(null, n_components=null.n_components + 1, random_state=seed))
     statistic = _statistic(null, fit)

@@ -22,7 +22,7 @@ from ._steps import steps_of
 
 Named = Sequence[tuple[str, Any]]
 
-# What a likelihood may be, as ``Traits.likelihood`` names it; no two kinds are comparable.
+# The kinds of likelihoods, as in ``Traits.likelihood``; no two kinds are comparable.
 _KINDS = {
     "probability": "Probabilities of counts or categories",
     "given totals": "Probabilities of counts given the totals of the rows",
@@ -32,7 +32,7 @@ _KINDS = {
     "composition": "Densities of compositions, on a simplex",
     "mixed": "Likelihoods of different kinds in different columns",
 }
-# What the values of a column are to a model.
+# Words for how a model treats the values of a column.
 _VALUES = {
     "probability": "a count or a category",
     "given totals": "a count with a given total",
@@ -57,7 +57,7 @@ def check_models(named: Named, criterion: Criterion, change_of_variables: str) -
 
 
 def why_no_value(name: str, model: Any, criterion: Criterion) -> str:
-    """Why a criterion is not defined for a model, fitted or not; empty where it is."""
+    """Why a criterion is not defined for a model, fitted or not; empty if it is defined."""
     if criterion in ("bic", "aic", "aicc", "icl") and np.isnan(count_parameters(steps_of(model)[-1], unfitted=True)):
         return (
             f"The parameters of {name} count by no agreed rule, so that {criterion!r} is not defined; rank by "
@@ -92,7 +92,7 @@ def _check_same_transformation(named: Named) -> None:
 
 
 def _check_same_columns(ranked: Sequence[RankedModel]) -> None:
-    """Refuse fitted models of different columns; a model that does not tell its columns models all."""
+    """Refuse fitted models of different columns; a model without traits is assumed to model all columns."""
     lasts = [(row.name, steps_of(row.model)[-1]) for row in ranked]
     told = [(name, last, columns) for name, last in lasts if (traits := traits_of(last)) and (columns := traits.columns)]
     if not told:
@@ -114,9 +114,9 @@ def _check_same_columns(ranked: Sequence[RankedModel]) -> None:
 
 
 def _columns_of(model: Any, like: ColumnKinds, n_features: int) -> ColumnKinds:
-    """The kinds of the columns; a model that does not tell them has all columns, of the same kinds.
+    """The kinds of the columns; a model without traits is assumed to have all columns, of the same kinds.
 
-    It has the same columns together only if all are; a likelihood of another kind is warned of, and not refused.
+    Its columns form the same unit only if all columns do; a likelihood of another kind gives a warning, not an error.
     """
     traits = traits_of(model)
     if traits is not None and traits.columns:
@@ -139,7 +139,7 @@ def traits_of(model: Any) -> Traits | None:
 
 
 def _signature(transformer: Any) -> str:
-    """A key that is equal for two transformers that do the same once they are fitted to the same data."""
+    """A key that is equal for two transformers that do the same when fitted to the same data."""
     try:
         return str(joblib.hash((type(transformer), transformer.get_params())))
     except Exception:  # functions without a name cannot be hashed
@@ -156,7 +156,7 @@ def is_fitted(model: Any) -> bool:
 
 
 def check_same_features(name: str, model: Any, X: Any) -> None:
-    """Refuse a fitted model of another number of features."""
+    """Refuse a fitted model with another number of features."""
     expected, shape = getattr(model, "n_features_in_", None), tuple(getattr(X, "shape", ()))
     if expected is not None and len(shape) == 2 and expected != shape[1]:
         raise ValueError(
@@ -165,12 +165,12 @@ def check_same_features(name: str, model: Any, X: Any) -> None:
 
 
 def check_same_data(row: RankedModel, X: Any, sample_weight: ArrayLike | None) -> None:
-    """Refuse a fitted model if what it has kept tells that it was fitted to other data than X."""
+    """Refuse a fitted model whose stored bound shows that it was fitted to other data than X."""
     *transformers, last = steps_of(row.model)
     if sample_weight is not None and not has_fit_parameter(last, "sample_weight"):
         return
     if hasattr(last, "lower_bound_"):
-        # scikit-learn's bound is that before the last step. A bound by truncated posteriors has other posteriors by now.
+        # scikit-learn's bound is that before the last step. The bound of truncated posteriors changes with a new search.
         is_final = has_converged(last) and getattr(last, "score_is_exact_", True)
         bound = last.lower_bound_ + row.log_jacobian
         # Rounding to single precision may move parameters this far from those of the fit.
@@ -193,7 +193,7 @@ def check_same_data(row: RankedModel, X: Any, sample_weight: ArrayLike | None) -
 def check_ranked(ranked: Sequence[RankedModel], criterion: Criterion, *, correct: bool) -> None:
     """Refuse fitted models of different variables, and warn of likelihoods of different kinds."""
     _check_same_columns(ranked)
-    if not correct:  # once more, since searches may have changed transformers
+    if not correct:  # again, since searches may have changed transformers
         _check_same_transformation([(row.name, row.model) for row in ranked])
     _check_same_values(ranked)
     if not callable(criterion):
@@ -202,7 +202,7 @@ def check_ranked(ranked: Sequence[RankedModel], criterion: Criterion, *, correct
 
 
 def _warn_of_kinds(ranked: Sequence[RankedModel]) -> None:
-    """Warn of probabilities beside densities, and of probabilities given what other models give a probability, too."""
+    """Warn of probabilities beside densities, and of probabilities given totals beside probabilities that include them."""
     names: dict[str, list[str]] = {}
     for row in ranked:
         if row.likelihood:
@@ -216,7 +216,7 @@ def _warn_of_kinds(ranked: Sequence[RankedModel]) -> None:
 
 
 def _warn_of_replaced_zeros(ranked: Sequence[RankedModel]) -> None:
-    """Warn of models with likelihoods of one kind that have put different values in the place of zeros."""
+    """Warn of models with likelihoods of one kind that have replaced zeros by different values."""
     for kind in _KINDS:
         names: dict[tuple[tuple[int, float], ...], list[str]] = {}
         for row in ranked:
@@ -237,7 +237,7 @@ def _told(values: Sequence[tuple[int, float]], most: int = 3) -> str:
 
 
 def likelihood_kind(model: Any) -> str:
-    """Which of ``_KINDS`` a fitted model gives; empty where it is not known."""
+    """The kind, of ``_KINDS``, of a fitted model's likelihood; empty if it is not known."""
     traits = traits_of(model)
     if traits is not None:
         return traits.likelihood
@@ -245,7 +245,7 @@ def likelihood_kind(model: Any) -> str:
 
 
 def _check_same_values(rows: Sequence[RankedModel]) -> None:
-    """Refuse a comparison of models of the values with models that have made the values binary."""
+    """Refuse to compare models of the values with models that have made the values binary."""
     binarized = [bool((traits := traits_of(steps_of(row.model)[-1])) and traits.binarizes) for row in rows]
     if any(binarized) and not all(binarized):
         one, other = rows[binarized.index(True)].name, rows[binarized.index(False)].name
@@ -263,7 +263,7 @@ def count_parameters(model: Any, *, unfitted: bool = False) -> float:
 
 
 def has_converged(model: Any) -> bool:
-    """Whether a model says that it has converged; if it only counts steps, whether it ended before the last one."""
+    """Whether a model reports convergence; if it only counts steps, whether it ended before the last one."""
     if hasattr(model, "converged_"):
         return bool(model.converged_)
     return not (hasattr(model, "n_iter_") and model.n_iter_ >= getattr(model, "max_iter", np.inf))

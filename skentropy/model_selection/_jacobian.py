@@ -17,7 +17,7 @@ _OF_FUNCTIONS: dict[Any, Callable[[FloatArray], Any]] = {
     np.log: lambda values: -np.log(values),
     np.log1p: lambda values: -np.log1p(values),
 }
-# So many rows of a sparse matrix are made dense at a time.
+# Number of rows of a sparse matrix that are made dense at a time.
 _BATCH = 4096
 
 
@@ -25,7 +25,7 @@ def log_jacobian(transformer: Any, X: ArrayLike, sample_weight: ArrayLike | None
     r"""Mean log-determinant of the Jacobian of a fitted transformer, nats per sample.
 
     A density of T(x) gives a density of x, :math:`\log p(x) = \log p_T(T(x)) + \log |\det \partial T / \partial x|`. Add the
-    value to a log-likelihood or an entropy sum of transformed data to compare it with one of the data as they are.
+    value to a log-likelihood or an entropy sum of transformed data to compare it with that of the untransformed data.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def log_jacobian(transformer: Any, X: ArrayLike, sample_weight: ArrayLike | None
         ``StandardScaler``, ``MinMaxScaler``, ``MaxAbsScaler``, ``RobustScaler``, or a ``FunctionTransformer`` of
         ``numpy.log``, ``numpy.log1p`` or nothing.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        The input of the transformer. Missing entries (NaN) add nothing, as in the densities of the observed entries.
+        The input of the transformer. Missing entries (NaN) contribute nothing, as in the densities of the observed entries.
     sample_weight : array-like of shape (n_samples,), default=None
 
     Returns

@@ -1,4 +1,4 @@
-"""Short names that tell models apart."""
+"""Short names that distinguish models."""
 
 from __future__ import annotations
 

@@ -29,28 +29,28 @@ def rank_models(
 ) -> ModelRanking:
     r"""Rank models of any class by the closed form of their ELBO, each fitted once on all of X.
 
-    The criteria are the entropy sum, in nats per sample, and its penalised forms; higher is better. The default penalises,
-    since an unpenalised ELBO of training data grows with every parameter.
+    The criteria are the entropy sum, in nats per sample, and its penalised forms; higher is better. The default has a
+    penalty, since the unpenalised ELBO of training data grows with every parameter.
 
     Parameters
     ----------
     models : iterable of estimators or pipelines, or dict of them with names
-        Those without names are called by their classes, and the parameters in which those of one class differ.
-        Fitted ones are taken as they are; they must have been fitted to X. Others are cloned and fitted; ``PPCA`` of
-        several numbers of components, outside of pipelines, from one eigendecomposition. A search is ranked by the best
-        model that it finds.
+        Models without names are named after their classes, and the parameters in which models of one class differ. Fitted
+        models are not refitted; they must have been fitted to X. Others are cloned and fitted. One eigendecomposition fits
+        all ``PPCA`` models, outside of pipelines, that differ only in their number of components. A search is ranked by its
+        best model.
     X : array-like of shape (n_samples, n_features)
     criterion : {"elbo", "bic", "aic", "aicc", "icl", "validation"} or callable, default="bic"
         With k parameters, n samples and entropy sum E: "elbo" is E, "bic" :math:`E - k \log n / 2n`, "aic"
-        :math:`E - k / n`, "aicc" :math:`E - k / (n - k - 1)`, "icl" the same as "bic" less the uncertainty of the
-        classification, for models with discrete latent variables. In tables these are ``bic_score`` and so on; the
-        methods ``bic``, ``aic`` and ``icl`` of models give them times -2n, in total, lower is better. "validation" is
-        the mean log-likelihood, or ELBO, of rows that are held out: for models whose parameters count by no agreed rule,
-        such as ``GaussianVAE``. A callable takes a ``RankedModel``.
+        :math:`E - k / n`, "aicc" :math:`E - k / (n - k - 1)`, "icl" is "bic" minus the uncertainty of the
+        classification, for models with discrete latent variables. Tables call these ``bic_score`` and so on; the methods
+        ``bic``, ``aic`` and ``icl`` of models return them times -2n, in total, lower is better. "validation" is the mean
+        log-likelihood, or ELBO, of held-out rows, for models such as ``GaussianVAE`` whose number of parameters is not
+        defined. A callable takes a ``RankedModel``.
     sample_weight, exposure : array-like of shape (n_samples,), default=None
-        Of the rows; exposures are for mixtures of families that have them, such as ``PoissonMixture``.
+        Weights and exposures of the rows; exposures are for families that take them, as in ``PoissonMixture``.
     n_jobs : int or None, default=None
-        Models that are fitted at a time, by joblib.
+        Number of models that are fitted at a time, by joblib.
     change_of_variables : {"refuse", "correct"}, default="refuse"
         Densities of differently transformed data are not comparable. "refuse" raises an error if pipelines transform the
         data differently; "correct" adds the log-Jacobian of the transformers (see ``log_jacobian``), so that all are
@@ -58,7 +58,7 @@ def rank_models(
     validation_fraction : float, default=0.25
         For "validation": the share of the rows that is held out. The models are fitted to the others.
     random_state : int, RandomState instance or None, default=None
-        For "validation": which rows they are.
+        For "validation": determines the held-out rows.
 
     Returns
     -------
@@ -69,8 +69,8 @@ def rank_models(
     TypeError
         If a model has no entropy sum, or is supervised.
     ValueError
-        If there are no models, they were fitted to different data or transformations of them, they take the same column
-        for values of different kinds, or the criterion is defined for none.
+        If there are no models, models were fitted to different data or to different transformations of them, models treat
+        the same column as values of different kinds, or the criterion is defined for none.
 
     Warns
     -----
@@ -79,9 +79,9 @@ def rank_models(
         error.
     UserWarning
         If likelihoods are of different kinds: probabilities of counts, probabilities of counts given their totals, and
-        densities of real numbers, of angles, of directions or of compositions are not comparable; or if models have replaced
-        zeros by different values. The table flags what is not comparable to the best model. Warnings of the fits begin with
-        the name of the model.
+        densities of real numbers, of angles, of directions or of compositions are not comparable. Also if models have
+        replaced zeros by different values. The table flags models that are not comparable to the best one. Warnings of the
+        fits begin with the name of the model.
 
     Examples
     --------

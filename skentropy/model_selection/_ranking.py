@@ -14,9 +14,9 @@ from ._ranking_text import print_ranking, ranking_html
 Criterion = str | Callable[["RankedModel"], float]
 # A rank is uncertain if the gap is larger than this share of the difference to the nearest model.
 _GAP_SHARE = 0.1
-# A gap of so many nats per sample always shows that the fit has not converged, or was to other data.
+# A gap of this many nats per sample always shows that the fit has not converged, or was to other data.
 _GAP = 0.01
-# Models whose values differ by less are tied. A tenth of it is more than the gap that default fits leave: the gap is of
+# Models whose values differ by less are tied. A tenth of this is more than the gap that default fits leave: the gap is of
 # first order in the remaining distance to the maximum, while the likelihood is of second order.
 _TIE = 1e-5
 # A gap below this share of the terms is a rounding error.
@@ -30,10 +30,10 @@ class RankedModel:
     Attributes
     ----------
     name : str
-    model : fitted estimator, or None if it failed, or was not to be kept
+    model : fitted estimator, or None if it failed or was not kept
     entropy_sum : EntropySum or None
     log_likelihood : float
-        Mean log-likelihood (ELBO if that is intractable), computed by the model; NaN if it has no ``score_samples``.
+        Mean log-likelihood (or ELBO, if it is intractable) from the model; NaN if the model has no ``score_samples``.
     n_parameters : int
         NaN if there is no agreed rule for counting them, as for an autoencoder.
     n_samples : float
@@ -47,17 +47,18 @@ class RankedModel:
     classification : float
         Mean of -log q(c) at the most probable component c of each row, for mixtures; else NaN.
     fit_time : float
-        Seconds; zero for models that came fitted.
+        Seconds of the fit; zero for models that were already fitted.
     converged : bool
     doubt : str
-        Why the fit may have ended at no maximum to compare with others': "saddle point", "degenerate" where a component has
-        collapsed, or "Heywood" where a noise variance is on its floor, so that the likelihood has no interior maximum.
+        Why the fit should not be compared with others: it ended at a "saddle point", it is "degenerate" because a component
+        has collapsed, or it is a "Heywood" case: a noise variance is at its floor, and the likelihood has no interior
+        maximum.
     error : str
-        What went wrong in the fit or the evaluation; empty if nothing did.
+        The error of the fit or the evaluation; empty if there was none.
     likelihood : str
-        The kind of the likelihood, such as "density" or "probability"; empty where the model does not tell it.
+        The kind of the likelihood, such as "density" or "probability"; empty if the model does not provide it.
     zero_substitutes : mapping of int to float
-        For each column whose zeros the fit has replaced the value in their place.
+        For each column whose zeros the fit has replaced, the value that replaces them.
     """
 
     name: str
@@ -84,7 +85,7 @@ class RankedModel:
 
     @property
     def gap(self) -> float:
-        """Entropy sum less log-likelihood."""
+        """Entropy sum minus log-likelihood."""
         return self.elbo - self.log_likelihood
 
     @property
@@ -105,9 +106,10 @@ class RankedModel:
 
     @property
     def icl_score(self) -> float:
-        """``bic_score`` less the uncertainty of the classification; NaN unless the latents are discrete.
+        """``bic_score`` minus the uncertainty of the classification; NaN unless the latent variables are discrete.
 
-        For mixtures it is that of the most probable components, as in their ``icl``; else the posteriors' entropy.
+        For mixtures the uncertainty is that of the most probable components, as in their ``icl``; else the posteriors'
+        entropy.
         """
         if not self.discrete or self.entropy_sum is None:
             return np.nan
@@ -115,7 +117,7 @@ class RankedModel:
 
     @property
     def bic(self) -> float:
-        """Bayesian information criterion, in nats in total; the lower the better, as models have it."""
+        """Bayesian information criterion, in nats in total, as from the model; the lower the better."""
         return -2.0 * self.n_samples * self.bic_score
 
     @property
@@ -160,14 +162,14 @@ class ModelRanking(Sequence[RankedModel]):
     best_ : fitted estimator
     best_name_ : str
     values_ : list of float
-        The criterion of each, nats per sample; higher is better.
+        The criterion of each model, nats per sample; higher is better.
     flags_ : list of str
         Why a rank is uncertain: "failed", "not converged", the ``doubt`` of the model ("saddle point", "degenerate" or
-        "Heywood"), "no likelihood" where the model does not tell its own, or "gap" where the entropy sum is further from
-        the log-likelihood than 0.01 nats per sample, or than a tenth of the difference to the nearest model, at least 1e-5
-        (unless the gap is rounding). Where none of these is wrong, "other kind" says that the likelihood is not comparable
-        to the best model's, being of another kind, and "other zeros" that zeros have been replaced by other values, unless
-        the criterion is one's own. Else empty.
+        "Heywood"), "no likelihood" if the model does not provide it, or "gap" if the entropy sum differs from the
+        log-likelihood by more than 0.01 nats per sample, or by more than a tenth of the difference to the nearest model, at
+        least 1e-5 (unless the gap is a rounding error). If none of these applies and the criterion is not a callable, "other
+        kind" says that the likelihood is of another kind than the best model's, and "other zeros" that other values have
+        replaced zeros. Otherwise empty.
     """
 
     def __init__(self, rows: Sequence[RankedModel], criterion: Criterion = "bic") -> None:
@@ -195,7 +197,7 @@ class ModelRanking(Sequence[RankedModel]):
         return "gap" if abs(row.gap) > allowed else self._incomparable(row)
 
     def _incomparable(self, row: RankedModel) -> str:
-        """Why the value of a model is not comparable with the best one's."""
+        """Why the value of a model is not comparable with that of the best model."""
         best = self._ranked[0]
         if callable(self.criterion):
             return ""
@@ -211,7 +213,7 @@ class ModelRanking(Sequence[RankedModel]):
 
     @property
     def best_row(self) -> RankedModel:
-        """The first row, if there is any with a value."""
+        """The first row; ValueError if no row has a value."""
         first = self._ranked[0]
         if first.error:
             raise ValueError(f"None of the {len(self)} models could be fitted; the first failed with: {first.error}")

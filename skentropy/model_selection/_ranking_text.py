@@ -13,7 +13,7 @@ from ..entropy import EntropySum
 if TYPE_CHECKING:
     from ._ranking import ModelRanking, RankedModel
 
-# A name is cut to no fewer characters than this; the whole name is then printed below.
+# Least number of characters of a cut name; the whole name is then printed below.
 _NAME = 30
 
 

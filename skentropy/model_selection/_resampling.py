@@ -25,9 +25,9 @@ from ._steps import steps_of
 
 Result = TypeVar("Result")
 
-# Weight of rows that are only added so that a fit knows all kinds and categories of columns.
+# Weight of rows that are added only to show a fit all kinds and categories of columns.
 _UNSEEN = 1e-12
-# Number of fits of each process between two checks of whether there are enough, and number of lines about the progress.
+# Number of fits of each process between two checks of whether there are enough, and number of progress lines.
 _PER_ROUND, _LINES = 5, 10
 
 
@@ -47,7 +47,7 @@ class Sample:
 
 
 class Draws(Protocol):
-    """Random samples in place of other data from the same source."""
+    """Random samples that stand for other data from the same source."""
 
     def draw(self, random_state: np.random.RandomState) -> Sample: ...
 
@@ -56,7 +56,7 @@ class Draws(Protocol):
 class Weightings:
     """The rows with random weights: n units get shares from the uniform Dirichlet distribution.
 
-    A row that stands for w units gets the sum of their shares, so that copies and weights have the same effect.
+    A row that stands for w units gets the sum of their shares, so copies and weights have the same effect.
     """
 
     X: Any
@@ -83,7 +83,7 @@ class Simulations:
     known : table or None
         The data, if a fit learns kinds or categories of columns from them, so that draws keep these; else None.
     counts : ndarray of int, of shape (n_rows,)
-        How many rows each row stands for.
+        The number of rows for which each row stands.
     missing : ndarray of bool, of shape (n_rows, n_features), or None
     """
 
@@ -155,7 +155,7 @@ def check_number(name: str, value: Any, least: int) -> None:
 
 
 def seeds(random_state: Any, n: int) -> list[int]:
-    """So many seeds, which only depend on ``random_state``."""
+    """``n`` seeds, which depend only on ``random_state``."""
     return [int(seed) for seed in check_random_state(random_state).randint(np.iinfo(np.int32).max, size=n)]
 
 
@@ -168,7 +168,7 @@ def replicate(
     name: str,
     enough: Callable[[list[Result]], bool] = lambda results: False,
 ) -> list[Result]:
-    """function(seed) of the seeds in order, until there are enough; the number of processes does not matter."""
+    """function(seed) for the seeds in order, until there are enough; results do not depend on the number of processes."""
     n_processes, started = effective_n_jobs(n_jobs), time.perf_counter()
     step = _PER_ROUND * n_processes if n_processes > 1 else 1
     results: list[Result] = []

@@ -14,13 +14,13 @@ from ._steps import steps_of
 class ClosedFormScorer(BaseEstimator):
     """A scorer ``(estimator, X, y=None, sample_weight=None) -> float`` that looks inside pipelines and searches.
 
-    ``entropy_sum_scorer`` gives the entropy sum, ``stationarity_gap_scorer`` minus the absolute stationarity gap; nats per
-    sample, higher is better.
+    ``entropy_sum_scorer`` returns the entropy sum, and ``stationarity_gap_scorer`` minus the absolute stationarity gap, in
+    nats per sample; higher is better.
 
-    **Not for cross-validation.** Of held-out data the entropy sum is no ELBO and no bound; it favours the largest model:
-    with a true K of 3 it chose 8 where ``score`` chose 3. Cross-validate with ``scoring=None``, and use this scorer where
-    the models are fitted and scored on the same data. The gap on held-out data measures how far they are from the training
-    data.
+    **Do not use these scorers for cross-validation.** For held-out data the entropy sum is neither the ELBO nor a bound, and
+    it favours the largest model: with a true K of 3 it chose 8, and ``score`` chose 3. Cross-validate with ``scoring=None``,
+    and use these scorers if models are fitted and scored on the same data. The gap on held-out data measures how far they
+    are from the training data.
 
     Parameters
     ----------

@@ -31,45 +31,44 @@ from ._validation import hold_out
 
 
 class EntropySumSearch(CallbackSupportMixin, BestModel):
-    """Choose parameters by the closed form of the ELBO: ``GridSearchCV`` with one fit a candidate and no folds.
+    """Choose parameters by the closed form of the ELBO, like ``GridSearchCV`` with one fit per candidate and no folds.
 
-    Every candidate is fitted once to all data and ranked as by ``rank_models``; a ``PPCA`` that is no step of a pipeline is
-    fitted with all numbers of components from one eigendecomposition.
+    Every candidate is fitted once to all data and ranked as by ``rank_models``. If a ``PPCA`` is not a step of a pipeline,
+    one eigendecomposition fits all numbers of components.
 
     Parameters
     ----------
     estimator : estimator or pipeline
-        Of a model with an entropy sum.
+        A model with an entropy sum.
     param_grid : dict, list of dicts, ParameterGrid or ParameterSampler
-        As for ``GridSearchCV``; it may replace steps of a pipeline, such as the model itself.
+        As for ``GridSearchCV``. The grid may replace steps of a pipeline, such as the model itself.
     criterion : {"elbo", "bic", "aic", "aicc", "icl", "validation"} or callable, default="bic"
         As for ``rank_models``. For "validation" the candidates are fitted to a share of the rows and compared by the
         others, and the best one is then fitted to all.
     n_jobs : int or None, default=None
-        Candidates that are fitted at a time, by joblib.
+        Number of candidates that are fitted at a time, by joblib.
     refit : bool or callable, default=True
-        Keep the best model, as ``best_estimator_``, and the others in ``ranking_``; they have been fitted to all data
-        already. False keeps none. A callable takes ``cv_results_`` and returns the index of the candidate that is to be
-        the best one.
+        Whether to keep the best model as ``best_estimator_``, and the others in ``ranking_``; they are already fitted to all
+        data. False keeps none. A callable takes ``cv_results_`` and returns the index of the best candidate.
     error_score : "raise" or float, default=nan
-        The ``score`` in ``results_`` of a candidate that cannot be fitted; it ranks last in any case.
+        The ``score`` in ``results_`` of a candidate that cannot be fitted; such a candidate always ranks last.
     change_of_variables : {"refuse", "correct"}, default="refuse"
-        As for ``rank_models``: what to do about candidates that transform the data differently.
+        The treatment of candidates that transform the data differently, as for ``rank_models``.
     validation_fraction : float, default=0.25
         For "validation": the share of the rows that is held out.
     random_state : int, RandomState instance or None, default=None
-        For "validation": which rows they are.
+        For "validation": determines the held-out rows.
     verbose : int, default=0
-        1 prints how many candidates there are, and 2 each of them when it is done.
+        1 prints the number of candidates, and 2 also each candidate when it is done.
 
     Attributes
     ----------
     results_ : dict of arrays
-        A column each: ``params``, ``param_*``, ``score`` (the criterion), ``rank_score``, ``fit_time``, the terms of the
+        The columns ``params``, ``param_*``, ``score`` (the criterion), ``rank_score``, ``fit_time``, the terms of the
         entropy sum, ``elbo``, ``log_likelihood``, ``validation``, ``gap``, ``n_parameters``, ``converged``, ``error``.
     cv_results_ : dict of arrays
-        The same with what tools for ``GridSearchCV`` look for: ``mean_test_score``, ``rank_test_score``, ``mean_fit_time``
-        and so on, as of one split.
+        The same, with the columns that tools for ``GridSearchCV`` need: ``mean_test_score``, ``rank_test_score``,
+        ``mean_fit_time`` and so on, as for one split.
     ranking_ : ModelRanking
     best_estimator_ : fitted estimator
     best_params_ : dict
@@ -141,8 +140,8 @@ class EntropySumSearch(CallbackSupportMixin, BestModel):
         X : array-like of shape (n_samples, n_features)
         y : Ignored
         **params
-            What the estimator's ``fit`` takes of each row: ``sample_weight``, ``exposure``, or, with metadata routing,
-            whatever it requests. Without routing ``sample_weight`` is that of a pipeline's last step.
+            Metadata of the rows for the estimator's ``fit``: ``sample_weight``, ``exposure``, or, with metadata routing, any
+            requested metadata. Without routing the last step of a pipeline receives ``sample_weight``.
 
         Returns
         -------

@@ -25,7 +25,7 @@ class StabilityResult:
     values : ndarray of shape (n,)
         Adjusted Rand indices of the pairs.
     title : str
-        What the stability is of.
+        The model and the data.
     """
 
     values: FloatArray
@@ -58,22 +58,22 @@ def stability(
 ) -> StabilityResult:
     """Agreement of two classifications of X, by fits to random weightings of its rows.
 
-    Agreement is measured by the adjusted Rand index [1]_. Each fit starts afresh. With too many components, or data without
-    clusters, the results depend on the weights and on the starts.
+    The adjusted Rand index [1]_ measures the agreement. Each fit has its own starts. With too many components, or data
+    without clusters, the results depend on the weights and on the starts.
 
     Parameters
     ----------
     model : mixture, pipeline or search
-        The model to fit, with other values of ``random_state``. A pipeline must be fitted; its transformers stay as they
-        are.
+        The model to fit, with other values of ``random_state``. A pipeline must be fitted; its transformers are not
+        refitted.
     X : array-like of shape (n_samples, n_features)
-        In memory.
+        The data, in memory.
     n : int, default=20
         Number of pairs of fits.
     sample_weight, exposure : array-like of shape (n_samples,), default=None
-        As in ``fit``. Weights are counts; random ones are drawn as in ``bootstrap``.
+        As in ``fit``. Weights are counts; random weights are drawn as in ``bootstrap``.
     n_jobs : int, default=None
-        Number of processes, by joblib. It changes nothing of the result.
+        Number of processes, by joblib. The result does not depend on it.
     random_state : int, RandomState instance or None, default=None
     verbose : int, default=0
         1 prints a line after each tenth of the pairs.
@@ -86,7 +86,7 @@ def stability(
     Raises
     ------
     TypeError
-        If the model is no mixture.
+        If the model is not a mixture.
     ValueError
         If n is less than 1, or X is not in memory.
 
@@ -121,7 +121,7 @@ def stability(
 
 
 def _agreement(mixture: BaseMixture, draws: Weightings, seed: int) -> float:
-    """The agreement of two fits to draws in their classifications of the rows."""
+    """The agreement between the classifications of the rows by two fits to draws."""
     random_state = np.random.RandomState(seed)
     fits = [draws.draw(random_state).fit(unfitted(mixture, random_state=own)) for own in seeds(random_state, 2)]
     first, second = (fit.predict(draws.X, exposure=draws.exposure) for fit in fits)
@@ -129,7 +129,7 @@ def _agreement(mixture: BaseMixture, draws: Weightings, seed: int) -> float:
 
 
 def adjusted_rand(a: Array, b: Array, counts: FloatArray) -> float:
-    r"""Adjusted Rand index of two classifications of rows, each of which stands for so many rows.
+    r"""Adjusted Rand index of two classifications of rows, each of which stands for ``counts`` rows.
 
     .. math::  \frac{\sum_{ij} \binom{n_{ij}}{2} - E}{\frac12 (A + B) - E}, \quad A = \sum_i \binom{n_{i.}}{2}, \quad
         B = \sum_j \binom{n_{.j}}{2}, \quad E = A B / \binom{n}{2}

@@ -47,7 +47,7 @@ def fit_metadata(model: Any, metadata: Metadata) -> dict[str, Any]:
 
 
 def row_data(model: Any, metadata: Metadata) -> Metadata:
-    """The weights and exposures that reach the last step, out of the metadata for a model's ``fit``."""
+    """The weights and exposures, among the metadata for a model's ``fit``, that reach the last step."""
     if not metadata:
         return {}
     is_routed = get_config()["enable_metadata_routing"]

@@ -1,4 +1,4 @@
-"""Hold out a share of the rows, by which fitted models are compared."""
+"""Hold out a share of the rows, on which fitted models are compared."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .._typing import ArrayLike
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Held-out rows, and the metadata that ``fit`` would take of them."""
+    """Held-out rows, and their metadata for ``fit``."""
 
     X: ArrayLike
     metadata: Mapping[str, Any]
@@ -25,7 +25,7 @@ class HeldOut:
 def hold_out(
     X: ArrayLike, metadata: Mapping[str, Any], share: float, random_state: Any
 ) -> tuple[ArrayLike, dict[str, Any], HeldOut]:
-    """Split rows and their metadata at random into those to fit and those to compare models by."""
+    """Split rows and their metadata at random into training rows and held-out rows."""
     if isinstance(X, RowBlocks) or is_dask(X):
         raise ValueError("criterion='validation' splits the rows of X, which must be in memory.")
     if not 0.0 < share < 1.0:
