@@ -143,14 +143,14 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
         self._replace_fitted(attributes)
         for name in ("_at_saddle", "_warned"):
             self.__dict__.pop(name, None)
-        told = list(messages)
+        warned = list(messages)
         if at_saddle:
             self._at_saddle = True
-        if told:
-            self._warned = told
+        if warned:
+            self._warned = warned
         if monitor is not None:
             monitor.close()
-        for message in told:
+        for message in warned:
             warn(message, ConvergenceWarning)
 
     @abstractmethod

@@ -59,10 +59,10 @@ def keeping_data_warnings(kept: list[str]) -> Iterator[None]:
         _KEPT.reset(token)
 
 
-def warn_once(told: Mapping[str, Iterable[str]]) -> None:
+def warn_once(by_name: Mapping[str, Iterable[str]]) -> None:
     """Give the warnings about the data, collected by the name of the fit, each message once."""
     by_message: dict[str, list[str]] = {}
-    for name, messages in told.items():
+    for name, messages in by_name.items():
         for message in dict.fromkeys(messages):
             by_message.setdefault(message, []).append(name)
     for message, names in by_message.items():

@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skentropy import PPCA
 from skentropy._messages import listed, warn
-from skentropy.model_selection._comparable import _told
+from skentropy.model_selection._comparable import _describe
 
 FEW = np.random.default_rng(0).normal(size=(8, 10))
 
@@ -42,7 +42,7 @@ def test_warnings_of_what_is_not_of_the_package_point_to_their_line() -> None:
 def test_long_lists_say_how_much_they_leave_out() -> None:
     assert listed(list("abcde")) == "'a', 'b', 'c' and 2 more"
     assert listed(["a"]) == "'a'"
-    assert _told([(0, 1.5), (2, 0.25), (3, 0.5), (4, 1.0)]) == (
+    assert _describe([(0, 1.5), (2, 0.25), (3, 0.5), (4, 1.0)]) == (
         "1.5 in column 0, 0.25 in column 2, 0.5 in column 3 and 1 more"
     )
-    assert _told([]) == "none"
+    assert _describe([]) == "none"

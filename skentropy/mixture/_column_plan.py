@@ -137,14 +137,14 @@ def _check_template(mixture: BaseMixture) -> None:
     if hasattr(mixture, "weights_"):
         raise ValueError(f"The {name} of a block has been fitted, but only its kind of components would count; clone it.")
     defaults = {key: parameter.default for key, parameter in signature(type(mixture).__init__).parameters.items()}
-    told = [
+    ignored = [
         key
         for key, value in mixture.get_params(deep=False).items()
         if key not in _OF_COMPONENTS and value is not defaults[key] and not np.array_equal(value, defaults[key])
     ]
-    if told:
+    if ignored:
         raise ValueError(
-            f"{', '.join(told)} of the {name} of a block would be ignored; set on the ColumnMixture "
+            f"{', '.join(ignored)} of the {name} of a block would be ignored; set on the ColumnMixture "
             "those that it has too, and leave out the others."
         )
 

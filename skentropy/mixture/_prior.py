@@ -98,8 +98,8 @@ class NormalInverseWishart:
         self.mean = mean
 
     def __repr__(self) -> str:
-        told = ", ".join(f"{name}={value!r}" for name, value in vars(self).items() if value is not None)
-        return f"{type(self).__name__}({told})"
+        arguments = ", ".join(f"{name}={value!r}" for name, value in vars(self).items() if value is not None)
+        return f"{type(self).__name__}({arguments})"
 
     def check(self, d: int) -> None:
         """Raise ValueError unless this is a prior of d features."""

@@ -49,7 +49,7 @@ class Multinomial(Independent):
         return np.arange(n_features)
 
     def prepare(self, estimator: Any, columns: ColumnSurvey, *, is_sparse: bool, prior_counts: float) -> Self:
-        if not (columns.largest.max() > 0.0 or columns.smallest.min() < 0.0):  # refused by column
+        if not (columns.largest.max() > 0.0 or columns.smallest.min() < 0.0):  # negative values are refused later
             raise ValueError("X holds nothing but zeros; there must be a row with a positive total.")
         return super().prepare(estimator, columns, is_sparse=is_sparse, prior_counts=prior_counts)
 

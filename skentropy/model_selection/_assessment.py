@@ -56,8 +56,8 @@ def assess_all(
     ``context`` is the callback context of ``caller``'s fit; the models' fits are its subtasks.
     """
     fitted = {i: (model, 0.0) for i, (_, model) in enumerate(named) if is_fitted(model)}
-    told: dict[str, list[str]] = {name: [] for name, _ in named}
-    fitted |= _fit_paths(named, X, metadata, skip=fitted, told=told)
+    warned: dict[str, list[str]] = {name: [] for name, _ in named}
+    fitted |= _fit_paths(named, X, metadata, skip=fitted, warned=warned)
     contexts = [None if context is None else context.subcontext(task_name="candidate", task_id=i) for i in range(len(named))]
     assessed: list[tuple[RankedModel, list[str]]] = Parallel(n_jobs=n_jobs, require=required_backend(X))(
         delayed(_assess)(
@@ -76,7 +76,7 @@ def assess_all(
         for i, (name, model) in enumerate(named)
     )
     rows = [row for row, _ in assessed]
-    warn_once({row.name: told[row.name] + kept for row, kept in assessed})
+    warn_once({row.name: warned[row.name] + kept for row, kept in assessed})
     for row in rows:
         if row.error:
             warn(f"{row.name} could not be fitted and evaluated: {row.error}", FitFailedWarning)
@@ -88,11 +88,11 @@ def assess_all(
 
 
 def _fit_paths(
-    named: Named, X: ArrayLike, metadata: Metadata, *, skip: Any, told: Mapping[str, list[str]]
+    named: Named, X: ArrayLike, metadata: Metadata, *, skip: Any, warned: Mapping[str, list[str]]
 ) -> dict[int, tuple[PPCA, float]]:
     """Fit PPCAs that differ only in their number of components by one eigendecomposition; also return the seconds of each.
 
-    Their warnings about the data are added to ``told``.
+    Their warnings about the data are added to ``warned``.
     """
     groups: dict[str, list[int]] = {}
     for i, (_, model) in enumerate(named):
@@ -110,7 +110,7 @@ def _fit_paths(
         except Exception:  # each is then fitted separately, and reports its own error
             continue
         for name in names:
-            told[name].extend(kept)
+            warned[name].extend(kept)
         seconds = (time.perf_counter() - start) / len(members)
         fitted.update({i: (model, seconds) for i, model in zip(members, path, strict=True)})
     return fitted

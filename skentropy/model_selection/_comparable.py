@@ -94,10 +94,10 @@ def _check_same_transformation(named: Named) -> None:
 def _check_same_columns(ranked: Sequence[RankedModel]) -> None:
     """Refuse fitted models of different columns; a model without traits is assumed to model all columns."""
     lasts = [(row.name, steps_of(row.model)[-1]) for row in ranked]
-    told = [(name, last, columns) for name, last in lasts if (traits := traits_of(last)) and (columns := traits.columns)]
-    if not told:
+    known = [(name, last, columns) for name, last in lasts if (traits := traits_of(last)) and (columns := traits.columns)]
+    if not known:
         return
-    first, model, columns = told[0]
+    first, model, columns = known[0]
     for name, last in lasts:
         other = _columns_of(last, columns, model.n_features_in_)
         differing = sorted(columns.keys() ^ other.keys())
@@ -208,9 +208,9 @@ def _warn_of_kinds(ranked: Sequence[RankedModel]) -> None:
         if row.likelihood:
             names.setdefault(row.likelihood, []).append(row.name)
     if len(names) > 1:
-        told = "; ".join(f"{_KINDS[kind]}: {listed(names[kind])}" for kind in _KINDS if kind in names)
+        described = "; ".join(f"{_KINDS[kind]}: {listed(names[kind])}" for kind in _KINDS if kind in names)
         warn(
-            f"The likelihoods of these models are of different kinds, and their values are not comparable. {told}. "
+            f"The likelihoods of these models are of different kinds, and their values are not comparable. {described}. "
             "Rank each kind by itself, and choose the kind by what the values are."
         )
 
@@ -225,12 +225,12 @@ def _warn_of_replaced_zeros(ranked: Sequence[RankedModel]) -> None:
         if len(names) > 1:
             warn(
                 "These models have replaced zeros by different values, and their likelihoods are of different data, which "
-                f"are not comparable. {'; '.join(f'{listed(own)}: {_told(values)}' for values, own in names.items())}. "
+                f"are not comparable. {'; '.join(f'{listed(own)}: {_describe(values)}' for values, own in names.items())}. "
                 "Replace the zeros before all fits."
             )
 
 
-def _told(values: Sequence[tuple[int, float]], most: int = 3) -> str:
+def _describe(values: Sequence[tuple[int, float]], most: int = 3) -> str:
     """Substitutes of columns for messages."""
     rest = f" and {len(values) - most} more" if len(values) > most else ""
     return ", ".join(f"{value:.4g} in column {column}" for column, value in values[:most]) + rest or "none"

@@ -172,7 +172,7 @@ def replicate(
     n_processes, started = effective_n_jobs(n_jobs), time.perf_counter()
     step = _PER_ROUND * n_processes if n_processes > 1 else 1
     results: list[Result] = []
-    told = 0
+    printed = 0
     with Parallel(n_jobs=n_jobs) as parallel, SingleThreadedBLAS():
         while len(results) < len(seeds):
             chunk = seeds[len(results) : len(results) + step]
@@ -181,7 +181,7 @@ def replicate(
                 results.append(result)
                 if enough(results):
                     return results
-            if verbose and len(results) * _LINES // len(seeds) > told:
-                told = len(results) * _LINES // len(seeds)
+            if verbose and len(results) * _LINES // len(seeds) > printed:
+                printed = len(results) * _LINES // len(seeds)
                 print(f"{name}: {len(results)} of {len(seeds)} fits, {time.perf_counter() - started:.1f} s", flush=True)
     return results

@@ -18,9 +18,9 @@ from ._vae_units import Observations
 
 # Limits of an encoder's log variances, in the units of the prior.
 LOG_VARIANCES = (-30.0, 20.0)
-# Each row's posterior takes so many steps from the encoder's. On digits the first one gains 4.4 nats, the second one 0.2.
+# Number of steps of each row's posterior from that of the encoder. On digits the first gains 4.4 nats, the second 0.2.
 _STEPS = 2
-# A smaller gain than the first number, in nats, is a rounding error. A step that loses is repeated, shorter by the second.
+# A gain below the first number, in nats, is a rounding error. A step that loses is repeated, shorter by the second.
 _LEAST_GAIN, _SHORTER = 1e-9, 0.3
 
 
@@ -28,8 +28,9 @@ _LEAST_GAIN, _SHORTER = 1e-9, 0.3
 class Autoencoder:
     """z ~ prior, x | z ~ p(x | decoder(z)), and Gaussian posteriors that start from an encoder.
 
-    A few steps refine the encoder's posteriors; for each row they do not depend on other rows. The steps use the model as
-    it was before its polish: the observable keeps its parameters, and ``step_prior`` its prior in the present coordinates.
+    A few steps refine the encoder's posteriors; the steps of a row do not depend on other rows. The steps use the model
+    before its polish: the observable stores its earlier parameters, and ``step_prior`` the earlier prior in the current
+    coordinates.
 
     Attributes
     ----------
@@ -107,18 +108,18 @@ class Autoencoder:
 
     @property
     def linear_decoder(self) -> LinearDecoder:
-        """The decoder as a linear one with its noise variances."""
+        """The decoder as a linear decoder with its noise variances."""
         assert isinstance(self.observable, GaussianNoise)
         return LinearDecoder(self.decoder.slopes, self.decoder.intercepts[-1], self.observable.noise)
 
     def _exact_posteriors(self, observations: Observations) -> tuple[FloatArray, FloatArray]:
-        """The best means and variances for a linear decoder."""
+        """The optimal means and variances for a linear decoder."""
         assert isinstance(self.observable, GaussianNoise)
         decoder = replace(self.linear_decoder, noise=self.observable.step_noise)
         return decoder.posteriors(observations, self.prior, *self.step_prior)
 
     def _refine(self, observations: Observations) -> _Expansion:
-        """Refine the encoder's posteriors by steps, each towards the best posterior for the linearised decoder."""
+        """Refine the encoder's posteriors by steps, each towards the optimal posterior for the linearised decoder."""
         x, mask = observations.x, observations.mask
         best = _Expansion.at(self, *self.encode(observations), x)
         score, length = self._step_score(best, mask), np.ones(len(x))
@@ -134,13 +135,13 @@ class Autoencoder:
         return best
 
     def _step_score(self, expansion: _Expansion, mask: FloatArray) -> FloatArray:
-        """The part of each row's ELBO that steps change; it decides whether they are kept."""
+        """The part of each row's ELBO that steps change, which decides whether a step is kept."""
         centre, scale = self.step_prior
         m, v = (expansion.means - centre) / scale, expansion.variances / scale**2
         return np.asarray((expansion.value * mask).sum(axis=1) - self.prior.divergence(m, v).sum(axis=1))
 
     def _linear_posterior(self, expansion: _Expansion, mask: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Means and precisions of the best independent Gaussians for the decoder's statistical linearisation."""
+        """Means and precisions of the optimal independent Gaussians for the decoder's statistical linearisation."""
         centre, scale = self.step_prior
         m, v = (expansion.means - centre) / scale, expansion.variances / scale**2
         mask = np.tile(mask, self.observable.n_outputs)
@@ -272,10 +273,10 @@ class _Expansion:
 
 
 def polish(model: Autoencoder, sums: Sums, *, tied: bool, ridge: float) -> tuple[Autoencoder, Sums]:
-    """Set the best noise variances, and the best offsets and scales of the latents, for the posteriors of the sums.
+    """Set the optimal noise variances, and the optimal offsets and scales of the latents, for the posteriors of the sums.
 
-    Afterwards the ELBO of these posteriors is their entropy sum, for any training of any length, and the decoder's
-    distribution of the data is the same as before. The latents are ordered by their information.
+    Afterwards the ELBO of these posteriors is their entropy sum, after training of any length. The new offsets and scales do
+    not change the decoder's distribution of the data. The latents are ordered by their information.
     """
     observable = model.observable.polish(sums, tied=tied, ridge=ridge)
     new, c, a = sums.standardised()

@@ -1,4 +1,4 @@
-"""Rows for models of zeros and ones: their binary view, and a survey of their columns."""
+"""The binary view of rows for models of zeros and ones, and a survey of their columns."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ def binary(threshold: float | None, block: Block) -> Block:
 def survey(estimator: Any, threshold: float | None, rows: BlockSource) -> Array:
     """Weight observed in each column, weight of ones, number of values neither 0 nor 1, number of empty rows; (4, D).
 
-    Raise ValueError for other values than zeros and ones if there is no threshold, and warn of one that separates nothing.
+    Raise ValueError for other values than zeros and ones if there is no threshold; warn of a threshold that separates
+    nothing.
     """
     weight, ones, invalid, _ = found = rows.sum(partial(_survey_block, threshold))
     if threshold is None:
@@ -45,7 +46,7 @@ def survey(estimator: Any, threshold: float | None, rows: BlockSource) -> Array:
                 "threshold."
             )
         return found
-    # A column without ones is no error, such as the margin of pictures; a threshold below all values is one.
+    # A column of zeros, such as the margin of images, gives no warning; a threshold below all values of a column does.
     useless = np.flatnonzero((invalid > 0) & (weight > 0) & (ones > (1.0 - 1e-12) * weight))
     if useless.size:
         warn_of_data(

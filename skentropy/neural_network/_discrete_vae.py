@@ -51,15 +51,15 @@ class BernoulliVAE(_DiscreteVAE):
         \frac1N \sum_n \sum_j \tfrac12\log(2\pi e\,\tau_{nj}^2) - \tfrac H2\log(2\pi e)
         - E_{\bar q} \sum_d \tilde{\mathcal H}\bigl[p(x_d \mid z)\bigr],
 
-    Eqns. 49 and 50 of [1]_, since the scale of the decoder's outputs and the offsets and scales of the latents are then the
-    best ones: the first by Newton's method, the others in closed form. NaN is a missing entry.
+    Eqns. 49 and 50 of [1]_, since the fit ends with the optimal scale of the decoder's outputs, by Newton's method, and the
+    optimal offsets and scales of the latents, in closed form. NaN marks missing entries.
 
     Parameters
     ----------
     n_components : int, default=2
         Number of latent variables H.
     binarize : float or None, default=0.0
-        Values above it are 1, others 0. None takes zeros and ones only.
+        Values above it become 1, others 0. None accepts zeros and ones only.
     prior : {"gaussian", "laplace"}, default="gaussian"
         The prior of the latents, which have variance 1 under either.
     hidden_layer_sizes : sequence of int, default=(128,)
@@ -68,8 +68,8 @@ class BernoulliVAE(_DiscreteVAE):
         Hidden layers of the encoder; None for those of the decoder.
     activation : {"silu", "tanh", "relu", "softplus"}, default="silu"
     alpha : float, default=30.0
-        Strength of the decay ``alpha / 2 |V|^2`` of the nets' weights in training, compared with the total ELBO. Intercepts
-        and linear paths do not decay.
+        Strength of the weight decay ``alpha / 2 |V|^2`` in training, relative to the total ELBO, with V all weights of the
+        nets. Intercepts and linear paths do not decay.
     beta : float, default=1.0
         Weight of the divergence from the prior in training.
     learning_rate_init : float, default=0.02
@@ -85,7 +85,7 @@ class BernoulliVAE(_DiscreteVAE):
     random_state : int, RandomState instance or None, default=None
         For the nets' first weights, shuffles and draws.
     verbose : int, default=0
-        What to print.
+        1 prints progress, 2 adds times and gains.
     verbose_interval : int, default=10
         Epochs between two printed lines.
 
@@ -103,7 +103,7 @@ class BernoulliVAE(_DiscreteVAE):
     collapsed_ : ndarray of shape (n_components,)
         Which latents have less information than a hundredth of a nat.
     is_linear_ : bool
-        Whether training has found nothing better than its start.
+        Whether the model is linear because training did not improve on its start.
     entropy_sum_ : EntropySum
         Of the training data.
     stationarity_gap_ : float
@@ -111,8 +111,8 @@ class BernoulliVAE(_DiscreteVAE):
     lower_bound_ : float
         Mean ELBO of the training data, nats per sample.
     entropy_sums_, lower_bounds_ : list
-        Of each epoch, with every row evaluated in its batch; the last one is that of the fitted model. Before the last one
-        the scale of the outputs is not yet the best one, so that the two differ.
+        Values of each epoch, with every row evaluated in its batch; the last values are those of the fitted model. Earlier
+        ones differ from each other, because the scale of the outputs is not yet optimal.
     n_iter_ : int
         Number of epochs.
     converged_ : bool
@@ -122,7 +122,7 @@ class BernoulliVAE(_DiscreteVAE):
 
     See Also
     --------
-    GaussianVAE : For measurements; its notes hold here too.
+    GaussianVAE : For measurements; its notes apply here, too.
     skentropy.SigmoidBeliefNet : Binary causes.
 
     References
@@ -211,8 +211,8 @@ class PoissonVAE(_DiscreteVAE):
         \frac1N \sum_n \sum_j \tfrac12\log(2\pi e\,\tau_{nj}^2) - \tfrac H2\log(2\pi e)
         - E_{\bar q} \sum_d \tilde{\mathcal H}\bigl[p(x_d \mid z)\bigr] + \frac1N \sum_n \sum_d \log \frac{1}{x_{nd}!},
 
-    Eqns. 49 and 50 of [1]_, since the scale of the decoder's outputs and the offsets and scales of the latents are then the
-    best ones: the first by Newton's method, the others in closed form. NaN is a missing entry.
+    Eqns. 49 and 50 of [1]_, since the fit ends with the optimal scale of the decoder's outputs, by Newton's method, and the
+    optimal offsets and scales of the latents, in closed form. NaN marks missing entries.
 
     Parameters
     ----------
@@ -226,8 +226,8 @@ class PoissonVAE(_DiscreteVAE):
         Hidden layers of the encoder; None for those of the decoder.
     activation : {"silu", "tanh", "relu", "softplus"}, default="silu"
     alpha : float, default=30.0
-        Strength of the decay ``alpha / 2 |V|^2`` of the nets' weights in training, compared with the total ELBO. Intercepts
-        and linear paths do not decay.
+        Strength of the weight decay ``alpha / 2 |V|^2`` in training, relative to the total ELBO, with V all weights of the
+        nets. Intercepts and linear paths do not decay.
     beta : float, default=1.0
         Weight of the divergence from the prior in training.
     learning_rate_init : float, default=0.02
@@ -243,7 +243,7 @@ class PoissonVAE(_DiscreteVAE):
     random_state : int, RandomState instance or None, default=None
         For the nets' first weights, shuffles and draws.
     verbose : int, default=0
-        What to print.
+        1 prints progress, 2 adds times and gains.
     verbose_interval : int, default=10
         Epochs between two printed lines.
 
@@ -261,7 +261,7 @@ class PoissonVAE(_DiscreteVAE):
     collapsed_ : ndarray of shape (n_components,)
         Which latents have less information than a hundredth of a nat.
     is_linear_ : bool
-        Whether training has found nothing better than its start.
+        Whether the model is linear because training did not improve on its start.
     entropy_sum_ : EntropySum
         Of the training data.
     stationarity_gap_ : float
@@ -269,8 +269,8 @@ class PoissonVAE(_DiscreteVAE):
     lower_bound_ : float
         Mean ELBO of the training data, nats per sample.
     entropy_sums_, lower_bounds_ : list
-        Of each epoch, with every row evaluated in its batch; the last one is that of the fitted model. Before the last one
-        the scale of the outputs is not yet the best one, so that the two differ.
+        Values of each epoch, with every row evaluated in its batch; the last values are those of the fitted model. Earlier
+        ones differ from each other, because the scale of the outputs is not yet optimal.
     n_iter_ : int
         Number of epochs.
     converged_ : bool
@@ -280,7 +280,7 @@ class PoissonVAE(_DiscreteVAE):
 
     See Also
     --------
-    GaussianVAE : For measurements; its notes hold here too.
+    GaussianVAE : For measurements; its notes apply here, too.
     skentropy.PoissonMixture : One cause at a time.
 
     References

@@ -1,4 +1,4 @@
-"""The rows of a belief net's data: a sample of them, and distinct ones as zeros and ones."""
+"""Rows of a belief net's data: a sample of rows, and distinct binary rows."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from .._data import Block, BlockSource, Rows, RowSample
 from .._typing import Array, FloatArray, Matrix
 from ._exact import observe
 
-# The largest number of rows that starts are made of.
+# The largest number of rows from which starts are made.
 _SAMPLE_ROWS = 2048
 
 
 def row_bytes(n_latents: int, n_features: int, *, complete: bool = False) -> int:
-    """Bytes that an exact E-step works on for a row: all states, or four times those of half of the units."""
+    """Bytes that an exact E-step uses for a row: all states, or four times those of half of the units."""
     return 8 * ((4 * 2 ** (n_latents - n_latents // 2) if complete else 2**n_latents) + 2 * n_features)
 
 
 def as_table(X: Matrix, weight: FloatArray, n_latents: int) -> Rows:
-    """Zeros, ones and NaN as a table whose blocks are as an exact E-step wants them."""
+    """Zeros, ones and NaN as a table whose blocks suit an exact E-step."""
     values: Array = X.data if sparse.issparse(X) else X
     return Rows(X, weight, row_bytes=row_bytes(n_latents, X.shape[1], complete=not np.isnan(values).any()))
 
@@ -53,7 +53,7 @@ def merge_duplicates(rows: Rows, binary_rows: BlockSource, n_latents: int) -> Ro
 
 
 def _bits(block: Block) -> Array:
-    """Bits of what is 1, then of what is missing, eight entries in a byte."""
+    """Bits of the ones, then of the missing entries, with eight entries per byte."""
     observations = observe(block)
     ones = np.packbits(observations.X > 0, axis=1)
     if observations.missing is None:

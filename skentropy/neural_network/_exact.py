@@ -18,7 +18,7 @@ from ._logistic import Regression
 
 @dataclass(frozen=True)
 class Observations:
-    """Rows of zeros and ones, 0 where missing, which entries are missing, or None if none are, and the rows' weights."""
+    """Rows of zeros and ones (0 where missing), the mask of missing entries (None if there are none), and row weights."""
 
     X: FloatArray
     missing: Array | None
@@ -40,7 +40,7 @@ class Observations:
 
     @cached_property
     def _weighted(self) -> FloatArray:
-        """The ones, with their rows' weights."""
+        """The rows, multiplied by their weights."""
         return self.X if self.weight is None else self.X * self.weight[:, np.newaxis]
 
     @cached_property
@@ -49,7 +49,7 @@ class Observations:
 
 
 def observe(block: Block) -> Observations:
-    """Rows of zeros and ones, and NaN where they are missing."""
+    """Observations of a block of zeros, ones and NaN for missing entries."""
     X = block.X if isinstance(block.X, np.ndarray) else block.X.toarray()
     missing = np.isnan(X)
     X = (X > 0).astype(np.float64)
@@ -62,12 +62,12 @@ class ExactStatistics(Additive):
 
     Attributes
     ----------
-    enumeration : Enumeration, of the net whose posteriors these are
+    enumeration : Enumeration, of the net that gave the posteriors
     weight : sum of w
     elbo : sum of w log p(x)
     posterior_entropy : sum of w H[q]
     counts : sum of w q, (S,)
-    observed : sum of w q m, (S, D), or (S, 1) where nothing is missing so far; m says which entries are observed
+    observed : sum of w q m, with m the mask of observed entries; (S, D), or (S, 1) as long as nothing is missing
     moments : sum of w m x times the means of [s, 1] under q, (D, I + 1)
     """
 
@@ -84,7 +84,7 @@ class ExactStatistics(Additive):
 
     @property
     def at(self) -> BeliefNet:
-        """The net whose posteriors these are."""
+        """The net that gave the posteriors."""
         return self.enumeration.net
 
     @cached_property
@@ -101,7 +101,7 @@ class ExactStatistics(Additive):
 
     @cached_property
     def regressions(self) -> tuple[Regression, ...]:
-        """One a layer, from the data upward."""
+        """One regression per layer, from the data upward."""
         states, above = self.enumeration.states, self.enumeration
         lowest = Regression(states, self.observed, self.moments)
         if len(self.at.layers) == 1:
@@ -112,17 +112,17 @@ class ExactStatistics(Additive):
 
 
 class Enumeration:
-    """A net with all its states laid out.
+    """A net with a table of all its states.
 
-    With two hidden layers p(z | y) does not depend on the row: only the states of the layer next to the data, y, meet the
-    rows, each with its marginal prior p(y) = sum_z p(z) p(y | z).
+    With two hidden layers p(z | y) does not depend on the row: rows are only combined with the states y of the layer next to
+    the data, each with its marginal prior p(y) = sum_z p(z) p(y | z).
     """
 
     def __init__(self, net: BeliefNet) -> None:
         self.net = net
         self.states = enumerate_states(net.sizes[0])
         self.log_prior = net.log_prior(self.states) if len(net.layers) == 1 else logsumexp(self._log_joint_above, axis=1)
-        # What a row of which all is observed has to do with a state besides sum_d x_d L_d(s).
+        # The log joint of a complete row and a state, without sum_d x_d L_d(s).
         self._log_table = self.log_prior - total_softplus(net.layers[0].logits(self.states))
 
     @cached_property
@@ -178,7 +178,7 @@ class Enumeration:
         return (np.log(normaliser) + largest)[:, 0] + X @ layer.offsets, q
 
     def _by_halves(self, observations: Observations) -> HalvedRows | None:
-        """Rows by halves of the units, where all is observed; they are not laid out."""
+        """Complete rows, with states as pairs of half states; None if entries are missing."""
         if observations.missing is not None:
             return None
         return self._halves.of_rows(observations.X @ self.net.layers[0].weights)

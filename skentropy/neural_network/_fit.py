@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
 # Number of EM steps after the replacement of a unit.
 _REPLACEMENT_STEPS = 12
-# EM over all states ends, and L-BFGS takes over, when it estimates that so many times ``tol`` is left.
+# EM over all states ends, and L-BFGS takes over, when the estimated gain still to come is this multiple of ``tol``.
 _LEFT_OVER = 10.0
-# With truncated posteriors L-BFGS takes over where an EM step gains less than this, in nats per sample: M-steps over so many
-# states cost several times what an evaluation does.
+# With truncated posteriors L-BFGS takes over when an EM step gains less than this, in nats per sample: M-steps over many
+# states cost several times as much as an evaluation.
 _TRUNCATED_GATE = 1e-2
-# L-BFGS keeps the states that rows have, and need not find the end for them: it evaluates so many at most, after so many EM
-# steps.
+# L-BFGS keeps the states of rows fixed, and need not converge for them: these are the largest number of its evaluations, and
+# the number of EM steps before it.
 _TRUNCATED_EVALUATIONS, _TRUNCATED_STEPS = 60, 10
 
 
@@ -47,7 +47,7 @@ class NetFit(FitByEM):
     """One fit of a belief net to a binary view of rows; ``means`` are those of its columns."""
 
     is_exact: ClassVar[bool]
-    # Pairs of a number of competing starts, and a number of EM steps after which the better ones go on.
+    # Pairs of a number of competing starts, and a number of EM steps after which the better starts continue.
     _schedule: ClassVar[tuple[tuple[int, int], ...]]
 
     def __init__(
@@ -82,7 +82,7 @@ class NetFit(FitByEM):
 
     @abstractmethod
     def _draw_rows(self, salt: int) -> Block:
-        """Rows that starts are made of."""
+        """Rows from which starts are made."""
 
     @abstractmethod
     def _e_step(self, random_state: np.random.RandomState, pool: ThreadPoolExecutor | None, *, of_sample: bool) -> Expect:
@@ -94,7 +94,7 @@ class NetFit(FitByEM):
 
     @abstractmethod
     def states_missed(self, state: State) -> Array:
-        """States (C, B) that the fit has found, but a search would miss."""
+        """States (C, B) that the fit has found, but that a search would miss."""
 
     @abstractmethod
     def _explain(self, state: State) -> tuple[FloatArray, FloatArray]:
@@ -111,7 +111,7 @@ class NetFit(FitByEM):
 
     @abstractmethod
     def _ascent(self, start: Parameters, expect: Expect, maximum: Callable[..., Maximum]) -> Ascent:
-        """How a run goes up from a start."""
+        """The arguments of EM for a run from a start."""
 
     def attributes(self, run: Run) -> dict[str, Any]:
         return self._net._fitted_attributes(self._model, self._rows.dtype, self.is_exact, run)
@@ -176,7 +176,7 @@ class EnumeratedFit(NetFit):
 
 
 class TruncatedFit(NetFit):
-    """A fit with posteriors over a few states of each row, which each step improves."""
+    """A fit with posteriors over a few states of each row; each step improves the states."""
 
     is_exact = False
     _schedule = ((2, 10),)
@@ -209,13 +209,13 @@ class TruncatedFit(NetFit):
         return Ascent(start, expect, self._net.tol, newton=end, newton_gate=_TRUNCATED_GATE, finish=finish)
 
     def _look_around(self, state: State, evaluate: Evaluate) -> State:
-        """The state with the best posteriors that a search finds from its own."""
+        """The state with the best posteriors that a search finds, starting from its own."""
         net = state.parameters.net
         sets = search(net, self._sample, self._net.n_states, state.statistics.states)
         return evaluate(Parameters(net, sets, keeps_states=True))
 
     def _end_around(self, state: State, evaluate: Evaluate) -> End:
-        """What looking around finds; EM goes on if that gains more than tol."""
+        """The result of ``_look_around``; EM continues if that gains more than tol."""
         better = self._look_around(state, evaluate)
         return End(better, goes_on=better.objective > state.objective + self._net.tol)
 

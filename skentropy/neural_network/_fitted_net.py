@@ -23,7 +23,7 @@ from ._posteriors import EnumeratedPosteriors, Posteriors, TruncatedPosteriors
 from ._summary import summarize_net
 from ._truncated import draw_states
 
-# With more variables in a layer it is useless to enumerate its states.
+# Layers with more variables are never enumerated.
 MOST_LATENTS = 20
 
 
@@ -85,7 +85,7 @@ class FittedBeliefNet(LatentTransformer):
         return summarize_net(self, self._warned)
 
     def score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
-        """Weighted mean of ``score_samples``: the log-likelihood where states are enumerated, else the ELBO.
+        """Weighted mean of ``score_samples``: the log-likelihood if states are enumerated, otherwise the ELBO.
 
         Parameters
         ----------
@@ -96,12 +96,12 @@ class FittedBeliefNet(LatentTransformer):
         Returns
         -------
         float
-            Nats per sample; ``score_is_exact_`` tells which.
+            Nats per sample; ``score_is_exact_`` says whether it is the log-likelihood.
         """
         return super().score(X, y, sample_weight)
 
     def score_samples(self, X: ArrayLike) -> FloatArray:
-        """Log-likelihood of each row, in nats, where states are enumerated; else its ELBO, a lower bound.
+        """Log-likelihood of each row, in nats, if states are enumerated; otherwise its ELBO, a lower bound.
 
         Parameters
         ----------
@@ -128,9 +128,9 @@ class FittedBeliefNet(LatentTransformer):
         return self._map_rows(self._posteriors(self._net()).marginals, X)
 
     def inverse_transform(self, X: ArrayLike) -> FloatArray:
-        """Expected data ``S(W z + mu)`` for hidden variables z, or for their probabilities in place of z.
+        """Expected data ``S(W z + mu)`` for hidden variables z or their probabilities.
 
-        Applied to ``transform`` of rows with missing entries, it therefore imputes.
+        Applied to the result of ``transform`` for rows with missing entries, it therefore imputes.
 
         Parameters
         ----------

@@ -29,44 +29,44 @@ class GaussianVAE(VariationalAutoencoder):
 
     where :math:`\mu` is a net plus a linear path, :math:`\Sigma = \sigma^2 I`, :math:`\operatorname{diag}(\sigma_d^2)` or
     :math:`\operatorname{diag}(\sigma_d^2 e^{v_d(z)})`, and posteriors start from an encoder. Training starts at the maximum
-    of the linear model, ``PPCA``, and never ends below it. For any result of training, the best noise variances, and the
-    best offsets and scales of the latents, have closed forms. With these the ELBO, nats per sample, is
+    of the linear model, ``PPCA``, and never ends below it. After any training, the optimal noise variances, and the optimal
+    offsets and scales of the latents, have closed forms. With these the ELBO, nats per sample, is
 
     .. math::
 
         \frac1N \sum_n \sum_j \tfrac12\log(2\pi e\,\tau_{nj}^2) - \tfrac H2\log(2\pi e)
         - \sum_d \tfrac12 \log(2\pi e\,\sigma_d^2) + \sum_d \frac{\epsilon}{2\sigma_d^2},
 
-    the sum of entropies of [1]_ and [2]_; the last term is that of the ridge :math:`\epsilon` on the noise variances. If
-    these depend on z, the last two terms are means over the posteriors.
+    the sum of entropies of [1]_ and [2]_; the last term is due to the ridge :math:`\epsilon` on the noise variances. If the
+    noise variances depend on z, the last two terms are means over the posteriors.
 
     Parameters
     ----------
     n_components : int, default=2
         Number of latent variables H.
     covariance_type : {"scalar", "diag", "heteroscedastic"}, default="scalar"
-        One noise variance for all features, one for each, or one for each that depends on the latents,
-        :math:`\sigma_d^2 e^{v_d(z)}`, where the decoder also returns :math:`v`.
+        "scalar": one noise variance for all features; "diag": one for each feature; "heteroscedastic": one for each feature
+        that depends on the latents, :math:`\sigma_d^2 e^{v_d(z)}`, where the decoder also returns :math:`v`.
     prior : {"gaussian", "laplace"}, default="gaussian"
         The prior of the latents, which have variance 1 under either. "laplace" makes most of a row's latents small, which is
         sparse coding.
     hidden_layer_sizes : sequence of int, default=(128,)
-        Hidden layers of the decoder. Without any the model is linear, and unless it is "heteroscedastic" there is nothing to
-        train: it is ``PPCA`` in closed form, or for "diag" and without a ridge ``FactorAnalysis``. With a ridge, or with
-        ``prior="laplace"``, L-BFGS finds the decoder for which the ELBO of the best posteriors is largest. With scales in
-        closed form this ELBO consists of entropies only [4]_. For rows with missing entries PPCA's posteriors are
-        correlated, while these are not, so that the ELBO is a little lower.
+        Hidden layers of the decoder. Without any the model is linear and, unless it is "heteroscedastic", needs no training:
+        it is ``PPCA`` in closed form, or for "diag" without a ridge ``FactorAnalysis``. With "diag" and a ridge, or with
+        ``prior="laplace"``, L-BFGS finds the decoder for which the ELBO of the optimal posteriors is largest. With scales in
+        closed form this ELBO consists of entropies only [4]_. For rows with missing entries the posteriors of PPCA are
+        correlated and these are not, so the ELBO is slightly lower.
     encoder_hidden_layer_sizes : sequence of int or None, default=None
         Hidden layers of the encoder; None for those of the decoder.
     activation : {"silu", "tanh", "relu", "softplus"}, default="silu"
     alpha : float, default=30.0
-        Strength of the decay ``alpha / 2 |V|^2`` of the nets' weights in training, compared with the total ELBO. Intercepts
-        and linear paths do not decay, so that a strong decay leaves PPCA.
+        Strength of the weight decay ``alpha / 2 |V|^2`` in training, relative to the total ELBO, with V all weights of the
+        nets. Intercepts and linear paths do not decay, so a strong decay leaves PPCA.
     beta : float, default=1.0
         Weight of the divergence from the prior in training.
     reg_covar : float, default=1e-3
-        Ridge on the noise variances, relative to the mean variance of the columns. For "diag" it must be positive if a
-        column can be explained completely.
+        Ridge on the noise variances, relative to the mean variance of the columns. For "diag" it must be positive if the
+        latents can explain a column completely.
     learning_rate_init : float, default=0.02
         Largest learning rate of Adam, which rises during the first fiftieth of the steps and then falls like a cosine.
     batch_size : int, default=100
@@ -80,7 +80,7 @@ class GaussianVAE(VariationalAutoencoder):
     random_state : int, RandomState instance or None, default=None
         For the nets' first weights, shuffles and draws.
     verbose : int, default=0
-        What to print.
+        1 prints progress, 2 adds times and gains.
     verbose_interval : int, default=10
         Epochs between two printed lines.
 
@@ -89,7 +89,7 @@ class GaussianVAE(VariationalAutoencoder):
     noise_variance_ : float or ndarray of shape (n_features,)
         :math:`\sigma^2`; one for each feature, unless it is "scalar".
     mean_ : ndarray of shape (n_features,)
-        Means of the columns. The encoder reads ``(x - mean_) / scale_``, and the decoder returns such values.
+        Means of the columns. The encoder reads ``(x - mean_) / scale_``, and the decoder returns values in these units.
     scale_ : float
         Root of the mean variance of the columns.
     encoder_coefs_, decoder_coefs_ : list of ndarray
@@ -100,23 +100,24 @@ class GaussianVAE(VariationalAutoencoder):
         Linear path to the means.
     decoder_linear_ : ndarray of shape (n_components, n_features)
     information_ : ndarray of shape (n_components,)
-        Each latent's information about the data, nats per sample: entropy of the prior less the mean entropy of the
-        posteriors. The latents are ordered by it.
+        Each latent's information about the data, nats per sample: entropy of the prior minus the mean entropy of the
+        posteriors. The latents are ordered by their information.
     collapsed_ : ndarray of shape (n_components,)
-        Which latents have less than a hundredth of a nat more information than a collapsed one. This has none, or with the
-        prior "laplace" 0.048 nats: the prior's entropy less that of the Gaussian nearest to it.
+        Which latents exceed the information of a collapsed latent by less than a hundredth of a nat. A collapsed latent has
+        none, or with the prior "laplace" 0.048 nats: the entropy of the prior minus that of the nearest Gaussian.
     is_linear_ : bool
-        Whether the model is a linear one: there is nothing to train, or training did not beat it.
+        Whether the model is linear, because it needs no training or because training did not improve it.
     entropy_sum_ : EntropySum
         Of the training data.
     stationarity_gap_ : float
-        Entropy sum minus ELBO of the training data: zero to rounding, unless a noise variance is on its floor.
+        Entropy sum minus ELBO of the training data: zero up to rounding, unless a noise variance is at its floor.
     lower_bound_ : float
         Mean ELBO of the training data, nats per sample.
     entropy_sums_ : list of EntropySum
-        Of each epoch, with every row evaluated in its batch, before the step; the last one is that of the fitted model.
+        Entropy sums of the epochs, with every row evaluated in its batch, before the step; the last is that of the fitted
+        model.
     lower_bounds_ : list of float
-        Their ELBOs.
+        The ELBOs of the epochs.
     n_iter_ : int
         Number of epochs.
     converged_ : bool
@@ -131,13 +132,13 @@ class GaussianVAE(VariationalAutoencoder):
 
     Notes
     -----
-    Up to 256 MiB of data are held in memory. Repeated rows are merged, and neither the order of rows nor the unit of
-    measurement matters. Larger data, also memory maps, are read anew in each epoch and shuffled within 8,192 rows.
+    Up to 256 MiB of data are held in memory. Repeated rows are then merged, and the result does not depend on the order of
+    rows or the unit of measurement. Larger data, also memory maps, are reread in each epoch and shuffled within 8,192 rows.
 
     Expectations under posteriors are computed with 2 H + 1 fixed nodes, exactly for decoders of up to the third degree.
     Scores are therefore not random, and do not depend on other rows. Starting from the encoder, each posterior takes two
-    steps towards the best one for the decoder's statistical linearisation [3]_, never to a lower ELBO. Posteriors of linear
-    decoders need no encoder, and are the best ones.
+    steps towards the optimum for the decoder's statistical linearisation [3]_, never to a lower ELBO. Posteriors of linear
+    decoders are optimal and need no encoder.
 
     References
     ----------

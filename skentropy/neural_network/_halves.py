@@ -1,13 +1,13 @@
-"""Sums over all states of a layer without laying out the states of each row.
+"""Sums over all states of a layer without a table of rows and states.
 
-Where all of a row is observed, its joint probability with a state s of the units factorises: the row enters in
+If a row is complete, its joint probability with a state s of the units factorises: the row enters in
 :math:`\\sum_d x_d (W_d s + \\mu_d)` alone, which is a sum over units,
 
 .. math:: p(x_n, s) = e^{x_n \\mu} \\, B(s) \\prod_h e^{a_{nh} s_h}, \\quad a_n = x_n W, \\quad
           B(s) = p(s) \\prod_d (1 + e^{W_d s + \\mu_d})^{-1}.
 
-With the units in two halves s = (u, v) the product over units is F_n(u) G_n(v), so that the sum over states is one matrix
-product with B as a table of u and v, and needs 2^(H/2) exponentials a row rather than 2^H.
+With the units in two halves s = (u, v) the product over units is F_n(u) G_n(v). The sum over states is then one matrix
+product with B as a table of u and v, and needs of the order of 2^(H/2) exponentials per row instead of 2^H.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 
 from .._typing import Array, FloatArray
 
-# Sums below this, of factors up to one, may have lost terms to underflow that count.
+# Sums of factors up to one that are below this may have lost relevant terms to underflow.
 _TRUSTED = 1e-250
 
 
@@ -36,14 +36,14 @@ class Halves:
         n_first = states.shape[1] // 2
         self._first = states[: 2**n_first, :n_first]
         self._second = states[:: 2**n_first, n_first:]
-        # What B says of single units goes to the rows: what is left of it, and so the range of all factors, is smaller.
+        # The linear part of log B, by single units, is added to the rows, which reduces the range of all factors.
         self._slopes = 2.0 * (states - 0.5).T @ log_table / (0.5 * len(states))
         left = log_table - states @ self._slopes
         self._top = float(left.max())
         self._table = np.exp(left - self._top).reshape(len(self._second), len(self._first))
 
     def of_rows(self, a: FloatArray) -> HalvedRows:
-        """Rows with these a, (n, H)."""
+        """Rows with the slopes a, (n, H)."""
         a = a + self._slopes
         n_first = self._first.shape[1]
         first, second = a[:, :n_first] @ self._first.T, a[:, n_first:] @ self._second.T
@@ -58,7 +58,7 @@ class Halves:
 
 @dataclass(frozen=True)
 class HalvedRows:
-    """Rows and all states: tables of u, v, and of the rows with each of them, scaled."""
+    """Rows and all states: the half states u and v, the table B, and the scaled factors F and G of the rows."""
 
     _u: FloatArray
     _v: FloatArray
@@ -79,7 +79,7 @@ class HalvedRows:
 
     @property
     def trusted(self) -> Array:
-        """Rows whose sums have lost nothing to underflow."""
+        """Rows whose sums have lost no relevant term to underflow."""
         return self._sum > _TRUSTED
 
     def log_sum(self) -> FloatArray:

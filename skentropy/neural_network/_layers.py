@@ -100,7 +100,7 @@ def softplus(a: FloatArray) -> FloatArray:
 
 
 def total_softplus(a: FloatArray) -> FloatArray:
-    """Sums of log(1 + exp(a)) over columns, (S, D) -> (S,): logarithms of products, as long as these stay finite."""
+    """Sums of log(1 + exp(a)) over columns, (S, D) -> (S,), as logarithms of products that stay finite."""
     largest = float(a.max(initial=0.0)) + 1.0
     if largest > _LARGEST_LOG:
         return np.asarray(softplus(a).sum(axis=1))

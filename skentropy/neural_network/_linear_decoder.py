@@ -1,4 +1,4 @@
-"""Linear decoders of Gaussian observables, for which the best posterior of a row needs no encoder."""
+"""Linear decoders of Gaussian observables, for which the optimal posterior of a row needs no encoder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from ..decomposition._gaussian import LinearGaussian
 from ._vae_prior import Prior
 from ._vae_units import Observations
 
-# A row's posterior takes at most so many steps. It has converged when a step gains fewer nats, or would have to be shorter.
+# Largest number of steps of a row's posterior. It has converged when a step gains fewer nats than the second number, or
+# would have to be shorter than the third.
 _MOST_STEPS, _LEAST_GAIN, _SHORTEST = 100, 1e-9, 1e-4
 # A step that loses is repeated, shorter by this factor.
 _SHORTER = 0.3
@@ -40,10 +41,10 @@ class LinearDecoder:
     def posteriors(
         self, observations: Observations, prior: Prior, centre: FloatArray | float = 0.0, scale: FloatArray | float = 1.0
     ) -> tuple[FloatArray, FloatArray]:
-        """The best independent Gaussians for each row, means and variances (n, h); the prior's centre and scale are (h,).
+        """The optimal independent Gaussians for each row, means and variances (n, h); the prior's centre and scale are (h,).
 
-        The ELBO is concave in means and standard deviations. Each step is Newton's step in the means, and sets the
-        variances that would be best if the curvature of the prior's energy did not change.
+        The ELBO is concave in means and standard deviations. Each step is Newton's step in the means, and sets the variances
+        that would be optimal if the curvature of the prior's energy did not change.
         """
         rows = _RowProblems.of(self, observations, prior, centre, scale)
         m, v, length = *rows.start, np.ones(len(rows.pull))
@@ -73,7 +74,7 @@ class _RowProblems:
     ----------
     prior : Prior
     centre, scale : (h,)
-    gram : (n, h, h), or (1, h, h) where it is that of every row; G = W diag(1 / noise) W' over what is observed
+    gram : (n, h, h), or (1, h, h) if all rows share it; G = W diag(1 / noise) W' over the observed entries
     pull : (n, h)
     """
 

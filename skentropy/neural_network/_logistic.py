@@ -14,36 +14,37 @@ from ._layers import Layer, logistic, softplus, total_softplus
 
 # Steps are shortened until no logit moves further than this.
 _LONGEST_STEP = 8.0
-# Where logits move by less than the first, curvatures change by a factor of less than e. A step then gains if the slope at
-# its end is no less than minus the second of that at its start.
+# If logits move by less than the first number, curvatures change by a factor of less than e. A step then gains if the slope
+# at its end is at least minus the second number times the slope at its start.
 _SAFE_STEP, _OVERSHOT = 1.0, 0.1
 MAX_STEPS = 100
 _HALVINGS = 30
-# A Hessian is formed anew where a step with the last one promises more than this share of the step before.
+# A new Hessian is formed if the expected gain of a step with the last one exceeds this share of that of the step before.
 _CONTRACTION = 0.05
-# Logits that are worked on at a time.
+# Number of logits that are processed at a time.
 _IN_CACHE = 2**16
-# Numbers in the products of pairs of columns that are formed at a time.
+# Number of products of pairs of columns that are formed at a time.
 _CHUNK = 2**23
-# The states that carry this share of the weight make a Hessian good enough to step with.
+# The states that carry this share of the weight give a Hessian that is accurate enough for steps.
 _HEAVY = 0.99
-# Steps with such Hessians. What has not converged by then takes steps with all states.
+# Number of steps with such Hessians. Variables that have not converged by then take steps with all states.
 _ROUGH_STEPS = 12
 # A gradient that is less than this along V, per row, counts as zero.
 _CLOSE = 1e-13
-# The last steps, so many, that do with the Hessians of those before.
+# Number of final steps that reuse the Hessians of the steps before.
 _OLD_STEPS = 4
-# Up to so many variables, one symmetric product for each costs less than the products of all pairs of a large design.
+# For at most this many variables, one symmetric product for each costs less than the products of all pairs of a large
+# design.
 _FEW = 16
-# Curvature per weight that is added, so that rounding errors of a gradient make no long steps where nothing bends.
+# Curvature per weight that is added, so that rounding errors of a gradient cause no long steps in flat directions.
 _LEAST_CURVATURE = 1e-12
-# Rounding errors of a column's log-likelihood, relative to it and to the weight that it sums over.
+# Rounding errors of a column's log-likelihood, relative to the sum of its terms and to its weight.
 _ROUNDING = 1e-14
 
 
 @dataclass(frozen=True)
 class Regression:
-    """What a layer's M-step needs to know.
+    """The statistics for the M-step of a layer.
 
     Attributes
     ----------
@@ -64,11 +65,11 @@ class Regression:
         return np.column_stack([self.states, np.ones(len(self.states))])
 
     def log_likelihood(self, layer: Layer) -> float:
-        """Expected log-likelihood of the layer, not divided by anything."""
+        """Expected log-likelihood of the layer, as a weighted sum."""
         return float((self.moments * layer.joined).sum()) - self._at(layer)[0]
 
     def entropy(self, layer: Layer) -> float:
-        """Expected entropy of the layer, not divided by anything; the last term of W(10)."""
+        """Expected entropy of the layer, as a weighted sum; the last term of W(10)."""
         return self._at(layer)[1]
 
     def magnitude(self, layer: Layer) -> float:
@@ -86,7 +87,7 @@ class Regression:
         return np.asarray(self.moments - expected)
 
     def _at(self, layer: Layer) -> tuple[float, float]:
-        """The expected sum of log(1 + exp(logit)) and that of the entropies; those of the last layer are kept."""
+        """The expected sums of log(1 + exp(logit)) and of the entropies; the values of the last layer are cached."""
         if not (self._last and self._last[0] is layer):
             total, entropy = 0.0, 0.0
             for states, logits in self._logits(layer):
@@ -108,17 +109,17 @@ class Regression:
 
 
 def in_cache(n: int, size: int) -> Iterator[slice]:
-    """Consecutive items, each so many numbers, a few at a time, so that these numbers stay in the cache."""
+    """Slices of n items of ``size`` numbers each, small enough that their numbers stay in the cache."""
     step = max(_IN_CACHE // max(size, 1), 1)
     return (slice(start, min(start + step, n)) for start in range(0, n, step))
 
 
 def maximize(regression: Regression, start: Layer, ridge: float, max_steps: int = MAX_STEPS) -> Layer:
-    """The layer with the largest expected log-likelihood less ``ridge / 2 |V|^2``, by Newton's method with capped steps.
+    """The layer with the largest expected log-likelihood minus ``ridge / 2 |V|^2``, by Newton's method with capped steps.
 
-    All variables at once, those that have converged left out. It ends where the rounding of the log-likelihood hides what
-    further steps would bring, so that the derivative in the direction of V, which the identity needs to be zero, is zero
-    to nearly all digits. Fewer steps than that make an M-step that gains, without being the best one.
+    All variables that have not converged take steps at once. The method ends when rounding errors of the log-likelihood hide
+    the gain of further steps. The derivative in the direction of V, which the identity needs to be zero, is then zero to
+    nearly all digits. With fewer steps the M-step gains, but is not exact.
     """
     ascent = _Ascent(regression, start, ridge)
     active = np.arange(len(ascent.V))
@@ -128,29 +129,29 @@ def maximize(regression: Regression, start: Layer, ridge: float, max_steps: int 
         if not active.size:
             break
     if max_steps == MAX_STEPS:
-        ascent.close()
+        ascent.finish()
     return Layer.split(ascent.V)
 
 
 def complete_information(regression: Regression, layer: Layer, ridge: float) -> FloatArray:
-    """Minus the Hessians of ``log_likelihood`` less ``ridge / 2 |V|^2``, one for each variable; (D, H + 1, H + 1)."""
+    """Minus the Hessians of ``log_likelihood`` minus ``ridge / 2 |V|^2``, one for each variable; (D, H + 1, H + 1)."""
     hessians = _Hessians(regression.design, regression.counts, ridge, slice(None))
     return hessians.at(layer.joined, np.arange(len(layer.offsets)))
 
 
 class _Ascent:
-    """Where the regressions of all variables are: V, the gradients there (D, H + 1) and their curvatures (D,).
+    """The state of the regressions of all variables: V, the gradients (D, H + 1) and the weighted sums of p (1 - p), (D,).
 
-    Logits are formed of a few states at a time, wherever they are needed.
+    Logits are formed when they are needed, for a few states at a time.
     """
 
     def __init__(self, regression: Regression, start: Layer, ridge: float) -> None:
         self._moments, self._ridge = regression.moments, ridge
         self._design, self._counts = regression.design, regression.counts
         self._weight = self._counts.sum(axis=0)
-        self.rough = _Hessians(self._design, self._counts, ridge, _states_that_matter(regression))
+        self.rough = _Hessians(self._design, self._counts, ridge, _heavy_states(regression))
         self.V = start.joined.copy()
-        self._gradient, self._bend = self._slopes(self.V, np.arange(len(self.V)))
+        self._gradient, self._variance = self._slopes(self.V, np.arange(len(self.V)))
         # A bound of the sum of the absolute values that an objective adds up, since log(1 + exp(a)) <= |a| + log 2.
         terms = ((self._counts.T @ self._design + self._moments) * np.abs(self.V)).sum(axis=1)
         self.noise = _ROUNDING * (terms + 2.0 * self._weight)
@@ -172,19 +173,19 @@ class _Ascent:
 
     def _slopes(self, V: FloatArray, columns: Array) -> tuple[FloatArray, FloatArray]:
         """Gradients at V, (..., H + 1), and the weighted sums of p (1 - p) over states, (...)."""
-        expected, bend = np.zeros(V.shape), np.zeros(len(V))
+        expected, variance = np.zeros(V.shape), np.zeros(len(V))
         for states in in_cache(len(self._design), len(columns)):
             p = logistic(self._design[states] @ V.T)
             weighted = p * _of(self._counts[states], columns)
             expected += weighted.T @ self._design[states]
             np.subtract(1.0, p, out=p)
-            bend += np.einsum("sd,sd->d", weighted, p)
-        return self._moments[columns] - expected - self._ridge * V, bend
+            variance += np.einsum("sd,sd->d", weighted, p)
+        return self._moments[columns] - expected - self._ridge * V, variance
 
     def newton(self, columns: Array, hessians: _Hessians) -> tuple[FloatArray, FloatArray]:
-        """Newton steps of some variables, and twice what they promise.
+        """Newton steps of some variables, and twice their expected gains.
 
-        A Hessian of an earlier step does as long as it brings the end much nearer with each.
+        The Hessian of an earlier step is reused as long as each step shrinks the expected gain enough.
         """
         gradient, last = self._gradient[columns], self._last_gain[columns]
         step, gain = np.empty_like(gradient), np.empty(len(columns))
@@ -193,20 +194,20 @@ class _Ascent:
             step[~slow], gain[~slow] = self._solve(columns[~slow], gradient[~slow])
             slow[~slow] = gain[~slow] > _CONTRACTION * last[~slow]
         if slow.any():
-            self._bend_anew(columns[slow], hessians)
+            self._update_curvature(columns[slow], hessians)
             step[slow], gain[slow] = self._solve(columns[slow], gradient[slow])
         self._last_gain[columns] = gain
         return step, gain
 
-    def _bend_anew(self, columns: Array, hessians: _Hessians) -> None:
-        self._curvature[columns] = hessians.at(self.V[columns], columns, self._bend[columns])
+    def _update_curvature(self, columns: Array, hessians: _Hessians) -> None:
+        self._curvature[columns] = hessians.at(self.V[columns], columns, self._variance[columns])
 
     def _solve(self, columns: Array, gradient: FloatArray) -> tuple[FloatArray, FloatArray]:
         step = np.linalg.solve(self._curvature[columns], gradient[:, :, np.newaxis])[:, :, 0]
         return step, (gradient * step).sum(axis=1)
 
     def move(self, columns: Array, step: FloatArray, gain: FloatArray) -> Array:
-        """Take as much of the steps as the objective allows; whether there was any. Twice what they promise is ``gain``."""
+        """Take the steps, shortened until the objective does not fall, and return which were taken."""
         longest = self._longest(step)
         share = np.minimum(1.0, _LONGEST_STEP / np.maximum(longest, 1e-300))
         waiting = np.arange(len(columns))
@@ -221,7 +222,7 @@ class _Ascent:
         return np.isin(np.arange(len(columns)), waiting, invert=True)
 
     def _longest(self, step: FloatArray) -> FloatArray:
-        """How far the steps move a logit, or a bound of that which is no longer than the longest step."""
+        """The largest change of a logit by each step; below ``_SAFE_STEP`` an upper bound of it."""
         up = np.maximum(step[:, :-1], 0.0).sum(axis=1) + step[:, -1]
         down = np.minimum(step[:, :-1], 0.0).sum(axis=1) + step[:, -1]
         longest = np.maximum(up, -down)
@@ -234,29 +235,29 @@ class _Ascent:
         return np.asarray(longest)
 
     def _try(self, columns: Array, step: FloatArray, allowed: FloatArray) -> Array:
-        """Take those of some steps that lose nothing; which these are.
+        """Take the steps that do not lower the objective, and return which they are.
 
-        A concave objective gains at least its slope at the end of a step, if that is positive, and loses at most that if it
-        is negative. Within ``allowed`` it gains all the same. Only beyond that must it be compared.
+        A concave objective gains at least its slope at the end of a step if that is positive, and loses at most its absolute
+        value if it is negative. If the loss is within ``allowed``, the step still gains. Otherwise objectives are compared.
         """
         V = self.V[columns] + step
-        gradient, bend = self._slopes(V, columns)
+        gradient, variance = self._slopes(V, columns)
         slope = (gradient * step).sum(axis=1)
         good = slope >= -np.maximum(allowed, self.noise[columns])
         unsure = np.flatnonzero(~good)
         if unsure.size:
             of = columns[unsure]
             good[unsure] = self._objective(V[unsure], of) >= self._objective(self.V[of], of) - self.noise[of]
-        self._go(columns[good], V[good], gradient[good], bend[good])
+        self._accept(columns[good], V[good], gradient[good], variance[good])
         return good
 
-    def _go(self, columns: Array, V: FloatArray, gradient: FloatArray, bend: FloatArray) -> None:
-        self.V[columns], self._gradient[columns], self._bend[columns] = V, gradient, bend
+    def _accept(self, columns: Array, V: FloatArray, gradient: FloatArray, variance: FloatArray) -> None:
+        self.V[columns], self._gradient[columns], self._variance[columns] = V, gradient, variance
 
-    def close(self) -> None:
-        """Newton steps where the log-likelihood can no longer tell, as long as the gradient falls and is not nothing.
+    def finish(self) -> None:
+        """Newton steps below the precision of the log-likelihood, as long as they shrink a gradient that is not yet zero.
 
-        With the Hessians of the steps before as long as these bring the end nearer, and then with new ones.
+        The first steps reuse the last Hessians; the others use new ones.
         """
         enough, noise = _CLOSE * self._weight, self.noise.copy()
         for hessians in (*[None] * _OLD_STEPS, self.rough, self.exact, self.exact):
@@ -264,22 +265,22 @@ class _Ascent:
             if not open_.size:
                 break
             if hessians is not None:
-                self._bend_anew(open_, hessians)
+                self._update_curvature(open_, hessians)
             before = self._gradient[open_]
             step = self._solve(open_, before)[0]
             V = self.V[open_] + step
-            gradient, bend = self._slopes(V, open_)
+            gradient, variance = self._slopes(V, open_)
             # A concave objective loses no more than this.
             loss = np.maximum(-(gradient * step).sum(axis=1), 0.0)
             better = (np.linalg.norm(gradient, axis=1) < np.linalg.norm(before, axis=1)) & (loss <= noise[open_])
             noise[open_[better]] -= loss[better]
-            self._go(open_[better], V[better], gradient[better], bend[better])
+            self._accept(open_[better], V[better], gradient[better], variance[better])
 
 
-def _states_that_matter(regression: Regression) -> Array | slice:
-    """The states with nearly all there is of each unit that is on or off, if they are few.
+def _heavy_states(regression: Regression) -> Array | slice:
+    """The states that carry nearly all of the weight of each unit, on or off, if they are few; otherwise all states.
 
-    A state matters as much as its largest share in what any one unit has of the weight.
+    The importance of a state is its largest share of the weight of any one unit that is on, or off.
     """
     weight, states = regression.counts.sum(axis=1), regression.states
     share = weight / weight.sum()
@@ -291,7 +292,7 @@ def _states_that_matter(regression: Regression) -> Array | slice:
 
 
 class _Hessians:
-    """Minus the Hessians of the variables, from all states or those that are kept, scaled to the curvature of all."""
+    """Minus the Hessians of the variables, from all states, or from some states and scaled to the curvature of all."""
 
     def __init__(self, design: FloatArray, counts: FloatArray, ridge: float, kept: Array | slice) -> None:
         self.kept, self._ridge = kept, ridge
@@ -300,7 +301,7 @@ class _Hessians:
 
     @cached_property
     def _pairs(self) -> FloatArray | None:
-        """Products of all pairs of columns of the design, (pairs, S), if they can be kept."""
+        """Products of all pairs of columns of the design, (pairs, S); None if there are too many."""
         return self._products(slice(None)) if len(self._design) * len(self._upper[0]) <= _CHUNK else None
 
     def _products(self, states: slice) -> FloatArray:
@@ -313,17 +314,17 @@ class _Hessians:
             start = end
         return products
 
-    def at(self, V: FloatArray, columns: Array, bend: FloatArray | None = None) -> FloatArray:
-        """The Hessians of some variables at V (..., H + 1); ``bend`` is the weighted sum of p (1 - p) over all states."""
+    def at(self, V: FloatArray, columns: Array, variance: FloatArray | None = None) -> FloatArray:
+        """The Hessians of some variables at V (..., H + 1); ``variance`` is the sum of p (1 - p) over weighted states."""
         curvature = np.empty((len(self._design), len(columns)))
         for states in in_cache(len(curvature), len(columns)):
             p = logistic(self._design[states] @ V.T)
             np.multiply(_of(self._counts[states], columns), p * (1.0 - p), out=curvature[states])
         hessian = self._one_by_one(curvature) if self._pairs is None and len(columns) <= _FEW else self._at_once(curvature)
-        if bend is not None:
-            hessian *= (bend / np.maximum(curvature.sum(axis=0), 1e-300))[:, np.newaxis, np.newaxis]
+        if variance is not None:
+            hessian *= (variance / np.maximum(curvature.sum(axis=0), 1e-300))[:, np.newaxis, np.newaxis]
         diagonal = np.einsum("dhh->dh", hessian)
-        # Where nothing bends, without a ridge: separated columns, states without weight.
+        # Without a ridge, separated columns and states without weight have no curvature.
         weight = np.broadcast_to(_of(self._weight, columns), len(columns))[:, np.newaxis]
         diagonal += self._ridge + 1e-10 * diagonal.mean(axis=1, keepdims=True) + _LEAST_CURVATURE * weight + 1e-100
         return hessian
@@ -346,5 +347,5 @@ class _Hessians:
 
 
 def _of(counts: FloatArray, columns: Array) -> FloatArray:
-    """The counts of some variables, (..., D) or (..., 1) -> the same of these."""
+    """The counts of some variables, from counts (..., D) or (..., 1)."""
     return counts if counts.shape[-1] == 1 else counts[..., columns]

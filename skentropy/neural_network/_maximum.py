@@ -1,4 +1,4 @@
-"""Check the end of a fit: whether more is to come, and whether it is a maximum or a saddle point."""
+"""Check the end of a fit: whether more gain is to come, and whether the end is a maximum or a saddle point."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ._metric import Neighbourhood
 from ._model import BeliefNetModel
 from ._polish import MOST_EVALUATIONS, polish
 
-# L-BFGS takes over after so many EM steps, once they have become small.
+# Number of EM steps before L-BFGS takes over, once they have become small.
 STEPS_BEFORE = 30
 _LANCZOS_STEPS = 12
 # A step away from a saddle point must gain this share of tol.
@@ -20,23 +20,23 @@ _PAYS = 1e-3
 
 
 class Maximum:
-    """The last part of a run: quasi-Newton steps where EM has become slow, and checks of a state that has converged.
+    """The last part of a run: quasi-Newton steps when EM has become slow, and checks of a state that has converged.
 
-    It serves the engine as ``newton`` and as ``finish``; the states that it finds are no worse.
+    The engine uses it as ``newton`` and as ``finish``; the states that it finds are no worse.
 
     Parameters
     ----------
     model : BeliefNetModel
     tol : float
     accelerate : bool
-        Whether to move to what L-BFGS finds. Otherwise L-BFGS only tells how much is to come, and EM goes on if that is more
-        than tol.
+        Whether to move to the result of L-BFGS. Otherwise L-BFGS only estimates the gain still to come, and EM continues if
+        that exceeds tol.
     most_evaluations : int
-        Those of L-BFGS each time.
+        Largest number of evaluations of each run of L-BFGS.
     steps_before : int
-        So many EM steps, at least, come first.
+        Least number of EM steps before L-BFGS.
     look : callable or None
-        Finds a better state for L-BFGS to start from.
+        Finds a better state from which L-BFGS starts.
     """
 
     def __init__(
@@ -74,24 +74,24 @@ class Maximum:
 
     @property
     def finish(self) -> tuple[Finish, ...]:
-        """The steps after convergence; with acceleration the polish comes first, since the fit ends where it does."""
+        """The operations after convergence; with acceleration the polish comes first, and usually ends the fit."""
         return (self.polish, self.leave_saddle) if self._accelerate else (self.leave_saddle, self.go_on)
 
     def polish(self, state: State, evaluate: Evaluate) -> End:
-        """Move to the end of L-BFGS; EM goes on if that gains more than tol."""
+        """Move to the result of L-BFGS; EM continues if that gains more than tol."""
         end, self._end = self._end, None
         if end is None or end.objective < state.objective:
             end = polish(self._model, evaluate, state, tol=self._tol, most=self._most)
         return End(end, goes_on=end.objective > state.objective + self._tol)
 
     def go_on(self, state: State, evaluate: Evaluate) -> End:
-        """Stay, and let EM go on if L-BFGS finds that more than tol is to come."""
+        """Stay, and let EM continue if L-BFGS finds that more than tol is to come."""
         if self._in_reach <= state.objective + self._tol:
             self._in_reach = polish(self._model, evaluate, state, tol=self._tol, most=self._most).objective
         return End(state, goes_on=self._in_reach > state.objective + self._tol)
 
     def leave_saddle(self, state: State, evaluate: Evaluate) -> End:
-        """The state, or a better one to the side of a saddle point to go on from."""
+        """The state, or, at a saddle point, a better state beside it from which EM continues."""
         around = Neighbourhood.of(self._model, state)
         noise = ROUNDING * self._model.magnitude(state.parameters, state.statistics)
         eigenpair = em_eigenpair(around, state, evaluate, len(around.origin), n_steps=_LANCZOS_STEPS)

@@ -13,7 +13,7 @@ from .._typing import FloatArray
 from ._logistic import complete_information
 from ._model import BeliefNetModel, NetStatistics, Parameters
 
-# So much information is added per row. It is too little to change the sign of a curvature, and bounds the steps.
+# Information that is added per row. It is too small to change the sign of a curvature, but bounds the steps.
 _LEAST = 1e-6
 
 

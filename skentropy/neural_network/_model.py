@@ -23,17 +23,17 @@ _SMALLEST_SHARE = 1e-300
 
 @dataclass(frozen=True)
 class Parameters:
-    """A net, and what its posteriors are made of.
+    """A net, and the states of its posteriors.
 
     Attributes
     ----------
     net : BeliefNet
     states : StateSets or None
-        The states of truncated posteriors so far.
+        The current states of truncated posteriors.
     keeps_states : bool
-        Whether the fit keeps these states, rather than improve them.
+        Whether the fit keeps these states instead of improving them.
     enumeration : Enumeration or None
-        All states of exact posteriors, if they have been laid out for all blocks.
+        The table of all states of exact posteriors, if it has been made for all blocks.
     """
 
     net: BeliefNet
@@ -42,7 +42,7 @@ class Parameters:
     enumeration: Enumeration | None = None
 
     def enumerated(self) -> Parameters:
-        """The same parameters with all states laid out."""
+        """The same parameters with a table of all states."""
         return replace(self, enumeration=Enumeration(self.net))
 
 
@@ -51,9 +51,10 @@ NetStatistics: TypeAlias = ExactStatistics | TruncatedStatistics
 
 @dataclass(frozen=True)
 class BeliefNetModel:
-    """The ELBO less ``alpha / 2 |V|^2``, V all weights and offsets, as the engine's ``Model``.
+    """The ELBO minus ``alpha / 2 |V|^2``, with V all weights and offsets, as the engine's ``Model``.
 
-    With fewer ``newton_steps`` M-steps are cheap and rough. They suffice to compare starts, but the entropy sum is no ELBO.
+    With fewer ``newton_steps`` M-steps are cheap and rough. They suffice to compare starts, but the entropy sum is then not
+    the ELBO.
     """
 
     alpha: float
@@ -67,7 +68,7 @@ class BeliefNetModel:
         return (parameters.enumeration or Enumeration(parameters.net)).expect(observations)
 
     def maximize(self, statistics: NetStatistics) -> Parameters:
-        """M-step: the prior in closed form, the layers by logistic regressions that start from where they were."""
+        """M-step: the prior in closed form, the layers by logistic regressions that start from the current layers."""
         share = np.clip(statistics.top / statistics.weight, _SMALLEST_SHARE, 1.0 - 1e-16)
         pairs = zip(statistics.regressions, statistics.at.layers, strict=True)
         layers = tuple(maximize(regression, layer, self.alpha, self.newton_steps) for regression, layer in pairs)

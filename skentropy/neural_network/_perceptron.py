@@ -47,7 +47,7 @@ def _softplus(a: FloatArray) -> Pair:
 
 @dataclass(frozen=True)
 class Activation:
-    """An activation function, which also returns what its derivative needs besides its values; and the derivative."""
+    """An activation function, which also returns the intermediate values that its derivative needs, and the derivative."""
 
     function: Callable[[FloatArray], Pair]
     slope: Callable[[FloatArray, FloatArray], FloatArray]
@@ -143,7 +143,7 @@ class Perceptron:
         return self.trace(X)[0]
 
     def trace(self, X: FloatArray) -> tuple[FloatArray, list[Pair]]:
-        """Outputs, and what ``backward`` needs: each layer's inputs, and what its derivative needs besides."""
+        """Outputs, and the values that ``backward`` needs: for each layer its inputs and intermediate values."""
         function, h, kept = ACTIVATIONS[self.activation].function, X, X
         traced = []
         for coefs, intercepts in zip(self.coefs[:-1], self.intercepts[:-1], strict=True):

@@ -13,7 +13,7 @@ from ._metric import Neighbourhood, moved
 from ._model import BeliefNetModel
 
 MOST_EVALUATIONS = 400
-# L-BFGS ends when so many iterations together gain less than this share of tol.
+# L-BFGS ends when this number of iterations together gains less than this share of tol.
 _WINDOW, _STALLED = 20, 1e-3
 _SCALE_STEPS = 6
 _STEP = 1e-4
@@ -24,7 +24,7 @@ def polish(
 ) -> State:
     """Polish a state by L-BFGS, to ``tol`` from a maximum, and make its two scales stationary; the result is no worse.
 
-    L-BFGS evaluates at most so many states.
+    L-BFGS evaluates at most ``most`` states.
     """
 
     around = Neighbourhood.of(model, state)
@@ -49,7 +49,7 @@ def polish(
 def _polish_scales(model: BeliefNetModel, evaluate: Callable[[FloatArray], State], state: State) -> State:
     """Newton's method in two scales, that of the prior's logits and that of all weights and offsets.
 
-    The derivatives in their directions add up to the stationarity gap: the identity only requires stationary scales.
+    The derivatives along these two add up to the stationarity gap: the identity requires only stationary scales.
     """
     vector = state.parameters.net.pack()
     n_prior = len(state.parameters.net.prior_logits)

@@ -57,7 +57,7 @@ class EnumeratedPosteriors:
 class TruncatedPosteriors:
     """Posteriors of a net over at most ``n_states`` states of each row, which a search finds.
 
-    The search treats each row independently of the others. ``known`` are states (C, B) that the fit has found and that the
+    The search treats each row independently of the others. ``known`` are states (C, B) that the fit has found, but that the
     search would miss.
     """
 

@@ -14,7 +14,7 @@ from .._typing import Array, FloatArray
 
 # A column with larger logits is separated.
 _SEPARATED = 30.0
-# If the rarer state of a variable has fewer rows in all, it is the less probable one in every row.
+# If the expected number of rows in the rarer state of a variable is smaller, this state is less probable in every row.
 _NO_ROW = 0.5
 _MOST_NAMED = 6
 

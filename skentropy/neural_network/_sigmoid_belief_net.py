@@ -21,7 +21,7 @@ from ._model import BeliefNetModel
 
 # "auto" enumerates up to this many states of a layer, and joint states of two layers.
 _AUTO_LATENTS, _AUTO_JOINT = 12, 20
-# With more variables in two layers it is useless to enumerate joint states.
+# With more variables in two layers joint states are never enumerated.
 _MOST_JOINT = 26
 
 
@@ -43,45 +43,45 @@ class SigmoidBeliefNet(FittedBeliefNet):
         \frac1N \sum_n \mathcal H[q_n] - \sum_j \mathcal H[\operatorname{Bern}(\pi_j)] - E_{\bar q}\,\textstyle\sum_d
         \mathcal H\bigl[\operatorname{Bern}\bigl(S(\Lambda_{d\cdot} z + \mu_d)\bigr)\bigr] + \frac{\alpha}{N} |V|^2 ,
 
-    Eqn. 10, with a further term ``hidden`` for a second layer (Eqn. 21). V are all weights and offsets, and the last term is
-    that of the ridge. With exact posteriors the ELBO is the log-likelihood.
+    Eqn. 10, with a further term ``hidden`` if there are two layers (Eqn. 21). V are all weights and offsets, and the last
+    term is that of the ridge. With exact posteriors the ELBO is the log-likelihood.
 
     Parameters
     ----------
     n_components : int or tuple of two ints, default=4
-        Number of hidden variables; or of the layer next to the data and of the one above it.
+        Number of hidden variables; or the numbers in the layer next to the data and in the layer above it.
     posterior : {"auto", "exact", "truncated"}, default="auto"
-        "exact" enumerates the 2^H states (with two layers the 2^I states of the layer next to the data for each row, and
-        once all 2^(I + H)). "truncated" keeps the best ``n_states`` states for each row that a search finds. This is a
-        variational posterior for a hundred variables and more, which takes minutes rather than seconds. "auto" enumerates
-        up to 12 variables in a layer, and 20 in two layers.
+        "exact" enumerates the 2^H states; with two layers, the 2^I states of the layer next to the data for each row, and
+        all 2^(I + H) states once. "truncated" searches for the most probable ``n_states`` states of each row. This is a
+        variational posterior for a hundred variables and more, which takes minutes rather than seconds. "auto" enumerates up
+        to 12 variables in a layer, and 20 in two layers.
     n_states : int, default=20
-        For "truncated": number of states for each row. If there are no more states in all, they are enumerated.
+        For "truncated": number of states for each row. If the net has no more states, all are enumerated.
     binarize : float or None, default=0.0
-        Values above it are 1, others 0. None takes zeros and ones only. NaN is a missing entry and is marginalised. There is
-        a warning if the threshold is below all values of a column, or above all values.
+        Values above it become 1, others 0. None accepts zeros and ones only. NaN marks missing entries, which are
+        marginalised. A warning says if the threshold is below all values of a column, or above all values of X.
     alpha : float, default=0.01
-        Strength of the ridge ``alpha / 2 |V|^2``, compared with the total log-likelihood. It keeps the weights of separable
-        columns finite; 0.3 to 1 are good values for generalisation. With zero there is a warning of such columns.
+        Strength of the ridge ``alpha / 2 |V|^2``, relative to the total log-likelihood. It keeps the weights of separable
+        columns finite; values from 0.3 to 1 generalise well. With zero a warning names such columns.
     tol : float, default=1e-4
-        EM ends when the steps still to come are estimated to raise the objective by less, in nats per sample.
+        EM ends when the estimated gain of all steps still to come is smaller, in nats per sample.
     max_iter : int, default=1000
-        Largest number of EM steps from the best start. The search for it takes a few hundred cheaper steps.
+        Largest number of EM steps from the best start. The search for this start takes a few hundred cheaper steps.
     n_init : int, default=1
-        Number of starts, of which the best fit is kept.
+        Number of starts; the best fit is kept.
     accelerate : bool, default=True
-        Whether to extrapolate, without ever losing likelihood, and to end with L-BFGS; while that gains more than ``tol``,
-        EM goes on. False takes plain EM steps only; L-BFGS then only tells whether more than ``tol`` is to come. Both leave
-        saddle points.
+        Whether to extrapolate EM steps, without ever losing likelihood, and to end with L-BFGS; EM continues while that
+        gains more than ``tol``. False takes plain EM steps only; L-BFGS then only checks whether more than ``tol`` is to
+        come. Either way the fit leaves saddle points.
     warm_start : bool, default=False
         Whether ``fit`` starts from the last fit. If that had other numbers of components or columns, ``fit`` starts anew and
         warns.
     random_state : int, RandomState instance or None, default=None
-        For starts and, while fitting, proposals of the truncated posterior.
+        For starts and, during the fit, proposals of states of the truncated posterior.
     n_jobs : int or None, default=None
-        Number of threads, which share the restarts or the blocks of rows.
+        Number of threads, which share the runs or the blocks of rows.
     verbose : int, default=0
-        What to print.
+        1 prints progress, 2 adds times and gains.
     verbose_interval : int, default=10
         Steps between two printed lines.
 
@@ -90,25 +90,25 @@ class SigmoidBeliefNet(FittedBeliefNet):
     prior_ : ndarray of shape (n_top,)
         Probabilities :math:`\pi` of the top layer.
     components_ : ndarray of shape (n_hidden, n_features)
-        Weights :math:`\Lambda^\top`, with a row for each hidden variable of the layer next to the data.
+        Weights :math:`\Lambda^\top`, one row for each hidden variable of the layer next to the data.
     intercept_ : ndarray of shape (n_features,)
         Offsets :math:`\mu`.
     hidden_components_ : ndarray of shape (n_top, n_hidden)
         With two layers, the weights between them; ``hidden_intercept_`` their offsets.
     score_is_exact_ : bool
-        Whether ``score`` is the log-likelihood; else it is the ELBO.
+        Whether ``score`` is the log-likelihood; otherwise it is the ELBO.
     entropy_sum_ : EntropySum
-        Of the training data. For "truncated" it uses the states that the fit has kept for each row, while
-        ``entropy_sum(X)`` and ``score(X)`` search for states anew, for each row by itself. The net remembers states that a
-        search would miss, so that ``score`` of the training data is no less than ``lower_bound_``.
+        Of the training data. For "truncated" it uses the states that the fit has kept for each row. In contrast,
+        ``entropy_sum(X)`` and ``score(X)`` search for states again, for each row separately. The net stores states that the
+        search would miss, so ``score`` of the training data is no less than ``lower_bound_``.
     stationarity_gap_ : float
         Entropy sum minus ELBO of the training data, nats per sample.
     lower_bound_ : float
         Mean ELBO of the training data, nats per sample.
     lower_bounds_ : list of float
-        After each EM step; ``entropy_sums_`` are the entropy sums of the steps. The ELBO less the ridge never falls.
+        The ELBO after each EM step; ``entropy_sums_`` are the entropy sums. The ELBO minus the ridge never falls.
     n_iter_ : int
-        EM steps from the best of the starts.
+        Number of EM steps from the best start.
     converged_ : bool
     n_parameters_ : int
     n_features_in_ : int
@@ -116,13 +116,13 @@ class SigmoidBeliefNet(FittedBeliefNet):
 
     See Also
     --------
-    ExponentialFamilyMixture : With family "bernoulli": one cause at a time.
+    ExponentialFamilyMixture : With family "bernoulli" for one cause at a time.
 
     Notes
     -----
     An exact E-step takes two matrix products for each block of rows. The M-step is one logistic regression for each feature,
-    by Newton's method on weights of states rather than on rows. Several starts, random ones and units made of rows, compete
-    over a few EM steps. Then the least useful unit is replaced by one made of a badly explained row, as long as that pays.
+    by Newton's method on weights of states rather than on rows. Several starts, from random weights and from rows, compete
+    over a few EM steps. Then a unit made from a badly explained row replaces the least useful unit, as long as that helps.
 
     References
     ----------
@@ -197,7 +197,7 @@ class SigmoidBeliefNet(FittedBeliefNet):
         Parameters
         ----------
         X : {array-like, sparse matrix, Dask array or frame, RowBlocks} of shape (n_samples, n_features)
-            NaN means that an entry is missing; it is marginalised.
+            NaN marks missing entries, which are marginalised.
         y : Ignored
         sample_weight : array-like of shape (n_samples,), default=None
             A weight of k counts as k copies of the row.
@@ -210,13 +210,13 @@ class SigmoidBeliefNet(FittedBeliefNet):
         Raises
         ------
         ValueError
-            If X holds infinite values, a column with nothing observed, or, with ``binarize=None``, other values than 0 and
-            1; if there are too many hidden variables to enumerate; or an argument is out of range.
+            If X holds infinite values, a column without observed entries, or, with ``binarize=None``, values other than 0
+            and 1; if there are too many hidden variables to enumerate; or if an argument is out of range.
 
         Warns
         -----
         ConvergenceWarning
-            If ``max_iter`` steps did not suffice, Ctrl-C has interrupted the fit, columns are separated without a ridge, or
+            If ``max_iter`` steps did not suffice, Ctrl-C interrupted the fit, columns are separated without a ridge, or
             hidden variables are always on or always off.
         """
         sizes = self._sizes()
@@ -265,7 +265,7 @@ class SigmoidBeliefNet(FittedBeliefNet):
         return np.asarray(ones / weight)
 
     def _fitted_attributes(self, model: BeliefNetModel, dtype: Any, exact: bool, run: Run) -> dict[str, Any]:
-        """The attributes that fit leaves, as if the run ended here."""
+        """The attributes that ``fit`` sets, as if the run ended here."""
         state = run.state
         net = state.parameters.net
         attributes = {

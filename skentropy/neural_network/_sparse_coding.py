@@ -22,23 +22,23 @@ from ._vae_observables import NOISE_FLOOR, best_noise
 from ._vae_prior import Prior
 from ._vae_units import Units
 
-# L-BFGS ends when a step gains fewer nats per sample, or less than this share of many nats, or when no derivative is larger;
-# and the number of steps that it remembers.
+# L-BFGS ends when a step gains less than this (relative if there are many nats), or when no derivative is larger; the last
+# number is that of the steps that it remembers.
 _TOLERANCE, _MEMORY = 1e-8, 20
 
 
 @dataclass(frozen=True)
 class CodeStatistics(Additive):
-    """Sums over rows, with their weights, that the ELBO and its gradient need of the posteriors.
+    """Weighted sums over rows and their posteriors that the ELBO and its gradient need.
 
     Attributes
     ----------
     at : LinearDecoder
-        The decoder of these posteriors.
+        The decoder that gave the posteriors.
     weight : float
-    observed, squares : (d,), of 1 and x^2
-    regressors : (d, 1 + h, 1 + h), or (1, 1 + h, 1 + h) where all is observed; of E[(1, z) (1, z)']
-    products : (d, 1 + h), of x E[(1, z)]
+    observed, squares : (d,), sums of 1 and x^2
+    regressors : (d, 1 + h, 1 + h), or (1, 1 + h, 1 + h) if nothing is missing; sums of E[(1, z) (1, z)']
+    products : (d, 1 + h), sums of x E[(1, z)]
     energy, log_variance : (h,)
     """
 
@@ -70,7 +70,7 @@ class CodeStatistics(Additive):
 
 
 def expect(decoder: LinearDecoder, prior: Prior, units: Units, block: Block) -> CodeStatistics:
-    """Statistics of a block of rows and their best posteriors."""
+    """Statistics of a block of rows with optimal posteriors."""
     observations, weight = units.observe(block.X), block.row_weight
     m, v = decoder.posteriors(observations, prior)
     n, h = m.shape
@@ -94,7 +94,7 @@ def expect(decoder: LinearDecoder, prior: Prior, units: Units, block: Block) -> 
 
 @dataclass(frozen=True)
 class SparseCoding:
-    """The objective for decoders: the ELBO of the best posteriors, less the ridge's term.
+    """The objective for decoders: the ELBO of the optimal posteriors, minus the ridge's term.
 
     Attributes
     ----------
@@ -133,7 +133,7 @@ class SparseCoding:
         )
 
     def gradient(self, statistics: CodeStatistics) -> FloatArray:
-        """Gradient of the objective by slopes, offset and log noise, (h d + d + 1 or d,), at the best posteriors."""
+        """Gradient of the objective by slopes, offset and log noise, (h d + d + 1 or d,), at the optimal posteriors."""
         noise, weight = statistics.at.noise, statistics.weight
         of_coefficients = (statistics.products - statistics.explained) / noise[:, np.newaxis]
         of_noise = 0.5 * ((statistics.residuals + self.ridge * statistics.observed) / noise - statistics.observed)
@@ -153,7 +153,7 @@ class SparseCoding:
 
 
 def fit_codes(fitting: Fitting, start: LinearDecoder, max_iter: int, watcher: Watcher) -> Run:
-    """Fit decoders by L-BFGS; they are the states' parameters. After Ctrl-C the run is as it was after its last step."""
+    """Fit decoders by L-BFGS; they are the parameters of the states. After Ctrl-C the run ends after its last step."""
     objective = fitting.objective
     model = SparseCoding(objective.prior, objective.tied, objective.ridge)
     first = model.pack(start)

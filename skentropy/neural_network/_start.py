@@ -1,4 +1,4 @@
-"""Starts of EM: units made of rows, of which the weakest are replaced as long as that pays."""
+"""Starts of EM: units made from rows; the weakest are replaced as long as that helps."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from .._em import State
 from .._typing import FloatArray
 from ._layers import BeliefNet, Layer
 
-# A unit switches on what is on in its row; offsets switch everything else off (logits).
+# Logits by which a unit switches on the ones of its row, and offsets switch everything else off.
 _ON, _OFF, _NOISE = 2.0, -2.0, 0.5
 _RARE = 0.25
-# So many replacements in a row may fail.
+# Number of consecutive replacements that may fail.
 _PATIENCE = 3
 
 
 def units_of_rows(
     X: FloatArray, weight: FloatArray, sizes: tuple[int, ...], random_state: np.random.RandomState
 ) -> BeliefNet:
-    """A net with weights of twice a row each plus noise; the layer above starts near independence."""
+    """A net in which the weights of each unit are twice a row plus noise; the layer above starts near independence."""
     chosen = random_state.choice(len(X), size=sizes[0], p=weight / weight.sum())
     weights = _ON * X[chosen].T + _NOISE * random_state.normal(size=(X.shape[1], sizes[0]))
     return _with_layers_above(Layer(weights, np.full(X.shape[1], _OFF)), sizes, _RARE, random_state)
@@ -52,7 +52,7 @@ def best_start(
     random_state: np.random.RandomState,
     schedule: tuple[tuple[int, int], ...],
 ) -> State:
-    """Let starts of both kinds compete: each takes some steps, and the better ones go on.
+    """Let starts of both kinds compete: each takes some steps, and the better ones continue.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def best_start(
 
 
 def usefulness(net: BeliefNet, marginals: FloatArray, weight: FloatArray) -> FloatArray:
-    """By how much the mean log-likelihood would fall without each unit of a single hidden layer, (H,).
+    """Loss of mean log-likelihood without each unit of a single hidden layer, (H,).
 
     Without unit h, p(x) = p(x) q(z_h = 0 | x) / p(z_h = 0).
     """
@@ -83,7 +83,7 @@ def usefulness(net: BeliefNet, marginals: FloatArray, weight: FloatArray) -> Flo
 
 
 def with_new_unit(net: BeliefNet, unit: int, row: FloatArray, random_state: np.random.RandomState) -> BeliefNet:
-    """Replace a unit of the net by one made of a row."""
+    """Replace a unit of the net by one made from a row."""
     layer = net.layers[0]
     weights = layer.weights.copy()
     expected = expit(layer.logits(np.atleast_2d(expit(net.prior_logits))))[0]
@@ -103,7 +103,7 @@ def replace_weak_units(
     random_state: np.random.RandomState,
     attempts: int,
 ) -> State:
-    """Replace the least useful units by ones made of badly explained rows, if that improves the objective.
+    """Replace the least useful units by units made from badly explained rows, if that improves the objective.
 
     Parameters
     ----------

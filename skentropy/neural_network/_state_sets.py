@@ -1,4 +1,4 @@
-"""States of the latent variables that rows share: each distinct one is kept and judged once, and rows point to theirs."""
+"""States of the latent variables: each distinct state is stored and evaluated once, and rows point to their states."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from .._typing import Array, FloatArray
 from ._exact import Observations
 from ._layers import BeliefNet, softplus, total_softplus
 
-# Numbers that are worked on at a time: they stay in the cache.
+# Numbers that are processed at a time, so that they stay in the cache.
 _CHUNK = 2**16
 # An odd number that spreads bits (Steele, Lea and Flood 2014).
 _MULTIPLIER = np.uint64(0xBF58476D1CE4E5B9)
 
 
 def state_keys(states: Array) -> Array:
-    """64-bit numbers, equal for different states only beyond 64 variables, by an accident of probability 2^-64 a pair."""
+    """64-bit keys; beyond 64 variables two different states have the same key with probability 2^-64."""
     packed = np.packbits(states, axis=-1)
     n_words = -(-packed.shape[-1] // 8)
     padded = np.zeros((*packed.shape[:-1], 8 * n_words), np.uint8)
@@ -34,29 +34,29 @@ def state_keys(states: Array) -> Array:
 
 
 def flips(states: Array) -> Array:
-    """All states that differ from one in one variable; (n, B) -> (n, B, B)."""
+    """All states that differ from a given state in one variable; (n, B) -> (n, B, B)."""
     return np.asarray(states[:, np.newaxis, :] ^ np.eye(states.shape[1], dtype=np.uint8))
 
 
 class Joints:
     """log p(x_n, s) of rows and states under a net.
 
-    Of rows of which all is observed it is what the state has for itself, log p(s) - sum_d log(1 + exp L_d(s)), and what the
-    row adds for each of its variables, x_n W s + x_n mu.
+    For complete rows it is the sum of a term of the state alone, log p(s) - sum_d log(1 + exp L_d(s)), and a term of row and
+    state, x_n W s + x_n mu.
     """
 
     def __init__(self, net: BeliefNet, observations: Observations) -> None:
         self.net, self._m = net, observations.m
         X, layer = observations.X, net.layers[0]
-        # The units of a layer above do not meet the rows.
+        # Units of the upper layer have no term with the rows.
         self._slopes = np.zeros((len(X), sum(net.sizes)))
         self._slopes[:, : net.sizes[0]] = X @ layer.weights
         self._offsets = X @ layer.offsets
 
     def table(self, states: Array) -> FloatArray:
-        """What states (P, B) have for themselves, (P, 1).
+        """The terms of states (P, B) alone, (P, 1).
 
-        Where entries are missing log p(s) and, for each variable, log(1 + exp L_d(s)), (P, 1 + D).
+        If entries are missing, these are log p(s) and, for each feature, log(1 + exp L_d(s)), (P, 1 + D).
         """
         net = self.net
         table = np.empty((len(states), 1 if self._m is None else 1 + net.n_features))
@@ -74,7 +74,7 @@ class Joints:
         return table
 
     def of(self, pool: Pool, index: Array, rows: Array | slice = slice(None)) -> FloatArray:
-        """The log joints of rows and of the states that each of them points to, (n, C)."""
+        """The log joints of rows with the states to which each of them points, (n, C)."""
         n, n_states = index.shape
         values, rows = np.empty((n, n_states)), np.arange(len(self._offsets))[rows]
         for part in _chunks(n, n_states * (self._slopes.shape[1] + pool.table.shape[1])):
@@ -83,14 +83,14 @@ class Joints:
         return self._complete(values, pool, index, rows)
 
     def of_flips(self, pool: Pool, bases: Array, index: Array, rows: Array | slice = slice(None)) -> FloatArray:
-        """The same for the states that differ in one variable from one that each row points to; (n,), (n, B) -> (n, B)."""
+        """The same for the states that differ in one variable from a state of each row; (n,), (n, B) -> (n, B)."""
         rows = np.arange(len(self._offsets))[rows]
         slopes, base = self._slopes[rows], pool.values[bases]
         values = (slopes * base).sum(axis=1, keepdims=True) + (1.0 - 2.0 * base) * slopes
         return self._complete(values, pool, index, rows)
 
     def _complete(self, values: FloatArray, pool: Pool, index: Array, rows: Array) -> FloatArray:
-        """Add what states have for themselves, and the offsets."""
+        """Add the terms of the states alone, and the offsets."""
         values += pool.table[:, 0][index]
         values += self._offsets[rows, np.newaxis]
         if self._m is not None:
@@ -101,7 +101,7 @@ class Joints:
 
 
 def _chunks(n: int, size: int) -> list[slice]:
-    """Consecutive items, each so many numbers, a chunk at a time."""
+    """Slices of n items of ``size`` numbers each, a chunk at a time."""
     step = max(_CHUNK // size, 1)
     return [slice(start, min(start + step, n)) for start in range(0, n, step)]
 
@@ -114,7 +114,7 @@ class Pool:
     ----------
     states : (P, B), uint8
     keys : (P,)
-    table : (P, ...), what they have for themselves under the net last evaluated
+    table : (P, ...), their terms in ``Joints.table`` under the net last evaluated
     """
 
     states: Array
@@ -128,7 +128,7 @@ class Pool:
 
     @cached_property
     def values(self) -> FloatArray:
-        """The states as numbers."""
+        """The states as floating-point numbers."""
         return self.states.astype(np.float64)
 
     def under(self, joints: Joints) -> Pool:
@@ -136,13 +136,13 @@ class Pool:
         return replace(self, table=joints.table(self.states))
 
     def joined(self, states: Array, joints: Joints) -> tuple[Pool, Array, Array]:
-        """These states and others, (M, B); and where they are now, (P,) and (M,)."""
+        """The pool with further states (M, B), and the positions of the old (P,) and the further states (M,) in it."""
         n, both = len(self.states), np.concatenate([self.states, states])
         keys = np.concatenate([self.keys, state_keys(states)])
         keys, first, place = np.unique(keys, return_index=True, return_inverse=True)
         place, known = place.ravel(), first < n
         table = np.empty((len(keys), self.table.shape[1]))
-        table[known] = self.table  # in the same order, that of keys
+        table[known] = self.table  # still in the order of keys
         table[~known] = joints.table(both[first[~known]])
         return Pool(both[first], keys, table), place[:n], place[n:]
 
@@ -154,8 +154,8 @@ class StateSets:
     Attributes
     ----------
     pool : Pool
-    index : (n, K), which of the pool's states these are
-    log_joint : (n, K), log p(x_n, s) under the net last evaluated, descending; -inf where there is no state
+    index : (n, K), the positions of the states in the pool
+    log_joint : (n, K), log p(x_n, s) under the net last evaluated, descending; -inf for unused places
     """
 
     pool: Pool
@@ -194,9 +194,9 @@ class StateSets:
         return StateSets(pool, self.index, np.where(np.isneginf(self.log_joint), -np.inf, values))
 
     def with_others(self, pool: Pool, index: Array, others: Array, values: FloatArray) -> tuple[StateSets, Array]:
-        """The best of these states and others, (n, C), as many as there are; and where of both they were.
+        """The best K of these states and others (n, C), and their positions among both.
 
-        ``pool`` is where all are now, and ``index`` where in it these are.
+        ``pool`` holds all states, and ``index`` the positions of these states in it.
         """
         n_states = self.index.shape[1]
         both = np.concatenate([index, others], axis=1)
@@ -204,7 +204,7 @@ class StateSets:
         return StateSets(pool, np.take_along_axis(both, best, axis=1), values), best
 
     def sorted(self) -> StateSets:
-        """The best states first."""
+        """The same sets with the best states first."""
         order = np.argsort(-self.log_joint, axis=1, kind="stable")
         return StateSets(
             self.pool, np.take_along_axis(self.index, order, axis=1), np.take_along_axis(self.log_joint, order, axis=1)
@@ -215,7 +215,7 @@ class StateSets:
         return StateSets(self.pool, self.index[chosen], self.log_joint[chosen])
 
     def compact(self) -> StateSets:
-        """Without the states that no row has."""
+        """The same sets, with a pool without unused states."""
         used = np.zeros(len(self.pool.keys), bool)
         used[self.index] = True
         pool = Pool(self.pool.states[used], self.pool.keys[used], self.pool.table[used])
@@ -223,7 +223,7 @@ class StateSets:
 
 
 def best_of(index: Array, values: FloatArray, n_states: int) -> tuple[Array, FloatArray]:
-    """Where the best distinct states are, of the (n, C) that rows point to, and their values; repeated ones have -inf."""
+    """Positions of the best distinct states among the (n, C) states of rows, and their values; repeated states have -inf."""
     order = np.argsort(index, axis=1, kind="stable")
     ordered = np.take_along_axis(index, order, axis=1)
     repeated = np.zeros_like(ordered, dtype=bool)

@@ -1,7 +1,7 @@
 """Truncated posteriors: for each row the few states with the largest joint probability that a search has found.
 
-With q proportional to the joint on these states and zero elsewhere the ELBO of a row is the logarithm of the sum of their
-joint probabilities (Lücke and Eggert 2010). It rises with every better state, so that keeping the best of old and new ones
+With q proportional to the joint on these states and zero elsewhere, the ELBO of a row is the logarithm of the sum of their
+joint probabilities (Lücke and Eggert 2010). It rises with every better state, so keeping the best of old and new states
 never lowers it.
 """
 
@@ -19,20 +19,20 @@ from ._layers import BeliefNet
 from ._logistic import Regression
 from ._state_sets import Joints, Pool, StateSets, best_of, flips
 
-# Rounds of a search for each state that is kept, and the fewest.
+# Number of rounds of a search for each state that is kept, and the least number of rounds.
 _ROUNDS, _LEAST_ROUNDS = 2, 40
-# States with less than e^-12 of the best one's probability are not worth looking around.
+# The search ignores neighbours of states with less than e^-12 times the probability of the best state.
 _NEGLIGIBLE = 12.0
-# Proposals a step and row besides the neighbours: states of other rows, crossovers with them, draws of the net.
+# Proposals per step and row besides the neighbours: states of other rows, crossovers with them, draws from the net.
 _BORROWED, _CROSSED, _DRAWN = 8, 4, 4
 
 
 def first_sets(net: BeliefNet, observations: Observations, n_states: int) -> StateSets:
-    """The best of the states with none or one of the variables on, judged."""
+    """The best of the states in which at most one variable is on."""
     n_latents, joints = sum(net.sizes), Joints(net, observations)
     pool, _, simple = Pool.empty(joints).joined(np.eye(n_latents + 1, n_latents, dtype=np.uint8), joints)
     index = np.tile(simple, (len(observations.X), 1))
-    # Where there are fewer states than are kept, the last one fills the room: repeated states do not count.
+    # If there are fewer states than are kept, the last one is repeated: repeated states do not count.
     room = ((0, 0), (0, n_states))
     index, values = np.pad(index, room, mode="edge"), np.pad(joints.of(pool, index), room, mode="edge")
     best, values = best_of(index, values, n_states)
@@ -40,10 +40,10 @@ def first_sets(net: BeliefNet, observations: Observations, n_states: int) -> Sta
 
 
 def search(net: BeliefNet, observations: Observations, n_states: int, known: StateSets | None = None) -> StateSets:
-    """Look around the best states of each row, until all that were kept have been looked around.
+    """Examine the neighbours of the best states of each row, until the neighbours of all kept states have been examined.
 
-    Deterministic, and for each row as if it were alone. It begins with what is ``known`` of the rows, if anything is, and is
-    never worse.
+    The search is deterministic and treats each row separately. It starts from the ``known`` states of the rows, if there are
+    any, and its result is never worse than these.
     """
     joints = Joints(net, observations)
     sets = first_sets(net, observations, n_states) if known is None else known.under(joints).sorted()
@@ -51,7 +51,7 @@ def search(net: BeliefNet, observations: Observations, n_states: int, known: Sta
     waiting = np.arange(len(looked))
     for _ in range(max(_LEAST_ROUNDS, _ROUNDS * n_states)):
         part = sets.rows(waiting)
-        # A state far below the best one does not matter.
+        # States far below the best one are ignored.
         fresh = ~looked[waiting] & np.isfinite(part.log_joint) & (part.log_joint > part.log_joint[:, :1] - _NEGLIGIBLE)
         some = fresh.any(axis=1)
         waiting, chosen = waiting[some], fresh[some].argmax(axis=1)
@@ -72,9 +72,9 @@ def search(net: BeliefNet, observations: Observations, n_states: int, known: Sta
 def _neighbours(
     pool: Pool, bases: Array, joints: Joints, others: Array | None = None
 ) -> tuple[Pool, Array, Array, Array, Array]:
-    """The pool with all that differ in one variable from one state of each row, (n,), and with others, (M, B).
+    """The pool with all neighbours of one state of each row, ``bases`` (n,), and with other states, (M, B).
 
-    And where in it its states are now, (P,), those of the rows, (n,), what is next to them, (n, B), and the others, (M,).
+    Also the positions in it of the old states, (P,), the bases, (n,), their neighbours, (n, B), and the other states, (M,).
     """
     distinct, which = np.unique(bases, return_inverse=True)
     around = flips(pool.states[distinct])
@@ -85,7 +85,7 @@ def _neighbours(
 
 
 def with_states(sets: StateSets, states: Array, net: BeliefNet, observations: Observations) -> StateSets:
-    """The best of the states that each row has and of others, (C, B), which are offered to every row."""
+    """The best of the states of each row and of further states (C, B), which are the same for every row."""
     if not len(states) or not len(sets.index):
         return sets
     joints = Joints(net, observations)
@@ -95,9 +95,9 @@ def with_states(sets: StateSets, states: Array, net: BeliefNet, observations: Ob
 
 
 def states_missed(kept: StateSets, net: BeliefNet, observations: Observations) -> Array:
-    """States that a search must be told of, (C, B), so that on average it is no worse than the states that were kept.
+    """States (C, B) that a search must be given, so that on average it is no worse than the states that were kept.
 
-    They are those of the rows that lose most, as few as it takes.
+    They are the states of the rows that lose most, for as few rows as suffice.
     """
     found = search(net, observations, kept.index.shape[1])
     weight = np.ones(len(kept.index)) if observations.weight is None else observations.weight
@@ -155,12 +155,12 @@ class TruncatedStatistics:
 
     Attributes
     ----------
-    at : BeliefNet, whose posteriors these are
+    at : BeliefNet, the net that gave the posteriors
     weight : sum of w
     elbo : sum of w (E_q log p(x, z) + H[q])
     posterior_entropy : sum of w H[q]
     top : sum of w E_q[z] of the top layer, (H,)
-    regressions : one a layer, from the data upward
+    regressions : one per layer, from the data upward
     states : StateSets
     """
 
@@ -174,7 +174,7 @@ class TruncatedStatistics:
 
 
 def statistics_of(net: BeliefNet, sets: StateSets, observations: Observations) -> TruncatedStatistics:
-    """What the M-step needs: weights of the distinct states, and of what was observed under each."""
+    """The statistics for the M-step: weights of the distinct states, and of the observed entries under each state."""
     q, evidence, m = sets.posterior, sets.log_evidence, observations.m
     weight = np.ones(len(q)) if observations.weight is None else observations.weight
     masses = sets.masses(weight)
@@ -201,7 +201,7 @@ def statistics_of(net: BeliefNet, sets: StateSets, observations: Observations) -
 
 
 def weighted_terms(net: BeliefNet, sets: StateSets, observations: Observations) -> FloatArray:
-    """Sums over rows with their weights: of 1, ELBO, H[q], and the expected entropies of hidden and observable layers."""
+    """Weighted sums over rows of 1, ELBO, H[q], and the expected entropies of hidden and observable layers."""
     found = statistics_of(net, sets, observations)
     observable, *hidden = (
         regression.entropy(layer) for regression, layer in zip(found.regressions, net.layers, strict=True)

@@ -10,7 +10,7 @@ from scipy.special import expit
 
 from skentropy.neural_network import _logistic
 from skentropy.neural_network._layers import Layer, enumerate_states, logistic, total_softplus
-from skentropy.neural_network._logistic import Regression, _Ascent, _Hessians, _states_that_matter, maximize
+from skentropy.neural_network._logistic import Regression, _Ascent, _heavy_states, _Hessians, maximize
 from tests.common.nets import regression_on
 
 RIDGE = 0.3
@@ -74,7 +74,7 @@ def test_hessians_and_gradients_against_differences(monkeypatch: Any, gaps: bool
     np.testing.assert_allclose(hessians.at(V, columns), expected, rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(hessians.at(V[[3, 1]], columns[[3, 1]]), expected[[3, 1]], rtol=1e-6, atol=1e-6)
     # The offset is on in all states.
-    np.testing.assert_allclose(ascent._bend, expected[:, -1, -1] - RIDGE, rtol=1e-6)
+    np.testing.assert_allclose(ascent._variance, expected[:, -1, -1] - RIDGE, rtol=1e-6)
     step, gain = ascent.newton(columns, hessians)
     np.testing.assert_allclose(np.einsum("dhi,di->dh", expected, step), gradient, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(gain, (gradient * step).sum(axis=1), rtol=1e-12)
@@ -85,7 +85,7 @@ def test_hessians_of_some_states_have_the_curvature_of_all() -> None:
     ascent, columns = _Ascent(of, start(), RIDGE), np.arange(5)
     p = 1.0 / (1.0 + np.exp(-ascent._design @ ascent.V.T))
     kept = np.array([2, 3, 7, 8, 11])
-    rough = _Hessians(ascent._design, of.counts, 0.0, kept).at(ascent.V, columns, ascent._bend)
+    rough = _Hessians(ascent._design, of.counts, 0.0, kept).at(ascent.V, columns, ascent._variance)
     curvature = of.counts * p * (1.0 - p)
     for d in range(5):
         part = ascent._design[kept].T @ (curvature[kept, d, np.newaxis] * ascent._design[kept])
@@ -97,7 +97,7 @@ def test_states_that_matter_have_most_of_every_unit() -> None:
     states, rng = enumerate_states(6), np.random.RandomState(0)
     for concentration in (0.02, 0.05, 0.1, 0.2, 1.0):
         weight = 7.0 * rng.dirichlet(np.full(64, concentration))
-        kept = _states_that_matter(regression_on(states, weight[:, np.newaxis], weight[:, np.newaxis] * np.ones((64, 2))))
+        kept = _heavy_states(regression_on(states, weight[:, np.newaxis], weight[:, np.newaxis] * np.ones((64, 2))))
         share = weight / weight.sum()
         for s in range(64):
             for unit in range(6):
@@ -214,7 +214,7 @@ def test_the_last_steps_are_those_of_any_unit_of_weight(gaps: bool, unit: float)
     of = Regression(of.states, unit * of.counts, unit * of.moments)
     near = best * (1.0 + 1e-9)
     ascent = _Ascent(of, Layer.split(near), unit * RIDGE)
-    ascent.close()
+    ascent.finish()
     weight = of.counts.sum(axis=0)
     for V, small in ((near, False), (ascent.V, True)):
         slope = np.abs(V * (of.gradient(Layer.split(V)) - unit * RIDGE * V)).sum(axis=1) / weight
@@ -227,7 +227,7 @@ def test_the_last_steps_are_not_taken_where_they_lead_away() -> None:
     ascent = _Ascent(of, far, RIDGE)
     before = np.linalg.norm(of.gradient(far) - RIDGE * ascent.V, axis=1)
     values = ascent._objective(ascent.V, np.arange(5))
-    ascent.close()
+    ascent.finish()
     after = np.linalg.norm(of.gradient(Layer.split(ascent.V)) - RIDGE * ascent.V, axis=1)
     assert (after <= before).all()
     assert (ascent._objective(ascent.V, np.arange(5)) >= values - ascent.noise).all()
