@@ -10,7 +10,7 @@ import numpy as np
 from .._typing import FloatArray
 from ._components import SeedRows
 from ._draw import draw
-from ._model import MixtureParameters
+from ._model import MixtureParameters, exp_or_zero
 from ._short_runs import ShortRuns
 
 # The search ends after this many consecutive rounds without improvement, or after _MOST_ROUNDS rounds.
@@ -87,6 +87,6 @@ def losses(log_joint: FloatArray, weight: FloatArray) -> FloatArray:
 def posterior(log_joint: FloatArray) -> FloatArray:
     """Responsibilities, normalised over the second last axis; zero for rows that no component can explain."""
     largest = log_joint.max(axis=-2, keepdims=True)
-    q = np.exp(log_joint - np.where(np.isfinite(largest), largest, 0.0))
+    q = exp_or_zero(log_joint - np.where(np.isfinite(largest), largest, 0.0))
     total = q.sum(axis=-2, keepdims=True)
     return np.divide(q, total, out=np.zeros_like(q), where=total > 0.0)

@@ -15,7 +15,7 @@ from .._typing import FloatArray
 from ..families._base import LOG_ZERO
 from ._components import ComponentMetric
 from ._feature_metric import inverse_root
-from ._model import MixtureModel, MixtureParameters, MixtureStatistics
+from ._model import MixtureModel, MixtureParameters, MixtureStatistics, exp_or_zero
 
 # Number of array entries that are processed at a time, so that they stay in the cache.
 _CHUNK_ENTRIES = 2**18
@@ -47,7 +47,7 @@ def missing_information(model: MixtureModel, parameters: MixtureParameters, bloc
     for start in range(0, block.n_rows, step):
         part = block if step >= block.n_rows else block[start : start + step]
         observations = model.read(part)
-        q = np.exp(model.posterior(parameters, observations)[1])
+        q = exp_or_zero(model.posterior(parameters, observations)[1])
         weight = part.row_weight
         latent = model.components.latent_information(parameters.components, observations, q * weight)
         root = np.sqrt(weight)
@@ -78,7 +78,7 @@ def score_products(model: MixtureModel, parameters: MixtureParameters, block: Bl
     for start in range(0, block.n_rows, step):
         part = block if step >= block.n_rows else block[start : start + step]
         observations = model.read(part)
-        q = np.exp(model.posterior(parameters, observations)[1])
+        q = exp_or_zero(model.posterior(parameters, observations)[1])
         s = np.empty((part.n_rows, len(pi), width))
         s[:, :, 0] = q.T - pi
         for c, t in enumerate(model.components.row_scores(parameters.components, observations)):

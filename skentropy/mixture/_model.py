@@ -8,13 +8,26 @@ from typing import Any
 import numpy as np
 
 from .._data import Additive, Block, Scratch
-from .._typing import FloatArray
+from .._typing import Array, FloatArray
 from ..entropy import EntropySum
 from ..families._base import TINY, safe_log
 from ._components import Components
 
 LOG_TINY = float(np.log(TINY))
 _SCRATCH = Scratch()
+# Smaller responsibilities than exp(-700) are zero. Exponentials that underflow take up to a hundred times as long.
+_LOWEST = -700.0
+_SMALLEST = np.exp(np.full(8, _LOWEST))[0]
+
+
+def exp_or_zero(x: FloatArray, out: FloatArray | None = None) -> Array:
+    """exp(x) of x <= 0, and zero where that is less than exp(-700); ``out`` may be x."""
+    if x.size == 0 or x.min() >= _LOWEST:
+        return np.asarray(np.exp(x, out=out))
+    p = np.maximum(x, _LOWEST, out=out)
+    np.exp(p, out=p)
+    p -= _SMALLEST
+    return p
 
 
 @dataclass(frozen=True)
@@ -74,7 +87,7 @@ class MixtureModel:
         log_joint = self.components.observe(parameters.components, observations, parameters.log_weights).log_joint
         largest = log_joint.max(axis=0)
         log_joint -= largest
-        log_normaliser = np.log(np.exp(log_joint).sum(axis=0))
+        log_normaliser = np.log(exp_or_zero(log_joint).sum(axis=0))
         log_joint -= log_normaliser
         return log_normaliser + largest, log_joint
 
@@ -88,7 +101,7 @@ class MixtureModel:
         log_joint = evidence.log_joint
         largest = log_joint.max(axis=0)
         log_joint -= largest
-        q = np.exp(log_joint, out=_SCRATCH.array("q", shape))
+        q = exp_or_zero(log_joint, out=_SCRATCH.array("q", shape))
         normaliser = q.sum(axis=0)
         q /= normaliser
         if block.weight is not None:

@@ -9,7 +9,7 @@ import numpy as np
 from .._data import Block
 from .._typing import Array, FloatArray
 from ..families._base import safe_log
-from ._model import MixtureModel, MixtureParameters
+from ._model import MixtureModel, MixtureParameters, exp_or_zero
 
 # This share of an average cluster, distributed like all rows, is added to each cluster that starts a run.
 _CLUSTER_PRIOR = 0.05
@@ -148,7 +148,7 @@ class ShortRuns:
         log_joint = self._evidence.log_joint.reshape(-1, self._n_components, self._weight.size)
         largest = log_joint.max(axis=1)
         log_joint -= largest[:, np.newaxis]
-        q = np.exp(log_joint, out=log_joint)
+        q = exp_or_zero(log_joint, out=log_joint)
         self._normaliser, self._largest = q.sum(axis=1), largest
         q *= (self._weight / self._normaliser)[:, np.newaxis]
         self._responsibilities = q
