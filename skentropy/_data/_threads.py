@@ -41,7 +41,7 @@ class SingleThreadedBLAS:
     def __enter__(self) -> None:
         cls = type(self)
         with cls._lock:
-            if cls._inside == 0:
+            if cls._inside == 0 and blas_threads() > 1:
                 with _control_of_blas():
                     cls._limiter = _threadpool_controller().limit(limits=1, user_api="blas")
             cls._inside += 1
@@ -50,9 +50,10 @@ class SingleThreadedBLAS:
         cls = type(self)
         with cls._lock:
             cls._inside -= 1
-            if cls._inside == 0:
+            if cls._inside == 0 and cls._limiter is not None:
                 with _control_of_blas():
                     cls._limiter.restore_original_limits()
+                cls._limiter = None
 
 
 @contextmanager
@@ -72,5 +73,5 @@ def _threadpool_controller() -> ThreadpoolController:
 
 def blas_threads() -> int:
     """The number of threads that BLAS may currently use."""
-    pools = _threadpool_controller().info()
-    return max((int(pool["num_threads"]) for pool in pools if pool["user_api"] == "blas"), default=1)
+    libraries = _threadpool_controller().lib_controllers
+    return max((int(library.num_threads) for library in libraries if library.user_api == "blas"), default=1)

@@ -61,7 +61,7 @@ class LinearGaussian:
     @cached_property
     def _precision_factor(self) -> FloatArray:
         """Lower Cholesky factor of the posterior precision Phi^-1 + W' psi^-1 W."""
-        return linalg.cholesky(self.prior_precision + self.loadings.T @ self.scaled, lower=True)
+        return np.linalg.cholesky(self.prior_precision + self.loadings.T @ self.scaled)
 
     def _solve(self, B: FloatArray) -> FloatArray:
         """The posterior covariance times B."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from .._data import WORKING_SET_BYTES, Block, Rows, Source, blas_threads, thread_pool
+from .._data import WORKING_SET_BYTES, Block, Rows, Scratch, Source, blas_threads, thread_pool
 from .._typing import FloatArray, Matrix
 from ._weighted_rows import centre_full_columns, with_weight
 
@@ -17,6 +17,7 @@ _ROWS_PER_FEATURE = 16
 _SMALL = 500
 # The mean of this many rows is close enough to that of all rows that shifting the scatter between them loses no digits.
 _ORIGIN_ROWS = 64
+_SCRATCH = Scratch()
 # With fewer features a block's product with itself is too small to be shared among threads, which take blocks instead.
 _SMALL_PRODUCT = 200
 
@@ -37,7 +38,7 @@ class Moments:
         origin = start.mean(axis=0)
         # Rows that lie about zero anyway need no copy.
         about_zero = bool((np.abs(origin) <= start.std(axis=0)).all())
-        centred = X if about_zero else X - origin
+        centred = X if about_zero else np.subtract(X, origin, out=_SCRATCH.array("centred", X.shape))
         if about_zero:
             origin = np.zeros_like(origin)
         mean = (np.ones(len(X)) if weight is None else weight) @ centred / total
