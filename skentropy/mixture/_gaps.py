@@ -116,9 +116,14 @@ class Gaps:
         """Values of patterns, (..., P), for each of their rows."""
         return np.repeat(values, self.counts, axis=-1)
 
+    @property
+    def ends(self) -> Array:
+        """Where the rows of each pattern end."""
+        return np.cumsum(self.counts)
+
     def sums(self, values: FloatArray) -> FloatArray:
         """Sums of the rows' values, (..., n), over each pattern's rows."""
-        return np.asarray(np.add.reduceat(values, np.cumsum(self.counts) - self.counts, axis=-1))
+        return np.asarray(np.add.reduceat(values, self.ends - self.counts, axis=-1))
 
     def observed_sums(self, values: FloatArray) -> FloatArray:
         """Sums of features' values, (d,), over the observed entries of each row."""
@@ -161,6 +166,20 @@ class Conditionals:
             out = expected[:, group.entries].reshape(G, K // G, q, n)
             np.einsum("ijgn,gkjn->gkin", triangles.take(group.pattern, axis=2)[_square(q)], own, out=out)
         return np.negative(expected, out=expected)
+
+    def maps(self, inverses: FloatArray, precisions: FloatArray) -> FloatArray:
+        r"""What each pattern makes of the observed :math:`x_o - \mu_o`: the completed row in the frame, (G, P, d, d).
+
+        With :math:`U = R^{-1}` it is :math:`(U - U_m \Lambda_{mm}^{-1} \Lambda_{m})_o`, and zero for missing entries.
+        """
+        maps = np.repeat(inverses[:, np.newaxis], len(self._gaps.patterns), axis=1)
+        for group, triangles in zip(self._gaps.groups, self._covariances, strict=True):
+            missing = group.missing.T
+            covariances = triangles[_square(missing.shape[1])].transpose(2, 3, 0, 1)
+            of_missing = inverses[:, :, missing].transpose(0, 2, 1, 3)
+            maps[:, group.patterns] -= of_missing @ (covariances @ precisions[:, missing])
+        maps *= ~self._gaps.patterns[:, np.newaxis]
+        return maps
 
     def spread(self, weights: FloatArray) -> FloatArray:
         """Sums of the covariances, among all features, with weights (K, P) of the patterns."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -19,6 +20,8 @@ _KEPT_ENTRIES = 2**22
 _TOGETHER_ENTRIES = 2**15
 # With at least this many features BLAS is faster if it knows that a product is symmetric.
 _WIDE = 40
+# Where rows share patterns, each pattern has a map of its own if it has so many rows for each feature.
+_ROWS_OF_PATTERN = 4
 _SCRATCH = Scratch()
 
 
@@ -107,7 +110,20 @@ class CompletedRows:
         self.parameters, self.rows = parameters, rows
         if rows.gaps is not None:
             self._conditionals = Conditionals(parameters.precisions, rows.gaps)
-            self._expected = self._conditionals.expected(self._pull(rows.gaps))
+
+    @cached_property
+    def _maps(self) -> FloatArray | None:
+        """What leads from deviations to completed rows in the frames, (G, P, d, d), if many rows share each pattern."""
+        gaps, p = self.rows.gaps, self.parameters
+        if gaps is None or len(gaps.order) < _ROWS_OF_PATTERN * gaps.patterns.size:
+            return None
+        return self._conditionals.maps(p.inverses, p.precisions)
+
+    @cached_property
+    def _expected(self) -> FloatArray:
+        """Expected deviations of missing entries, (K, n_entries)."""
+        assert self.rows.gaps is not None
+        return self._conditionals.expected(self._pull(self.rows.gaps))
 
     def _pull(self, gaps: Gaps) -> FloatArray:
         """Precisions times deviations without those of missing entries, at the missing entries, (K, n_entries)."""
@@ -129,15 +145,24 @@ class CompletedRows:
 
     def deviations(self, components: slice) -> FloatArray:
         """Completed x - mu of some components, (k, d, n), in memory that is reused."""
-        deviations = self._deviations(components)
-        if self.rows.gaps is not None:
-            deviations.reshape(len(deviations), -1)[:, self.rows.gaps.places] = self._expected[components]
+        gaps = self.rows.gaps
+        if gaps is None:
+            return self._deviations(components)
+        expected, deviations = self._expected[components], self._deviations(components)
+        deviations.reshape(len(deviations), -1)[:, gaps.places] = expected
         return deviations
 
     def in_frames(self, components: slice, out: FloatArray | None = None) -> FloatArray:
         """y = R^-1 (x - mu) of some components, (k, d, n)."""
-        inverses = self.parameters.inverses[self.parameters.group[components]]
-        return np.matmul(inverses, self.deviations(components), out=out)
+        groups = self.parameters.group[components]
+        if self.rows.gaps is None or self._maps is None:
+            return np.matmul(self.parameters.inverses[groups], self.deviations(components), out=out)
+        deviations, maps = self._deviations(components), self._maps[groups]
+        out = np.empty_like(deviations) if out is None else out
+        ends = self.rows.gaps.ends.tolist()
+        for pattern, rows in enumerate(map(slice, [0, *ends], ends)):
+            np.matmul(maps[:, pattern], deviations[:, :, rows], out=out[:, :, rows])
+        return out
 
     def in_frame(self, component: int) -> FloatArray:
         """y = R^-1 (x - mu), (d, n)."""

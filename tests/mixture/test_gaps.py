@@ -1,0 +1,37 @@
+"""Gaussian rows with gaps, completed by each component's conditional expectations."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from skentropy._data import Block
+from skentropy.mixture import _gaussian_rows
+from skentropy.mixture._gaussian import CorrelatedGaussian
+from skentropy.mixture._gaussian_parameters import GaussianParameters
+from skentropy.mixture._gaussian_rows import CompletedRows
+from skentropy.mixture._observations import Units
+
+
+@pytest.mark.parametrize("n_covariances", [1, 3])
+@pytest.mark.parametrize("rows_of_pattern", [1, 1000])
+def test_rows_are_completed_by_definition(n_covariances: int, rows_of_pattern: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether each pattern has a map of its own, or each row is completed."""
+    monkeypatch.setattr(_gaussian_rows, "_ROWS_OF_PATTERN", rows_of_pattern)
+    rng, n, d, K = np.random.default_rng(0), 90, 5, 3
+    patterns = rng.random((7, d)) < 0.4
+    patterns[0], patterns[1] = False, np.arange(d) > 0
+    missing = patterns[rng.integers(7, size=n)]
+    full = 10.0 + rng.normal(size=(n, d))
+    roots = rng.normal(size=(n_covariances, d, d))
+    covariances = roots @ roots.transpose(0, 2, 1) + 0.1 * np.eye(d)
+    parameters = GaussianParameters.of(10.0 + rng.normal(size=(K, d)), covariances, np.zeros((n_covariances, d)))
+    kind = CorrelatedGaussian(units=Units(np.zeros(d), np.ones(d)), tied=n_covariances == 1)
+    rows = kind.read(Block(np.where(missing, np.nan, full), None, None, 0))
+    y = rows.unsorted(CompletedRows(parameters, rows).in_frames(slice(0, K)))
+    for c, mean in enumerate(parameters.means):
+        S = covariances[parameters.group[c]]
+        for n, m in enumerate(missing):
+            x = full[n] - mean
+            x[m] = S[np.ix_(m, ~m)] @ np.linalg.solve(S[np.ix_(~m, ~m)], x[~m])
+            np.testing.assert_allclose(np.linalg.cholesky(S) @ y[c, :, n], x, rtol=1e-9, atol=1e-9)
