@@ -79,7 +79,7 @@ def warn_of_normalised(total: float) -> None:
     if total <= 1.0 + 1e-6:  # a sum of shares is one but for rounding
         warn(
             f"sample_weight sums to {total:g}. Weights are counts, and their sum is the number of samples: "
-            "with one sample or less the Bayesian information criterion does not punish parameters. Do not normalise them."
+            "with one sample or less the Bayesian information criterion does not penalise parameters. Do not normalise them."
         )
 
 
@@ -92,8 +92,8 @@ def check_counts(sample_weight: ArrayLike | None) -> None:
 def warn_of_fresh_start(estimator: Any, n_features: int) -> None:
     """Warn that this fit cannot start from the last one."""
     warn(
-        f"warm_start=True, but the last fit had other numbers of components or columns than this one, of "
-        f"n_components={estimator.n_components} and {n_features} columns, which therefore starts afresh."
+        f"warm_start=True, but the last fit had other numbers of components or columns than this fit, with "
+        f"n_components={estimator.n_components} and {n_features} columns. This fit therefore starts afresh."
     )
 
 
@@ -106,7 +106,7 @@ def warn_of_empty_rows(n_empty: float) -> None:
 def saddle_message(estimator: Any) -> str:
     """The message for a fit that ended at a saddle point which it could not leave."""
     return (
-        f"{type(estimator).__name__} ended at a saddle point of the likelihood, which it found no way to leave; a higher "
+        f"{type(estimator).__name__} ended at a saddle point of the likelihood, and found no way to leave it; a higher "
         "maximum may be near. Try another random_state, or n_init > 1."
     )
 

@@ -160,7 +160,7 @@ def check_has_entropy_sum(model: Any) -> None:
     if not has_entropy_sum(model):
         if hasattr(model, "steps"):
             raise TypeError(
-                "The entropy sum of a pipeline is that of its last step on transformed data: entropy_sum(pipeline[-1], "
+                "The entropy sum of a pipeline is that of its last step for transformed data: entropy_sum(pipeline[-1], "
                 "pipeline[:-1].transform(X)); entropy_sum_scorer and rank_models do so."
             )
         raise TypeError(

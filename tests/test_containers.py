@@ -164,11 +164,11 @@ def test_partitions_of_objects() -> None:
 @pytest.mark.parametrize("model", [SigmoidBeliefNet, BernoulliVAE])
 def test_a_threshold_that_tells_nothing_is_warned_of(model: Any) -> None:
     X = load_iris().data
-    with pytest.warns(UserWarning, match=r"binarize=0 makes 1 of every value in column 0, column 1, column 2 and 1 more"):
+    with pytest.warns(UserWarning, match=r"binarize=0 turns every value into 1 in column 0, column 1, column 2 and 1 more"):
         model(2, max_iter=1).fit(X)
-    with pytest.warns(UserWarning, match="binarize=99 makes 0 of every value of X"):
+    with pytest.warns(UserWarning, match="binarize=99 turns every value of X into 0"):
         model(2, binarize=99.0, max_iter=1).fit(X)
-    with pytest.warns(UserWarning, match="makes 1 of every value in column 1, which"):
+    with pytest.warns(UserWarning, match="turns every value into 1 in column 1, which"):
         model(2, max_iter=1).fit(np.column_stack([X[:, 0] - X[:, 0].mean(), X[:, 1]]))
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)

@@ -192,7 +192,7 @@ def test_streams_that_are_none() -> None:
     with pytest.raises(TypeError, match="returned a single ndarray"):
         PPCA().fit(RowBlocks(lambda: X))
     passes = iter(range(1, 100))
-    with pytest.raises(ValueError, match=r"returned 1\d\d rows in this pass over them, but 1\d\d in the one before"):
+    with pytest.raises(ValueError, match=r"returned 1\d\d rows in this pass, but 1\d\d in the previous one"):
         PoissonMixture().fit(RowBlocks(lambda: [X[: 100 + next(passes)]]))
     model = PPCA().fit(RowBlocks(lambda: [X[:50], X[50:]]))
     with pytest.raises(ValueError, match="features"):

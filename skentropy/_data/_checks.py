@@ -41,7 +41,7 @@ def check_weights(sample_weight: ArrayLike | None, X: Matrix, *, all_zero: bool 
     if positive.min() < _WEIGHTS[0] or positive.max() > _WEIGHTS[1]:
         raise ValueError(
             f"Positive values of sample_weight must lie between {_WEIGHTS[0]:g} and {_WEIGHTS[1]:g}, but range from "
-            f"{positive.min():g} to {positive.max():g}; rescale them, and leave out rows that weigh nothing."
+            f"{positive.min():g} to {positive.max():g}; rescale them, and leave out rows with tiny weights."
         )
     return weight
 
@@ -63,7 +63,7 @@ def check_no_mask(values: Any, name: str) -> None:
     """Raise ValueError for a masked array, whose mask would be lost."""
     if np.ma.is_masked(values):
         raise ValueError(
-            f"{name} is a masked array, whose mask would be lost; fill it, in X with NaN for what is missing: "
+            f"{name} is a masked array, whose mask would be lost; fill it, in X with NaN for missing entries: "
             "np.ma.filled(X.astype(float), np.nan)."
         )
 

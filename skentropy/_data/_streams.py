@@ -120,8 +120,8 @@ class StreamedRows(Source):
             raise ValueError("X has no rows.")
         if self._n_rows not in (None, n_rows):
             raise ValueError(
-                f"The function that RowBlocks was given returned {n_rows} rows in this pass over them, but "
-                f"{self._n_rows} in the one before; it must return the same blocks each time."
+                f"The function that RowBlocks was given returned {n_rows} rows in this pass, but "
+                f"{self._n_rows} in the previous one; it must return the same blocks each time."
             )
         self._n_rows = n_rows
 

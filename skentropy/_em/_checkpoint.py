@@ -82,8 +82,8 @@ class Checkpoint:
         """The fit begins."""
         if not isinstance(estimator, LatentVariableModel):
             raise TypeError(
-                "Checkpoint saves a model from the steps that its fit takes, and those are none that "
-                f"{type(estimator).__name__} takes. Register it on the model: in a pipeline, "
+                f"Checkpoint saves a model at the steps of its fit, and the fit of {type(estimator).__name__} takes no such "
+                "steps itself. Register the callback on the model: in a pipeline, "
                 "pipeline[-1].set_callbacks(...); in a search, search.estimator.set_callbacks(...)."
             )
         if not self.path.parent.is_dir():

@@ -195,7 +195,7 @@ class LinearGaussianEstimator(FitsCovariances):
         if not first:
             if self._moments is None:
                 raise ValueError(
-                    "The fit before this one kept no moments that partial_fit could add to: X had missing values or no more "
+                    "The last fit kept no moments to which partial_fit could add rows: X had missing values or no more "
                     "rows than columns, or its solver read the rows. Call partial_fit from the first batch on."
                 )
             moments = self._moments.discounted(self.forgetting_factor) + moments

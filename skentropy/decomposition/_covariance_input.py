@@ -124,7 +124,7 @@ def check_covariance(covariance: ArrayLike) -> FloatArray:
         raise ValueError(f"covariance must be square, but has shape {matrix.shape}. To fit rows of data use fit.")
     variances = np.diag(matrix)
     if (variances < 0.0).any():
-        raise ValueError(f"covariance must have no negative variance, but that of column {int(variances.argmin())} is one.")
+        raise ValueError(f"covariance must have no negative variance, but column {int(variances.argmin())} has one.")
     scale = np.sqrt(np.where(variances > 0.0, variances, 1.0))
     correlation = matrix / scale / scale[:, np.newaxis]
     difference = np.abs(correlation - correlation.T)
@@ -138,6 +138,6 @@ def check_covariance(covariance: ArrayLike) -> FloatArray:
     if least < -_SAME * len(matrix):
         raise ValueError(
             f"covariance must be positive semidefinite, but on the scale of correlations it has the eigenvalue {least:.3g}. "
-            "Correlations of different rows for each pair, or rounded ones, may be no correlations of any data."
+            "Correlations that are rounded, or computed from other rows for each pair, may belong to no data set."
         )
     return 0.5 * (matrix + matrix.T)

@@ -82,8 +82,8 @@ class ReportedComponents(LinearGaussianEstimator):
         check_is_fitted(self, "components_")
         if self._on_floor:
             raise ValueError(
-                "There are no standard errors where the components explain the data completely, since the likelihood has "
-                "no maximum; use fewer components."
+                "There are no standard errors if the components explain the data completely, since the likelihood has no "
+                "maximum; use fewer components."
             )
         return self._standard_errors(X, sample_weight, None)
 

@@ -176,7 +176,7 @@ def _loadings_of(estimator: Any) -> tuple[LinearGaussianEstimator, FloatArray, l
     """The model, its loadings on the scale of correlations, and the names of its latent variables."""
     *_, model = steps_of(estimator)
     if not isinstance(model, LinearGaussianEstimator):
-        raise TypeError(f"There are loadings of FactorAnalysis and PPCA, not of {type(model).__name__}.")
+        raise TypeError(f"Only FactorAnalysis and PPCA have loadings; {type(model).__name__} has none.")
     check_is_fitted(model, "components_")
     scale = np.sqrt(np.diag(model.get_covariance()))
     word = "factor" if hasattr(model, "factor_correlation_") else "component"

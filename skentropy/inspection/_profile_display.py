@@ -109,7 +109,7 @@ class ComponentProfileDisplay:
         check_level(level)
         *transformers, mixture = steps_of(estimator)
         if not isinstance(mixture, BaseMixture):
-            raise TypeError(f"There are components of mixtures, not of {type(mixture).__name__}.")
+            raise TypeError(f"Only mixtures have components to draw, and {type(mixture).__name__} is not a mixture.")
         if X is not None:
             for transformer in transformers:
                 X = transformer.transform(X)

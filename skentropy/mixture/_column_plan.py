@@ -159,7 +159,7 @@ def _check_triples(columns: Any) -> list[tuple[str, Any, Any]]:
     names = [name for name, _, _ in columns]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ValueError(f"Names of blocks of columns must differ; {twice[0]!r} stands twice.")
+        raise ValueError(f"Names of blocks of columns must differ; {twice[0]!r} appears twice.")
     return [tuple(triple) for triple in columns]
 
 
@@ -263,8 +263,8 @@ def _warn_of_identifiers(used: Array, kinds: list[ColumnKind], label: Callable[[
         kind = kinds[column]
         if kind.names is not None and kind.n_distinct == kind.n_seen >= _MANY:
             warn_of_data(
-                f"Each of the {kind.n_seen} rows has a name of its own in {label(column)}: such a column tells no groups "
-                "apart, and costs a probability for each row and component. Leave it out.",
+                f"Each of the {kind.n_seen} rows has a name of its own in {label(column)}: such a column distinguishes no "
+                "groups, and costs a probability for each row and component. Leave it out.",
             )
 
 
@@ -278,5 +278,5 @@ def _warn_of_point_masses(blocks: tuple[ColumnBlock, ...], kinds: list[ColumnKin
             if kind.n_distinct > 1 and kind.mode_share > _POINT_MASS and kind.mode_count >= _TIMES_USUAL * usual:
                 warn_of_data(
                     f"{kind.mode_share:.0%} of the values in {label(column)} are {kind.mode:g}: a component of a continuous "
-                    "family can collapse onto them. Make a category of that value, or use prior_counts > 0."
+                    "family can collapse onto them. Make the column categorical, or use prior_counts > 0."
                 )

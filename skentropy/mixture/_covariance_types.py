@@ -50,7 +50,7 @@ def initial_covariances(
     if precisions is None:
         return covariances
     if covariances is not None:
-        raise ValueError("covariances_init and precisions_init say the same; give one of them.")
+        raise ValueError("covariances_init and precisions_init are alternatives; give one of them.")
     matrices = np.asarray(precisions, dtype=np.float64)
     if covariance_type in _DIAGONAL:
         if not (matrices > 0.0).all():

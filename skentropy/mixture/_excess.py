@@ -82,6 +82,6 @@ class Excess(Additive):
         if little.size:
             yield (
                 "Within components counts vary less than Poisson distributions do, with a variance of "
-                f"{listed(little, ratio)}. Grades and codes are no counts: a ColumnMixture takes them as 'categorical' or "
-                "'gaussian'."
+                f"{listed(little, ratio)}. Grades and codes are not counts: a ColumnMixture takes them as 'categorical' "
+                "or 'gaussian'."
             )

@@ -306,7 +306,7 @@ def rows_in_memory(mixture: FittedMixture, X: Any, sample_weight: ArrayLike | No
     """Validated rows of a fitted mixture's data, as the user gave them; ValueError if they are not in memory."""
     rows = mixture._read(X, sample_weight, exposure)
     if not isinstance(rows, Rows):
-        raise ValueError(f"Resampled are the rows of a table in memory, and X is of {type(X).__name__}; take a sample.")
+        raise ValueError(f"The rows of X can be resampled only in memory, and X is a {type(X).__name__}; take a sample.")
     return rows
 
 

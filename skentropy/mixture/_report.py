@@ -29,11 +29,11 @@ def failures(estimator: Any, model: MixtureModel, run: Run) -> Iterator[str]:
     # Columns without noise are not a failure.
     empty = np.flatnonzero(run.state.statistics.counts[: estimator.n_components] < EMPTY_ROWS)
     if empty.size:
-        yield f"{name}: {_list_components(empty)} empty: no row has any probability of it. Fewer components would do."
+        yield f"{name}: {_list_components(empty)} empty: no row has any probability of being in it. Use fewer components."
     pairs = [pair for pair in duplicates(model, parameters, run.state.statistics.weight) if not np.isin(pair, empty).any()]
     if pairs:
         listed = ", ".join(f"{a} and {b}" for a, b in pairs[:_MOST_NAMED])
-        yield f"{name}: components {listed} are duplicates of each other. Fewer components would do."
+        yield f"{name}: components {listed} are duplicates of each other. Use fewer components."
     yield from model.components.failures(estimator, parameters.components)
 
 

@@ -252,7 +252,7 @@ class ReportedMixture(LatentVariableModel):
         model, parameters = self._fitted_model(rows)
         probabilities = model.components.category_probabilities(parameters.components)
         if len(probabilities) < 2:
-            raise TypeError(f"Bivariate residuals are of two columns of categories, which {model.components.label} lacks.")
+            raise TypeError(f"Bivariate residuals need two columns of categories, which {model.components.label} lacks.")
         sizes = {feature: values.shape[1] for feature, values in probabilities.items()}
         with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
             self._refuse_outside(model.components, rows.sum(model.components.count_outside, pool))

@@ -314,9 +314,9 @@ class _Absent:
         if not at_maximum:
             yield _not_at_maximum(estimator)
         reasons = {
-            "of an empty component, which no row has any probability of. Use fewer components": self.empty,
-            "at the limit of what it can be, where an estimate is not normal; prior_counts > 0 moves it inside": self.limit,
-            "of a mean direction that is known to no more than a radian, since the directions are nearly uniform": (
+            "of an empty component, no row has any probability of being in it. Use fewer components": self.empty,
+            "at the limit of its range, where an estimate is not normal; prior_counts > 0 moves it inside": self.limit,
+            "of a mean direction that is known only to about a radian, since the directions are nearly uniform": (
                 self.undirected
             ),
             "held at a bound; use fewer components, or prior_counts > 0": self.bound,

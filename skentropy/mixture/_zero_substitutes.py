@@ -33,7 +33,7 @@ def choose_substitutes(estimator: Any, zeros: str | float, columns: ColumnSurvey
     with_zeros = np.flatnonzero(columns.n_zeros)
     if with_zeros.size:
         warn_of_data(
-            f"{int(columns.n_zeros.sum())} zeros in {list_columns(estimator, with_zeros)} are replaced by half the column's "
-            "smallest positive value; set zeros to 'error' or to a value to decide otherwise."
+            f"{int(columns.n_zeros.sum())} zeros in {list_columns(estimator, with_zeros)} are replaced by half of the "
+            "column's smallest positive value; set zeros to 'error' or to another value to change this."
         )
     return np.where(np.isfinite(columns.smallest_positive), 0.5 * columns.smallest_positive, 1.0)

@@ -186,8 +186,8 @@ def bootstrap(
         )
     if degenerate.any():
         warn(
-            f"{degenerate.sum()} of {n} fits ended degenerate, which makes intervals too wide. Use fewer components, or "
-            "prior_counts > 0.",
+            f"{degenerate.sum()} of {n} fits ended in degenerate solutions, which make intervals too wide. Use fewer "
+            "components, or prior_counts > 0.",
             ConvergenceWarning,
         )
     of = "random weightings of" if kind == "weighted" else "simulations of"

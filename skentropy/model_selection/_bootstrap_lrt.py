@@ -159,10 +159,10 @@ def bootstrap_lrt(
         enough=lambda fits: stop_early and sum(fit[0] >= observed for fit in fits) >= _CLEAR,
     )
     statistics, converged, degenerate = map(np.array, zip(*fits, strict=True))
-    for problem, count in (("did not converge", (~converged).sum()), ("ended degenerate", degenerate.sum())):
+    for problem, count in (("did not converge", (~converged).sum()), ("ended in degenerate solutions", degenerate.sum())):
         if count:
             warn(
-                f"{count} of {len(fits)} fits of {K + 1} components {problem}; their statistics count as they are.",
+                f"{count} of {len(fits)} fits of {K + 1} components {problem}; their statistics are included nevertheless.",
                 ConvergenceWarning,
             )
     larger = int((statistics >= observed).sum())
@@ -177,7 +177,7 @@ def _check_starts(mixture: BaseMixture) -> None:
     given = [name for name in given if name != "n_init"]
     if given:
         raise ValueError(
-            f"{', '.join(given)} are of {mixture.n_components} components, and the test also fits "
+            f"{', '.join(given)} set {mixture.n_components} components, and the test also fits "
             f"{mixture.n_components + 1}; leave them out."
         )
 

@@ -186,7 +186,7 @@ def check_same_data(row: RankedModel, X: Any, sample_weight: ArrayLike | None) -
     if is_other:
         raise ValueError(
             f"{row.name} was fitted to other data than X, or with other weights; models of other data cannot be ranked. "
-            "Give it unfitted."
+            "Pass it unfitted."
         )
 
 
@@ -250,8 +250,8 @@ def _check_same_values(rows: Sequence[RankedModel]) -> None:
     if any(binarized) and not all(binarized):
         one, other = rows[binarized.index(True)].name, rows[binarized.index(False)].name
         raise ValueError(
-            f"{one} has made zeros and ones of the data, and {other} has not; their probabilities are not comparable. "
-            "Make the data binary before either."
+            f"{one} has converted the data to zeros and ones, and {other} has not; their probabilities are not comparable. "
+            "Make the data binary before both fits."
         )
 
 

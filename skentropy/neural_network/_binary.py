@@ -50,11 +50,11 @@ def survey(estimator: Any, threshold: float | None, rows: BlockSource) -> Array:
     useless = np.flatnonzero((invalid > 0) & (weight > 0) & (ones > (1.0 - 1e-12) * weight))
     if useless.size:
         warn_of_data(
-            f"binarize={threshold:g} makes 1 of every value in {list_columns(estimator, useless)}, which tells nothing "
-            "then; set binarize to a threshold among the values."
+            f"binarize={threshold:g} turns every value into 1 in {list_columns(estimator, useless)}, which then carries "
+            "no information; set binarize to a threshold among the values."
         )
     elif not ones.any():
-        warn_of_data(f"binarize={threshold:g} makes 0 of every value of X; set it to a threshold among the values.")
+        warn_of_data(f"binarize={threshold:g} turns every value of X into 0; set it to a threshold among the values.")
     return found
 
 

@@ -26,8 +26,8 @@ def complaints(estimator: Any, run: Run, totals: RowTotals) -> Iterator[str]:
         if estimator.alpha == 0 and far.size:
             places = list_columns(estimator, far) if depth == 0 else f"hidden variables {', '.join(map(str, far))}"
             yield (
-                f"SigmoidBeliefNet: weights grow without bound in {places}, whose values the variables above tell apart "
-                "completely; alpha > 0 keeps them finite."
+                f"SigmoidBeliefNet: weights grow without bound in {places}, whose values the variables above separate "
+                "completely; alpha > 0 keeps the weights finite."
             )
     shares = _shares(run)
     # Many rows with normalised weights are still many rows.
@@ -35,15 +35,15 @@ def complaints(estimator: Any, run: Run, totals: RowTotals) -> Iterator[str]:
     for state, rare in (("on", 1.0 - shares), ("off", shares)):
         same = np.flatnonzero(n_rows * rare < _NO_ROW)
         if same.size:
-            remedy = "Fewer components would do" + (", or a smaller alpha" if estimator.alpha > 0 else "")
-            yield f"SigmoidBeliefNet: {_list_variables(same, state)} no rows apart. {remedy}."
+            remedy = "Use fewer components" + (", or a smaller alpha" if estimator.alpha > 0 else "")
+            yield f"SigmoidBeliefNet: {_list_variables(same, state)} no information. {remedy}."
 
 
 def _list_variables(variables: Array, state: str) -> str:
     if variables.size == 1:
-        return f"hidden variable {variables[0]} is always {state} and tells"
+        return f"hidden variable {variables[0]} is always {state} and carries"
     more = f" and {variables.size - _MOST_NAMED} more" if variables.size > _MOST_NAMED else ""
-    return f"hidden variables {', '.join(map(str, variables[:_MOST_NAMED]))}{more} are always {state} and tell"
+    return f"hidden variables {', '.join(map(str, variables[:_MOST_NAMED]))}{more} are always {state} and carry"
 
 
 def _shares(run: Run) -> FloatArray:

@@ -54,7 +54,7 @@ R = np.array([[1.0, 0.5, 0.3], [0.5, 1.0, 0.2], [0.3, 0.2, 1.0]])
         (R[:2], {}, r"covariance must be square, but has shape \(2, 3\)"),
         (np.tril(R), {}, r"entries \(0, 1\) and \(1, 0\) are 0 and 0.5; fill in both triangles"),
         (2.0 * np.eye(3) - 1.0, {}, r"positive semidefinite, but on the scale of correlations it has the eigenvalue -1"),
-        (np.diag([1.0, -1.0, 1.0]), {}, "no negative variance, but that of column 1"),
+        (np.diag([1.0, -1.0, 1.0]), {}, "no negative variance, but column 1 has one"),
         (np.where(R == 0.2, np.nan, R), {}, "Input covariance contains NaN"),
         (pd.DataFrame(R, columns=list("abc"), index=list("acb")), {}, "must have the names of its columns"),
         (pd.DataFrame(R, columns=list("aab")), {}, "several are called a"),

@@ -147,7 +147,7 @@ def test_floor_is_relative_to_each_variance(load):
 def test_ppca_without_noise_warns(X):
     with pytest.warns(ConvergenceWarning, match="explains the data completely"):
         model = PPCA(4).fit(X[:4])
-    with pytest.raises(ValueError, match="no standard errors where the components explain"):
+    with pytest.raises(ValueError, match="no standard errors if the components explain"):
         model.standard_errors(X[:4])
 
 

@@ -314,7 +314,7 @@ def test_no_scatter_is_formed_of_rows_with_gaps(monkeypatch):
 def test_partial_fit_after_a_fit_that_kept_no_moments(load):
     X = load("iris").copy()
     X[0, 0] = np.nan
-    with pytest.raises(ValueError, match="kept no moments that partial_fit could add to: X had missing values"):
+    with pytest.raises(ValueError, match="kept no moments to which partial_fit could add rows: X had missing values"):
         FactorAnalysis(1).fit(X).partial_fit(load("iris"))
 
 

@@ -138,7 +138,7 @@ def test_pipelines_searches_and_others() -> None:
         found = ComponentProfileDisplay.from_estimator(estimator, IRIS)
         np.testing.assert_allclose(found.profiles, own.profiles, atol=1e-4)
         np.testing.assert_allclose(found.intervals, own.intervals, atol=1e-3)
-    with pytest.raises(TypeError, match="components of mixtures, not of PPCA"):
+    with pytest.raises(TypeError, match="PPCA is not a mixture"):
         ComponentProfileDisplay.from_estimator(PPCA(2).fit(IRIS))
     with pytest.raises(ValueError, match="level must be between 0 and 1"):
         ComponentProfileDisplay.from_estimator(search, level=95)

@@ -438,7 +438,7 @@ BAD: list[tuple[Any, str]] = [
     ([("a", "gaussian", [True, False])], r"The mask of block 'a' has 2 entries, but X has 5 columns"),
     ([("a", "gaussian", ["plan"])], r"column 'plan' holds names such as 'basic', but block 'a' takes numbers"),
     ([("a", "bernoulli", ["plan"])], r"column 'plan' has 3 values, too many for a Bernoulli family"),
-    ([("a", "gaussian", ["age"]), ("a", "gaussian", ["weight"])], r"'a' stands twice"),
+    ([("a", "gaussian", ["age"]), ("a", "gaussian", ["weight"])], r"'a' appears twice"),
     ([("a", "gaussian")], r"columns must hold triples"),
     ("age", r"columns must be 'auto' or a list of triples"),
     (3, r"got 3. For 3 components write n_components=3"),

@@ -78,4 +78,4 @@ def test_grades_vary_too_little() -> None:
     mixture = ColumnMixture("auto", 1).fit(grades)
     (note,) = [note for note in mixture.summary(grades).notes if "vary less" in note]
     ratio = grades["grade"].var(ddof=0) / grades["grade"].mean()
-    assert f"{ratio:.1f} times in column 'grade'. Grades and codes are no counts" in note
+    assert f"{ratio:.1f} times in column 'grade'. Grades and codes are not counts" in note

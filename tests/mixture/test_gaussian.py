@@ -517,7 +517,7 @@ def test_bad_parameters_are_refused_by_name() -> None:
     with pytest.raises(ValueError, match="covariance_type must be one of full"):
         make([0.5, 0.5], means, 1.0, "banded")
     X = DATA["iris"]
-    with pytest.raises(ValueError, match="covariances_init and precisions_init say the same"):
+    with pytest.raises(ValueError, match="covariances_init and precisions_init are alternatives"):
         GaussianMixture(means_init=X[:2], covariances_init=[np.eye(4)] * 2, precisions_init=[np.eye(4)] * 2).fit(X)
     with pytest.raises(ValueError, match="precisions_init must be symmetric and positive definite"):
         GaussianMixture(means_init=X[:2], precisions_init=np.zeros((2, 4, 4))).fit(X)

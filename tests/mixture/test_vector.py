@@ -191,7 +191,7 @@ def test_a_composition_of_zeros_says_nothing_in_a_table_either() -> None:
 def test_zeros_of_compositions() -> None:
     X = SHARES.copy()
     X[:4, 1] = 0.0
-    with pytest.warns(UserWarning, match="4 zeros in column 1 are replaced by half the column's smallest positive"):
+    with pytest.warns(UserWarning, match="4 zeros in column 1 are replaced by half of the column's smallest positive"):
         mixture = DirichletMixture(random_state=0).fit(X)
     filled = X.copy()
     filled[:4, 1] = 0.5 * X[4:, 1].min()

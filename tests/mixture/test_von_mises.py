@@ -133,7 +133,7 @@ def test_uniform_angles_have_no_errors_of_a_direction() -> None:
     for mixture, rows in models:
         for n_more in (0, 5):
             X = rows(np.r_[angle, np.zeros(n_more)])
-            with pytest.warns(UserWarning, match="a mean direction that is known to no more than a radian"):
+            with pytest.warns(UserWarning, match="a mean direction that is known only to about a radian"):
                 errors = mixture.fit(X).standard_errors(X)
             assert np.isnan(errors.covariance).all()
         X = rows(np.r_[angle, np.full(80, 0.3)])

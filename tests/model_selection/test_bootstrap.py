@@ -157,7 +157,7 @@ def test_bootstrap_refuses(times: PoissonMixture) -> None:
         bootstrap(times, DEATHS, kind="parametric", sample_weight=DAYS / 2.0)
     with pytest.raises(ValueError, match="at an exposure of one"):
         bootstrap(times, DEATHS, kind="parametric", exposure=np.ones(10))
-    with pytest.raises(ValueError, match="table in memory, and X is of RowBlocks"):
+    with pytest.raises(ValueError, match="only in memory, and X is a RowBlocks"):
         bootstrap(times, RowBlocks(lambda: iter([DEATHS])))
     with pytest.warns(ConvergenceWarning, match="3 of 3 fits did not converge within max_iter=1 steps"):
         bootstrap(PoissonMixture.from_parameters([0.5, 0.5], [[1.0], [3.0]]).set_params(max_iter=1), DEATHS, 3)
@@ -223,7 +223,7 @@ def test_test_and_stability_of_all_mixtures(name: str) -> None:
 def test_lrt_refuses() -> None:
     with pytest.raises(ValueError, match="n_boot must be a whole number of at least 1"):
         bootstrap_lrt(PoissonMixture(1), DEATHS, 0)
-    with pytest.raises(ValueError, match="rates_init, weights_init are of 2 components"):
+    with pytest.raises(ValueError, match="rates_init, weights_init set 2 components"):
         bootstrap_lrt(PoissonMixture(2, weights_init=[0.5, 0.5], rates_init=[[1.0], [2.0]]), DEATHS)
     with pytest.raises(TypeError, match="for mixtures, not for PPCA"):
         bootstrap_lrt(PPCA(1), IRIS)

@@ -402,7 +402,7 @@ def test_models_of_one_name_get_numbers() -> None:
 def test_models_that_binarize_are_not_compared_with_those_that_do_not():
     X = np.random.default_rng(0).poisson(3.0, size=(100, 3))
     models = [SigmoidBeliefNet(1, random_state=0), PoissonMixture(1)]
-    with pytest.raises(ValueError, match=r"SigmoidBeliefNet.* has made zeros and ones of the data, and PoissonMixture"):
+    with pytest.raises(ValueError, match=r"SigmoidBeliefNet.* has converted the data to zeros and ones, and PoissonMixture"):
         rank_models(models, X)
     assert len(rank_models(models, (X > 2).astype(float))) == 2
 

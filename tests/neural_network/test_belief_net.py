@@ -344,7 +344,7 @@ def test_binarize_and_containers() -> None:
     assert from_csr.lower_bound_ == net.lower_bound_
     np.testing.assert_allclose(from_csr.score_samples(sparse.csr_matrix(X)), net.score_samples(X), rtol=1e-12)
     always_on = pytest.warns(ConvergenceWarning, match="hidden variables 0, 1 are always on")
-    with pytest.warns(UserWarning, match="makes 1 of every value"), always_on:
+    with pytest.warns(UserWarning, match="turns every value into 1"), always_on:
         below = SigmoidBeliefNet(2, binarize=-1.0, random_state=0).fit(sparse.csr_matrix(X))
     assert below.sample(50, 0).mean() > 0.99
 

@@ -58,7 +58,7 @@ def test_the_elbo_is_the_entropy_sum(kind: Any, options: dict[str, Any], gaps: b
 
 @both
 @pytest.mark.parametrize("rate", [0.02, 0.1])
-@pytest.mark.filterwarnings("ignore:binarize=0 makes 1")
+@pytest.mark.filterwarnings("ignore:binarize=0 turns every value into 1")
 def test_degenerate_tables(kind: Any, rate: float) -> None:
     X = COUNTS[:30]
     for table in (X, X[:3], np.repeat(X[:3], 10, axis=0), np.where(np.arange(64) < 9, 1.0, X), np.sign(X) * 1000.0):
@@ -83,7 +83,7 @@ def test_streams_and_warm_start(kind: Any, monkeypatch: Any) -> None:
 @pytest.mark.parametrize("threshold", [-1.0, 0.0, 7.0])
 @pytest.mark.parametrize("gaps", [False, True])
 @pytest.mark.parametrize("streams", [False, True])
-@pytest.mark.filterwarnings("ignore:binarize=-1 makes 1")
+@pytest.mark.filterwarnings("ignore:binarize=-1 turns every value into 1")
 @pytest.mark.filterwarnings("ignore:X has no observed value")
 def test_values_are_made_binary_as_they_are_read(threshold: float, gaps: bool, streams: bool, monkeypatch: Any) -> None:
     from skentropy.neural_network import _vae_data
@@ -109,9 +109,9 @@ def test_values_are_made_binary_as_they_are_read(threshold: float, gaps: bool, s
 
 def test_thresholds_that_tell_nothing_are_warned_of() -> None:
     X = np.column_stack([COUNTS[:50, 10:14], np.arange(50.0) + 1.0, np.ones(50)])
-    with pytest.warns(UserWarning, match=r"binarize=0 makes 1 of every value in .*column 4, which tells nothing"):
+    with pytest.warns(UserWarning, match=r"binarize=0 turns every value into 1 in .*column 4, which then carries no"):
         BernoulliVAE(2, **SHORT).fit(X)
-    with pytest.warns(UserWarning, match="binarize=99 makes 0 of every value of X"):
+    with pytest.warns(UserWarning, match="binarize=99 turns every value of X into 0"):
         BernoulliVAE(2, binarize=99.0, **SHORT).fit(X)
 
 

@@ -1,4 +1,4 @@
-"""What a fit says of hidden variables that tell no rows apart."""
+"""What a fit says of hidden variables that carry no information."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def named(net: SigmoidBeliefNet, X: Any, **options: Any) -> list[str]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         net.fit(X, **options)
-    return [str(warning.message) for warning in caught if "tell" in str(warning.message)]
+    return [str(warning.message) for warning in caught if "carr" in str(warning.message)]
 
 
 @pytest.mark.parametrize("alpha", [0.01, 1.0])
 def test_more_variables_than_rows_are_named(alpha: float) -> None:
     net = SigmoidBeliefNet(6, alpha=alpha, random_state=0)
-    with pytest.warns(ConvergenceWarning, match=r"hidden variables? [\d, ]+ (is|are) always on and tells? no rows apart"):
+    with pytest.warns(ConvergenceWarning, match=r"hidden variables? [\d, ]+ (is|are) always on and carr(y|ies) no"):
         net.fit(FEW)
     (message,) = named(net, FEW)
     always_on = np.flatnonzero(net.prior_ > 1.0 - 1e-6)
@@ -43,7 +43,7 @@ def test_variables_that_are_never_on_are_named() -> None:
     X = bars(50, 0)[0]
     net = set_net(BeliefNet(logit([1e-9]), (Layer(np.zeros((16, 1)), logit(X.mean(axis=0))),)), X)
     (message,) = named(net.set_params(alpha=0.0, warm_start=True), X)
-    assert message == "SigmoidBeliefNet: hidden variable 0 is always off and tells no rows apart. Fewer components would do."
+    assert message == "SigmoidBeliefNet: hidden variable 0 is always off and carries no information. Use fewer components."
 
 
 def test_layers_are_numbered_from_the_data_upward() -> None:
