@@ -20,7 +20,7 @@ _KEPT_ENTRIES = 2**22
 _TOGETHER_ENTRIES = 2**15
 # With at least this many features BLAS is faster if it knows that a product is symmetric.
 _WIDE = 40
-# Where rows share patterns, each pattern has a map of its own if it has so many rows for each feature.
+# If rows share patterns, a pattern with at least this many rows for each feature has a map of its own.
 _ROWS_OF_PATTERN = 4
 _SCRATCH = Scratch()
 

@@ -211,7 +211,7 @@ def _warn_of_kinds(ranked: Sequence[RankedModel]) -> None:
         described = "; ".join(f"{_KINDS[kind]}: {listed(names[kind])}" for kind in _KINDS if kind in names)
         warn(
             f"The likelihoods of these models are of different kinds, and their values are not comparable. {described}. "
-            "Rank each kind by itself, and choose the kind by what the values are."
+            "Rank each kind separately, and choose the kind by the meaning of the values."
         )
 
 

@@ -129,7 +129,7 @@ def split_steps(model: Any, X: ArrayLike) -> tuple[BaseMixture, Any]:
             X = transformer.transform(X)
         except NotFittedError as error:
             raise NotFittedError(
-                f"Give a fitted pipeline, pipeline.fit(X). Its transformers stay as they are, and its "
+                f"Give a fitted pipeline, pipeline.fit(X). Its transformers are not refitted, and its "
                 f"{type(transformer).__name__} is not fitted."
             ) from error
     return mixture, X

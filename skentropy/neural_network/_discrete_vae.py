@@ -107,7 +107,7 @@ class BernoulliVAE(_DiscreteVAE):
     entropy_sum_ : EntropySum
         Of the training data.
     stationarity_gap_ : float
-        Entropy sum minus ELBO of the training data: zero to rounding.
+        Entropy sum minus ELBO of the training data: zero up to rounding.
     lower_bound_ : float
         Mean ELBO of the training data, nats per sample.
     entropy_sums_, lower_bounds_ : list
@@ -265,7 +265,7 @@ class PoissonVAE(_DiscreteVAE):
     entropy_sum_ : EntropySum
         Of the training data.
     stationarity_gap_ : float
-        Entropy sum minus ELBO of the training data: zero to rounding.
+        Entropy sum minus ELBO of the training data: zero up to rounding.
     lower_bound_ : float
         Mean ELBO of the training data, nats per sample.
     entropy_sums_, lower_bounds_ : list

@@ -94,7 +94,7 @@ def _terms(model: Any) -> Table:
 
 
 def _hidden(title: str, names: list[str], weights: FloatArray, features: list[str], prior: Any) -> Table:
-    """The effect of each hidden variable: the features whose log odds it changes most."""
+    """The effect of each hidden variable: the features whose log-odds it changes most."""
     columns = [] if prior is None else [Column("prior", np.asarray(prior, dtype=np.float64), ".4f")]
     columns += [Column("raises most", [_largest(row, features) for row in weights])]
     columns += [Column("lowers most", [_largest(-row, features, -1.0) for row in weights])]

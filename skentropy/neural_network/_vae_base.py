@@ -29,12 +29,12 @@ from ._vae_prior import PRIORS
 from ._vae_training import Nets, Objective, Training
 from ._vae_units import Units
 
-# A latent with less information about the data, in nats, has collapsed to its prior.
+# A latent with less information about the data than this, in nats, has collapsed to its prior.
 _COLLAPSED = 0.01
 
 
 class VariationalAutoencoder(FittedAutoencoder):
-    """Base of autoencoders; a subclass defines the observables, the start, and the values that it refuses."""
+    """Base of autoencoders; a subclass defines the observables, the start, and which values are refused."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
@@ -59,7 +59,7 @@ class VariationalAutoencoder(FittedAutoencoder):
         "since the parameters of a decoder with a weight decay count by no agreed rule. Compare models by score, or "
         "importance_weighted_score, of rows that were not fitted, for example by GridSearchCV."
     )
-    # Whether the likelihood is that of standardised values, or of the values as they are.
+    # Whether the likelihood is that of standardised values, or of the original values.
     _standardises: ClassVar[bool]
 
     def __init__(
@@ -103,7 +103,7 @@ class VariationalAutoencoder(FittedAutoencoder):
 
     @property
     def _is_closed_form(self) -> bool:
-        """Whether without hidden layers there is nothing to train, since posteriors and parameters have closed forms."""
+        """Whether a model without hidden layers needs no training, since posteriors and parameters have closed forms."""
         return False
 
     @property
@@ -131,12 +131,12 @@ class VariationalAutoencoder(FittedAutoencoder):
 
     @fit_method
     def fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
-        """Fit the model: the linear one first, then the nets by stochastic gradients, then what is closed-form.
+        """Fit the linear model first, then the nets by stochastic gradients, then the parameters in closed form.
 
         Parameters
         ----------
         X : {array-like, Dask array or frame, RowBlocks} of shape (n_samples, n_features)
-            NaN means that an entry is missing: the likelihood is that of the others.
+            NaN marks missing entries; the likelihood is that of the observed entries.
         y : Ignored
         sample_weight : array-like of shape (n_samples,), default=None
             A weight of k counts as k copies of the row.
@@ -149,13 +149,13 @@ class VariationalAutoencoder(FittedAutoencoder):
         Raises
         ------
         ValueError
-            If there are more components than rows or columns, X holds infinite values or a column with nothing
-            observed, or an argument is out of range.
+            If there are more components than rows or columns, X holds infinite values or a column without observed entries,
+            or an argument is out of range.
 
         Warns
         -----
         ConvergenceWarning
-            If training was interrupted from the keyboard or L-BFGS needs more steps, or a noise variance ended on its lower
+            If training was interrupted from the keyboard, L-BFGS needs more steps, or a noise variance ended at its lower
             bound.
         """
         hidden = self._hidden_sizes("hidden_layer_sizes")
@@ -188,7 +188,7 @@ class VariationalAutoencoder(FittedAutoencoder):
         is_linear = len(decoder_sizes) == 2 and self._is_closed_form
         sizes = encoder_sizes, decoder_sizes
         fitting, starts, given = self._prepare(rows, X, sample_weight, None if is_linear else sizes)
-        # The linear model is evaluated without the hidden layers, which add nothing to it.
+        # The linear model is evaluated without the hidden layers, which do not contribute to it.
         bare = Nets.of_sizes([encoder_sizes[0], encoder_sizes[-1]], [decoder_sizes[0], decoder_sizes[-1]], self.activation)
 
         def linear_model(parameters: LinearGaussian) -> Autoencoder:
@@ -230,7 +230,7 @@ class VariationalAutoencoder(FittedAutoencoder):
     def _prepare(
         self, rows: Source, X: ArrayLike, sample_weight: ArrayLike | None, sizes: tuple[list[int], list[int]] | None
     ) -> tuple[Fitting, list[LinearGaussian], Autoencoder | None]:
-        """Data and objective, linear models, and the model of the last fit, if the fit is to start from it."""
+        """Data and objective, linear models, and the model of the last fit if this fit starts from it."""
         self._check_values(rows)
         data = training_data(rows, X, sample_weight, self._row_bytes(rows.n_features), self._view)
         location, scale = location_and_scale(data, rows.dtype, partial(list_columns, self))
@@ -272,7 +272,7 @@ class VariationalAutoencoder(FittedAutoencoder):
         return (model, units) if last == (encoder_sizes, decoder_sizes, self._kind, self.prior) else None
 
     def _fitted_attributes(self, fitting: Fitting, dtype: Any, fitted: Fitted, run: Run) -> dict[str, Any]:
-        """The attributes that fit leaves, as if the run ended here."""
+        """The attributes that ``fit`` sets, as if the run ended here."""
         model, sums = fitted.model, fitted.sums
         terms, elbo = fitting.entropy_sum(sums, model.observable), fitting.elbo(sums, model.observable)
         information = sums.information

@@ -47,6 +47,6 @@ def means_and_variances(model: Autoencoder, units: Units, block: Block) -> Float
 
 
 def imputed(model: Autoencoder, units: Units, block: Block) -> FloatArray:
-    """The rows as the user gave them, with expected values in their gaps."""
+    """The rows as the user passed them, with expected values in their gaps."""
     expected = units.original(model.posteriors(units.observe(block.X)).expected)
     return np.where(np.isnan(block.X), expected, block.as_given.X)

@@ -21,7 +21,7 @@ from ._vae_sums import Sums
 from ._vae_training import Batch
 from ._vae_units import Units
 
-# Data up to this size in double precision are held in memory. Of larger data so many rows are shuffled together.
+# Data up to this size in double precision are held in memory. Larger data are shuffled within this number of rows.
 IN_MEMORY_BYTES = 2**28
 _SHUFFLED_ROWS = 8192
 
@@ -73,9 +73,9 @@ def training_data(
     bytes_of_row: int,
     view: Callable[[Block], Block] | None = None,
 ) -> TrainingData:
-    """Data in memory if they are small enough; ``X`` and ``sample_weight`` are what the source was made of.
+    """Data in memory if they are small enough; the source was made from ``X`` and ``sample_weight``.
 
-    The view maps a block of rows to what the model sees of it; None stands for the rows themselves.
+    The view maps a block of rows to the values that the model sees; None stands for the rows themselves.
     """
     n_rows = source.totals.n_rows
     if 8 * n_rows * source.n_features <= IN_MEMORY_BYTES:
@@ -109,7 +109,7 @@ def location_and_scale(data: TrainingData, dtype: Any, names: Callable[[Array], 
 class Table(TrainingData):
     """Distinct rows in ascending order, and their weights.
 
-    The order of the values depends neither on the order of the rows nor on the unit of measurement.
+    The order does not depend on the order of the given rows or on the unit of measurement.
     """
 
     rows: Rows
@@ -139,7 +139,7 @@ class Table(TrainingData):
     def fit_linear(self, location: FloatArray, scale: float, n_components: int, *, tied: bool) -> LinearGaussian:
         X, weight = (self.rows.X - location) / scale, self.rows.sample_weight
         assert weight is not None
-        # Few distinct rows are no error, since each may stand for several rows.
+        # A small number of distinct rows is allowed, since each may stand for several rows.
         copies = -(-max(n_components, 2) // len(X))
         return fit_linear(np.tile(X, (copies, 1)), np.tile(weight / copies, copies), n_components, tied=tied)
 
@@ -155,7 +155,7 @@ class Table(TrainingData):
 
 @dataclass(frozen=True)
 class Stream(TrainingData):
-    """Rows that are read anew for each epoch; batches are shuffled within some thousand rows."""
+    """Rows that are reread for each epoch; batches are shuffled within some thousand rows."""
 
     source: Source
     view: Callable[[Block], Block] | None

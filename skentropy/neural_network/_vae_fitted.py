@@ -96,7 +96,7 @@ class FittedAutoencoder(LatentTransformer):
     def score_samples(self, X: ArrayLike) -> FloatArray:
         """ELBO of each row, a lower bound of the log-likelihood of its observed entries, in nats.
 
-        Its expectation is computed with 2 H + 1 fixed nodes, so that a row has the same ELBO in every call, whatever the
+        The expectation in it is computed with 2 H + 1 fixed nodes, so a row has the same ELBO in every call, whatever the
         other rows are.
 
         Parameters
@@ -190,7 +190,7 @@ class FittedAutoencoder(LatentTransformer):
         Parameters
         ----------
         X : {array-like, Dask array or frame, RowBlocks} of shape (n_samples, n_features)
-            NaN where an entry is missing.
+            NaN marks missing entries.
 
         Returns
         -------

@@ -15,7 +15,7 @@ from ._vae_sums import Sums
 from ._vae_training import Nets, Objective, Training, train
 from ._vae_units import Units
 
-# Largest number of Newton steps for the best scale of a decoder's outputs, and the precision that ends them.
+# Largest number of Newton steps for the optimal scale of a decoder's outputs, and the precision that ends them.
 _NEWTON_STEPS, _EXACT = 30, 1e-12
 
 
@@ -43,7 +43,7 @@ class Fitting:
     objective: Objective
 
     def polish(self, model: Autoencoder) -> Fitted:
-        """Set the best noise variances, scale of the outputs, and offsets and scales of the latents."""
+        """Set the optimal noise variances, scale of the outputs, and offsets and scales of the latents."""
         sums = self.data.sums(model, self.units)
         for _ in range(_NEWTON_STEPS):
             factor = model.observable.output_scale(sums)
@@ -55,14 +55,14 @@ class Fitting:
         return Fitted(model, sums.with_empty_rows(self.data.empty))
 
     def finish(self, model: Autoencoder, run: Run) -> Fitted:
-        """Polish the end of a run. The first Ctrl-C restarts the polish, since there is no model without it."""
+        """Polish the end of a run. The first Ctrl-C restarts the polish, since no model exists without it."""
         if not run.interrupted:
             with Interruption().caught(run):
                 return self.polish(model)
         return self.polish(model)
 
     def value(self, fitted: Fitted) -> float:
-        """The objective: ELBO less the term of the ridge."""
+        """The objective: ELBO minus the term of the ridge."""
         observable = fitted.model.observable
         return fitted.sums.elbo(observable) - fitted.sums.penalty(observable, self.objective.ridge)
 

@@ -23,11 +23,11 @@ _LEAST_MEAN = 0.02
 
 @dataclass(frozen=True)
 class Fit:
-    """How well a decoder's outputs fit rows, and where they should move, for the steps of posteriors.
+    """The fit of a decoder's outputs to rows, and its derivatives, for the steps of posteriors.
 
     Attributes
     ----------
-    value : (n, d), expected log-likelihood, except for terms that outputs do not change
+    value : (n, d), expected log-likelihood, without terms that outputs do not change
     pull : (n, o), its derivative in the outputs
     curvature : (n, o) or (o,), minus its second derivative
     """
@@ -88,15 +88,15 @@ class Observable(ABC):
         return 0.0
 
     def polish(self, sums: Sums, *, tied: bool, ridge: float) -> Observable:
-        """Set the best values of those parameters that are not the decoder's."""
+        """Set the optimal values of the parameters that do not belong to the decoder."""
         return self
 
     def as_trained(self) -> Observable:
-        """The same observables, whose present parameters also serve the steps of posteriors."""
+        """The same observables, with the steps of posteriors using the current parameters."""
         return self
 
     def output_scale(self, sums: Sums) -> float:
-        """The factor by which to multiply the outputs: a Newton step towards the best one."""
+        """The factor by which to multiply the outputs: a Newton step towards the optimum."""
         return 1.0
 
     def scaled(self, factor: float) -> Self:
@@ -107,7 +107,7 @@ class Observable(ABC):
 
     @abstractmethod
     def pull(self, y: FloatArray, x: FloatArray, ridge: float = 0.0) -> tuple[FloatArray, FloatArray]:
-        """Derivative in y (n, o) of log p(x | y) less the ridge's term, and statistics (k, n, d); ``y`` is overwritten."""
+        """Derivative in y (n, o) of log p(x | y) minus the ridge's term, and statistics (k, n, d); ``y`` is overwritten."""
 
 
 @dataclass(frozen=True)
@@ -181,8 +181,8 @@ class GaussianNoise(Observable):
 class HeteroscedasticNoise(GaussianNoise):
     """N(mu, diag(noise exp(v))) with the outputs y = (mu, v) of a decoder.
 
-    Its statistics are the expected (x - mu)^2 exp(-v), v and exp(-v). ``noise`` takes the place of an offset of v, and has a
-    closed form.
+    Its statistics are the expected (x - mu)^2 exp(-v), v and exp(-v). ``noise`` replaces an offset of v, and has a closed
+    form.
     """
 
     n_outputs: ClassVar[int] = 2
@@ -239,7 +239,7 @@ class HeteroscedasticNoise(GaussianNoise):
 
 
 def best_noise(squares: FloatArray, ridges: FloatArray, observed: FloatArray, *, tied: bool) -> FloatArray:
-    """The noise variances that maximise the likelihood less the ridge's term, (d,); 1 where nothing was observed.
+    """The noise variances that maximise the likelihood minus the ridge's term, (d,); 1 if nothing was observed.
 
     ``squares`` and ``ridges`` are sums over the rows.
     """

@@ -41,11 +41,11 @@ class Prior(ABC):
 
     @property
     def least_information(self) -> float:
-        """Entropy of a latent's prior less that of the Gaussian nearest to it."""
+        """Entropy of a latent's prior minus that of the nearest Gaussian."""
         return self.information(np.array(np.log(self.nearest_variance))).item()
 
     def information(self, log_variance: FloatArray) -> FloatArray:
-        """Entropy of a latent's prior less that of Gaussians."""
+        """Entropy of a latent's prior minus that of Gaussians."""
         return np.asarray(self.excess + self.mean_energy - 0.5 - 0.5 * log_variance)
 
     def divergence(self, m: FloatArray, v: FloatArray) -> FloatArray:
@@ -74,11 +74,11 @@ class Prior(ABC):
 
     @abstractmethod
     def best_scale(self, energy: FloatArray) -> FloatArray:
-        """Scale a for which z = a z' has the best ELBO, from the mean of q's expected energy."""
+        """Scale a for which z = a z' has the largest ELBO, from the mean of q's expected energy."""
 
     @abstractmethod
     def best_units(self, first: FloatArray, energy: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Offset c and scale a for which z = c + a z' has the best ELBO, from the means of q's mean and expected energy."""
+        """Offset c and scale a for which z = c + a z' has the largest ELBO, from the means of q's mean and energy."""
 
 
 class GaussianPrior(Prior):

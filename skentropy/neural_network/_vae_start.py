@@ -46,7 +46,7 @@ def start_linear(nets: Nets, linear: LinearGaussian) -> FloatArray:
 
 
 def start_canonical(nets: Nets, linear: LinearGaussian, units: Units, observable: Canonical) -> Canonical:
-    """Set the linear paths in place so that means vary around their averages as in the linear model."""
+    """Set the linear paths in place so that means vary about their averages as in the linear model."""
     start_linear(nets, linear)
     natural = observable.natural(units.location + units.scale * linear.mean)
     nets.decoder.intercepts[-1][:] = natural

@@ -69,7 +69,7 @@ class Sums:
         return self._combine(partial(np.asarray, dtype=np.float64))
 
     def followed_by(self, other: Sums, keep: float) -> Sums:
-        """A running average: a share of these sums plus the rest of the other ones."""
+        """A running average: the share ``keep`` of these sums plus the remaining share of the others."""
         return self._combine(lambda mine, theirs: keep * mine + (1.0 - keep) * theirs, other)
 
     @property
@@ -103,11 +103,11 @@ class Sums:
 
     @property
     def information(self) -> FloatArray:
-        """Entropy of each latent's prior less the mean entropy of its posteriors, (h,)."""
+        """Entropy of each latent's prior minus the mean entropy of its posteriors, (h,)."""
         return self.prior.information(self.log_variance / self.weight)
 
     def elbo(self, observable: Observable) -> float:
-        """Mean ELBO in the units of the likelihood: expected log-likelihood less divergence from the prior."""
+        """Mean ELBO in the units of the likelihood: expected log-likelihood minus divergence from the prior."""
         divergence = float((self.weight * (self.prior.excess - 0.5) + self.energy - 0.5 * self.log_variance).sum())
         return (observable.log_likelihood(self) - divergence) / self.weight
 
@@ -131,9 +131,9 @@ class Sums:
         )
 
     def standardised(self) -> tuple[Sums, FloatArray, FloatArray]:
-        """The sums for the latents z' = (z - c) / a for which the prior is best; and c and a.
+        """The sums for the latents z' = (z - c) / a for which the prior is optimal; and c and a.
 
-        Their mean energy is that of the prior, so that the divergence consists of entropies only.
+        Their mean energy is that of the prior, so the divergence consists of entropies only.
         """
         prior, weight = self.prior, self.weight
         c, a = prior.best_units(self.first / weight, self.energy / weight)

@@ -20,8 +20,8 @@ from ._vae_units import Observations
 _MOMENTUM, _SQUARES, _EPSILON = 0.9, 0.999, 1e-8
 # The learning rate rises over this share of all steps, and then falls like a cosine.
 _WARM_UP = 0.02
-# At the start of training a layer's weights are rounded to so many binary digits of its largest weight. Rounding errors,
-# which depend on the unit of measurement, are in later digits.
+# Number of binary digits of a layer's largest weight to which its weights are rounded at the start of training. Rounding
+# errors, which depend on the unit of measurement, are in later digits.
 _START_BITS = 14
 # Running sums follow the batches at least this fast.
 _FORGETTING = 0.9
@@ -65,9 +65,9 @@ class Batch:
 
 @dataclass(frozen=True)
 class Objective:
-    """The objective of training: mean ELBO, with beta times the divergence, less decay / 2 |V|^2 for the nets' weights V.
+    """The objective of training: mean ELBO, with beta times the divergence, minus decay / 2 |V|^2 for the nets' weights V.
 
-    Intercepts and linear paths do not decay, so that a strong decay leaves the linear model.
+    Intercepts and linear paths do not decay, so a strong decay leaves the linear model.
 
     Attributes
     ----------

@@ -20,7 +20,7 @@ class Observations:
     ----------
     x : (n, d), zero where missing
     missing : (n, d), which entries are missing, or None if none are
-    filled : (n, d), what the encoder reads: standardised rows, and the conditional means of a linear model in their gaps
+    filled : (n, d), input of the encoder: standardised rows, with conditional means of a linear model in their gaps
     """
 
     x: FloatArray
