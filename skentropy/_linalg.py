@@ -20,7 +20,7 @@ def invert(matrices: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def invert_factors(factors: FloatArray) -> FloatArray:
-    """Inverses of lower triangular matrices (P, k, k), of which few are large."""
+    """Inverses of lower triangular matrices (P, k, k), one after the other, which suits few matrices."""
     inverses = factors.copy()
     for inverse in inverses:
         lapack.dtrtri(inverse.T, overwrite_c=True)  # in columns, as LAPACK has it, the transpose is upper triangular

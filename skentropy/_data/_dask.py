@@ -255,7 +255,7 @@ def _blocks(X: Any) -> list[Delayed]:
 
 
 def _as_stored(part: Delayed) -> Delayed:
-    """A partition by its own key: in a stored frame it has another, which would cost a task in every pass."""
+    """A partition by its own key; its key in a stored frame would cost a task in every pass."""
     graph, key = part.__dask_graph__(), part.key
     while (target := getattr(graph[key], "target", None)) is not None:
         key = target

@@ -40,7 +40,7 @@ class Path:
 
     def __init__(self, model: Model) -> None:
         self._model = model
-        self._steps: list[tuple[_Point, _Point]] = []  # from where and to where the last steps have led
+        self._steps: list[tuple[_Point, _Point]] = []  # starts and ends of the last steps
         self._share = 1.0
         self._correction: Array | None = None
 

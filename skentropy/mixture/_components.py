@@ -170,7 +170,7 @@ class Components(ComponentAttributes):
         """These components with a prior of ``prior_counts`` pseudo-observations with the mean statistics of all rows."""
 
     def as_seeds(self, block: Block) -> Block:
-        """The values by which seeds are drawn: as the user gave them, without substitutes of zeros."""
+        """The values from which seeds are drawn: those of the user, without substitutes of zeros."""
         return block.as_given
 
     @abstractmethod

@@ -168,7 +168,7 @@ class Conditionals:
         return np.negative(expected, out=expected)
 
     def maps(self, inverses: FloatArray, precisions: FloatArray) -> FloatArray:
-        r"""What each pattern makes of the observed :math:`x_o - \mu_o`: the completed row in the frame, (G, P, d, d).
+        r"""The maps from the observed :math:`x_o - \mu_o` of each pattern to the completed row in the frame, (G, P, d, d).
 
         With :math:`U = R^{-1}` it is :math:`(U - U_m \Lambda_{mm}^{-1} \Lambda_{m})_o`, and zero for missing entries.
         """

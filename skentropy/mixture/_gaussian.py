@@ -75,7 +75,7 @@ class CorrelatedGaussian(GaussianComponents):
         return frame.moved(means, S)
 
     def pack(self, parameters: GaussianParameters) -> FloatArray:
-        """Means, and Cholesky factors, of whose diagonals the logarithms, row after row."""
+        """Means, and Cholesky factors row after row, with the logarithms of their diagonals."""
         i, j = lower_triangle(parameters.means.shape[1])
         entries = parameters.factors[:, i, j]
         entries[:, i == j] = np.log(entries[:, i == j])

@@ -217,7 +217,7 @@ class GaussianComponents(Components):
         return self._magnitude(parameters, statistics, statistics.counts)
 
     def _magnitude(self, parameters: GaussianParameters, statistics: GaussianSums, counts: FloatArray) -> float:
-        """The size of what a log-density adds up, with the distances in the E-step's frames, which are about as large."""
+        """Sum of absolute terms, with the distances in the E-step's frames, which have about the same size."""
         distances = np.trace(statistics.second, axis1=1, axis2=2).sum()
         complete = distances + np.abs(self._log_normalisers(parameters)) @ counts
         return 0.5 * float(complete) + abs(statistics.missing_entropy) + abs(statistics.log_volume)

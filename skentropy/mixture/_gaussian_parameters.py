@@ -48,7 +48,7 @@ class GaussianParameters:
 
     @classmethod
     def of_cholesky(cls, means: FloatArray, factors: FloatArray, bounds: FloatArray) -> Self:
-        """Of Cholesky factors, whose covariances are kept as regular as by ``of``."""
+        """Parameters of Cholesky factors; the covariances are kept regular as in ``of``."""
         # Squares of the diagonal are the variances given the preceding features.
         variances = (factors**2).sum(axis=2)
         shares = np.diagonal(factors, axis1=1, axis2=2) ** 2 / variances

@@ -113,7 +113,7 @@ class CompletedRows:
 
     @cached_property
     def _maps(self) -> FloatArray | None:
-        """What leads from deviations to completed rows in the frames, (G, P, d, d), if many rows share each pattern."""
+        """The maps from deviations to completed rows in the frames, (G, P, d, d), if many rows share each pattern."""
         gaps, p = self.rows.gaps, self.parameters
         if gaps is None or len(gaps.order) < _ROWS_OF_PATTERN * gaps.patterns.size:
             return None

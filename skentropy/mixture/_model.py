@@ -21,7 +21,7 @@ _SMALLEST = np.exp(np.full(8, _LOWEST))[0]
 
 
 def exp_or_zero(x: FloatArray, out: FloatArray | None = None) -> Array:
-    """exp(x) of x <= 0, and zero where that is less than exp(-700); ``out`` may be x."""
+    """exp(x) for x <= 0, or zero if that is less than exp(-700); ``out`` may be x."""
     if x.size == 0 or x.min() >= _LOWEST:
         return np.asarray(np.exp(x, out=out))
     p = np.maximum(x, _LOWEST, out=out)
