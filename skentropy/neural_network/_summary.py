@@ -52,7 +52,7 @@ def summarize_autoencoder(vae: Any, warned: Sequence[str]) -> Summary:
     tables = {
         "entropy sum": _terms(vae),
         "latents": Table(
-            "what each latent tells of the data, in nats per sample",
+            "information of each latent about the data, in nats per sample",
             [f"latent{h}" for h in range(len(information))],
             latents,
             "latent",
