@@ -130,15 +130,15 @@ def zero_where(missing: Array, values: FloatArray) -> FloatArray:
 
 def product(coefficients: FloatArray, T: Matrix, out: FloatArray | None = None) -> FloatArray:
     """(K, D) times the transpose of (n_rows, D), as a C-contiguous (K, n_rows)."""
-    if sparse.issparse(T):
-        return np.ascontiguousarray((T @ coefficients.T).T)
-    return np.matmul(coefficients, T.T, out=out)
+    if isinstance(T, np.ndarray):
+        return np.matmul(coefficients, T.T, out=out)
+    return np.ascontiguousarray((T @ coefficients.T).T)
 
 
 def transposed_product(weights: FloatArray, T: Matrix) -> FloatArray:
     """(K, n_rows) times (n_rows, D)."""
-    if sparse.issparse(T):
-        return (T.T @ weights.T).T
+    if not isinstance(T, np.ndarray):
+        return np.asarray((T.T @ weights.T).T)
     if T.strides[0] == T.itemsize:
         return np.matmul(weights, T)  # dot would copy an array of columns, as it must one with gaps in both directions
     return np.dot(weights, T)  # unlike matmul it lets other threads run however small the result is
