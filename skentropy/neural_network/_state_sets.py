@@ -79,13 +79,13 @@ class Joints:
         values, rows = np.empty((n, n_states)), np.arange(len(self._offsets))[rows]
         for part in _chunks(n, n_states * (self._slopes.shape[1] + pool.table.shape[1])):
             slopes = self._slopes[rows[part], :, np.newaxis]
-            values[part] = np.matmul(pool.values[index[part]], slopes)[:, :, 0]
+            values[part] = np.matmul(pool.states[index[part]].astype(np.float64), slopes)[:, :, 0]
         return self._complete(values, pool, index, rows)
 
     def of_flips(self, pool: Pool, bases: Array, index: Array, rows: Array | slice = slice(None)) -> FloatArray:
         """The same for the states that differ in one variable from a state of each row; (n,), (n, B) -> (n, B)."""
         rows = np.arange(len(self._offsets))[rows]
-        slopes, base = self._slopes[rows], pool.values[bases]
+        slopes, base = self._slopes[rows], pool.states[bases].astype(np.float64)
         values = (slopes * base).sum(axis=1, keepdims=True) + (1.0 - 2.0 * base) * slopes
         return self._complete(values, pool, index, rows)
 
