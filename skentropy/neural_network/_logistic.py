@@ -23,8 +23,8 @@ _HALVINGS = 30
 _CONTRACTION = 0.05
 # Number of logits that are processed at a time.
 _IN_CACHE = 2**16
-# Number of products of pairs of columns that are formed at a time.
-_CHUNK = 2**23
+# At most so many products of pairs of columns of the design are kept.
+_MOST_PRODUCTS = 2**23
 # The states that carry this share of the weight give a Hessian that is accurate enough for steps.
 _HEAVY = 0.99
 # Number of steps with such Hessians. Variables that have not converged by then take steps with all states.
@@ -33,9 +33,6 @@ _ROUGH_STEPS = 12
 _CLOSE = 1e-13
 # Number of final steps that reuse the Hessians of the steps before.
 _OLD_STEPS = 4
-# For at most this many variables, one symmetric product for each costs less than the products of all pairs of a large
-# design.
-_FEW = 16
 # Curvature per weight that is added, so that rounding errors of a gradient cause no long steps in flat directions.
 _LEAST_CURVATURE = 1e-12
 # Rounding errors of a column's log-likelihood, relative to the sum of its terms and to its weight.
@@ -48,7 +45,7 @@ class Regression:
 
     Attributes
     ----------
-    states : (S, H), of the layer above
+    states : (S, H), zeros and ones, of the layer above
     counts : (S, D) or (S, 1), the weight with which a variable was observed under a state; equal for all variables in the
         latter case
     moments : (D, H + 1), the weight with which it was observed to be 1 together with each variable above, and at all
@@ -302,10 +299,9 @@ class _Hessians:
     @cached_property
     def _pairs(self) -> FloatArray | None:
         """Products of all pairs of columns of the design, (pairs, S); None if there are too many."""
-        return self._products(slice(None)) if len(self._design) * len(self._upper[0]) <= _CHUNK else None
-
-    def _products(self, states: slice) -> FloatArray:
-        columns = np.ascontiguousarray(self._design[states].T)
+        if len(self._design) * len(self._upper[0]) > _MOST_PRODUCTS:
+            return None
+        columns = np.ascontiguousarray(self._design.T)
         products: FloatArray = np.empty((len(self._upper[0]), columns.shape[1]))
         start = 0
         for i in range(len(columns)):
@@ -320,7 +316,7 @@ class _Hessians:
         for states in in_cache(len(curvature), len(columns)):
             p = logistic(self._design[states] @ V.T)
             np.multiply(_of(self._counts[states], columns), p * (1.0 - p), out=curvature[states])
-        hessian = self._one_by_one(curvature) if self._pairs is None and len(columns) <= _FEW else self._at_once(curvature)
+        hessian = self._by_unit(curvature) if self._pairs is None else self._by_pair(curvature, self._pairs)
         if variance is not None:
             hessian *= (variance / np.maximum(curvature.sum(axis=0), 1e-300))[:, np.newaxis, np.newaxis]
         diagonal = np.einsum("dhh->dh", hessian)
@@ -329,20 +325,21 @@ class _Hessians:
         diagonal += self._ridge + 1e-10 * diagonal.mean(axis=1, keepdims=True) + _LEAST_CURVATURE * weight + 1e-100
         return hessian
 
-    def _one_by_one(self, curvature: FloatArray) -> FloatArray:
-        rooted = (self._design * root[:, np.newaxis] for root in np.sqrt(curvature.T))
-        return np.array([A.T @ A for A in rooted])
+    def _by_pair(self, curvature: FloatArray, pairs: FloatArray) -> FloatArray:
+        hessian = np.empty((curvature.shape[1], *self._design.shape[1:] * 2))
+        packed = (pairs @ curvature).T
+        hessian[:, self._upper[0], self._upper[1]] = packed
+        hessian[:, self._upper[1], self._upper[0]] = packed
+        return hessian
 
-    def _at_once(self, curvature: FloatArray) -> FloatArray:
-        n_columns = self._design.shape[1]
-        packed = np.zeros((len(self._upper[0]), curvature.shape[1]))
-        n_states = max(_CHUNK // len(packed), 1)
-        for start in range(0, len(self._design), n_states):
-            states = slice(start, start + n_states)
-            packed += (self._products(states) if self._pairs is None else self._pairs[:, states]) @ curvature[states]
-        hessian = np.empty((curvature.shape[1], n_columns, n_columns))
-        hessian[:, self._upper[0], self._upper[1]] = packed.T
-        hessian[:, self._upper[1], self._upper[0]] = packed.T
+    def _by_unit(self, curvature: FloatArray) -> FloatArray:
+        """Row by row, each from the states in which its unit is on, which are few where states are sparse."""
+        hessian = np.empty((curvature.shape[1], *self._design.shape[1:] * 2))
+        for unit, column in enumerate(self._design.T):
+            on = np.flatnonzero(column)
+            row = curvature[on].T @ self._design[on, unit:]
+            hessian[:, unit, unit:] = row
+            hessian[:, unit:, unit] = row
         return hessian
 
 
