@@ -105,7 +105,7 @@ def trigamma(x: Array) -> Array:
     n_steps, near = 10, x < 20.0
     far = np.where(near, x + n_steps, x)
     z = 1.0 / (far * far)
-    series = 1 / 42 - z * (1 / 30 - z * (5 / 66 - z * (691 / 2730 - z * 7 / 6)))
+    series = 1 / 42 - z * (1 / 30 - z * (5 / 66 - z * 691 / 2730))
     value = 1.0 / far + z * (0.5 + (1 / 6 - z * (1 / 30 - z * series)) / far)
     if near.any():
         small = np.minimum(x, 20.0)

@@ -218,6 +218,7 @@ def test_beta_means_rounded_onto_the_edge(mean: tuple[float, float]) -> None:
         (0.3, 2e-06, -2.4490578548133132e-05),
         (7.75, 0.0001, -1.377128446829872e-05),
         (2e5, 3e5, -0.916292231875905),
+        (1.0, 9e-4, -0.0014794677824057538),
     ],
 )
 def test_beta_means_keep_the_digits_of_the_small_shape(a: float, b: float, difference: float) -> None:

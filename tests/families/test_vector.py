@@ -95,6 +95,7 @@ def test_draws_have_the_moments_and_the_mean_statistics(family: VectorFamily) ->
         X = family.sample(np.tile(eta, (n, 1)), np.random.RandomState(0))
         np.testing.assert_allclose(family.sizes(X), 1.0, rtol=1e-12)
         assert not family.is_outside(X).any()
+        assert (family.lower_limit <= X).all()
         means, variances = family.moments(eta)
         error = np.sqrt(variances / n)
         assert (np.abs(X.mean(axis=0) - means) < 5.0 * error).all()
@@ -102,6 +103,12 @@ def test_draws_have_the_moments_and_the_mean_statistics(family: VectorFamily) ->
         assert (np.abs(X.var(axis=0) - variances) < 5.0 * np.sqrt((fourth - variances**2) / n)).all()
         T = family.statistics(X)
         assert (np.abs(T.mean(axis=0) - family.mean(eta)) < 5.0 * T.std(axis=0) / np.sqrt(n)).all()
+
+
+def test_draws_of_small_concentrations_are_in_the_corners() -> None:
+    X = Dirichlet().sample(np.full((2000, 4), 1e-3 - 1.0), np.random.RandomState(0))
+    assert np.mean(X.max(axis=1) > 0.5) > 0.99
+    np.testing.assert_allclose(np.bincount(X.argmax(axis=1)) / 2000, 0.25, atol=0.05)
 
 
 class Opposite(np.random.RandomState):
@@ -282,11 +289,14 @@ def test_directions_given_to_five_digits_keep_their_concentration() -> None:
 
 
 def test_sizes_do_not_overflow() -> None:
-    rows = np.array([[3.0, 4.0], [0.6, 0.8]])
+    rows = np.array([[3.0, 4.0], [0.6, 0.8], [2.0, 0.0]])
     for scale in (1e-300, 1e-160, 1.0, 1e200):
-        np.testing.assert_allclose(VonMisesFisher().statistics(scale * rows), [[0.6, 0.8], [0.6, 0.8]], rtol=1e-14)
-        np.testing.assert_allclose(VonMisesFisher().sizes(scale * rows), scale * np.array([5.0, 1.0]), rtol=1e-14)
-        np.testing.assert_allclose(Dirichlet().statistics(scale * rows), np.log([[3 / 7, 4 / 7]] * 2), rtol=1e-13)
+        for X in (scale * rows, sparse.csr_matrix(scale * rows)):
+            found = VonMisesFisher().statistics(X)
+            found = found.toarray() if sparse.issparse(found) else found
+            np.testing.assert_allclose(found, [[0.6, 0.8], [0.6, 0.8], [1.0, 0.0]], rtol=1e-14)
+            np.testing.assert_allclose(VonMisesFisher().sizes(X), scale * np.array([5.0, 1.0, 2.0]), rtol=1e-14)
+        np.testing.assert_allclose(Dirichlet().statistics(scale * rows[:2]), np.log([[3 / 7, 4 / 7]] * 2), rtol=1e-13)
 
 
 @pytest.mark.parametrize("d", [2, 3, 30])

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from skentropy import GaussianMixture, NegativeBinomialMixture, StudentTMixture
 from skentropy._data import Block
@@ -360,6 +361,32 @@ def test_nothing_moves_of_a_component_without_rows(name: str) -> None:
     W = components.metric(parameters.components, statistics, q.sum(axis=1)).matrix()
     assert not W[0, 0].any()
     assert W[1, 0].any() or name.startswith("tied_")  # where a variance is shared, all of it is held
+
+
+def test_noise_is_a_box_in_moments_divergences_and_expectations() -> None:
+    model, parameters, _, block = problem("GaussianMixture-noise")
+    components, own = model.components, parameters.components
+    (low, high), K = components.box, len(parameters.log_weights) - 1
+    means, variances = components.moments(own)
+    np.testing.assert_allclose(means[K], 0.5 * (low + high), rtol=1e-12)
+    np.testing.assert_allclose(variances[K], (high - low) ** 2 / 12.0, rtol=1e-12)
+    ((_, S),) = components.correlated_columns(own)
+    np.testing.assert_allclose(S[K], np.diag((high - low) ** 2 / 12.0), rtol=1e-12)
+    of_noise = components.column_divergences(own, K)
+    middles = (np.arange(4000) + 0.5)[:, np.newaxis] / 4000
+    for c in range(K):
+        density = stats.norm(means[c], np.sqrt(variances[c])).logpdf(low + (high - low) * middles)
+        np.testing.assert_allclose(of_noise[c], -np.log(high - low) - density.mean(axis=0), rtol=1e-5)
+        to_noise = np.log(high - low) - stats.norm(means[c], np.sqrt(variances[c])).entropy()
+        np.testing.assert_allclose(components.column_divergences(own, c)[K], np.maximum(to_noise, 0.0), rtol=1e-10)
+    rows = components.read(block)
+    none, all_noise = np.zeros((K + 1, block.n_rows)), np.zeros((K + 1, block.n_rows))
+    all_noise[K] = 0.3
+    filled = components.expected_rows(own, rows, all_noise) - components.expected_rows(own, rows, none)
+    np.testing.assert_allclose(filled, np.tile(0.3 * means[K], (block.n_rows, 1)), rtol=1e-12)
+    X = components.sample(components.standard(own), np.full(20_000, -1), np.random.RandomState(0))
+    assert ((low <= X) & (high >= X)).all()
+    np.testing.assert_allclose(X.var(axis=0), variances[K], rtol=0.03)
 
 
 @pytest.mark.parametrize("kind", ["full", "tied", "diag", "tied_diag", "spherical", "fa"])

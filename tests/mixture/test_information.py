@@ -10,6 +10,7 @@ import pytest
 from scipy import sparse
 
 from skentropy._data import Rows
+from skentropy.mixture import _information
 from skentropy.mixture._independent import Independent
 from skentropy.mixture._information import Metric, missing_information, score, score_products
 from skentropy.mixture._model import MixtureModel, MixtureParameters
@@ -127,6 +128,16 @@ def test_information_is_a_sum_over_blocks() -> None:
         for part in (slice(0, 30), slice(30, N))
     ]
     np.testing.assert_allclose(parts[0] + parts[1], whole, rtol=1e-12, atol=1e-12)
+
+
+def test_information_is_a_sum_over_parts_of_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of seven rows each, of which eighty are no multiple."""
+    model, parameters, rows = problem("gamma")
+    sums = (partial(missing_information, model, parameters), partial(score_products, model, parameters, power=2))
+    whole = [rows.sum(of_block) for of_block in sums]
+    monkeypatch.setattr(_information, "_CHUNK_ENTRIES", 100)
+    for of_block, expected in zip(sums, whole, strict=True):
+        np.testing.assert_allclose(rows.sum(of_block), expected, rtol=1e-12, atol=1e-12)
 
 
 def test_what_has_no_slope_is_held() -> None:

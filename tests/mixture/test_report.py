@@ -9,6 +9,8 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 from skentropy import PoissonMixture
+from skentropy.families import Poisson
+from skentropy.mixture._report import degenerate_covariances, degenerate_features
 
 
 @pytest.mark.parametrize(
@@ -28,3 +30,32 @@ def test_duplicates_are_what_the_rows_of_the_smaller_component_cannot_tell_apart
         warnings.simplefilter("always", ConvergenceWarning)
         model.fit(X)
     assert any("duplicates of each other" in str(warning.message) for warning in caught) == are_duplicates
+
+
+def fitted(X: np.ndarray, n_components: int) -> PoissonMixture:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return PoissonMixture(n_components, max_iter=2, random_state=0).fit(X)
+
+
+def test_three_are_named_and_the_others_counted() -> None:
+    """Singular covariances, parameters that reach a limit, and those without a standard error."""
+    counts = np.random.RandomState(0).poisson(4.0, size=(40, 6)).astype(float)
+    model = fitted(counts, 5)
+    (told,) = degenerate_covariances(model, np.ones((5, 6), dtype=bool), np.zeros(6, dtype=bool))
+    assert "; and of 2 more is (nearly) singular" in told
+    rates = np.full((1, 5, 6), 4.0)
+    rates[0, :, 2] = 0.0
+    (told,) = degenerate_features(model, Poisson(), np.full((1, 6), 4.0), Poisson().natural(rates))
+    assert "component 0 in column 2, component 1 in column 2, component 2 in column 2 and 2 more are at the limit" in told
+    assert "(5 of 30 parameters)" in told
+    counts[:20, :5], counts[:, 5] = 0.0, np.repeat([1.0, 90.0], 20)
+    with pytest.warns(UserWarning, match=r"and 2 more, at the limit of what it can be"):
+        fitted(counts, 2).standard_errors(counts)
+
+
+def test_rare_events_may_reach_their_limit_and_columns_without_any_do_not() -> None:
+    model = fitted(np.array([[1.0, 2.0], [3.0, 1.0], [0.0, 5.0]]), 2)
+    eta = Poisson().natural(np.array([[[0.0, 0.0], [0.01, 0.0]]]))
+    (told,) = degenerate_features(model, Poisson(), np.array([[0.005, 0.0]]), eta)
+    assert "component 0 in column 0 is at the limit" in told

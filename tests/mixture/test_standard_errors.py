@@ -20,6 +20,7 @@ from skentropy.mixture._gaussian_parameters import GaussianParameters
 from skentropy.mixture._observations import Units
 from skentropy.mixture._standard_errors import METHODS
 from tests.common.cases import CASES, Case, log_joint
+from tests.common.estimators import MEASURES
 
 from .test_gaussian import DATA, REFERENCE
 from .test_summary import binary
@@ -297,6 +298,18 @@ def test_tables_and_frames() -> None:
     assert "<caption>GaussianMixture" in errors._repr_html_()
     with pytest.raises(KeyError, match="those of weights, means, covariances"):
         errors["rates"]
+
+
+@pytest.mark.parametrize("kind", ["full", "tied", "ppca"])
+def test_intervals_hold_the_estimates_and_rows_have_their_order(kind: str) -> None:
+    X = MEASURES
+    errors = GaussianMixture(2, covariance_type=kind, random_state=0).fit(X).standard_errors(X)
+    for estimate in errors.parameters:
+        ends, known = errors.confidence_intervals(0.5)[estimate.name], errors[estimate.name] > 0.0
+        assert (ends[..., 0] < estimate.values)[known].all()
+        assert (estimate.values < ends[..., 1])[known].all()
+        places = [place for place in dict.fromkeys(estimate.places.ravel()) if place >= 0]
+        assert places == sorted(places)
 
 
 def test_what_is_at_a_limit_has_none() -> None:
