@@ -105,6 +105,24 @@ def test_draws_have_the_moments_and_the_mean_statistics(family: VectorFamily) ->
         assert (np.abs(T.mean(axis=0) - family.mean(eta)) < 5.0 * T.std(axis=0) / np.sqrt(n)).all()
 
 
+@pytest.mark.parametrize("kappa", [0.0, 2.0])
+def test_many_draws_along_the_mean_direction(kappa: float) -> None:
+    """So many that a constant one percent off is seen, and so in the next test."""
+    n, along = 1_000_000, np.array([1.0, 0.0, 0.0])
+    family = VonMisesFisher()
+    W = family.sample(np.tile(kappa * along, (n, 1)), np.random.RandomState(0))[:, 0]
+    means, variances = family.moments(kappa * along)
+    for draws, mean in ((W, means[0]), (W**2, variances[0] + means[0] ** 2)):
+        assert abs(draws.mean() - mean) < 4.0 * draws.std() / np.sqrt(n)
+
+
+def test_many_draws_of_one_part_beside_a_large_one() -> None:
+    n, a = 2_000_000, np.array([1.0, 50.0])
+    X = Dirichlet().sample(np.tile(a - 1.0, (n, 1)), np.random.RandomState(0))
+    log_ratio, (own, other) = np.log(X[:, 0] / X[:, 1]), special.digamma(a)
+    assert abs(log_ratio.mean() - (own - other)) < 4.0 * log_ratio.std() / np.sqrt(n)
+
+
 def test_draws_of_small_concentrations_are_in_the_corners() -> None:
     X = Dirichlet().sample(np.full((2000, 4), 1e-3 - 1.0), np.random.RandomState(0))
     assert np.mean(X.max(axis=1) > 0.5) > 0.99
@@ -220,7 +238,7 @@ def test_divergences_of_parts_are_those_of_beta_distributions() -> None:
 def test_negative_entropies_of_smoothed_rows(family: VectorFamily) -> None:
     T = family.statistics(np.random.default_rng(0).uniform(0.01, 1.0, size=(20, 4)))
     T[0] *= 1.0 - family.takes_sparse  # a row without a direction
-    pooled, share = T.mean(axis=0), 0.25
+    pooled, share = T.mean(axis=0) * (0.2 if family.takes_sparse else 1.0), 0.25
     eta = family.natural((1.0 - share) * T + share * pooled)
     expected = -family.pseudo_entropy(eta)
     np.testing.assert_allclose(family.smoothed_negative_entropy(T, pooled, share), expected, rtol=1e-9)
@@ -286,6 +304,8 @@ def test_spread_is_what_the_moments_say(family: VectorFamily) -> None:
 def test_directions_given_to_five_digits_keep_their_concentration() -> None:
     eta = VonMisesFisher().from_standard((np.array([0.600003, 0.8]), np.array(7.0)))
     assert np.linalg.norm(eta) == pytest.approx(7.0, rel=1e-14)
+    with pytest.raises(ValueError, match="means must be unit vectors"):
+        VonMisesFisher().from_standard((np.array([0.6001, 0.8]), np.array(7.0)))
 
 
 def test_sizes_do_not_overflow() -> None:
