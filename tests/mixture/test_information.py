@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy import sparse
+from scipy import linalg, sparse
 
 from skentropy._data import Rows
+from skentropy._em import State
 from skentropy.mixture import _information
 from skentropy.mixture._independent import Independent
 from skentropy.mixture._information import Metric, missing_information, score, score_products
 from skentropy.mixture._model import MixtureModel, MixtureParameters
+from skentropy.mixture._newton import Curvature
 from tests.common.cases import CASES
 
 N, D = 80, 3
@@ -138,6 +140,23 @@ def test_information_is_a_sum_over_parts_of_a_block(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(_information, "_CHUNK_ENTRIES", 100)
     for of_block, expected in zip(sums, whole, strict=True):
         np.testing.assert_allclose(rows.sum(of_block), expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", list(CASES))
+def test_curvature_is_that_of_dense_matrices(name: str) -> None:
+    """Steps, and the distance from the maximum, of the absolute information (Dauphin et al. 2014)."""
+    model, parameters, rows = problem(name)
+    statistics = rows.sum(partial(model.expect, parameters))
+    missing = rows.sum(partial(missing_information, model, parameters))
+    found = Curvature.at(model, lambda _: missing, State(parameters, statistics, 0.0, 0.0))
+    assert found is not None
+    W = Metric.at(model, parameters, statistics).matrix()
+    J, g = np.eye(len(W)) - W.T @ missing @ W, W.T @ score(model, parameters, statistics).ravel()
+    size = linalg.sqrtm(J @ J).real
+    assert found.missing_nats == pytest.approx(0.5 * g @ np.linalg.solve(size, g) / statistics.weight, rel=1e-6)
+    for damping in (1e-2, 3.0):
+        step = W @ np.linalg.solve(size + damping * np.eye(len(W)), g)
+        np.testing.assert_allclose(found.step(damping).ravel(), step, rtol=1e-7, atol=1e-9 * np.abs(step).max())
 
 
 def test_what_has_no_slope_is_held() -> None:
