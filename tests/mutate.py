@@ -5,7 +5,8 @@ is an operand, logarithm, exponential, minimum and maximum of the package, but f
 Each is made wrong, one at a time, and of the tests that are about its module those that run its line are run. Left alone
 are default values, which are arguments and not formulas, decimal constants below a thousandth or above a thousand, which
 are tolerances and limits, whole numbers that stand alone, powers of whole numbers, such as 2**20, which are sizes,
-``row_bytes``, by which blocks are cut, what joins texts or lists, and what figures look like.
+``row_bytes``, by which blocks are cut, measured costs, by which a method is chosen, what joins texts or lists, and what
+figures look like.
 
 A mutant that no test notices must be explained in ``survivors.toml``. Exits with 1 if one is not, if one that is explained
 there is noticed, or if fewer than 97% are noticed. With ``--one-in 25`` one mutant in 25 of each module is tried, and at
@@ -191,8 +192,8 @@ def _nodes(tree: ast.AST, function: str = "") -> list[tuple[Any, str]]:
     return [(tree, function), *(pair for child in children for pair in _nodes(child, function))]
 
 
-# Functions that say how much memory something takes, by which blocks are cut.
-SIZES = ("row_bytes", "evaluation_row_bytes")
+# Functions that say how much memory or time something takes, by which blocks are cut and methods chosen.
+SIZES = ("row_bytes", "evaluation_row_bytes", "relative_cost", "row_cost")
 # Arguments of functions that draw, and functions that make room.
 LOOKS = ("alpha", "linewidth", "markersize", "color")
 LAYOUT = ("set_size_inches", "margins", "update_datalim")

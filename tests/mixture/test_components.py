@@ -350,6 +350,25 @@ def test_a_component_that_no_row_belongs_to_is_where_all_rows_are(name: str) -> 
         np.testing.assert_allclose(found, pooled, rtol=1e-6, atol=1e-9)
 
 
+# Components that share a parameter, or rows that are given away, are not independent.
+ALONE = [name for name in KINDS if not any(word in name for word in ("tied", "ispersion", "Binomial", "zero_inflated"))]
+
+
+@pytest.mark.parametrize("name", [name for name in ALONE if name not in SEARCHED])
+def test_a_component_is_where_it_is_whether_another_has_rows_or_not(name: str) -> None:
+    model, parameters, _, block = problem(name)
+    components, rows = model.components, model.read(block)
+    K = len(parameters.log_weights)
+    q = np.random.default_rng(5).dirichlet(np.ones(K), size=block.n_rows).T * block.weight
+    found = []
+    for share in (0.5, 0.0):
+        q[0] *= share
+        statistics = components.observe(parameters.components, rows, np.zeros(K)).accumulate(q)
+        found.append(arrays(components.standard(components.maximize(statistics))))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one[1], other[1], rtol=1e-8, atol=1e-9)
+
+
 @pytest.mark.parametrize("name", list(KINDS))
 def test_nothing_moves_of_a_component_without_rows(name: str) -> None:
     model, _, parameters, block = problem(name)

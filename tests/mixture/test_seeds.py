@@ -7,7 +7,10 @@ import pytest
 from scipy import sparse
 
 from skentropy._data import Block
+from skentropy.families import Gaussian
+from skentropy.mixture._gaussian import CorrelatedGaussian
 from skentropy.mixture._independent import Independent
+from skentropy.mixture._observations import Units
 from skentropy.mixture._seed_rows import SmoothedRows
 from skentropy.mixture._seeding import nearest
 from tests.common.cases import CASES
@@ -52,3 +55,16 @@ def test_divergences_are_those_of_the_family_between_smoothed_rows(name: str, as
     np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-9)
     entropies = (s * seen * ((eta * mean).sum(axis=0) - family.log_partition(eta))).sum(axis=1)
     assert (rows.rounding < 2e-12 * (1.0 + np.abs(entropies))).all()
+
+
+def test_correlated_gaussians_have_the_seeds_of_uncorrelated_ones() -> None:
+    X = np.random.RandomState(0).normal([3.0, -2.0, 0.5], [1.0, 2.0, 0.3], size=(40, 3))
+    block = Block(X, None, None, 0)
+    components = CorrelatedGaussian(units=Units(np.array([1.0, 0.0, 0.0]), np.array([1.0, 2.0, 1.0])))
+    components = components.with_pooled(components.summarize(components.read(block), np.ones(40)))
+    diagonal = Independent(Gaussian(), units=components.units)
+    u = components.units.apply(X)
+    pooled = np.stack([u.mean(axis=0), (u**2).mean(axis=0)])
+    expected = SmoothedRows(Gaussian(), diagonal.read(block), pooled)
+    found = components.seed_rows(block, components.read(block))
+    np.testing.assert_allclose(found.seeds(np.arange(5)), expected.seeds(np.arange(5)), rtol=1e-9)
