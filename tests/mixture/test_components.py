@@ -13,6 +13,7 @@ from scipy import stats
 
 from skentropy import GaussianMixture, NegativeBinomialMixture, StudentTMixture
 from skentropy._data import Block
+from skentropy.mixture._gaussian_parameters import GaussianParameters, is_well_rounded, singular_columns
 from skentropy.mixture._information import Metric, score
 from skentropy.mixture._model import MixtureModel
 from tests.common.data import heavy_tails
@@ -436,6 +437,21 @@ def test_a_ridge_takes_its_share_from_the_objective(kind: str) -> None:
 
 INDEPENDENT = ["PoissonMixture", "GammaMixture", "ExponentialFamilyMixture", "diag", "tied_diag", "NegativeBinomialMixture"]
 GAUSSIAN = ["GaussianMixture-full", "GaussianMixture-tied", "GaussianMixture-ppca", "GaussianMixture-fa"]
+
+
+@pytest.mark.parametrize("units", [[1.0, 1.0, 1.0], [1e-5, 1e3, 1.0]])
+@pytest.mark.parametrize(("share", "was", "held"), [(0.995, 0, 1), (1.005, 0, 0), (99.5, 1, 1), (100.5, 1, 0), (1e6, 0, 0)])
+def test_which_covariances_are_held_does_not_depend_on_units(units: Any, share: float, was: bool, held: bool) -> None:
+    """Those of correlations with an eigenvalue below 1e-12, until it exceeds 1e-10."""
+    scale, C = np.array(units), np.eye(3)
+    C[0, 1] = C[1, 0] = 1.0 - share * 1e-12
+    bounds = scale if was else np.zeros(3)
+    found = GaussianParameters.of(np.zeros((1, 3)), (C * scale * scale[:, np.newaxis])[np.newaxis], bounds[np.newaxis])
+    assert found.held[0] == held
+    np.testing.assert_array_equal(found.bounds[0], scale if held else 0.0)
+    np.testing.assert_allclose(found.covariances[0] / scale / scale[:, np.newaxis], C, rtol=1e-9, atol=1e-11)
+    np.testing.assert_array_equal(singular_columns(found)[0], [held, held, False])
+    assert is_well_rounded(found.covariances, np.dtype(float)) == (np.finfo(float).eps <= 1e-17 * share)
 
 
 @pytest.mark.parametrize("name", [*INDEPENDENT, *GAUSSIAN])

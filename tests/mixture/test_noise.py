@@ -174,6 +174,7 @@ def test_given_starts_and_parameters() -> None:
     warm = sklearn.clone(model).set_params(warm_start=True).fit(X)
     assert warm.fit(X).n_iter_ <= 2
     made = GaussianMixture.from_parameters(model.weights_, model.means_, model.covariances_, noise_box=model.noise_box_)
+    assert made.noise_volume == pytest.approx(np.prod(np.ptp(model.noise_box_, axis=0)))
     np.testing.assert_allclose(made.score_samples(X), model.score_samples(X), rtol=1e-12)
     assert made.n_parameters_ == model.n_parameters_ == 2 + 2 * (3 + 6)
     assert "noise" in str(model.summary(X))
