@@ -66,6 +66,7 @@ ROOMS = {
     "skentropy/inspection/": ["tests/inspection"],
     "skentropy/mixture/": ["tests/mixture", *EVERY],
     "skentropy/mixture/_gaussian.py": ["tests/mixture", "tests/model_selection/test_entropy_sum.py"],
+    "skentropy/mixture/_standard_errors.py": ["tests/mixture", "tests/inspection/test_profile_display.py"],
     "skentropy/mixture/_one_more.py": ["tests/mixture", "tests/model_selection/test_bootstrap.py"],
     "skentropy/model_selection/": ["tests/model_selection"],
     "skentropy/neural_network/": ["tests/neural_network", *EVERY],

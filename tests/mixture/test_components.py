@@ -237,6 +237,9 @@ def test_weights_have_no_unit_and_blocks_add_up(name: str) -> None:
         terms = [asdict(model.entropy_sum(after, statistics)) for statistics in (other, expected)]
         np.testing.assert_allclose(list(terms[0].values()), list(terms[1].values()), rtol=1e-9, atol=1e-11)
         assert model.elbo(other) == pytest.approx(model.elbo(expected), rel=1e-11)
+    roots = [Metric.at(model, parameters, model.expect(parameters, rows)).matrix() for rows in (block, light)]
+    inverse, of_light = (W @ W.T for W in roots)  # the signs of a root are arbitrary
+    np.testing.assert_allclose(1e-6 * of_light, inverse, rtol=1e-7, atol=1e-7 * np.abs(inverse).max())
     summaries = [components.summarize(components.read(part), part.weight) for part in (*parts, light)]
     pooled = [
         components.with_pooled(summary).pooled_parameters(2) for summary in (summaries[0] + summaries[1], summaries[2])
