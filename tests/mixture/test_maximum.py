@@ -153,6 +153,19 @@ def test_what_is_just_above_zero_is_zero_and_reported(start: Any, X: Any) -> Non
         assert (word in said) == bool((values == 0.0).any())
 
 
+@pytest.mark.parametrize("share", [0.03, 0.4])
+def test_a_weight_of_zero_grows_if_that_explains_rows_between_the_others(share: float) -> None:
+    """Also that of a rare component, which would fall if its weight were large."""
+    rng = np.random.RandomState(0)
+    labels = rng.choice(3, size=500, p=[0.5 - share / 2.0, 0.5 - share / 2.0, share])
+    X = rng.poisson(np.array([1.0, 30.0, 15.0])[labels, np.newaxis], size=(500, 2)).astype(float)
+    rates = [[1.0, 1.0], [30.0, 30.0], [15.0, 15.0]]
+    expected = PoissonMixture(3, weights_init=[0.4, 0.4, 0.2], rates_init=rates, tol=1e-10).fit(X)
+    found = PoissonMixture(3, weights_init=[0.5, 0.5, 0.0], rates_init=rates, tol=1e-10).fit(X)
+    assert found.lower_bound_ == pytest.approx(expected.lower_bound_, abs=1e-9)
+    assert found.weights_[2] == pytest.approx(share, abs=0.05)
+
+
 def dense_rates(model: Any, rows: Rows, parameters: Any, statistics: Any) -> Any:
     """Eigenvalues of the EM map, from differences of the score in an orthonormal basis of the complete data's metric."""
     W = Metric.at(model, parameters, statistics).matrix()

@@ -368,6 +368,20 @@ def test_other_data_are_told(times: PoissonMixture) -> None:
         times.standard_errors(-DEATHS)
 
 
+@pytest.mark.parametrize(("share", "told"), [(0.997, False), (1.003, True)])
+@pytest.mark.parametrize("side", [-1.0, 1.0])
+def test_a_hundredth_of_a_nat_below_the_maximum_is_too_far(side: float, share: float, told: bool) -> None:
+    X = np.arange(9.0)[:, np.newaxis]
+    # n (mean - r)^2 / (2 r) nats, by the information n r of log r
+    c = 2.0 * 0.01 * share / len(X)
+    rate = 4.0 + 0.5 * c + side * np.sqrt(4.0 * c + 0.25 * c**2)
+    assert len(X) * (4.0 - rate) ** 2 / (2.0 * rate) == pytest.approx(0.01 * share)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        PoissonMixture.from_parameters([1.0], [[rate]]).standard_errors(X)
+    assert any("not at a maximum" in str(warning.message) for warning in caught) == told
+
+
 def gradient(X: Any, weight: Any, vector: Any, kind: str) -> Any:
     """Of the log-likelihood of two Gaussians in two dimensions, by the weight, means and entries of the covariances."""
     means, packed = vector[1:5].reshape(2, 2), vector[5:].reshape(-1, 3)
