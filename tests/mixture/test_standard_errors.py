@@ -13,12 +13,13 @@ from scipy.special import expit, logit, logsumexp
 from sklearn.exceptions import ConvergenceWarning
 
 from skentropy import ColumnMixture, ExponentialFamilyMixture, GaussianMixture, PoissonMixture, RowBlocks
+from skentropy._standard_errors import Estimate
 from skentropy.mixture._changes import differences
 from skentropy.mixture._covariance_types import COVARIANCE_TYPES
 from skentropy.mixture._gaussian import CorrelatedGaussian
 from skentropy.mixture._gaussian_parameters import GaussianParameters
 from skentropy.mixture._observations import Units
-from skentropy.mixture._standard_errors import METHODS
+from skentropy.mixture._standard_errors import METHODS, _undirected
 from tests.common.cases import CASES, Case, log_joint
 from tests.common.estimators import MEASURES
 
@@ -380,6 +381,23 @@ def test_a_hundredth_of_a_nat_below_the_maximum_is_too_far(side: float, share: f
         warnings.simplefilter("always")
         PoissonMixture.from_parameters([1.0], [[rate]]).standard_errors(X)
     assert any("not at a maximum" in str(warning.message) for warning in caught) == told
+
+
+@pytest.mark.parametrize("kind", ["angle", "unit vector"])
+@pytest.mark.parametrize(("error", "concentration", "anywhere"), [(0.998, 1.002, 0), (1.002, 1.002, 1), (0.998, 0.998, 1)])
+def test_directions_known_to_no_more_than_a_radian(kind: str, error: float, concentration: float, anywhere: bool) -> None:
+    """By their error, and by the concentration k at which it is a radian, n k^2 = D with n rows in D dimensions."""
+    counts, angles = np.array([50.0, 7.0]), kind == "angle"
+    D = 2 if angles else 3
+    least = np.sqrt(D / counts)
+    values = concentration * (np.tile(least[:, np.newaxis], (1, 3)) if angles else least)
+    estimates = [
+        Estimate("means", np.zeros((2, 3)), [], np.arange(6).reshape(2, 3), direction=kind, concentration="concentrations"),
+        Estimate("concentrations", values, [], 6 + np.arange(values.size).reshape(values.shape)),
+    ]
+    # An error of a radian in each of the D - 1 directions across a unit vector.
+    errors = np.full(6 + values.size, error * (1.0 if angles else np.sqrt((D - 1) / 3.0)))
+    np.testing.assert_array_equal(_undirected(estimates, errors, counts), anywhere)
 
 
 def gradient(X: Any, weight: Any, vector: Any, kind: str) -> Any:
