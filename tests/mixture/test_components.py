@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from skentropy import GaussianMixture, NegativeBinomialMixture, StudentTMixture
+from skentropy import ColumnMixture, GaussianMixture, NegativeBinomialMixture, StudentTMixture
 from skentropy._data import Block
 from skentropy.mixture._gaussian_parameters import GaussianParameters, is_well_rounded, singular_columns
 from skentropy.mixture._information import Metric, score
@@ -191,6 +191,28 @@ def test_runs_side_by_side_are_each_by_itself(name: str, prior_counts: float) ->
         # What all features say of one variance is not weighted with how often they were seen.
         rtol = 1e-2 if name == "GaussianMixture-spherical" else 1e-6
         assert_same(like_all, components.standard(components.pooled_parameters(K)), rtol=rtol, atol=1e-6)
+
+
+def test_the_stride_of_columns_is_that_of_the_longest_block() -> None:
+    model, parameters, _, _ = problem("ColumnMixture")
+    components, own = model.components, parameters.components
+    edges = np.cumsum(
+        [0, *(block.components.n_directions(part) for block, part in zip(components.blocks, own, strict=True))]
+    )
+    strides = []
+    for block, low, high in zip(components.blocks, edges, edges[1:], strict=False):
+        direction = np.zeros((len(parameters.log_weights), edges[-1]))
+        direction[1, low:high] = 2.0 + low
+        strides.append(components.stride(own, direction))
+        assert strides[-1] == (2.0 + low if block.components.discrete else 0.0)
+    assert len(set(strides)) > 1
+
+
+def test_columns_in_no_block_tell_nothing() -> None:
+    X = np.random.RandomState(0).poisson(np.repeat([[1.0], [9.0]], 30, axis=0), size=(60, 2))
+    model, parameters = ColumnMixture([("counts", "poisson", [0])], random_state=0).fit(X)._fitted_model(None)
+    divergences = model.components.column_divergences(parameters.components, 0)
+    assert (divergences[1, 0] > 1.0) & (divergences[:, 1] == 0.0).all()
 
 
 @pytest.mark.parametrize("name", list(KINDS))

@@ -180,24 +180,35 @@ def test_draws_are_as_frequent_as_their_weights() -> None:
     np.testing.assert_array_equal(draw(weight, 2, Largest(0)), [[3, 3], [3, 3]])
 
 
+class Points:
+    """Points on a line as rows, with squared distances."""
+
+    def __init__(self, positions: Any) -> None:
+        self.positions = np.array(positions)
+        self.rounding = np.full(len(positions), 1e-12)
+
+    def seeds(self, rows: Any) -> Any:
+        return self.positions[rows]
+
+    def divergences(self, seeds: Any) -> Any:
+        return (self.positions - seeds[:, np.newaxis]) ** 2
+
+
+@pytest.mark.parametrize("positions", [[0.0, 1e-4, 2e-4, 4e-4], [3.0] * 4])
+def test_no_row_is_a_seed_twice(positions: list[float]) -> None:
+    """However near rows are to each other, and however little they weigh."""
+    seeds = kmeans_plusplus(Points(positions), np.full(4, 1e-3), (200, 4), np.random.RandomState(0))
+    np.testing.assert_array_equal(np.sort(seeds, axis=1), np.tile(np.arange(4), (200, 1)))
+
+
 def test_seeds_are_drawn_by_weight_times_divergence() -> None:
     """The second of two, with as many trials as there are; Arthur and Vassilvitskii (2007)."""
-
-    class Points:
-        rounding = np.zeros(4)
-        positions = np.array([0.0, 1.0, 3.0, 3.0])
-
-        def seeds(self, rows: Any) -> Any:
-            return self.positions[rows]
-
-        def divergences(self, seeds: Any) -> Any:
-            return (self.positions - seeds[:, np.newaxis]) ** 2
-
+    points = Points([0.0, 1.0, 3.0, 3.0])
     weight = np.array([1.0, 2.0, 1.0, 0.5])
-    seeds = kmeans_plusplus(Points(), weight, (20_000, 2), np.random.RandomState(0))
+    seeds = kmeans_plusplus(points, weight, (20_000, 2), np.random.RandomState(0))
     np.testing.assert_allclose(np.bincount(seeds[:, 0]) / 20_000, weight / 4.5, atol=0.012)
     expected = np.zeros((4, 4))
-    d = Points().divergences(Points.positions)
+    d = points.divergences(points.positions)
     for first in range(4):
         potential = weight * d[first]
         p = potential / potential.sum()
