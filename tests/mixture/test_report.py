@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 
-from skentropy import PoissonMixture
+from skentropy import ColumnMixture, PoissonMixture
 from skentropy.families import Poisson
 from skentropy.mixture._report import degenerate_covariances, degenerate_features
 
@@ -59,3 +59,12 @@ def test_rare_events_may_reach_their_limit_and_columns_without_any_do_not() -> N
     eta = Poisson().natural(np.array([[[0.0, 0.0], [0.01, 0.0]]]))
     (told,) = degenerate_features(model, Poisson(), np.array([[0.005, 0.0]]), eta)
     assert "component 0 in column 0 is at the limit" in told
+
+
+@pytest.mark.parametrize(("column", "told"), [(np.repeat(np.arange(10.0), 20), False), (np.arange(200.0).clip(60.0), True)])
+def test_values_that_all_repeat_are_no_point_mass(column: np.ndarray, told: bool) -> None:
+    X = np.column_stack([column, np.random.RandomState(0).normal(size=200)])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        ColumnMixture([("all", "gaussian", [0, 1])], max_iter=3, random_state=0).fit(X)
+    assert any("a component of a continuous family can collapse" in str(warning.message) for warning in caught) == told
