@@ -13,9 +13,11 @@ from scipy import stats
 
 from skentropy import ColumnMixture, GaussianMixture, NegativeBinomialMixture, StudentTMixture
 from skentropy._data import Block
+from skentropy.mixture._gaussian import CorrelatedGaussian
 from skentropy.mixture._gaussian_parameters import GaussianParameters, is_well_rounded, singular_columns
 from skentropy.mixture._information import Metric, score
 from skentropy.mixture._model import MixtureModel
+from skentropy.mixture._observations import Units
 from tests.common.data import heavy_tails
 from tests.common.estimators import ESTIMATORS, MEASURES, VISITS
 
@@ -531,6 +533,15 @@ def test_gaps_are_filled_with_conditional_means_and_pooled_by_pairs(name: str) -
             raw[d, e] = np.average(u[both, d] * u[both, e], weights=weight[both]) - mean[d] * mean[e]
     values, vectors = np.linalg.eigh(raw)
     np.testing.assert_allclose(pooled.pooled_covariance, vectors * np.maximum(values, 0.0) @ vectors.T, atol=1e-10)
+
+
+def test_columns_that_no_row_shows_together_are_pooled_as_uncorrelated() -> None:
+    X = np.random.RandomState(0).normal([2.0, -1.0], size=(30, 2))
+    X[:15, 0] = X[15:, 1] = np.nan
+    components = CorrelatedGaussian(units=Units(np.zeros(2), np.ones(2)))
+    rows = components.read(Block(X, None, None, 0))
+    pooled = components.with_pooled(components.summarize(rows, np.ones(30))).pooled_covariance
+    np.testing.assert_allclose(pooled, np.diag(np.nanvar(X, axis=0)), rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("name", GAUSSIAN)
