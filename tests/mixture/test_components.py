@@ -188,6 +188,10 @@ def test_runs_side_by_side_are_each_by_itself(name: str, prior_counts: float) ->
         rtol = 1e-3 if name in ROUGH else 1e-8
         assert_same(components.standard(own), components.standard(expected), rtol=rtol, atol=1e-8)
     if name not in SEARCHED:
+        light = both.observe(twice, observations, np.zeros(2 * K)).accumulate(1e-3 * np.concatenate(q))
+        mixed = [both.maximize(both.with_average_rows(sums, 0.5, 2)) for sums in (light, statistics)]
+        if not prior_counts:  # which weighs something
+            assert_same(both.standard(mixed[0]), both.standard(mixed[1]), rtol=1e-7, atol=1e-9)
         mixed = both.maximize(both.with_average_rows(statistics, 1e9, 2))
         like_all = components.standard(both.select(mixed, np.arange(K), 1))
         # What all features say of one variance is not weighted with how often they were seen.
