@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 from scipy.special import expit
 
-from skentropy.neural_network._start import usefulness, with_new_unit
+from skentropy._em import State
+from skentropy.neural_network._report import _list_variables
+from skentropy.neural_network._start import best_start, replace_weak_units, units_of_rows, usefulness, with_new_unit
 from tests.common.nets import data, naive_posterior, random_net
 
 
@@ -36,3 +41,57 @@ def test_a_unit_made_of_a_row_switches_on_what_the_row_has_more_than_expected() 
     drawn = np.array([with_new_unit(net, 1, row, rng).layers[0].weights for _ in range(400)])
     assert (np.abs(drawn[:, :, 1].mean(axis=0) - 4.0 * (row - expected)) < 5 * 0.5 / np.sqrt(400)).all()
     np.testing.assert_array_equal(drawn[0][:, [0, 2]], net.layers[0].weights[:, [0, 2]])
+
+
+def state_of(net: Any, objective: float) -> State:
+    return State(SimpleNamespace(net=net), None, objective, objective)
+
+
+def test_of_several_starts_the_best_go_on() -> None:
+    X, weight = np.random.RandomState(0).randint(2, size=(30, 5)).astype(float), np.ones(30)
+    tried: list[tuple[float, int]] = []
+
+    def climb(net: Any, n_steps: int) -> State:
+        tried.append((float(net.layers[0].weights.sum()), n_steps))
+        return state_of(net, tried[-1][0])
+
+    best = best_start(climb, X, weight, (3,), np.random.RandomState(1), ((4, 2), (2, 5), (1, 9)))
+    values = sorted((value for value, _ in tried[:4]), reverse=True)
+    assert best.objective == values[0] > values[1]
+    assert tried[4:] == [(values[0], 5), (values[1], 5), (values[0], 9)]
+
+
+def test_units_of_rows_are_rows_but_for_noise() -> None:
+    X = np.random.RandomState(0).randint(2, size=(40, 30)).astype(float)
+    weights = units_of_rows(X, np.ones(40), (8,), np.random.RandomState(1)).layers[0].weights
+    left = [min(np.abs(own - 2.0 * row).max() for row in X) for own in weights.T]
+    assert 0.5 < max(left) < 5.0 * 0.5
+
+
+def test_weak_units_are_replaced_by_rows_that_are_badly_explained() -> None:
+    """The least useful one, and after a failure the next; rows by the squares of what they lack, times their weights."""
+    net, X = random_net((2,), 6, np.random.RandomState(0)), np.eye(6)[:3]
+    weight, marginals = np.array([1.0, 9.0, 5.0]), np.array([[0.9, 0.5], [0.1, 0.5], [0.3, 0.5]])
+    order = np.argsort(usefulness(net, marginals, weight))
+    chosen: list[int] = []
+
+    def climb(trial: Any) -> State:
+        changed = trial.layers[0].weights - net.layers[0].weights
+        units.append(int(np.flatnonzero(changed.any(axis=0))[0]))
+        chosen.append(int(trial.layers[0].weights[:2, units[-1]].argmax()))
+        return state_of(trial, -1.0)
+
+    # The third row is explained better than the mean, and the first two lack as much as each other.
+    likelihood = np.array([-12.0, -12.0, -2.0])
+    for seed in range(300):
+        units: list[int] = []
+        replace_weak_units(
+            state_of(net, 0.0), climb, lambda _: (likelihood, marginals), X, weight, np.random.RandomState(seed), 2
+        )
+        assert units == order.tolist()
+    assert abs(np.mean(chosen) - 0.9) < 0.06
+
+
+def test_variables_are_listed_up_to_6() -> None:
+    assert _list_variables(np.arange(8), "on") == "hidden variables 0, 1, 2, 3, 4, 5 and 2 more are always on and tell"
+    assert _list_variables(np.arange(6), "off") == "hidden variables 0, 1, 2, 3, 4, 5 are always off and tell"

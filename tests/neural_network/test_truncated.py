@@ -334,6 +334,27 @@ def test_states_missed_make_up_for_what_a_search_loses() -> None:
     assert states_missed(worse, net, observations).shape == (0, 6)
 
 
+@pytest.mark.parametrize("size", [1.0, 1e-2])
+def test_states_missed_are_those_of_as_few_rows_as_it_takes(size: float) -> None:
+    net = BeliefNet(np.full(6, -20.0), (Layer(np.zeros((2, 6)), np.zeros(2)),))
+    weight = np.array([1.0, 2.0, 3.0])
+    observations = observe(Block(np.ones((3, 2)), weight, None, 0))
+    found = search(net, observations, 2)
+    far = 1 - np.eye(6, dtype=np.uint8)[:3]
+    pool, own, places = found.pool.joined(far, Joints(net, observations))
+    index = np.column_stack([own[found.index[:, 0]], places])
+    for losses, rows in (
+        ([0.5, 0.4, -0.1], [0, 1]),
+        ([0.5, 0.1, -0.2], [0]),
+        ([-0.1, -0.1, 0.3], [2]),
+        ([0.1, 0.2, 0.3], [0, 1, 2]),
+    ):
+        lost = size * np.array(losses) / weight
+        missed = states_missed(StateSets(pool, index, found.log_joint + lost[:, np.newaxis]), net, observations)
+        expected = {(0,) * 6, *(tuple(far[row].tolist()) for row in rows)}
+        assert {tuple(state) for state in missed.tolist()} == expected
+
+
 def test_lazy_rows_find_their_states() -> None:
     """Dask asks what no rows look like before there are any."""
     da = pytest.importorskip("dask.array")
