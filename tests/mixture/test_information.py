@@ -153,7 +153,7 @@ def test_curvature_is_that_of_dense_matrices(name: str) -> None:
     W = Metric.at(model, parameters, statistics).matrix()
     J, g = np.eye(len(W)) - W.T @ missing @ W, W.T @ score(model, parameters, statistics).ravel()
     size = linalg.sqrtm(J @ J).real
-    assert found.missing_nats == pytest.approx(0.5 * g @ np.linalg.solve(size, g) / statistics.weight, rel=1e-6)
+    assert found.remaining_gain == pytest.approx(0.5 * g @ np.linalg.solve(size, g) / statistics.weight, rel=1e-6)
     for damping in (1e-2, 3.0):
         step = W @ np.linalg.solve(size + damping * np.eye(len(W)), g)
         np.testing.assert_allclose(found.step(damping).ravel(), step, rtol=1e-7, atol=1e-9 * np.abs(step).max())

@@ -50,7 +50,7 @@ def test_three_are_named_and_the_others_counted() -> None:
     assert "component 0 in column 2, component 1 in column 2, component 2 in column 2 and 2 more are at the limit" in told
     assert "(5 of 30 parameters)" in told
     counts[:20, :5], counts[:, 5] = 0.0, np.repeat([1.0, 90.0], 20)
-    with pytest.warns(UserWarning, match=r"and 2 more, at the limit of what it can be"):
+    with pytest.warns(UserWarning, match=r"and 2 more, at the limit of its range"):
         fitted(counts, 2).standard_errors(counts)
 
 

@@ -93,5 +93,5 @@ def test_weak_units_are_replaced_by_rows_that_are_badly_explained() -> None:
 
 
 def test_variables_are_listed_up_to_6() -> None:
-    assert _list_variables(np.arange(8), "on") == "hidden variables 0, 1, 2, 3, 4, 5 and 2 more are always on and tell"
-    assert _list_variables(np.arange(6), "off") == "hidden variables 0, 1, 2, 3, 4, 5 are always off and tell"
+    assert _list_variables(np.arange(8), "on") == "hidden variables 0, 1, 2, 3, 4, 5 and 2 more are always on and carry"
+    assert _list_variables(np.arange(6), "off") == "hidden variables 0, 1, 2, 3, 4, 5 are always off and carry"
