@@ -14,8 +14,8 @@ from ._model import MixtureParameters, exp_or_zero
 from ._short_runs import ShortRuns
 
 # The search ends after this many consecutive rounds without improvement, or after _MOST_ROUNDS rounds.
-_FRUITLESS = 2
-_MOST_ROUNDS = 6
+_FRUITLESS = 4
+_MOST_ROUNDS = 12
 # Least and largest loss, in nats, without a component; it is the largest if no other component explains one of its rows.
 _LEAST_LOSS, _LARGEST_LOSS = 1e-6, 1e300
 

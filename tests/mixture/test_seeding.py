@@ -264,8 +264,10 @@ def test_what_a_row_costs_is_told_in_multiplications() -> None:
         assert model._get_components().row_cost(n_features) == cost
 
 
-@pytest.mark.parametrize(("winners", "n_rounds"), [([0] * 9, 2), ([1] * 9, 6), ([0, 1, 0, 0, 1], 4), ([1, 0, 0, 1], 3)])
-def test_a_search_ends_with_two_rounds_that_bring_nothing(
+@pytest.mark.parametrize(
+    ("winners", "n_rounds"), [([0] * 13, 4), ([1] * 13, 12), ([0, 1, 0, 0, 0, 0, 1], 6), ([1, 0, 0, 0, 0, 1], 5)]
+)
+def test_a_search_ends_with_four_rounds_that_bring_nothing(
     winners: list[int], n_rounds: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Runs:
