@@ -166,7 +166,7 @@ def bootstrap(
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(map(repr, KINDS))}, got {kind!r}.")
     check_number("n", n, 2)
-    mixture, X = split_steps(model, X)
+    mixture, X = split_steps(model, X, "bootstrap gives intervals for the parameters")
     check_is_fitted(mixture, "weights_", msg=_UNFITTED)
     rows = rows_in_memory(mixture, X, sample_weight, exposure)
     table = X if mixture.learns_categories else rows.X

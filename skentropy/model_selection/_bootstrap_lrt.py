@@ -141,7 +141,7 @@ def bootstrap_lrt(
     2 log likelihood ratio 22.9040, p = 0.0100: 0 of 99 simulated data sets have one as large
     """
     check_number("n_boot", n_boot, 1)
-    mixture, X = split_steps(model, X)
+    mixture, X = split_steps(model, X, "bootstrap_lrt tests the number of components")
     _check_starts(mixture)
     K, name = mixture.n_components, type(mixture).__name__
     first, *others = seeds(random_state, 1 + int(n_boot))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from .._messages import listed
 from ..entropy import EntropySum
 from ._ranking_text import print_ranking, ranking_html
 
@@ -59,6 +60,8 @@ class RankedModel:
         The kind of the likelihood, such as "density" or "probability"; empty if the model does not provide it.
     zero_substitutes : mapping of int to float
         For each column whose zeros the fit has replaced, the value that replaces them.
+    flag : str
+        Why the rank in the ``ModelRanking`` that holds the row is uncertain; empty if it is certain.
     """
 
     name: str
@@ -77,6 +80,7 @@ class RankedModel:
     error: str = ""
     likelihood: str = ""
     zero_substitutes: Mapping[int, float] = field(default_factory=dict)
+    flag: str = ""
 
     @property
     def elbo(self) -> float:
@@ -151,6 +155,8 @@ CRITERIA = {
 class ModelRanking(Sequence[RankedModel]):
     """Models ranked by a criterion, best first; then models whose criterion is NaN, then those that failed.
 
+    ``ranking[0]`` is the row of the best model, and ``ranking["a name"]`` that of the model with this name.
+
     Parameters
     ----------
     rows : sequence of RankedModel
@@ -179,6 +185,7 @@ class ModelRanking(Sequence[RankedModel]):
         self._ranked = [rows[i] for i in order]
         self.values_ = [values[i] for i in order]
         self.flags_ = [self._flag(rank) for rank in range(len(rows))]
+        self._ranked = [replace(row, flag=flag) for row, flag in zip(self._ranked, self.flags_, strict=True)]
 
     def _flag(self, rank: int) -> str:
         row = self._ranked[rank]
@@ -209,7 +216,12 @@ class ModelRanking(Sequence[RankedModel]):
         return len(self._ranked)
 
     def __getitem__(self, rank: Any) -> Any:
-        return self._ranked[rank]
+        if not isinstance(rank, str):
+            return self._ranked[rank]
+        rows = {row.name: row for row in self}
+        if rank not in rows:
+            raise KeyError(f"The ranking has no model {rank!r}, but {listed(list(rows))}.")
+        return rows[rank]
 
     @property
     def best_row(self) -> RankedModel:

@@ -119,11 +119,14 @@ class Simulations:
         return Sample(with_values(self.known, np.concatenate([values, known])), weight, None)
 
 
-def split_steps(model: Any, X: ArrayLike) -> tuple[BaseMixture, Any]:
-    """The mixture at the end of a pipeline or search, and the data that reach it; TypeError for other models."""
+def split_steps(model: Any, X: ArrayLike, purpose: str) -> tuple[BaseMixture, Any]:
+    """The mixture at the end of a pipeline or search, and the data that reach it.
+
+    For other models the TypeError says what the purpose of the caller is: "bootstrap gives intervals for the parameters".
+    """
     *transformers, mixture = steps_of(model)
     if not isinstance(mixture, BaseMixture):
-        raise TypeError(f"Fits to resampled rows are compared for mixtures, not for {type(mixture).__name__}.")
+        raise TypeError(f"{purpose} of a mixture; {type(mixture).__name__} is not a mixture.")
     for transformer in transformers:
         try:
             X = transformer.transform(X)

@@ -109,7 +109,7 @@ def stability(
     1.0
     """
     check_number("n", n, 1)
-    mixture, X = split_steps(model, X)
+    mixture, X = split_steps(model, X, "stability compares classifications by fits")
     first, *others = seeds(random_state, 1 + int(n))
     with as_part():
         fitted = unfitted(mixture, random_state=first).fit(X, sample_weight=sample_weight, exposure=exposure)

@@ -151,7 +151,7 @@ def test_bootstrap_refuses(times: PoissonMixture) -> None:
         bootstrap(times, DEATHS, 1)
     with pytest.raises(NotFittedError, match=r"Call bootstrap\(model.fit\(X\), X\)"):
         bootstrap(PoissonMixture(2), DEATHS)
-    with pytest.raises(TypeError, match="for mixtures, not for PPCA"):
+    with pytest.raises(TypeError, match="bootstrap gives intervals for the parameters of a mixture; PPCA is not a mixture"):
         bootstrap(PPCA(1).fit(IRIS), IRIS)
     with pytest.raises(ValueError, match="whole numbers; use kind='weighted'"):
         bootstrap(times, DEATHS, kind="parametric", sample_weight=DAYS / 2.0)
@@ -225,7 +225,7 @@ def test_lrt_refuses() -> None:
         bootstrap_lrt(PoissonMixture(1), DEATHS, 0)
     with pytest.raises(ValueError, match="rates_init, weights_init set 2 components"):
         bootstrap_lrt(PoissonMixture(2, weights_init=[0.5, 0.5], rates_init=[[1.0], [2.0]]), DEATHS)
-    with pytest.raises(TypeError, match="for mixtures, not for PPCA"):
+    with pytest.raises(TypeError, match="bootstrap_lrt tests the number of components of a mixture; PPCA"):
         bootstrap_lrt(PPCA(1), IRIS)
     with pytest.warns(ConvergenceWarning, match="2 of 2 fits of 2 components did not converge"):
         bootstrap_lrt(PoissonMixture(1, max_iter=1), DEATHS, 2, sample_weight=DAYS)
@@ -244,6 +244,8 @@ def test_stability_tells_clusters_from_none() -> None:
     np.testing.assert_array_equal(again.values, stability(GaussianMixture(3), apart, 3, random_state=4).values)
     with pytest.raises(ValueError, match="n must be a whole number of at least 1, got 0"):
         stability(GaussianMixture(2), apart, 0)
+    with pytest.raises(TypeError, match="stability compares classifications by fits of a mixture; PPCA is not a mixture"):
+        stability(PPCA(1), apart)
 
 
 def test_adjusted_rand_of_copies() -> None:

@@ -266,6 +266,10 @@ def test_flags_and_order() -> None:
     assert [row.name for row in ranking] == ["a", "b", "c", "far", "early", "nan", "failed"]
     # A tenth of the difference to the nearest is allowed, but never more than 0.01 nats.
     assert ranking.flags_ == ["", "", "", "gap", "not converged", "no likelihood", "failed"]
+    assert [row.flag for row in ranking] == ranking.flags_
+    assert ranking["far"] is ranking[3]
+    with pytest.raises(KeyError, match="no model 'other', but 'a', 'b', 'c' and 4 more"):
+        ranking["other"]
     assert ModelRanking([row("b", 1.0025), row("a", 1.0045, gap=-2.01e-4)], "elbo").flags_ == ["gap", ""]
     # Of two neighbours the nearer one counts, on either side.
     for elbos, middle in ([1.2, 1.1995, 1.0], "gap"), ([1.2, 1.0005, 1.0], "gap"), ([1.2, 1.1, 1.0], ""):
