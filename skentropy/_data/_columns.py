@@ -36,7 +36,7 @@ class ColumnSurvey:
     largest: FloatArray
     n_zeros: Array
     n_empty_rows: int
-    # Whether any row has an exposure of its own.
+    # Whether any row has an exposure other than 1.
     exposed: bool
 
     def __add__(self, other: ColumnSurvey) -> ColumnSurvey:
@@ -105,7 +105,7 @@ def survey_columns(block: Block) -> ColumnSurvey:
         largest=np.where(w > 0, X, -np.inf).max(axis=0, initial=-np.inf),
         n_zeros=(X == 0).sum(axis=0),
         n_empty_rows=int(missing.all(axis=1).sum()),
-        exposed=block.exposure is not None,
+        exposed=block.exposure is not None and bool((block.exposure != 1.0).any()),
     )
 
 
@@ -143,5 +143,5 @@ def _survey_sparse(block: Block) -> ColumnSurvey:
         largest=largest,
         n_zeros=np.zeros(n_features, dtype=int),
         n_empty_rows=0,
-        exposed=block.exposure is not None,
+        exposed=block.exposure is not None and bool((block.exposure != 1.0).any()),
     )

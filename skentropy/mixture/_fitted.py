@@ -17,8 +17,8 @@ from sklearn.utils import ClassifierTags, check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted
 
 from .._base import Evaluation
-from .._data import Block, BlockSource, Reader, Rows, Source, check_total_weight, fill_frame, is_dask, thread_pool
-from .._messages import list_columns
+from .._data import Block, BlockSource, Reader, RowBlocks, Rows, Source, check_total_weight, fill_frame, is_dask, thread_pool
+from .._messages import list_columns, warn
 from .._typing import Array, ArrayLike, FloatArray, Matrix
 from ..families._base import safe_log
 from ._components import Components
@@ -71,6 +71,11 @@ class FittedMixture(ReportedMixture):
         components = self._get_components()
         if exposure is not None and not components.allows_exposure:
             raise ValueError(f"exposure is not defined for {components.label}; leave it out.")
+        if exposure is None and self._exposed and not reset and not isinstance(X, RowBlocks):
+            warn(
+                f"{type(self).__name__} was fitted with exposures, and without exposure each row counts as one with an "
+                "exposure of 1; pass exposure, as to fit."
+            )
         reader = Reader(
             sparse="missing" if components.allows_sparse else "no",
             dtype="numeric",
@@ -130,7 +135,9 @@ class FittedMixture(ReportedMixture):
         if row_data:
             raise TypeError(f"{type(self).__name__} takes no {', '.join(row_data)}.")
         check_is_fitted(self, "weights_")
-        rows = self._ready_rows(X, sample_weight, exposure)
+        return self._evaluate_rows(self._ready_rows(X, sample_weight, exposure))
+
+    def _evaluate_rows(self, rows: BlockSource) -> Evaluation:
         model, parameters = self._fitted_model(rows)
         with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
             sums = rows.sum(partial(evaluate, model=model, parameters=parameters), pool)

@@ -33,7 +33,7 @@ class ReportedMixture(LatentVariableModel):
     _classification: float
     _fault_of_fit: str
 
-    # Whether the rows of the last fit had exposures.
+    # Whether rows of the last fit had exposures other than 1.
     _exposed: bool = False
 
     @abstractmethod
@@ -41,6 +41,10 @@ class ReportedMixture(LatentVariableModel):
         self, X: ArrayLike, sample_weight: ArrayLike | None = None, exposure: ArrayLike | None = None
     ) -> BlockSource:
         """Validated data as the fitted components take them."""
+
+    @abstractmethod
+    def _evaluate_rows(self, rows: BlockSource) -> Evaluation:
+        """Evaluate the fitted mixture on rows from ``_ready_rows``."""
 
     @abstractmethod
     def _fitted_model(self, rows: BlockSource | None) -> tuple[MixtureModel, MixtureParameters]:
@@ -195,13 +199,13 @@ class ReportedMixture(LatentVariableModel):
         if X is None and (standard_errors or sample_weight is not None or exposure is not None):
             raise ValueError("standard_errors, sample_weight and exposure go with X; give X as well.")
         rows = None if X is None else self._ready_rows(X, sample_weight, exposure)
-        evaluation = self._fitted_evaluation() if X is None else self._evaluate(X, sample_weight, **_row_data(exposure))
+        evaluation = self._fitted_evaluation() if rows is None else self._evaluate_rows(rows)
         model, parameters = self._fitted_model(rows)
         with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
             summary = summarize_mixture(self, model, parameters, evaluation, rows, pool, self._warned)
-        if X is None or not standard_errors:
-            return summary
-        errors = self.standard_errors(X, sample_weight, exposure=exposure)
+            if rows is None or not standard_errors:
+                return summary
+            errors = mixture_standard_errors(self, rows, model, parameters, "information", "counts", pool)
         return replace(summary, tables={**summary.tables, "standard errors": errors.table()})
 
     def bivariate_residuals(
@@ -324,7 +328,3 @@ class ReportedMixture(LatentVariableModel):
         if not hasattr(self, "entropy_sum_"):
             return None
         return Evaluation(self.lower_bound_, self.entropy_sum_, self.n_samples_, self._classification)
-
-
-def _row_data(exposure: ArrayLike | None) -> dict[str, ArrayLike]:
-    return {} if exposure is None else {"exposure": exposure}

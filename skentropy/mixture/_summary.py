@@ -24,6 +24,8 @@ from ._residuals import PairTables, count_patterns, pattern_facts
 
 # The largest number of pairs for which a summary shows residuals or correlations.
 _MOST_PAIRS, _MOST_CORRELATIONS = 10, 20
+# The gap of other rows than those of the fit differs from the gap of the fit by more than this share of the terms.
+_OTHER_ROWS = 1e-5
 # Larger divergences are printed in scientific notation.
 _LARGE = 1e6
 # A component of a degenerate fit has collapsed in a column if its variance is less than this share of the mixture's.
@@ -108,7 +110,7 @@ def summarize_mixture(
         facts |= pattern_facts(sums.patterns, estimator.weights_, probabilities, estimator.n_parameters_)
     of = f"{counted(estimator.n_components, 'component')} of {counted(len(features), 'feature')}"
     title = f"{type(estimator).__name__}: {of}, {model.components.label}"
-    notes = _notes(warned, rows)
+    notes = _notes(estimator, evaluation, warned, rows)
     if sums is not None:
         columns = model.components.poisson_columns
         means = np.exp(parameters.log_weights) @ model.components.moments(parameters.components)[0][:, columns]
@@ -151,10 +153,15 @@ def _facts(estimator: Any, evaluation: Evaluation | None) -> dict[str, str]:
     return facts
 
 
-def _notes(warned: Sequence[str], rows: BlockSource | None) -> list[str]:
+def _notes(estimator: Any, evaluation: Evaluation | None, warned: Sequence[str], rows: BlockSource | None) -> list[str]:
     notes = [f"Warning: {message}" for message in warned]
     if rows is None:
         notes.append("With the training data, summary(X) also says how rows are classified.")
+    elif evaluation is not None:
+        terms = evaluation.entropy_sum
+        change = terms.value - evaluation.elbo - getattr(estimator, "stationarity_gap_", 0.0)
+        if abs(change) > _OTHER_ROWS * max(terms.magnitude, 1.0):
+            notes.append("Log-likelihood and entropy sum differ: they agree for the rows of the fit, not for others.")
     return notes
 
 

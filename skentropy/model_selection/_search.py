@@ -214,7 +214,7 @@ class EntropySumSearch(CallbackSupportMixin, BestModel):
         """Set the results of all candidates and of the best one, and return the best one."""
         first = ModelRanking(rows, self.criterion).best_row
         self.results_ = _results(candidates, rows, self.criterion, self.error_score)
-        self.best_index_ = next(index for index, row in enumerate(rows) if row is first)
+        self.best_index_ = [row.name for row in rows].index(first.name)
         if callable(self.refit):
             self.best_index_ = _chosen(self.refit(self.cv_results_), rows)
         best = rows[self.best_index_]

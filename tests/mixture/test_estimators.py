@@ -153,8 +153,15 @@ def test_exposures() -> None:
     np.testing.assert_allclose(np.sort(mixture.rates_, axis=0), [[1.0, 0.5], [2.0, 3.0]], rtol=0.06)
     np.testing.assert_allclose(mixture.score(X, exposure=exposure), mixture.lower_bound_, rtol=1e-10)
     np.testing.assert_allclose(mixture.entropy_sum(X, exposure=exposure).value, mixture.entropy_sum_.value, rtol=1e-10)
-    assert mixture.score(X) < mixture.lower_bound_ - 1
-    assert mixture.bic(X, exposure=exposure) < mixture.bic(X)
+    with pytest.warns(UserWarning, match="was fitted with exposures, and without exposure each row counts"):
+        assert mixture.score(X) < mixture.lower_bound_ - 1
+    for method in ("bic", "predict", "predict_proba", "score_samples", "impute", "summary", "standard_errors"):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            getattr(mixture, method)(X)
+        assert sum("pass exposure" in str(warning.message) for warning in caught) == 1, method
+    ones = PoissonMixture(random_state=0).fit(X, exposure=np.ones(3000))
+    assert ones.score(X) == ones.score(X, exposure=np.ones(3000))
     with pytest.raises(ValueError, match="exposure is not defined for the gamma family"):
         GammaMixture().fit(X + 1.0, exposure=exposure)
     with pytest.raises(ValueError, match="exposure must be positive"):

@@ -27,6 +27,7 @@ from skentropy import (
 from skentropy.families import Categorical
 from skentropy.mixture._summary import relative_entropy
 from skentropy.model_selection import bootstrap
+from tests.common import data
 from tests.common.cases import CASES
 
 from .test_gaussian import DATA
@@ -260,6 +261,13 @@ def test_exposures_and_weights() -> None:
     pd.testing.assert_frame_equal(summary["standard errors"].to_frame(), errors.to_frame())
     with pytest.raises(ValueError, match="give X as well"):
         mixture.summary(standard_errors=True)
+
+
+def test_the_entropy_sum_of_other_rows() -> None:
+    X = data.counts()
+    mixture = PoissonMixture(2, random_state=0).fit(X[::2])
+    assert "agree for the rows of the fit" in str(mixture.summary(X[1::2]))
+    assert "agree for the rows of the fit" not in str(mixture.summary(X[::2])) + str(mixture.summary())
 
 
 def test_latent_classes() -> None:

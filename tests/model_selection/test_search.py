@@ -121,14 +121,15 @@ def test_the_best_model_is_asked_with_what_its_methods_take() -> None:
     labels = search.fit_predict(X, exposure=exposure)
     best = search.best_estimator_
     np.testing.assert_array_equal(labels, best.predict(X, exposure=exposure))
-    assert (labels != best.predict(X)).any()
+    assert (labels != best.predict(X, exposure=np.ones(400))).any()
     for method in ("predict", "predict_proba", "score_samples"):
         np.testing.assert_array_equal(
             getattr(search, method)(X, exposure=exposure), getattr(best, method)(X, exposure=exposure)
         )
     for method in ("bic", "aic", "icl", "score"):
         assert getattr(search, method)(X, exposure=exposure) == getattr(best, method)(X, exposure=exposure)
-    assert search.icl(X, classification="posterior") == best.icl(X, classification="posterior")
+    posterior = [model.icl(X, exposure=exposure, classification="posterior") for model in (search, best)]
+    assert posterior[0] == posterior[1]
     np.testing.assert_array_equal(search.sample(5, random_state=1)[0], best.sample(5, random_state=1)[0])
     assert not hasattr(EntropySumSearch(PPCA(), {}), "icl")
     pipeline = Pipeline([("same", FunctionTransformer(np.sqrt)), ("model", PoissonMixture(2, random_state=0))])
