@@ -28,7 +28,7 @@ class Dirichlet(VectorFamily):
     parameter_names = ("concentrations",)
     ranks = (2,)
     parameter_limits = ((0.0, np.inf),)
-    support = "positive parts, none of them missing (NaN)"
+    support = "positive parts, none of them missing (NaN; fill in such gaps, or leave their rows out)"
     row_support = "rows that sum to one (normalize=True divides them by their sums)"
     scale_label = "for rows that sum to one"
     single = "composition"

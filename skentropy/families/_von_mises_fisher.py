@@ -36,7 +36,7 @@ class VonMisesFisher(VectorFamily):
     parameter_names = ("means", "concentrations")
     ranks = (2, 1)
     parameter_limits = ((-1.0, 1.0), (0.0, np.inf))
-    support = "finite numbers, none of them missing (NaN)"
+    support = "finite numbers, none of them missing (NaN; fill in such gaps, or leave their rows out)"
     row_support = "rows of unit length (sklearn.preprocessing.normalize, or normalize=True, makes them)"
     scale_label = "for rows of length one"
     single = "direction"

@@ -53,9 +53,11 @@ class ColumnAttributes(Components):
 
     @property
     def support(self) -> str:
-        each = "values in the supports of the columns' families, for categories text or the codes 0, 1, ..."
-        complete = [repr(block.name) for block in self.blocks if not block.components.allows_gaps]
-        return f"{each}; none of them missing (NaN) in block {', '.join(complete)}" if complete else each
+        return self.support_of(np.arange(self.n_features))
+
+    def support_of(self, columns: Array) -> str:
+        own = [(block.name, block.components) for block in self.blocks if np.isin(block.columns, columns).any()]
+        return "; ".join(f"{part.support} in block {name!r} ({part.label})" for name, part in own)
 
     @property
     def row_support(self) -> str:

@@ -101,6 +101,10 @@ class Components(ComponentAttributes):
     @abstractmethod
     def support(self) -> str: ...
 
+    def support_of(self, columns: Array) -> str:
+        """The support of some columns in messages."""
+        return self.support
+
     # The support of whole rows in messages; empty if every combination of values is allowed.
     @property
     def row_support(self) -> str:

@@ -103,10 +103,11 @@ class FittedMixture(ReportedMixture):
         """Raise ValueError if values or rows are outside the support, given the result of ``Components.count_outside``."""
         n_outside, n_too_low, *of_rows = counts
         if n_outside.any():
+            columns = np.flatnonzero(n_outside)
             negative = "Negative values in data: " if n_too_low.any() and components.lower_limit == 0 else ""
             raise ValueError(
-                f"{negative}{type(self).__name__} takes {components.support}; X holds {_others(n_outside.sum(), 'value')}, "
-                f"in {list_columns(self, np.flatnonzero(n_outside))}."
+                f"{negative}{type(self).__name__} takes {components.support_of(columns)}; X holds "
+                f"{_others(n_outside.sum(), 'value')}, in {list_columns(self, columns)}."
             )
         if of_rows and of_rows[0].any():
             n_rows = _others(of_rows[0].max(), "row")

@@ -199,7 +199,7 @@ class ReportedMixture(LatentVariableModel):
         if X is None and (standard_errors or sample_weight is not None or exposure is not None):
             raise ValueError("standard_errors, sample_weight and exposure go with X; give X as well.")
         rows = None if X is None else self._ready_rows(X, sample_weight, exposure)
-        evaluation = self._fitted_evaluation() if rows is None else self._evaluate_rows(rows)
+        evaluation = _evaluation_of_fit(self) if rows is None else self._evaluate_rows(rows)
         model, parameters = self._fitted_model(rows)
         with thread_pool(effective_n_jobs(self.n_jobs)) as pool:
             summary = summarize_mixture(self, model, parameters, evaluation, rows, pool, self._warned)
@@ -323,8 +323,9 @@ class ReportedMixture(LatentVariableModel):
         model, parameters = self._fitted_model(None)
         return self._modelled_columns is not None or bool(model.components.category_probabilities(parameters.components))
 
-    def _fitted_evaluation(self) -> Evaluation | None:
-        """The evaluation of the training data that the fit has kept; None without a fit."""
-        if not hasattr(self, "entropy_sum_"):
-            return None
-        return Evaluation(self.lower_bound_, self.entropy_sum_, self.n_samples_, self._classification)
+
+def _evaluation_of_fit(mixture: ReportedMixture) -> Evaluation | None:
+    """The evaluation of the training data that the fit has kept; None without a fit."""
+    if not hasattr(mixture, "entropy_sum_"):
+        return None
+    return Evaluation(mixture.lower_bound_, mixture.entropy_sum_, mixture.n_samples_, mixture._classification)

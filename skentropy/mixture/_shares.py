@@ -38,7 +38,7 @@ class Multinomial(Independent):
 
     attribute_names = ("probabilities",)
     label = "the multinomial distribution"
-    support = "non-negative counts, none of them missing (NaN)"
+    support = "non-negative counts, none of them missing (NaN; fill in such gaps, or leave their rows out)"
     likelihood = "given totals"
     allows_exposure = False
     allows_gaps = False

@@ -418,7 +418,8 @@ def test_zeros_are_replaced_in_the_blocks_that_say_so() -> None:
     gap[3, 3] = np.nan
     np.testing.assert_array_equal(mixture.impute(gap)[3, :3], X[3, :3])
     X[4, 2] = -1.0
-    with pytest.raises(ValueError, match=r"X holds 1 other value, in column 2"):
+    message = r"takes positive values in block 'sizes' \(the gamma family\); X holds 1 other value, in column 2"
+    with pytest.raises(ValueError, match=message):
         mixture.score(X)
 
 

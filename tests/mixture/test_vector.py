@@ -197,7 +197,8 @@ def test_zeros_of_compositions() -> None:
     filled[:4, 1] = 0.5 * X[4:, 1].min()
     assert DirichletMixture(random_state=0).fit(filled).lower_bound_ == pytest.approx(mixture.lower_bound_, rel=1e-9)
     with pytest.raises(
-        ValueError, match=r"takes positive parts, none of them missing \(NaN\); X holds 4 other values, in column 1"
+        ValueError,
+        match=r"takes positive parts, none .* rows out\); X holds 4 other values, in column 1",
     ):
         DirichletMixture(zeros="error").fit(X)
     with pytest.raises(ValueError, match=r"Negative values in data: .* 120 other values, in column 'b'"):
@@ -236,10 +237,12 @@ def test_one_column_is_no_row(kind: Any) -> None:
 def test_gaps_are_refused_as_gaps(kind: Any) -> None:
     X = np.column_stack([DATA[kind], np.ones(120)])
     X[0, 1] = np.nan
-    with pytest.raises(ValueError, match=rf"^{kind.__name__} takes (?!rows).*missing \(NaN\); X holds 1 other value, in"):
+    with pytest.raises(
+        ValueError, match=rf"^{kind.__name__} takes (?!rows).*missing .* rows out\); X holds 1 other value, in"
+    ):
         kind().fit(X[:, :3])
     blocks = [("all", kind(), [0, 1, 2]), ("x", "gaussian", [3])]
-    with pytest.raises(ValueError, match=r"none of them missing \(NaN\) in block 'all'; X holds 1 other value, in column 1"):
+    with pytest.raises(ValueError, match=r"missing .*\) in block 'all' \(.*\); X holds 1 other value, in column 1"):
         ColumnMixture(blocks).fit(X)
 
 
