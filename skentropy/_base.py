@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, wraps
 from typing import Any, ClassVar, TypeVar, cast, final
@@ -11,11 +11,12 @@ from typing import Any, ClassVar, TypeVar, cast, final
 import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils._param_validation import InvalidParameterError, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ._em import Monitor
 from ._em._callbacks import CallbackSupportMixin
-from ._messages import check_counts, warn
+from ._messages import check_counts, did_you_mean, warn
 from ._typing import ArrayLike
 from .entropy import EntropySum
 
@@ -126,6 +127,20 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
         """The names of the arguments, cached: to look them up takes longer than a step of a small fit."""
         names: list[str] = super()._get_param_names()
         return names
+
+    def _validate_params(self) -> None:
+        """Validate the arguments; the message about an unknown name ends with the name that may be meant."""
+        try:
+            super()._validate_params()
+        except InvalidParameterError as error:
+            raise InvalidParameterError(f"{error}{''.join(self._hints())}") from None
+
+    def _hints(self) -> Iterator[str]:
+        """What users may have meant by invalid arguments."""
+        for name, value in self.get_params(deep=False).items():
+            rules = self._parameter_constraints.get(name, [])
+            known = [option for rule in rules if isinstance(rule, StrOptions) for option in rule.options]
+            yield "" if value in known else did_you_mean(value, known)
 
     @final
     def _replace_fitted(self, attributes: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -157,6 +158,12 @@ def column_label(estimator: Any, column: int) -> str:
         return estimator.labels[column]
     names = getattr(estimator, "feature_names_in_", None)
     return f"column {column}" if names is None else f"column {names[column]!r}"
+
+
+def did_you_mean(value: Any, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name: the known name that is most like it, if there is one."""
+    nearest = get_close_matches(value, sorted(known), n=1) if isinstance(value, str) else []
+    return f" Did you mean {nearest[0]!r}?" if nearest else ""
 
 
 def list_columns(estimator: Any, columns: Any, most: int = 3) -> str:

@@ -109,6 +109,11 @@ def test_what_is_no_number_is_refused_by_column(name: str) -> None:
         as_numbers(make())
 
 
+def test_text_is_for_tables_of_mixed_columns() -> None:
+    with pytest.raises(ValueError, match=r"column 0 cannot be made numbers: .* float: 'a'. ColumnMixture takes text as cat"):
+        as_numbers(np.array([["a", "1"], ["b", "2"]]))
+
+
 def test_many_columns_are_counted() -> None:
     with pytest.raises(ValueError, match="column 0, column 1, column 2 and 3 more cannot"):
         as_numbers(np.array([["x"] * 6], dtype=object))

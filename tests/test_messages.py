@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skentropy import PPCA
+from skentropy import PPCA, ColumnMixture, ExponentialFamilyMixture, FactorAnalysis, GaussianMixture
 from skentropy._messages import listed, warn
 from skentropy.model_selection._comparable import _describe
 
@@ -37,6 +38,23 @@ def test_warnings_of_what_is_not_of_the_package_point_to_their_line() -> None:
     with pytest.warns(UserWarning, match="from here") as caught:
         deep_inside(2)
     assert (caught[0].filename, caught[0].lineno) == (__file__, deep_inside.__code__.co_firstlineno + 1)
+
+
+@pytest.mark.parametrize(
+    ("model", "hint"),
+    [
+        (ExponentialFamilyMixture("lognormal"), "Did you mean 'log_normal'?"),
+        (GaussianMixture(covariance_type="diagonal"), "Did you mean 'diag'?"),
+        (GaussianMixture(init_params="kmeans"), "Did you mean 'k-means++'?"),
+        (FactorAnalysis(rotation="direct_oblimin"), "Did you mean 'oblimin'?"),
+        (ColumnMixture([("sizes", "lognormal", [0])]), "Did you mean 'log_normal'?"),
+        (ExponentialFamilyMixture(2), "The first argument is the family; for 2 components write n_components=2."),
+        (GaussianMixture(covariance_type="xyz"), "Got 'xyz' instead."),
+    ],
+)
+def test_names_that_are_meant(model: Any, hint: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(hint) + "$"):
+        model.fit(FEW)
 
 
 def test_long_lists_say_how_much_they_leave_out() -> None:

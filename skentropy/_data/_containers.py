@@ -87,7 +87,8 @@ def _stack(columns: list[Array], labels: list[str]) -> Array:
     first, named = next(iter(errors.values())), ", ".join([*errors][:_MOST_NAMED])
     more = f" and {len(errors) - _MOST_NAMED} more" if len(errors) > _MOST_NAMED else ""
     kind = TypeError if isinstance(first, TypeError) else ValueError
-    raise kind(f"X must hold numbers, but {named}{more} cannot be made numbers: {first}") from first
+    hint = "" if kind is TypeError else ". ColumnMixture takes text as categories; other models take codes 0, 1, ..."
+    raise kind(f"X must hold numbers, but {named}{more} cannot be made numbers: {first}{hint}") from first
 
 
 def _numbers(values: Array) -> Array:
@@ -97,7 +98,7 @@ def _numbers(values: Array) -> Array:
             f"its values are dates or durations, such as {values[0]}; make numbers of them or leave the columns out."
         )
     try:
-        return values.astype(np.float64)
+        return (values.astype(object) if values.dtype.kind == "U" else values).astype(np.float64)
     except TypeError:
         null = getattr(sys.modules.get("pandas"), "NA", None)
         return np.array([np.nan if value is null else value for value in values], dtype=np.float64)

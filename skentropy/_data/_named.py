@@ -250,19 +250,24 @@ class Encoding:
                 listed = ", ".join(map(repr, known[:_MOST_NAMED])) + (" ..." if len(known) > _MOST_NAMED else "")
                 raise ValueError(
                     f"{value!r} in {self._label(column)} is none of the categories that the fit has seen, {listed}; with "
-                    "unseen='missing' it would count as missing."
+                    "unseen='missing', set before the fit, it would count as missing."
                 )
             codes[codes == -1] = np.nan
         return codes
 
-    def restore(self, X: Array) -> Array:
-        """The values that the codes represent, as objects if any column holds names."""
+    def restore(self, X: Array, given: Any = None) -> Array:
+        """The values that the codes represent, as objects if any column holds names; unseen ones are kept as given."""
         if not self.categories:
             return X
         table = X.astype(object)
         for column, categories in self.categories.items():
             known = ~np.isnan(X[:, column])
             table[known, column] = [categories[int(code)] for code in X[known, column]]
+        if self.unseen == "missing" and given is not None and not isinstance(given, RowBlocks):
+            for column, values in enumerate(_columns_of(given)):
+                if column in self.categories:
+                    kept = {row: value for row, value in enumerate(_as_list(values)) if not _is_missing(value)}
+                    table[[*kept], column] = [*kept.values()]
         return table
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .._messages import did_you_mean
 from ._arguments import check_parameter, check_probability
 from ._base import ExponentialFamily
 from ._bernoulli import Bernoulli as Bernoulli
@@ -53,5 +54,7 @@ def get_family(family: str | ExponentialFamily) -> ExponentialFamily:
     if isinstance(family, str) and family in FAMILIES:
         return FAMILIES[family]()
     if isinstance(family, str):
-        raise ValueError(f"Unknown family {family!r}; known are {', '.join(map(repr, FAMILIES))}.")
+        raise ValueError(
+            f"Unknown family {family!r}; known are {', '.join(map(repr, FAMILIES))}.{did_you_mean(family, FAMILIES)}"
+        )
     raise TypeError(f"A family is a name or an instance of an ExponentialFamily; got {family!r}.")

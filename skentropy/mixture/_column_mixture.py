@@ -267,8 +267,8 @@ class ColumnMixture(BaseMixture):
             "block_entropies_": {name: value / state.statistics.weight for name, value in entropies.items()},
         }
 
-    def _with_names(self, X: FloatArray) -> Array:
-        return self._plan.encoding.restore(X)
+    def _with_names(self, X: FloatArray, given: Any = None) -> Array:
+        return self._plan.encoding.restore(X, given)
 
     @classmethod
     def from_parameters(cls, columns: Any, weights: ArrayLike, parameters: Mapping[str, Mapping[str, ArrayLike]]) -> Self:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -168,6 +169,12 @@ class ExponentialFamilyMixture(BaseMixture):
         )
         self.family = family
         self.parameters_init = parameters_init
+
+    def _hints(self) -> Iterator[str]:
+        yield from super()._hints()
+        given: Any = self.family
+        if isinstance(given, Integral):
+            yield f" The first argument is the family; for {given} components write n_components={given}."
 
     def _get_components(self) -> Independent:
         return independent(self.family)

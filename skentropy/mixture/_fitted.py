@@ -255,10 +255,10 @@ class FittedMixture(ReportedMixture):
             return np.where(np.isnan(X), model.components.expected_rows(parameters.components, observations, q), X)
 
         values = self._map_rows(filled, X, exposure)
-        return values if is_dask(X) else fill_frame(X, self._with_names(values), self._modelled_columns)
+        return values if is_dask(X) else fill_frame(X, self._with_names(values, X), self._modelled_columns)
 
-    def _with_names(self, X: FloatArray) -> Array:
-        """Decode the columns of names in rows of numbers."""
+    def _with_names(self, X: FloatArray, given: Any = None) -> Array:
+        """Decode the columns of names in rows of numbers; names in the rows as given that no fit has seen are kept."""
         return X
 
     def _map_rows(self, function: Callable[..., Array], X: ArrayLike, exposure: ArrayLike | None) -> Array:

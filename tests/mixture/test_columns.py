@@ -295,6 +295,12 @@ def test_what_the_fit_has_not_seen(people: pd.DataFrame) -> None:
     model.set_params(unseen="missing").fit(people)
     blank = people.assign(plan=people["plan"].where(people.index != 9, None))
     np.testing.assert_array_equal(model.predict_proba(strange), model.predict_proba(blank))
+    assert strange["plan"].isna().any()
+    seen, objects = strange["plan"].notna(), strange.to_numpy(dtype=object)
+    unnamed = ColumnMixture(unseen="missing", random_state=0).fit(people.to_numpy(dtype=object))
+    for filled in (model.impute(strange)["plan"], unnamed.impute(objects)[:, strange.columns.get_loc("plan")]):
+        np.testing.assert_array_equal(np.asarray(filled)[seen], strange["plan"][seen])
+        assert set(np.asarray(filled)[~seen]) <= set(people["plan"].dropna())
 
 
 def test_every_container_gives_the_same(people: pd.DataFrame) -> None:
