@@ -14,6 +14,7 @@ from scipy import sparse
 from .._typing import Array
 from ._base import ExponentialFamily
 from ._circle import mean_direction, turned
+from ._differences import difference, gradient
 from ._nodes import nodes
 
 _RTOL = 1e-6
@@ -89,6 +90,7 @@ def check_family(
     eta = family.from_standard(*parameters)
     errors: dict[str, float] = {}
     _check_value(family)
+    _check_limits(family, parameters, eta)
     _check_shapes(family, eta, len(parameters[0]))
     _check_angles(family, eta, np.random.RandomState(random_state))
     for i in range(eta.shape[1]):
@@ -149,6 +151,10 @@ def _point(
     _require(draws.min() >= family.lower_limit, f"{family!r}: sample draws values below lower_limit = {family.lower_limit}")
     with np.errstate(all="ignore"):
         x, weight, lost = nodes(family, eta, draws)
+    _require(
+        np.isfinite(lost),
+        f"{family!r}: the density ends abruptly at {x.min():g} or {x.max():g}; lower_limit is to be where support begins",
+    )
     return _Point(family, theta, eta, errors, draws, x, weight, lost)
 
 
@@ -174,6 +180,9 @@ def _check_attributes(family: ExponentialFamily) -> None:
         _require(not derived, f"{of}: {name} follows from the other methods; leave it as ExponentialFamily has it")
         lost = callable(method) and not callable(getattr(family, name))
         _require(not lost, f"{of}: {name} is {getattr(family, name)!r}, not a method")
+    with np.errstate(all="ignore"):
+        statistics = family.sufficient_statistics(np.ones(1))
+    _require(isinstance(statistics, tuple), f"{of}: sufficient_statistics returns {type(statistics)}, not a tuple of arrays")
 
 
 def _check_value(family: ExponentialFamily) -> None:
@@ -181,6 +190,22 @@ def _check_value(family: ExponentialFamily) -> None:
     _require(again == family and hash(again) == hash(family), f"{family!r}: a copy is not equal to it, or has another hash")
     infinite = family.in_support(np.array([-np.inf, np.inf]))
     _require(not infinite.any(), f"{family!r}: infinite values are in the support")
+
+
+def _check_limits(family: ExponentialFamily, parameters: tuple[Array, ...], eta: Array) -> None:
+    """Check the limits that are stated of values, of standard parameters and of mean parameters."""
+    low = family.lower_limit
+    if np.isfinite(low):
+        below = low - np.array([1.0, 2.0, 1e-6 * max(1.0, abs(low))])
+        _require(not family.in_support(below).any(), f"{family!r}: in_support takes values below lower_limit = {low}")
+    for name, values, (least, most) in zip(family.parameter_names, parameters, family.parameter_limits, strict=False):
+        inside = bool(((values >= least) & (values <= most)).all())
+        _require(inside, f"{family!r}: {name} {values.ravel()} is not within its parameter_limits, {(least, most)}")
+    largest = float(family.mean(eta).max())
+    _require(
+        largest <= family.upper_limit * (1.0 + _RTOL),
+        f"{family!r}: upper_limit is {family.upper_limit}, and a mean parameter is {largest:g}",
+    )
 
 
 def _check_shapes(family: ExponentialFamily, eta: Array, n_points: int) -> None:
@@ -243,9 +268,9 @@ def _check_formulas(point: _Point) -> None:
     compare("mean as E[T]", m, T @ p, deviation, noise)
     # A changes over the first of these lengths, and its curvature over the second.
     length = np.minimum(1.0 / deviation, deviation**2 / np.maximum(np.abs(centred**3 @ p), 1e-300))
-    gradient, uncertainty = _gradient(family.log_partition, eta, 0.02 * length)
+    slopes, uncertainty = gradient(family.log_partition, eta, 0.02 * length)
     rounding = float(np.max(uncertainty / deviation))
-    compare("mean as the gradient of log_partition", m, gradient, deviation, rounding)
+    compare("mean as the gradient of log_partition", m, slopes, deviation, rounding)
     scatter = (p * centred) @ centred.T
     unit = deviation * deviation[:, np.newaxis]
     compare("covariance as that of T", family.covariance(eta)[..., 0], scatter, unit, noise)
@@ -258,6 +283,8 @@ def _check_formulas(point: _Point) -> None:
     compare("entropy as -E[log p]", family.entropy(eta)[0], -p @ log_p, noise=noise)
     first, variance = _first_moments(family, x, p)
     mean_x, variance_x = (moment[0] for moment in family.moments(eta))
+    finite = bool(np.isfinite(mean_x) and np.isfinite(variance_x))
+    point.require(finite, "moments are not finite here; the second argument takes parameters where they are")
     compare("moments", mean_x, first, np.sqrt(variance), noise)
     compare("variance of moments", variance_x, variance, variance, noise)
     if family.constant_base_measure:
@@ -326,7 +353,11 @@ def _check_claims(point: _Point, rng: np.random.RandomState) -> None:
         stored[0] = 0.0  # stored all the same
         X = sparse.csr_matrix((stored, np.arange(50), np.array([0, 25, 50])), shape=(2, 60))
         dense = family.sufficient_statistics(stored)
-        for actual, expected in zip(family.sufficient_statistics(X), dense, strict=True):
+        try:
+            of_sparse = family.sufficient_statistics(X)
+        except (TypeError, ValueError) as error:
+            raise AssertionError(f"{family!r}: sufficient_statistics of a CSR matrix: {error}") from error
+        for actual, expected in zip(of_sparse, dense, strict=True):
             same = sparse.issparse(actual) and actual.format == "csr" and np.array_equal(actual.indices, X.indices)
             point.require(same, "sufficient_statistics of a CSR matrix are no CSR matrix of the same structure")
             compare("sufficient_statistics of sparse data", actual.data, expected)
@@ -347,7 +378,7 @@ def _check_criterion(point: _Point) -> None:
         step = 1e-3
         while not _accepts(natural_of, theta, 3.0 * step * direction):
             step /= 2.0
-        columns.append(_difference(natural_of, theta, step * direction) / step)
+        columns.append(difference(natural_of, theta, step * direction) / step)
     jacobian, eta = np.stack(columns, axis=1), natural_of(theta)
     unit = np.maximum(np.abs(eta), np.abs(jacobian).max(axis=1))
     unit = np.where(unit > 0.0, unit, 1.0)
@@ -363,15 +394,3 @@ def _accepts(function: Callable[[Array], Array], x: Array, step: Array) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _difference(function: Callable[[Array], Array], x: Array, h: Array) -> Array:
-    """Derivative of function(x + s h) by s at 0: central differences of sixth order."""
-    coefficients = {1: 45.0 / 60.0, 2: -9.0 / 60.0, 3: 1.0 / 60.0}
-    return sum((c * (function(x + k * h) - function(x - k * h)) for k, c in coefficients.items()), np.zeros(()))
-
-
-def _gradient(function: Callable[[Array], Array], eta: Array, steps: Array) -> tuple[Array, Array]:
-    """Gradient of A by finite differences, and its uncertainty due to rounding."""
-    gradient = [_difference(function, eta, h[:, np.newaxis])[0] / h.sum() for h in np.diag(steps)]
-    return np.array(gradient), 10.0 * _EPS * (1.0 + np.abs(function(eta))) / steps

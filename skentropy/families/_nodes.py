@@ -13,12 +13,16 @@ from ._base import ExponentialFamily
 # Densities below exp(-100) of the largest one are negligible, even in the second moment.
 _NEGLIGIBLE = 100.0
 _N_NODES = 8000
+# Where a support ends for doubles alone, logarithms and log-odds are larger than this.
+_FAR = 30.0
 
 Function = Callable[[Array], Array]
 
 
 def nodes(family: ExponentialFamily, eta: Array, draws: Array, exposure: float = 1.0) -> tuple[Array, Array, float]:
     """Nodes in the support, their weights, and the probability of values too close to its end for doubles.
+
+    That probability is infinite if the density ends abruptly within the limits of the support.
 
     For densities the rule is the trapezoidal rule in x, log x or the log-odds of x, whichever maps the support to the whole
     line, where the rule converges exponentially. The range is that of the draws, extended as far as the density is not
@@ -50,7 +54,7 @@ def nodes(family: ExponentialFamily, eta: Array, draws: Array, exposure: float =
         t, spacing, lost = np.arange(low - step, high + step), 1.0, 0.0
     else:
         t, spacing = np.linspace(low, high, _N_NODES, retstep=True)
-        lost = lost_low + lost_high
+        lost = sum(p if p == 0.0 or abs(end) > _FAR else np.inf for end, p in ((low, lost_low), (high, lost_high)))
     x = from_line(t)
     inside = family.in_support(x, exposure)
     return x[inside], spacing * slope(t[inside]), lost

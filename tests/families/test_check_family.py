@@ -186,11 +186,14 @@ def _method(name: str, wrong: Any) -> ExponentialFamily:
         ("from_standard", lambda eta, theta: 1.01 * eta, "to_standard"),
         ("moments", lambda moments, eta: (1.01 * moments[0], moments[1]), "moments"),
         ("moments", lambda moments, eta: (moments[0], 1.01 * moments[1]), "variance of moments"),
+        ("moments", lambda moments, eta: (np.inf * moments[0], moments[1]), "not finite here; the second argument takes"),
         ("expected_log_base_measure", lambda h, eta: h + 0.01, "entropy"),
         ("pseudo_entropy", lambda H, eta: 1.01 * H, "pseudo_entropy"),
         ("sample", lambda x, *_: 1.01 * x, "standard errors"),
         ("sample", lambda x, *_: -x, "outside the support"),
         ("in_support", lambda inside, X, s=1.0: X > 0, "infinite"),
+        ("in_support", lambda inside, X, s=1.0: np.isfinite(X), "in_support takes values below lower_limit = 0"),
+        ("sufficient_statistics", lambda T, X: T[0], "ndarray.*, not a tuple of arrays"),
         ("sufficient_statistics", lambda T, X: (T[0].astype(np.float64),), "float32"),
         ("rescale", lambda theta, *_: (1.01 * theta[0],), "rescaled"),
     ],
@@ -206,6 +209,8 @@ def test_it_notices(name: str, wrong: Any, message: str) -> None:
         ("constant_base_measure", True, "log_base_measure"),
         ("base_measure_degree", 1.01, "base_measure_degree"),
         ("lower_limit", 0.5, "lower_limit"),
+        ("upper_limit", 0.5, "upper_limit is 0.5, and a mean parameter is"),
+        ("parameter_limits", ((0.0, 0.5),), "not within its parameter_limits"),
         ("additive", True, "exposure"),
         ("moments", None, "moments is None, not a method"),
     ],
@@ -213,6 +218,13 @@ def test_it_notices(name: str, wrong: Any, message: str) -> None:
 def test_it_notices_a_wrong_claim(attribute: str, value: object, message: str) -> None:
     with pytest.raises(AssertionError, match=message):
         check_family(type("Broken", (Rayleigh,), {attribute: value})())
+
+
+def test_it_notices_a_support_that_begins_above_the_lower_limit() -> None:
+    """Integrals over such a jump are not exact enough to notice wrong formulas."""
+    broken = type("Broken", (Pareto,), {"lower_limit": 0.0})
+    with pytest.raises(AssertionError, match=r"ends abruptly at 1 or .*; lower_limit is to be where"):
+        check_family(broken(), (np.array([9.0, 30.0]),))
 
 
 @pytest.mark.parametrize("attribute", ["name", "parameter_names", "support", "lower_limit", "discrete"])
