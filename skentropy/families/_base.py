@@ -118,6 +118,10 @@ class ExponentialFamily(HasArguments, ABC):
         """The family for data with these largest values of the columns; itself, unless it depends on them."""
         return self
 
+    def for_parameters(self, parameters: tuple[Array, ...]) -> ExponentialFamily:
+        """The family of these standard parameters (K, D) of K components; itself, unless it depends on their shapes."""
+        return self
+
     @property
     def absolute(self) -> ExponentialFamily:
         """The family with its own base measure; itself, unless it is relative to a reference distribution."""

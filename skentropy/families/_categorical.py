@@ -15,6 +15,8 @@ from ._roots import RootCoordinates
 
 # Smaller probabilities count as zero.
 _ZERO = float(np.exp(LOG_ZERO))
+# Larger codes are rather numbers than categories; each category takes an array of the size of the data.
+_MOST_CATEGORIES = 10_000
 
 
 class Categorical(RootCoordinates):
@@ -28,10 +30,11 @@ class Categorical(RootCoordinates):
 
     Parameters
     ----------
-    n_categories : int, sequence of int or "auto", default=2
+    n_categories : int, sequence of int or "auto", default="auto"
         The number of categories K: at least 2, the same for all columns, or a sequence of positive integers, one for each
-        column. "auto" takes it from the data of a fit, as the largest code of each column plus one. If columns differ,
-        arrays have the size of the largest K, and probabilities of categories that a column does not have are zero.
+        column. "auto" takes it from the data of a fit, as the largest code of each column plus one, which is at most 10,000.
+        If columns differ, arrays have the size of the largest K, and probabilities of categories that a column does not
+        have are zero.
         Categories that do not occur in the data do not count as parameters.
 
     Examples
@@ -52,7 +55,7 @@ class Categorical(RootCoordinates):
     lower_limit = 0.0
     discrete = True
 
-    def __init__(self, n_categories: int | Sequence[int] | Literal["auto"] = 2) -> None:
+    def __init__(self, n_categories: int | Sequence[int] | Literal["auto"] = "auto") -> None:
         if isinstance(n_categories, (Sequence, np.ndarray)) and not isinstance(n_categories, str):
             n_categories = tuple(n_categories)
             valid = len(n_categories) > 0 and all(is_number(number, Integral, low=1) for number in n_categories)
@@ -86,9 +89,20 @@ class Categorical(RootCoordinates):
 
     def for_columns(self, largest: Array) -> Categorical:
         if self.n_categories == "auto":
+            if largest.max() >= _MOST_CATEGORIES:
+                raise ValueError(
+                    f"X holds the code {largest.max():.0f}; n_categories='auto' takes codes below {_MOST_CATEGORIES}. "
+                    "Number the categories 0, 1, 2, ..., as sklearn.preprocessing.OrdinalEncoder does, or give n_categories."
+                )
             return Categorical(tuple(max(int(code), 0) + 1 for code in largest))
         if isinstance(self.n_categories, tuple) and len(self.n_categories) != len(largest):
             raise ValueError(f"n_categories has {len(self.n_categories)} entries, but X has {len(largest)} columns.")
+        return self
+
+    def for_parameters(self, parameters: tuple[Array, ...]) -> Categorical:
+        if self.n_categories == "auto":
+            _, n_features, n_categories = parameters[0].shape
+            return Categorical((n_categories,) * n_features)
         return self
 
     def count_parameters(self, occurs: Array) -> int:

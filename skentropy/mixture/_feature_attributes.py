@@ -132,7 +132,8 @@ class FeatureAttributes(Components):
         self, weights: FloatArray, standard: tuple[FloatArray, ...], *, is_sparse: bool, exposure: float = 1.0
     ) -> Self:
         by_feature = self._by_feature(standard)
-        family = self.family if is_sparse else relative_to_parameters(self.family, weights, by_feature, exposure)
+        family = self.family.for_parameters(by_feature)
+        family = family if is_sparse else relative_to_parameters(family, weights, by_feature, exposure)
         components = replace(self, family=family)
         components = components._in_units(Units.of_mixture(family, weights, by_feature, keep_zero=is_sparse))
         parameters = components.natural(standard)

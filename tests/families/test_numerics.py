@@ -52,7 +52,7 @@ INSTANCES = [
     Binomial(),
     Binomial(n_trials=7),
     NegativeBinomial(r=1.0),
-    Categorical(),
+    Categorical(2),
     Categorical(4),
     Weibull(0.7),
 ]

@@ -18,6 +18,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 from skentropy import (
+    ColumnMixture,
     ExponentialFamilyMixture,
     GammaMixture,
     GaussianMixture,
@@ -305,6 +306,23 @@ class TestCategories:
         np.testing.assert_allclose([fit.lower_bound_ for fit in fits], fits[0].lower_bound_, rtol=1e-12)
         assert [fit.family_ for fit in fits] == [Categorical(5), Categorical((2, 5, 3)), Categorical((2, 5, 3))]
 
+    def test_the_name_takes_the_number_of_categories_from_the_data_or_the_parameters(self) -> None:
+        mixture = ExponentialFamilyMixture("categorical", 2, prior_counts=1.0, random_state=0).fit(self.X)
+        assert mixture.family_ == Categorical((2, 5, 3))
+        p = np.random.default_rng(0).dirichlet(np.ones(3), size=(2, 2))
+        X = np.array([[0.0, 2.0], [2.0, 1.0]])
+        given = ExponentialFamilyMixture.from_parameters("categorical", [0.4, 0.6], probabilities=p)
+        expected = np.log([0.4 * p[0, 0, a] * p[0, 1, b] + 0.6 * p[1, 0, a] * p[1, 1, b] for a, b in X.astype(int)])
+        np.testing.assert_allclose(given.score_samples(X), expected, rtol=1e-12)
+        assert given.n_parameters_ == 1 + 2 * 2 * 2
+        table = ColumnMixture.from_parameters(
+            [("codes", "categorical", [0, 1])], [0.4, 0.6], {"codes": {"probabilities": p}}
+        )
+        np.testing.assert_allclose(table.score_samples(X), expected, rtol=1e-12)
+        for mixture in (given, table):
+            with pytest.raises(ValueError, match="1 other value"):
+                mixture.score([[3.0, 0.0]])
+
     def test_priors_put_nothing_on_categories_that_do_not_occur(self) -> None:
         mixture = ExponentialFamilyMixture(Categorical(5), 2, prior_counts=2.0, random_state=0).fit(self.X)
         assert mixture.n_parameters_ == 1 + 2 * (1 + 4 + 2)
@@ -320,6 +338,10 @@ class TestCategories:
             ExponentialFamilyMixture(Categorical((2, 5, 2)), 2).fit(self.X)
         with pytest.raises(ValueError, match="other values"):
             ExponentialFamilyMixture(Categorical("auto"), 2).fit(self.X - 0.5)
+        with pytest.raises(
+            ValueError, match=r"code 10000; n_categories='auto' takes codes below 10000\. Number the categories"
+        ):
+            ExponentialFamilyMixture("categorical", 2).fit(np.vstack([self.X, np.full((1, 3), 10_000.0)]))
         for wrong in ("many", (2, 0), 1, ()):
             with pytest.raises(ValueError, match="n_categories must be"):
                 Categorical(wrong)
