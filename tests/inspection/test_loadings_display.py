@@ -89,5 +89,5 @@ def test_factors_that_there_are_not(factors: tuple[int, int]) -> None:
 
 def test_models_without_loadings() -> None:
     mixture = PoissonMixture(1).fit(pd.DataFrame({"a": [1, 2, 3]}))
-    with pytest.raises(TypeError, match="not of PoissonMixture"):
+    with pytest.raises(TypeError, match="PoissonMixture has none"):
         LoadingsDisplay.from_estimator(mixture)
