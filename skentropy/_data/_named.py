@@ -263,11 +263,13 @@ class Encoding:
         for column, categories in self.categories.items():
             known = ~np.isnan(X[:, column])
             table[known, column] = [categories[int(code)] for code in X[known, column]]
-        if self.unseen == "missing" and given is not None and not isinstance(given, RowBlocks):
-            for column, values in enumerate(_columns_of(given)):
-                if column in self.categories:
-                    kept = {row: value for row, value in enumerate(_as_list(values)) if not _is_missing(value)}
+        if self.unseen == "missing" and given is not None:
+            start, parts = 0, (block for block, _, _ in given) if isinstance(given, RowBlocks) else [given]
+            for columns in (list(map(_as_list, _columns_of(part))) for part in parts):
+                for column in self.categories:
+                    kept = {row: value for row, value in enumerate(columns[column], start) if not _is_missing(value)}
                     table[[*kept], column] = [*kept.values()]
+                start += len(columns[0])
         return table
 
 

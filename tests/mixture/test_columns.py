@@ -298,7 +298,9 @@ def test_what_the_fit_has_not_seen(people: pd.DataFrame) -> None:
     assert strange["plan"].isna().any()
     seen, objects = strange["plan"].notna(), strange.to_numpy(dtype=object)
     unnamed = ColumnMixture(unseen="missing", random_state=0).fit(people.to_numpy(dtype=object))
-    for filled in (model.impute(strange)["plan"], unnamed.impute(objects)[:, strange.columns.get_loc("plan")]):
+    place = strange.columns.get_loc("plan")
+    blocks = RowBlocks(lambda: [strange[:5], strange[5:]])
+    for filled in (model.impute(strange)["plan"], unnamed.impute(objects)[:, place], model.impute(blocks)[:, place]):
         np.testing.assert_array_equal(np.asarray(filled)[seen], strange["plan"][seen])
         assert set(np.asarray(filled)[~seen]) <= set(people["plan"].dropna())
 
