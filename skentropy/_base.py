@@ -89,7 +89,8 @@ class Traits:
         For each column whose zeros the fit has replaced, the value that replaces them.
     doubt : str
         Why the fit should not be compared with others: it ended at a "saddle point", it is "degenerate" because a component
-        has collapsed, or it is a "Heywood" case with a noise variance at its floor. Empty if there is no such problem.
+        has collapsed, it is a "Heywood" case with a noise variance at its floor, or its factors are "not identified", since
+        they have more parameters than a covariance matrix. Empty if there is no such problem.
     """
 
     discrete_latents: bool

@@ -236,13 +236,24 @@ class ReportedFactors(LinearGaussianEstimator):
         """
         if self.rotation == "promax":
             raise ValueError("There are no standard errors for promax, which optimises no single criterion; try oblimin.")
-        d, k = len(self.mean_), len(self.components_)
-        if d * k - k * (k - 1) // 2 + d > d * (d + 1) // 2:
+        if not self._is_identified:
+            d, k = len(self.mean_), len(self.components_)
             warn(
                 f"{k} factors of {d} columns are not identified: loadings and uniquenesses are more parameters than a "
                 "covariance matrix has, and have no standard errors. Use fewer components."
             )
         return self._standard_errors(X, sample_weight, self._rotation)
+
+    @property
+    def _is_identified(self) -> bool:
+        """Whether loadings, up to rotation, and uniquenesses are no more parameters than a covariance matrix (Ledermann)."""
+        d, k = len(self.mean_), len(self.components_)
+        return d * k - k * (k - 1) // 2 + d <= d * (d + 1) // 2
+
+    @property
+    def _doubt(self) -> str:
+        fitted = hasattr(self, "components_")
+        return super()._doubt or ("not identified" if fitted and not self._is_identified else "")
 
     def _has_indices(self) -> bool:
         """Whether indices of fit can be computed without X."""

@@ -52,8 +52,8 @@ class RankedModel:
     converged : bool
     doubt : str
         Why the fit should not be compared with others: it ended at a "saddle point", it is "degenerate" because a component
-        has collapsed, or it is a "Heywood" case: a noise variance is at its floor, and the likelihood has no interior
-        maximum.
+        has collapsed, it is a "Heywood" case (a noise variance is at its floor, and the likelihood has no interior maximum),
+        or its factors are "not identified", since they have more parameters than a covariance matrix.
     error : str
         The error of the fit or the evaluation; empty if there was none.
     likelihood : str
@@ -170,12 +170,12 @@ class ModelRanking(Sequence[RankedModel]):
     values_ : list of float
         The criterion of each model, nats per sample; higher is better.
     flags_ : list of str
-        Why a rank is uncertain: "failed", "not converged", the ``doubt`` of the model ("saddle point", "degenerate" or
-        "Heywood"), "no likelihood" if the model does not provide it, or "gap" if the entropy sum differs from the
-        log-likelihood by more than 0.01 nats per sample, or by more than a tenth of the difference to the nearest model, at
-        least 1e-5 (unless the gap is a rounding error). If none of these applies and the criterion is not a callable, "other
-        kind" says that the likelihood is of another kind than the best model's, and "other zeros" that other values have
-        replaced zeros. Otherwise empty.
+        Why a rank is uncertain: "failed", "not converged", the ``doubt`` of the model ("saddle point", "degenerate",
+        "Heywood", "not identified"), "no likelihood" if the model does not provide it, or "gap" if the entropy sum and the
+        log-likelihood differ by more than 0.01 nats per sample, or by more than a tenth of the difference to the nearest
+        model, at least 1e-5 (unless the gap is a rounding error). If none of these applies and the criterion is not a
+        callable, "other kind" says that the likelihood is of another kind than the best model's, and "other zeros" that
+        other values have replaced zeros. Otherwise empty.
     """
 
     def __init__(self, rows: Sequence[RankedModel], criterion: Criterion = "bic") -> None:

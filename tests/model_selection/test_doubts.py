@@ -36,6 +36,13 @@ def test_heywood_cases() -> None:
     assert _flags(models, IRIS) == dict.fromkeys(models, "") | flagged
 
 
+def test_factors_with_more_parameters_than_a_covariance_matrix() -> None:
+    X = np.random.default_rng(0).normal(size=(200, 5)) @ np.random.default_rng(1).normal(size=(5, 5))
+    flags = _flags({"2": FactorAnalysis(2), "3": FactorAnalysis(3), "ppca": PPCA(3)}, X)
+    assert flags == {"2": flags["2"], "3": "not identified", "ppca": ""}
+    assert flags["2"] in ("", "Heywood")
+
+
 def test_collapsed_components() -> None:
     rng = np.random.default_rng(0)
     X = np.concatenate([rng.normal(size=(60, 2)), np.tile([[5.0, 5.0]], (20, 1))])
