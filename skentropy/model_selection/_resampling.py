@@ -96,11 +96,14 @@ class Simulations:
     @classmethod
     def of(cls, mixture: BaseMixture, X: Any, rows: Rows) -> Simulations:
         if rows.exposure is not None:
-            raise ValueError("Rows are simulated at an exposure of one; leave exposure out, or use kind='weighted'.")
+            raise ValueError(
+                "Rows are simulated at an exposure of one; leave exposure out. bootstrap(kind='weighted') takes exposures."
+            )
         counts = rows.row_weight
         if not (counts == np.floor(counts)).all():
             raise ValueError(
-                "Rows are simulated as many times as sample_weight says, which must be whole numbers; use kind='weighted'."
+                "Rows are simulated as many times as sample_weight says, which must be whole numbers; "
+                "bootstrap(kind='weighted') takes any weights."
             )
         missing = None if rows.is_sparse else np.isnan(rows.X)
         known = X if mixture.learns_categories else None

@@ -153,7 +153,7 @@ def test_bootstrap_refuses(times: PoissonMixture) -> None:
         bootstrap(PoissonMixture(2), DEATHS)
     with pytest.raises(TypeError, match="bootstrap gives intervals for the parameters of a mixture; PPCA is not a mixture"):
         bootstrap(PPCA(1).fit(IRIS), IRIS)
-    with pytest.raises(ValueError, match="whole numbers; use kind='weighted'"):
+    with pytest.raises(ValueError, match=r"whole numbers; bootstrap\(kind='weighted'\) takes any"):
         bootstrap(times, DEATHS, kind="parametric", sample_weight=DAYS / 2.0)
     with pytest.raises(ValueError, match="at an exposure of one"):
         bootstrap(times, DEATHS, kind="parametric", exposure=np.ones(10))
