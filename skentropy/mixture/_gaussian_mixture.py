@@ -164,7 +164,7 @@ class GaussianMixture(BaseMixture):
     >>> gaps = np.where(np.random.RandomState(0).uniform(size=X.shape) < 0.1, np.nan, X)
     >>> mixture = GaussianMixture(3, random_state=0).fit(gaps)
     >>> print(f"{np.abs(mixture.impute(gaps) - X)[np.isnan(gaps)].mean():.2f}")
-    0.17
+    0.16
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {

@@ -82,7 +82,7 @@ class NormalInverseWishart:
     >>> X = load_iris().data
     >>> mixture = GaussianMixture(3, prior=NormalInverseWishart(), random_state=0).fit(X)
     >>> print(f"{150 * mixture.score(X):.2f}")
-    -212.33
+    -201.12
     """
 
     def __init__(
