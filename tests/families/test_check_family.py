@@ -326,7 +326,7 @@ def test_with_fewer_parameters_than_statistics_eta_must_be_a_multiple_of_its_der
 
 def test_it_notices_statistics_that_are_not_zero_at_zero() -> None:
     with pytest.raises(AssertionError, match=r"T\(0\)"):
-        check_family(type("Broken", (Categorical,), {"zero_statistics": True})())
+        check_family(type("Broken", (Categorical,), {"zero_statistics": True})(3))
 
 
 def test_it_notices_sampling_that_ignores_the_exposure() -> None:
