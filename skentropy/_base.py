@@ -141,7 +141,7 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
         for name, value in self.get_params(deep=False).items():
             rules = self._parameter_constraints.get(name, [])
             known = [option for rule in rules if isinstance(rule, StrOptions) for option in rule.options]
-            yield "" if value in known else did_you_mean(value, known)
+            yield did_you_mean(value, known) if isinstance(value, str) and value not in known else ""
 
     @final
     def _replace_fitted(self, attributes: dict[str, Any]) -> None:

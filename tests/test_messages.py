@@ -50,6 +50,7 @@ def test_warnings_of_what_is_not_of_the_package_point_to_their_line() -> None:
         (ColumnMixture([("sizes", "lognormal", [0])]), "Did you mean 'log_normal'?"),
         (ExponentialFamilyMixture(2), "The first argument is the family; for 2 components write n_components=2."),
         (GaussianMixture(covariance_type="xyz"), "Got 'xyz' instead."),
+        (GaussianMixture(init_params=np.zeros(2)), "Got array([0., 0.]) instead."),
     ],
 )
 def test_names_that_are_meant(model: Any, hint: str) -> None:

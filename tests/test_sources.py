@@ -477,6 +477,15 @@ class TestDask:
             model.score(rows[:, 1:])
 
 
+def test_stored_frames_may_have_a_column_called_target() -> None:
+    """Dask's tasks have an attribute of this name, and so has a frame with such a column."""
+    dask, dd = pytest.importorskip("dask"), pytest.importorskip("dask.dataframe")
+    frame = pd.DataFrame(np.random.default_rng(0).poisson(3.0, size=(60, 2)), columns=["a", "target"])
+    with dask.config.set(scheduler="synchronous"):
+        stored = PPCA(1).fit(dd.from_pandas(frame, npartitions=2).persist())
+    assert stored.lower_bound_ == pytest.approx(PPCA(1).fit(frame).lower_bound_, rel=1e-12)
+
+
 def test_dask_is_not_imported_without_need() -> None:
     code = "import sys, numpy, skentropy; skentropy.PPCA().fit(numpy.eye(4)); sys.exit('dask' in sys.modules)"
     assert subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=False).returncode == 0

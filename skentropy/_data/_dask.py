@@ -257,8 +257,8 @@ def _blocks(X: Any) -> list[Delayed]:
 def _as_stored(part: Delayed) -> Delayed:
     """A partition by its own key; its key in a stored frame would cost a task in every pass."""
     graph, key = part.__dask_graph__(), part.key
-    while (target := getattr(graph[key], "target", None)) is not None:
-        key = target
+    while type(node := graph[key]).__name__ == "Alias":
+        key = node.target
     return part if key == part.key else Delayed(key, graph, layer=part.__dask_layers__()[0])
 
 

@@ -153,7 +153,7 @@ def _point(
         x, weight, lost = nodes(family, eta, draws)
     _require(
         np.isfinite(lost),
-        f"{family!r}: the density ends abruptly at {x.min():g} or {x.max():g}; lower_limit is to be where support begins",
+        f"{family!r}: the density ends abruptly at {x.min():g} or {x.max():g}; check lower_limit and in_support",
     )
     return _Point(family, theta, eta, errors, draws, x, weight, lost)
 

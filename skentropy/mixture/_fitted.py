@@ -73,8 +73,8 @@ class FittedMixture(ReportedMixture):
             raise ValueError(f"exposure is not defined for {components.label}; leave it out.")
         if exposure is None and self._exposed and not reset and not isinstance(X, RowBlocks):
             warn(
-                f"{type(self).__name__} was fitted with exposures, and without exposure each row counts as one with an "
-                "exposure of 1; pass exposure, as to fit."
+                f"{type(self).__name__} was fitted with exposures, and X comes without: each row counts as observed at an "
+                "exposure of 1. Pass exposure as in fit, or exposure=np.ones(len(X)) if that is right."
             )
         reader = Reader(
             sparse="missing" if components.allows_sparse else "no",

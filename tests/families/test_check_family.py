@@ -223,7 +223,7 @@ def test_it_notices_a_wrong_claim(attribute: str, value: object, message: str) -
 def test_it_notices_a_support_that_begins_above_the_lower_limit() -> None:
     """Integrals over such a jump are not exact enough to notice wrong formulas."""
     broken = type("Broken", (Pareto,), {"lower_limit": 0.0})
-    with pytest.raises(AssertionError, match=r"ends abruptly at 1 or .*; lower_limit is to be where"):
+    with pytest.raises(AssertionError, match=r"ends abruptly at 1 or .*; check lower_limit and in_support"):
         check_family(broken(), (np.array([9.0, 30.0]),))
 
 
