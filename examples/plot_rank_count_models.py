@@ -53,7 +53,7 @@ axes.legend()
 # The ranking as a picture. One Poisson distribution is far to the left, outside of it. With so many rows the penalties are too
 # small to be seen.
 
-ranking.plot().ax_.set_xlim(-2.45, -2.15)
+_ = ranking.plot().ax_.set_xlim(-2.45, -2.15)
 
 # %%
 # How EM found the best model: the terms of its entropy sum, step by step.
