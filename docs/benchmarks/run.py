@@ -43,6 +43,8 @@ def run(name: str, quick: bool) -> None:
     print(f"{name}: {minutes:.1f} minutes\n", flush=True)
     if not quick:
         taken = f"{minutes:.0f} minutes" if minutes >= 1.5 else "a minute"
+        if not lines[-1].endswith("\n"):
+            lines.append("")  # or the line would belong to a table
         lines.append(f"Written by `python docs/benchmarks/run.py --only {name}` in {taken}.")
         (HERE / f"results_{name}.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
         readme.write()
