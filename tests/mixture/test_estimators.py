@@ -154,7 +154,7 @@ def test_exposures() -> None:
     np.testing.assert_allclose(np.sort(mixture.rates_, axis=0), [[1.0, 0.5], [2.0, 3.0]], rtol=0.06)
     np.testing.assert_allclose(mixture.score(X, exposure=exposure), mixture.lower_bound_, rtol=1e-10)
     np.testing.assert_allclose(mixture.entropy_sum(X, exposure=exposure).value, mixture.entropy_sum_.value, rtol=1e-10)
-    with pytest.warns(UserWarning, match="was fitted with exposures, and without exposure each row counts"):
+    with pytest.warns(UserWarning, match="was fitted with exposures, and X comes without: each row counts"):
         assert mixture.score(X) < mixture.lower_bound_ - 1
     for method in ("bic", "predict", "predict_proba", "score_samples", "impute", "summary", "standard_errors"):
         with warnings.catch_warnings(record=True) as caught:
