@@ -160,7 +160,7 @@ def test_exposures() -> None:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             getattr(mixture, method)(X)
-        assert sum("pass exposure" in str(warning.message) for warning in caught) == 1, method
+        assert sum("Pass exposure" in str(warning.message) for warning in caught) == 1, method
     ones = PoissonMixture(random_state=0).fit(X, exposure=np.ones(3000))
     assert ones.score(X) == ones.score(X, exposure=np.ones(3000))
     with pytest.raises(ValueError, match="exposure is not defined for the gamma family"):
