@@ -257,8 +257,15 @@ def _blocks(X: Any) -> list[Delayed]:
 def _as_stored(part: Delayed) -> Delayed:
     """A partition by its own key; its key in a stored frame would cost a task in every pass."""
     graph, key = part.__dask_graph__(), part.key
-    while type(node := graph[key]).__name__ == "Alias":
-        key = node.target
+    while True:
+        node = graph[key]
+        # Before Dask 2024.12 an alias was the other key itself.
+        if type(node).__name__ == "Alias":
+            key = node.target
+        elif isinstance(node, tuple) and len(node) == 2 and isinstance(node[0], str) and node in graph:
+            key = node
+        else:
+            break
     return part if key == part.key else Delayed(key, graph, layer=part.__dask_layers__()[0])
 
 
