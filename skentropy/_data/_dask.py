@@ -259,7 +259,7 @@ def _as_stored(part: Delayed) -> Delayed:
     graph, key = part.__dask_graph__(), part.key
     while True:
         node = graph[key]
-        # Before Dask 2024.12 an alias was the other key itself.
+        # In older versions of Dask an alias is the other key itself.
         if type(node).__name__ == "Alias":
             key = node.target
         elif isinstance(node, tuple) and len(node) == 2 and isinstance(node[0], str) and node in graph:
