@@ -23,7 +23,8 @@ def invert_factors(factors: FloatArray) -> FloatArray:
     """Inverses of lower triangular matrices (P, k, k), one after the other, which suits few matrices."""
     inverses = factors.copy()
     for inverse in inverses:
-        lapack.dtrtri(inverse.T, overwrite_c=True)  # in columns, as LAPACK has it, the transpose is upper triangular
+        # In columns, as LAPACK has it, the transpose is upper triangular.
+        inverse[:] = lapack.dtrtri(inverse.T, overwrite_c=True)[0].T
     return inverses
 
 

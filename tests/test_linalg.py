@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from skentropy import _linalg
-from skentropy._linalg import factorise, invert, pack_symmetric, unpack_symmetric
+from skentropy._linalg import factorise, invert, invert_factors, pack_symmetric, unpack_symmetric
 
 
 def matrices() -> np.ndarray:
@@ -21,6 +21,9 @@ def test_factors_inverses_and_determinants() -> None:
     inverse, log_det = invert(A)
     np.testing.assert_allclose(inverse @ A, np.broadcast_to(np.eye(3), A.shape), atol=1e-9)
     np.testing.assert_allclose(log_det, np.linalg.slogdet(A)[1], rtol=1e-10)
+    factors = np.linalg.cholesky(A)
+    np.testing.assert_allclose(invert_factors(factors), np.linalg.inv(factors), rtol=1e-10, atol=1e-12)
+    np.testing.assert_array_equal(factors, np.linalg.cholesky(A))
     assert pytest.approx(np.log(2 * np.pi), rel=1e-15) == _linalg.LOG_2PI
 
 
