@@ -159,7 +159,7 @@ def _notes(estimator: Any, evaluation: Evaluation | None, warned: Sequence[str],
         notes.append("With the training data, summary(X) also says how rows are classified.")
     elif evaluation is not None and hasattr(estimator, "entropy_sum_"):
         terms = evaluation.entropy_sum
-        change = terms.value - evaluation.elbo - getattr(estimator, "stationarity_gap_", 0.0)
+        change = terms.value - evaluation.elbo - estimator.stationarity_gap_
         if abs(change) > _OTHER_ROWS * max(terms.magnitude, 1.0):
             notes.append("Log-likelihood and entropy sum differ: they agree for the rows of the fit, not for others.")
     return notes
