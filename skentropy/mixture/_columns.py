@@ -66,10 +66,10 @@ class ColumnBlocks(ColumnAttributes):
     def with_prior(self, prior_counts: float, statistics: Any) -> Self:
         return self._with([part.with_prior(prior_counts, own) for part, own in self._zip(statistics)])
 
-    def as_seeds(self, block: Block) -> Block:
+    def as_seeds(self, block: Block, observations: Any) -> Block:
         X = block.as_given.X.copy()
-        for part in self.blocks:
-            X[:, part.columns] = part.components.as_seeds(part.of(block)).X
+        for part, own in zip(self.blocks, observations, strict=True):
+            X[:, part.columns] = part.components.as_seeds(part.of(block), own).X
         return replace(block.as_given, X=X)
 
     def rounding(self, columns: ColumnSurvey) -> Rounding | None:

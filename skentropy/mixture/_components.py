@@ -173,7 +173,7 @@ class Components(ComponentAttributes):
     def with_prior(self, prior_counts: float, statistics: Any) -> Self:
         """These components with a prior of ``prior_counts`` pseudo-observations with the mean statistics of all rows."""
 
-    def as_seeds(self, block: Block) -> Block:
+    def as_seeds(self, block: Block, observations: Any) -> Block:
         """The values from which seeds are drawn: those of the user, without substitutes of zeros."""
         return block.as_given
 

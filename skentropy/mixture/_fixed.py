@@ -169,9 +169,6 @@ class WithFixed(Components):
     def with_prior(self, prior_counts: float, statistics: Any) -> Self:
         return replace(self, own=self.own.with_prior(prior_counts, statistics.own))
 
-    def as_seeds(self, block: Block) -> Block:
-        return self.own.as_seeds(block)
-
     def rounding(self, columns: ColumnSurvey) -> Rounding | None:
         return self.own.rounding(columns)
 

@@ -90,10 +90,10 @@ def summarize(block: Block, components: Components, sample_size: int, salt: int,
     """Summarise one block of rows, and count in the same pass the values outside the support."""
     outside = components.count_outside(block)
     block = block[:0] if outside.any() else block
-    weight = block.row_weight
+    weight, observations = block.row_weight, components.read(block)
     return DataSummary(
         outside,
-        pooled=components.summarize(components.read(block), weight),
+        pooled=components.summarize(observations, weight),
         log_base_measure=block.weighted_sum(components.log_base_measure(block)),
-        sample=RowSample.of_block(components.as_seeds(block), weight, sample_size, salt, rounding),
+        sample=RowSample.of_block(components.as_seeds(block, observations), weight, sample_size, salt, rounding),
     )

@@ -130,9 +130,9 @@ class VectorComponents(Components):
     def with_prior(self, prior_counts: float, statistics: Any) -> Self:
         return replace(self, prior_counts=prior_counts)
 
-    def as_seeds(self, block: Block) -> Block:
-        """Seeds do not depend on the sizes of rows that are divided by them."""
-        return replace(block, X=self.read(block).statistics, given=None, kept=None) if self.normalize else block.as_given
+    def as_seeds(self, block: Block, observations: VectorRows) -> Block:
+        """Rows that are divided by their sizes, with substitutes of zeros: seeds do not depend on the sizes."""
+        return replace(block, X=observations.statistics, given=None, kept=None) if self.normalize else block.as_given
 
     def rounding(self, columns: ColumnSurvey) -> Rounding | None:
         D = len(columns.weight)
