@@ -161,6 +161,14 @@ class TestSingleThreadedBLAS:
             second.join()
             assert blas_threads() == before
 
+    def test_the_users_limit_of_one_thread_stays_after_a_fit_with_more(self) -> None:
+        with threadpool_limits(2, user_api="blas"), SingleThreadedBLAS():
+            assert blas_threads() == {1}
+        with threadpool_limits(1, user_api="blas"):
+            with SingleThreadedBLAS():
+                assert blas_threads() == {1}
+            assert blas_threads() == {1}
+
     def test_the_users_own_limit_works_afterwards(self) -> None:
         thread = threading.Thread(target=SingleThreadedBLAS().__enter__)
         thread.start()

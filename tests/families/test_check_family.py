@@ -226,6 +226,14 @@ def test_it_notices_a_support_that_begins_above_the_lower_limit() -> None:
     with pytest.raises(AssertionError, match=r"ends abruptly at 1 or .*; check lower_limit and in_support"):
         check_family(broken(), (np.array([9.0, 30.0]),))
 
+    class Late(Exponential):
+        """On the scale of logarithms the density rises where it begins."""
+
+        def in_support(self, X: Any, exposure: Any = 1.0) -> Any:
+            return (X > 1.0) & (np.inf > X)
+
+    assert nodes(Late(), np.array([-0.5]), 1.0 + np.random.RandomState(0).exponential(2.0, 1000))[2] == np.inf
+
 
 @pytest.mark.parametrize("attribute", ["name", "parameter_names", "support", "lower_limit", "discrete"])
 def test_it_demands_what_every_family_states(attribute: str) -> None:
