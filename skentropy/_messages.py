@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ._typing import ArrayLike
+from ._typing import ArrayLike, FloatArray
 
 # Frames between a user's line and the origin of a warning belong to the package, to scikit-learn or to joblib.
 _INSIDE = (f"{__package__}.", "sklearn.", "joblib.")
@@ -96,6 +96,22 @@ def warn_of_fresh_start(estimator: Any, n_features: int) -> None:
         f"warm_start=True, but the last fit had other numbers of components or columns than this fit, with "
         f"n_components={estimator.n_components} and {n_features} columns. This fit therefore starts afresh."
     )
+
+
+def check_observed(estimator: Any, weight: FloatArray) -> None:
+    """Raise ValueError for columns in which the observed entries have no weight."""
+    if not weight.all():
+        unobserved = list_columns(estimator, np.flatnonzero(weight == 0))
+        raise ValueError(f"X has no observed value in {unobserved}; leave such columns out.")
+
+
+def check_size(estimator: Any, sizes: FloatArray, limits: tuple[float, float], dtype: Any) -> None:
+    """Raise ValueError for columns whose sizes, such as their variances, are outside the limits for a dtype; 0 is inside."""
+    least, largest = limits
+    for word, columns in (("large", ~(sizes <= largest)), ("small", (sizes > 0) & (sizes < least))):
+        if columns.any():
+            listed = list_columns(estimator, np.flatnonzero(columns))
+            raise ValueError(f"The values are too {word} for {np.dtype(dtype)} in {listed}; rescale the data.")
 
 
 def warn_of_empty_rows(n_empty: float) -> None:

@@ -52,7 +52,7 @@ ROOMS = {
     "skentropy/": ["tests/test_"],
     "skentropy/_em/": [
         "tests/test_em.py",
-        "tests/test_curvature.py",
+        "tests/test_information.py",
         "tests/test_checkpoint.py",
         "tests/test_interruption.py",
         "tests/mixture",

@@ -1,8 +1,8 @@
 """Maximisation: accelerated EM, the course of a fit, and what users see of it while it runs."""
 
-from ._curvature import TRIED, em_eigenpair, largest_eigenpair, leave_saddle
 from ._engine import ROUNDING, run_em
 from ._fit import ARGUMENTS, Ascent, FitByEM
+from ._information import TRIED, climb, derivative, em_eigenpair, largest_eigenpair, leave_saddle
 from ._model import End, Evaluate, Finish, Model, Newton, Run, State, Watcher
 from ._monitor import Monitor
 from ._runs import Interruption, as_part, best_of
@@ -25,6 +25,8 @@ __all__ = [
     "Watcher",
     "as_part",
     "best_of",
+    "climb",
+    "derivative",
     "em_eigenpair",
     "largest_eigenpair",
     "leave_saddle",

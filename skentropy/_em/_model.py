@@ -14,7 +14,7 @@ class Model(Protocol):
     """The objective: the ELBO of a generative model for given data, minus a penalty."""
 
     def expect(self, parameters: Any, part: Any, /) -> Any:
-        """E-step on a part of the data, such as a block of rows; the fit adds up the statistics of all parts."""
+        """E-step on the data, or on a part such as a block of rows; the fit then adds up the statistics of all parts."""
 
     def maximize(self, statistics: Any) -> Any:
         """M-step: the parameters that maximise the objective for the statistics' posteriors."""

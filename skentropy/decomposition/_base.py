@@ -23,18 +23,18 @@ from .._data import (
     survey_columns,
 )
 from .._em import ARGUMENTS, Monitor
-from .._messages import feature_names, list_columns, warn_of_empty_rows
+from .._messages import check_observed, check_size, feature_names, warn_of_empty_rows
 from .._standard_errors import StandardErrors
 from .._typing import Array, ArrayLike, FloatArray
 from ._covariance_input import FitsCovariances
 from ._em_model import StandardisedData, Table
 from ._fit import GaussianFit, Outcome
 from ._gaussian import LinearGaussian
-from ._information import standard_errors
 from ._moments import Moments
 from ._moments import row_bytes as moments_row_bytes
 from ._rotation import Rotation
 from ._spectrum import Covariance, without_rounding
+from ._standard_errors import standard_errors
 from ._weighted_rows import with_weight
 
 # Variances must lie between these, so that products of variances, and float32 noise variances at their floors, stay finite.
@@ -261,9 +261,7 @@ class LinearGaussianEstimator(FitsCovariances):
     def _standardised(self, rows: Source) -> StandardisedData:
         """The rows centred and scaled, and the model for them."""
         columns = rows.sum(survey_columns)
-        if not columns.weight.all():
-            unobserved = list_columns(self, np.flatnonzero(columns.weight == 0))
-            raise ValueError(f"X has no observed value in {unobserved}; leave such columns out.")
+        check_observed(self, columns.weight)
         warn_of_empty_rows(columns.n_empty_rows)
         check_scale(self, columns.variance, rows.dtype)
         return self._standardise(
@@ -325,14 +323,7 @@ class LinearGaussianEstimator(FitsCovariances):
 
 def check_scale(estimator: Any, variances: FloatArray, dtype: Any) -> None:
     """Refuse columns whose variances are outside the range of the dtype of the fitted attributes."""
-    least, largest = _VARIANCES[np.dtype(dtype).type]
-    for word, columns in (
-        ("large", ~np.isfinite(variances) | (variances > largest)),
-        ("small", (variances > 0) & (variances < least)),
-    ):
-        if columns.any():
-            names = list_columns(estimator, np.flatnonzero(columns))
-            raise ValueError(f"The values are too {word} for {np.dtype(dtype)} in {names}; rescale the data.")
+    check_size(estimator, variances, _VARIANCES[np.dtype(dtype).type], dtype)
 
 
 def is_incomplete(rows: Source) -> bool:

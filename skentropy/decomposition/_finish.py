@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
-from scipy.optimize import minimize
 
-from .._em import ROUNDING, End, Evaluate, State, em_eigenpair, leave_saddle, run_em
+from .._em import ROUNDING, End, Evaluate, State, climb, em_eigenpair, leave_saddle, run_em
 from .._typing import Array, FloatArray
 from ._em_model import ON_FLOOR, GaussianModel, GaussianStatistics, StandardisedData
 from ._gaussian import LinearGaussian
@@ -79,22 +78,10 @@ class Finish:
         """One run of L-BFGS in coordinates in which the complete data's information is one, with the floors as bounds."""
         around = Neighbourhood.of(self._model, state)
         coordinates, origin = around.coordinates, around.origin
-
-        def loss(z: FloatArray) -> tuple[float, FloatArray]:
-            at = evaluate(around.parameters(z))
-            return -at.objective, -around.gradient(at)
-
         low = (coordinates.log_floor - origin[coordinates.split :]) / around.metric.of_log_noise
         bounds = [(None, None)] * coordinates.split + [(min(bound, 0.0), None) for bound in low]
-        result = minimize(
-            loss,
-            np.zeros(len(origin)),
-            jac=True,
-            method="L-BFGS-B",
-            bounds=bounds,
-            options={"maxiter": _MAX_ITERATIONS, "maxcor": _CORRECTIONS, "gtol": 1e-10, "ftol": 0.0},
-        )
-        return evaluate(around.parameters(result.x))
+        options = {"maxiter": _MAX_ITERATIONS, "maxcor": _CORRECTIONS, "gtol": 1e-10}
+        return climb(around, evaluate, len(origin), options, bounds=bounds)
 
     def _settle(self, state: State, evaluate: Evaluate) -> State:
         """Take a few EM steps, which close most of the remaining gap between entropy sum and ELBO."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 
+from .._em import derivative
 from .._typing import FloatArray
 
-# Step of fourth-order differences, in units of one row's information, and the largest change of a logarithm.
+# Step of the differences, in units of one row's information, and the largest change of a logarithm.
 _STEP = 1e-3
-_STEPS = np.array([-2.0, -1.0, 1.0, 2.0])
-_COEFFICIENTS = np.array([1.0, -8.0, 8.0, -1.0]) / 12.0
 
 
 class Movable(Protocol):
@@ -37,16 +37,16 @@ def differences(
     NaN where a step leaves the domain.
     """
     values = values or components.standard
-    # Differences are taken from these values, so that values that do not move have a difference of exactly zero.
-    before = values(parameters)
-    changes = tuple(np.zeros((len(directions), *value.shape)) for value in before)
-    for m, direction in enumerate(directions):
-        if not direction.any():
-            continue
-        h = _STEP / max(components.stride(parameters, direction), 1.0)
-        for step, coefficient in zip(_STEPS, _COEFFICIENTS, strict=True):
-            moved = components.moved(parameters, step * h * direction)
-            after = [np.asarray(np.nan)] * len(before) if moved is None else values(moved)
-            for change, start, value in zip(changes, before, after, strict=True):
-                change[m] += coefficient / h * (value - start)
-    return changes
+    shapes = [np.shape(value) for value in values(parameters)]
+    ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
+    changes = np.zeros((len(directions), ends[-1]))
+
+    def along(direction: FloatArray, h: float) -> FloatArray:
+        moved = components.moved(parameters, h * direction)
+        return np.full(ends[-1], np.nan) if moved is None else np.concatenate([*map(np.ravel, values(moved))])
+
+    for change, direction in zip(changes, directions, strict=True):
+        if direction.any():
+            change[:] = derivative(partial(along, direction), _STEP / max(components.stride(parameters, direction), 1.0))
+    parts = np.split(changes, ends[:-1], axis=1)
+    return tuple(part.reshape(len(directions), *shape) for part, shape in zip(parts, shapes, strict=True))

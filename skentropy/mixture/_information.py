@@ -5,8 +5,9 @@ Directions are arrays of shape (K, 1 + P): for each component the logit of its w
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -43,11 +44,7 @@ def missing_information(model: MixtureModel, parameters: MixtureParameters, bloc
     n_components = len(parameters.log_weights)
     width = 1 + model.components.n_directions(parameters.components)
     total = np.zeros((n_components * width, n_components * width))
-    step = max(1, _CHUNK_ENTRIES // (n_components * width))
-    for start in range(0, block.n_rows, step):
-        part = block if step >= block.n_rows else block[start : start + step]
-        observations = model.read(part)
-        q = exp_or_zero(model.posterior(parameters, observations)[1])
+    for part, observations, q in _parts(model, parameters, block, len(total)):
         weight = part.row_weight
         latent = model.components.latent_information(parameters.components, observations, q * weight)
         root = np.sqrt(weight)
@@ -74,11 +71,7 @@ def score_products(model: MixtureModel, parameters: MixtureParameters, block: Bl
     pi = np.exp(parameters.log_weights)
     width = 1 + model.components.n_directions(parameters.components)
     total = np.zeros((len(pi) * width, len(pi) * width))
-    step = max(1, _CHUNK_ENTRIES // len(total))
-    for start in range(0, block.n_rows, step):
-        part = block if step >= block.n_rows else block[start : start + step]
-        observations = model.read(part)
-        q = exp_or_zero(model.posterior(parameters, observations)[1])
+    for part, observations, q in _parts(model, parameters, block, len(total)):
         s = np.empty((part.n_rows, len(pi), width))
         s[:, :, 0] = q.T - pi
         for c, t in enumerate(model.components.row_scores(parameters.components, observations)):
@@ -88,6 +81,17 @@ def score_products(model: MixtureModel, parameters: MixtureParameters, block: Bl
         rows = s.reshape(part.n_rows, -1)
         total += rows.T @ rows
     return total
+
+
+def _parts(
+    model: MixtureModel, parameters: MixtureParameters, block: Block, n_entries: int
+) -> Iterator[tuple[Block, Any, FloatArray]]:
+    """Parts of a block, their observations and responsibilities; the computation takes ``n_entries`` numbers for a row."""
+    step = max(1, _CHUNK_ENTRIES // n_entries)
+    for start in range(0, block.n_rows, step):
+        part = block if step >= block.n_rows else block[start : start + step]
+        observations = model.read(part)
+        yield part, observations, exp_or_zero(model.posterior(parameters, observations)[1])
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._data import ColumnSurvey
-from .._messages import list_columns
+from .._messages import check_observed, list_columns
 from .._typing import Array, ArrayLike, FloatArray
 from ..families import ExponentialFamily
 
@@ -22,9 +22,7 @@ _LARGEST_COUNT = 2.0**53
 
 def check_columns(estimator: Any, family: ExponentialFamily, columns: ColumnSurvey) -> None:
     """Raise ValueError, which names the columns, if no mixture can be fitted to some of them."""
-    unobserved = np.flatnonzero(columns.weight == 0)
-    if unobserved.size:
-        raise ValueError(f"X has no observed value in {list_columns(estimator, unobserved)}; leave such columns out.")
+    check_observed(estimator, columns.weight)
     too_large = np.flatnonzero(~np.isfinite(columns.mean * columns.weight))
     if too_large.size:
         raise ValueError(f"The sum of the values overflows in {list_columns(estimator, too_large)}; rescale the data.")

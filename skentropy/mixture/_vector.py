@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from .._data import Block, ColumnSurvey, Rounding
-from .._messages import list_columns, model_name
+from .._messages import check_observed, model_name
 from .._typing import Array, FloatArray, Matrix
 from ..families._vector import VectorFamily
 from ._components import Components
@@ -96,9 +96,7 @@ class VectorComponents(Components):
     def prepare(self, estimator: Any, columns: ColumnSurvey, *, is_sparse: bool, prior_counts: float) -> Self:
         D = len(columns.weight)
         self._check_n_columns(D)
-        unobserved = np.flatnonzero(columns.weight == 0)
-        if unobserved.size:
-            raise ValueError(f"X has no observed value in {list_columns(estimator, unobserved)}; leave such columns out.")
+        check_observed(estimator, columns.weight)
         if not (columns.largest.any() or columns.smallest.any()):
             raise ValueError("X holds nothing but zeros.")
         return replace(self, prior_counts=prior_counts, pooled=np.zeros(D))

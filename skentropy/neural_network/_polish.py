@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.optimize import OptimizeResult, minimize
+from scipy.optimize import OptimizeResult
 
-from .._em import Evaluate, State
+from .._em import Evaluate, State, climb
 from .._typing import FloatArray
 from ._metric import Neighbourhood, moved
 from ._model import BeliefNetModel
@@ -26,23 +26,17 @@ def polish(
 
     L-BFGS evaluates at most ``most`` states.
     """
-
-    around = Neighbourhood.of(model, state)
-
-    def loss(z: FloatArray) -> tuple[float, FloatArray]:
-        there = evaluate(around.parameters(z))
-        return -there.objective, -around.gradient(there)
+    course: list[float] = []
 
     def stop_when_stalled(intermediate_result: OptimizeResult) -> None:
         course.append(-float(intermediate_result.fun))
         if len(course) > _WINDOW and course[-1] - course[-1 - _WINDOW] < _STALLED * tol:
             raise StopIteration
 
-    course: list[float] = []
-    options = {"maxfun": most, "maxiter": most, "gtol": 1e-9, "ftol": 0.0, "maxcor": 30}
-    start = np.zeros_like(around.origin)
-    result = minimize(loss, start, jac=True, method="L-BFGS-B", callback=stop_when_stalled, options=options)
-    best = evaluate(around.parameters(result.x)) if -result.fun >= state.objective else state
+    around = Neighbourhood.of(model, state)
+    options = {"maxfun": most, "maxiter": most, "gtol": 1e-9, "maxcor": 30}
+    end = climb(around, evaluate, len(around.origin), options, callback=stop_when_stalled)
+    best = end if end.objective >= state.objective else state
     return _polish_scales(model, lambda vector: evaluate(moved(state, vector)), best)
 
 

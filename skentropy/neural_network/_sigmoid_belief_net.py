@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from .._base import fit_method
 from .._data import Source
 from .._em import ARGUMENTS, Run
-from .._messages import list_columns, warn_of_empty_rows
+from .._messages import check_observed, warn_of_empty_rows
 from .._typing import ArrayLike, FloatArray
 from ._binary import survey
 from ._fit import EnumeratedFit, TruncatedFit
@@ -257,10 +257,7 @@ class SigmoidBeliefNet(FittedBeliefNet):
         """Check the columns, and return the means of the binary ones."""
         weight, ones, invalid, empty = survey(self, self.binarize, rows)
         self._binarizes = bool(invalid.any())
-        if not weight.all():
-            raise ValueError(
-                f"X has no observed value in {list_columns(self, np.flatnonzero(weight == 0))}; leave such columns out."
-            )
+        check_observed(self, weight)
         warn_of_empty_rows(empty[0])
         return np.asarray(ones / weight)
 

@@ -15,7 +15,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from .._base import fit_method
 from .._data import Source, thread_pool
 from .._em import Monitor, Run
-from .._messages import interruption_message, list_columns, warn_of_fresh_start
+from .._messages import interruption_message, warn_of_fresh_start
 from .._typing import ArrayLike
 from ..decomposition._gaussian import LinearGaussian
 from ._autoencoder import Autoencoder
@@ -233,7 +233,7 @@ class VariationalAutoencoder(FittedAutoencoder):
         """Data and objective, linear models, and the model of the last fit if this fit starts from it."""
         self._check_values(rows)
         data = training_data(rows, X, sample_weight, self._row_bytes(rows.n_features), self._view)
-        location, scale = location_and_scale(data, rows.dtype, partial(list_columns, self))
+        location, scale = location_and_scale(self, data, rows.dtype)
         given = self._given(*sizes) if self.warm_start and sizes is not None else None
         if given is None and sizes is not None and self.warm_start and hasattr(self, "_autoencoder"):
             warn_of_fresh_start(self, rows.n_features)

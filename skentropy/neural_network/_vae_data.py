@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .._data import Block, BlockSource, ColumnSurvey, RowBlocks, Rows, Source, survey_columns
-from .._messages import warn_of_data
+from .._messages import check_observed, check_size, warn_of_data
 from .._typing import Array, ArrayLike, FloatArray
 from ..decomposition._gaussian import LinearGaussian
 from ._autoencoder import Autoencoder
@@ -83,23 +83,16 @@ def training_data(
     return Stream.of(source, X, sample_weight, view)
 
 
-def location_and_scale(data: TrainingData, dtype: Any, names: Callable[[Array], str]) -> tuple[FloatArray, float]:
-    """The means of the columns, and the root of their mean variance; messages use ``names`` for columns."""
+def location_and_scale(estimator: Any, data: TrainingData, dtype: Any) -> tuple[FloatArray, float]:
+    """The means of the columns, and the root of their mean variance."""
     columns = data.columns
-    if not columns.weight.all():
-        unobserved = names(np.flatnonzero(columns.weight == 0))
-        raise ValueError(f"X has no observed value in {unobserved}; leave such columns out.")
+    check_observed(estimator, columns.weight)
     if data.empty:
         warn_of_data("X has rows without any observed value; they carry no information.")
-    least, largest = _SCALES[np.dtype(dtype).type]
     with np.errstate(over="ignore", invalid="ignore"):
         size = np.sqrt(columns.scatter / columns.weight)
         scale = float(np.sqrt(columns.scatter.sum() / columns.weight.sum()))
-    for word, is_so in (("large", ~(size <= largest)), ("small", (size > 0) & (size < least))):
-        if is_so.any():
-            raise ValueError(
-                f"The values are too {word} for {np.dtype(dtype)} in {names(np.flatnonzero(is_so))}; rescale the data."
-            )
+    check_size(estimator, size, _SCALES[np.dtype(dtype).type], dtype)
     # A variance due to rounding errors counts as zero.
     is_rounding = not scale > 1e-14 * float(np.abs(columns.mean).max())
     return columns.mean, 1.0 if is_rounding else scale

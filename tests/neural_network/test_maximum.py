@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 
 from skentropy import SigmoidBeliefNet
-from skentropy._em import State, _curvature, em_eigenpair, run_em
+from skentropy._em import State, _information, em_eigenpair, run_em
 from skentropy.neural_network import _maximum
 from skentropy.neural_network._layers import BeliefNet, Layer
 from skentropy.neural_network._maximum import Maximum
@@ -119,7 +119,7 @@ def test_saddle_points_are_left(accelerate: bool, monkeypatch: pytest.MonkeyPatc
     assert not end.saddle
     assert len(calls) <= 20
     assert maximum.finish[0](state, evaluate).goes_on
-    monkeypatch.setattr(_curvature, "_LEAVES", (1e-9,))
+    monkeypatch.setattr(_information, "_LEAVES", (1e-9,))
     end = maximum.leave_saddle(state, evaluate)
     assert end.state is state
     assert not end.goes_on

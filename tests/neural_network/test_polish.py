@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from scipy.optimize import OptimizeResult
 
-from skentropy._em import State, run_em
-from skentropy.neural_network import _polish
+from skentropy._em import State, _information, run_em
 from skentropy.neural_network._layers import BeliefNet, Layer
 from skentropy.neural_network._model import BeliefNetModel, Parameters
 from skentropy.neural_network._polish import _polish_scales, polish
@@ -113,6 +112,6 @@ def test_it_ends_when_twenty_iterations_together_gain_next_to_nothing(monkeypatc
             seen.append(value)
         return OptimizeResult(x=z, fun=np.inf)
 
-    monkeypatch.setattr(_polish, "minimize", minimize)
+    monkeypatch.setattr(_information, "minimize", minimize)
     polish(model, evaluate, state, tol=1e-4)
     assert len(seen) == 26 + 19

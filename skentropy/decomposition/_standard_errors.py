@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
+from .._em import derivative
 from .._standard_errors import KNOWN, Estimate, StandardErrors
 from .._typing import Array, FloatArray
 from ._em_model import StandardisedData
@@ -195,11 +197,8 @@ def _rotation_jacobian(
 
 def _jacobian(function: Callable[[FloatArray], FloatArray], vector: FloatArray, free: Array) -> FloatArray:
     """Derivatives by the free entries, one in each column."""
-    columns = []
-    for index in np.flatnonzero(free):
-        step = np.zeros_like(vector)
-        step[index] = _STEP
-        near = function(vector + step) - function(vector - step)
-        far = function(vector + 2.0 * step) - function(vector - 2.0 * step)
-        columns.append((8.0 * near - far) / (12.0 * _STEP))
-    return np.stack(columns, axis=1)
+
+    def along(unit: FloatArray, h: float) -> FloatArray:
+        return function(vector + h * unit)
+
+    return np.stack([derivative(partial(along, unit), _STEP) for unit in np.eye(len(vector))[free]], axis=1)

@@ -1,12 +1,17 @@
-"""Curvature at the end of a fit: a few Lanczos steps distinguish a maximum from a saddle point, which the fit leaves."""
+"""The observed information of models with a gradient: a way up, a maximum or a saddle point at its end, derivatives.
+
+All coordinates z are such that the complete data's information of one row is the unit matrix. In them the observed
+information is one minus the Jacobian of the EM map, and the gradient is as well scaled as an EM step.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 from scipy.linalg import eigh_tridiagonal
+from scipy.optimize import minimize
 
 from .._typing import FloatArray
 from ._model import End, Evaluate, State
@@ -22,7 +27,7 @@ _LEAVES = (0.03, 0.1, 0.3, 1.0)
 
 
 class Neighbourhood(Protocol):
-    """Parameters around a state, in coordinates z in which the complete data's information of one row is the unit matrix."""
+    """Parameters around a state, in coordinates z."""
 
     def parameters(self, z: FloatArray) -> Any | None:
         """The parameters at z, where zero stands for those of the state; None outside the domain."""
@@ -46,8 +51,7 @@ def em_eigenpair(
 ) -> tuple[float, FloatArray]:
     """The largest eigenvalue of the EM map that a few Lanczos steps find, and its direction; 0 where nothing is identified.
 
-    In the coordinates z the complete data's information is one. The EM map's Jacobian is therefore one minus the observed
-    information, that is, one plus the derivative of the gradient. It is computed from differences of the gradient over a
+    The EM map's Jacobian is one plus the derivative of the gradient. It is computed from differences of the gradient over a
     length ``difference``, to both sides if ``central``.
     """
 
@@ -96,6 +100,39 @@ def leave_saddle(
             trial = evaluate(parameters)
             best = trial if trial.objective > best.objective + least_gain else best
     return End(best, goes_on=best is not state, saddle=best is state and largest > _SADDLE)
+
+
+def climb(
+    around: Neighbourhood,
+    evaluate: Evaluate,
+    n_parameters: int,
+    options: Mapping[str, float],
+    *,
+    bounds: Sequence[tuple[float | None, float | None]] | None = None,
+    callback: Callable[..., None] | None = None,
+) -> State:
+    """The state to which L-BFGS leads from z = 0; options, bounds and callback are those of ``scipy.optimize.minimize``."""
+
+    def loss(z: FloatArray) -> tuple[float, FloatArray]:
+        state = evaluate(around.parameters(z))
+        return -state.objective, -around.gradient(state)
+
+    end = minimize(
+        loss,
+        np.zeros(n_parameters),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=bounds,
+        callback=callback,
+        options={"ftol": 0.0, **options},
+    )
+    return evaluate(around.parameters(end.x))
+
+
+def derivative(along: Callable[[float], FloatArray], step: float) -> FloatArray:
+    """Derivative at zero of a function of one variable, by a fourth-order central difference."""
+    near, far = along(step) - along(-step), along(2.0 * step) - along(-2.0 * step)
+    return (8.0 * near - far) / (12.0 * step)
 
 
 def largest_eigenpair(

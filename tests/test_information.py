@@ -1,9 +1,9 @@
-"""Lanczos against dense eigenvalues, and a saddle point that is left."""
+"""Lanczos against dense eigenvalues, a saddle point that is left, a climb inside bounds, and derivatives."""
 
 import numpy as np
 import pytest
 
-from skentropy._em import State, em_eigenpair, largest_eigenpair, leave_saddle
+from skentropy._em import State, climb, derivative, em_eigenpair, largest_eigenpair, leave_saddle
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 8])
@@ -113,3 +113,26 @@ def test_a_saddle_point_that_falls_to_one_side_is_left_to_the_other(side):
     end = leave_saddle(around, state, around.evaluate, (1.5, np.array([1.0, 0.0, 0.0])), least_gain=1e-9)
     assert end.goes_on
     assert end.state.parameters[0] * side > 0.0
+
+
+def test_a_derivative_is_exact_for_polynomials_of_the_fourth_degree():
+    found = derivative(lambda t: np.array([1.0, t, t**2, t**3 + 2.0 * t, (1.0 + t) ** 4]), 0.5)
+    np.testing.assert_allclose(found, [0.0, 1.0, 0.0, 2.0, 4.0], atol=1e-14)
+
+
+def test_a_climb_ends_at_the_top_inside_the_bounds():
+    top = np.array([1.0, -2.0, 3.0])
+
+    class Around:
+        def parameters(self, z):
+            return z
+
+        def gradient(self, state):
+            return top - state.parameters
+
+    def evaluate(z):
+        return State(z, None, 0.0, -0.5 * float(((z - top) ** 2).sum()))
+
+    bounds = [(None, None), (-1.5, None), (None, 2.0)]
+    np.testing.assert_allclose(climb(Around(), evaluate, 3, {"gtol": 1e-10}).parameters, top, atol=1e-8)
+    np.testing.assert_allclose(climb(Around(), evaluate, 3, {}, bounds=bounds).parameters, [1.0, -1.5, 2.0], atol=1e-6)

@@ -9,9 +9,9 @@ from scipy.linalg import null_space
 from skentropy.decomposition import PPCA, FactorAnalysis
 from skentropy.decomposition._em_model import StandardisedData, Table
 from skentropy.decomposition._gaussian import LinearGaussian
-from skentropy.decomposition._information import _Coordinates, _rotation_jacobian, identification, standard_errors
 from skentropy.decomposition._moments import Moments
 from skentropy.decomposition._rotation import Rotation, factor_correlation
+from skentropy.decomposition._standard_errors import _Coordinates, _rotation_jacobian, identification, standard_errors
 
 ROTATIONS = [None, "varimax", "quartimax", "equamax", "geomin_orthogonal", "oblimin", "geomin"]
 
