@@ -66,6 +66,11 @@ class Block:
         weight, exposure, given = (None if values is None else values[rows] for values in columns)
         return Block(self.X[rows], weight, exposure, self.start + rows.indices(self.n_rows)[0], given=given)
 
+    def take_columns(self, columns: Array) -> Block:
+        """Some of the columns."""
+        given = None if self.given is None else self.given[:, columns]
+        return replace(self, X=self.X[:, columns], given=given, kept=None)
+
     @property
     def as_given(self) -> Block:
         """The same rows as the user passed them."""

@@ -9,7 +9,6 @@ from typing import Any, Self
 import numpy as np
 
 from .._base import JOINT_KINDS, ColumnKinds
-from .._data import Block
 from .._messages import NamedColumns
 from .._typing import Array, FloatArray, Matrix
 from ._component_attributes import Reported
@@ -24,11 +23,6 @@ class ColumnBlock:
     components: Components
     columns: Array
     zeros: str | float = "error"
-
-    def of(self, block: Block) -> Block:
-        """These columns of a block of rows."""
-        given = None if block.given is None else block.given[:, self.columns]
-        return Block(block.X[:, self.columns], block.weight, block.exposure, block.start, given=given)
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ class ColumnBlocks(ColumnAttributes):
     def count_outside(self, block: Block) -> Array:
         counts = np.zeros((3, self.n_features))
         for part in self.blocks:
-            own = part.components.count_outside(part.of(block))
+            own = part.components.count_outside(block.take_columns(part.columns))
             counts[: len(own), part.columns] = own
         return counts
 
@@ -69,7 +69,7 @@ class ColumnBlocks(ColumnAttributes):
     def as_seeds(self, block: Block, observations: Any) -> Block:
         X = block.as_given.X.copy()
         for part, own in zip(self.blocks, observations, strict=True):
-            X[:, part.columns] = part.components.as_seeds(part.of(block), own).X
+            X[:, part.columns] = part.components.as_seeds(block.take_columns(part.columns), own).X
         return replace(block.as_given, X=X)
 
     def rounding(self, columns: ColumnSurvey) -> Rounding | None:
@@ -85,7 +85,7 @@ class ColumnBlocks(ColumnAttributes):
 
     def seed_rows(self, block: Block, observations: Any) -> JointSeedRows:
         pairs = zip(self.blocks, observations, strict=True)
-        return JointSeedRows([part.components.seed_rows(part.of(block), own) for part, own in pairs])
+        return JointSeedRows([part.components.seed_rows(block.take_columns(part.columns), own) for part, own in pairs])
 
     def row_cost(self, n_features: int) -> int:
         return sum(block.components.row_cost(len(block.columns)) for block in self.blocks)
@@ -96,7 +96,7 @@ class ColumnBlocks(ColumnAttributes):
     # EM.
 
     def read(self, block: Block) -> list[Any]:
-        return [part.components.read(part.of(block)) for part in self.blocks]
+        return [part.components.read(block.take_columns(part.columns)) for part in self.blocks]
 
     def observe(
         self, parameters: Any, observations: Any, offsets: FloatArray, out: FloatArray | None = None
@@ -123,7 +123,7 @@ class ColumnBlocks(ColumnAttributes):
         return tuple(part.maximize(own) for part, own in self._zip(statistics))
 
     def log_base_measure(self, block: Block) -> FloatArray:
-        return np.asarray(sum(part.components.log_base_measure(part.of(block)) for part in self.blocks))
+        return np.asarray(sum(part.components.log_base_measure(block.take_columns(part.columns)) for part in self.blocks))
 
     def base_measure(self, parameters: Any, statistics: Any) -> float:
         return float(sum(part.base_measure(own, sums) for part, own, sums in self._zip(parameters, statistics)))
