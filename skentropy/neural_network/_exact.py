@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import Any
 
 import numpy as np
 from scipy.special import logsumexp
@@ -57,12 +57,35 @@ def observe(block: Block) -> Observations:
 
 
 @dataclass(frozen=True)
-class ExactStatistics(Additive):
-    """Statistics from an exact E-step, summed over rows with their weights w; S states of the layer next to the data.
+class NetStatistics:
+    """Statistics from an E-step, summed over rows with their weights w.
 
     Attributes
     ----------
-    enumeration : Enumeration, of the net that gave the posteriors
+    at : BeliefNet, the net that gave the posteriors
+    weight : sum of w
+    elbo : sum of w (E_q log p(x, z) + H[q])
+    posterior_entropy : sum of w H[q]
+    top : sum of w E_q[z] of the top layer, (H,)
+    regressions : one per layer, from the data upward
+    states : StateSets of truncated posteriors; None for exact ones
+    """
+
+    at: BeliefNet
+    weight: float
+    elbo: float
+    posterior_entropy: float
+    top: FloatArray
+    regressions: tuple[Regression, ...]
+    states: Any = None
+
+
+@dataclass(frozen=True)
+class ExactSums(Additive):
+    """Sums over rows with their weights w of an exact E-step; S states of the layer next to the data.
+
+    Attributes
+    ----------
     weight : sum of w
     elbo : sum of w log p(x)
     posterior_entropy : sum of w H[q]
@@ -71,44 +94,12 @@ class ExactStatistics(Additive):
     moments : sum of w m x times the means of [s, 1] under q, (D, I + 1)
     """
 
-    _shared: ClassVar[tuple[str, ...]] = ("enumeration",)
-    states: ClassVar[None] = None
-
-    enumeration: Enumeration
     weight: float
     elbo: float
     posterior_entropy: float
     counts: FloatArray
     observed: FloatArray
     moments: FloatArray
-
-    @property
-    def at(self) -> BeliefNet:
-        """The net that gave the posteriors."""
-        return self.enumeration.net
-
-    @cached_property
-    def _counts_above(self) -> FloatArray:
-        """Sum of w q of the upper of two hidden layers, (2^H,)."""
-        return np.asarray(self.counts @ self.enumeration.posterior_above)
-
-    @cached_property
-    def top(self) -> FloatArray:
-        """Sum of w E_q[z] of the top layer, (H,)."""
-        if len(self.at.layers) == 1:
-            return np.asarray(self.counts @ self.enumeration.states)
-        return np.asarray(self._counts_above @ self.enumeration.top_states)
-
-    @cached_property
-    def regressions(self) -> tuple[Regression, ...]:
-        """One regression per layer, from the data upward."""
-        states, above = self.enumeration.states, self.enumeration
-        lowest = Regression(states, self.observed, self.moments)
-        if len(self.at.layers) == 1:
-            return (lowest,)
-        moments = (self.counts[:, np.newaxis] * states).T @ above.means_above
-        moments = np.column_stack([moments, self.counts @ states])
-        return lowest, Regression(above.top_states, self._counts_above[:, np.newaxis], moments)
 
 
 class Enumeration:
@@ -183,32 +174,36 @@ class Enumeration:
             return None
         return self._halves.of_rows(observations.X @ self.net.layers[0].weights)
 
-    def expect(self, observations: Observations) -> ExactStatistics:
+    def expect(self, block: Block) -> ExactSums:
         """E-step on one block of rows."""
+        return self.sums(block.once(observe, observe))
+
+    def sums(self, observations: Observations) -> ExactSums:
+        """The sums over some rows."""
         rows = self._by_halves(observations)
         if rows is None or not rows.trusted.any():
-            return self._expect_laid_out(observations)
+            return self._sums_laid_out(observations)
         if not rows.trusted.all():
-            return self.expect(observations.rows(rows.trusted)) + self._expect_laid_out(observations.rows(~rows.trusted))
+            return self.sums(observations.rows(rows.trusted)) + self._sums_laid_out(observations.rows(~rows.trusted))
         log_evidence = rows.log_sum() + observations.X @ self.net.layers[0].offsets
-        return self._statistics(observations, log_evidence, rows.counts(observations.weight), rows.means())
+        return self._sums(observations, log_evidence, rows.counts(observations.weight), rows.means())
 
-    def _expect_laid_out(self, observations: Observations) -> ExactStatistics:
+    def _sums_laid_out(self, observations: Observations) -> ExactSums:
         log_evidence, q = self.posterior(observations)
         means = q @ self.states
         if observations.weight is not None:
             q *= observations.weight[:, np.newaxis]
         observed = None if observations.m is None else q.T @ observations.m
-        return self._statistics(observations, log_evidence, q.sum(axis=0), means, observed)
+        return self._sums(observations, log_evidence, q.sum(axis=0), means, observed)
 
-    def _statistics(
+    def _sums(
         self,
         observations: Observations,
         log_evidence: FloatArray,
         counts: FloatArray,
         means: FloatArray,
         observed: FloatArray | None = None,
-    ) -> ExactStatistics:
+    ) -> ExactSums:
         weight, moments = observations.weight, observations.moments(means)
         elbo = float(log_evidence.sum() if weight is None else weight @ log_evidence)
         # H[q] = log p(x) - E_q log p(x, s), summed over rows through the same statistics.
@@ -218,8 +213,7 @@ class Enumeration:
         else:
             joint += float(counts @ self.log_prior - np.vdot(observed, self._softplus))
         above = float(counts @ self.entropy_above) if len(self.net.layers) == 2 else 0.0
-        return ExactStatistics(
-            self,
+        return ExactSums(
             float(len(log_evidence) if weight is None else weight.sum()),
             elbo,
             max(elbo - joint, 0.0) + above,
@@ -227,6 +221,17 @@ class Enumeration:
             counts[:, np.newaxis] if observed is None else observed,
             moments,
         )
+
+    def statistics(self, sums: ExactSums) -> NetStatistics:
+        """The statistics of all rows; they keep no tables of joint states."""
+        counts, states = sums.counts, self.states
+        top, regressions = counts @ states, [Regression(states, sums.observed, sums.moments)]
+        if len(self.net.layers) == 2:
+            above = counts @ self.posterior_above
+            moments = np.column_stack([(counts[:, np.newaxis] * states).T @ self.means_above, top])
+            regressions.append(Regression(self.top_states, above[:, np.newaxis], moments))
+            top = above @ self.top_states
+        return NetStatistics(self.net, sums.weight, sums.elbo, sums.posterior_entropy, top, tuple(regressions))
 
     def explain(self, observations: Observations) -> tuple[FloatArray, FloatArray]:
         """log p(x_n), (n,), and posterior means of all latent variables, from the layer next to the data upward."""

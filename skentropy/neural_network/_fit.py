@@ -17,13 +17,13 @@ from .._em import Ascent, End, Evaluate, FitByEM, Run, State, run_em
 from .._messages import warn_of_fresh_start
 from .._typing import Array, FloatArray
 from ._distinct_rows import as_table, merge_duplicates, sample_rows
-from ._exact import Enumeration, observe
+from ._exact import Enumeration, NetStatistics, observe
 from ._layers import BeliefNet
 from ._maximum import Maximum
-from ._model import BeliefNetModel, NetStatistics, Parameters
+from ._model import BeliefNetModel, Parameters
 from ._report import complaints
 from ._start import best_start, replace_weak_units
-from ._truncated import evaluate_states, first_sets, improve_states, search, states_missed
+from ._truncated import evaluate_states, first_sets, improve_states, search, states_missed, statistics_of
 
 if TYPE_CHECKING:
     from ._sigmoid_belief_net import SigmoidBeliefNet
@@ -68,8 +68,8 @@ class NetFit(FitByEM):
         if self._given is not None and (self._given.sizes != sizes or self._given.n_features != rows.n_features):
             warn_of_fresh_start(net, rows.n_features)
             self._given = None
-        self._block = block = self._draw_rows(int(salt))
-        self._sample = block.once(observe, observe)
+        block = self._draw_rows(int(salt))
+        self._sample = observe(block)
         assert block.weight is not None
         self._sample_weight = block.weight
         X, missing = self._sample.X, self._sample.missing
@@ -158,7 +158,7 @@ class EnumeratedFit(NetFit):
 
     def _e_step(self, random_state: np.random.RandomState, pool: ThreadPoolExecutor | None, *, of_sample: bool) -> Expect:
         rows = self._sample_rows if of_sample else self._rows
-        return lambda parameters: rows.sum(partial(self._model.expect, parameters.enumerated()), pool)
+        return lambda parameters: self._model.expect(parameters, rows, pool)
 
     def _parameters(self, net: BeliefNet) -> Parameters:
         return Parameters(net)
@@ -189,7 +189,7 @@ class TruncatedFit(NetFit):
     def _draw_rows(self, salt: int) -> Block:
         """All rows, since each has its states."""
         assert isinstance(self._rows, Rows)
-        return replace(self._rows.take(np.arange(self._rows.n_rows), self._rows.row_weight), kept=[])
+        return self._rows.take(np.arange(self._rows.n_rows), self._rows.row_weight)
 
     def _e_step(self, random_state: np.random.RandomState, pool: ThreadPoolExecutor | None, *, of_sample: bool) -> Expect:
         return partial(self._expect, random_state)
@@ -201,7 +201,7 @@ class TruncatedFit(NetFit):
         else:
             sets = first_sets(net, self._sample, self._net.n_states) if sets is None else sets
             sets = improve_states(sets, net, self._sample, random_state)
-        return self._model.expect(replace(parameters, states=sets), self._block)
+        return statistics_of(net, sets, self._sample)
 
     def _ascent(self, start: Parameters, expect: Expect, maximum: Callable[..., Maximum]) -> Ascent:
         end = maximum(most_evaluations=_TRUNCATED_EVALUATIONS, steps_before=_TRUNCATED_STEPS, look=self._look_around)

@@ -10,8 +10,9 @@ from scipy.special import expit
 
 from .._em import State
 from .._typing import FloatArray
+from ._exact import NetStatistics
 from ._logistic import complete_information
-from ._model import BeliefNetModel, NetStatistics, Parameters
+from ._model import BeliefNetModel, Parameters
 
 # Information that is added per row. It is too small to change the sign of a curvature, but bounds the steps.
 _LEAST = 1e-6

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.special import expit, logit
 
-from .._data import Block
+from .._data import BlockSource
 from .._typing import FloatArray
 from ..entropy import EntropySum
-from ._exact import Enumeration, ExactStatistics, observe
+from ._exact import Enumeration, NetStatistics
 from ._layers import BeliefNet, bernoulli_entropy, softplus
 from ._logistic import MAX_STEPS, maximize
-from ._truncated import TruncatedStatistics, statistics_of
 
 # Extrapolation does not follow logits of priors, or weights, beyond this.
 _FAR = 1e4
@@ -32,21 +32,11 @@ class Parameters:
         The current states of truncated posteriors.
     keeps_states : bool
         Whether the fit keeps these states instead of improving them.
-    enumeration : Enumeration or None
-        The table of all states of exact posteriors, if it has been made for all blocks.
     """
 
     net: BeliefNet
     states: Any = None
     keeps_states: bool = False
-    enumeration: Enumeration | None = None
-
-    def enumerated(self) -> Parameters:
-        """The same parameters with a table of all states."""
-        return replace(self, enumeration=Enumeration(self.net))
-
-
-NetStatistics: TypeAlias = ExactStatistics | TruncatedStatistics
 
 
 @dataclass(frozen=True)
@@ -60,12 +50,10 @@ class BeliefNetModel:
     alpha: float
     newton_steps: int = MAX_STEPS
 
-    def expect(self, parameters: Parameters, block: Block) -> NetStatistics:
-        """E-step on one block of rows, whose posteriors are exact, or over the states that the parameters hold for them."""
-        observations = block.once(observe, observe)
-        if parameters.states is not None:
-            return statistics_of(parameters.net, parameters.states, observations)
-        return (parameters.enumeration or Enumeration(parameters.net)).expect(observations)
+    def expect(self, parameters: Parameters, rows: BlockSource, pool: ThreadPoolExecutor | None = None) -> NetStatistics:
+        """E-step on rows with exact posteriors."""
+        enumeration = Enumeration(parameters.net)
+        return enumeration.statistics(rows.sum(enumeration.expect, pool))
 
     def maximize(self, statistics: NetStatistics) -> Parameters:
         """M-step: the prior in closed form, the layers by logistic regressions that start from the current layers."""

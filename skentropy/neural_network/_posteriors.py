@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Protocol
 
 from .._data import Block, BlockSource, check_total_weight
@@ -41,8 +41,8 @@ class EnumeratedPosteriors:
         return Enumeration(self.net)
 
     def evaluate(self, rows: BlockSource, pool: ThreadPoolExecutor | None) -> tuple[float, EntropySum, float]:
-        model, parameters = BeliefNetModel(0.0), Parameters(self.net, enumeration=self._enumeration)
-        found = rows.sum(partial(model.expect, parameters), pool)
+        model, parameters = BeliefNetModel(0.0), Parameters(self.net)
+        found = model.expect(parameters, rows, pool)
         check_total_weight(found.weight)
         return model.elbo(found), model.entropy_sum(parameters, found), found.weight
 

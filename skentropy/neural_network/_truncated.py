@@ -7,14 +7,13 @@ never lowers it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from scipy.special import entr, expit
 
 from .._typing import Array, FloatArray
-from ._exact import Observations
+from ._exact import NetStatistics, Observations
 from ._layers import BeliefNet
 from ._logistic import Regression
 from ._state_sets import Joints, Pool, StateSets, best_of, flips
@@ -149,31 +148,7 @@ def _bernoulli(logits: FloatArray, shape: tuple[int, ...], random_state: np.rand
     return (random_state.uniform(size=shape) < expit(logits)).astype(np.uint8)
 
 
-@dataclass(frozen=True)
-class TruncatedStatistics:
-    """Statistics from an E-step with truncated posteriors, summed over rows with their weights.
-
-    Attributes
-    ----------
-    at : BeliefNet, the net that gave the posteriors
-    weight : sum of w
-    elbo : sum of w (E_q log p(x, z) + H[q])
-    posterior_entropy : sum of w H[q]
-    top : sum of w E_q[z] of the top layer, (H,)
-    regressions : one per layer, from the data upward
-    states : StateSets
-    """
-
-    at: BeliefNet
-    weight: float
-    elbo: float
-    posterior_entropy: float
-    top: FloatArray
-    regressions: tuple[Regression, ...]
-    states: StateSets
-
-
-def statistics_of(net: BeliefNet, sets: StateSets, observations: Observations) -> TruncatedStatistics:
+def statistics_of(net: BeliefNet, sets: StateSets, observations: Observations) -> NetStatistics:
     """The statistics for the M-step: weights of the distinct states, and of the observed entries under each state."""
     q, evidence, m = sets.posterior, sets.log_evidence, observations.m
     weight = np.ones(len(q)) if observations.weight is None else observations.weight
@@ -189,7 +164,7 @@ def statistics_of(net: BeliefNet, sets: StateSets, observations: Observations) -
     ]
     for below, above in pairwise(layers):
         regressions.append(Regression(above, counts, np.column_stack([below.T @ (counts * above), counts[:, 0] @ below])))
-    return TruncatedStatistics(
+    return NetStatistics(
         net,
         float(weight.sum()),
         float(weight @ evidence),

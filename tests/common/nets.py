@@ -10,7 +10,7 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 from skentropy import SigmoidBeliefNet
-from skentropy._data import Block
+from skentropy._data import Rows
 from skentropy.neural_network._layers import BeliefNet, Layer
 from skentropy.neural_network._logistic import Regression
 from skentropy.neural_network._model import BeliefNetModel, Parameters
@@ -69,7 +69,7 @@ def regression_on(states: Any, counts: Any, successes: Any) -> Regression:
 
 
 def e_step(net: BeliefNet, X: Any, weight: Any) -> Any:
-    return BeliefNetModel(0.0).expect(Parameters(net), Block(X, weight, None, 0))
+    return BeliefNetModel(0.0).expect(Parameters(net), Rows(X, weight))
 
 
 def set_net(net: BeliefNet, X: Any, *, exact: bool = True) -> SigmoidBeliefNet:
