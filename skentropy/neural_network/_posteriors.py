@@ -73,7 +73,7 @@ class TruncatedPosteriors:
         weight, *sums = rows.sum(self._terms, pool).tolist()
         check_total_weight(weight)
         elbo, posterior, hidden, observable = (value / weight for value in sums)
-        prior = BeliefNetModel(0.0).prior_entropy(self.net)
+        prior = BeliefNetModel.prior_entropy(self.net)
         return elbo, EntropySum(posterior, prior, observable, hidden=hidden), weight
 
     def _terms(self, block: Block) -> FloatArray:

@@ -57,6 +57,9 @@ def test_the_poisson_limit_has_parts_too() -> None:
 @pytest.mark.parametrize("a", [1e-6, 9.9e-4, 1.1e-3, 0.03, 1.0, 60.0])
 def test_slopes_of_base_measures_are_sums_over_smaller_counts(a: float) -> None:
     for x in (0.0, 1.0, 2.0, 9.0, 90.0):
+        whole = math.fsum(math.log1p(a * j) for j in range(int(x))) - math.lgamma(x + 1) - x * math.log(a)
+        found = dispersion.log_base_measure(np.array(x), np.array(a))
+        assert float(found) == pytest.approx(whole, rel=1e-13, abs=1e-13)
         ratios = [a * j / (1.0 + a * j) for j in range(int(x))]
         slope, curvature = math.fsum(ratios), math.fsum(ratio * (1.0 - ratio) for ratio in ratios)
         rtol = 1e-14 if a * x < 1e-3 else 1e-11
@@ -87,17 +90,22 @@ def test_series_are_sums_of_powers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # Slopes b (c - log a) of concave likelihoods whose maxima are known, and one that is far from a parabola.
+@pytest.mark.parametrize("size", [1e-4, 1.0, 1e4])
 @pytest.mark.parametrize("start", [1e-9, 0.3, 1e9, np.nan])
-def test_the_best_dispersion_is_the_root_of_the_slope(start: float) -> None:
-    roots = np.array([-6.0, 0.0, 3.0])
+def test_the_best_dispersion_is_the_root_of_the_slope(start: float, size: float) -> None:
+    roots = np.array([-6.0, 0.0, 3.0, -15.995])
 
     def slopes(a: Any) -> Any:
         t = np.log(a) - roots
-        return -np.sinh(t) / np.cosh(t) ** 3, -(1.0 - 2.0 * np.sinh(t) ** 2) / np.cosh(t) ** 4
+        return -size * np.sinh(t) / np.cosh(t) ** 3, -size * (1.0 - 2.0 * np.sinh(t) ** 2) / np.cosh(t) ** 4
 
-    found = dispersion.fit_dispersion(slopes, np.array([1.0, 1e-3, 5.0]), np.full(3, start))
+    found = dispersion.fit_dispersion(slopes, np.array([1e-9, 1e-3, 5e-3, 1e-4]), np.full(4, start))
     np.testing.assert_allclose(found, np.exp(roots), rtol=1e-9)
-    np.testing.assert_array_equal(dispersion.fit_dispersion(slopes, np.array([-1.0, 0.0, -1e-3]), np.full(3, start)), 0.0)
+    none = np.array([-1.0, 0.0, -1e-3, -1e-9])
+    np.testing.assert_array_equal(dispersion.fit_dispersion(slopes, none, np.full(4, start)), 0.0)
+    # A dispersion of less than exp(-16) is none.
+    roots = np.full(4, -16.05)
+    np.testing.assert_array_equal(dispersion.fit_dispersion(slopes, np.ones(4), np.full(4, start)), 0.0)
 
 
 @pytest.mark.parametrize("a", [0.05, 0.5, 20.0])
@@ -132,7 +140,7 @@ def test_best_dispersions_at_their_bounds() -> None:
 
 
 def test_known_dispersions_are_those_of_scipy() -> None:
-    mean, a = np.array([0.3, 2.0, 15.0, 4.0]), np.array([0.5, 2.0, 0.1, 0.0])
+    mean, a = np.array([0.3, 2.0, 15.0, 300.0, 4.0]), np.array([0.5, 2.0, 0.1, 9e-3, 0.0])
     family = DispersedPoisson(a)
     eta = family.natural(mean[np.newaxis])
     np.testing.assert_allclose(family.mean(eta)[0], mean, rtol=1e-14)
@@ -141,10 +149,10 @@ def test_known_dispersions_are_those_of_scipy() -> None:
     step = 1e-6
     slope = (family.log_partition(eta + step) - family.log_partition(eta - step)) / (2 * step)
     np.testing.assert_allclose(slope, mean, rtol=1e-8)
-    np.testing.assert_allclose(family.log_partition(eta)[:3], np.log1p(a * mean)[:3] / a[:3], rtol=1e-14)
+    np.testing.assert_allclose(family.log_partition(eta)[:4], np.log1p(a * mean)[:4] / a[:4], rtol=1e-14)
     assert family.rounding_error(np.array(1e9)) == 1e9 * np.finfo(float).eps
-    draws = family.sample(np.repeat(eta, 20_000, axis=0).reshape(1, 20_000, 4), np.random.RandomState(0))
-    kurtosis = stats.nbinom.stats(1 / a[:3], 1 / (1 + a[:3] * mean[:3]), moments="k")
-    spread = np.append(kurtosis + 2, 1 / mean[3] + 2) / 20_000
+    draws = family.sample(np.repeat(eta, 20_000, axis=0).reshape(1, 20_000, 5), np.random.RandomState(0))
+    kurtosis = stats.nbinom.stats(1 / a[:4], 1 / (1 + a[:4] * mean[:4]), moments="k")
+    spread = np.append(kurtosis + 2, 1 / mean[4] + 2) / 20_000
     assert (np.abs(draws.mean(axis=0) - mean) < 5 * np.sqrt((mean + a * mean**2) / 20_000)).all()
     assert (np.abs(draws.var(axis=0) / (mean + a * mean**2) - 1) < 5 * np.sqrt(spread)).all()

@@ -47,6 +47,7 @@ def test_they_are_the_same_distributions(
         assert other.in_domain(difference)
         assert not other.at_zero(difference).any()
     assert other.name == family.name
+    assert other.lower_limit == family.lower_limit
     assert other.attribute_names == family.attribute_names
     assert not hasattr(other, "no_such_attribute")
 

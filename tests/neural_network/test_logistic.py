@@ -156,12 +156,15 @@ def test_objectives_are_compared_only_where_slopes_leave_it_open(monkeypatch: An
 
 def test_steps_are_as_long_as_their_longest_logit() -> None:
     ascent = _Ascent(regression(), start(), RIDGE)
-    step = np.random.RandomState(3).normal(size=(5, 5)) * np.array([[0.1], [0.3], [1.0], [3.0], [10.0]])
+    step = np.random.RandomState(3).normal(size=(200, 5)) * np.tile([[0.05], [0.1], [0.3], [1.0], [10.0]], (40, 1))
     exact = np.abs(ascent._design @ step.T).max(axis=0)
     longest = ascent._longest(step)
     assert (longest >= exact - 1e-12).all()
     np.testing.assert_allclose(longest[exact > 1.0], exact[exact > 1.0], rtol=1e-12)
     assert (longest[exact <= 1.0] <= 1.0 + 1e-12).any()
+    # Around the unit at hand all others may be on or off.
+    near = longest < 1.0
+    np.testing.assert_allclose(longest[near], exact[near], rtol=0.02, atol=1e-12)
 
 
 @pytest.mark.parametrize("gaps", [False, True])
@@ -229,3 +232,54 @@ def test_the_last_steps_are_not_taken_where_they_lead_away() -> None:
     after = np.linalg.norm(of.gradient(Layer.split(ascent.V)) - RIDGE * ascent.V, axis=1)
     assert (after <= before).all()
     assert (ascent._objective(ascent.V, np.arange(5)) >= values - ascent.noise).all()
+
+
+def test_steps_that_lose_rounding_errors_alone_are_taken() -> None:
+    """As far beyond the maximum along the gradient as before it: the slope says loss, and the objective tells nothing."""
+    of, columns = regression(), np.arange(5)
+    ascent = _Ascent(of, start(), RIDGE)
+    along = ascent._gradient / np.abs(ascent._gradient).max(axis=1, keepdims=True)
+
+    def rises(length: Any) -> Any:
+        V = ascent.V + length[:, np.newaxis] * along
+        return ascent._objective(V, columns) - ascent._objective(ascent.V, columns)
+
+    gains, loses = np.full(5, 1e-6), np.full(5, 100.0)
+    for _ in range(100):
+        middle = (gains + loses) / 2.0
+        up = rises(middle) > 0.0
+        gains, loses = np.where(up, middle, gains), np.where(up, loses, middle)
+    for share, taken in ((0.9, True), (1.1, False)):
+        slopes = (along * (of.gradient(Layer.split(ascent.V + loses[:, np.newaxis] * along)) - RIDGE * ascent.V)).sum(axis=1)
+        assert (slopes < 0.0).all()
+        lengths = loses + share * ascent.noise / -slopes
+        trial = _Ascent(of, start(), RIDGE)
+        np.testing.assert_array_equal(trial._try(columns, lengths[:, np.newaxis] * along, np.zeros(5)), taken)
+
+
+def test_steps_overshoot_by_a_tenth_of_their_slope_if_they_are_short(monkeypatch: Any) -> None:
+    """Longer ones must gain."""
+    ascent, columns, asked = _Ascent(regression(), start(), RIDGE), np.arange(5), []
+
+    def refused_at_first(self: Any, of: Any, step: Any, allowed: Any) -> Any:
+        asked.append(allowed)
+        return np.full(len(of), len(asked) > 1)
+
+    monkeypatch.setattr(_Ascent, "_try", refused_at_first)
+    step = np.zeros((5, 5))
+    step[:, -1] = [0.1, -0.9, 1.1, 4.0, -16.0]
+    ascent.move(columns, step, np.array([1.0, 2.0, 3.0, 4.0, 5.0]))
+    np.testing.assert_allclose(asked, [[0.1, 0.2, 0.0, 0.0, 0.0], [0.05, 0.1, 0.15, 0.0, 0.0]], rtol=1e-12)
+
+
+@pytest.mark.parametrize("on", [0.01, 0.5, 0.99])
+def test_rounding_errors_are_relative_to_all_that_is_added_up(on: float) -> None:
+    """A share of 1e-14 of at least the sum of absolute terms, and of no more than a few times that."""
+    states, rng = enumerate_states(4), np.random.RandomState(0)
+    counts = rng.gamma(0.3, 20.0, size=(16, 1))
+    of, layer = regression_on(states, counts, on * counts * np.ones((16, 5))), Layer(np.full((5, 4), 2.0), np.full(5, 2.0))
+    logits = layer.logits(states)
+    terms = (of.moments * np.abs(layer.joined)).sum(axis=1) + (counts * np.logaddexp(0.0, logits)).sum(axis=0)
+    noise = _Ascent(of, layer, RIDGE).noise / 1e-14
+    assert (noise >= terms).all()
+    assert (noise <= 1.5 * terms).all()

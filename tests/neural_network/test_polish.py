@@ -39,6 +39,7 @@ def test_polish_never_loses() -> None:
     better = polish(model, evaluate, state)
     assert better.objective > state.objective
     assert model.entropy_sum(better.parameters, better.statistics).value == pytest.approx(better.elbo, abs=1e-8)
+    assert np.abs(model.gradient(better.statistics)).max() < 1e-5
 
 
 def test_two_scales_are_polished_by_newtons_method() -> None:

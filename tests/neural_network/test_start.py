@@ -6,11 +6,20 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from scipy.special import expit
+import pytest
+from scipy.special import expit, logit
 
 from skentropy._em import State
+from skentropy.neural_network._layers import BeliefNet, Layer
 from skentropy.neural_network._report import _list_variables
-from skentropy.neural_network._start import best_start, replace_weak_units, units_of_rows, usefulness, with_new_unit
+from skentropy.neural_network._start import (
+    best_start,
+    random_units,
+    replace_weak_units,
+    units_of_rows,
+    usefulness,
+    with_new_unit,
+)
 from tests.common.nets import data, naive_posterior, random_net
 
 
@@ -81,15 +90,76 @@ def test_weak_units_are_replaced_by_rows_that_are_badly_explained() -> None:
         chosen.append(int(trial.layers[0].weights[:2, units[-1]].argmax()))
         return state_of(trial, -1.0)
 
-    # The third row is explained better than the mean, and the first two lack as much as each other.
-    likelihood = np.array([-12.0, -12.0, -2.0])
-    for seed in range(300):
+    # The third row is explained better than the mean, and of the first two one lacks twice as much as the other.
+    mean = -10.0
+    likelihood = np.array([mean - 2.0, mean - 1.0, 0.0])
+    likelihood[2] = (weight.sum() * mean - weight[:2] @ likelihood[:2]) / weight[2]
+    for seed in range(400):
         units: list[int] = []
         replace_weak_units(
             state_of(net, 0.0), climb, lambda _: (likelihood, marginals), X, weight, np.random.RandomState(seed), 2
         )
         assert units == order.tolist()
-    assert abs(np.mean(chosen) - 0.9) < 0.06
+    assert abs(np.mean(chosen) - 9.0 / (4.0 + 9.0)) < 0.04
+
+
+def test_units_are_replaced_until_three_fail_in_a_row() -> None:
+    net, (X, weight) = random_net((5,), 5, np.random.RandomState(0)), data(gaps=False)
+    marginals = np.random.RandomState(1).uniform(size=(len(X), 5))
+    order = np.argsort(usefulness(net, marginals, weight)).tolist()
+    likelihood = -np.arange(len(X)) - 1.0
+
+    def replaced(objectives: list[float], likelihood: Any = likelihood, attempts: int = 9) -> list[int]:
+        remaining, units = iter(objectives), list[int]()
+
+        def climb(trial: Any) -> State:
+            changed = trial.layers[0].weights - net.layers[0].weights
+            units.append(int(np.flatnonzero(changed.any(axis=0))[0]))
+            return state_of(net, next(remaining))
+
+        explained = (likelihood, marginals)
+        replace_weak_units(state_of(net, 0.0), climb, lambda _: explained, X, weight, np.random.RandomState(2), attempts)
+        return units
+
+    assert replaced([-1.0] * 9) == order[:3]
+    assert replaced([-1.0, -1.0, 1.0, 0.5, 2.0, 1.0, 1.0, 1.0]) == order[:3] + order[:2] + order[:3]
+    assert replaced([-1.0] * 9, attempts=2) == order[:2]
+    # Rows that are all explained alike give no unit.
+    assert replaced([], np.full(len(X), -3.0)) == []
+
+
+def test_a_new_unit_has_four_times_what_a_row_has_more_than_expected() -> None:
+    row = np.arange(200_000) % 2.0
+    net = BeliefNet(np.zeros(1), (Layer(np.zeros((len(row), 1)), np.zeros(len(row))),))
+    weights = with_new_unit(net, 0, row, np.random.RandomState(0)).layers[0].weights[:, 0]
+    assert weights[row == 1].mean() == pytest.approx(2.0, abs=6e-3)
+    assert weights[row == 0].mean() == pytest.approx(-2.0, abs=6e-3)
+    assert (weights - 4.0 * (row - 0.5)).std() == pytest.approx(0.5, abs=3e-3)
+
+
+def test_units_of_rows_have_twice_the_row_and_half_as_much_noise() -> None:
+    row = np.arange(200_000) % 2.0
+    net = units_of_rows(row[np.newaxis], np.ones(1), (1,), np.random.RandomState(0))
+    weights = net.layers[0].weights[:, 0]
+    assert weights[row == 1].mean() == pytest.approx(2.0, abs=6e-3)
+    assert weights[row == 0].mean() == pytest.approx(0.0, abs=6e-3)
+    assert (weights - 2.0 * row).std() == pytest.approx(0.5, abs=3e-3)
+    np.testing.assert_array_equal(net.layers[0].offsets, -2.0)
+    assert net.prior_logits == pytest.approx(logit(0.25), rel=1e-12)
+
+
+@pytest.mark.parametrize(("kind", "share"), [(units_of_rows, 0.25), (random_units, 0.5)])
+def test_starts_have_as_many_units_on_as_they_should(kind: Any, share: float) -> None:
+    """Random units lie around independent features; above a layer all is near independence."""
+    X, weight = data(gaps=False, n=60)
+    for sizes in ((4,), (4, 3)):
+        net = kind(X, weight, sizes, np.random.RandomState(0))
+        near = net.prior_logits if len(sizes) == 1 else net.layers[1].offsets
+        np.testing.assert_allclose(near, logit(share), rtol=1e-12, atol=1e-15)
+        if len(sizes) == 2:
+            np.testing.assert_array_equal(net.prior_logits, 0.0)
+        if kind is random_units:
+            np.testing.assert_allclose(expit(net.layers[0].offsets), np.average(X, axis=0, weights=weight), rtol=1e-12)
 
 
 def test_variables_are_listed_up_to_6() -> None:
