@@ -73,13 +73,10 @@ class ComponentMetric(Protocol):
     """
 
     def directions(self, z: FloatArray) -> FloatArray:
-        """The direction W z."""
+        """The direction W z; for z with further first axes, one direction for each."""
 
     def gradient(self, score: FloatArray) -> FloatArray:
         """The score in the coordinates z, W' g."""
-
-    def matrix(self) -> FloatArray:
-        """W, of shape (K, P, K, P)."""
 
 
 class Components(ComponentAttributes):

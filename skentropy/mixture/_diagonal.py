@@ -72,13 +72,13 @@ class DiagonalGaussian(Independent):
         """Replace values (K, D) by their weighted means over all components and features that share a variance."""
         weights = np.broadcast_to(weights, values.shape)
         if self.over_features:
-            total = weights.sum(axis=1, keepdims=True)
-            values = np.broadcast_to((weights * values).sum(axis=1, keepdims=True) / total, values.shape)
+            total = weights.sum(axis=-1, keepdims=True)
+            values = np.broadcast_to((weights * values).sum(axis=-1, keepdims=True) / total, values.shape)
             weights = np.broadcast_to(total, values.shape)
         if self.over_components:
-            by_run = (self.n_runs, -1, values.shape[1])
-            totals = weights.reshape(by_run).sum(axis=1, keepdims=True)
-            means = (weights * values).reshape(by_run).sum(axis=1, keepdims=True) / totals
+            by_run = (*values.shape[:-2], self.n_runs, -1, values.shape[-1])
+            totals = weights.reshape(by_run).sum(axis=-2, keepdims=True)
+            means = (weights * values).reshape(by_run).sum(axis=-2, keepdims=True) / totals
             values = np.broadcast_to(means, weights.reshape(by_run).shape).reshape(values.shape)
         return values
 
@@ -87,7 +87,7 @@ class DiagonalGaussian(Independent):
 
     def _n_sharing(self, shape: tuple[int, ...]) -> int:
         """Number of components and features that share one variance."""
-        n_components, n_features = shape[0] // self.n_runs, shape[1]
+        n_components, n_features = shape[-2] // self.n_runs, shape[-1]
         return (n_components if self.over_components else 1) * (n_features if self.over_features else 1)
 
     def maximize(self, statistics: FeatureSums) -> NaturalParameters:
@@ -195,18 +195,13 @@ class SharedVarianceMetric:
 
     def directions(self, z: FloatArray) -> FloatArray:
         D = self.mean.shape[1]
-        of_mean = self.of_means * z[:, :D]
-        of_log = self.of_variances * self._project(z[:, D:])
+        of_mean = self.of_means * z[..., :D]
+        of_log = self.of_variances * self._project(z[..., D:])
         # eta = (m / v, -1 / (2 v))
-        return np.concatenate([(of_mean - self.mean * of_log) / self.variance, of_log / (2.0 * self.variance)], axis=1)
+        return np.concatenate([(of_mean - self.mean * of_log) / self.variance, of_log / (2.0 * self.variance)], axis=-1)
 
     def gradient(self, score: FloatArray) -> FloatArray:
         D = self.mean.shape[1]
         first, second = score[:, :D] / self.variance, score[:, D:] / self.variance
         of_log = self.of_variances * (0.5 * second - self.mean * first)
         return np.concatenate([self.of_means * first, self._project(of_log)], axis=1)
-
-    def matrix(self) -> FloatArray:
-        K, D = self.mean.shape
-        units = np.eye(2 * K * D).reshape(2 * K * D, K, 2 * D)
-        return np.stack([self.directions(z) for z in units], axis=-1).reshape(K, 2 * D, K, 2 * D)

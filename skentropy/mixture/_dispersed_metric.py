@@ -60,11 +60,6 @@ class DispersedMetric:
     def gradient(self, score: FloatArray) -> FloatArray:
         return self._share(self.lengths * score)
 
-    def matrix(self) -> FloatArray:
-        K, P = self.lengths.shape
-        columns = self.lengths * self._share(np.eye(K * P).reshape(K * P, K, P))
-        return np.ascontiguousarray(np.moveaxis(columns, 0, -1)).reshape(K, P, K, P)
-
 
 class MeanLimits:
     """Limits of means (K, D), which may be zero; dispersions have none, since each step fits them anew."""

@@ -46,16 +46,10 @@ class FactorMetric:
     roots: FloatArray
 
     def directions(self, z: FloatArray) -> FloatArray:
-        return np.asarray((self.roots @ z[:, :, np.newaxis])[:, :, 0])
+        return np.asarray((self.roots @ z[..., np.newaxis])[..., 0])
 
     def gradient(self, score: FloatArray) -> FloatArray:
         return np.asarray((self.roots.transpose(0, 2, 1) @ score[:, :, np.newaxis])[:, :, 0])
-
-    def matrix(self) -> FloatArray:
-        K, P, _ = self.roots.shape
-        W = np.zeros((K, P, K, P))
-        W[np.arange(K), :, np.arange(K)] = self.roots
-        return W
 
 
 @dataclass(frozen=True)

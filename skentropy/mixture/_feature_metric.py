@@ -37,25 +37,12 @@ class FeatureMetric:
         return cls(inverse_root(np.where(held[..., np.newaxis, np.newaxis], 0.0, information)))
 
     def directions(self, z: FloatArray) -> FloatArray:
-        n_statistics = self.roots.shape[-1]
-        changed = np.einsum("cdst,ctd->csd", self.roots, z.reshape(len(z), n_statistics, -1))
-        return np.asarray(changed.reshape(len(z), -1))
+        by_statistic = z.reshape(*z.shape[:-1], self.roots.shape[-1], -1)
+        return np.asarray(np.einsum("cdst,...ctd->...csd", self.roots, by_statistic).reshape(z.shape))
 
     def gradient(self, score: FloatArray) -> FloatArray:
-        n_statistics = self.roots.shape[-1]
-        changed = np.einsum("cdts,ctd->csd", self.roots, score.reshape(len(score), n_statistics, -1))
-        return np.asarray(changed.reshape(len(score), -1))
-
-    def matrix(self) -> FloatArray:
-        n_components, n_features, n_statistics, _ = self.roots.shape
-        width = n_statistics * n_features
-        blocks = np.zeros((n_components, n_statistics, n_features, n_statistics, n_features))
-        d = np.arange(n_features)
-        blocks[:, :, d, :, d] = np.moveaxis(self.roots, 1, 0)
-        W = np.zeros((n_components, width, n_components, width))
-        c = np.arange(n_components)
-        W[c, :, c, :] = blocks.reshape(n_components, width, width)
-        return W
+        by_statistic = score.reshape(len(score), self.roots.shape[-1], -1)
+        return np.asarray(np.einsum("cdts,ctd->csd", self.roots, by_statistic).reshape(score.shape))
 
 
 def inverse_root(information: FloatArray) -> FloatArray:

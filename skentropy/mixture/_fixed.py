@@ -55,14 +55,11 @@ class FixedMetric:
     own: ComponentMetric
 
     def directions(self, z: FloatArray) -> FloatArray:
-        return padded(self.own.directions(z[:-1]))
+        own = self.own.directions(z[..., :-1, :])
+        return np.concatenate([own, np.zeros_like(own[..., :1, :])], axis=-2)
 
     def gradient(self, score: FloatArray) -> FloatArray:
         return padded(self.own.gradient(score[:-1]))
-
-    def matrix(self) -> FloatArray:
-        own = self.own.matrix()
-        return np.pad(own, ((0, 1), (0, 0), (0, 1), (0, 0)))
 
 
 def padded(values: FloatArray) -> FloatArray:

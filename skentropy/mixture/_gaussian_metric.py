@@ -59,22 +59,12 @@ class GaussianMetric:
         """Project onto the directions that components share, times the root of their number."""
         if self.shared < 0:
             return values
-        K = len(values)
-        shared = np.repeat(values[:, self.shared :].sum(axis=0, keepdims=True), K, axis=0) / np.sqrt(K)
-        return np.concatenate([values[:, : self.shared], shared], axis=1)
+        own, shared = np.split(values, [self.shared], axis=-1)
+        total = shared.sum(axis=-2, keepdims=True) / np.sqrt(values.shape[-2])
+        return np.concatenate([own, np.broadcast_to(total, shared.shape)], axis=-1)
 
     def directions(self, z: FloatArray) -> FloatArray:
         return self.lengths * self._share(z)
 
     def gradient(self, score: FloatArray) -> FloatArray:
         return self._share(self.lengths * score)
-
-    def matrix(self) -> FloatArray:
-        K, P = self.lengths.shape
-        W = np.zeros((K, P, K, P))
-        c, p = np.arange(K), np.arange(P)
-        W[c[:, np.newaxis], p, c[:, np.newaxis], p] = self.lengths
-        if self.shared >= 0:
-            for q in range(self.shared, P):
-                W[:, q, :, q] = self.lengths[:, [q]] / np.sqrt(K)
-        return W

@@ -105,10 +105,13 @@ class Metric:
     ----------
     of_weights : ndarray of shape (K, K)
     of_components : ComponentMetric
+    n_directions : int
+        Number P of directions of one component's parameters.
     """
 
     of_weights: FloatArray
     of_components: ComponentMetric
+    n_directions: int
 
     @classmethod
     def at(cls, model: MixtureModel, parameters: MixtureParameters, statistics: MixtureStatistics) -> Self:
@@ -117,7 +120,7 @@ class Metric:
         pi, counts = np.where(there, np.exp(parameters.log_weights), 0.0), np.where(there, statistics.counts, 0.0)
         of_weights = statistics.weight * (np.diag(pi) - np.outer(pi, pi))
         of_components = model.components.metric(parameters.components, statistics.components, counts)
-        return cls(inverse_root(of_weights), of_components)
+        return cls(inverse_root(of_weights), of_components, model.components.n_directions(parameters.components))
 
     def directions(self, z: FloatArray) -> FloatArray:
         """W z for an array of shape (K, 1 + P)."""
@@ -129,9 +132,9 @@ class Metric:
 
     def matrix(self) -> FloatArray:
         """W as a square matrix."""
-        blocks = self.of_components.matrix()
-        n_components, width = blocks.shape[0], 1 + blocks.shape[1]
-        W = np.zeros((n_components, width, n_components, width))
+        K, P = len(self.of_weights), self.n_directions
+        W = np.zeros((K, 1 + P, K, 1 + P))
         W[:, 0, :, 0] = self.of_weights
-        W[:, 1:, :, 1:] = blocks
-        return W.reshape(n_components * width, n_components * width)
+        of_units = self.of_components.directions(np.eye(K * P).reshape(K * P, K, P))
+        W[:, 1:, :, 1:] = np.moveaxis(of_units, 0, -1).reshape(K, P, K, P)
+        return W.reshape(K * (1 + P), K * (1 + P))

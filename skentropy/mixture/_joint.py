@@ -77,19 +77,9 @@ class JointMetric:
     edges: Array
 
     def directions(self, z: FloatArray) -> FloatArray:
-        split = np.split(z, self.edges, axis=1)
-        return np.concatenate([part.directions(own) for part, own in zip(self.parts, split, strict=True)], axis=1)
+        split = np.split(z, self.edges, axis=-1)
+        return np.concatenate([part.directions(own) for part, own in zip(self.parts, split, strict=True)], axis=-1)
 
     def gradient(self, score: FloatArray) -> FloatArray:
         split = np.split(score, self.edges, axis=1)
         return np.concatenate([part.gradient(own) for part, own in zip(self.parts, split, strict=True)], axis=1)
-
-    def matrix(self) -> FloatArray:
-        matrices = [part.matrix() for part in self.parts]
-        K, P = len(matrices[0]), sum(matrix.shape[1] for matrix in matrices)
-        W, start = np.zeros((K, P, K, P)), 0
-        for matrix in matrices:
-            own = slice(start, start + matrix.shape[1])
-            W[:, own, :, own] = matrix
-            start = own.stop
-        return W

@@ -155,7 +155,7 @@ class _Information:
     def scale(self) -> FloatArray:
         """Ratios of the lengths of components' directions to those of the coordinates, (M,)."""
         counts = self.statistics.counts
-        return np.sqrt(np.maximum(counts, EMPTY_ROWS)).repeat(len(self.metric.matrix()) // len(counts))
+        return np.sqrt(np.maximum(counts, EMPTY_ROWS)).repeat(1 + self.metric.n_directions)
 
 
 def mixture_standard_errors(

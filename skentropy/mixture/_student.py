@@ -36,16 +36,11 @@ class StudentMetric:
     lengths: FloatArray
 
     def directions(self, z: FloatArray) -> FloatArray:
-        return np.column_stack([self.own.directions(z[:, :-1]), self.lengths * z[:, -1]])
+        of_shapes = self.lengths * z[..., -1]
+        return np.concatenate([self.own.directions(z[..., :-1]), of_shapes[..., np.newaxis]], axis=-1)
 
     def gradient(self, score: FloatArray) -> FloatArray:
         return np.column_stack([self.own.gradient(score[:, :-1]), self.lengths * score[:, -1]])
-
-    def matrix(self) -> FloatArray:
-        W = np.pad(self.own.matrix(), ((0, 0), (0, 1), (0, 0), (0, 1)))
-        c = np.arange(len(W))
-        W[c, -1, c, -1] = self.lengths
-        return W
 
 
 @dataclass(frozen=True)

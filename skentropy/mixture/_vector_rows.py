@@ -110,19 +110,11 @@ class VectorMetric:
         return cls(root._replace(lengths=root.lengths * each[:, np.newaxis]))
 
     def _stretched(self, values: FloatArray) -> FloatArray:
-        along = (values * self.root.directions).sum(axis=1) * self.root.stretch
-        return values + along[:, np.newaxis] * self.root.directions
+        along = (values * self.root.directions).sum(axis=-1) * self.root.stretch
+        return values + along[..., np.newaxis] * self.root.directions
 
     def directions(self, z: FloatArray) -> FloatArray:
         return self.root.lengths * self._stretched(z)
 
     def gradient(self, score: FloatArray) -> FloatArray:
         return self._stretched(self.root.lengths * score)
-
-    def matrix(self) -> FloatArray:
-        K, D = self.root.lengths.shape
-        W, c = np.zeros((K, D, K, D)), np.arange(K)
-        v, a = self.root.directions, self.root.lengths
-        stretch = np.eye(D) + self.root.stretch[:, np.newaxis, np.newaxis] * v[:, :, np.newaxis] * v[:, np.newaxis]
-        W[c, :, c, :] = a[:, :, np.newaxis] * stretch
-        return W

@@ -277,7 +277,7 @@ def test_what_is_held_has_no_coordinates_and_missing_entries_no_information() ->
     q = np.array([[0.5, 0.2, 0.9, 0.3], [0.5, 0.8, 0.1, 0.7], [0.0, 0.0, 0.0, 0.0]])
     statistics = components.observe(parameters, rows, np.zeros(3)).accumulate(q)
     metric = components.metric(parameters, statistics, q.sum(axis=1))
-    W = metric.matrix()
+    W = np.moveaxis(metric.directions(np.eye(12).reshape(12, 3, 4)), 0, -1).reshape(3, 4, 3, 4)
     moves = np.array([[W[c, i, c].any() for i in range(4)] for c in range(3)])
     # Scales of both columns, and shapes of both.
     np.testing.assert_array_equal(moves, [[True, True, False, True], [True, True, True, False], [False] * 4])
