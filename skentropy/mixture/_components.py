@@ -13,6 +13,15 @@ from .._typing import Array, FloatArray
 from ._changes import differences
 from ._component_attributes import ComponentAttributes
 
+# A component with less than this share of the weight counts as empty.
+EMPTY = 1e-100
+# If all components together have less weight, they count as empty.
+LEAST_WEIGHT = 1e-200
+# A component collapses onto a single value if its spread is less than these shares of the spread of all rows, and of its
+# own earlier spread.
+_COLLAPSED = 1e-3
+_COLLAPSING = 0.5
+
 
 class Evidence(Protocol):
     """The log joint densities of a block of n rows, and the way to their statistics.
@@ -46,6 +55,22 @@ class Limits(Protocol):
         """Mask of parameters whose distance from the limit grows in a step by more than a factor, given as a logarithm."""
 
 
+class NoLimits:
+    """The limits of components whose parameters EM does not multiply: there are none."""
+
+    def near(self, parameters: Any) -> Array:
+        return np.zeros(0, dtype=bool)
+
+    def lost(self, parameters: Any) -> Array:
+        return np.zeros(0, dtype=bool)
+
+    def put(self, parameters: Any, places: Array, share: float) -> Any:
+        return parameters
+
+    def growing(self, before: Any, after: Any, faster_than: float) -> Array:
+        return np.zeros(0, dtype=bool)
+
+
 class SeedRows(Protocol):
     """Rows as distributions, and their divergences to some of them.
 
@@ -77,6 +102,11 @@ class ComponentMetric(Protocol):
 
     def gradient(self, score: FloatArray) -> FloatArray:
         """The score in the coordinates z, W' g."""
+
+
+def is_collapsing(spread: Any, before: Any, pooled: Any) -> Any:
+    """Where a spread, such as a variance, has become much smaller than before and than that of all rows."""
+    return (spread < _COLLAPSED * pooled) & (spread < _COLLAPSING * before)
 
 
 class Components(ComponentAttributes):

@@ -53,7 +53,7 @@ class DispersedParameters(NaturalParameters):
         eta, log_partition = dispersed(means, dispersions)
         return cls(eta[np.newaxis], log_partition, means, dispersions, levels)
 
-    def at(self, levels: Levels) -> FloatArray:
+    def log_base(self, levels: Levels) -> FloatArray:
         """The log base measures of levels, (K, M)."""
         return self._at_own if levels is self.levels else log_base_measure(levels.values, self.dispersions[:, levels.column])
 
@@ -110,7 +110,7 @@ class Dispersed(Leveled):
         self, parameters: Any, observations: Any, offsets: FloatArray, out: FloatArray | None = None
     ) -> LeveledEvidence:
         log_joint = super().observe(parameters, observations, offsets, out).log_joint
-        log_joint += product(parameters.at(observations.levels), observations.indicators)
+        log_joint += product(parameters.log_base(observations.levels), observations.indicators)
         return LeveledEvidence(log_joint, observations)
 
     def pooled_parameters(self, n_components: int) -> DispersedParameters:
@@ -163,9 +163,6 @@ class Dispersed(Leveled):
         with np.errstate(divide="ignore", invalid="ignore"):
             return fit_dispersion(slopes, excess, excess / total(squares))
 
-    def base_measure(self, parameters: Any, statistics: Any) -> float:
-        return float((parameters.at(statistics.seen.levels) * statistics.seen.counts).sum())
-
     def entropy(self, parameters: Any, statistics: Any) -> float:
         """Pseudo entropies given the dispersions, W(51), W(52)."""
         pseudo_entropy = parameters.log_partition - parameters.eta[0] * parameters.means
@@ -175,14 +172,14 @@ class Dispersed(Leveled):
         return super().log_density(parameters, statistics) + self.base_measure(parameters, statistics)
 
     def magnitude(self, parameters: Any, statistics: Any) -> float:
-        of_base = np.abs(parameters.at(statistics.seen.levels) * statistics.seen.counts).sum()
+        of_base = np.abs(parameters.log_base(statistics.seen.levels) * statistics.seen.counts).sum()
         return super().magnitude(parameters, statistics) + float(of_base)
 
     def log_prior(self, parameters: Any, statistics: Any | None) -> FloatArray:
         """Log-density of pseudo-observations that are distributed like all rows, with their base measure."""
         log_prior = super().log_prior(parameters, statistics)
         if self.prior_counts and self.pooled_seen is not None:
-            at = parameters.at(self.pooled_seen.levels)
+            at = parameters.log_base(self.pooled_seen.levels)
             log_prior = log_prior + self.prior_counts * (at * self.pooled_seen.counts).sum(axis=1)
         return log_prior
 
@@ -210,9 +207,6 @@ class Dispersed(Leveled):
 
     def limits(self, parameters: Any) -> Any:
         return MeanLimits(self.pooled[0])
-
-    def n_directions(self, parameters: Any) -> int:
-        return 2 * int(parameters.means.shape[1])
 
     def score(self, parameters: Any, statistics: Any) -> FloatArray:
         """Gradient along the logarithms of the means and of the dispersions."""
@@ -296,9 +290,6 @@ class Dispersed(Leveled):
 
     def fits(self, standard: tuple[FloatArray, ...], n_components: int) -> bool:
         return super().fits(standard, n_components) and _is_tied(self.tied, standard[1])
-
-    def cautions(self, estimator: Any, standard: tuple[FloatArray, ...]) -> list[str]:
-        return []
 
     def of_fitted(
         self, weights: FloatArray, standard: tuple[FloatArray, ...], *, is_sparse: bool, exposure: float = 1.0

@@ -22,7 +22,7 @@ _TINY_BELOW_TOP = 1e-8
 
 
 class FeatureLimits:
-    """Limits of the natural parameters (S, K, D) of discrete families; others have none."""
+    """Limits of the natural parameters (S, K, D) of discrete families."""
 
     def __init__(self, components: Independent, parameters: NaturalParameters) -> None:
         self._components, self._family = components, components.family
@@ -49,18 +49,11 @@ class FeatureLimits:
         return self._components.parameters(eta)
 
     def growing(self, before: NaturalParameters, after: NaturalParameters, faster_than: float) -> Array:
-        if not self._family.discrete:
-            return self._nowhere()
         return (self._log_distance(after) - self._log_distance(before) > faster_than).ravel()
 
     def _below(self, parameters: NaturalParameters, share: float) -> Array:
-        if not self._family.discrete:
-            return self._nowhere()
         with np.errstate(divide="ignore"):
             return (self._log_distance(parameters) < np.log(share * self._pooled)).ravel()
-
-    def _nowhere(self) -> Array:
-        return np.zeros(int(np.prod(self._shape)), dtype=bool)
 
     def _log_distance(self, parameters: NaturalParameters) -> FloatArray:
         """Logarithm of the distance of the mean parameters from their limits."""

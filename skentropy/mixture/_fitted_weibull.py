@@ -14,8 +14,8 @@ from .._data import Block
 from .._messages import list_columns, model_name
 from .._typing import Array, FloatArray, Matrix
 from ..families import ExponentialFamily, Weibull
+from ._components import EMPTY, is_collapsing
 from ._feature_attributes import NaturalParameters
-from ._feature_limits import FeatureLimits
 from ._feature_metric import FeatureMetric, inverse_root
 from ._leveled import Leveled, LeveledEvidence, LeveledRows
 from ._levels import Levels, LevelSums
@@ -36,8 +36,6 @@ _ROUGH_PRECISION = 0.03
 _POWER_COST = 40
 # The standard deviation of the logarithm of a Weibull variable, times its shape.
 _LOG_DEVIATION = np.pi / np.sqrt(6.0)
-# A component collapses onto a single value if it is narrower than all rows, and than some steps ago, by these factors.
-_COLLAPSED, _COLLAPSING = 1e-3, 0.5
 
 
 class PooledWeibull(Weibull):
@@ -153,15 +151,11 @@ class FittedWeibull(Leveled):
         exposures, _, seen = self._with_prior_rows(statistics)
         precision = _PRECISION if self.n_runs == 1 else _ROUGH_PRECISION
         found = fit_weibull(LevelSums(seen.levels, np.where(seen.levels.values > 0.0, seen.counts, 0.0)), precision)
-        empty = exposures <= 1e-100 * exposures.sum(axis=0)
+        empty = exposures <= EMPTY * exposures.sum(axis=0)
         pooled = self.pooled_parameters(len(exposures))
         return WeibullParameters.of(
             np.where(empty, pooled.log_scales, found[0]), np.where(empty, pooled.log_shapes, found[1])
         )
-
-    def base_measure(self, parameters: Any, statistics: Any) -> float:
-        seen = statistics.seen
-        return float((parameters.log_base(seen.levels) * seen.counts).sum())
 
     def entropy(self, parameters: Any, statistics: Any) -> float:
         r"""Pseudo entropies given the shapes, :math:`A - \eta m = k \log\lambda + 1`, W(51), W(52)."""
@@ -202,12 +196,6 @@ class FittedWeibull(Leveled):
         return WeibullParameters.of(*np.split(vector.reshape(K, 2 * D), 2, axis=1))
 
     # The end of a fit.
-
-    def limits(self, parameters: Any) -> FeatureLimits:
-        return FeatureLimits(self, parameters)
-
-    def n_directions(self, parameters: Any) -> int:
-        return 2 * int(parameters.log_scales.shape[1])
 
     def score(self, parameters: Any, statistics: Any) -> FloatArray:
         """Gradient along the logarithms of the scales and of the shapes."""
@@ -258,9 +246,9 @@ class FittedWeibull(Leveled):
         return WeibullParameters.of(parameters.log_scales[components], parameters.log_shapes[components])
 
     def collapsed(self, before: Any, parameters: Any) -> Array:
-        wider = np.exp(2.0 * (self.pooled_logs[1] - parameters.log_shapes))
-        was = np.exp(2.0 * (before.log_shapes - parameters.log_shapes))
-        collapsed = (parameters.shapes >= LARGEST_SHAPE * (1 - 1e-9)) | (wider < _COLLAPSED) & (was < _COLLAPSING)
+        logs = parameters.log_shapes, before.log_shapes, self.pooled_logs[1]
+        narrow = is_collapsing(*(np.exp(-2.0 * own) for own in logs))  # variances of logarithms, but for a factor
+        collapsed = (parameters.shapes >= LARGEST_SHAPE * (1 - 1e-9)) | narrow
         return np.asarray((collapsed & ~self._constant()).any(axis=1))
 
     def _constant(self) -> Array:
@@ -286,9 +274,6 @@ class FittedWeibull(Leveled):
         for name, value in zip(self.attribute_names, standard, strict=True):
             if not ((value > 0.0) & np.isfinite(value)).all():
                 raise ValueError(f"{name}{suffix} must be positive and finite; got {value.min():g} to {value.max():g}.")
-
-    def cautions(self, estimator: Any, standard: tuple[FloatArray, ...]) -> list[str]:
-        return []
 
     def of_fitted(
         self, weights: FloatArray, standard: tuple[FloatArray, ...], *, is_sparse: bool, exposure: float = 1.0

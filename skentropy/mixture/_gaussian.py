@@ -164,7 +164,7 @@ class CorrelatedGaussian(GaussianComponents):
             raise ValueError(f"means{suffix} must be finite.")
         matrices = covariances.reshape(-1, *covariances.shape[-2:])
         labels = [""] if self.tied else [f" of component {c}" for c in range(len(matrices))]
-        check_covariances(matrices, f"covariances{suffix}", labels)
+        check_covariances(matrices, f"{self.attribute_names[1]}{suffix}", labels)
 
     def _variances(self, standard: tuple[FloatArray, ...]) -> FloatArray:
         means, covariances = standard

@@ -13,23 +13,13 @@ from .._data import Block, ColumnSurvey, Rounding, has_nan
 from .._linalg import LOG_2PI, pack_symmetric
 from .._typing import Array, FloatArray
 from ..families import Gaussian
-from ._components import Components, Limits, SeedRows
+from ._components import EMPTY, LEAST_WEIGHT, Components, Limits, NoLimits, SeedRows, is_collapsing
 from ._gaps import Gaps
-from ._gaussian_metric import NoLimits
 from ._gaussian_parameters import SMALLEST_SHARE, GaussianParameters, GaussianSums
 from ._gaussian_rows import CompletedRows, GaussianEvidence, GaussianRows, PooledSums
 from ._independent import Independent
 from ._observations import Units
 from ._prior import NormalInverseWishart, PseudoRows
-
-# A component with less than this share of the weight counts as empty.
-_EMPTY = 1e-100
-# If all components together have less weight, they count as empty.
-_LEAST = 1e-200
-# A component collapses if its smallest variance is less than these shares of the pooled variance, and of its own earlier
-# variance.
-_COLLAPSED = 1e-3
-_COLLAPSING = 0.5
 
 
 @dataclass(frozen=True)
@@ -179,10 +169,10 @@ class GaussianComponents(Components):
         An empty component gets the moments of all rows.
         """
         total = statistics.counts.sum()
-        total = total if total > _LEAST else 1.0  # otherwise the noise explains all rows
-        empty = statistics.counts <= _EMPTY * total
+        total = total if total > LEAST_WEIGHT else 1.0  # otherwise the noise explains all rows
+        empty = statistics.counts <= EMPTY * total
         if empty.any():
-            statistics = statistics.plus(np.where(empty, _EMPTY * total, 0.0), self.pooled_mean, self.pooled_covariance)
+            statistics = statistics.plus(np.where(empty, EMPTY * total, 0.0), self.pooled_mean, self.pooled_covariance)
         divisors = self._divisors(statistics)
         statistics = with_pseudo_rows(statistics, self.pseudo_rows(len(empty)))
         frame, counts = statistics.frame, statistics.counts
@@ -291,8 +281,7 @@ class GaussianComponents(Components):
     def collapsed(self, before: GaussianParameters, parameters: GaussianParameters) -> Array:
         smallest, earlier = (np.linalg.eigvalsh(p.covariances)[:, 0] for p in (parameters, before))
         pooled = float(np.linalg.eigvalsh(self.pooled_covariance)[0])
-        narrow = (smallest < _COLLAPSED * pooled) & (smallest < _COLLAPSING * earlier)
-        collapsed = (narrow | parameters.held) & (pooled > SMALLEST_SHARE)
+        collapsed = (is_collapsing(smallest, earlier, pooled) | parameters.held) & (pooled > SMALLEST_SHARE)
         return np.asarray(collapsed[parameters.group])
 
     def degenerate(self, parameters: GaussianParameters) -> bool:

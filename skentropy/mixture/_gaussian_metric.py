@@ -1,29 +1,13 @@
-"""The complete data's information about Gaussian components, which have no limits."""
+"""The complete data's information about Gaussian components."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
 from .._typing import Array, FloatArray
-
-
-class NoLimits:
-    """The absent limits of components whose parameters EM does not multiply."""
-
-    def near(self, parameters: Any) -> Array:
-        return np.zeros(0, dtype=bool)
-
-    def lost(self, parameters: Any) -> Array:
-        return np.zeros(0, dtype=bool)
-
-    def put(self, parameters: Any, places: Array, share: float) -> Any:
-        return parameters
-
-    def growing(self, before: Any, after: Any, faster_than: float) -> Array:
-        return np.zeros(0, dtype=bool)
 
 
 @dataclass(frozen=True)

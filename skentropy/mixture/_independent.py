@@ -11,7 +11,7 @@ from scipy import sparse
 
 from .._data import Additive, Block, ColumnSurvey, Rounding, has_nan
 from .._typing import Array, FloatArray
-from ._components import ComponentMetric
+from ._components import EMPTY, LEAST_WEIGHT, ComponentMetric, Limits, NoLimits, is_collapsing
 from ._feature_attributes import FeatureAttributes, NaturalParameters
 from ._feature_limits import FeatureLimits
 from ._feature_metric import FeatureMetric
@@ -20,15 +20,6 @@ from ._large_counts import relative_to_data
 from ._model import LOG_TINY
 from ._observations import Observations, Units, product, transposed_product, with_data, zero_where
 from ._seed_rows import SmoothedRows
-
-# A component with less than this share of the weight counts as empty.
-_EMPTY = 1e-100
-# If all components together have less weight, they count as empty.
-_LEAST = 1e-200
-# A component collapses onto a single value if its variance is less than these shares of the pooled variance, and of its own
-# earlier variance.
-_COLLAPSED = 1e-3
-_COLLAPSING = 0.5
 
 
 @dataclass(frozen=True)
@@ -200,8 +191,8 @@ class Independent(FeatureAttributes):
             exposures = exposures + self.prior_counts
             sums = sums + self.prior_counts * self.pooled_rows
         total = statistics.exposures.sum(axis=0)
-        seen = total > _LEAST  # otherwise a given component explains all rows
-        empty = (exposures <= _EMPTY * total) | ~seen
+        seen = total > LEAST_WEIGHT  # otherwise a given component explains all rows
+        empty = (exposures <= EMPTY * total) | ~seen
         if not empty.any():
             return np.asarray(sums / exposures)
         pooled = statistics.sums.sum(axis=1, keepdims=True) / np.where(seen, total, 1.0)
@@ -266,8 +257,8 @@ class Independent(FeatureAttributes):
 
     # The end of a fit.
 
-    def limits(self, parameters: NaturalParameters) -> FeatureLimits:
-        return FeatureLimits(self, parameters)
+    def limits(self, parameters: NaturalParameters) -> Limits:
+        return FeatureLimits(self, parameters) if self.discrete else NoLimits()
 
     def n_directions(self, parameters: NaturalParameters) -> int:
         n_statistics, _, n_features = parameters.eta.shape
@@ -325,9 +316,7 @@ class Independent(FeatureAttributes):
         collapsed = family.at_bound(parameters.eta)
         if not self.discrete:
             with np.errstate(all="ignore"):
-                variances = family.moments(parameters.eta)[1]
-                narrow = variances < _COLLAPSED * family.moments(pooled)[1]
-                collapsed |= narrow & (variances < _COLLAPSING * family.moments(before.eta)[1])
+                collapsed |= is_collapsing(*(family.moments(eta)[1] for eta in (parameters.eta, before.eta, pooled)))
         return np.any(collapsed & ~family.at_bound(pooled), axis=1)
 
     def degenerate(self, parameters: NaturalParameters) -> bool:

@@ -96,6 +96,12 @@ class Leveled(Independent):
         """Zero, since all of the base measure depends on parameters."""
         return np.zeros(block.n_rows)
 
+    def base_measure(self, parameters: Any, statistics: Any) -> float:
+        return float((parameters.log_base(statistics.seen.levels) * statistics.seen.counts).sum())
+
+    def n_directions(self, parameters: Any) -> int:
+        return 2 * int(parameters.eta.shape[2])
+
     def for_runs(self, n_runs: int) -> Self:
         return replace(self, n_runs=n_runs)
 
@@ -106,6 +112,9 @@ class Leveled(Independent):
         pooled = self.pooled_seen
         seen = statistics.seen + LevelSums(pooled.levels, added[:, pooled.levels.column] * pooled.counts)
         return LeveledSums(more.exposures, more.sums, seen)
+
+    def cautions(self, estimator: Any, standard: tuple[FloatArray, ...]) -> list[str]:
+        return []
 
     def expected_rows(self, parameters: Any, observations: Any, responsibilities: FloatArray) -> FloatArray:
         return np.asarray(responsibilities.T @ self.moments(parameters)[0])

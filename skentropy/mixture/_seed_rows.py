@@ -11,9 +11,9 @@ from ._observations import Observations
 
 # The statistics of a single row lie on the boundary of the mean parameters, where divergences are infinite. They are moved
 # towards the pooled statistics by this share of the way.
-_TOWARDS_POOLED = 0.25
+TOWARDS_POOLED = 0.25
 # Divergences count as equal if they differ by less, relative to their largest terms, so that rounding errors do not choose.
-_EQUAL_DIVERGENCE = 1e-12
+EQUAL_DIVERGENCE = 1e-12
 
 
 class SmoothedRows:
@@ -29,23 +29,23 @@ class SmoothedRows:
         self._pooled = pooled
         self._negative_entropy = self._row_negative_entropies()
         # Rounding errors of each row's divergences.
-        self.rounding = _EQUAL_DIVERGENCE * (1.0 + np.abs(self._negative_entropy))
+        self.rounding = EQUAL_DIVERGENCE * (1.0 + np.abs(self._negative_entropy))
 
     def seeds(self, rows: Array) -> FloatArray:
         """Natural parameters (S, L, D) of the distributions of L rows."""
         statistics = self._observations.features(rows)
         exposure = 1.0 if self._observations.exposure is None else self._observations.exposure[rows, np.newaxis]
         pooled = self._pooled[:, np.newaxis]
-        mean = (1.0 - _TOWARDS_POOLED) * statistics / exposure + _TOWARDS_POOLED * pooled
+        mean = (1.0 - TOWARDS_POOLED) * statistics / exposure + TOWARDS_POOLED * pooled
         return self._family.natural(np.where(self._observations.seen(rows) > 0.0, mean, pooled))
 
     def divergences(self, eta: FloatArray) -> FloatArray:
         """Kullback-Leibler divergences of all rows (columns of the result) from seeds eta (S, L, D)."""
         cross = self._observations.row_sums(
-            (_TOWARDS_POOLED * self._pooled[:, np.newaxis] * eta).sum(axis=0) - self._family.log_partition(eta)
+            (TOWARDS_POOLED * self._pooled[:, np.newaxis] * eta).sum(axis=0) - self._family.log_partition(eta)
         )
         for eta_s, T in zip(eta, self._observations.statistics, strict=True):
-            cross = cross + (1.0 - _TOWARDS_POOLED) * (T @ eta_s.T).T
+            cross = cross + (1.0 - TOWARDS_POOLED) * (T @ eta_s.T).T
         divergences = self._negative_entropy - cross
         return np.where(divergences > self.rounding, divergences, 0.0)
 
@@ -70,6 +70,6 @@ class SmoothedRows:
         return extra + self._observations.row_sums(at_zero[np.newaxis])[0]
 
     def _conjugate(self, statistics: Array, pooled: FloatArray) -> FloatArray:
-        mean = (1.0 - _TOWARDS_POOLED) * statistics + _TOWARDS_POOLED * pooled
+        mean = (1.0 - TOWARDS_POOLED) * statistics + TOWARDS_POOLED * pooled
         eta = self._family.natural(mean)
         return (eta * mean).sum(axis=0) - self._family.log_partition(eta)

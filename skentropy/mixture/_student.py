@@ -17,7 +17,6 @@ from ._gaussian import CorrelatedGaussian
 from ._gaussian_metric import GaussianMetric
 from ._gaussian_parameters import GaussianParameters
 from ._gaussian_rows import GaussianRows
-from ._input import check_covariances
 from ._student_rows import RowScales, StudentEvidence, StudentParameters, StudentSums, gamma_entropy
 
 # Fitted degrees of freedom lie between these; at the upper bound a component is Gaussian to 1e-4 nats for each row.
@@ -226,12 +225,8 @@ class StudentT(CorrelatedGaussian):
         return StudentParameters.with_shapes(super().natural((means, scales)), degrees / 2.0)
 
     def check_standard(self, standard: tuple[FloatArray, ...], suffix: str = "") -> None:
-        means, scales, degrees = standard
-        if not np.isfinite(means).all():
-            raise ValueError(f"means{suffix} must be finite.")
-        matrices = scales.reshape(-1, *scales.shape[-2:])
-        labels = [""] if self.tied else [f" of component {c}" for c in range(len(matrices))]
-        check_covariances(matrices, f"scales{suffix}", labels)
+        super().check_standard(standard[:2], suffix)
+        degrees = standard[2]
         if not ((degrees > 0.0) & (degrees <= MOST_GIVEN_DEGREES)).all():
             raise ValueError(f"degrees_of_freedom{suffix} must be positive, and at most {MOST_GIVEN_DEGREES:.0f}.")
 

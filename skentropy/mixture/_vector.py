@@ -13,16 +13,9 @@ from .._data import Block, ColumnSurvey, Rounding
 from .._messages import check_observed, model_name
 from .._typing import Array, FloatArray, Matrix
 from ..families._vector import VectorFamily
-from ._components import Components
-from ._gaussian_metric import NoLimits
+from ._components import EMPTY, Components, NoLimits, is_collapsing
 from ._vector_rows import VectorEvidence, VectorMetric, VectorParameters, VectorRows, VectorSeedRows, VectorSums
 
-# A component with less than this share of the weight counts as empty.
-_EMPTY = 1e-100
-# A component collapses onto a single row if its spread is less than these shares of the pooled spread, and of its own
-# earlier spread.
-_COLLAPSED = 1e-3
-_COLLAPSING = 0.5
 # Sums or norms of rows may differ from one by this rounding error of single precision.
 _ROUNDING = 1e-5
 
@@ -179,7 +172,7 @@ class VectorComponents(Components):
     def maximize(self, statistics: VectorSums) -> VectorParameters:
         """M-step: mean parameters equal the posteriors' weighted means of T, smoothed by the prior's pseudo-counts."""
         total = self._with_pseudo_rows(statistics)
-        empty = (total.counts <= _EMPTY * statistics.counts.sum())[:, np.newaxis]
+        empty = (total.counts <= EMPTY * statistics.counts.sum())[:, np.newaxis]
         counts = np.where(empty, 1.0, total.counts[:, np.newaxis])
         return self.parameters(self.family.natural(np.where(empty, self.pooled, total.sums / counts)))
 
@@ -255,8 +248,7 @@ class VectorComponents(Components):
 
     def collapsed(self, before: VectorParameters, parameters: VectorParameters) -> Array:
         family, pooled = self.family, self.family.natural(self.pooled)
-        spread = family.spread(parameters.eta)
-        narrow = (spread < _COLLAPSED * family.spread(pooled)) & (spread < _COLLAPSING * family.spread(before.eta))
+        narrow = is_collapsing(*map(family.spread, (parameters.eta, before.eta, pooled)))
         return np.asarray((family.at_bound(parameters.eta) | narrow) & ~family.at_bound(pooled))
 
     def degenerate(self, parameters: VectorParameters) -> bool:

@@ -12,11 +12,7 @@ from .._data import Additive
 from .._typing import Array, FloatArray, Matrix
 from ..families._vector import Root, VectorFamily
 from ._observations import product, transposed_product
-
-# The statistics of a single row belong to no distribution. They are moved towards the pooled ones by this share of the way.
-_TOWARDS_POOLED = 0.25
-# Divergences count as equal if they differ by less, relative to their largest terms, so that rounding errors do not choose.
-_EQUAL_DIVERGENCE = 1e-12
+from ._seed_rows import EQUAL_DIVERGENCE, TOWARDS_POOLED
 
 
 @dataclass(frozen=True)
@@ -77,19 +73,19 @@ class VectorSeedRows:
         if not (sparse.issparse(T) or rows.seen.all()):
             T = np.where(rows.seen[:, np.newaxis] > 0.0, T, pooled)
         # The convex conjugate of A at every row's mean parameters.
-        self._negative_entropy = rows.seen * family.smoothed_negative_entropy(T, pooled, _TOWARDS_POOLED)
-        self.rounding = _EQUAL_DIVERGENCE * (1.0 + np.abs(self._negative_entropy))
+        self._negative_entropy = rows.seen * family.smoothed_negative_entropy(T, pooled, TOWARDS_POOLED)
+        self.rounding = EQUAL_DIVERGENCE * (1.0 + np.abs(self._negative_entropy))
 
     def seeds(self, rows: Array) -> FloatArray:
         """Natural parameters (L, D) of the distributions of L rows."""
-        mean = (1.0 - _TOWARDS_POOLED) * self._rows.dense(rows) + _TOWARDS_POOLED * self._pooled
+        mean = (1.0 - TOWARDS_POOLED) * self._rows.dense(rows) + TOWARDS_POOLED * self._pooled
         seen = self._rows.seen[rows, np.newaxis] > 0.0
         return np.asarray(self._family.natural(np.where(seen, mean, self._pooled)))
 
     def divergences(self, eta: FloatArray) -> FloatArray:
         """Kullback-Leibler divergences of all rows (columns of the result) from seeds."""
-        offset = _TOWARDS_POOLED * eta @ self._pooled - self._family.log_partition(eta)
-        cross = (1.0 - _TOWARDS_POOLED) * product(eta, self._rows.statistics) + offset[:, np.newaxis] * self._rows.seen
+        offset = TOWARDS_POOLED * eta @ self._pooled - self._family.log_partition(eta)
+        cross = (1.0 - TOWARDS_POOLED) * product(eta, self._rows.statistics) + offset[:, np.newaxis] * self._rows.seen
         divergences = self._negative_entropy - cross
         return np.where(divergences > self.rounding, divergences, 0.0)
 
