@@ -212,7 +212,7 @@ def test_score_and_information_of_blocks() -> None:
     q = model.predict_proba(X)
     start = 1 + sum(part.n_directions(own) for part, own in list(components._zip(parameters.components))[:-1])
     part, own = components._parts[-1], parameters.components[-1]
-    observations = part.read(components.blocks[-1].of(_block(X, weight)))
+    observations = part.read(_block(X, weight).take_columns(components.blocks[-1].columns))
     latent = part.latent_information(own, observations, q.T * weight)
     assert latent is not None
     scores = list(part.row_scores(own, observations))
