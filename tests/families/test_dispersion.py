@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 from skentropy.families import _dispersion as dispersion
 from skentropy.families._dispersion import DispersedPoisson
+from skentropy.families._special import expected_log_gamma
 
 MEANS = np.array([1e-9, 0.02, 0.7, 0.995, 1.005, 3.0, 40.0, 1e6])
 # With means of one they are the values next to the places where another form takes over.
@@ -156,3 +157,13 @@ def test_known_dispersions_are_those_of_scipy() -> None:
     spread = np.append(kurtosis + 2, 1 / mean[4] + 2) / 20_000
     assert (np.abs(draws.mean(axis=0) - mean) < 5 * np.sqrt((mean + a * mean**2) / 20_000)).all()
     assert (np.abs(draws.var(axis=0) / (mean + a * mean**2) - 1) < 5 * np.sqrt(spread)).all()
+
+
+def test_expected_log_gammas_by_plain_sums() -> None:
+    """Several starts at once, of which the smallest needs the longest integral."""
+    start, x = np.array([0.02, 0.5, 4.0, 90.0]), np.arange(200.0)[:, np.newaxis]
+    for mean in (1e-3, 2.0, 30.0):
+        p = stats.poisson.pmf(x, mean)
+        expected = (p * (special.gammaln(x + start) - special.gammaln(start))).sum(axis=0)
+        found = expected_log_gamma(lambda w, m=mean: np.full(4, -m * w), np.full(4, mean), start)
+        np.testing.assert_allclose(found, expected, rtol=1e-11)
