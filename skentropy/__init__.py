@@ -1,6 +1,5 @@
 """Latent-variable estimators whose evidence lower bound is, once learning has converged, a sum of entropies."""
 
-from . import _sklearn_models  # noqa: F401, registers scikit-learn's models
 from ._data import RowBlocks
 from ._em._checkpoint import Checkpoint
 from ._standard_errors import StandardErrors

@@ -16,9 +16,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._em import Monitor
 from ._em._callbacks import CallbackSupportMixin
+from ._entropy_sum import EntropySum
 from ._messages import check_counts, did_you_mean, warn
 from ._typing import ArrayLike
-from .entropy import EntropySum
 
 # The kind of each column, and the columns with which it forms a unit, as in ``Traits.columns``.
 ColumnKinds = dict[int, tuple[str, tuple[int, ...]]]

@@ -1,108 +1,24 @@
-"""The closed form: the ELBO as a sum of entropies."""
+"""Entropy sums and numbers of parameters of fitted models: of this package, of scikit-learn, and of registered classes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
 from functools import singledispatch
-from typing import Any, ClassVar
+from typing import Any
 
-from ._typing import ArrayLike
+import numpy as np
+from scipy.special import entr
+from sklearn.decomposition import PCA, FactorAnalysis
+from sklearn.mixture import GaussianMixture
+from sklearn.utils.validation import check_is_fitted
+
+from ._entropy_sum import EntropySum
+from ._linalg import LOG_2PI
+from ._typing import ArrayLike, FloatArray
+from .decomposition._closed_form import count_parameters, noise_floor
+from .decomposition._factor_analysis import n_factor_parameters
+from .decomposition._gaussian import LinearGaussian
 
 __all__ = ["EntropySum", "entropy_sum", "has_discrete_latents", "n_parameters"]
-
-
-@dataclass(frozen=True)
-class EntropySum:
-    r"""An ELBO as a sum of entropies, term by term, in nats per sample.
-
-    .. math::
-
-        \frac1N \sum_n \mathcal H[q_n] - \mathcal H[p(z)] - E_{\bar q}\{\tilde{\mathcal H}[p(x|z)]\}
-        + \frac1N \sum_n \log h(x_n),
-
-    Eqns. 3, 49 and 50 of [1]_. It equals the ELBO at every stationary point of learning. If the prior is learned, it also
-    equals the ELBO after every exact M-step, with the posteriors of the preceding E-step. With new posteriors before
-    convergence, or on data other than the training data, it is neither the ELBO nor a bound.
-
-    Parameters
-    ----------
-    posterior : float
-        Mean entropy of the posteriors, :math:`\frac1N \sum_n \mathcal H[q_n]`; counts positive.
-    prior : float
-        Entropy of the prior; counts negative.
-    observable : float
-        Expected pseudo entropy of the observable distribution under the aggregate posterior; counts negative.
-    base_measure : float, default=0.0
-        Mean log base measure; counts positive. Zero for families with h = 1. For counts above a million the base measure is
-        the distribution of the pooled data.
-    hidden : float, default=0.0
-        Expected entropy of the lower of two hidden layers, Eqn. 21 of [1]_; counts negative.
-    penalty : float, default=0.0
-        The term of a penalty or a conjugate prior: its derivative in the direction that scales the natural parameters;
-        counts positive. Zero without regularisation.
-
-    References
-    ----------
-    .. [1] Warnken, Velychko, Damm, Fischer, Lücke (2024), "Generative Models with ELBOs Converging to Entropy Sums".
-
-    Examples
-    --------
-    >>> from skentropy import EntropySum
-    >>> terms = EntropySum(posterior=0.5, prior=0.6, observable=1.5)
-    >>> round(terms.value, 12)
-    -1.6
-    >>> print(terms)
-    entropy sum, nats per sample
-      + posterior         0.500000
-      - prior             0.600000
-      - observable        1.500000
-      = value            -1.600000
-    """
-
-    # How each term counts, in the order of Eqn. 21.
-    SIGNS: ClassVar[dict[str, int]] = {
-        "posterior": 1,
-        "prior": -1,
-        "hidden": -1,
-        "observable": -1,
-        "base_measure": 1,
-        "penalty": 1,
-    }
-
-    posterior: float
-    prior: float
-    observable: float
-    base_measure: float = 0.0
-    hidden: float = 0.0
-    penalty: float = 0.0
-
-    @property
-    def value(self) -> float:
-        """The entropy sum, in nats per sample."""
-        return self.posterior - self.prior - self.hidden - self.observable + self.base_measure + self.penalty
-
-    @property
-    def magnitude(self) -> float:
-        """Sum of the terms' absolute values, the scale of the rounding error of ``value``."""
-        return sum(abs(getattr(self, field.name)) for field in fields(self))
-
-    def _lines(self) -> list[tuple[str, str, float]]:
-        """Sign, name and value of each term that is printed."""
-        terms = [(name, sign, getattr(self, name)) for name, sign in self.SIGNS.items()]
-        always = ("posterior", "prior", "observable")
-        rows = [("+" if sign > 0 else "-", name.replace("_", " "), v) for name, sign, v in terms if v or name in always]
-        return [*rows, ("=", "value", self.value)]
-
-    def __str__(self) -> str:
-        lines = [f"  {sign} {name:<12} {value:13.6f}" for sign, name, value in self._lines()]
-        return "\n".join(["entropy sum, nats per sample", *lines])
-
-    def _repr_html_(self) -> str:
-        cells = "".join(
-            f"<tr><td>{sign}</td><td style='text-align:left'>{name}</td><td>{value:.6f}</td></tr>"
-            for sign, name, value in self._lines()
-        )
-        return f"<table><caption>entropy sum, nats per sample</caption>{cells}</table>"
 
 
 @singledispatch
@@ -199,3 +115,81 @@ def has_discrete_latents(model: Any) -> bool:
     bool
     """
     return hasattr(model, "traits") and bool(model.traits().discrete_latents)
+
+
+# Models of scikit-learn.
+
+
+@entropy_sum.register
+def _(model: GaussianMixture, X: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> EntropySum:
+    """W(39) with Gaussian components; the ridge ``reg_covar`` is a penalty, e / 2 sum_c qbar_c tr(Sigma_c^-1)."""
+    check_is_fitted(model)
+    if X is None:
+        raise ValueError("The posterior entropies of a GaussianMixture of scikit-learn need the data: give X.")
+    q = model.predict_proba(X)
+    share = np.average(q, axis=0, weights=sample_weight)
+    root: FloatArray = model.precisions_cholesky_
+    d = model.means_.shape[1]
+    if model.covariance_type in ("full", "tied"):
+        root = np.broadcast_to(root, (len(share), d, d))
+        log_det, trace = -2.0 * np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1), (root**2).sum(axis=(1, 2))
+    else:
+        width = 1 if model.covariance_type == "diag" else d
+        per_feature = root.reshape(len(share), -1)
+        log_det, trace = -2.0 * width * np.log(per_feature).sum(axis=1), width * (per_feature**2).sum(axis=1)
+    return EntropySum(
+        posterior=float(np.average(entr(q).sum(axis=1), weights=sample_weight)),
+        prior=float(entr(model.weights_).sum()),
+        observable=float(share @ (0.5 * (d * (LOG_2PI + 1.0) + log_det))),
+        penalty=float(0.5 * model.reg_covar * share @ trace),
+    )
+
+
+@n_parameters.register
+def _(model: GaussianMixture) -> int:
+    return int(model._n_parameters())
+
+
+@has_discrete_latents.register
+def _(model: GaussianMixture) -> bool:
+    return True
+
+
+@entropy_sum.register
+def _(model: PCA, X: ArrayLike = None, sample_weight: ArrayLike | None = None) -> EntropySum:
+    """W(29), its sign corrected, of the maximum-likelihood model with these components.
+
+    ``PCA`` divides by n - 1, and its noise variance is not the maximum-likelihood one for n < d; both are corrected here, so
+    that the entropy sum is the log-likelihood that ``PPCA`` would have, not quite ``PCA.score``.
+    """
+    check_is_fitted(model)
+    n, d = model.n_samples_, model.n_features_in_
+    variance = model.explained_variance_ * (n - 1) / n
+    if not len(variance):
+        total = model.noise_variance_ * d * (n - 1) / n
+    else:
+        total = variance[0] / model.explained_variance_ratio_[0]
+    h = len(variance)
+    noise = (total - variance.sum()) / (d - h) if h < d else variance[-1]
+    noise = max(float(noise), noise_floor(np.array(total / d)))
+    lengths = np.sqrt(np.maximum(variance - noise, 0.0))
+    loadings = (model.components_ * lengths[:, np.newaxis]).T
+    return LinearGaussian.of(model.mean_, loadings, np.full(d, noise)).entropy_sum()
+
+
+@n_parameters.register
+def _(model: PCA) -> int:
+    return int(count_parameters(model.n_features_in_, model.n_components_))
+
+
+@entropy_sum.register
+def _(model: FactorAnalysis, X: ArrayLike = None, sample_weight: ArrayLike | None = None) -> EntropySum:
+    """W(32) at the fitted parameters, which differs from the ELBO if the fit stopped early."""
+    check_is_fitted(model)
+    return LinearGaussian.of(model.mean_, model.components_.T, model.noise_variance_).entropy_sum()
+
+
+@n_parameters.register
+def _(model: FactorAnalysis) -> int:
+    k, d = model.components_.shape
+    return n_factor_parameters(d, k)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
+from .._entropy_sum import EntropySum
 from .._typing import Array
-from ..entropy import EntropySum
 
 
 class Model(Protocol):

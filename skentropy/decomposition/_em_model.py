@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from .._data import Additive, Prepared, Rows, unique_rows
+from .._entropy_sum import EntropySum
 from .._linalg import LOG_2PI, invert
 from .._typing import Array, FloatArray
-from ..entropy import EntropySum
 from ._gaussian import LinearGaussian
 from ._moments import Moments
 from ._weighted_rows import with_weight

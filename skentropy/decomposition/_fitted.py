@@ -14,9 +14,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._base import Evaluation
 from .._data import Block, BlockSource, Reader, Source, check_output_stays_lazy, check_total_weight, map_latents, unique_rows
+from .._entropy_sum import EntropySum
 from .._transformer import LatentTransformer
 from .._typing import ArrayLike, FloatArray
-from ..entropy import EntropySum
 from ._gaussian import LinearGaussian
 
 _FLOATS = (np.float64, np.float32)

@@ -10,9 +10,9 @@ import numpy as np
 from scipy import linalg, sparse
 
 from .._data import has_nan, unique_rows
+from .._entropy_sum import EntropySum
 from .._linalg import LOG_2PI, invert
 from .._typing import FloatArray, Matrix
-from ..entropy import EntropySum
 from ._weighted_rows import centre_full_columns
 
 # If the noise is less than this share of a variance, its inverse is far larger than the precision.

@@ -10,9 +10,9 @@ import numpy as np
 
 from .._data import Additive, Prepared, SingleThreadedBLAS
 from .._em import run_em
+from .._entropy_sum import EntropySum
 from .._linalg import LOG_2PI
 from .._typing import FloatArray
-from ..entropy import EntropySum
 from ._em_model import StandardisedData, Table
 from ._moments import Moments
 from ._spectrum import Covariance, MatrixCovariance, RowsCovariance

@@ -8,10 +8,10 @@ import numpy as np
 from scipy.special import entr
 from sklearn.utils.validation import check_is_fitted
 
+from .._entropy_sum import EntropySum
 from .._linalg import LOG_2PI
 from .._typing import Array, ArrayLike
 from ..decomposition._base import LinearGaussianEstimator
-from ..entropy import EntropySum
 from ..model_selection._assessment import evaluate
 from ..model_selection._steps import steps_of
 from ._axes import BELOW, INSIDE, new_axes

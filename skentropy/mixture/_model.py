@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from .._data import Additive, Block, Scratch
+from .._entropy_sum import EntropySum
 from .._typing import Array, FloatArray
-from ..entropy import EntropySum
 from ..families._base import TINY, safe_log
 from ._components import Components
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from .._entropy_sum import EntropySum
 from .._messages import listed
-from ..entropy import EntropySum
 from ._ranking_text import print_ranking, ranking_html
 
 Criterion = str | Callable[["RankedModel"], float]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .._entropy_sum import EntropySum
 from .._tables import WIDTH, align, columns_of, html_table, shorten, wrap
-from ..entropy import EntropySum
 
 if TYPE_CHECKING:
     from ._ranking import ModelRanking, RankedModel

@@ -19,8 +19,8 @@ from sklearn.utils.metadata_routing import process_routing
 from .._base import unchanged_by_failure
 from .._em._callbacks import CallbackSupportMixin
 from .._em._checkpoint import Checkpoint
+from .._entropy_sum import EntropySum
 from .._typing import ArrayLike
-from ..entropy import EntropySum
 from ._assessment import assess_all
 from ._best_model import BestModel
 from ._comparable import Named, check_models

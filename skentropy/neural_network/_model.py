@@ -10,8 +10,8 @@ import numpy as np
 from scipy.special import expit, logit
 
 from .._data import BlockSource
+from .._entropy_sum import EntropySum
 from .._typing import FloatArray
-from ..entropy import EntropySum
 from ._exact import Enumeration, NetStatistics
 from ._layers import BeliefNet, bernoulli_entropy, softplus
 from ._logistic import MAX_STEPS, maximize

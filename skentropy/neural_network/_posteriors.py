@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import Protocol
 
 from .._data import Block, BlockSource, check_total_weight
+from .._entropy_sum import EntropySum
 from .._typing import Array, FloatArray
-from ..entropy import EntropySum
 from ._exact import Enumeration, Observations, observe
 from ._layers import BeliefNet
 from ._model import BeliefNetModel, Parameters

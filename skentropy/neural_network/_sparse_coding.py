@@ -12,10 +12,10 @@ from sklearn.exceptions import ConvergenceWarning
 
 from .._data import Additive, Block
 from .._em import Interruption, Run, State, Watcher
+from .._entropy_sum import EntropySum
 from .._linalg import LOG_2PI
 from .._messages import warn
 from .._typing import FloatArray
-from ..entropy import EntropySum
 from ._linear_decoder import LinearDecoder
 from ._vae_fitting import Fitting
 from ._vae_observables import NOISE_FLOOR, best_noise

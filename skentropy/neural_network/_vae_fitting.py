@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .._em import Interruption, Run, State, Watcher
-from ..entropy import EntropySum
+from .._entropy_sum import EntropySum
 from ._autoencoder import Autoencoder, polish
 from ._vae_data import TrainingData
 from ._vae_observables import Observable

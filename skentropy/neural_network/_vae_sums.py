@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from .._entropy_sum import EntropySum
 from .._linalg import LOG_2PI
 from .._typing import FloatArray
-from ..entropy import EntropySum
 from ._vae_observables import Observable
 from ._vae_prior import Prior
 from ._vae_units import Observations, Units
