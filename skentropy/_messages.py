@@ -67,10 +67,10 @@ def warn_once(by_name: Mapping[str, Iterable[str]]) -> None:
         for message in dict.fromkeys(messages):
             by_message.setdefault(message, []).append(name)
     for message, names in by_message.items():
-        warn(f"model{'s' * (len(names) > 1)} {listed(names)}: {message}")
+        warn(f"model{'s' * (len(names) > 1)} {list_names(names)}: {message}")
 
 
-def listed(names: Sequence[str], most: int = 3) -> str:
+def list_names(names: Sequence[str], most: int = 3) -> str:
     """Names of several models for messages."""
     return ", ".join(map(repr, names[:most])) + (f" and {len(names) - most} more" if len(names) > most else "")
 

@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skentropy import PPCA, ColumnMixture, ExponentialFamilyMixture, FactorAnalysis, GaussianMixture
-from skentropy._messages import listed, warn
+from skentropy._messages import list_names, warn
 from skentropy.model_selection._comparable import _describe
 
 FEW = np.random.default_rng(0).normal(size=(8, 10))
@@ -59,8 +59,8 @@ def test_names_that_are_meant(model: Any, hint: str) -> None:
 
 
 def test_long_lists_say_how_much_they_leave_out() -> None:
-    assert listed(list("abcde")) == "'a', 'b', 'c' and 2 more"
-    assert listed(["a"]) == "'a'"
+    assert list_names(list("abcde")) == "'a', 'b', 'c' and 2 more"
+    assert list_names(["a"]) == "'a'"
     assert _describe([(0, 1.5), (2, 0.25), (3, 0.5), (4, 1.0)]) == (
         "1.5 in column 0, 0.25 in column 2, 0.5 in column 3 and 1 more"
     )

@@ -82,7 +82,7 @@ def canonical(loadings: FloatArray, noise: FloatArray) -> FloatArray:
     return np.asarray(rotated * np.where(np.take_along_axis(rotated, largest, axis=1) < 0.0, -1.0, 1.0))
 
 
-def aligned(loadings: FloatArray, to: FloatArray) -> FloatArray:
+def align_loadings(loadings: FloatArray, to: FloatArray) -> FloatArray:
     """Rotate loadings (K, d, k) as close as possible to others."""
     left, _, right = np.linalg.svd(loadings.transpose(0, 2, 1) @ to)
     return np.asarray(loadings @ left @ right)
@@ -135,6 +135,6 @@ def curvature(parameters: FactorParameters, excess: FloatArray, slopes: FloatArr
     return np.asarray(total)
 
 
-def packed_slopes(slopes: FloatArray) -> FloatArray:
+def pack_slopes(slopes: FloatArray) -> FloatArray:
     """Slopes in the coordinates of ``GaussianComponents.score``, (K, d (d + 1) / 2, P)."""
     return np.asarray(pack_symmetric(slopes).transpose(0, 2, 1) / np.sqrt(2.0))

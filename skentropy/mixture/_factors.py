@@ -17,11 +17,11 @@ from ._changes import differences
 from ._factor_parameters import (
     LEAST_NOISE,
     FactorParameters,
-    aligned,
+    align_loadings,
     at_best_scale,
     canonical,
     curvature,
-    packed_slopes,
+    pack_slopes,
     px_em_step,
 )
 from ._feature_metric import inverse_root
@@ -144,7 +144,7 @@ class FactorGaussian(GaussianComponents):
         start = statistics.frame
         assert isinstance(start, FactorParameters)
         loadings, noise, on_floor = self._fitted(start.factors @ S @ start.factors.transpose(0, 2, 1), start)
-        return FactorParameters.of_factors(means, aligned(loadings, start.loadings), noise, on_floor)
+        return FactorParameters.of_factors(means, align_loadings(loadings, start.loadings), noise, on_floor)
 
     def _noise(self, parameters: FactorParameters) -> FloatArray:
         """Noise variances: one for each component, or one for each of its features."""
@@ -170,11 +170,11 @@ class FactorGaussian(GaussianComponents):
         return d + d * k + (1 if self.isotropic else d)
 
     def score(self, parameters: FactorParameters, statistics: GaussianSums) -> FloatArray:
-        slopes = packed_slopes(parameters.slopes(isotropic=self.isotropic))
+        slopes = pack_slopes(parameters.slopes(isotropic=self.isotropic))
         return np.stack([_along(own, L) for own, L in zip(super().score(parameters, statistics), slopes, strict=True)])
 
     def row_scores(self, parameters: FactorParameters, observations: GaussianRows) -> Iterator[FloatArray]:
-        slopes = packed_slopes(parameters.slopes(isotropic=self.isotropic))
+        slopes = pack_slopes(parameters.slopes(isotropic=self.isotropic))
         for scores, L in zip(super().row_scores(parameters, observations), slopes, strict=True):
             yield _along(scores, L)
 
@@ -195,14 +195,14 @@ class FactorGaussian(GaussianComponents):
         P = self.n_directions(parameters)
         total = np.zeros((len(weights), P, P))
         if of_missing is not None:
-            for c, L in enumerate(packed_slopes(slopes)):
+            for c, L in enumerate(pack_slopes(slopes)):
                 total[c] = _along(_along(of_missing[c], L).T, L)
         total[:, d:, d:] -= curvature(parameters, excess, slopes)
         return total
 
     def metric(self, parameters: FactorParameters, statistics: GaussianSums, counts: FloatArray) -> FactorMetric:
         d, P = parameters.means.shape[1], self.n_directions(parameters)
-        packed = packed_slopes(parameters.slopes(isotropic=self.isotropic))
+        packed = pack_slopes(parameters.slopes(isotropic=self.isotropic))
         pseudo, free = self.pseudo_rows(len(counts)), (counts > 0.0) & ~parameters.held
         of_means = np.where(free, statistics.counts + (0.0 if pseudo is None else pseudo.counts), 0.0)
         of_covariances = np.where(free, self._divisors(statistics), 0.0)

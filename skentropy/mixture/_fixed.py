@@ -59,10 +59,10 @@ class FixedMetric:
         return np.concatenate([own, np.zeros_like(own[..., :1, :])], axis=-2)
 
     def gradient(self, score: FloatArray) -> FloatArray:
-        return padded(self.own.gradient(score[:-1]))
+        return append_zeros(self.own.gradient(score[:-1]))
 
 
-def padded(values: FloatArray) -> FloatArray:
+def append_zeros(values: FloatArray) -> FloatArray:
     """Append zeros for the fixed component to an array."""
     return np.concatenate([values, np.zeros_like(values[:1])])
 
@@ -237,7 +237,7 @@ class WithFixed(Components):
         return self.own.n_directions(parameters)
 
     def score(self, parameters: Any, statistics: FixedSums) -> FloatArray:
-        return padded(self.own.score(parameters, statistics.own))
+        return append_zeros(self.own.score(parameters, statistics.own))
 
     def row_scores(self, parameters: Any, observations: FixedRows) -> Iterator[FloatArray]:
         yield from self.own.row_scores(parameters, observations.own)
@@ -245,7 +245,7 @@ class WithFixed(Components):
 
     def latent_information(self, parameters: Any, observations: FixedRows, weights: FloatArray) -> FloatArray | None:
         own = self.own.latent_information(parameters, observations.own, weights[:-1])
-        return None if own is None else padded(own)
+        return None if own is None else append_zeros(own)
 
     def metric(self, parameters: Any, statistics: FixedSums, counts: FloatArray) -> FixedMetric:
         return FixedMetric(self.own.metric(parameters, statistics.own, counts[:-1]))

@@ -314,7 +314,7 @@ class GaussianMixture(BaseMixture):
         n_components = len(np.atleast_1d(weights)) - (noise_box is not None)
         mixture = cls(n_components, covariance_type=covariance_type, n_factors=n_factors)
         if noise_box is not None:
-            mixture.noise_box_ = _checked_box(noise_box, np.shape(means)[-1])
+            mixture.noise_box_ = _check_box(noise_box, np.shape(means)[-1])
             mixture.noise_volume = float(np.prod(mixture.noise_box_[1] - mixture.noise_box_[0]))
         cls._from_parameters(mixture, weights, parameters)
         for name, value in derived_attributes(vars(mixture), covariance_type, mixture.weights_.dtype).items():
@@ -322,7 +322,7 @@ class GaussianMixture(BaseMixture):
         return mixture
 
 
-def _checked_box(box: ArrayLike, n_features: int) -> FloatArray:
+def _check_box(box: ArrayLike, n_features: int) -> FloatArray:
     """Check the edges of a box, and return them as an array."""
     edges = np.array(box, dtype=np.float64)
     if edges.shape != (2, n_features) or not (np.isfinite(edges).all() and (edges[1] > edges[0]).all()):

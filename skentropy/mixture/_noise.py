@@ -9,7 +9,7 @@ import numpy as np
 
 from .._data import Block, ColumnSurvey
 from .._typing import Array, FloatArray, Matrix
-from ._fixed import FixedRows, WithFixed, padded
+from ._fixed import FixedRows, WithFixed, append_zeros
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class WithNoise(WithFixed):
         log_sides, log_scales = np.log(self.box[1] - self.box[0]), 0.5 * np.log(2.0 * np.pi * variances)
         if component == len(means) - 1:
             spread = (variances[-1] + (means[-1] - means[:-1]) ** 2) / (2.0 * variances[:-1])
-            return padded(log_scales[:-1] + spread - log_sides)  # more than 0.17
+            return append_zeros(log_scales[:-1] + spread - log_sides)  # more than 0.17
         to_noise = np.maximum(log_sides - log_scales[component] - 0.5, 0.0)
         return np.vstack([self.own.column_divergences(parameters, component), to_noise])
 

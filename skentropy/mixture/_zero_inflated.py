@@ -10,7 +10,7 @@ from scipy import sparse
 
 from .._data import Block
 from .._typing import Array, FloatArray, Matrix
-from ._fixed import FixedRows, WithFixed, padded
+from ._fixed import FixedRows, WithFixed, append_zeros
 
 # The log-density of impossible rows; it is finite, so that its product with zero is defined.
 _IMPOSSIBLE = -1e300
@@ -45,11 +45,11 @@ class WithZeros(WithFixed):
         # One row for each column, in which nothing else is observed.
         zeros = Block(np.where(np.eye(means.shape[1]) > 0.0, 0.0, np.nan), None, None, start=0)
         log_joint = self.own.observe(parameters, self.own.read(zeros), np.zeros(len(means))).log_joint
-        return padded(-(log_joint + self.own.log_base_measure(zeros)))
+        return append_zeros(-(log_joint + self.own.log_base_measure(zeros)))
 
     def moments(self, parameters: Any) -> tuple[FloatArray, FloatArray]:
         means, variances = self.own.moments(parameters)
-        return padded(means), padded(variances)
+        return append_zeros(means), append_zeros(variances)
 
     def sample(
         self,

@@ -17,7 +17,7 @@ from .._base import Evaluation, LatentVariableModel
 from .._data import required_backend
 from .._em import as_part
 from .._em._callbacks import subtask
-from .._messages import keeping_data_warnings, listed, warn, warn_of_normalised, warn_once, warnings_of
+from .._messages import keeping_data_warnings, list_names, warn, warn_of_normalised, warn_once, warnings_of
 from .._typing import ArrayLike
 from ..decomposition import PPCA
 from ..entropy import entropy_sum, has_discrete_latents
@@ -105,7 +105,7 @@ def _fit_paths(
         models, start = [named[i][1] for i in members], time.perf_counter()
         names, kept = [named[i][0] for i in members], list[str]()
         try:
-            with warnings_of(f"models {listed(names)}"), keeping_data_warnings(kept):
+            with warnings_of(f"models {list_names(names)}"), keeping_data_warnings(kept):
                 path = models[0].fit_path(X, [model.n_components for model in models], **fit_metadata(models[0], metadata))
         except Exception:  # each is then fitted separately, and reports its own error
             continue

@@ -14,7 +14,7 @@ from sklearn.mixture import GaussianMixture
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 
 from .._base import JOINT_KINDS, ColumnKinds, LatentVariableModel, Traits
-from .._messages import list_columns, listed, warn
+from .._messages import list_columns, list_names, warn
 from .._typing import ArrayLike
 from ..entropy import check_has_entropy_sum, has_discrete_latents, n_parameters
 from ._ranking import Criterion, RankedModel
@@ -208,7 +208,7 @@ def _warn_of_kinds(ranked: Sequence[RankedModel]) -> None:
         if row.likelihood:
             names.setdefault(row.likelihood, []).append(row.name)
     if len(names) > 1:
-        described = "; ".join(f"{_KINDS[kind]}: {listed(names[kind])}" for kind in _KINDS if kind in names)
+        described = "; ".join(f"{_KINDS[kind]}: {list_names(names[kind])}" for kind in _KINDS if kind in names)
         warn(
             f"The likelihoods of these models are of different kinds, and their values are not comparable. {described}. "
             "Rank each kind separately, and choose the kind by the meaning of the values."
@@ -223,10 +223,10 @@ def _warn_of_replaced_zeros(ranked: Sequence[RankedModel]) -> None:
             if row.likelihood == kind:
                 names.setdefault(tuple(sorted(row.zero_substitutes.items())), []).append(row.name)
         if len(names) > 1:
+            described = "; ".join(f"{list_names(own)}: {_describe(values)}" for values, own in names.items())
             warn(
                 "These models have replaced zeros by different values, and their likelihoods are of different data, which "
-                f"are not comparable. {'; '.join(f'{listed(own)}: {_describe(values)}' for values, own in names.items())}. "
-                "Replace the zeros before all fits."
+                f"are not comparable. {described}. Replace the zeros before all fits."
             )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._entropy_sum import EntropySum
-from .._messages import listed
+from .._messages import list_names
 from ._ranking_text import print_ranking, ranking_html
 
 Criterion = str | Callable[["RankedModel"], float]
@@ -220,7 +220,7 @@ class ModelRanking(Sequence[RankedModel]):
             return self._ranked[rank]
         rows = {row.name: row for row in self}
         if rank not in rows:
-            raise KeyError(f"The ranking has no model {rank!r}, but {listed(list(rows))}.")
+            raise KeyError(f"The ranking has no model {rank!r}, but {list_names(list(rows))}.")
         return rows[rank]
 
     @property

@@ -72,7 +72,7 @@ class Neighbourhood:
         return cls(model, state, Metric(model, state.statistics), state.parameters.net.pack())
 
     def parameters(self, z: FloatArray) -> Parameters:
-        return moved(self.state, self.origin + self.metric.direction(z))
+        return parameters_at(self.state, self.origin + self.metric.direction(z))
 
     def gradient(self, state: State) -> FloatArray:
         return self.metric.gradient(self.model.gradient(state.statistics))
@@ -81,6 +81,6 @@ class Neighbourhood:
         return z
 
 
-def moved(state: State, vector: FloatArray) -> Parameters:
+def parameters_at(state: State, vector: FloatArray) -> Parameters:
     """Parameters of a net of the same shape; a truncated posterior keeps its states."""
     return Parameters(state.parameters.net.unpack(vector), state.statistics.states, keeps_states=True)

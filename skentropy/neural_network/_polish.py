@@ -9,7 +9,7 @@ from scipy.optimize import OptimizeResult
 
 from .._em import Evaluate, State, climb
 from .._typing import FloatArray
-from ._metric import Neighbourhood, moved
+from ._metric import Neighbourhood, parameters_at
 from ._model import BeliefNetModel
 
 MOST_EVALUATIONS = 400
@@ -37,7 +37,7 @@ def polish(
     options = {"maxfun": most, "maxiter": most, "gtol": 1e-9, "maxcor": 30}
     end = climb(around, evaluate, len(around.origin), options, callback=stop_when_stalled)
     best = end if end.objective >= state.objective else state
-    return _polish_scales(model, lambda vector: evaluate(moved(state, vector)), best)
+    return _polish_scales(model, lambda vector: evaluate(parameters_at(state, vector)), best)
 
 
 def _polish_scales(model: BeliefNetModel, evaluate: Callable[[FloatArray], State], state: State) -> State:

@@ -13,7 +13,7 @@ from sklearn.datasets import load_wine
 from sklearn.exceptions import ConvergenceWarning
 
 from skentropy import PPCA, ColumnMixture, FactorAnalysis, GaussianMixture
-from skentropy.mixture._factor_parameters import aligned, at_best_scale, canonical, px_em_step
+from skentropy.mixture._factor_parameters import align_loadings, at_best_scale, canonical, px_em_step
 from skentropy.mixture._factors import FactorGaussian
 from skentropy.mixture._observations import Units
 from tests.common.data import factors
@@ -194,7 +194,7 @@ def test_rotations_of_loadings() -> None:
     rng = np.random.default_rng(0)
     L, noise = rng.normal(size=(3, 5, 2)), rng.uniform(0.5, 2.0, size=(3, 5))
     turn = np.linalg.qr(rng.normal(size=(3, 2, 2)))[0]
-    np.testing.assert_allclose(aligned(L @ turn, L), L, rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(align_loadings(L @ turn, L), L, rtol=1e-12, atol=1e-13)
     found = canonical(L, noise)
     np.testing.assert_allclose(found @ found.transpose(0, 2, 1), L @ L.transpose(0, 2, 1), rtol=1e-11, atol=1e-12)
     inner = found.transpose(0, 2, 1) @ (found / noise[:, :, np.newaxis])
