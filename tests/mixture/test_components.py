@@ -4,38 +4,20 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import asdict, replace
-from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from skentropy import ColumnMixture, GaussianMixture, NegativeBinomialMixture, StudentTMixture
+from skentropy import ColumnMixture, GaussianMixture
 from skentropy._data import Block
 from skentropy.mixture._gaussian import CorrelatedGaussian
 from skentropy.mixture._gaussian_parameters import GaussianParameters, is_well_rounded, singular_columns
 from skentropy.mixture._information import Metric, score
-from skentropy.mixture._model import MixtureModel
 from skentropy.mixture._observations import Units
-from tests.common.data import heavy_tails
-from tests.common.estimators import ESTIMATORS, MEASURES, VISITS
-
-KINDS: dict[str, tuple[Any, Any]] = {
-    **{
-        name: (case.make(n_components=2), case.hardest)
-        for name, case in ESTIMATORS.items()
-        if case.output == "predict_proba"
-    },
-    **{kind: (GaussianMixture(2, covariance_type=kind), MEASURES) for kind in ("diag", "tied_diag", "tied_spherical")},
-    **{
-        f"dispersions-{kind}": (NegativeBinomialMixture(2, dispersion_type=kind, random_state=0), VISITS)
-        for kind in ("component", "feature", "tied")
-    },
-    "student-tied": (StudentTMixture(2, scale_type="tied", random_state=0), heavy_tails()),
-    "student-given": (StudentTMixture(2, degrees_of_freedom=4.0, random_state=0), heavy_tails()),
-}
-
+from tests.common.components import KINDS, arrays, assert_same, problem
+from tests.common.estimators import MEASURES
 
 PRIORS = [0.0, 1.5]
 # M-steps that are not solved to all digits where many runs are compared, and those that climb in steps.
@@ -43,46 +25,6 @@ ROUGH = ["ExponentialFamilyMixture-weibull"]
 SEARCHED = [*ROUGH, "GaussianMixture-fa", "StudentTMixture", "student-tied", "student-given"]
 # Divergences of these are bounds, or those of distributions with the same moments.
 BOUNDS = [name for name in KINDS if "tudent" in name]
-
-
-@cache
-def problem(name: str, prior_counts: float = 0.0) -> tuple[MixtureModel, Any, Any, Block]:
-    """A model, parameters near its maximum and others that are not, and weighted rows."""
-    estimator, X = KINDS[name]
-    rng = np.random.default_rng(0)
-    X = X[rng.choice(len(X), 120, replace=False)]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        estimator = estimator.fit(X)
-        model, parameters = estimator._fitted_model(None)
-    rows = estimator._read(X)
-    block = Block(rows.X, rng.exponential(size=len(X)), rows.exposure, 0)
-    components = model.components
-    components = components.with_pooled(components.summarize(components.read(block), block.weight))
-    statistics = model.expect(parameters, block)
-    smooth = MixtureModel(components.with_prior(1.5, statistics.components))  # which keeps them from limits
-    for _ in range(3):
-        parameters = smooth.maximize(smooth.expect(parameters, block))
-    if "degrees_of_freedom" not in components.given_names and "degrees_of_freedom" in components.attribute_names:
-        means, scales, degrees = components.standard(parameters.components)
-        inside = components.natural((means, scales, np.clip(degrees, 5.0, 20.0)))
-        parameters = replace(parameters, components=inside)
-    model = MixtureModel(components.with_prior(prior_counts, statistics.components))
-    metric = Metric.at(model, parameters, model.expect(parameters, block))
-    z = rng.normal(size=(len(parameters.log_weights), 1 + components.n_directions(parameters.components)))
-    elsewhere = model.moved(parameters, metric.directions(0.3 * z))
-    assert elsewhere is not None
-    return model, parameters, elsewhere, block
-
-
-def arrays(standard: Any) -> list[Any]:
-    """Attributes as a list; those of blocks of columns are within each other."""
-    return [array for own in standard for array in (arrays(own) if isinstance(own, tuple) else [own])]
-
-
-def assert_same(found: Any, expected: Any, rtol: float = 1e-10, atol: float = 1e-10) -> None:
-    for one, other in zip(arrays(found), arrays(expected), strict=True):
-        np.testing.assert_allclose(one, other, rtol=rtol, atol=atol)
 
 
 @pytest.mark.parametrize("name", list(KINDS))
@@ -320,6 +262,7 @@ def test_intervals_of_attributes_end_where_these_can_be(name: str) -> None:
     np.testing.assert_array_equal(components.standard_limits, expected)
     positive = components.discrete or name in ("GammaMixture", "ExponentialFamilyMixture-weibull", "DirichletMixture")
     assert components.lower_limit == (0.0 if positive else -np.inf)
+    assert problem("ColumnMixture")[0].components.lower_limit == -np.inf
 
 
 @pytest.mark.parametrize("name", list(KINDS))
@@ -432,6 +375,8 @@ def test_noise_is_a_box_in_moments_divergences_and_expectations() -> None:
         np.testing.assert_allclose(of_noise[c], -np.log(high - low) - density.mean(axis=0), rtol=1e-5)
         to_noise = np.log(high - low) - stats.norm(means[c], np.sqrt(variances[c])).entropy()
         np.testing.assert_allclose(components.column_divergences(own, c)[K], np.maximum(to_noise, 0.0), rtol=1e-10)
+    wide = components.natural((means[:K], 1e4 * np.stack([S[0], S[0]])))
+    assert not components.column_divergences(wide, 0)[K].any()
     rows = components.read(block)
     none, all_noise = np.zeros((K + 1, block.n_rows)), np.zeros((K + 1, block.n_rows))
     all_noise[K] = 0.3
@@ -472,7 +417,7 @@ INDEPENDENT = ["PoissonMixture", "GammaMixture", "ExponentialFamilyMixture", "di
 GAUSSIAN = ["GaussianMixture-full", "GaussianMixture-tied", "GaussianMixture-ppca", "GaussianMixture-fa"]
 
 
-@pytest.mark.parametrize("units", [[1.0, 1.0, 1.0], [1e-5, 1e3, 1.0]])
+@pytest.mark.parametrize("units", [[1.0, 1.0, 1.0], [1e-5, 1e3, 1.0], [1e3, 1e-5, 1.0]])
 @pytest.mark.parametrize(("share", "was", "held"), [(0.995, 0, 1), (1.005, 0, 0), (99.5, 1, 1), (100.5, 1, 0), (1e6, 0, 0)])
 def test_which_covariances_are_held_does_not_depend_on_units(units: Any, share: float, was: bool, held: bool) -> None:
     """Those of correlations with an eigenvalue below 1e-12, until it exceeds 1e-10."""

@@ -1,0 +1,94 @@
+"""Components that collapse, that a bound holds, or that have no weight."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from skentropy import GaussianMixture, StudentTMixture
+from skentropy.mixture._information import Metric
+from skentropy.mixture._model import LOG_TINY
+from tests.common.components import problem
+from tests.common.estimators import MEASURES
+
+# The attributes of components that are narrower by a factor in all columns, at the same means.
+NARROWER: dict[str, Any] = {
+    "covariances": lambda value, share: share * value,
+    **dict.fromkeys(["shapes", "rates"], lambda value, share: value / share),
+}
+# Kinds for which a component that has no weight stands still by that alone, not by having no rows.
+WEIGHED = ["PoissonMixture", "GammaMixture", "ExponentialFamilyMixture", "GaussianMixture-fa", "diag", "ColumnMixture"]
+
+
+def narrowed(components: Any, share: float) -> Any:
+    """All components as wide as all rows, but for a share of the variance."""
+    pooled = components.standard(components.pooled_parameters(2))
+    names = components.attribute_names
+    return components.natural(
+        tuple(NARROWER.get(name, lambda value, _: value)(value, share) for name, value in zip(names, pooled, strict=True))
+    )
+
+
+@pytest.mark.parametrize(
+    ("was", "is_now", "collapses"),
+    [(1.0, 0.9e-3, True), (1.0, 1.1e-3, False), (1.9e-3, 0.9e-3, True), (1.7e-3, 0.9e-3, False), (1e-4, 1e-5, True)],
+)
+@pytest.mark.parametrize("name", ["GaussianMixture-full", "GaussianMixture-tied", "diag", "tied_diag", "GammaMixture"])
+def test_components_collapse_that_are_narrow_and_become_narrower(
+    name: str, was: float, is_now: float, collapses: bool
+) -> None:
+    """Less than a thousandth as wide as all rows, and less than half as wide as before."""
+    components = problem(name)[0].components
+    before, after = narrowed(components, was), narrowed(components, is_now)
+    np.testing.assert_array_equal(components.collapsed(before, after), collapses)
+    assert not components.degenerate(after)
+
+
+@pytest.mark.parametrize("name", ["GaussianMixture-full", "GaussianMixture-tied", "StudentTMixture", "student-tied"])
+def test_what_a_bound_holds_has_no_coordinates(name: str) -> None:
+    """Two columns of the first component are the same."""
+    model, _, parameters, block = problem(name)
+    components = model.components
+    standard = list(components.standard(parameters.components))
+    S = standard[1] = standard[1].copy()
+    S[..., 1, :], S[..., :, 1] = S[..., 0, :], S[..., :, 0]
+    S[..., 1, 1] = S[..., 0, 0]
+    if S.ndim == 3:
+        S[1] = np.eye(S.shape[1])
+    held = components.natural(tuple(standard))
+    parameters = replace(parameters, components=held)
+    statistics = model.expect(parameters, block)
+    W = components.metric(held, statistics.components, statistics.counts).matrix()
+    D = S.shape[-1] + S.shape[-1] * (S.shape[-1] + 1) // 2
+    assert not W[0, :D].any()
+    assert W[1, :D].any() == (S.ndim == 3)
+
+
+@pytest.mark.parametrize("name", WEIGHED)
+def test_nothing_moves_of_a_component_without_weight(name: str) -> None:
+    model, _, parameters, block = problem(name)
+    statistics = model.expect(parameters, block)
+    log_weights = parameters.log_weights.copy()
+    log_weights[0] = LOG_TINY
+    W = Metric.at(model, replace(parameters, log_weights=log_weights), statistics).matrix()
+    K = len(log_weights)
+    W = W.reshape(K, -1, K, W.shape[1] // K)
+    assert not W[0, :, 0].any()
+    assert W[1, :, 1].any()
+
+
+@pytest.mark.parametrize("kind", ["full", "tied", "diag", "tied_diag", "fa", "student", "student_tied"])
+def test_a_constant_column_is_named_as_constant(kind: str) -> None:
+    X = np.column_stack([MEASURES[:, :2], np.full(len(MEASURES), 4.1), MEASURES[:, 2:]])
+    model: Any = GaussianMixture(2, covariance_type=kind, max_iter=3, random_state=0)
+    if kind.startswith("student"):
+        model = StudentTMixture(2, scale_type="tied" if "tied" in kind else "full", max_iter=3, random_state=0)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.fit(X)
+    (told,) = [str(warning.message) for warning in caught if "bound" in str(warning.message)]
+    assert "all the same in column 2" in told
