@@ -79,3 +79,37 @@ def test_grades_vary_too_little() -> None:
     (note,) = [note for note in mixture.summary(grades).notes if "vary less" in note]
     ratio = grades["grade"].var(ddof=0) / grades["grade"].mean()
     assert f"{ratio:.1f} times in column 'grade'. Grades and codes are not counts" in note
+
+
+@pytest.mark.parametrize(
+    ("ratio", "entries", "mean", "told"),
+    [
+        (1.501, 1e6, 1.0, "vary more"),
+        (1.499, 1e6, 1.0, ""),
+        (0.499, 1e6, 1.0, "vary less"),
+        (0.501, 1e6, 1.0, ""),
+        # Five standard deviations, the root of (2 + 1 / mean) over the entries: 0.433 and 1.25.
+        (1.0 + 5.0 * np.sqrt(3.0 / 48.0) + 1e-3, 48.0, 1.0, "vary more"),
+        (1.0 + 5.0 * np.sqrt(3.0 / 48.0) - 1e-3, 48.0, 1.0, ""),
+        (1.0 + 5.0 * np.sqrt(12.0 / 48.0) + 1e-3, 48.0, 0.1, "vary more"),
+        (1.0 + 5.0 * np.sqrt(12.0 / 48.0) - 1e-3, 48.0, 0.1, ""),
+        # Of less than one entry as of one.
+        (1.0 + 5.0 * np.sqrt(3.0) + 1e-3, 0.005, 1.0, "vary more"),
+        (1.0 + 5.0 * np.sqrt(3.0) - 1e-3, 0.005, 1.0, ""),
+        (0.0, 0.0, 1.0, ""),
+    ],
+)
+def test_what_is_told_of_is_notable_and_sure(ratio: float, entries: float, mean: float, told: str) -> None:
+    model = PoissonMixture(1).fit(TABLE[["calls"]])
+    excess = Excess(np.array([ratio * entries]), np.array([entries]))
+    notes = list(excess.notes(model, np.array([mean]), np.array([0])))
+    assert len(notes) == bool(told)
+    assert all(told in note and f"{ratio:.1f} times in column 'calls'" in note for note in notes)
+
+
+def test_the_largest_are_named_first() -> None:
+    model = PoissonMixture(1).fit(pd.DataFrame({name: TABLE["calls"] for name in "abcdef"}))
+    excess = Excess(1e4 * np.array([2.0, 9.0, 4.0, 3.0, 0.3, 0.1]), np.full(6, 1e4))
+    more, less = excess.notes(model, np.ones(6), np.arange(6))
+    assert "9.0 times in column 'b', 4.0 times in column 'c', 3.0 times in column 'd' and in 1 more" in more
+    assert "0.1 times in column 'f', 0.3 times in column 'e'" in less
