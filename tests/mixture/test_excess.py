@@ -108,7 +108,7 @@ def test_what_is_told_of_is_notable_and_sure(ratio: float, entries: float, mean:
 
 
 def test_the_largest_are_named_first() -> None:
-    model = PoissonMixture(1).fit(pd.DataFrame({name: TABLE["calls"] for name in "abcdef"}))
+    model = PoissonMixture(1).fit(pd.DataFrame(dict.fromkeys("abcdef", TABLE["calls"])))
     excess = Excess(1e4 * np.array([2.0, 9.0, 4.0, 3.0, 0.3, 0.1]), np.full(6, 1e4))
     more, less = excess.notes(model, np.ones(6), np.arange(6))
     assert "9.0 times in column 'b', 4.0 times in column 'c', 3.0 times in column 'd' and in 1 more" in more

@@ -41,15 +41,18 @@ def test_runs_side_by_side_are_plain_em(name: str, prior_counts: float) -> None:
     model, block, rng = problem(name, prior_counts)
     q = rng.dirichlet(np.ones(2), size=(3, 60)).transpose(0, 2, 1)
     together = ShortRuns(model, block, model.components.read(block), q)
-    together._run(6)
+    reached, gains, _ = together._run(6)
     for run in range(3):
         alone = ShortRuns(model, block, model.components.read(block), q[[run]])
-        parameters = alone._parameters
-        for _ in range(6):
-            parameters = model.maximize(model.expect(parameters, block))
-        statistics = model.expect(parameters, block)
-        objective = model.elbo(statistics) + model.log_prior(parameters, statistics)
-        np.testing.assert_allclose(together.objectives()[run], objective, rtol=1e-10)
+        parameters, objectives = alone._parameters, []
+        for _ in range(7):
+            statistics = model.expect(parameters, block)
+            objectives.append(model.elbo(statistics) + model.log_prior(parameters, statistics))
+            before, parameters = parameters, model.maximize(statistics)
+        parameters = before
+        np.testing.assert_allclose(together.objectives()[run], objectives[6], rtol=1e-10)
+        np.testing.assert_allclose(reached[run], objectives[6], rtol=1e-10)
+        np.testing.assert_allclose(gains[run], objectives[6] - objectives[3], rtol=1e-6, atol=1e-11)
         mine = together._of_runs([run])
         np.testing.assert_allclose(mine.components.eta, parameters.components.eta, rtol=1e-6, atol=1e-9)
         np.testing.assert_allclose(mine.log_weights, parameters.log_weights, rtol=1e-8)
@@ -292,3 +295,55 @@ def test_a_search_ends_with_four_rounds_that_bring_nothing(
     nothing: Any = None
     assert search(runs, nothing, np.ones(3), 4, np.random.RandomState(0)) == "the best"
     assert runs.n_races == 1 + n_rounds
+
+
+@pytest.mark.parametrize(
+    ("ahead", "gain", "survivors"),
+    [
+        ([3.0, 1.0, 5.0, 2.0, 4.0, 0.0], 1e9, [0, 2, 4]),  # half of them
+        ([3.0, 1.0, 5.0, 2.0, 4.0, 0.0], 0.1996, [2]),
+        ([3.0, 1.0, 5.0, 2.0, 4.0, 0.0], 0.2004, [2, 4]),
+        ([3.0, 1.0, 5.0, 2.0, 4.0, 0.0], 0.3996, [2, 4]),
+        ([3.0, 1.0, 5.0, 2.0, 4.0, 0.0], 0.4004, [0, 2, 4]),
+        # Of those at the same maximum the first, which need not be the highest; also behind the best.
+        ([1.0, 2.0, 2.0 + 9e-6, 2.0, 0.0, 0.0, 0.0, 0.0], 1e9, [0, 1, 4]),
+        ([2.0, 2.0 + 11e-6, 2.0 + 22e-6, 2.0 + 31e-6, 0.0, 0.0], 1e9, [0, 1, 2]),
+    ],
+)
+def test_runs_go_on_that_can_catch_up_and_half_of_them_at_most(
+    ahead: list[float], gain: float, survivors: list[int]
+) -> None:
+    """Within five times the gain of their last steps."""
+    assert ShortRuns._survivors(np.array(ahead), np.full(len(ahead), gain)) == survivors
+
+
+def test_of_runs_that_were_given_up_the_best_replaces_one_that_collapses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But not one at the same maximum."""
+    model, block, _ = problem("gaussian")
+    shares = np.array([0.1, 0.2, 0.3, 0.4, 0.15])
+    objectives = dict(zip(shares, [-1.0, -1.5, -1.5 - 5e-6, -3.0, -1.0 - 5e-6], strict=True))
+    fails: dict[int, list[float]] = {}
+
+    def run(self: Any, n_steps: int) -> Any:
+        """No steps are taken, so runs are known by their weights."""
+        mine = np.rint(np.exp(self._parameters.log_weights[::2]) * 100) / 100
+        reached = np.array([objectives[share] for share in mine])
+        return reached, np.full(len(mine), 10.0), np.isin(mine, fails.get(n_steps, fails[0]))
+
+    monkeypatch.setattr(ShortRuns, "_run", run)
+    q = np.stack([np.stack([np.full(60, share), np.full(60, 1.0 - share)]) for share in shares])
+    for late, at_once, share, winner in (
+        ([], [], 0.1, 0),
+        ([0.1], [], 0.2, 0),
+        ([0.1, 0.2], [], 0.3, 0),
+        ([], [0.1, 0.15], 0.2, 1),
+        ([0.1, 0.2, 0.3], [], 0.1, 0),
+        ([0.2, 0.3], [0.1, 0.15], 0.4, 1),
+        ([0.2, 0.3, 0.4], [0.1, 0.15], 0.2, 1),
+        ([], list(shares), 0.1, 0),
+    ):
+        fails[20], fails[0] = late, at_once
+        runs = ShortRuns(model, block, model.components.read(block), q)
+        assert runs.race() == winner
+        assert runs.collapses == (len(at_once) == 5)
+        assert np.exp(runs.best().log_weights) == pytest.approx([share, 1.0 - share])
