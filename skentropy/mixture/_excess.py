@@ -78,7 +78,7 @@ class Excess(Additive):
                 f"{listed(much, -ratio)}. Negative binomials fit this too (NegativeBinomialMixture, or the family "
                 "'negative_binomial'; with exposures the family NegativeBinomial(r=...))."
             )
-        little = np.flatnonzero((ratio < _NOTABLY_LITTLE) & (self.entries > 0.0) & sure)
+        little = np.flatnonzero((ratio < _NOTABLY_LITTLE) & sure)
         if little.size:
             yield (
                 "Within components counts vary less than Poisson distributions do, with a variance of "

@@ -88,7 +88,7 @@ class ShortRuns:
             if others.size:
                 best = int(others[ahead[others].argmax()])
                 self._given_up.append((float(ahead[best]), self._of_runs([best])))
-            self.collapses = bool(ahead[survivors].max() == _LAST)
+            self.collapses = bool(ahead.max() == _LAST)
             self._set(self._of_runs(survivors), len(survivors))
             numbers = numbers[survivors]
             n_steps = min(_MORE_STEPS * n_steps, _MOST_STEPS)

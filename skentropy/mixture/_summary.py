@@ -307,7 +307,7 @@ def _features(estimator: Any, model: MixtureModel, parameters: MixtureParameters
     # a to b, column by column
     divergences = np.stack([model.components.column_divergences(parameters.components, a) for a in range(K)])
     pairs = np.outer(weights, weights)[:, :, np.newaxis]
-    both = np.where(pairs > 0.0, pairs, 0.0) * np.where(pairs > 0.0, divergences, 0.0)
+    both = np.multiply(pairs, divergences, out=np.zeros_like(divergences), where=pairs > 0.0)
     total = np.where(_collapsed(estimator, model, parameters), np.inf, both.sum(axis=(0, 1)))
     symmetric = divergences + divergences.transpose(1, 0, 2)
     a, b = np.triu_indices(K, 1)

@@ -135,7 +135,7 @@ def test_bad_priors_are_refused_by_name() -> None:
     for wrong, message in [
         (NormalInverseWishart(mean_precision=0.0), "mean_precision of the prior must be positive"),
         (
-            NormalInverseWishart(degrees_of_freedom=2.0),
+            NormalInverseWishart(degrees_of_freedom=3.0),
             "degrees_of_freedom of the prior must be more than n_features - 1",
         ),
         (NormalInverseWishart(covariance=np.eye(3)), r"covariance of the prior should have the shape \(4, 4\)"),
@@ -148,6 +148,7 @@ def test_bad_priors_are_refused_by_name() -> None:
     ]:
         with pytest.raises(ValueError, match=message):
             GaussianMixture(2, prior=wrong).fit(X)
+    NormalInverseWishart(mean_precision=0.001, degrees_of_freedom=3.001).check(4)
     with pytest.raises(ValueError, match="prior and prior_counts are both priors"):
         GaussianMixture(2, prior=NormalInverseWishart(), prior_counts=1.0).fit(X)
     with pytest.raises(ValueError, match="prior is not for covariance_type='diag'; use prior_counts"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,10 @@ from skentropy import (
     StudentTMixture,
     VonMisesFisherMixture,
 )
+from skentropy._base import Evaluation
+from skentropy.entropy import EntropySum
 from skentropy.families import Categorical
-from skentropy.mixture._summary import relative_entropy
+from skentropy.mixture._summary import _notes, relative_entropy
 from skentropy.model_selection import bootstrap
 from tests.common import data
 from tests.common.cases import CASES
@@ -152,7 +155,7 @@ def test_facts(iris: GaussianMixture) -> None:
     assert f"{iris.entropy_sum_score():.6f} nats per sample" in text
     q = iris.predict_proba(IRIS)
     entropy = stats.entropy(q, axis=1).mean()
-    assert f"{entropy:.4f} nats per sample" in text
+    assert f"{entropy:.4f} nats per sample, of at most log 3 = {np.log(3):.4f}" in text
     assert f"relative entropy       {1.0 - entropy / np.log(3):.3f};" in text
     assert relative_entropy(0.0, 3) == 1.0
     assert relative_entropy(np.log(3), 3) == pytest.approx(0.0)
@@ -268,6 +271,27 @@ def test_the_entropy_sum_of_other_rows() -> None:
     mixture = PoissonMixture(2, random_state=0).fit(X[::2])
     assert "agree for the rows of the fit" in str(mixture.summary(X[1::2]))
     assert "agree for the rows of the fit" not in str(mixture.summary(X[::2])) + str(mixture.summary())
+
+
+@pytest.mark.parametrize("magnitude", [0.25, 40.0])
+@pytest.mark.parametrize("gap", [0.0, 1e-3])
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_a_gap_is_told_that_differs_from_that_of_the_fit(magnitude: float, gap: float, sign: float) -> None:
+    """By a hundred-thousandth of the terms, or of a nat."""
+    fit = SimpleNamespace(entropy_sum_=None, stationarity_gap_=gap)
+    rows: Any = object()
+    for share, told in ((0.998e-5, []), (1.002e-5, ["Log-likelihood and entropy sum differ"])):
+        terms = EntropySum(posterior=0.0, prior=0.0, observable=magnitude)
+        elbo = terms.value - gap - sign * share * max(magnitude, 1.0)
+        found = _notes(fit, Evaluation(elbo, terms, 100.0), [], rows)
+        assert [note.partition(":")[0] for note in found] == told
+
+
+def test_components_without_weight_tell_nothing_apart_and_rare_ones_little() -> None:
+    rates, weights = np.array([[3.0, 1.0], [5.0, 1.0], [0.0, 1.0]]), np.array([0.995, 0.005, 0.0])
+    table = PoissonMixture.from_parameters(weights, rates).summary()["features"].to_frame()
+    expected = 0.995 * 0.005 * (3.0 - 5.0) * np.log(3.0 / 5.0)
+    np.testing.assert_allclose(table.loc[["x0", "x1"], "divergence"], [expected, 0.0], rtol=1e-9)
 
 
 def test_latent_classes() -> None:
