@@ -12,7 +12,7 @@ import pytest
 from skentropy import GaussianMixture, StudentTMixture
 from skentropy.mixture._information import Metric
 from skentropy.mixture._model import LOG_TINY
-from tests.common.components import problem
+from tests.common.components import KINDS, problem
 from tests.common.estimators import MEASURES
 
 # The attributes of components that are narrower by a factor in all columns, at the same means.
@@ -92,3 +92,34 @@ def test_a_constant_column_is_named_as_constant(kind: str) -> None:
         model.fit(X)
     (told,) = [str(warning.message) for warning in caught if "bound" in str(warning.message)]
     assert "all the same in column 2" in told
+
+
+POSITIVE = {
+    "covariances",
+    "noise_variances",
+    "scales",
+    "shapes",
+    "rates",
+    "degrees_of_freedom",
+    "dispersions",
+    "concentrations",
+}
+
+
+@pytest.mark.parametrize("name", [name for name in KINDS if name != "ColumnMixture"])
+def test_small_parameters_are_allowed(name: str) -> None:
+    components = problem(name)[0].components
+    standard = components.standard(components.pooled_parameters(2 + components.n_fixed))
+    names = components.attribute_names
+    given = [1e-6 * value if name in POSITIVE else value for name, value in zip(names, standard, strict=True)]
+    components.check_standard(tuple(given))
+
+
+@pytest.mark.parametrize("name", list(KINDS))
+def test_the_distribution_of_all_rows_and_that_of_a_step_have_what_is_given(name: str) -> None:
+    """Such as the degrees of freedom, and what components share."""
+    model, _, parameters, block = problem(name)
+    components, K = model.components, len(parameters.log_weights) - model.components.n_fixed
+    pooled = components.pooled_parameters(K + components.n_fixed)
+    for own in (pooled, components.maximize(model.expect(parameters, block).components)):
+        assert components.fits(components.standard(own), K)
