@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,17 @@ from sklearn.datasets import load_wine
 from sklearn.exceptions import ConvergenceWarning
 
 from skentropy import PPCA, ColumnMixture, FactorAnalysis, GaussianMixture
-from skentropy.mixture._factor_parameters import align_loadings, at_best_scale, canonical, px_em_step
-from skentropy.mixture._factors import FactorGaussian
+from skentropy._data import Block
+from skentropy.mixture._factor_parameters import (
+    FactorParameters,
+    align_loadings,
+    at_best_scale,
+    canonical,
+    curvature,
+    packed_slopes,
+    px_em_step,
+)
+from skentropy.mixture._factors import FactorGaussian, _at_most, _singular
 from skentropy.mixture._observations import Units
 from tests.common.data import factors
 
@@ -218,3 +228,118 @@ def test_covariances_that_have_factors_are_split_into_them(isotropic: bool) -> N
     own = own[:, np.newaxis] * np.ones(6) if isotropic else own
     np.testing.assert_allclose(own, noise * scale**2, rtol=1e-5)
     np.testing.assert_allclose(np.abs(found), np.abs(loadings) * scale[:, np.newaxis], rtol=1e-5)
+
+
+def some(on_floor: Any, k: int = 1, seed: int = 0) -> FactorParameters:
+    """Parameters of as many components and features as the mask says, with noise on its floor."""
+    rng = np.random.default_rng(seed)
+    K, d = on_floor.shape
+    noise = np.where(on_floor, 1e-9, rng.uniform(0.5, 1.5, size=(K, d)))
+    return FactorParameters.of_factors(rng.normal(size=(K, d)), rng.normal(size=(K, d, k)), noise, on_floor)
+
+
+ON_FLOOR = np.array([[0, 0, 0, 0], [1, 0, 0, 0], [1, 0, 1, 0]], dtype=bool)
+
+
+def test_noise_on_its_floor_stays_there() -> None:
+    """More of it than factors hold a component."""
+    own, rng = some(ON_FLOOR), np.random.default_rng(1)
+    np.testing.assert_array_equal(own.held, [False, False, True])
+    np.testing.assert_array_equal(some(ON_FLOOR, k=2).held, [False, False, False])
+    step = rng.normal(size=(3, 4))
+    moved = own.moved_by(np.zeros((3, 4)), np.zeros((3, 4, 1)), step)
+    assert moved is not None
+    np.testing.assert_allclose(moved.noise, own.noise * np.exp(np.where(ON_FLOOR, 0.0, step)), rtol=1e-14)
+    np.testing.assert_array_equal(moved.bounds, np.where(ON_FLOOR, 1e-9, 0.0))
+
+
+@pytest.mark.parametrize("isotropic", [False, True])
+@pytest.mark.parametrize("k", [1, 2])
+def test_slopes_and_curvature_are_derivatives(isotropic: bool, k: int) -> None:
+    """Of covariances in their frame, and of the expected log-density of rows with any scatter."""
+    own, rng, d = some(np.zeros((2, 4), dtype=bool) if isotropic else ON_FLOOR[:2], k), np.random.default_rng(2), 4
+    slopes = own.slopes(isotropic=isotropic)
+    K, P = slopes.shape[:2]
+    A = rng.normal(size=(K, d, 9))
+    scatter, n = A @ A.transpose(0, 2, 1), np.array([7.0, 11.0])
+
+    def along(direction: Any) -> FactorParameters:
+        of_noise = np.broadcast_to(direction[d * k :], (K, d))
+        moved = own.moved_by(np.zeros((K, d)), np.broadcast_to(direction[: d * k].reshape(d, k), (K, d, k)), of_noise)
+        assert moved is not None
+        return moved
+
+    def density(direction: Any) -> Any:
+        C = along(direction).covariances
+        traces = np.trace(np.linalg.solve(C, scatter), axis1=1, axis2=2)
+        return -0.5 * (n * np.linalg.slogdet(C)[1] + traces)
+
+    h, U = 1e-4, own.inverses
+    for p, e in enumerate(np.eye(P)):
+        difference = (along(h * e).covariances - along(-h * e).covariances) / (2.0 * h)
+        np.testing.assert_allclose(slopes[:, p], U @ difference @ U.transpose(0, 2, 1), rtol=1e-6, atol=1e-6)
+    L = packed_slopes(slopes)
+    excess = U @ scatter @ U.transpose(0, 2, 1) - n[:, np.newaxis, np.newaxis] * np.eye(d)
+    information = n[:, np.newaxis, np.newaxis] * (L.transpose(0, 2, 1) @ L) + curvature(own, excess, slopes)
+    h = 1e-3
+    for _ in range(4):
+        z = rng.normal(size=P)
+        z[d * k :][ON_FLOOR[1] if not isotropic else []] = 0.0
+        values = [density(step * h * z) for step in (-2, -1, 0, 1, 2)]
+        second = np.tensordot([-1.0, 16.0, -30.0, 16.0, -1.0], values, 1) / (12.0 * h**2)
+        np.testing.assert_allclose(np.einsum("cpq,p,q->c", information, z, z), -second, rtol=1e-5, atol=1e-5)
+
+
+def test_floors_are_shares_of_variances_and_stay_below_noise() -> None:
+    """Of a feature that one factor explains, of one without variance, and of one among others."""
+    loadings, noise = np.array([0.1, 1.0, 2.0, 3.0, 0.0]), np.array([2e-10, 0.5, 2.0, 4.0, 1e-6])
+    S = loadings * loadings[:, np.newaxis] + np.diag([0.0, *noise[1:4], 0.0])
+    components = FactorGaussian(units=Units(np.zeros(5), np.ones(5)), pooled_covariance=np.eye(5))
+    of_loadings = loadings[np.newaxis, :, np.newaxis]
+    start = FactorParameters.of_factors(np.zeros((1, 5)), of_loadings, noise[np.newaxis], np.zeros((1, 5), dtype=bool))
+    _, found, on_floor = components._fitted(S[np.newaxis], start)
+    np.testing.assert_array_equal(on_floor, [[False, False, False, False, True]])
+    # A feature without variance takes a fifth from the scale.
+    np.testing.assert_allclose(found, 0.8 * np.array([[2e-10, 0.5, 2.0, 4.0, 1e-8]]), rtol=1e-4)
+    before = some(np.ones((1, 5), dtype=bool))
+    floor = np.array([[1e-8, 1e-8, 1e-8, 1e-20, 5e-16]])
+    start = replace(before, noise=np.array([[1e-3, 5e-9, 1e-12, 1e-12, 1e-17]]))
+    np.testing.assert_allclose(_at_most(floor, start), [[1e-8, 5e-9, 1e-9, 1e-16, 1e-16]], rtol=1e-12)
+    np.testing.assert_allclose(_at_most(floor, None), [[1e-8, 1e-8, 1e-8, 1e-16, 5e-16]], rtol=1e-12)
+
+
+def test_heywood_cases_are_near_floors_where_something_varies_and_nothing_has_collapsed() -> None:
+    loadings = np.full((2, 4, 1), 0.1)
+    noise = np.array([[2.9e-9, 3.1e-9, 1.0, 1.0], [1e-9, 1e-9, 1.0, 1.0]])
+    own = FactorParameters.of_factors(np.zeros((2, 4)), loadings, noise, np.isin(noise, [1e-9]))
+    components = FactorGaussian(units=Units(np.zeros(4), np.ones(4)), pooled_covariance=np.diag([0.005, 1.0, 1.0, 1.0]))
+    np.testing.assert_array_equal(components._heywood(own), [[True, False, False, False], [False] * 4])
+    np.testing.assert_array_equal(_singular(own), [[False] * 4, [True, True, False, False]])
+    assert not replace(components, pooled_covariance=np.diag([0.0, 1.0, 1.0, 1.0]))._heywood(own).any()
+    assert not replace(components, isotropic=True)._heywood(own).any()
+
+
+@pytest.mark.parametrize("isotropic", [False, True])
+def test_nothing_moves_of_what_is_held_or_empty(isotropic: bool) -> None:
+    """However little the others weigh."""
+    own = some(np.array([[0, 0, 0, 0], [1, 0, 1, 0], [0, 0, 0, 0]], dtype=bool))
+    components = FactorGaussian(units=Units(np.zeros(4), np.ones(4)), pooled_covariance=np.eye(4), isotropic=isotropic)
+    rows = components.read(Block(np.random.default_rng(0).normal(size=(5, 4)), None, None, 0))
+    q = 1e-3 * np.array([[1.0], [1.0], [0.0]]) * np.ones(5)
+    statistics = components.observe(own, rows, np.zeros(3)).accumulate(q)
+    lengths = np.abs(components.metric(own, statistics, q.sum(axis=1)).roots).max(axis=(1, 2))
+    np.testing.assert_array_equal(lengths > 0.0, [True, False, False])
+
+
+def test_small_loadings_and_small_scatter() -> None:
+    """Largest entries are positive, and the scale is that of the scatter, however small."""
+    rng = np.random.default_rng(0)
+    loadings, noise = 1e-4 * rng.normal(size=(3, 4, 2)), rng.uniform(0.5, 1.0, size=(3, 4))
+    turned_to = canonical(loadings, noise)
+    largest = np.take_along_axis(turned_to, np.abs(turned_to).argmax(axis=1)[:, np.newaxis], axis=1)
+    assert (largest > 0.0).all()
+    np.testing.assert_allclose(turned_to @ turned_to.transpose(0, 2, 1), loadings @ loadings.transpose(0, 2, 1), rtol=1e-10)
+    S = 1e-5 * (loadings @ loadings.transpose(0, 2, 1) + noise[:, np.newaxis] * np.eye(4))
+    found = at_best_scale(S, loadings, noise)
+    np.testing.assert_allclose(found[0], np.sqrt(1e-5) * loadings, rtol=1e-9)
+    np.testing.assert_allclose(found[1], 1e-5 * noise, rtol=1e-9)
