@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,13 @@ from skentropy import ColumnMixture, ExponentialFamilyMixture, NegativeBinomialM
 from skentropy._data import Block
 from skentropy.families import NegativeBinomial
 from skentropy.families import _dispersion as dispersion
-from skentropy.mixture._dispersed import TIES, Dispersed
+from skentropy.families._dispersion import LARGEST_DISPERSION, DispersedPoisson
+from skentropy.mixture._dispersed import TIES, Dispersed, DispersedParameters
+from skentropy.mixture._dispersed_metric import DispersedMetric, MeanLimits
 from skentropy.mixture._information import Metric, missing_information, score
 from skentropy.mixture._levels import Levels, LevelSums
 from skentropy.mixture._model import MixtureModel
+from tests.common.components import problem
 
 TIMES, DAYS = np.arange(10.0).reshape(-1, 1), np.array([162.0, 267, 271, 185, 111, 61, 27, 8, 3, 1])
 MEANS, R = np.array([[1.0, 6, 30], [5, 0.5, 9]]), np.array([[0.5, 2, 50], [3, 1, 0.7]])
@@ -406,3 +410,67 @@ def test_the_pooled_dispersion_is_what_variances_exceed_means_by() -> None:
     assert rare.pooled_dispersion == pytest.approx(1.25, rel=1e-9)
     none = Dispersed(NegativeBinomial(1.0)).of_fitted(np.ones(1), (np.zeros((1, 2)), np.zeros((1, 2))), is_sparse=False)
     assert none.pooled_dispersion == 0.0
+
+
+def test_magnitude_is_the_sum_of_absolute_terms() -> None:
+    model, _, parameters, block = problem("NegativeBinomialMixture")
+    own, statistics = parameters.components, model.expect(parameters, block).components
+    levels = statistics.seen.levels
+    log_h = dispersion.log_base_measure(levels.values, own.dispersions[:, levels.column])
+    expected = np.abs(log_h * statistics.seen.counts).sum() + np.abs(own.eta[0] * statistics.sums[0]).sum()
+    expected += np.abs(statistics.exposures * own.log_partition).sum()
+    assert model.components.magnitude(own, statistics) == pytest.approx(expected, rel=1e-12)
+
+
+def test_dispersions_at_a_bound_have_no_score_and_no_coordinates() -> None:
+    """Neither have those of means of zero, however small others are."""
+    model, _, parameters, block = problem("NegativeBinomialMixture")
+    components, before = model.components, parameters.components
+    means, a = before.means.copy(), before.dispersions.copy()
+    a[0, :2], a[0, 2], a[1, 1], means[1, 0] = 0.0, LARGEST_DISPERSION, 1e-3, 0.0
+    held = np.array([[True, True, True, False], [True, False, False, False]])
+    own = DispersedParameters.of(means, a, before.levels)
+    at = replace(parameters, components=own)
+    statistics = model.expect(at, block)
+    scores = [components.score(own, statistics.components), *components.row_scores(own, model.read(block))]
+    np.testing.assert_array_equal(scores[0][:, 4:] == 0.0, held)
+    for of_rows, of in zip(scores[1:], held, strict=True):
+        np.testing.assert_array_equal((of_rows[:, 4:] == 0.0).all(axis=0), of)
+    assert not components.metric(own, statistics.components, statistics.counts).lengths[:, 4:][held].any()
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1.0, 1e9])
+def test_what_tells_next_to_nothing_is_held(unit: float) -> None:
+    """Less than 1e-40 of what the best known parameter does."""
+    share = np.array([[1.0, 2e-40, 0.5e-40, 0.0]])
+    expected = np.array([[1.0, 1.0, 0.0, 0.0]]) / np.sqrt(unit * np.maximum(share, 1e-300))
+    for found in (DispersedMetric.of(unit * share, 0.0 * share, ()), DispersedMetric.of(0.0 * share, unit * share, ())):
+        np.testing.assert_allclose(found.lengths.sum(axis=0).reshape(2, 4).max(axis=0), expected[0], rtol=1e-12)
+    assert not DispersedMetric.of(0.0 * share, 0.0 * share, ()).lengths.any()
+
+
+def test_small_means_and_dispersions_are_told_of() -> None:
+    """Where all values are small; and no means of columns without counts."""
+    limits = MeanLimits(np.array([0.005, 0.0]))
+    own = DispersedParameters.of(np.array([[1e-6, 0.0]]), np.ones((1, 2)), Levels.of_columns([np.zeros(1)] * 2))
+    np.testing.assert_array_equal(limits.near(own), [True, False])
+    mixture = NegativeBinomialMixture.from_parameters([1.0], [[3.0]], [[1.0]])
+
+    def told(mean: float, a: float, pooled: float) -> str:
+        components = replace(mixture._fitted_model(None)[0].components, pooled=np.array([[pooled]]))
+        own = components.natural((np.array([[mean]]), np.array([[a]])))
+        return " ".join(components.failures(mixture, own))
+
+    assert "no more dispersed than Poisson" in told(0.005, 0.0, 0.005)
+    assert told(0.005, 0.005, 0.005) == told(0.0, 0.0, 0.0) == ""
+    assert "so dispersed that the dispersion is held" in told(0.005, LARGEST_DISPERSION, 0.005)
+    assert told(0.0, LARGEST_DISPERSION, 0.0) == ""
+
+
+def test_what_is_tied_agrees_to_a_millionth() -> None:
+    components = Dispersed(DispersedPoisson(0.0), tied=TIES["tied"])
+    means, a = np.ones((2, 2)), np.full((2, 2), 1e-3)
+    components.check_standard((means, a))
+    components.check_standard((means, a * [[1.0, 1.0 + 5e-7], [1.0, 1.0]]))
+    with pytest.raises(ValueError, match="must be the same along what dispersion_type ties"):
+        components.check_standard((means, a * [[1.0, 1.0], [1.0, 1.01]]))
