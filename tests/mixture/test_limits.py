@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import optimize
 
 from skentropy import GaussianMixture, StudentTMixture
 from skentropy.mixture._information import Metric
@@ -15,29 +16,52 @@ from skentropy.mixture._model import LOG_TINY
 from tests.common.components import KINDS, problem
 from tests.common.estimators import MEASURES
 
-# The attributes of components that are narrower by a factor in all columns, at the same means.
-NARROWER: dict[str, Any] = {
-    "covariances": lambda value, share: share * value,
-    **dict.fromkeys(["shapes", "rates"], lambda value, share: value / share),
-}
 # Kinds for which a component that has no weight stands still by that alone, not by having no rows.
 WEIGHED = ["PoissonMixture", "GammaMixture", "ExponentialFamilyMixture", "GaussianMixture-fa", "diag", "ColumnMixture"]
 
 
+NARROW = [
+    "GaussianMixture-full",
+    "GaussianMixture-tied",
+    "diag",
+    "tied_diag",
+    "GammaMixture",
+    "ExponentialFamilyMixture-weibull",
+]
+
+
 def narrowed(components: Any, share: float) -> Any:
-    """All components as wide as all rows, but for a share of the variance."""
-    pooled = components.standard(components.pooled_parameters(2))
-    names = components.attribute_names
-    return components.natural(
-        tuple(NARROWER.get(name, lambda value, _: value)(value, share) for name, value in zip(names, pooled, strict=True))
-    )
+    """All components as wide as all rows but for a share of the variance, the spread, or the inverse squared shape."""
+    pooled = dict(zip(components.attribute_names, components.standard(components.pooled_parameters(2)), strict=True))
+    if "covariances" in pooled:
+        pooled["covariances"] = share * pooled["covariances"]
+    elif "scales" in pooled:
+        pooled["shapes"] = pooled["shapes"] / np.sqrt(share)
+    elif "rates" in pooled:
+        pooled |= {name: pooled[name] / share for name in ("shapes", "rates")}
+    else:
+        family = components.family
+        wanted, given = share * family.spread(components.pooled_parameters(1).eta)[0], pooled["concentrations"]
+
+        def excess(log_factor: float) -> float:
+            pooled["concentrations"] = np.exp(log_factor) * given
+            return float(np.log(family.spread(components.natural(tuple(pooled.values())).eta)[0] / wanted))
+
+        excess(optimize.brentq(excess, -1.0, 14.0, xtol=1e-10))
+    return components.natural(tuple(pooled.values()))
 
 
 @pytest.mark.parametrize(
     ("was", "is_now", "collapses"),
-    [(1.0, 0.9e-3, True), (1.0, 1.1e-3, False), (1.9e-3, 0.9e-3, True), (1.7e-3, 0.9e-3, False), (1e-4, 1e-5, True)],
+    [
+        (1.0, 0.998e-3, True),
+        (1.0, 1.002e-3, False),
+        (1e-3, 0.498e-3, True),
+        (1e-3, 0.502e-3, False),
+        (1e-4, 0.498e-4, True),
+    ],
 )
-@pytest.mark.parametrize("name", ["GaussianMixture-full", "GaussianMixture-tied", "diag", "tied_diag", "GammaMixture"])
+@pytest.mark.parametrize("name", NARROW)
 def test_components_collapse_that_are_narrow_and_become_narrower(
     name: str, was: float, is_now: float, collapses: bool
 ) -> None:
