@@ -146,7 +146,7 @@ class GaussianComponents(Components):
         expected = np.zeros(observations.X.shape)
         for c, q in enumerate(responsibilities):
             expected += q * observations.unsorted(completed.completed(c))
-        return expected.T * self.units.scale + self.units.location
+        return expected.T * self.units.scale + np.outer(responsibilities.sum(axis=0), self.units.location)
 
     def pseudo_rows(self, n_components: int) -> PseudoRows | None:
         """The prior's pseudo-observations of each component; None without a prior."""

@@ -181,7 +181,7 @@ class Independent(FeatureAttributes):
         """Expectations of all entries: given the component, the observed entries say nothing about the others."""
         expected = self.family.predict(parameters.eta, responsibilities)
         if self.units is not None:
-            expected = self.units.location + self.units.scale * expected
+            expected = self.units.scale * expected + np.outer(responsibilities.sum(axis=0), self.units.location)
         return expected if observations.exposure is None else expected * observations.exposure[:, np.newaxis]
 
     def mean_parameters(self, statistics: FeatureSums) -> FloatArray:

@@ -11,7 +11,12 @@ import pytest
 from scipy import optimize
 
 from skentropy import GaussianMixture, StudentTMixture
+from skentropy._data import Block
+from skentropy.families import Binomial
+from skentropy.mixture._feature_metric import inverse_root
+from skentropy.mixture._independent import Independent
 from skentropy.mixture._information import Metric
+from skentropy.mixture._levels import Levels
 from skentropy.mixture._model import LOG_TINY
 from tests.common.components import KINDS, problem
 from tests.common.estimators import MEASURES
@@ -147,3 +152,66 @@ def test_the_distribution_of_all_rows_and_that_of_a_step_have_what_is_given(name
     pooled = components.pooled_parameters(K + components.n_fixed)
     for own in (pooled, components.maximize(model.expect(parameters, block).components)):
         assert components.fits(components.standard(own), K)
+
+
+@pytest.mark.parametrize("n", [1, 5])
+def test_limits_of_shares_are_those_that_are_nearer(n: int) -> None:
+    """As seen from all rows; none is approached from below by less than a hundred-millionth."""
+    pooled = np.array([0.3, 0.005, 0.6, 0.995])
+    components = Independent(Binomial(n), pooled=n * pooled[np.newaxis])
+    p = np.array([[0.2, 0.5, 0.9, 0.1], [0.7, 1e-6, 0.2, 1.0 - 1e-6]])
+    own = components.natural((p,))
+    limits = components.limits(own)
+    high = p > pooled
+    distance, of_pooled = np.where(high, 1.0 - p, p), np.where(high, 1.0 - pooled, pooled)
+    np.testing.assert_array_equal(limits.near(own).reshape(2, 4), distance < 1e-3 * of_pooled)
+    assert not limits.lost(own).any()
+    places = np.array([[True, False, True, True], [False, True, False, True]])
+    put = {share: limits.put(own, places.ravel(), share) for share in (0.0, 1e-14, 1e-9, 1e-4, 1e-2)}
+    for share, at in put.items():
+        found = components.standard(at)[0]
+        expected = np.where(high, 1.0 - max(share, 1e-8 * (share > 0.0)) * of_pooled, share * of_pooled)
+        np.testing.assert_allclose(found, np.where(places, expected, p), rtol=1e-9, atol=1e-15)
+        near = np.where(places, share < 1e-3, distance < 1e-3 * of_pooled)
+        np.testing.assert_array_equal(limits.near(at).reshape(2, 4), near)
+        np.testing.assert_array_equal(limits.lost(at).reshape(2, 4), places & np.where(high, share == 0.0, share < 1e-12))
+    grown = put[1e-9], put[1e-4]
+    for factor, grows in ((0.99, places), (1.01, False)):
+        steps = np.where(high, 1e4, 1e5) * factor
+        for faster_than in np.unique(np.log(steps)):
+            found = limits.growing(*grown, faster_than).reshape(2, 4)
+            of = np.log(steps) == faster_than
+            np.testing.assert_array_equal(found[of], np.broadcast_to(grows, (2, 4))[of])
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1.0, 1e12])
+def test_roots_leave_out_what_has_next_to_no_information(unit: float) -> None:
+    information = unit * np.array([[[4.0, 0.0], [0.0, 4.1e-40]], [[4.0, 0.0], [0.0, 3.9e-40]], [[2.0, 2.0], [2.0, 2.0]]])
+    W = inverse_root(information)
+    product = W.transpose(0, 2, 1) @ information @ W
+    np.testing.assert_allclose(np.sort(np.linalg.eigvalsh(product)), [[1.0, 1.0], [0.0, 1.0], [0.0, 1.0]], atol=1e-12)
+    one = inverse_root(unit * np.array([[[9.0]], [[9.1e-40]], [[8.9e-40]], [[0.0]]]))
+    np.testing.assert_allclose(one[:, 0, 0], np.array([1 / 3, (9.1e-40) ** -0.5, 0.0, 0.0]) / np.sqrt(unit), rtol=1e-12)
+
+
+def test_levels_are_whole_numbers_up_to_the_largest_and_are_kept() -> None:
+    levels = Levels.up_to(np.array([3.0, 0.0]))
+    assert levels is not None
+    np.testing.assert_array_equal(levels.values, [0.0, 1.0, 2.0, 3.0, 0.0])
+    np.testing.assert_array_equal(levels.starts, [0, 4, 5])
+    assert Levels.up_to(np.array([3.0, 4096.0])) is None
+    assert levels.indicators(np.array([[1.0, 0.0], [3.0, 0.0]]))[0] is levels
+    assert levels.indicators(np.array([[1.0, 1.0]]))[0] is not levels
+
+
+@pytest.mark.parametrize("name", list(KINDS))
+def test_what_nothing_is_known_of_is_expected_as_components_are_mixed(name: str) -> None:
+    model, _, parameters, block = problem(name)
+    components, own, X = model.components, parameters.components, block.X
+    rows = components.read(Block(np.full_like(X, np.nan) if components.allows_gaps else X, None, None, 0))
+    q = (
+        0.7 * np.random.default_rng(7).dirichlet(np.ones(len(parameters.log_weights)), size=len(X)).T
+    )  # the rest is of others
+    totals = X.sum(axis=1, keepdims=True) if name == "MultinomialMixture" else 1.0
+    found = components.expected_rows(own, rows, q)
+    np.testing.assert_allclose(found, totals * (q.T @ components.moments(own)[0]), rtol=1e-9, atol=1e-12)

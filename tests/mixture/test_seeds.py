@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy import sparse
 
 from skentropy._data import Block
 from skentropy.families import Gaussian
+from skentropy.families._dirichlet import Dirichlet
+from skentropy.families._von_mises_fisher import VonMisesFisher
 from skentropy.mixture._gaussian import CorrelatedGaussian
 from skentropy.mixture._independent import Independent
 from skentropy.mixture._observations import Units
 from skentropy.mixture._seed_rows import SmoothedRows
 from skentropy.mixture._seeding import nearest
+from skentropy.mixture._vector import VectorComponents
 from tests.common.cases import CASES
 
 
@@ -68,3 +73,31 @@ def test_correlated_gaussians_have_the_seeds_of_uncorrelated_ones() -> None:
     expected = SmoothedRows(Gaussian(), diagonal.read(block), pooled)
     found = components.seed_rows(block, components.read(block))
     np.testing.assert_allclose(found.seeds(np.arange(5)), expected.seeds(np.arange(5)), rtol=1e-9)
+
+
+@pytest.mark.parametrize("family", [VonMisesFisher(), Dirichlet()])
+def test_rows_as_seeds_go_a_quarter_of_the_way_to_all_rows(family: Any) -> None:
+    """Rows of zeros go all of it, and are as far from all seeds."""
+    rng = np.random.default_rng(0)
+    X = rng.dirichlet([2.0, 3.0, 4.0, 1.0], size=12)
+    X = X if family.likelihood == "composition" else X / np.linalg.norm(X, axis=1, keepdims=True)
+    X[3] = 0.0
+    components = VectorComponents(family, normalize=True)
+    block = Block(X, rng.exponential(size=12), None, 0)
+    observations = components.read(block)
+    components = components.with_pooled(components.summarize(observations, block.weight))
+    seen = np.arange(12) != 3
+    T = family.statistics(X[seen])
+    pooled = np.average(T, axis=0, weights=block.row_weight[seen])
+    np.testing.assert_allclose(components.pooled, pooled, rtol=1e-12)
+    mean = np.tile(pooled, (12, 1))
+    mean[seen] = 0.75 * T + 0.25 * pooled
+    eta = family.natural(mean)
+    rows = components.seed_rows(block, observations)
+    np.testing.assert_allclose(rows.seeds(np.arange(12)), eta, rtol=1e-10)
+    chosen = np.array([0, 3, 7])
+    towards = np.stack([[family.divergence(eta[n], eta[[i]])[0] if seen[n] else 0.0 for n in range(12)] for i in chosen])
+    np.testing.assert_allclose(rows.divergences(eta[chosen]), towards, rtol=1e-7, atol=1e-10)
+    assert not rows.divergences(eta)[np.arange(12), np.arange(12)].any()
+    entropies = (eta * mean).sum(axis=1) - family.log_partition(eta)
+    np.testing.assert_allclose(rows.rounding, 1e-12 * (1.0 + seen * np.abs(entropies)), rtol=1e-9)
