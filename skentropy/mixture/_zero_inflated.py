@@ -43,7 +43,7 @@ class WithZeros(WithFixed):
             of_own = self.own.column_divergences(parameters, component)
             return np.vstack([of_own, np.where(means[component] > 0.0, np.inf, 0.0)])
         # One row for each column, in which nothing else is observed.
-        zeros = Block(np.where(np.eye(means.shape[1]) > 0.0, 0.0, np.nan), None, None, start=0)
+        zeros = Block(np.where(np.eye(means.shape[1], dtype=bool), 0.0, np.nan), None, None, start=0)
         log_joint = self.own.observe(parameters, self.own.read(zeros), np.zeros(len(means))).log_joint
         return append_zeros(-(log_joint + self.own.log_base_measure(zeros)))
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import optimize
 
-from skentropy import GaussianMixture, StudentTMixture
+from skentropy import GaussianMixture, PoissonMixture, StudentTMixture
 from skentropy._data import Block
 from skentropy.families import Binomial
 from skentropy.mixture._feature_metric import inverse_root
@@ -215,3 +215,43 @@ def test_what_nothing_is_known_of_is_expected_as_components_are_mixed(name: str)
     totals = X.sum(axis=1, keepdims=True) if name == "MultinomialMixture" else 1.0
     found = components.expected_rows(own, rows, q)
     np.testing.assert_allclose(found, totals * (q.T @ components.moments(own)[0]), rtol=1e-9, atol=1e-12)
+
+
+FIXED = ["GaussianMixture-noise", "PoissonMixture-zero_inflated"]
+
+
+@pytest.mark.parametrize("name", FIXED)
+def test_what_is_fixed_leaves_its_rows_to_itself(name: str) -> None:
+    """Moments of all rows are those of the others, and it is no duplicate of any."""
+    model, _, parameters, block = problem(name)
+    components, own = model.components, parameters.components
+    standard = components.standard(own)
+    for weights, shares in (
+        ([0.2, 0.6, 0.2], [0.25, 0.75]),
+        ([0.0, 0.0, 1.0], [0.5, 0.5]),
+        ([0.004, 0.001, 0.995], [0.8, 0.2]),
+    ):
+        found = components.of_fitted(np.array(weights), standard, is_sparse=False).own
+        expected = components.own.of_fitted(np.array(shares), standard, is_sparse=False)
+        for key in ("pooled", "pooled_mean"):
+            np.testing.assert_allclose(getattr(found, key, 0.0), getattr(expected, key, 0.0), rtol=1e-12)
+        if expected.units is not None:
+            np.testing.assert_allclose(found.units.scale, expected.units.scale, rtol=1e-12)
+            np.testing.assert_allclose(found.units.location, expected.units.location, rtol=1e-12)
+    far = components.divergence(own, 2)
+    assert (far[:2] > 1e99).all()
+    assert far[2] == 0.0
+    np.testing.assert_allclose(components.divergence(own, 1)[:2], components.own.divergence(own, 1), rtol=1e-12)
+    assert components.divergence(own, 1)[2] > 1e99
+    sums = model.expect(parameters, block).components
+    expected = components.own.magnitude(own, sums.own) + abs(sums.log_fixed)
+    assert components.magnitude(own, sums) == pytest.approx(expected, rel=1e-12)
+
+
+def test_from_zeros_a_column_is_as_far_as_its_zero_is_rare() -> None:
+    """Also where counts are so large that their base measure is relative to all rows."""
+    rates = np.array([[2e5, 3.0], [1e6, 0.0]])
+    mixture = PoissonMixture.from_parameters([0.4, 0.4, 0.2], rates, zero_inflated=True)
+    model, parameters = mixture._fitted_model(None)
+    found = model.components.column_divergences(parameters.components, 2)
+    np.testing.assert_allclose(found, [*rates, [0.0, 0.0]], rtol=1e-9, atol=1e-12)

@@ -28,6 +28,8 @@ from skentropy import (
 from skentropy._base import Evaluation
 from skentropy.entropy import EntropySum
 from skentropy.families import Categorical
+from skentropy.mixture._profiles import Profiles
+from skentropy.mixture._residuals import _strongest
 from skentropy.mixture._summary import _notes, relative_entropy
 from skentropy.model_selection import bootstrap
 from tests.common import data
@@ -337,6 +339,41 @@ def test_yes_and_no_are_categories() -> None:
         PoissonMixture(1).fit(X * 1.0).bivariate_residuals(X * 1.0)
     with pytest.raises(ValueError, match="zeros and ones"):
         model.bivariate_residuals(X + 1.0)
+
+
+def test_the_cell_that_adds_most_is_named() -> None:
+    """By its residual over the root of its expectation, however small that is."""
+    model = ExponentialFamilyMixture.from_parameters(Categorical(2), [1.0], probabilities=np.full((1, 2, 2), 0.5))
+    expected = np.array([[100.0, 1.0], [4.0, 0.0]])
+    for cell, step, words in (
+        ((0, 0), 30.0, "0, 0 too often"),
+        ((0, 1), 3.0, "0, 1 too often"),
+        ((1, 0), -4.0, "1, 0 too rarely"),
+        ((0, 1), 1e-6, "0, 1 too often"),
+        ((1, 0), -1e-6, "1, 0 too rarely"),
+    ):
+        observed = expected.copy()
+        observed[cell] += step
+        observed[0, 0] += 0.5 * abs(step)  # is 5% of its root at most
+        assert _strongest(model, (0, 1), observed, expected) == words
+
+
+def test_profiles_of_numbers_and_categories() -> None:
+    """Of two categories the second; with the moments of components and of all."""
+    means, p, weights = np.array([[1.0], [4.0]]), np.array([[[0.2, 0.3, 0.5]], [[0.6, 0.4, 0.0]]]), np.array([0.25, 0.75])
+    blocks = [("size", "poisson", [0]), ("kind", Categorical(3), [1]), ("answer", "bernoulli", [2])]
+    given = {"size": {"rates": means}, "kind": {"probabilities": p}, "answer": {"probabilities": means / 5.0}}
+    model = ColumnMixture.from_parameters(blocks, weights, given)
+    profiles = Profiles.of(model, *model._fitted_model(None))
+    assert [name.partition(" = ")[2] for name in profiles.names] == ["", "0", "1", "2", "1"]
+    expected = np.column_stack([means, p[:, 0], means / 5.0])
+    variances = np.column_stack([means, p[:, 0] * (1.0 - p[:, 0]), means / 5.0 * (1.0 - means / 5.0)])
+    np.testing.assert_allclose(profiles.expected, expected, rtol=1e-12)
+    np.testing.assert_allclose(profiles.deviations, np.sqrt(variances), rtol=1e-12)
+    np.testing.assert_allclose(profiles.mean, weights @ expected, rtol=1e-12)
+    second = weights @ (variances + expected**2) - (weights @ expected) ** 2
+    np.testing.assert_allclose(profiles.deviation, np.sqrt(second), rtol=1e-12)
+    np.testing.assert_array_equal(profiles.is_category, [False, True, True, True, True])
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
