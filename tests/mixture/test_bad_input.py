@@ -16,7 +16,8 @@ from scipy.special import logsumexp
 from sklearn.exceptions import ConvergenceWarning
 
 from skentropy import ExponentialFamilyMixture, GammaMixture, GaussianMixture, PoissonMixture
-from skentropy.families import FAMILIES
+from skentropy.families import FAMILIES, Categorical
+from skentropy.mixture._input import check_covariances, check_mixing_weights, check_sums
 
 X = np.random.RandomState(0).poisson([[2.0, 9.0]], size=(60, 2)).astype(float) + 1.0
 
@@ -297,3 +298,38 @@ def test_what_lies_far_apart_is_fitted_as_what_lies_near(kind: str, prior_counts
         np.testing.assert_allclose(errors[name], expected[name], rtol=1e-4)
     if gaps:
         np.testing.assert_allclose(moved.impute(far)[:, 1], fitted.impute(near)[:, 1], atol=1e-6)
+
+
+def test_the_largest_counts_are_those_that_doubles_tell_apart() -> None:
+    with pytest.raises(ValueError, match="The values are too large in column 0"):
+        PoissonMixture(1).fit([[9.01e15], [9.02e15]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of lost digits
+        assert PoissonMixture(1).fit([[8.99e15], [9.0e15]]).rates_[0, 0] == pytest.approx(8.995e15)
+    with pytest.raises(ValueError, match="The sum of the values overflows in column 0"):
+        GammaMixture(1).fit(np.linspace(1e307, 1e308, 10)[:, np.newaxis])
+
+
+def test_the_smallest_values_are_those_that_units_of_the_mean_keep() -> None:
+    tiny = np.finfo(float).tiny
+    for values in ([0.9e10 * tiny, 3e10], [0.99 * tiny, 1e-3]):
+        with pytest.raises(ValueError, match="The values are too small in column 0"):
+            GammaMixture(1).fit(np.array(values)[:, np.newaxis])
+    for values in ([1.7e10 * tiny, 3e10], [1.005 * tiny, 1e-3]):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            GammaMixture(1, max_iter=1).fit(np.array(values)[:, np.newaxis])
+
+
+def test_sums_may_be_off_by_a_millionth_and_symmetric_matrices_too() -> None:
+    weights = check_mixing_weights([0.4, 0.6000009], "weights", 2)
+    np.testing.assert_allclose(weights, np.array([0.4, 0.6000009]) / 1.0000009, rtol=1e-14)
+    with pytest.raises(ValueError, match="weights must be non-negative and sum to one"):
+        check_mixing_weights([0.4, 0.605], "weights", 2)
+    check_sums(Categorical(2), (np.array([[[0.4, 0.6000009]]]),))
+    with pytest.raises(ValueError, match="probabilities must sum to one over the last axis; got sums from"):
+        check_sums(Categorical(2), (np.array([[[0.4, 0.605]]]),))
+    check_covariances(np.array([[[1.0, 0.1], [0.1 + 0.9e-7, 1e-2 + 1e-6]]]), "covariances", [""])
+    for wrong in ([[1.0, 0.1], [0.105, 1.0]], [[1.0, 0.1], [0.1, 1e-2 - 1e-6]]):
+        with pytest.raises(ValueError, match="covariances must be symmetric and positive definite"):
+            check_covariances(np.array([wrong]), "covariances", [""])

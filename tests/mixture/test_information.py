@@ -12,6 +12,7 @@ from scipy import linalg, sparse
 from skentropy._data import Rows
 from skentropy._em import State
 from skentropy.mixture import _information
+from skentropy.mixture._changes import differences
 from skentropy.mixture._independent import Independent
 from skentropy.mixture._information import Metric, missing_information, score, score_products
 from skentropy.mixture._model import MixtureModel, MixtureParameters
@@ -171,3 +172,28 @@ def test_what_has_no_slope_is_held() -> None:
     assert changes[0, 1] == 0.0
     assert (changes[2] == 0.0).all()
     assert changes[0, 2] != 0.0
+
+
+@pytest.mark.parametrize("stride", [0.0, 0.5, 8.0])
+def test_differences_are_exact_for_polynomials_and_zero_for_what_does_not_move(stride: float) -> None:
+    """Of fourth order, from steps of a thousandth, or of less where a logarithm would change by more."""
+    rng = np.random.default_rng(0)
+    fixed, steps = rng.normal(size=200), []
+
+    class Polynomial:
+        def standard(self, parameters: Any) -> tuple[Any, ...]:
+            return 3.0 * parameters**4 - parameters, fixed
+
+        def moved(self, parameters: Any, direction: Any) -> Any:
+            steps.append(direction[0, 0])
+            return parameters + direction[:, 0]
+
+        def stride(self, parameters: Any, direction: Any) -> float:
+            return stride
+
+    at, directions = rng.normal(size=3), rng.normal(size=(2, 3, 1))
+    directions[1] = 0.0
+    found, nothing = differences(Polynomial(), at, directions)
+    np.testing.assert_allclose(found, (12.0 * at**3 - 1.0) * directions[..., 0], rtol=1e-8, atol=1e-8)
+    assert not nothing.any()
+    np.testing.assert_allclose(steps, np.array([-2.0, -1.0, 1.0, 2.0]) * 1e-3 / max(stride, 1.0) * directions[0, 0])

@@ -123,4 +123,7 @@ def test_warnings_of_what_is_left() -> None:
         warnings.simplefilter("error")
         PoissonMixture.from_parameters(WEIGHTS, 0.5 * rates)
         ExponentialFamilyMixture.from_parameters(NegativeBinomial(2.0), WEIGHTS, probabilities=1.0 - 1.0 / rates)
+        just = np.array([[0.5], [0.995]]) * 1e-6 / EPS
+        for table in (just, sparse.csr_matrix(just / 64.0)):
+            PoissonMixture(1).fit(table)
         ExponentialFamilyMixture.from_parameters(Gamma(), WEIGHTS, shapes=rates, rates=np.ones((2, 2)))

@@ -100,6 +100,8 @@ def test_an_empty_row_says_nothing() -> None:
         MultinomialMixture(1).fit(np.zeros((5, 3)))
     with pytest.raises(ValueError, match=r"^Negative values in data: .* 4 other values, in column 1\."):
         MultinomialMixture(1).fit(-np.ones((4, 3)) * [0, 1, 0])
+    with pytest.raises(ValueError, match="Negative values in data: "):
+        MultinomialMixture(1).fit(-np.eye(3))
 
 
 @pytest.mark.parametrize("stored", [False, True])
@@ -142,7 +144,7 @@ def test_what_mixtures_do() -> None:
     values = np.column_stack([WORDS, np.random.default_rng(0).normal(size=len(WORDS))])
     assert abs(table.fit(values).stationarity_gap_) < 1e-6
     with pytest.raises(ValueError, match="probabilities must be non-negative and sum to one over the features"):
-        MultinomialMixture.from_parameters([1.0], [[0.5, 0.6]])
+        MultinomialMixture.from_parameters([1.0], [[0.5, 0.505]])
 
 
 def test_a_category_that_never_occurs_is_no_reason_to_refuse_a_table() -> None:

@@ -347,3 +347,19 @@ def test_of_runs_that_were_given_up_the_best_replaces_one_that_collapses(monkeyp
         assert runs.race() == winner
         assert runs.collapses == (len(at_once) == 5)
         assert np.exp(runs.best().log_weights) == pytest.approx([share, 1.0 - share])
+
+
+def test_components_are_split_by_weight_and_move_by_what_they_are_worth() -> None:
+    """Pairs that share rows are as frequent as draws by the first, and by the inverse of the second, make them."""
+    rng, K, n = np.random.RandomState(0), 4, 30
+    log_joint, weight = np.log(rng.dirichlet(np.ones(K), size=n).T), rng.exponential(size=n)
+    moved = propose(log_joint, Points(np.arange(n) * 1e-4), weight, 12_000, rng)
+    found = np.zeros((K, K))
+    for a in range(K):
+        for b in range(a):
+            found[a, b] = (~(moved[:, a] * moved[:, b]).any(axis=1)).mean()
+    split = softmax(log_joint, axis=0) @ weight / weight.sum()
+    worth = 1.0 / losses(log_joint, weight)
+    each = split[:, np.newaxis] * worth / (worth.sum() - worth[:, np.newaxis])
+    np.testing.assert_allclose(found, np.tril(each + each.T, -1), atol=0.015)
+    assert moved.any(axis=2).all()  # however near rows are to each other
