@@ -109,7 +109,7 @@ class Multinomial(Independent):
         """Draw rows: column by column a binomial share of the rest of their totals, which are rounded."""
         (p,) = standard
         with np.errstate(invalid="ignore"):
-            share = np.nan_to_num(p / np.cumsum(p[:, ::-1], axis=1)[:, ::-1])[labels]  # exactly one in the last possible column
+            share = np.nan_to_num(p / np.cumsum(p[:, ::-1], axis=1)[:, ::-1])[labels]  # one in the last possible column
         left = np.ones(len(labels), dtype=np.int64) if like is None else np.rint(_totals(like)).astype(np.int64)
         X = np.empty(share.shape)
         for d in range(p.shape[1]):
