@@ -21,7 +21,7 @@ from skentropy.mixture._factor_parameters import (
     at_best_scale,
     canonical,
     curvature,
-    packed_slopes,
+    pack_slopes,
     px_em_step,
 )
 from skentropy.mixture._factors import FactorGaussian, _at_most, _singular
@@ -278,7 +278,7 @@ def test_slopes_and_curvature_are_derivatives(isotropic: bool, k: int) -> None:
     for p, e in enumerate(np.eye(P)):
         difference = (along(h * e).covariances - along(-h * e).covariances) / (2.0 * h)
         np.testing.assert_allclose(slopes[:, p], U @ difference @ U.transpose(0, 2, 1), rtol=1e-6, atol=1e-6)
-    L = packed_slopes(slopes)
+    L = pack_slopes(slopes)
     excess = U @ scatter @ U.transpose(0, 2, 1) - n[:, np.newaxis, np.newaxis] * np.eye(d)
     information = n[:, np.newaxis, np.newaxis] * (L.transpose(0, 2, 1) @ L) + curvature(own, excess, slopes)
     h = 1e-3
