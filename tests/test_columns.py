@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from scipy import sparse
 
 from skentropy._data import Block, RowBlocks, sort_rows, survey_columns, unique_rows
-from skentropy._data._checks import check_weights
+from skentropy._data._checks import check_total_weight, check_weights
 from skentropy._data._named import ColumnKind, survey_kinds
 
 
@@ -18,6 +19,7 @@ def table() -> tuple[Any, Any]:
     X = rng.poisson(1.5, size=(40, 5)).astype(float)
     X[:, 3] += 1.0  # nothing that is not stored
     X[:, 4] = 0.0
+    X *= 1.0 + 0.01 * np.arange(40)[::-1, np.newaxis]  # extreme values are in the last rows
     X[rng.uniform(size=X.shape) < 0.1] = np.nan
     return X, rng.randint(0, 4, size=40).astype(float)
 
@@ -70,7 +72,7 @@ def test_kinds_of_blocks_are_those_of_all_rows() -> None:
     joint = kinds[0] + kinds[1]
     assert (joint.mode, joint.mode_count, joint.n_seen, joint.n_distinct) == (0.5, 3, 5, 2)
     joint = joint + kinds[2]
-    assert (joint.mode, joint.mode_count, joint.n_seen) == (3.5, 4, 9)
+    assert (joint.mode, joint.mode_count, joint.n_seen, joint.n_distinct) == (3.5, 4, 9, 2)
     _, (of_blocks,) = survey_kinds(RowBlocks(lambda: [np.array(part)[:, np.newaxis] for part in parts[:2]]))
     assert of_blocks == kinds[0] + kinds[1]
     names = ColumnKind.of(np.array(["b", "a", "b"], dtype=object)) + ColumnKind.of(np.array(["c", "a"], dtype=object))
@@ -86,11 +88,36 @@ def test_blocks_know_their_rows_and_weights() -> None:
     assert Block(X, None, None, 0).weighted_sum(X[:, 0]) == X[:, 0].sum()
 
 
-@pytest.mark.parametrize("wrong", [-1.0, np.inf, np.nan])
-def test_weights_that_are_none_are_refused(wrong: float) -> None:
-    weight = np.ones(6)
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix])
+def test_exposures_of_one_are_none(form: Any) -> None:
+    X = form(np.eye(3))
+    for exposure, exposed in ((None, False), (np.ones(3), False), (np.array([1.0, 1.01, 1.0]), True)):
+        assert survey_columns(Block(X, None, exposure, 0)).exposed is exposed
+
+
+@pytest.mark.parametrize(
+    ("weight", "taken"),
+    [([1e-99, 0.0, 1e99], True), ([1e-101, 1.0, 1.0], False), ([1.0, 1e101, 1.0], False), ([1.0, 1e101, 1e-101], False)],
+)
+def test_weights_lie_between_limits(weight: list[float], taken: bool) -> None:
+    with nullcontext() if taken else pytest.raises(ValueError, match="must lie between"):
+        np.testing.assert_array_equal(check_weights(np.array(weight), np.zeros((3, 2))), weight)
+
+
+def test_a_total_weight_of_nothing_is_refused() -> None:
+    check_total_weight(0.01)
+    with pytest.raises(ValueError, match="All of sample_weight is zero"):
+        check_total_weight(0.0)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [(-1.0, "Negative values in data"), (np.inf, "sample_weight contains infinity"), (np.nan, "sample_weight contains NaN")],
+)
+def test_weights_that_are_none_are_refused(wrong: float, message: str) -> None:
+    weight = np.full(6, 2.0)
     weight[2] = wrong
-    with pytest.raises(ValueError, match=r"sample_weight|Negative values in data"):
+    with pytest.raises(ValueError, match=message):
         check_weights(weight, np.zeros((6, 2)))
 
 

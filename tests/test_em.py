@@ -73,6 +73,14 @@ def test_it_ends_within_tol_of_the_maximum(accelerate: bool, start: float) -> No
     assert run.n_iter == len(bounds) == len(sums)
 
 
+def test_the_gap_of_a_run_is_what_its_entropy_sum_exceeds_the_bound_by() -> None:
+    run = run_em(KnownDensities(), expect, -8.0, tol=0.0, max_iter=3)
+    terms = run.entropy_sums[-1]
+    told = run.attributes(terms)
+    assert told["stationarity_gap_"] == terms.value - run.state.elbo
+    assert told["lower_bound_"] == run.state.elbo == told["lower_bounds_"][-1]
+
+
 def test_acceleration_pays() -> None:
     steps = [run_em(KnownDensities(), expect, -8.0, tol=1e-10, max_iter=10**5, accelerate=on).n_iter for on in (True, False)]
     assert 3 * steps[0] < steps[1]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from skentropy._standard_errors import KNOWN, Estimate, StandardErrors
+from skentropy._standard_errors import KNOWN, Estimate, StandardErrors, check_level
 
 
 @pytest.mark.parametrize("level", [0.5, 0.8, 0.99])
@@ -49,6 +49,13 @@ def test_intervals_of_unit_vectors_are_those_of_the_angles_from_the_axes(level: 
     np.testing.assert_allclose(found[4], [-1.0, 1.0])
 
 
+def test_a_unit_vector_that_is_a_little_longer_than_one_has_an_interval() -> None:
+    x, errors = np.array([1.0 + 1e-15, -1.0 - 1e-15]), np.array([1e-9, 1e-9])
+    found = Estimate("x", x, [list("ab")], np.arange(2), direction="unit vector").interval(errors, 0.9)
+    assert np.isfinite(found).all()
+    assert (np.abs(found) <= 1.0).all()
+
+
 def test_what_is_known_has_no_error_and_an_interval_of_no_length() -> None:
     weight = Estimate("weights", np.array([1.0]), [["only"]], np.array([KNOWN]), 0.0, 1.0)
     mean = Estimate("means", np.array([[2.0, 30.0]]), [["only"], ["a", "b"]], np.array([[0, 1]]))
@@ -79,5 +86,7 @@ def test_a_table_has_the_digits_that_errors_are_worth() -> None:
 @pytest.mark.parametrize("level", [0.0, 1.0, 95, -0.1, np.nan])
 def test_levels_are_shares(level: float) -> None:
     result = StandardErrors("title", np.eye(1), [Estimate("x", np.zeros(1), [["a"]], np.zeros(1, int))])
+    for share in (0.001, 0.999):
+        check_level(share)
     with pytest.raises(ValueError, match="level must be between 0 and 1"):
         result.confidence_intervals(level)

@@ -376,6 +376,8 @@ def test_supports_end_at_their_limits() -> None:
 
 def test_what_learns_from_the_columns() -> None:
     """Numbers of categories from the largest codes, parameters that are counted, and the rounding of counts."""
+    with pytest.raises(ValueError, match="X holds the code 10000; n_categories='auto' takes codes below 10000"):
+        Categorical("auto").for_columns(np.array([0.0, 10_000.0, 1.0]))
     learnt = Categorical("auto").for_columns(np.array([0.0, 3.0, 1.0]))
     assert learnt == Categorical((1, 4, 2))
     assert learnt.n_statistics == 4

@@ -326,3 +326,17 @@ def test_shapes_are_found_from_everywhere(d: int, size: float) -> None:
     again = shapes_of_mean_logarithms(mean_logarithms(shapes))
     np.testing.assert_allclose(again, shapes, rtol=1e-9)
     np.testing.assert_allclose(others(shapes), shapes.sum(axis=0) - shapes, rtol=1e-9)
+
+
+@pytest.mark.parametrize(("d", "concentration", "n"), [(2, 0.5, 400_000), (30, 30.0, 100_000)])
+def test_cosines_of_many_draws_have_their_moments(d: int, concentration: float, n: int) -> None:
+    """Of the density exp(kappa w) (1 - w^2)^((d - 3) / 2), by quadrature in the angle."""
+    mean = np.eye(d)[0]
+    eta = VonMisesFisher().from_standard((mean, np.array(concentration)))
+    w = VonMisesFisher().sample(np.broadcast_to(eta, (n, d)), np.random.RandomState(0)) @ mean
+    angle = (np.arange(20_000) + 0.5) * np.pi / 20_000
+    density = np.exp(concentration * (np.cos(angle) - 1.0)) * np.sin(angle) ** (d - 2)
+    moments = [np.average(np.cos(angle) ** k, weights=density) for k in range(1, 5)]
+    for k in (1, 2):
+        error = np.sqrt((moments[2 * k - 1] - moments[k - 1] ** 2) / n)
+        assert abs((w**k).mean() - moments[k - 1]) < 3.5 * error

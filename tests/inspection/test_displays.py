@@ -19,6 +19,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skentropy import (
     PPCA,
+    EntropySum,
     EntropySumSearch,
     FactorAnalysis,
     GaussianVAE,
@@ -103,6 +104,18 @@ def test_decomposition_of_fits_without_steps() -> None:
     assert display.gap == pytest.approx(terms.value - mixture.score(WINE[:50]))
     with pytest.raises(NotFittedError):
         EntropyDecompositionDisplay.from_estimator(PoissonMixture())
+
+
+def test_gaps_that_are_rounding_errors_are_not_drawn() -> None:
+    """Those of less than 1e-12 of what is added up, here of 8000."""
+    terms = [EntropySum(posterior=-2000.0, prior=2000.0, observable=4000.0)] * 3
+    value = terms[0].value
+    bounds = [value - 7.9e-9, value - 8.1e-9, value - 1.0]
+    display = EntropyDecompositionDisplay(entropy_sums=terms, lower_bounds=bounds, gap=1.0, name="model").plot()
+    (gaps,) = display.gap_ax_.lines
+    np.testing.assert_array_equal(np.isnan(gaps.get_ydata()), [True, False, False])
+    same = EntropyDecompositionDisplay(entropy_sums=terms, lower_bounds=bounds[:1] * 3, gap=0.0, name="model")
+    assert same.plot().gap_ax_ is None
 
 
 def test_decomposition_of_a_search_that_is_no_em() -> None:

@@ -48,6 +48,13 @@ def test_gaussians() -> None:
     np.testing.assert_allclose(widths, 2.0 * display.spreads)
     np.testing.assert_allclose(places.mean(axis=0), np.arange(4.0), atol=1e-12)
     np.testing.assert_allclose(np.diff(places, axis=0), 0.7 / 3)
+    assert [bar.get_height() for bar in display.ax_.patches] == pytest.approx([0.7 / 3] * 12)
+    # A line at zero, and one between each two rows, from the left to the right; rows are as high as each other.
+    assert any(tuple(line.get_xdata()) == (0.0, 0.0) for line in display.ax_.lines)
+    segments = [np.array(lines.get_segments()) for lines in display.ax_.collections]
+    between = next(ends for ends in segments if len(ends) == 3 and (ends[:, :, 0] == [0.0, 1.0]).all())
+    np.testing.assert_array_equal(between[:, :, 1], [[0.5, 0.5], [1.5, 1.5], [2.5, 2.5]])
+    assert display.ax_.get_ylim() == (3.5, -0.5)
     assert display.rows == list(IRIS.columns)
     ordered = ComponentProfileDisplay.from_estimator(model, most=2)
     assert ordered.intervals is None
@@ -57,6 +64,13 @@ def test_gaussians() -> None:
     assert legend == [f"component {c} ({weight:.0%})" for c, weight in enumerate(model.weights_)]
     dots = [line.get_xdata() for line in ordered.ax_.lines if line.get_marker() == "o"]
     np.testing.assert_array_equal(dots, ordered.profiles)
+
+
+def test_rows_do_not_depend_on_units() -> None:
+    plain, small = (GaussianMixture(3, random_state=0).fit(unit * IRIS) for unit in (1.0, 1e-6))
+    display, expected = ComponentProfileDisplay.from_estimator(small), ComponentProfileDisplay.from_estimator(plain)
+    assert display.rows == expected.rows
+    np.testing.assert_allclose(display.profiles, expected.profiles, atol=1e-3)
 
 
 def test_means_that_are_no_parameter() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from types import SimpleNamespace
 from typing import Any, cast
@@ -20,7 +21,7 @@ from skentropy import PPCA, ColumnMixture, ExponentialFamilyMixture, GaussianMix
 from skentropy._standard_errors import Estimate
 from skentropy.families import Categorical
 from skentropy.mixture._one_more import with_one_more
-from skentropy.model_selection import bootstrap, bootstrap_lrt, stability
+from skentropy.model_selection import _bootstrap_lrt, bootstrap, bootstrap_lrt, stability
 from skentropy.model_selection._bootstrap import BootstrapResult
 from skentropy.model_selection._bootstrap_lrt import _statistic
 from skentropy.model_selection._resampling import Simulations, Weightings
@@ -130,6 +131,39 @@ def test_simulated_tables_are_like_the_data() -> None:
     assert isinstance(Simulations.of(other, table, other._read(table)).draw(np.random.RandomState(0)).X, polars.DataFrame)
 
 
+@pytest.mark.parametrize("n_larger", [0, 3, 20])
+@pytest.mark.parametrize("stop_early", [True, False])
+def test_p_values_count_the_simulated_statistics(monkeypatch: Any, stop_early: bool, n_larger: int) -> None:
+    """With the data's own among them, unless the twentieth that is as large has ended the test."""
+    statistics = np.where(np.arange(40) < n_larger, 7.0, 1.0)
+    fits = [(statistic, index > 1, index == 5) for index, statistic in enumerate(statistics)]
+    monkeypatch.setattr(_bootstrap_lrt, "replicate", lambda *_, **options: fits)
+    monkeypatch.setattr(_bootstrap_lrt, "_test", lambda *_: (7.0, True, False))
+    with pytest.warns(ConvergenceWarning) as caught:
+        result = bootstrap_lrt(PoissonMixture(2), DEATHS, 40, sample_weight=DAYS, stop_early=stop_early, random_state=0)
+    assert result.pvalue == (0.5 if n_larger == 20 and stop_early else (n_larger + 1) / 41)
+    assert [str(warning.message).split(";")[0] for warning in caught] == [
+        "2 of 40 fits of 3 components did not converge",
+        "1 of 40 fits of 3 components ended in degenerate solutions",
+    ]
+    assert "bootstrap test of 2 against 3 components, 1096 rows" in str(result)
+
+
+def test_the_alternative_has_one_component_more() -> None:
+    null, asked = PoissonMixture(2, random_state=0).fit(DEATHS, sample_weight=DAYS), []
+
+    class Fits:
+        X, weight = DEATHS, DAYS
+
+        def fit(self, mixture: Any) -> Any:
+            asked.append(len(mixture.weights_) if hasattr(mixture, "weights_") else mixture.n_components)
+            return null
+
+    sample: Any = Fits()
+    assert _bootstrap_lrt._test(null, sample, 0)[0] == 0.0
+    assert asked == [3, 3]
+
+
 def test_pipelines() -> None:
     pipeline = make_pipeline(StandardScaler(), GaussianMixture(2, random_state=0)).fit(IRIS)
     own = bootstrap(pipeline[-1], pipeline[0].transform(IRIS), 3, random_state=0)
@@ -140,7 +174,9 @@ def test_progress_is_told(times: PoissonMixture, capsys: Any) -> None:
     bootstrap(times, DEATHS, 20, sample_weight=DAYS, random_state=0, verbose=1)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 10
-    assert lines[-1].startswith("bootstrap of PoissonMixture: 20 of 20 fits, ")
+    seconds = re.fullmatch(r"bootstrap of PoissonMixture: 20 of 20 fits, (\d+\.\d) s", lines[-1])
+    assert seconds is not None
+    assert float(seconds[1]) < 60.0
 
 
 def test_bootstrap_refuses(times: PoissonMixture) -> None:

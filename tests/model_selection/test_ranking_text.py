@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 from sklearn.datasets import load_wine
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -62,6 +63,14 @@ def test_the_table_as_it_is_printed() -> None:
     assert "entropy sum = posterior - observable + log jacobian" in ModelRanking(rows[:2], "bic")._repr_html_()
 
 
+def test_entropy_sums_and_gaps_of_transformed_data_are_those_of_the_data() -> None:
+    terms = EntropySum(posterior=-1.0, prior=0.5, observable=2.0)
+    row = RankedModel("model", None, terms, -3.0, 4, 100.0, log_jacobian=0.75)
+    assert row.elbo == -1.0 - 0.5 - 2.0 + 0.75
+    assert row.gap == row.elbo + 3.0
+    assert row.bic_score == pytest.approx(row.elbo - 2.0 * np.log(100.0) / 100.0, rel=1e-14)
+
+
 def test_tables_are_no_wider_than_a_page() -> None:
     terms = EntropySum(1e3, 1e3, -1e4, base_measure=-1e4, hidden=1e3, penalty=-1.0)
     rows = [
@@ -75,7 +84,7 @@ def test_tables_are_no_wider_than_a_page() -> None:
     ranked = lines[2:14]
     assert len({line[6:].split("  ")[0] for line in ranked}) == 12
     # Names have all the room that there is, and those that are cut there are told in full below.
-    assert max(len(line) for line in ranked) >= 97
+    assert max(len(line) for line in ranked) == 100
     words = " ".join(text.split())
     for rank in range(12):
         assert f"{rank + 1}: {' '.join(ModelRanking(rows)[rank].name.split())}" in words
