@@ -169,12 +169,15 @@ class BlockSource(ABC):
     is_sparse : bool
     maps_lazily : bool
         Whether ``map`` returns something that is computed later, elsewhere.
+    survey : ColumnSurvey or None
+        The survey of the columns, if it has been made.
     """
 
     n_features: int
     dtype: np.dtype[Any]
     is_sparse: bool
     maps_lazily: bool = False
+    survey: Any = None
 
     @abstractmethod
     def sum(self, function: Callable[[Block], Statistics], pool: ThreadPoolExecutor | None = None) -> Statistics:

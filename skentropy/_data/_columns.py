@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from scipy import sparse
 
 from .._typing import Array, FloatArray, Matrix
-from ._blocks import Block
+from ._blocks import Block, BlockSource, RowTotals
 
 
 def has_nan(X: Matrix) -> bool:
@@ -38,6 +39,7 @@ class ColumnSurvey:
     n_empty_rows: int
     # Whether any row has an exposure other than 1.
     exposed: bool
+    totals: RowTotals
 
     def __add__(self, other: ColumnSurvey) -> ColumnSurvey:
         weight = self.weight + other.weight
@@ -56,6 +58,7 @@ class ColumnSurvey:
             self.n_zeros + other.n_zeros,
             self.n_empty_rows + other.n_empty_rows,
             self.exposed or other.exposed,
+            self.totals + other.totals,
         )
 
     @property
@@ -66,7 +69,7 @@ class ColumnSurvey:
 
     def take(self, columns: Array) -> ColumnSurvey:
         """The survey of some columns; empty rows are still those without a value in any column."""
-        of_rows = ("n_empty_rows", "exposed")
+        of_rows = ("n_empty_rows", "exposed", "totals")
         taken = {field.name: getattr(self, field.name)[columns] for field in fields(self) if field.name not in of_rows}
         return replace(self, **taken)
 
@@ -80,6 +83,15 @@ class ColumnSurvey:
         """Variance of each column, with the denominator n; exactly zero where all values are the same."""
         varies = (self.weight > 0) & ~self.constant
         return np.divide(self.scatter, self.weight, out=np.zeros_like(self.scatter), where=varies)
+
+
+def survey(rows: BlockSource, pool: ThreadPoolExecutor | None = None) -> ColumnSurvey:
+    """The survey of all rows, which is made once; it gives the totals of the rows as well."""
+    if rows.survey is None:
+        rows.survey = found = rows.sum(survey_columns, pool)
+        rows.totals = found.totals
+    result: ColumnSurvey = rows.survey
+    return result
 
 
 def survey_columns(block: Block) -> ColumnSurvey:
@@ -106,6 +118,7 @@ def survey_columns(block: Block) -> ColumnSurvey:
         n_zeros=(X == 0).sum(axis=0),
         n_empty_rows=int(missing.all(axis=1).sum()),
         exposed=block.exposure is not None and bool((block.exposure != 1.0).any()),
+        totals=RowTotals.of_block(block),
     )
 
 
@@ -144,4 +157,5 @@ def _survey_sparse(block: Block) -> ColumnSurvey:
         n_zeros=np.zeros(n_features, dtype=int),
         n_empty_rows=0,
         exposed=block.exposure is not None and bool((block.exposure != 1.0).any()),
+        totals=RowTotals.of_block(block),
     )

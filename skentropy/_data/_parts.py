@@ -37,6 +37,8 @@ class PartReader:
         Names that the columns of every part must have, in this order.
     any_names : bool
         Whether any column names are accepted, because a model made from parameters has none.
+    surveys : bool
+        Whether a fit surveys the columns, which gives the totals of the rows in the same pass.
     """
 
     sparse: str
@@ -46,6 +48,7 @@ class PartReader:
     checked: bool = False
     columns: tuple[Any, ...] | None = None
     any_names: bool = False
+    surveys: bool = False
 
     @property
     def _options(self) -> dict[str, Any]:

@@ -82,6 +82,7 @@ class FittedMixture(ReportedMixture):
             row_bytes=self._row_bytes,
             exposure=components.allows_exposure,
             any_names=not reset and not hasattr(self, "entropy_sum_"),
+            surveys=True,
         )
         return reader.read(self, X, sample_weight, exposure, reset=reset, min_samples=2 if reset else 1)
 
