@@ -14,7 +14,7 @@ _BEYOND = 2.0
 
 def expected_information(spectrum: Spectrum) -> FloatArray:
     """The diagonal of the expected Hessian of F in log psi, (1 - sum_j u_ij^2)^2."""
-    return np.asarray((1.0 - np.minimum((spectrum.vectors**2).sum(axis=1), 1.0)) ** 2)
+    return np.asarray((1.0 - (spectrum.vectors**2).sum(axis=1)) ** 2)
 
 
 def curves_upwards(ratio: FloatArray, spectrum: Spectrum, free: Array) -> bool:

@@ -301,7 +301,7 @@ def _descend(
 def _long_step(step: FloatArray, moves: FloatArray, changes: FloatArray) -> FloatArray:
     """The length of a secant step (Barzilai and Borwein 1988); twice the last one if the curvature is not positive."""
     curvature = (moves * changes).sum(axis=(1, 2))
-    secant = np.divide((moves**2).sum(axis=(1, 2)), curvature, out=2.0 * step, where=curvature > 0.0)
+    secant = np.divide((moves**2).sum(axis=(1, 2)), curvature, out=step.copy(), where=curvature > 0.0)
     return np.where(curvature > 0.0, np.minimum(secant, 1e3 * step), 2.0 * step)
 
 

@@ -111,7 +111,7 @@ def _scores(model: Any) -> Table:
     structure = model.structure_
     scale = np.sqrt(np.diag(model.get_covariance()))
     precision = model.get_precision() * scale * scale[:, np.newaxis]
-    squared = np.clip((structure * (precision @ structure)).sum(axis=0), 0.0, 1.0)
+    squared = np.maximum((structure * (precision @ structure)).sum(axis=0), 0.0)
     rows = {
         "correlation of regression scores with factors": np.sqrt(squared),
         "their squared multiple correlation": squared,

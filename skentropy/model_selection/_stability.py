@@ -136,8 +136,9 @@ def adjusted_rand(a: Array, b: Array, counts: FloatArray) -> float:
     """
     table = np.zeros((int(a.max()) + 1, int(b.max()) + 1))
     np.add.at(table, (a, b), counts)
+    # Twice the numbers of pairs: the factor cancels.
     together, of_a, of_b, all_pairs = (
-        float((n * (n - 1.0)).sum()) / 2.0 for n in (table, table.sum(axis=1), table.sum(axis=0), table.sum())
+        float((n * (n - 1.0)).sum()) for n in (table, table.sum(axis=1), table.sum(axis=0), table.sum())
     )
     expected = of_a * of_b / all_pairs
     largest = 0.5 * (of_a + of_b)
