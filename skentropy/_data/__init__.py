@@ -12,7 +12,7 @@ from ._blocks import (
     Source,
 )
 from ._checks import check_distinct, check_total_weight
-from ._columns import ColumnSurvey, has_nan, survey, survey_columns
+from ._columns import ColumnSurvey, has_nan, survey_columns, survey_rows
 from ._containers import as_numbers, is_dask
 from ._named import ColumnKind, Encoding, fill_frame, survey_kinds, table_values, with_values
 from ._patterns import sort_rows, unique_rows
@@ -51,9 +51,9 @@ __all__ = [
     "map_latents",
     "required_backend",
     "sort_rows",
-    "survey",
     "survey_columns",
     "survey_kinds",
+    "survey_rows",
     "table_values",
     "thread_pool",
     "unique_rows",

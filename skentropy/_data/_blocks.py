@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Protocol, Self, TypeVar
 import numpy as np
 from scipy import sparse
 
-from .._typing import Array, FloatArray, Matrix
+from .._typing import Array, ArrayLike, FloatArray, Matrix
 
 Statistics = TypeVar("Statistics")
 
@@ -66,7 +66,7 @@ class Block:
         weight, exposure, given = (None if values is None else values[rows] for values in columns)
         return Block(self.X[rows], weight, exposure, self.start + rows.indices(self.n_rows)[0], given=given)
 
-    def take_columns(self, columns: Array) -> Block:
+    def take_columns(self, columns: ArrayLike) -> Block:
         """Some of the columns."""
         given = None if self.given is None else self.given[:, columns]
         return replace(self, X=self.X[:, columns], given=given, kept=None)
@@ -86,6 +86,11 @@ class Block:
         made = make(self)
         self.kept[:] = [(maker, made)]
         return made
+
+    @property
+    def dense(self) -> FloatArray:
+        """X as an array, also if it is sparse."""
+        return np.asarray(self.X.toarray() if sparse.issparse(self.X) else self.X)
 
     @property
     def n_rows(self) -> int:

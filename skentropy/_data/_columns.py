@@ -85,7 +85,7 @@ class ColumnSurvey:
         return np.divide(self.scatter, self.weight, out=np.zeros_like(self.scatter), where=varies)
 
 
-def survey(rows: BlockSource, pool: ThreadPoolExecutor | None = None) -> ColumnSurvey:
+def survey_rows(rows: BlockSource, pool: ThreadPoolExecutor | None = None) -> ColumnSurvey:
     """The survey of all rows, which is made once; it gives the totals of the rows as well."""
     if rows.survey is None:
         rows.survey = found = rows.sum(survey_columns, pool)

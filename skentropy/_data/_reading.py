@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_array, validate_data
 from .._typing import ArrayLike, FloatArray
 from ._blocks import Source
 from ._checks import check_distinct, check_has_columns, check_no_mask, check_total_weight, naming_infinities
-from ._columns import survey
+from ._columns import survey_rows
 from ._containers import as_numbers, is_dask
 from ._parts import PartReader
 from ._streams import RowBlocks, StreamedRows
@@ -59,7 +59,7 @@ class Reader(PartReader):
             return self._in_memory(numbers, sample_weight, exposure)
         if reset:
             if self.surveys:
-                survey(source)
+                survey_rows(source)
             if source.totals.n_rows < min_samples:
                 raise ValueError(
                     f"Found {source.totals.n_rows} sample(s) while a minimum of {min_samples} is required by "

@@ -20,7 +20,7 @@ from .._data import (
     Source,
     check_total_weight,
     has_nan,
-    survey,
+    survey_rows,
 )
 from .._em import ARGUMENTS, Monitor
 from .._messages import check_observed, check_size, feature_names, warn_of_empty_rows
@@ -260,7 +260,7 @@ class LinearGaussianEstimator(FitsCovariances):
 
     def _standardised(self, rows: Source) -> StandardisedData:
         """The rows centred and scaled, and the model for them."""
-        columns = survey(rows)
+        columns = survey_rows(rows)
         check_observed(self, columns.weight)
         warn_of_empty_rows(columns.n_empty_rows)
         check_scale(self, columns.variance, rows.dtype)

@@ -12,7 +12,7 @@ import numpy as np
 from joblib import effective_n_jobs
 from sklearn.utils import check_random_state
 
-from .._data import Block, BlockSource, Rows, survey, thread_pool
+from .._data import Block, BlockSource, Rows, survey_rows, thread_pool
 from .._em import Ascent, FitByEM, Run
 from .._messages import warn_of_empty_rows
 from .._typing import FloatArray
@@ -69,7 +69,7 @@ class MixtureFit(FitByEM):
     def _prepare(self, salt: int, pool: ThreadPoolExecutor | None) -> tuple[MixtureModel, Block, bool]:
         """The model for these data, a sample of distinct rows to choose seeds from, and whether it holds them all."""
         mixture, rows = self._mixture, self._rows
-        columns = survey(rows, pool)
+        columns = survey_rows(rows, pool)
         warn_of_empty_rows(columns.n_empty_rows)
         components = mixture._get_components().prepare(
             mixture, columns, is_sparse=rows.is_sparse, prior_counts=float(mixture.prior_counts)

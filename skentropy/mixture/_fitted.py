@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from joblib import effective_n_jobs
-from scipy import sparse
 from sklearn.utils import ClassifierTags, check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted
 
@@ -251,8 +250,7 @@ class FittedMixture(ReportedMixture):
         def filled(model: MixtureModel, parameters: MixtureParameters, block: Block) -> FloatArray:
             observations = model.components.read(block)
             q = np.exp(model.posterior(parameters, observations)[1])
-            X = block.as_given.X
-            X = X.toarray() if sparse.issparse(X) else X
+            X = block.as_given.dense
             return np.where(np.isnan(X), model.components.expected_rows(parameters.components, observations, q), X)
 
         values = self._map_rows(filled, X, exposure)

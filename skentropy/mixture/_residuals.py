@@ -9,7 +9,6 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 from scipy.special import xlogy
 from scipy.stats import chi2
 
@@ -40,8 +39,7 @@ class PairTables(Additive):
     @classmethod
     def of_block(cls, block: Block, sizes: Mapping[int, int]) -> PairTables:
         """The tables of a block; ``sizes`` maps columns to their numbers of categories, which are coded 0, 1, ..."""
-        X = block.X[:, list(sizes)]
-        X = X.toarray() if sparse.issparse(X) else X
+        X = block.take_columns(list(sizes)).dense
         shown = [X[:, [i]] == np.arange(size) for i, size in enumerate(sizes.values())]
         one_hot: Array = np.concatenate([np.zeros((block.n_rows, 0)), *shown], axis=1)
         weighted = one_hot if block.weight is None else one_hot * block.weight[:, np.newaxis]
@@ -87,8 +85,7 @@ def count_patterns(block: Block, sizes: Mapping[int, int]) -> FloatArray:
     cells = math.prod(sizes.values())
     if not sizes or cells > _MOST_CELLS:
         return np.zeros(0)
-    X = block.X[:, list(sizes)]
-    X = X.toarray() if sparse.issparse(X) else X
+    X = block.take_columns(list(sizes)).dense
     if np.isnan(X).any():
         return np.full(cells, np.nan)
     index = np.ravel_multi_index(tuple(X.astype(np.intp).T), tuple(sizes.values()))

@@ -27,7 +27,7 @@ def binary(threshold: float | None, block: Block) -> Block:
         X.data = np.where(missing, np.nan, threshold < values)
         X.eliminate_zeros()
         return replace(block, X=X)
-    dense = block.X.toarray() if sparse.issparse(block.X) else block.X
+    dense = block.dense
     return replace(block, X=np.where(np.isnan(dense), np.nan, threshold < dense))
 
 
@@ -59,9 +59,8 @@ def survey(estimator: Any, threshold: float | None, rows: BlockSource) -> Array:
 
 
 def _survey_block(threshold: float | None, block: Block) -> Array:
-    X = block.X if isinstance(block.X, np.ndarray) else block.X.toarray()
+    X, weight = block.dense, block.row_weight
     seen = ~np.isnan(X)
-    weight = np.ones(len(X)) if block.weight is None else block.weight
     ones = seen & ((0.0 if threshold is None else threshold) < X)
     invalid = seen & (X != 0) & (X != 1)
     empty = np.full(X.shape[1], float((~seen.any(axis=1)).sum()))

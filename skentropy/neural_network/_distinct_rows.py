@@ -29,9 +29,7 @@ def as_table(X: Matrix, weight: FloatArray, n_latents: int) -> Rows:
 
 def sample_rows(salt: int, block: Block) -> RowSample:
     """Draw binary rows for starts; the draw depends only on the rows' contents."""
-    weight = block.row_weight
-    X = block.X if isinstance(block.X, np.ndarray) else block.X.toarray()
-    return RowSample.of_block(replace(block, X=X), weight, _SAMPLE_ROWS, salt)
+    return RowSample.of_block(replace(block, X=block.dense), block.row_weight, _SAMPLE_ROWS, salt)
 
 
 def merge_duplicates(rows: Rows, binary_rows: BlockSource, n_latents: int) -> Rows:

@@ -50,7 +50,7 @@ class Observations:
 
 def observe(block: Block) -> Observations:
     """Observations of a block of zeros, ones and NaN for missing entries."""
-    X = block.X if isinstance(block.X, np.ndarray) else block.X.toarray()
+    X = block.dense
     missing = np.isnan(X)
     X = (X > 0).astype(np.float64)
     return Observations(X, missing if missing.any() else None, block.weight)
