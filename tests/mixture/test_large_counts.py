@@ -75,6 +75,8 @@ def test_exposures_make_counts_large() -> None:
     expected = exact(Poisson(), model, X, exposure=10**11)
     exposure = np.full(len(X), 1e11)
     assert np.abs(model.score_samples(X, exposure=exposure) - expected).max() < 1.5 * EPS * X.max()
+    beside = model.score_samples(np.vstack([[1.0, 2.0, 0.0], X]), exposure=np.append(1.0, exposure))[1:]  # a small one
+    assert np.abs(beside - expected).max() < 1.5 * EPS * X.max()
     fit = PoissonMixture(random_state=0).fit(X, exposure=exposure)
     np.testing.assert_allclose(np.sort(fit.rates_[:, 1]), [1.0, 2.0], rtol=1e-4)
     assert abs(fit.lower_bound_ - exact(Poisson(), fit, X, exposure=10**11).mean()) < 1.5 * EPS * X.max()

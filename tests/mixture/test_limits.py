@@ -13,6 +13,7 @@ from scipy import optimize
 from skentropy import GaussianMixture, PoissonMixture, StudentTMixture
 from skentropy._data import Block
 from skentropy.families import Binomial
+from skentropy.mixture._covariance_types import initial_covariances
 from skentropy.mixture._feature_metric import inverse_root
 from skentropy.mixture._independent import Independent
 from skentropy.mixture._information import Metric
@@ -255,3 +256,15 @@ def test_from_zeros_a_column_is_as_far_as_its_zero_is_rare() -> None:
     model, parameters = mixture._fitted_model(None)
     found = model.components.column_divergences(parameters.components, 2)
     np.testing.assert_allclose(found, [*rates, [0.0, 0.0]], rtol=1e-9, atol=1e-12)
+
+
+def test_weights_that_are_given_include_what_is_fixed_and_small_precisions_are_allowed() -> None:
+    weights, rates = [0.3, 0.3, 0.4], [[1.0], [9.0]]
+    X = np.array([[0.0], [0.0], [1.0], [8.0]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of no steps
+        mixture = PoissonMixture(2, zero_inflated=True, weights_init=weights, rates_init=rates, max_iter=0).fit(X)
+    np.testing.assert_allclose(mixture.weights_, weights, rtol=1e-12)
+    np.testing.assert_allclose(initial_covariances(None, [[0.004]], "diag"), [[250.0]], rtol=1e-12)
+    with pytest.raises(ValueError, match="precisions_init must be positive"):
+        initial_covariances(None, [[0.0]], "diag")

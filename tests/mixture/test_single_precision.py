@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_iris
 
-from skentropy import ColumnMixture, ExponentialFamilyMixture, GaussianMixture, StudentTMixture
+from skentropy import ColumnMixture, ExponentialFamilyMixture, GaussianMixture, PoissonMixture, StudentTMixture
+from skentropy.mixture._component_attributes import narrow
 
 TYPES = ("full", "tied", "diag", "spherical", "tied_diag", "tied_spherical", "ppca", "fa")
 FAMILIES = ("gaussian", "gamma", "exponential", "inverse_gaussian", "log_normal", "weibull")
@@ -44,3 +45,19 @@ def test_covariances_that_single_precision_holds_stay_in_it() -> None:
     for name in ("means_", "covariances_", "precisions_", "precisions_cholesky_"):
         assert getattr(mixture, name).dtype == np.float32
     np.testing.assert_allclose(mixture.precisions_ @ mixture.covariances_, np.tile(np.eye(4), (2, 1, 1)), atol=1e-4)
+
+
+def test_values_that_single_precision_would_lose_stay_in_double_precision() -> None:
+    single = np.dtype(np.float32)
+    for lost in (1e-60, -1e-60, 1e60):
+        assert narrow(np.array([0.01, lost]), single).dtype == np.float64
+    assert narrow(np.array([0.0, 0.01, np.inf]), single).dtype == np.float32
+
+
+def test_weights_in_single_precision_are_those_of_draws() -> None:
+    """Though they do not sum to one."""
+    mixture = PoissonMixture.from_parameters(np.full(7, 1 / 7), np.arange(1.0, 8.0)[:, np.newaxis])
+    mixture.weights_ = np.full(7, 1 / 7 * (1.0 + 1e-6), dtype=np.float32)
+    assert abs(mixture.weights_.astype(float).sum() - 1.0) > 1e-7
+    _, labels = mixture.sample(700, random_state=0)
+    assert np.bincount(labels, minlength=7).min() > 60
