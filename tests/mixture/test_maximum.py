@@ -13,14 +13,15 @@ from scipy.special import logsumexp, xlogy
 
 from skentropy import ExponentialFamilyMixture, PoissonMixture
 from skentropy._data import Rows
-from skentropy._em import State, run_em
+from skentropy._em import ROUNDING, End, State, run_em
 from skentropy.families import Binomial, Categorical, NegativeBinomial, Poisson
 from skentropy.mixture._independent import Independent
 from skentropy.mixture._information import Metric, missing_information, score
-from skentropy.mixture._maximum import Maximum
+from skentropy.mixture._maximum import Maximum, Neighbourhood
 from skentropy.mixture._model import MixtureModel, MixtureParameters
 from skentropy.mixture._newton import NewtonSteps
 from tests.common.cases import CASES
+from tests.common.components import problem
 
 
 def codes(n: int = 300, seed: int = 0) -> Any:
@@ -311,3 +312,71 @@ def test_no_newton_step_moves_a_logarithm_further_than_five(weights: list[float]
     changes = np.column_stack([step[:, :1], moved.components.eta[0] - eta[0]])
     share = changes[0, 1] / step[0, 1]
     assert share * np.abs(step).max() == pytest.approx(5.0, rel=1e-9)
+
+
+class Far(NewtonSteps):
+    """Of which no curvature is known."""
+
+    look_pays = False
+
+    def latest(self, objective: float, tol: float) -> Any:
+        self.asked = tol
+        return None
+
+
+def nothing(*_: Any) -> Any:
+    raise AssertionError
+
+
+@pytest.mark.parametrize(("tol", "least"), [(1e-2, 1e-9), (1e-7, 1e-10), (1e-15, 0.0)])
+def test_a_step_from_a_saddle_gains_a_thousandth_of_the_tolerance(
+    tol: float, least: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a billionth, if that is less, and more than rounding errors; only where gradients say that EM stands still."""
+    model, rows, state, family = ends("poisson", 0, symmetric=True)
+    tried: list[Any] = []
+    monkeypatch.setattr(
+        "skentropy.mixture._maximum.leave_saddle",
+        lambda around, state, evaluate, eigenpair, least_gain: tried.append((eigenpair, least_gain)) or End(state, False),
+    )
+    monkeypatch.setattr("skentropy.mixture._maximum.em_eigenpair", lambda *_: (1.5, None))
+    noise = ROUNDING * model.magnitude(state.parameters, state.statistics)
+    for newton, eigenvalue in ((NewtonSteps, None), (Dear, 1.5)):
+        end = newton(model, lambda p: rows.sum(partial(missing_information, model, p)), 60, 2, 3 * family.n_statistics)
+        Maximum(model, end, tol).leave_saddle(state, nothing)
+        (rate, _), least_gain = tried.pop()
+        assert least_gain == pytest.approx(max(least, noise), rel=1e-12)
+        expected = eigenvalue or dense_rates(model, rows, state.parameters, state.statistics)[0]
+        assert rate == pytest.approx(expected, rel=1e-5)
+    far = Far(model, nothing, 60, 2, 3 * family.n_statistics)
+    for length, looked in ((0.998 * 2e-4, True), (1.002 * 2e-4, False)):
+        monkeypatch.setattr(Neighbourhood, "gradient", lambda *_, length=length: np.sqrt([0.6 * length, 0.4 * length]))
+        end = Maximum(model, far, tol).leave_saddle(state, nothing)
+        assert len(tried) == looked
+        tried.clear()
+        assert far.asked == max(tol, noise)
+        assert not end.goes_on
+
+
+def test_the_gradient_of_a_neighbourhood_is_that_of_the_objective_and_what_is_held_is_not_identified() -> None:
+    model, _, parameters, block = problem("PoissonMixture")
+    statistics = model.expect(parameters, block)
+
+    def objective(at: Any) -> float:
+        return model.elbo(model.expect(at, block))
+
+    around = Neighbourhood.of(model, State(parameters, statistics, objective(parameters), objective(parameters)), None)
+    gradient, h = around.gradient(around.state), 1e-4
+    for k, e in enumerate(np.eye(gradient.size)[::3]):
+        slope = (objective(around.parameters(h * e)) - objective(around.parameters(-h * e))) / (2.0 * h)
+        assert gradient[3 * k] == pytest.approx(slope, rel=1e-5, abs=1e-8)
+    log_weights = parameters.log_weights.copy()
+    log_weights[0] = -np.inf
+    empty = model.normalised(log_weights, parameters.components)
+    for at in (parameters, empty):
+        around = Neighbourhood.of(model, State(at, model.expect(at, block), 0.0, 0.0), None)
+        moves = np.abs(around.metric.matrix()).max(axis=0) > 0.0
+        z = np.random.default_rng(0).uniform(0.2, 0.8, size=gradient.size)
+        found = around.identified(z)
+        np.testing.assert_array_equal(found, np.where(moves, z, 0.0))
+    assert not found[: 1 + parameters.components.eta.shape[2]].any()
