@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy import optimize
+from scipy import optimize, sparse
+from scipy.special import log_softmax
 
 from skentropy import GaussianMixture, PoissonMixture, StudentTMixture
 from skentropy._data import Block
@@ -268,3 +269,29 @@ def test_weights_that_are_given_include_what_is_fixed_and_small_precisions_are_a
     np.testing.assert_allclose(initial_covariances(None, [[0.004]], "diag"), [[250.0]], rtol=1e-12)
     with pytest.raises(ValueError, match="precisions_init must be positive"):
         initial_covariances(None, [[0.0]], "diag")
+
+
+def test_counts_may_be_as_many_as_trials_and_no_more() -> None:
+    """Also where rows have exposures."""
+    components = Independent(Binomial(1000))
+    X = np.array([[1000.0, 1001.0], [1001.0, 2001.0], [-1.0, 2000.0]])
+    for table in (X, sparse.csr_matrix(X)):
+        np.testing.assert_array_equal(components.count_outside(Block(table, None, None, 0)), [[2, 3], [1, 0]])
+        exposure = np.array([1.0, 2.0, 2.0])
+        np.testing.assert_array_equal(components.count_outside(Block(table, None, exposure, 0)), [[1, 2], [1, 0]])
+
+
+def test_logits_may_be_of_any_size() -> None:
+    model, _, parameters, _ = problem("PoissonMixture")
+    for shift in (-1e300, 1e300, 1000.0):
+        logits = np.array([0.0, 1.0, 2.0]) * min(1.0, 1000.0 / abs(shift)) + shift
+        found = model.normalised(logits, parameters.components).log_weights
+        np.testing.assert_allclose(found, log_softmax(logits), rtol=1e-9)
+
+
+def test_scales_of_mean_one_however_far_rows_are() -> None:
+    model, _, parameters, block = problem("StudentTMixture")
+    statistics = model.expect(parameters, block).components
+    for by in (1e4, 1.0, 1e-4):
+        found = model.components._normalised(statistics.rescaled(np.full(2, by)))
+        np.testing.assert_allclose(found.scales, statistics.counts, rtol=1e-12)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skentropy import ColumnMixture, GaussianMixture, StudentTMixture
 from skentropy._data import Block
+from tests.common.components import problem
 
 KINDS = [("full", None), ("tied", None), ("full", 4.0)]
 
@@ -313,3 +315,26 @@ def test_magnitude_is_the_sum_of_absolute_terms() -> None:
     expected = 0.5 * (distances + counts * np.abs(normalisers)) + np.abs(statistics.entropies) + np.abs(of_scales)
     expected = expected.sum() + abs(sums.missing_entropy) + abs(sums.log_volume)
     assert model.components.magnitude(own, statistics) == pytest.approx(expected, rel=1e-9)
+
+
+def test_fitted_degrees_of_freedom_lie_between_a_tenth_and_ten_thousand() -> None:
+    """Wherever steps would lead; at the bounds they are held."""
+    model, _, parameters, block = problem("StudentTMixture")
+    components, own = model.components, parameters.components
+    shapes = 0.5 * np.array([0.1, 0.1001, 9999.0, 1e4])
+    np.testing.assert_array_equal(components._is_free(shapes), [False, True, True, False])
+    direction = np.zeros((2, components.n_directions(own)))
+    direction[:, -1] = -20.0, 20.0
+    vector = components.pack(own)
+    vector[-2:] = -20.0, 20.0
+    statistics = model.expect(parameters, block).components
+    # The mean of log u is far below, or next to, the logarithm of its mean.
+    logs = statistics.counts * np.array([-1e4, -1e-9])
+    far = replace(statistics, log_scales=logs, scaled=replace(statistics.scaled, counts=statistics.counts))
+    for found in (components.moved(own, direction), components.unpack(vector, own), components.maximize(far)):
+        np.testing.assert_allclose(components.standard(found)[2], [0.1, 1e4], rtol=1e-12)
+    given = problem("student-given")[0].components
+    moved = given.moved(
+        given.natural((*given.standard(problem("student-given")[1].components)[:2], np.full(2, 0.02))), 0.0 * direction
+    )
+    np.testing.assert_allclose(given.standard(moved)[2], 0.02, rtol=1e-12)

@@ -419,10 +419,11 @@ def test_a_collapse_is_known_after_the_fit(mixture: Any) -> None:
     assert np.isinf(mixture.summary()["features"].to_frame()["divergence"]["x0"])
 
 
+@pytest.mark.parametrize("unit", [1e-4, 1e4])
 @pytest.mark.parametrize("kind", ["full", "diag"])
-def test_columns_that_have_collapsed(kind: str) -> None:
+def test_columns_that_have_collapsed(kind: str, unit: float) -> None:
     rng = np.random.default_rng(0)
-    X = lumpy(rng)
+    X = unit * lumpy(rng)
     with pytest.warns(ConvergenceWarning, match="held at a bound"):
         table = GaussianMixture(2, covariance_type=kind, random_state=0).fit(X).summary()["features"]
     divergence = table.to_frame()["divergence"]
