@@ -251,6 +251,10 @@ def test_noise_on_its_floor_stays_there() -> None:
     assert moved is not None
     np.testing.assert_allclose(moved.noise, own.noise * np.exp(np.where(ON_FLOOR, 0.0, step)), rtol=1e-14)
     np.testing.assert_array_equal(moved.bounds, np.where(ON_FLOOR, 1e-9, 0.0))
+    slopes = own.slopes(isotropic=False)
+    np.testing.assert_array_equal(slopes[:, 4:].any(axis=(2, 3)), ~ON_FLOOR)
+    without = curvature(own, np.tile(np.eye(4), (3, 1, 1)), np.zeros_like(slopes))[:, np.arange(4, 8), np.arange(4, 8)]
+    np.testing.assert_array_equal(without != 0.0, ~ON_FLOOR)
 
 
 @pytest.mark.parametrize("isotropic", [False, True])
@@ -292,7 +296,7 @@ def test_slopes_and_curvature_are_derivatives(isotropic: bool, k: int) -> None:
 
 def test_floors_are_shares_of_variances_and_stay_below_noise() -> None:
     """Of a feature that one factor explains, of one without variance, and of one among others."""
-    loadings, noise = np.array([0.1, 1.0, 2.0, 3.0, 0.0]), np.array([2e-10, 0.5, 2.0, 4.0, 1e-6])
+    loadings, noise = np.array([0.09, 1.0, 2.0, 3.0, 0.0]), np.array([2e-10, 0.5, 2.0, 4.0, 1e-6])
     S = loadings * loadings[:, np.newaxis] + np.diag([0.0, *noise[1:4], 0.0])
     components = FactorGaussian(units=Units(np.zeros(5), np.ones(5)), pooled_covariance=np.eye(5))
     of_loadings = loadings[np.newaxis, :, np.newaxis]

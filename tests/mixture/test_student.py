@@ -338,3 +338,11 @@ def test_fitted_degrees_of_freedom_lie_between_a_tenth_and_ten_thousand() -> Non
         given.natural((*given.standard(problem("student-given")[1].components)[:2], np.full(2, 0.02))), 0.0 * direction
     )
     np.testing.assert_allclose(given.standard(moved)[2], 0.02, rtol=1e-12)
+
+
+def test_average_rows_have_a_scale_of_one() -> None:
+    model, _, parameters, block = problem("StudentTMixture")
+    statistics = model.expect(parameters, block).components
+    more = model.components.with_average_rows(statistics, 0.5, 1)
+    np.testing.assert_allclose(more.scales - statistics.scales, 0.5 * statistics.scales.mean(), rtol=1e-9)
+    np.testing.assert_allclose(more.counts - statistics.counts, 0.5 * statistics.scales.mean(), rtol=1e-9)
