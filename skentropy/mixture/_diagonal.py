@@ -85,11 +85,6 @@ class DiagonalGaussian(Independent):
     def held_together(self, held: Array) -> Array:
         return np.full_like(held, held.any()) if self._shares else held
 
-    def _n_sharing(self, shape: tuple[int, ...]) -> int:
-        """Number of components and features that share one variance."""
-        n_components, n_features = shape[-2] // self.n_runs, shape[-1]
-        return (n_components if self.over_components else 1) * (n_features if self.over_features else 1)
-
     def maximize(self, statistics: FeatureSums) -> NaturalParameters:
         eta = self.family.natural(self.mean_parameters(statistics))
         if not (self._shares or self.reg_covar):
@@ -183,15 +178,12 @@ class SharedVarianceMetric:
         free = (seen > 0.0) & ~components.family.at_bound(parameters.eta)
         with np.errstate(divide="ignore", invalid="ignore"):
             of_means = np.where(free, np.sqrt(variance / seen), 0.0)
-            # The mean of the counts, times the number that share a variance, is their total.
-            shared = components._shared(seen, np.ones_like(seen)) * components._n_sharing(seen.shape)
-            of_variances = np.where(shared > 0.0, np.sqrt(2.0 / shared), 0.0)
+            of_variances = np.sqrt(2.0 / components._shared(seen, np.ones_like(seen)))
         return cls(components, of_means, np.where(free.all(), of_variances, 0.0), mean, variance)
 
     def _project(self, values: FloatArray) -> FloatArray:
-        """Project onto directions in which all that share a variance move together, times the root of their number."""
-        ones = np.ones_like(values)
-        return self.components._shared(values, ones) * np.sqrt(self.components._n_sharing(values.shape))
+        """Project onto directions in which all that share a variance move together."""
+        return self.components._shared(values, np.ones_like(values))
 
     def directions(self, z: FloatArray) -> FloatArray:
         D = self.mean.shape[1]
