@@ -20,7 +20,7 @@ from skentropy.mixture._independent import Independent
 from skentropy.mixture._information import Metric
 from skentropy.mixture._levels import Levels
 from skentropy.mixture._model import LOG_TINY
-from tests.common.components import KINDS, problem
+from tests.common.components import KINDS, assert_same, problem
 from tests.common.estimators import MEASURES
 
 # Kinds for which a component that has no weight stands still by that alone, not by having no rows.
@@ -295,3 +295,29 @@ def test_scales_of_mean_one_however_far_rows_are() -> None:
     for by in (1e4, 1.0, 1e-4):
         found = model.components._normalised(statistics.rescaled(np.full(2, by)))
         np.testing.assert_allclose(found.scales, statistics.counts, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", list(KINDS))
+def test_rows_may_weigh_next_to_nothing(name: str) -> None:
+    model, _, parameters, block = problem(name, 0.0)
+    components, rows = model.components, model.read(block)
+    q = np.random.default_rng(5).dirichlet(np.ones(len(parameters.log_weights)), size=block.n_rows).T
+    standard = []
+    for weight in (1.0, 1e-50):
+        statistics = components.observe(parameters.components, rows, np.zeros(len(q))).accumulate(weight * q)
+        standard.append(components.standard(components.maximize(statistics)))
+    assert_same(*standard, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["DirichletMixture", "VonMisesFisherMixture", "ColumnMixture"])
+def test_magnitude_of_rows_is_the_sum_of_absolute_terms(name: str) -> None:
+    model, _, parameters, block = problem(name)
+    sums, expected = model.expect(parameters, block).components, 0.0
+    parts = (
+        [(parameters.components, sums)] if name != "ColumnMixture" else list(zip(parameters.components, sums, strict=True))
+    )
+    for own, of in parts:
+        counts = getattr(of, "exposures", None)
+        counts = of.counts if counts is None else counts
+        expected += np.abs(own.eta * of.sums).sum() + np.abs(counts * own.log_partition).sum()
+    assert model.components.magnitude(parameters.components, sums) == pytest.approx(expected, rel=1e-12)

@@ -12,11 +12,12 @@ import pytest
 from scipy import optimize, special, stats
 
 from skentropy import ColumnMixture, ExponentialFamilyMixture
-from skentropy._data import Block
+from skentropy._data import Block, survey_columns
 from skentropy.families import Weibull
 from skentropy.mixture import _fitted_weibull
 from skentropy.mixture._fitted_weibull import LARGEST_SHAPE, LEAST_SHAPE, FittedWeibull, PooledWeibull, fit_weibull
 from skentropy.mixture._levels import Levels, LevelSums
+from skentropy.mixture._observations import Units
 
 RNG = np.random.default_rng(0)
 TIMES = np.concatenate([0.8 * RNG.weibull(0.7, size=(160, 2)), [6.0, 9.0] * RNG.weibull(4.0, size=(120, 2))])
@@ -235,7 +236,7 @@ def test_shapes_at_a_bound_have_no_score() -> None:
     mixture = fit(X, 1)
     components, _ = (part.components for part in mixture._fitted_model(None))
     block = Block(X, None, None, 0)
-    for shape, held in ((LEAST_SHAPE, True), (1.0, False), (LARGEST_SHAPE, True)):
+    for shape, held in ((LEAST_SHAPE, True), (1.5 * LEAST_SHAPE, False), (1.0, False), (LARGEST_SHAPE, True)):
         parameters = components.natural((np.array([[2.5]]), np.array([[shape]])))
         evidence = components.observe(parameters, components.read(block), np.zeros(1))
         score = components.score(parameters, evidence.accumulate(np.ones((1, 3))))
@@ -252,6 +253,7 @@ def test_best_scales_and_shapes_far_from_one_and_of_values_with_gaps_in_weight()
         for k, scale in ((0.03, 1.0), (300.0, 1e6), (1.0, 1e-9))
     ]
     cases += [(np.array([1.0, 1.1, 100.0]), np.array([600.0, 399.0, 1.0]))]  # one value is all that its powers sum to
+    cases += [(np.array([1e-300, 1.0, 1.1, 1.2, 1.3]), np.array([1e-5, 1.0, 1.0, 1.0, 1.0]))]  # its powers are far below
     for x, counts in cases:
         found = fit_weibull(LevelSums(Levels.of_columns([x]), counts[np.newaxis]))
         t = np.log(x) - np.log(x).mean()
@@ -317,3 +319,39 @@ def test_what_all_rows_are_like_is_that_of_the_observed_entries() -> None:
         one = fit(GAPS[seen, d, np.newaxis], 1, WEIGHT[seen])
         found = np.exp([pooled.pooled_logs[0][d], pooled.pooled_logs[1][d]])
         np.testing.assert_allclose(found, [one.scales_[0, 0], one.shapes_[0, 0]], rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("X", "shape"),
+    [
+        (GAPS, None),
+        (np.exp(np.linspace(-200.0, 200.0, 30))[:, np.newaxis], 0.05),  # all columns are wide
+        (np.linspace(1.0, 1.01, 30)[:, np.newaxis], 20.0),
+        (np.column_stack([np.linspace(1.0, 1.1, 30)] * 2 + [np.exp(np.linspace(0.0, 150.0, 30))]), 4.0),  # one is
+    ],
+)
+def test_seeds_are_drawn_with_the_shape_of_all_rows(X: Any, shape: float | None) -> None:
+    """The median of the columns, from 0.05 to 20, and so small that no power overflows."""
+    weight = WEIGHT if X is GAPS else np.ones(len(X))
+    columns = survey_columns(Block(X, weight, None, 0))
+    scale = np.where(columns.largest > 1e9, 1.0, columns.mean)
+    components = FittedWeibull(PooledWeibull(1.0))._in_units(Units(np.zeros(X.shape[1]), scale))
+    found = components.with_pooled(components.summarize(components.read(Block(X, weight, None, 0)), weight))
+    expected = np.exp(np.median(found.pooled_logs[1])) if shape is None else shape
+    assert found.family.shape == pytest.approx(expected, rel=1e-9)
+    powers = (X / found.units.scale) ** expected
+    for d, own in enumerate(powers.T):
+        seen = ~np.isnan(own)
+        assert found.pooled[0, d] == pytest.approx(np.average(own[seen], weights=weight[seen]), rel=1e-9)
+
+
+def test_draws_are_powers_of_exponential_ones_and_all_rows_are_between_components() -> None:
+    components = FittedWeibull(PooledWeibull(1.0))
+    scales, shapes, labels = np.array([[2.0, 5.0], [0.1, 3.0]]), np.array([[0.7, 4.0], [1.0, 9.0]]), np.arange(50) % 2
+    found = components.sample((scales, shapes), labels, np.random.RandomState(0))
+    expected = np.random.RandomState(0).standard_exponential((50, 2))
+    np.testing.assert_allclose((found / scales[labels]) ** shapes[labels], expected, rtol=1e-9)
+    weights = np.array([0.3, 0.7])
+    known = components.of_fitted(weights, (scales, shapes), is_sparse=False)
+    np.testing.assert_allclose(known.pooled_logs[0], weights @ np.log(scales), rtol=1e-12)
+    np.testing.assert_allclose(known.pooled_logs[1], weights @ np.log(shapes), rtol=1e-12)
