@@ -13,7 +13,7 @@ from scipy.special import log_softmax
 
 from skentropy import GaussianMixture, PoissonMixture, StudentTMixture
 from skentropy._data import Block
-from skentropy.families import Binomial
+from skentropy.families import Bernoulli, Binomial, Gaussian
 from skentropy.mixture._covariance_types import initial_covariances
 from skentropy.mixture._feature_metric import inverse_root
 from skentropy.mixture._independent import Independent
@@ -321,3 +321,24 @@ def test_magnitude_of_rows_is_the_sum_of_absolute_terms(name: str) -> None:
         counts = of.counts if counts is None else counts
         expected += np.abs(own.eta * of.sums).sum() + np.abs(counts * own.log_partition).sum()
     assert model.components.magnitude(parameters.components, sums) == pytest.approx(expected, rel=1e-12)
+
+
+def test_what_a_component_excludes_is_infinitely_far() -> None:
+    """Zeros as well as ones."""
+    components = Independent(Bernoulli(), pooled=np.full((1, 2), 0.5))
+    own = components.natural((np.array([[0.5, 0.5], [1.0, 0.0], [1.0, 0.0]]),))
+    found = components.column_divergences(own, 0)
+    np.testing.assert_array_equal(found[1:], np.inf)
+    np.testing.assert_array_equal(found[0], 0.0)
+    np.testing.assert_allclose(components.column_divergences(own, 1), [[np.log(2.0)] * 2, [0.0] * 2, [0.0] * 2], atol=1e-9)
+
+
+def test_a_family_without_limits_has_none_and_one_narrow_column_is_enough() -> None:
+    class Own(Gaussian):
+        parameter_limits = ()
+
+    assert Independent(Own()).standard_limits == ((-np.inf, np.inf),) * 2
+    means, weights = np.array([[0.0, 0.0], [1e9, 1.0]]), np.array([0.5, 0.5])
+    for variances, is_narrow in (([[1e-3, 1.0], [1e-3, 1.0]], True), ([[1e18, 1.0], [1e18, 1.0]], False)):
+        known = Independent(Gaussian()).of_fitted(weights, (means, np.array(variances)), is_sparse=False)
+        assert (known.narrow is not None) == is_narrow

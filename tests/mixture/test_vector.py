@@ -17,6 +17,8 @@ from sklearn.preprocessing import normalize
 
 from skentropy import ColumnMixture, DirichletMixture, RowBlocks, VonMisesFisherMixture, rank_models
 from skentropy.mixture import ExponentialFamilyMixture
+from skentropy.mixture._vector import _has_values
+from tests.common.components import problem
 
 RNG = np.random.default_rng(0)
 SHARES = np.concatenate([RNG.dirichlet([9.0, 3.0, 3.0], 70), RNG.dirichlet([2.0, 2.0, 16.0], 50)])
@@ -405,3 +407,21 @@ def test_given_parameters(kind: Any) -> None:
             kind.from_parameters(fitted.weights_, 2.0 * given["means"], given["concentrations"])
         halfway = kind(2, means_init=given["means"]).fit(DATA[kind])
         assert halfway.lower_bound_ == pytest.approx(fitted.lower_bound_, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["DirichletMixture", "VonMisesFisherMixture"])
+def test_what_is_held_at_a_bound_stays_there(name: str) -> None:
+    components = problem(name)[0].components
+    own = problem(name)[1].components
+    free, held = own.eta[1], 1e12 * (own.eta[0] + 1.0)
+    at = components.parameters(np.stack([held, free]))
+    np.testing.assert_array_equal(components.family.at_bound(at.eta), [True, False])
+    moved = components.moved(at, np.full_like(at.eta, 1e-3))
+    np.testing.assert_array_equal(moved.eta[0], held)
+    np.testing.assert_allclose(moved.eta[1], free + 1e-3, rtol=1e-12)
+
+
+def test_rows_of_stored_zeros_hold_no_values() -> None:
+    X = sparse.csr_matrix((np.array([0.0, 0.01, 0.0, 2.0]), np.array([0, 1, 0, 1]), np.array([0, 1, 2, 2, 4])), shape=(4, 3))
+    np.testing.assert_array_equal(_has_values(X), [False, True, False, True])
+    np.testing.assert_array_equal(_has_values(X.toarray()), [False, True, False, True])
