@@ -99,7 +99,7 @@ class ShortRuns:
         winner = self._parameters
         if not self._given_up or self._components.discrete:
             return winner
-        for _, other in [(0.0, winner), *sorted(self._given_up, key=lambda pair: -pair[0])]:
+        for other in [winner, *(given_up for _, given_up in sorted(self._given_up, key=lambda pair: -pair[0]))]:
             self._set(other, 1)
             if not self._run(_LAST_STEPS)[2].any():
                 return self._parameters

@@ -80,6 +80,10 @@ def test_zeros_in_gamma_data() -> None:
     assert np.isfinite(filled).all()
     with pytest.raises(ValueError, match=r"takes positive values.*column 1"):
         GammaMixture(zeros="error").fit(zeros)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a column of zeros
+        nothing = GammaMixture(1, max_iter=0).fit(np.column_stack([X[:, 0], np.zeros(60)]))
+    np.testing.assert_array_equal(nothing.zero_substitutes_[1], 1.0)
     assert GammaMixture(zeros=0.25, n_starts=1, max_iter=0, random_state=0).fit(zeros).zero_substitutes_[1] == 0.25
 
 

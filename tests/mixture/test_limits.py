@@ -20,6 +20,7 @@ from skentropy.mixture._independent import Independent
 from skentropy.mixture._information import Metric
 from skentropy.mixture._levels import Levels
 from skentropy.mixture._model import LOG_TINY
+from skentropy.mixture._standard_errors import mixture_estimates
 from tests.common.components import KINDS, assert_same, problem
 from tests.common.estimators import MEASURES
 
@@ -252,7 +253,7 @@ def test_what_is_fixed_leaves_its_rows_to_itself(name: str) -> None:
 
 def test_from_zeros_a_column_is_as_far_as_its_zero_is_rare() -> None:
     """Also where counts are so large that their base measure is relative to all rows."""
-    rates = np.array([[2e5, 3.0], [1e6, 0.0]])
+    rates = np.array([[2e8, 3.0], [1e9, 0.0]])
     mixture = PoissonMixture.from_parameters([0.4, 0.4, 0.2], rates, zero_inflated=True)
     model, parameters = mixture._fitted_model(None)
     found = model.components.column_divergences(parameters.components, 2)
@@ -342,3 +343,10 @@ def test_a_family_without_limits_has_none_and_one_narrow_column_is_enough() -> N
     for variances, is_narrow in (([[1e-3, 1.0], [1e-3, 1.0]], True), ([[1e18, 1.0], [1e18, 1.0]], False)):
         known = Independent(Gaussian()).of_fitted(weights, (means, np.array(variances)), is_sparse=False)
         assert (known.narrow is not None) == is_narrow
+
+
+@pytest.mark.parametrize("name", FIXED)
+def test_estimates_have_a_label_for_each_component_that_has_some(name: str) -> None:
+    model, parameters, _, _ = problem(name)
+    estimates = list(mixture_estimates(KINDS[name][0], model, parameters))
+    assert [tuple(map(len, estimate.axes)) for estimate in estimates] == [estimate.values.shape for estimate in estimates]

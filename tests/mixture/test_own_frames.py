@@ -52,7 +52,7 @@ def problem(name: str, prior_counts: float) -> tuple[Any, Any, Any, Block]:
     return components, own, parameters, block
 
 
-@pytest.mark.parametrize("weight", [1.0, 1e-3])
+@pytest.mark.parametrize("weight", [1.0, 1e-3, 1e-6])
 @pytest.mark.parametrize("prior_counts", [0.0, 1.5])
 @pytest.mark.parametrize("name", list(KINDS))
 def test_they_are_the_same_components(name: str, prior_counts: float, weight: float) -> None:
@@ -79,3 +79,12 @@ def test_they_are_the_same_components(name: str, prior_counts: float, weight: fl
     np.testing.assert_allclose(found[1][2], found[0][2], rtol=1e-6, atol=1e-7)
     difference = of_rows[1] - of_rows[0]
     np.testing.assert_allclose(difference, np.broadcast_to(difference[:, :1], difference.shape), atol=1e-3)
+
+
+def test_one_narrow_component_far_away_on_either_side_is_enough() -> None:
+    """Its distance from all rows is a multiple of its width; common units keep ten digits up to the root of 1e5."""
+    components = Independent(Gaussian(), pooled=np.array([[0.0], [1.0]]))._in_units(Units(np.zeros(1), np.ones(1)))
+    for mean in (-1.0, 1.0):
+        for variance, own in ((0.995e-5, True), (1.005e-5, False)):
+            parameters = components.natural((np.array([[mean], [-mean]]), np.array([[variance], [1.0]])))
+            assert isinstance(in_own_frames(components, parameters), OwnFrames) == own

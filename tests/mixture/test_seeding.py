@@ -347,6 +347,10 @@ def test_of_runs_that_were_given_up_the_best_replaces_one_that_collapses(monkeyp
         assert runs.race() == winner
         assert runs.collapses == (len(at_once) == 5)
         assert np.exp(runs.best().log_weights) == pytest.approx([share, 1.0 - share])
+    fails[0], fails[15] = [], [0.1]  # one of the last two does, and the other does not
+    runs = ShortRuns(model, block, model.components.read(block), q)
+    assert runs.race() == 1
+    assert not runs.collapses
 
 
 def test_components_are_split_by_weight_and_move_by_what_they_are_worth() -> None:
@@ -363,3 +367,10 @@ def test_components_are_split_by_weight_and_move_by_what_they_are_worth() -> Non
     each = split[:, np.newaxis] * worth / (worth.sum() - worth[:, np.newaxis])
     np.testing.assert_allclose(found, np.tril(each + each.T, -1), atol=0.015)
     assert moved.any(axis=2).all()  # however near rows are to each other
+
+
+def test_rows_as_near_to_both_seeds_stay() -> None:
+    log_joint = np.log(np.array([[1.0 - 1e-12] * 3, [1e-12] * 3]))  # nearly all are of the first component, which is split
+    moved = propose(log_joint, Points([0.0, 1.0, 2.0]), np.array([1.0, 0.0, 1.0]), 50, np.random.RandomState(0))
+    np.testing.assert_array_equal(moved[:, 1].sum(axis=1), 1.0)
+    np.testing.assert_array_equal(moved[:, 1, 1], 0.0)
