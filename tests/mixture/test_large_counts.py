@@ -116,7 +116,7 @@ def test_warnings_of_what_is_left() -> None:
     with pytest.warns(UserWarning, match=message) as caught:
         model = PoissonMixture.from_parameters(WEIGHTS, rates)
     assert caught[0].filename == __file__
-    with pytest.warns(UserWarning, match=r"counts up to 8e\+09 in columns 0 and 1"):
+    with pytest.warns(UserWarning, match=r"counts up to 8e\+09 in column 0, column 1"):
         PoissonMixture.from_parameters([1.0], [[6e9, 8e9]])
     X = model.sample(20, random_state=0)[0]
     for table, times in ((X, 1), (sparse.csr_matrix(X), 64)):
