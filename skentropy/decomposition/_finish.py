@@ -184,12 +184,12 @@ class _Metric:
         changed = np.einsum("dst,dt->ds", self.of_coefficients, z[: d * size].reshape(d, size))
         return np.concatenate([changed.ravel(), self.of_log_noise * z[d * size :]])
 
-    def whitened(self, gradient: FloatArray) -> FloatArray:
+    def gradient(self, gradient: FloatArray) -> FloatArray:
         d, size, _ = self.of_coefficients.shape
         changed = np.einsum("dts,dt->ds", self.of_coefficients, gradient[: d * size].reshape(d, size))
         return np.concatenate([changed.ravel(), self.of_log_noise * gradient[d * size :]])
 
-    def without_rotations(self, z: FloatArray) -> FloatArray:
+    def identified(self, z: FloatArray) -> FloatArray:
         d, size, _ = self.of_coefficients.shape
         coefficients = np.where(self.free[:, np.newaxis], z[: d * size].reshape(d, size), 0.0)
         z = np.concatenate([coefficients.ravel(), np.where(self.free, z[d * size :], 0.0)])
@@ -215,7 +215,7 @@ class Neighbourhood:
         return self.coordinates.unpack(self.origin + self.metric.direction(z))
 
     def gradient(self, state: State) -> FloatArray:
-        return self.metric.whitened(self.coordinates.gradient(state)) / self.total_weight
+        return self.metric.gradient(self.coordinates.gradient(state)) / self.total_weight
 
     def identified(self, z: FloatArray) -> FloatArray:
-        return self.metric.without_rotations(z)
+        return self.metric.identified(z)

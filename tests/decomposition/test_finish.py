@@ -72,12 +72,12 @@ def largest_rate(model, X):
         q = coordinates.unpack(origin + metric.direction(z))
         moved = data.expect(q)
         at = State(q, moved, gaussian.elbo(moved), gaussian.elbo(moved))
-        return metric.whitened(coordinates.gradient(at)) / gaussian.total_weight
+        return metric.gradient(coordinates.gradient(at)) / gaussian.total_weight
 
     columns = []
     for unit in np.eye(len(origin)):
-        z = metric.without_rotations(unit)
-        columns.append(metric.without_rotations(z + (gradient(h * z) - gradient(-h * z)) / (2.0 * h)))
+        z = metric.identified(unit)
+        columns.append(metric.identified(z + (gradient(h * z) - gradient(-h * z)) / (2.0 * h)))
     rates = np.array(columns)
     return np.linalg.eigvalsh(0.5 * (rates + rates.T))[-1]
 
