@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.special import logsumexp
 
 from .._data import Additive, Block
 from .._typing import Array, FloatArray
@@ -112,7 +111,10 @@ class Enumeration:
     def __init__(self, net: BeliefNet) -> None:
         self.net = net
         self.states = enumerate_states(net.sizes[0])
-        self.log_prior = net.log_prior(self.states) if len(net.layers) == 1 else logsumexp(self._log_joint_above, axis=1)
+        if len(net.layers) == 1:
+            self.log_prior = net.log_prior(self.states)
+        else:
+            self.log_prior, self.posterior_above, self.entropy_above = self._sum_above()
         # The log joint of a complete row and a state, without sum_d x_d L_d(s).
         self._log_table = self.log_prior - total_softplus(net.layers[0].logits(self.states))
 
@@ -130,22 +132,18 @@ class Enumeration:
         """All states of the upper of two hidden layers."""
         return enumerate_states(self.net.sizes[1])
 
-    @cached_property
-    def _log_joint_above(self) -> FloatArray:
-        """log p(y, z), (2^I, 2^H)."""
+    def _sum_above(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """log p(y), (2^I,), p(z | y), (2^I, 2^H), and H[p(z | y)], (2^I,)."""
         logits = self.net.layers[1].logits(self.top_states)
-        return np.asarray(self.states @ logits.T - total_softplus(logits) + self.net.log_prior(self.top_states))
-
-    @cached_property
-    def posterior_above(self) -> FloatArray:
-        """p(z | y), (2^I, 2^H)."""
-        return np.asarray(np.exp(self._log_joint_above - self.log_prior[:, np.newaxis]))
-
-    @cached_property
-    def entropy_above(self) -> FloatArray:
-        """H[p(z | y)], (2^I,)."""
-        log_q = self._log_joint_above - self.log_prior[:, np.newaxis]
-        return np.asarray(-(self.posterior_above * log_q).sum(axis=1))
+        log_q = self.states @ logits.T
+        log_q += self.net.log_prior(self.top_states) - total_softplus(logits)
+        largest = log_q.max(axis=1, keepdims=True)
+        log_q -= largest
+        q = np.exp(log_q)
+        normaliser = q.sum(axis=1, keepdims=True)
+        q /= normaliser
+        log_normaliser = np.log(normaliser)[:, 0]
+        return log_normaliser + largest[:, 0], q, log_normaliser - np.einsum("st,st->s", q, log_q)
 
     @cached_property
     def means_above(self) -> FloatArray:
