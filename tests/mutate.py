@@ -276,6 +276,8 @@ def _replace_code(old: Any, new: Any, module: str) -> bool:
         old.__code__ = new.__code__
         if hasattr(old, "__wrapped__"):  # by a decorator
             _replace_code(old.__wrapped__, new.__wrapped__, module)
+        for kind, of_kind in getattr(new, "registry", {}).items():  # of a function that dispatches by types
+            _replace_code(old.registry[kind], of_kind, module)
         return True
     for inside in ("__func__", "fget", "func"):  # class methods, properties and cached properties
         if isinstance(getattr(old, inside, None), types.FunctionType):

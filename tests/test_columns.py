@@ -11,7 +11,7 @@ from scipy import sparse
 
 from skentropy._data import Block, RowBlocks, sort_rows, survey_columns, unique_rows
 from skentropy._data._checks import check_total_weight, check_weights
-from skentropy._data._named import ColumnKind, survey_kinds
+from skentropy._data._named import ColumnKind, Encoding, survey_kinds
 
 
 def table() -> tuple[Any, Any]:
@@ -77,6 +77,17 @@ def test_kinds_of_blocks_are_those_of_all_rows() -> None:
     assert of_blocks == kinds[0] + kinds[1]
     names = ColumnKind.of(np.array(["b", "a", "b"], dtype=object)) + ColumnKind.of(np.array(["c", "a"], dtype=object))
     assert (names.names, names.n_seen, names.n_distinct) == (("a", "b", "c"), 5, 3)
+
+
+def test_values_that_the_fit_has_not_seen_are_restored_as_given() -> None:
+    """Also where they come in blocks."""
+    encoding = Encoding({1: ("a", "b")}, (), None, "missing")
+    given = np.array([[1.0, "a"], [2.0, "c"], [3.0, "d"], [4.0, None], [5.0, "b"]], dtype=object)
+    codes = np.array([[1.0, 0.0], [2.0, np.nan], [3.0, np.nan], [4.0, 0.0], [5.0, 1.0]])
+    expected = given.copy()
+    expected[3, 1] = "a"
+    for source in (given, RowBlocks(lambda: [given[:2], given[2:4], given[4:]])):
+        np.testing.assert_array_equal(encoding.restore(codes, source), expected)
 
 
 def test_blocks_know_their_rows_and_weights() -> None:

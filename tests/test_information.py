@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import rosen, rosen_der
 
 from skentropy._em import State, climb, derivative, em_eigenpair, largest_eigenpair, leave_saddle
 
@@ -136,3 +137,19 @@ def test_a_climb_ends_at_the_top_inside_the_bounds():
     bounds = [(None, None), (-1.5, None), (None, 2.0)]
     np.testing.assert_allclose(climb(Around(), evaluate, 3, {"gtol": 1e-10}).parameters, top, atol=1e-8)
     np.testing.assert_allclose(climb(Around(), evaluate, 3, {}, bounds=bounds).parameters, [1.0, -1.5, 2.0], atol=1e-6)
+
+
+def test_a_climb_along_a_bent_valley_ends_at_its_top():
+    """Where each step gains next to nothing."""
+
+    class Bent:
+        def parameters(self, z):
+            return z + np.array([-1.2, 1.0])
+
+        def gradient(self, state):
+            return -rosen_der(state.parameters)
+
+    def evaluate(p):
+        return State(p, None, -rosen(p), -rosen(p))
+
+    np.testing.assert_allclose(climb(Bent(), evaluate, 2, {"gtol": 1e-9}).parameters, 1.0, atol=1e-6)

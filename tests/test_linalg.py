@@ -18,6 +18,7 @@ def test_factors_inverses_and_determinants() -> None:
     A = matrices()
     scales = np.random.default_rng(1).uniform(0.1, 10.0, (4, 3))
     np.testing.assert_allclose(factorise(A, scales), np.linalg.cholesky(A), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(factorise(1e-12 * A, scales), 1e-6 * np.linalg.cholesky(A), rtol=1e-8, atol=1e-18)
     inverse, log_det = invert(A)
     np.testing.assert_allclose(inverse @ A, np.broadcast_to(np.eye(3), A.shape), atol=1e-9)
     np.testing.assert_allclose(log_det, np.linalg.slogdet(A)[1], rtol=1e-10)

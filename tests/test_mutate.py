@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import tomllib
 from collections.abc import Callable
-from functools import wraps
+from functools import singledispatch, wraps
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,19 @@ def test_what_decorators_wrap_is_replaced() -> None:
     inside[1].__code__ = inside[1].__code__.replace(co_name="new")
     assert mutate._replace_code(old, new, __name__)
     assert inside[0].__code__.co_name == "new"
+
+
+def test_what_is_chosen_by_types_is_replaced() -> None:
+    def dispatched(factor: str) -> Any:
+        namespace: dict[str, Any] = {"singledispatch": singledispatch}
+        source = "@singledispatch\ndef f(x): return x\n@f.register(int)\ndef _(x): return 2 * x\n"
+        source += f"@f.register(str)\ndef _(x): return {factor} * x\n"
+        exec(source, namespace)
+        return namespace["f"]
+
+    old, new = dispatched("3"), dispatched("4")
+    assert mutate._replace_code(old, new, __name__)
+    assert (old(2.0), old(2), old("a")) == (2.0, 4, "aaaa")
 
 
 def test_explained_survivors_are_mutants() -> None:

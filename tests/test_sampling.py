@@ -58,3 +58,10 @@ def test_rows_that_rounding_makes_equal_stay_distinct(relative: bool) -> None:
     assert len(drawn.index) == len(np.unique(near, axis=0))
     repeated = sample(np.concatenate([near, near]), 5000, rounding(near, relative))
     np.testing.assert_array_equal(repeated.weight, 2.0 * drawn.weight)
+
+
+def test_zeros_of_either_sign_and_all_that_is_no_number_are_the_same() -> None:
+    plain = np.array([[0.0, np.nan, 1.0], [2.0, 0.0, np.nan]])
+    other = np.array([[-0.0, -np.nan, 1.0], [2.0, -0.0, np.copysign(np.nan, -1.0)]])
+    np.testing.assert_array_equal(hash_rows(other, None, 7), hash_rows(plain, None, 7))
+    np.testing.assert_array_equal(hash_rows(plain, np.array([-0.0, 1.0]), 7), hash_rows(plain, np.array([0.0, 1.0]), 7))

@@ -85,6 +85,9 @@ def test_long_names_keep_what_tells_them_apart() -> None:
     assert [name[:15] for name in short] == ["probabilities[0", "probabilities[0", "probabilities[1", "probabilities[1"]
     assert [name.endswith(end) for name, end in zip(short, ["never]", "always]"] * 2, strict=True)] == [True] * 4
     assert cut("one, two", 4) == "o..o"
+    # Parts keep eight characters, or the middle of all of them is left out.
+    assert cut("a" * 20 + ", " + "b" * 20, 18) == "aaa..aaa, bbb..bbb"
+    assert cut("a" * 20 + ", " + "b" * 20, 17) == "aaaaaaa..bbbbbbbb"
 
 
 @pytest.mark.parametrize(

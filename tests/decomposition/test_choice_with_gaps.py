@@ -1,11 +1,13 @@
 """PPCA's number of components by the Bayesian information criterion where entries are missing."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
 from skentropy import Checkpoint
-from skentropy.decomposition import PPCA
+from skentropy.decomposition import PPCA, _n_components
 from skentropy.decomposition._saturated import likeliest_gaussian
 
 
@@ -81,3 +83,31 @@ def test_the_likeliest_gaussian_is_a_stationary_point_of_the_likelihood(load):
             change = 1e-4 * (np.outer(np.eye(4)[i], np.eye(4)[j]) + np.outer(np.eye(4)[j], np.eye(4)[i]))
             slope = (log_likelihood(mean, covariance + change) - log_likelihood(mean, covariance - change)) / 2e-4
             assert slope == pytest.approx(0.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("last", [2, 4, 6])
+@pytest.mark.parametrize("more", [True, False])
+def test_no_number_is_fitted_that_cannot_be_better(monkeypatch, last, more):
+    """It would need a higher likelihood than a Gaussian with any covariance; here this is so at one number of components."""
+    d, n = 9, 150.0
+    bounds = np.array([np.nan, -9.0, -8.5, -8.2, -8.19, -8.18, -8.17, -8.16, -8.15])
+    penalties = np.array([np.log(n) * (d + 1 + d * h - h * (h - 1) / 2) for h in range(d + 1)])
+    criteria = penalties[:d] - 2.0 * n * bounds
+    highest = (penalties[last + 1] - np.nanmin(criteria[: last + 1])) / (2.0 * n) + (1e-9 if more else -1e-9)
+    monkeypatch.setattr(_n_components, "likeliest_gaussian", lambda data: SimpleNamespace(log_likelihood=highest))
+    made = []
+
+    def fit_of(h):
+        made.append(h)
+        attributes = {"_on_floor": False, "entropy_sum_": SimpleNamespace(value=bounds[h]), "lower_bound_": bounds[h]}
+        outcome = SimpleNamespace(attributes=attributes, messages=[], pass_over=lambda: None)
+        return SimpleNamespace(outcome=lambda: outcome, interrupted=False)
+
+    data = SimpleNamespace(scale=np.ones(d), model=SimpleNamespace(total_weight=n))
+    found = _n_components.fit_by_bic(None, data, fit_of).attributes
+    stops = [h for h in range(1, d) if penalties[h + 1] - 2.0 * n * highest >= np.nanmin(criteria[: h + 1])]
+    assert made == list(range(1, (stops or [d - 1])[0] + 1))
+    assert (made[-1] == last) == (not more)
+    np.testing.assert_allclose(found["bic_path_"][1 : made[-1] + 1], criteria[1 : made[-1] + 1], rtol=1e-14)
+    assert np.isnan(found["bic_path_"][made[-1] + 1 :]).all()
+    assert found["lower_bound_"] == bounds[np.nanargmin(criteria[: made[-1] + 1])]

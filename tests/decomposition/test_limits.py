@@ -5,8 +5,10 @@ import pytest
 from scipy import sparse
 from sklearn.base import clone
 
+from skentropy._em import _fit
 from skentropy.decomposition import PPCA, FactorAnalysis, _rotation
 from skentropy.decomposition._em_model import StandardisedData, Table
+from skentropy.decomposition._finish import LEFT_OVER
 from skentropy.decomposition._gaussian import LinearGaussian
 from skentropy.decomposition._n_components import _redundant, _total
 from skentropy.decomposition._rotation import _GEOMETRIES, _long_step, _lowest
@@ -146,6 +148,19 @@ def test_summaries_of_factors_that_explain_nearly_nothing(load):
     scores = after["scores"].to_frame().to_numpy()
     np.testing.assert_allclose(scores, [np.sqrt(determined), determined, 2.0 * determined - 1.0], rtol=1e-9)
     assert before["scores"].to_frame().to_numpy()[1].min() > 0.5
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(("accelerate", "tol", "passed_on"), [(True, 1e-12, None), (True, 1.0, 1.0), (False, 1e-12, 1e-12)])
+def test_em_leaves_to_the_climb_what_is_less_than_it_takes(monkeypatch, load, accelerate, tol, passed_on):
+    """But no less than the user allows."""
+    asked = []
+    monkeypatch.setattr(
+        _fit, "run_em", lambda *_, run=_fit.run_em, **options: (asked.append(options["tol"]), run(*_, **options))[1]
+    )
+    FactorAnalysis(1, solver="em", accelerate=accelerate, tol=tol, max_iter=20).fit(load("wine")[:, :5])
+    assert asked[:1] == [LEFT_OVER if passed_on is None else passed_on]
+    assert tol < LEFT_OVER or passed_on == 1.0
 
 
 def test_secant_steps_of_rotations():

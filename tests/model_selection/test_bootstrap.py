@@ -21,7 +21,7 @@ from skentropy import PPCA, ColumnMixture, ExponentialFamilyMixture, GaussianMix
 from skentropy._standard_errors import Estimate
 from skentropy.families import Categorical
 from skentropy.mixture._one_more import with_one_more
-from skentropy.model_selection import _bootstrap_lrt, bootstrap, bootstrap_lrt, stability
+from skentropy.model_selection import _bootstrap_lrt, _stability, bootstrap, bootstrap_lrt, stability
 from skentropy.model_selection._bootstrap import BootstrapResult
 from skentropy.model_selection._bootstrap_lrt import _statistic
 from skentropy.model_selection._resampling import Simulations, Weightings
@@ -282,6 +282,16 @@ def test_stability_tells_clusters_from_none() -> None:
         stability(GaussianMixture(2), apart, 0)
     with pytest.raises(TypeError, match="stability compares classifications by fits of a mixture; PPCA is not a mixture"):
         stability(PPCA(1), apart)
+
+
+def test_a_pair_of_fits_has_a_value_and_a_seed_of_its_own(monkeypatch: Any) -> None:
+    seen: list[int] = []
+    monkeypatch.setattr(_stability, "_agreement", lambda mixture, draws, seed: [seen.append(seed), 0.25 * len(seen)][1])
+    result = stability(PoissonMixture(1), DEATHS, 3, sample_weight=DAYS, random_state=0)
+    np.testing.assert_array_equal(result.values, [0.25, 0.5, 0.75])
+    assert len(set(seen)) == 3
+    assert result.value == 0.5
+    assert "adjusted Rand index 0.500, 0.250 to 0.750 in 3 pairs of fits" in str(result)
 
 
 def test_adjusted_rand_of_copies() -> None:
