@@ -23,7 +23,8 @@ _LARGEST_COUNT = 2.0**53
 def check_columns(estimator: Any, family: ExponentialFamily, columns: ColumnSurvey) -> None:
     """Raise ValueError, which names the columns, if no mixture can be fitted to some of them."""
     check_observed(estimator, columns.weight)
-    too_large = np.flatnonzero(~np.isfinite(columns.mean * columns.weight))
+    with np.errstate(over="ignore"):
+        too_large = np.flatnonzero(~np.isfinite(columns.mean * columns.weight))
     if too_large.size:
         raise ValueError(f"The sum of the values overflows in {list_columns(estimator, too_large)}; rescale the data.")
     equivariance = family.equivariance

@@ -37,7 +37,7 @@ def with_one_more(mixture: Any, rows: Rows) -> Any | None:
     chosen = first[np.argsort(log_density[first], kind="stable")[:_CANDIDATES]]
     clusters = components.clusters
     candidates = _around(clusters.for_runs(len(chosen)), ready.take(chosen, np.ones(len(chosen))))
-    slope, curvature = ready.sum(partial(_expansion, model, parameters, candidates)) / rows.totals.weight
+    slope, curvature = ready.sum(partial(_expansion, model, parameters, candidates))
     gain = np.where(slope > 0.0, slope**2 / curvature, 0.0)
     best = int(gain.argmax())
     if not gain[best] > 0.0:

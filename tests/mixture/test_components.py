@@ -29,13 +29,15 @@ BOUNDS = [name for name in KINDS if "tudent" in name]
 
 @pytest.mark.parametrize("name", list(KINDS))
 def test_parameters_as_a_vector_as_attributes_and_by_selection(name: str) -> None:
-    model, _, parameters, _ = problem(name)
+    model, near, parameters, _ = problem(name)
     components, own = model.components, parameters.components
     standard = components.standard(own)
-    again = model.unpack(model.pack(parameters), parameters)
-    assert again is not None
-    np.testing.assert_allclose(again.log_weights, parameters.log_weights, atol=1e-12)
-    assert_same(components.standard(again.components), standard)
+    limited = name == "ExponentialFamilyMixture"  # whose probabilities go so far in one step
+    for start in (parameters, parameters if limited else near):
+        again = model.unpack(model.pack(parameters), start)
+        assert again is not None
+        np.testing.assert_allclose(again.log_weights, parameters.log_weights, atol=1e-12)
+        assert_same(components.standard(again.components), standard)
     assert_same(components.standard(components.natural(standard)), standard)
 
 

@@ -11,13 +11,14 @@ import pytest
 from scipy import optimize, sparse
 from scipy.special import log_softmax
 
-from skentropy import GaussianMixture, PoissonMixture, StudentTMixture
-from skentropy._data import Block
-from skentropy.families import Bernoulli, Binomial, Gaussian
+from skentropy import GammaMixture, GaussianMixture, PoissonMixture, StudentTMixture
+from skentropy._data import Block, survey_columns
+from skentropy.families import Bernoulli, Binomial, Gamma, Gaussian
 from skentropy.mixture._covariance_types import initial_covariances
 from skentropy.mixture._feature_metric import inverse_root
 from skentropy.mixture._independent import Independent
 from skentropy.mixture._information import Metric
+from skentropy.mixture._input import check_columns
 from skentropy.mixture._levels import Levels
 from skentropy.mixture._model import LOG_TINY
 from skentropy.mixture._standard_errors import mixture_estimates
@@ -304,7 +305,7 @@ def test_rows_may_weigh_next_to_nothing(name: str) -> None:
     components, rows = model.components, model.read(block)
     q = np.random.default_rng(5).dirichlet(np.ones(len(parameters.log_weights)), size=block.n_rows).T
     standard = []
-    for weight in (1.0, 1e-50):
+    for weight in (1.0, 1e-80):
         statistics = components.observe(parameters.components, rows, np.zeros(len(q))).accumulate(weight * q)
         standard.append(components.standard(components.maximize(statistics)))
     assert_same(*standard, rtol=1e-7, atol=1e-9)
@@ -350,3 +351,31 @@ def test_estimates_have_a_label_for_each_component_that_has_some(name: str) -> N
     model, parameters, _, _ = problem(name)
     estimates = list(mixture_estimates(KINDS[name][0], model, parameters))
     assert [tuple(map(len, estimate.axes)) for estimate in estimates] == [estimate.values.shape for estimate in estimates]
+
+
+@pytest.mark.parametrize("name", ["NegativeBinomialMixture", "dispersions-tied", "ExponentialFamilyMixture-weibull"])
+def test_each_entry_of_average_rows_has_a_value(name: str) -> None:
+    model, _, parameters, block = problem(name)
+    rows = model.components.read(Block(np.nan_to_num(block.X, nan=2.0), block.weight, None, 0))
+    components = model.components.with_pooled(model.components.summarize(rows, block.weight))
+    q = np.random.default_rng(5).dirichlet(np.ones(2), size=block.n_rows).T
+    statistics = components.observe(parameters.components, rows, np.zeros(2)).accumulate(q)
+    more = components.with_average_rows(statistics, 0.5, 1)
+    counted = more.seen.levels.sum_columns(more.seen.counts)
+    np.testing.assert_allclose(counted, np.broadcast_to(more.exposures, counted.shape), rtol=1e-10)
+
+
+def test_all_rows_of_directions_have_the_mean_of_the_mixture() -> None:
+    model, parameters, _, _ = problem("VonMisesFisherMixture")
+    components, own = model.components, parameters.components
+    weights = np.random.default_rng(0).dirichlet(np.ones(len(own.eta)))
+    known = components.of_fitted(weights, components.standard(own), is_sparse=False)
+    np.testing.assert_allclose(known.pooled, weights @ components.moments(own)[0], rtol=1e-10)
+
+
+def test_sums_of_many_blocks_must_not_overflow() -> None:
+    """Though their means do not."""
+    columns = survey_columns(Block(np.array([[1e300], [2e300]]), None, None, 0))
+    check_columns(None, Gamma(), columns)
+    with pytest.raises(ValueError, match="The sum of the values overflows in column 0"):
+        check_columns(GammaMixture(), Gamma(), replace(columns, weight=1e9 * columns.weight))
