@@ -9,6 +9,7 @@ import numpy as np
 
 from .._typing import Array, FloatArray
 from ..families._base import safe_log
+from ._feature_metric import inverse_roots
 
 if TYPE_CHECKING:
     from ._dispersed import DispersedParameters
@@ -42,7 +43,7 @@ class DispersedMetric:
             of_dispersions = np.broadcast_to(total, of_dispersions.shape)
         information = np.concatenate([of_means, of_dispersions], axis=1)
         free = information > _NEGLIGIBLE * max(float(information.max()), 0.0)
-        return cls(np.where(free, 1.0 / np.sqrt(np.where(free, information, 1.0)), 0.0), tied)
+        return cls(inverse_roots(information, free), tied)
 
     def _share(self, values: FloatArray) -> FloatArray:
         """Replace the coordinates of tied dispersions by their sum over the root of their number; a symmetric operation."""

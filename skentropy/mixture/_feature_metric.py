@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 
-from .._typing import FloatArray
+from .._typing import Array, FloatArray
 from ..families import ExponentialFamily
 
 # A direction with less than this share of a block's largest information is a constraint, such as the sum of probabilities.
@@ -49,10 +49,16 @@ def inverse_root(information: FloatArray) -> FloatArray:
     """W such that W' A W is the unit matrix on the range of A, and W is zero elsewhere, for an array of matrices A."""
     diagonal = np.einsum("...ss->...s", information)
     free = diagonal > _NEGLIGIBLE * diagonal.max()
-    scale = np.where(free, 1.0 / np.sqrt(np.where(free, diagonal, 1.0)), 0.0)
+    scale = inverse_roots(diagonal, free)
     if information.shape[-1] == 1:
         return np.asarray(scale[..., np.newaxis])
     values, vectors = np.linalg.eigh(scale[..., np.newaxis] * information * scale[..., np.newaxis, :])
     free = values > _RANK * values[..., -1:]
-    inverse = np.where(free, 1.0 / np.sqrt(np.where(free, values, 1.0)), 0.0)
+    inverse = inverse_roots(values, free)
     return scale[..., np.newaxis] * vectors * inverse[..., np.newaxis, :]
+
+
+def inverse_roots(information: FloatArray, free: Array) -> FloatArray:
+    """One over the roots of what is known of parameters that are free, and zero for the others."""
+    roots = np.sqrt(information, out=np.zeros(information.shape), where=free)
+    return np.divide(1.0, roots, out=roots, where=free)

@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 
 from .._typing import Array, FloatArray
+from ._feature_metric import inverse_roots
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,7 @@ class GaussianMetric:
         """The metric of components, given the numbers of rows (K,) on which their means and covariances rest."""
         n_own = n_features
         counts = np.repeat(np.stack([of_means, of_covariances], axis=1), [n_own, n_features * (n_features + 1) // 2], axis=1)
-        with np.errstate(divide="ignore"):
-            lengths = np.where(counts > 0.0, 1.0 / np.sqrt(np.maximum(counts, 0.0)), 0.0)
+        lengths = inverse_roots(counts, counts > 0.0)
         if tied:
             lengths[:, n_own:] = 1.0 / np.sqrt(of_covariances.sum())
         lengths[np.broadcast_to(held, len(counts)) if tied else held] = 0.0

@@ -13,6 +13,7 @@ from .._typing import Array, FloatArray, Matrix
 from ..families._gamma import shape_from_log_ratio
 from ..families._special import log_minus_digamma, trigamma
 from ._components import ComponentMetric
+from ._feature_metric import inverse_roots
 from ._gaussian import CorrelatedGaussian
 from ._gaussian_metric import GaussianMetric
 from ._gaussian_parameters import GaussianParameters
@@ -191,7 +192,7 @@ class StudentT(CorrelatedGaussian):
         a = parameters.shapes
         information = statistics.counts * a * (a * trigamma(a) - 1.0)
         free = self._is_free(a) & (information > 0.0)
-        return StudentMetric(own, np.where(free, 1.0 / np.sqrt(np.where(free, information, 1.0)), 0.0))
+        return StudentMetric(own, inverse_roots(information, free))
 
     def moved(self, parameters: Any, direction: FloatArray) -> StudentParameters | None:
         gaussian = super().moved(parameters, direction[:, :-1])

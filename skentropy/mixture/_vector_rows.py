@@ -11,6 +11,7 @@ from scipy import sparse
 from .._data import Additive
 from .._typing import Array, FloatArray, Matrix
 from ..families._vector import Root, VectorFamily
+from ._feature_metric import inverse_roots
 from ._observations import product, transposed_product
 from ._seed_rows import EQUAL_DIVERGENCE, TOWARDS_POOLED
 
@@ -101,9 +102,7 @@ class VectorMetric:
         """The metric of components that explain ``counts`` rows."""
         free = (counts > 0.0) & ~family.at_bound(eta)
         root = family.root(eta)
-        with np.errstate(divide="ignore"):
-            each = np.where(free, 1.0 / np.sqrt(counts), 0.0)
-        return cls(root._replace(lengths=root.lengths * each[:, np.newaxis]))
+        return cls(root._replace(lengths=root.lengths * inverse_roots(counts, free)[:, np.newaxis]))
 
     def _stretched(self, values: FloatArray) -> FloatArray:
         along = (values * self.root.directions).sum(axis=-1) * self.root.stretch
