@@ -9,7 +9,9 @@ import pytest
 from scipy import stats
 from scipy.integrate import trapezoid
 
+from skentropy.neural_network._linear_decoder import _RowProblems
 from skentropy.neural_network._vae_prior import PRIORS
+from skentropy.neural_network._vae_sums import Sums
 from tests.common.autoencoders import divergence
 
 SCIPY: dict[str, Any] = {"gaussian": stats.norm(), "laplace": stats.laplace(scale=1.0 / np.sqrt(2.0))}
@@ -96,3 +98,42 @@ def test_the_best_units(name: str) -> None:
 def test_draws_of_the_laplace_prior_have_its_scale() -> None:
     found = PRIORS["laplace"].draw(np.random.RandomState(0), (3, 2))
     np.testing.assert_allclose(found, np.random.RandomState(0).laplace(size=(3, 2)) * np.sqrt(0.5))
+
+
+@every
+@pytest.mark.parametrize("shared", [True, False])
+def test_problems_of_rows_are_those_of_latents_moved_and_stretched(name: str, shared: bool) -> None:
+    """With z = (m - centre) / scale in place of m the objective differs by a constant, and steps end at the same points."""
+    rng, prior, h = np.random.default_rng(0), PRIORS[name], 3
+    roots = rng.normal(size=(1 if shared else 5, h, h))
+    gram, pull = roots @ roots.transpose(0, 2, 1), rng.normal(size=(5, h))
+    centre, scale = np.array([0.4, -1.0, 2.0]), np.array([0.5, 2.0, 3.0])
+    problems = _RowProblems(prior, centre, scale, gram, pull)
+    moved = scale * (pull - gram @ centre)
+    plain = _RowProblems(prior, np.zeros(h), np.ones(h), gram * scale * scale[:, np.newaxis], moved)
+    z, variances = rng.normal(size=(5, h)), rng.uniform(0.2, 2.0, (5, h))
+    m, v = centre + scale * z, scale**2 * variances
+    constant = pull @ centre - 0.5 * np.einsum("i,nij,j->n", centre, gram, centre)
+    np.testing.assert_allclose(problems.value(m, v) - plain.value(z, variances), constant, rtol=1e-10)
+    (means, precisions), (plain_means, plain_precisions) = problems.target(m, v), plain.target(z, variances)
+    np.testing.assert_allclose(means, centre + scale * plain_means, rtol=1e-10)
+    np.testing.assert_allclose(precisions * scale**2, plain_precisions, rtol=1e-10)
+    np.testing.assert_array_equal(problems.start[0], np.tile(centre, (5, 1)))
+    np.testing.assert_allclose(problems.start[1], np.tile(prior.nearest_variance * scale**2, (5, 1)), rtol=1e-14)
+    # Against the definition, for means that are where the prior is and variances that are the prior's.
+    fit = (m * (pull - 0.5 * np.einsum("nij,nj->ni", np.broadcast_to(gram, (5, h, h)), m))).sum(axis=1)
+    fit -= 0.5 * (v * np.broadcast_to(np.diagonal(gram, axis1=1, axis2=2), (5, h))).sum(axis=1)
+    expected = [sum(divergence(name, *pair) for pair in zip(*row, strict=True)) for row in zip(z, variances, strict=True)]
+    np.testing.assert_allclose(problems.value(m, v), fit - expected, rtol=1e-8, atol=1e-10)
+
+
+@every
+def test_rows_without_entries_have_the_posterior_nearest_to_the_prior(name: str) -> None:
+    prior, h = PRIORS[name], 2
+    none = Sums(prior, 0.0, np.zeros(3), np.zeros((2, 3)), *(np.zeros(h) for _ in range(3)))
+    sums = none.with_empty_rows(2.5)
+    assert sums.weight == 2.5
+    nothing, variance = np.zeros(h), np.full(h, prior.nearest_variance)
+    np.testing.assert_allclose(sums.energy, 2.5 * prior.energy(nothing, variance), rtol=1e-12)
+    np.testing.assert_allclose(sums.log_variance, 2.5 * np.log(variance), rtol=1e-12, atol=1e-15)
+    np.testing.assert_array_equal(sums.first, 0.0)
