@@ -18,6 +18,9 @@ TINY = 5e-324
 SMALLEST_NORMAL = float(np.finfo(np.float64).tiny)
 # The largest logarithm of a number that counts as zero.
 LOG_ZERO = float(np.log(SMALLEST_NORMAL))
+# Numbers below exp(-700) can count as zero. Exponentials that underflow take up to a hundred times as long.
+_LOWEST = -700.0
+_SMALLEST = np.exp(np.full(8, _LOWEST))[0]
 
 
 def safe_log(x: Array) -> Array:
@@ -30,6 +33,16 @@ def safe_exp(x: Array) -> Array:
     """Exponential, the inverse of ``safe_log``: exactly 0 for its logarithm of 0."""
     value = np.exp(x)
     return np.where(value < SMALLEST_NORMAL, 0.0, value)
+
+
+def exp_or_zero(x: Array, out: Array | None = None) -> Array:
+    """exp(x), or zero if that is less than exp(-700), in as little time; ``out`` may be x."""
+    if x.size == 0 or x.min() >= _LOWEST:
+        return np.asarray(np.exp(x, out=out))
+    p = np.asarray(np.maximum(x, _LOWEST, out=out))
+    np.exp(p, out=p)
+    p -= _SMALLEST
+    return p
 
 
 class ExponentialFamily(HasArguments, ABC):

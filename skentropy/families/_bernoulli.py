@@ -9,7 +9,7 @@ from .._typing import Array, Matrix
 from ._arguments import check_probability
 from ._base import LOG_ZERO
 from ._roots import AngleCoordinates
-from ._special import log_odds
+from ._special import log_odds, softplus
 
 
 class Bernoulli(AngleCoordinates):
@@ -41,7 +41,7 @@ class Bernoulli(AngleCoordinates):
         return (X,)
 
     def log_partition(self, eta: Array) -> Array:
-        return np.logaddexp(0.0, eta[0])
+        return softplus(eta[0])
 
     def mean(self, eta: Array) -> Array:
         return special.expit(eta)

@@ -12,7 +12,7 @@ from ._arguments import check_probability, is_number
 from ._base import LOG_ZERO, ExponentialFamily
 from ._relative import EPS, RelativeBinomial
 from ._roots import AngleCoordinates
-from ._special import expected_log_gamma, log_factorial, log_odds
+from ._special import expected_log_gamma, log_factorial, log_odds, softplus
 
 
 class Binomial(AngleCoordinates):
@@ -70,7 +70,7 @@ class Binomial(AngleCoordinates):
         return (X,)
 
     def log_partition(self, eta: Array) -> Array:
-        return self.n_trials * np.logaddexp(0.0, eta[0])
+        return self.n_trials * softplus(eta[0])
 
     def mean(self, eta: Array) -> Array:
         return self.n_trials * special.expit(eta)

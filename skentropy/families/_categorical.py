@@ -10,7 +10,7 @@ import numpy as np
 
 from .._typing import Array, Matrix
 from ._arguments import check_parameter, is_number
-from ._base import LOG_ZERO, safe_log
+from ._base import LOG_ZERO, exp_or_zero, safe_log
 from ._roots import RootCoordinates
 
 # Smaller probabilities count as zero.
@@ -115,7 +115,7 @@ class Categorical(RootCoordinates):
 
     def log_partition(self, eta: Array) -> Array:
         largest = eta.max(axis=0)
-        return largest + np.log(np.exp(eta - largest).sum(axis=0))
+        return largest + np.log(exp_or_zero(eta - largest).sum(axis=0))
 
     def mean(self, eta: Array) -> Array:
         shares = np.exp(eta - eta.max(axis=0))  # scipy's softmax takes many times as long for few categories

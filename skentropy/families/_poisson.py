@@ -6,7 +6,7 @@ import numpy as np
 
 from .._typing import Array, Matrix
 from ._arguments import check_parameter
-from ._base import LOG_ZERO, ExponentialFamily, safe_exp, safe_log
+from ._base import LOG_ZERO, ExponentialFamily, exp_or_zero, safe_exp, safe_log
 from ._relative import EPS, RelativePoisson
 from ._roots import RootCoordinates
 from ._special import expected_log_gamma, log_factorial
@@ -56,7 +56,7 @@ class Poisson(RootCoordinates):
         return (X,)
 
     def log_partition(self, eta: Array) -> Array:
-        return np.exp(eta[0])
+        return exp_or_zero(eta[0])
 
     def mean(self, eta: Array) -> Array:
         return np.exp(eta)

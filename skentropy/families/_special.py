@@ -8,7 +8,7 @@ import numpy as np
 from scipy import special
 
 from .._typing import Array
-from ._base import SMALLEST_NORMAL, safe_log
+from ._base import SMALLEST_NORMAL, exp_or_zero, safe_log
 
 _N_TABULATED = 4096
 _LOG_FACTORIALS = special.gammaln(np.arange(_N_TABULATED) + 1.0)
@@ -32,7 +32,12 @@ def log_odds(p: Array) -> Array:
 def log1mexp(x: Array) -> Array:
     """log(1 - exp(x)) for x < 0, without loss of digits at either end."""
     cut = -np.log(2.0)
-    return np.where(x > cut, np.log(-np.expm1(np.maximum(x, cut))), np.log1p(-np.exp(np.minimum(x, cut))))
+    return np.where(x > cut, np.log(-np.expm1(np.maximum(x, cut))), np.log1p(-exp_or_zero(np.minimum(x, cut))))
+
+
+def softplus(x: Array) -> Array:
+    """log(1 + exp(x)), without overflow."""
+    return np.maximum(x, 0.0) + np.log1p(exp_or_zero(-np.abs(x)))
 
 
 def log_minus_digamma(x: Array) -> Array:

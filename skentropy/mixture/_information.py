@@ -13,10 +13,10 @@ import numpy as np
 
 from .._data import Block
 from .._typing import FloatArray
-from ..families._base import LOG_ZERO
+from ..families._base import LOG_ZERO, exp_or_zero
 from ._components import ComponentMetric
 from ._feature_metric import inverse_root
-from ._model import MixtureModel, MixtureParameters, MixtureStatistics, exp_or_zero
+from ._model import MixtureModel, MixtureParameters, MixtureStatistics
 
 # Number of array entries that are processed at a time, so that they stay in the cache.
 _CHUNK_ENTRIES = 2**18

@@ -9,25 +9,12 @@ import numpy as np
 
 from .._data import Additive, Block, Scratch
 from .._entropy_sum import EntropySum
-from .._typing import Array, FloatArray
-from ..families._base import TINY, safe_log
+from .._typing import FloatArray
+from ..families._base import TINY, exp_or_zero, safe_log
 from ._components import Components
 
 LOG_TINY = float(np.log(TINY))
 _SCRATCH = Scratch()
-# Smaller responsibilities than exp(-700) are zero. Exponentials that underflow take up to a hundred times as long.
-_LOWEST = -700.0
-_SMALLEST = np.exp(np.full(8, _LOWEST))[0]
-
-
-def exp_or_zero(x: FloatArray, out: FloatArray | None = None) -> Array:
-    """exp(x) for x <= 0, or zero if that is less than exp(-700); ``out`` may be x."""
-    if x.size == 0 or x.min() >= _LOWEST:
-        return np.asarray(np.exp(x, out=out))
-    p = np.maximum(x, _LOWEST, out=out)
-    np.exp(p, out=p)
-    p -= _SMALLEST
-    return p
 
 
 @dataclass(frozen=True)

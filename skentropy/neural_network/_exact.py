@@ -10,8 +10,9 @@ import numpy as np
 
 from .._data import Additive, Block
 from .._typing import Array, FloatArray
+from ..families._special import softplus
 from ._halves import HalvedRows, Halves
-from ._layers import BeliefNet, enumerate_states, softplus, total_softplus
+from ._layers import BeliefNet, enumerate_states, total_softplus
 from ._logistic import Regression
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import expit
 
 from .._typing import Array, FloatArray
+from ..families._special import softplus
 
 # The exponential of this is finite.
 _LARGEST_LOG = 700.0
@@ -92,11 +93,6 @@ class BeliefNet:
 def enumerate_states(n: int) -> FloatArray:
     """All states of n binary variables, (2^n, n)."""
     return ((np.arange(2**n)[:, np.newaxis] >> np.arange(n)) & 1).astype(np.float64)
-
-
-def softplus(a: FloatArray) -> FloatArray:
-    """log(1 + exp(a)), minus the log-probability that a Bernoulli variable with logit a is 0."""
-    return np.asarray(np.maximum(a, 0.0) + np.log1p(np.exp(-np.abs(a))))
 
 
 def total_softplus(a: FloatArray) -> FloatArray:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from .._typing import Array, FloatArray
-from ._layers import Layer, logistic, softplus, total_softplus
+from ..families._special import softplus
+from ._layers import Layer, logistic, total_softplus
 
 # Steps are shortened until no logit moves further than this.
 _LONGEST_STEP = 8.0

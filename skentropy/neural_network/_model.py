@@ -12,8 +12,9 @@ from scipy.special import expit, logit
 from .._data import BlockSource
 from .._entropy_sum import EntropySum
 from .._typing import FloatArray
+from ..families._special import softplus
 from ._exact import Enumeration, NetStatistics
-from ._layers import BeliefNet, bernoulli_entropy, softplus
+from ._layers import BeliefNet, bernoulli_entropy
 from ._logistic import MAX_STEPS, maximize
 
 # Extrapolation does not follow logits of priors, or weights, beyond this.

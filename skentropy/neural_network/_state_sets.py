@@ -10,8 +10,9 @@ from scipy import sparse
 from scipy.special import logsumexp
 
 from .._typing import Array, FloatArray
+from ..families._special import softplus
 from ._exact import Observations
-from ._layers import BeliefNet, softplus, total_softplus
+from ._layers import BeliefNet, total_softplus
 
 # Numbers that are processed at a time, so that they stay in the cache.
 _CHUNK = 2**16
