@@ -20,6 +20,8 @@ from .decomposition._gaussian import LinearGaussian
 
 __all__ = ["EntropySum", "entropy_sum", "has_discrete_latents", "n_parameters"]
 
+EntropySum.__module__ = __name__  # where users find it, also by the names in stored models
+
 
 @singledispatch
 def entropy_sum(model: Any, X: ArrayLike = None, sample_weight: ArrayLike | None = None) -> EntropySum:

@@ -28,9 +28,9 @@ NEAR = 1e-3
 NOTES = f"""\
 Share of the fits that end within {NEAR:g} nats a row of the best end of all fits of the table, and the milliseconds of one fit;
 {{n_fits}} fits, of `n_init=10` {{n_best}}. The default is up to 32 starts from k-means++ seeds, of which short runs of EM choose one, and
-rounds of half as many proposals to move one of its components. "random rows" and "random responsibilities" are as many starts of these
-kinds, "four fits of one start" runs four to the end and keeps the best. Fits in which a component collapses onto a single value, or has
-fewer than ten rows and less than one in a hundred, are left out of what is best.
+rounds of half as many mixtures in which one or two of its components have moved, which challenge it. "random rows" and "random
+responsibilities" are as many starts of these kinds, "four fits of one start" runs four to the end and keeps the best. Fits in which a
+component collapses onto a single value, or has fewer than ten rows and less than one in a hundred, are left out of what is best.
 """
 
 

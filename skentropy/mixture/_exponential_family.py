@@ -47,9 +47,9 @@ class ExponentialFamilyMixture(BaseMixture):
         on the order of the rows or on whether a row occurs twice or has twice the weight.
     n_starts : int or "auto", default="auto"
         Number of starts that compete in each run. All take a few EM steps on a sample of the rows; those that fall behind
-        are dropped, until one is left. The winner then competes with mixtures in which one of its components has moved, half
-        as many at a time, until none of them wins. "auto" takes 16 to 32 starts, fewer if many components or features make
-        them costly. With 1 there is no competition, and no component is moved.
+        are dropped, until one is left. Mixtures in which one or two of its components have moved, half as many at a time,
+        then challenge it, until they have lost four times in a row. "auto" takes 16 to 32 starts, fewer if many components
+        or features make them costly. With 1 there is no competition, and no component is moved.
     weights_init : array-like of shape (n_components,), default=None
         Initial mixing weights.
     parameters_init : dict of array-like, default=None

@@ -8,13 +8,14 @@ import numpy as np
 
 from .._data import Block
 from .._typing import Array, FloatArray
-from ..families._base import safe_log
-from ._model import MixtureModel, MixtureParameters, exp_or_zero
+from ..families._base import exp_or_zero, safe_log
+from ._model import MixtureModel, MixtureParameters
 
 # This share of an average cluster, distributed like all rows, is added to each cluster that starts a run.
 _CLUSTER_PRIOR = 0.05
 # Number of EM steps before the first comparison, the factor by which it grows before each further comparison, and its limit.
 _FIRST_STEPS = 10
+_FIRST_STEPS_OF_CHALLENGERS = 6
 _MORE_STEPS = 1.5
 _MOST_STEPS = 40
 # Number of further steps of the winner, which show whether it collapses.
@@ -71,28 +72,46 @@ class ShortRuns:
         parameters = self._parameters
         return self._components.observe(parameters.components, self._observations, parameters.log_weights).log_joint
 
-    def race(self) -> int:
-        """Let the runs compete until one is left, and return its number; each comparison drops at least half of them.
+    def race(self) -> None:
+        """Let the runs compete until one is left; each comparison drops at least half of them.
 
         Of runs that have found the same maximum the first one continues. A run with a collapsing component loses to all
         others.
         """
-        n_steps = float(_FIRST_STEPS)
-        numbers = np.arange(len(self._responsibilities))
-        while len(numbers) > 1:
+        if len(self._responsibilities) > 1:
+            self._compete(_FIRST_STEPS, -np.inf)
+
+    def challenge(self, responsibilities: FloatArray) -> bool:
+        """Let runs from other starts compete, and the one that is left then with that before; return whether it wins."""
+        objective, parameters = float(self.objectives()[0]), self._parameters
+        to_beat = objective + _SAME_MAXIMUM
+        self.start(responsibilities)
+        if self._compete(_FIRST_STEPS_OF_CHALLENGERS, to_beat) > to_beat:
+            self._given_up.append((objective, parameters))
+            return True
+        self._set(parameters, 1)
+        return False
+
+    def _compete(self, n_steps: float, to_beat: float) -> float:
+        """Let the runs compete until one is left; return its objective, or minus infinity if none can reach ``to_beat``."""
+        while True:
             objectives, gains, collapses = self._run(int(n_steps))
             ahead = np.where(collapses | np.isnan(objectives), _LAST, objectives)
-            survivors = self._survivors(ahead, gains)
-            others = np.flatnonzero((ahead < ahead[survivors].max() - _SAME_MAXIMUM) & (ahead > _LAST))
+            within_reach = ahead + _CATCHES_UP * np.fmax(gains, 0.0) >= to_beat
+            survivors = [run for run in self._survivors(ahead, gains) if within_reach[run]]
+            if not survivors:
+                return -np.inf
+            highest = float(ahead[survivors].max())
+            others = np.flatnonzero((ahead < highest - _SAME_MAXIMUM) & (ahead > _LAST))
             others = others[~np.isin(others, survivors)]
             if others.size:
                 best = int(others[ahead[others].argmax()])
                 self._given_up.append((float(ahead[best]), self._of_runs([best])))
-            self.collapses = bool(ahead.max() == _LAST)
+            self.collapses = highest == _LAST
             self._set(self._of_runs(survivors), len(survivors))
-            numbers = numbers[survivors]
+            if len(survivors) == 1:
+                return highest
             n_steps = min(_MORE_STEPS * n_steps, _MOST_STEPS)
-        return int(numbers[0])
 
     def best(self) -> MixtureParameters:
         """Parameters of the remaining run; if it collapses, those of the best run that was dropped."""
@@ -119,7 +138,7 @@ class ShortRuns:
     @staticmethod
     def _survivors(ahead: FloatArray, gains: FloatArray) -> list[int]:
         remaining, survivors = list(range(len(ahead))), list[int]()
-        while remaining and len(survivors) < len(ahead) // 2:
+        while remaining and len(survivors) < max(1, len(ahead) // 2):
             highest = ahead[remaining].max()
             first = next(run for run in remaining if ahead[run] >= highest - _SAME_MAXIMUM)
             if survivors and not ahead[survivors[0]] - ahead[first] <= _CATCHES_UP * gains[first]:

@@ -11,9 +11,10 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 
 from skentropy import ExponentialFamilyMixture, GaussianMixture
 from skentropy._data import Block
+from skentropy._typing import FloatArray
 from skentropy.families import FAMILIES
 from skentropy.mixture._draw import draw
-from skentropy.mixture._exchanges import losses, propose, search
+from skentropy.mixture._exchanges import losses, posterior, propose, search, share_anew, split_another, take_neighbours
 from skentropy.mixture._independent import Independent
 from skentropy.mixture._model import MixtureModel
 from skentropy.mixture._seed_rows import SmoothedRows
@@ -119,16 +120,23 @@ def test_a_component_moves_from_where_two_share_a_group_to_where_one_has_two() -
         assert len(set(np.rint(means / 9.0))) == groups
 
 
-@pytest.mark.parametrize("name", list(CASES))
-def test_proposals_share_the_rows_of_one_component_with_another(name: str) -> None:
+def moves_of(name: str, move: Any, n: int) -> tuple[FloatArray, FloatArray, Any, FloatArray]:
+    """Log joint densities of four components, the responsibilities after moves, rows as seeds, and their weights."""
     model, block, rng = problem(name)
     observations = model.components.read(block)
     q = rng.dirichlet(np.ones(4), size=60).T
     log_joint = ShortRuns(model, block, observations, q[np.newaxis]).log_joint()
     rows = model.components.seed_rows(block, observations)
     assert block.weight is not None
-    moved = propose(log_joint, rows, block.weight, 30, rng)
+    moved = move(log_joint, rows, block.weight, n, rng)
+    assert moved.shape == (n, 4, 60)
     np.testing.assert_allclose(moved.sum(axis=1), 1.0, rtol=1e-12)
+    return log_joint, moved, rows, block.weight
+
+
+@pytest.mark.parametrize("name", list(CASES))
+def test_a_component_shares_the_rows_of_another(name: str) -> None:
+    log_joint, moved, _, _ = moves_of(name, split_another, 30)
     for proposal in moved:
         # No row is of both components that share; the others follow the posterior without the one that moved.
         shared = [(a, b) for a in range(4) for b in range(a) if not (proposal[a] * proposal[b]).any()]
@@ -140,6 +148,112 @@ def test_proposals_share_the_rows_of_one_component_with_another(name: str) -> No
         np.testing.assert_allclose(proposal[rest], expected[:2], rtol=1e-9)
         np.testing.assert_allclose(proposal[a] + proposal[b], expected[2], rtol=1e-9)
         assert proposal[a].any()
+
+
+@pytest.mark.parametrize("name", list(CASES))
+def test_two_components_share_their_rows_anew(name: str) -> None:
+    """The others keep their responsibilities."""
+    log_joint, moved, _, _ = moves_of(name, share_anew, 30)
+    q = softmax(log_joint, axis=0)
+    for proposal in moved:
+        (a, b) = (c for c in range(4) if not np.allclose(proposal[c], q[c], rtol=1e-9))
+        assert not (proposal[a] * proposal[b]).any()
+        assert proposal[a].any()
+        assert proposal[b].any()
+        np.testing.assert_allclose(proposal[a] + proposal[b], q[a] + q[b], rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", list(CASES))
+def test_a_component_takes_a_row_and_its_neighbours(name: str) -> None:
+    """The nearest rows, of 0.1 to 0.6 times the weight of an average component."""
+    log_joint, moved, rows, weight = moves_of(name, take_neighbours, 30)
+    shares = []
+    for proposal in moved:
+        (mover,) = (c for c in range(4) if set(np.unique(proposal[c])) <= {0.0, 1.0})
+        inside = proposal[mover] == 1.0
+        rest = [c for c in range(4) if c != mover]
+        np.testing.assert_allclose(proposal[rest][:, ~inside], softmax(log_joint[rest], axis=0)[:, ~inside], rtol=1e-9)
+        assert not proposal[rest][:, inside].any()
+        # There is a row from which no other row is nearer than those.
+        centres = np.flatnonzero(inside)
+        divergences = rows.divergences(rows.seeds(centres))
+        divergences[np.arange(len(centres)), centres] = 0.0
+        farthest, beyond = divergences[:, inside].max(axis=1), divergences[:, ~inside].min(axis=1)
+        assert (farthest <= beyond + 2.0 * rows.rounding.max()).any()
+        shares.append(weight[inside].sum() / (weight.sum() / 4.0))
+    assert np.min(shares) > 0.1
+    assert np.mean(shares) < 0.6 or name in ("bernoulli", "categorical")  # whose rows are often equal
+
+
+def test_centres_are_drawn_by_their_weights_and_the_share_is_uniform() -> None:
+    n = 1000
+    rows, weight = Points(np.arange(float(n)) ** 1.5), np.where(np.arange(n) < n // 2, 1.0, 3.0)
+    log_joint = np.log(np.full((4, n), 0.25))
+    moved = take_neighbours(log_joint, rows, weight, 4000, np.random.RandomState(0))
+    np.testing.assert_allclose(moved.sum(axis=1), 1.0)
+    taken = np.where(moved == 1.0, weight, 0.0).sum(axis=2).max(axis=1)
+    assert taken.min() >= 0.1 * 500
+    assert taken.max() < 0.6 * 500 + 3.0
+    np.testing.assert_allclose(taken.mean(), 0.35 * 500, rtol=0.02)
+    middle = np.array([np.median(np.flatnonzero((proposal == 1.0).any(axis=0))) for proposal in moved])
+    np.testing.assert_allclose(np.mean(middle > n // 2), 0.75, atol=0.03)
+
+
+def test_components_that_overlap_share_their_rows_anew_more_often() -> None:
+    q = np.array([[0.5, 0.5, 0.0, 0.1], [0.5, 0.3, 0.0, 0.0], [0.0, 0.2, 1.0, 0.9]])
+    weight = np.array([1.0, 2.0, 1.0, 3.0])
+    with np.errstate(divide="ignore"):
+        log_joint = np.log(q)
+    moved = share_anew(log_joint, Points([0.0, 1.0, 3.0, 7.0]), weight, 20_000, np.random.RandomState(0))
+    kept = [np.isclose(moved[:, c], q[c]).all(axis=1).mean() for c in range(3)]  # the third, where the other two share
+    overlap = np.array([(q[a] * q[b]) @ weight for a, b in ((1, 2), (0, 2), (0, 1))])
+    np.testing.assert_allclose(kept, overlap / overlap.sum(), atol=0.01)
+    apart = np.log(np.array([[1.0, 1.0, 1e-300, 1e-300], [1e-300, 1e-300, 1.0, 1.0]]))
+    moved = share_anew(apart, Points([0.0, 1.0, 3.0, 7.0]), weight, 10, np.random.RandomState(0))
+    np.testing.assert_array_equal(moved.sum(axis=1), 1.0)
+    assert set(np.unique(moved)) == {0.0, 1.0}
+
+
+def test_proposals_are_of_all_kinds() -> None:
+    rows, weight = Points(np.arange(40.0)), np.ones(40)
+    log_joint = np.log(np.random.RandomState(0).dirichlet(np.ones(3), size=40).T)
+    for n, of_each in ((1, (1, 0, 0)), (2, (1, 1, 0)), (8, (3, 3, 2)), (16, (6, 5, 5))):
+        moved = propose(log_joint, rows, weight, n, np.random.RandomState(0))
+        random_state = np.random.RandomState(0)
+        kinds = [take_neighbours, share_anew, split_another]
+        parts = [kind(log_joint, rows, weight, m, random_state) for kind, m in zip(kinds, of_each, strict=True) if m]
+        np.testing.assert_array_equal(moved, np.concatenate(parts))
+
+
+@pytest.mark.parametrize("name", list(CASES))
+def test_a_challenge_replaces_a_run_by_a_better_one_alone(name: str) -> None:
+    """The run that is left neither moves nor falls if none wins."""
+    model, block, rng = problem(name)
+    observations = model.components.read(block)
+    runs = ShortRuns(model, block, observations, rng.dirichlet(np.ones(3), size=(4, 60)).transpose(0, 2, 1))
+    runs.race()
+    objectives = [runs.objectives()[0]]
+    for _ in range(6):
+        before = runs._parameters
+        won = runs.challenge(rng.dirichlet(np.ones(3), size=(3, 60)).transpose(0, 2, 1))
+        objectives.append(runs.objectives()[0])
+        if won:
+            assert objectives[-1] > objectives[-2] + 1e-5
+        else:
+            assert runs._parameters is before
+            np.testing.assert_allclose(objectives[-1], objectives[-2], rtol=1e-12)
+    lost = runs.challenge(np.tile(posterior(runs.log_joint()), (2, 1, 1)))
+    assert not lost or runs.objectives()[0] > objectives[-1] + 1e-5
+
+
+def test_a_challenger_that_collapses_loses() -> None:
+    rng = np.random.RandomState(0)
+    X = np.concatenate([np.full(12, 1.0), rng.normal(0.0, 1.0, size=40), rng.normal(6.0, 1.0, size=40)])[:, np.newaxis]
+    model: Any = MixtureModel(Independent(FAMILIES["gaussian"](), pooled=np.stack([X.mean(axis=0), (X**2).mean(axis=0)])))
+    block = Block(X, None, None, 0)
+    runs = ShortRuns(model, block, model.components.read(block), np.stack([X[:, 0] < 3.0, X[:, 0] >= 3.0])[np.newaxis] * 1.0)
+    assert not runs.challenge(np.stack([np.arange(92) < 12, np.arange(92) >= 12])[np.newaxis].astype(float))
+    assert model.components.family.moments(runs.best().components.eta)[1].min() > 0.1
 
 
 def test_what_a_component_is_worth() -> None:
@@ -268,33 +382,35 @@ def test_what_a_row_costs_is_told_in_multiplications() -> None:
 
 
 @pytest.mark.parametrize(
-    ("winners", "n_rounds"), [([0] * 13, 4), ([1] * 13, 12), ([0, 1, 0, 0, 0, 0, 1], 6), ([1, 0, 0, 0, 0, 1], 5)]
+    ("wins", "n_rounds"), [([0] * 13, 4), ([1] * 13, 12), ([0, 1, 0, 0, 0, 0, 1], 6), ([1, 0, 0, 0, 0, 1], 5)]
 )
 def test_a_search_ends_with_four_rounds_that_bring_nothing(
-    winners: list[int], n_rounds: int, monkeypatch: pytest.MonkeyPatch
+    wins: list[int], n_rounds: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Runs:
         collapses = False
-        n_races = 0
+        n_challenges = 0
 
-        def race(self) -> int:
-            self.n_races += 1
-            return winners[self.n_races - 2] if self.n_races > 1 else 0
+        def race(self) -> None:
+            assert not self.n_challenges
 
         def log_joint(self) -> Any:
-            return np.zeros((2, 3))
+            return np.full((2, 3), float(sum(wins[: self.n_challenges])))
 
-        def start(self, responsibilities: Any) -> None:
-            assert responsibilities.shape == (5, 2, 3)
+        def challenge(self, responsibilities: Any) -> bool:
+            # The proposals are moves of the best run so far.
+            np.testing.assert_array_equal(responsibilities, self.log_joint()[np.newaxis])
+            self.n_challenges += 1
+            return bool(wins[self.n_challenges - 1])
 
         def best(self) -> Any:
             return "the best"
 
-    monkeypatch.setattr("skentropy.mixture._exchanges.propose", lambda *arguments: np.zeros((4, 2, 3)))
+    monkeypatch.setattr("skentropy.mixture._exchanges.propose", lambda log_joint, *arguments: log_joint[np.newaxis])
     runs: Any = Runs()
     nothing: Any = None
     assert search(runs, nothing, np.ones(3), 4, np.random.RandomState(0)) == "the best"
-    assert runs.n_races == 1 + n_rounds
+    assert runs.n_challenges == n_rounds
 
 
 @pytest.mark.parametrize(
@@ -344,12 +460,14 @@ def test_of_runs_that_were_given_up_the_best_replaces_one_that_collapses(monkeyp
     ):
         fails[20], fails[0] = late, at_once
         runs = ShortRuns(model, block, model.components.read(block), q)
-        assert runs.race() == winner
+        runs.race()
+        assert np.exp(runs._parameters.log_weights[0]) == pytest.approx(shares[winner])
         assert runs.collapses == (len(at_once) == 5)
         assert np.exp(runs.best().log_weights) == pytest.approx([share, 1.0 - share])
     fails[0], fails[15] = [], [0.1]  # one of the last two does, and the other does not
     runs = ShortRuns(model, block, model.components.read(block), q)
-    assert runs.race() == 1
+    runs.race()
+    assert np.exp(runs._parameters.log_weights[0]) == pytest.approx(shares[1])
     assert not runs.collapses
 
 
@@ -357,7 +475,7 @@ def test_components_are_split_by_weight_and_move_by_what_they_are_worth() -> Non
     """Pairs that share rows are as frequent as draws by the first, and by the inverse of the second, make them."""
     rng, K, n = np.random.RandomState(0), 4, 30
     log_joint, weight = np.log(rng.dirichlet(np.ones(K), size=n).T), rng.exponential(size=n)
-    moved = propose(log_joint, Points(np.arange(n) * 1e-4), weight, 12_000, rng)
+    moved = split_another(log_joint, Points(np.arange(n) * 1e-4), weight, 12_000, rng)
     found = np.zeros((K, K))
     for a in range(K):
         for b in range(a):
@@ -371,7 +489,7 @@ def test_components_are_split_by_weight_and_move_by_what_they_are_worth() -> Non
 
 def test_rows_as_near_to_both_seeds_stay() -> None:
     log_joint = np.log(np.array([[1.0 - 1e-12] * 3, [1e-12] * 3]))  # nearly all are of the first component, which is split
-    moved = propose(log_joint, Points([0.0, 1.0, 2.0]), np.array([1.0, 0.0, 1.0]), 50, np.random.RandomState(0))
+    moved = split_another(log_joint, Points([0.0, 1.0, 2.0]), np.array([1.0, 0.0, 1.0]), 50, np.random.RandomState(0))
     np.testing.assert_array_equal(moved[:, 1].sum(axis=1), 1.0)
     np.testing.assert_array_equal(moved[:, 1, 1], 0.0)
     log_joint, pairs = np.tile(log_joint[:, :1], 4), Points([0.0, 1e-8, 1e-3, 1e-3 + 1e-8])
