@@ -137,6 +137,27 @@ def test_posteriors_by_halves_are_those_of_all_states(n_latents: int, size: floa
     assert statistics.elbo == pytest.approx(log_evidence.sum(), rel=1e-11)
 
 
+@pytest.mark.parametrize("size", [1.0, 20.0, 1000.0])
+def test_two_layers_have_the_sums_of_all_their_states(size: float) -> None:
+    """However large the logits are: nothing overflows, and no probability is more than one."""
+    rng = np.random.RandomState(0)
+    plain = random_net((3, 2), 5, rng)
+    layers = tuple(Layer(size * layer.weights, size * layer.offsets) for layer in plain.layers)
+    net, X = BeliefNet(size * plain.prior_logits, layers), rng.randint(2, size=(40, 5)).astype(float)
+    near, above = np.split(np.array(all_states(net), dtype=float), [3], axis=1)
+    a, b = layers[0].logits(near), layers[1].logits(above)
+    log_joint = X @ a.T - np.logaddexp(0.0, a).sum(axis=1) + (near * b).sum(axis=1) - np.logaddexp(0.0, b).sum(axis=1)
+    log_joint += above @ net.prior_logits - np.logaddexp(0.0, net.prior_logits).sum()
+    log_evidence = logsumexp(log_joint, axis=1)
+    q = np.exp(log_joint - log_evidence[:, np.newaxis])
+    found, means = Enumeration(net).explain(observe(Block(X, None, None, 0)))
+    np.testing.assert_allclose(found, log_evidence, rtol=1e-11, atol=1e-9)
+    np.testing.assert_allclose(means, q @ np.column_stack([near, above]), rtol=1e-6, atol=1e-9)
+    assert (means <= 1.0).all()
+    entropy = -(q * np.where(q > 0.0, np.log(np.maximum(q, 1e-300)), 0.0)).sum()
+    assert e_step(net, X, None).posterior_entropy == pytest.approx(entropy, rel=1e-8, abs=1e-9)
+
+
 @pytest.mark.parametrize("size", [0, 1, 100, 2**15, 2**16, 2**17])
 def test_slices_are_as_long_as_fits_in_the_cache(size: int) -> None:
     n = 5 if size > 100 else 2000
