@@ -55,8 +55,8 @@ class Excess(Additive):
             return np.asarray(weights.sum(axis=1)[:, np.newaxis] - transposed_product(weights, gaps))
 
         possible = rates > 0.0
-        safe = np.where(possible, rates, 1.0)
-        terms = transposed_product(q / s, squared) / safe - 2.0 * transposed_product(q, x) + rates * observed(q * s)
+        second = np.divide(transposed_product(q / s, squared), rates, out=np.zeros_like(rates), where=possible)
+        terms = second - 2.0 * transposed_product(q, x) + rates * observed(q * s)
         return cls(np.where(possible, terms, 0.0).sum(axis=0), np.where(possible, observed(q), 0.0).sum(axis=0))
 
     def notes(self, estimator: Any, means: FloatArray, columns: Array) -> Iterator[str]:

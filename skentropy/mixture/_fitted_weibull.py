@@ -373,7 +373,7 @@ def fit_weibull(seen: LevelSums, precision: float = _PRECISION) -> tuple[FloatAr
 
 
 def _logs(levels: Levels) -> FloatArray:
-    return np.log(np.where(levels.values > 0.0, levels.values, 1.0))
+    return np.log(levels.values, out=np.zeros(len(levels.values)), where=levels.values > 0.0)
 
 
 def _slopes(parameters: WeibullParameters, levels: Levels) -> tuple[FloatArray, FloatArray]:

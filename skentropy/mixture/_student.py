@@ -240,7 +240,7 @@ class StudentT(CorrelatedGaussian):
     def _inflation(self, parameters: Any) -> FloatArray:
         """Ratios of covariances to scale matrices, (K,); infinite for two degrees of freedom or less."""
         a = parameters.shapes
-        return np.where(a > 1.0, a / np.where(a > 1.0, a - 1.0, 1.0), np.inf)
+        return np.divide(a, a - 1.0, out=np.full(a.shape, np.inf), where=a > 1.0)
 
     def moments(self, parameters: Any) -> tuple[FloatArray, FloatArray]:
         means, variances = super().moments(parameters)

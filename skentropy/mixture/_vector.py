@@ -173,8 +173,9 @@ class VectorComponents(Components):
         """M-step: mean parameters equal the posteriors' weighted means of T, smoothed by the prior's pseudo-counts."""
         total = self._with_pseudo_rows(statistics)
         empty = (total.counts <= EMPTY * statistics.counts.sum())[:, np.newaxis]
-        counts = np.where(empty, 1.0, total.counts[:, np.newaxis])
-        return self.parameters(self.family.natural(np.where(empty, self.pooled, total.sums / counts)))
+        pooled = np.tile(self.pooled, (len(empty), 1))
+        mean = np.divide(total.sums, total.counts[:, np.newaxis], out=pooled, where=~empty)
+        return self.parameters(self.family.natural(mean))
 
     def log_base_measure(self, block: Block) -> FloatArray:
         return np.zeros(block.n_rows)
