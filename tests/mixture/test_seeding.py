@@ -493,5 +493,5 @@ def test_rows_as_near_to_both_seeds_stay() -> None:
     np.testing.assert_array_equal(moved[:, 1].sum(axis=1), 1.0)
     np.testing.assert_array_equal(moved[:, 1, 1], 0.0)
     log_joint, pairs = np.tile(log_joint[:, :1], 4), Points([0.0, 1e-8, 1e-3, 1e-3 + 1e-8])
-    moved = propose(log_joint, pairs, np.ones(4), 50, np.random.RandomState(0))  # seeds are of one pair each
+    moved = split_another(log_joint, pairs, np.ones(4), 50, np.random.RandomState(0))  # seeds are of one pair each
     np.testing.assert_array_equal(moved[:, 1].sum(axis=1), 2.0)
