@@ -495,3 +495,46 @@ def test_rows_as_near_to_both_seeds_stay() -> None:
     log_joint, pairs = np.tile(log_joint[:, :1], 4), Points([0.0, 1e-8, 1e-3, 1e-3 + 1e-8])
     moved = split_another(log_joint, pairs, np.ones(4), 50, np.random.RandomState(0))  # seeds are of one pair each
     np.testing.assert_array_equal(moved[:, 1].sum(axis=1), 2.0)
+
+
+def test_components_that_are_worth_little_move_to_a_row_and_all_that_are_near() -> None:
+    n = 40
+    rng = np.random.RandomState(0)
+    log_joint, weight = np.log(rng.dirichlet(np.ones(3), size=n).T), rng.exponential(size=n)
+    moved = take_neighbours(log_joint, Points(1e-4 * np.arange(n)), weight, 20_000, rng)
+    of_ones = np.isin(moved, [0.0, 1.0]).all(axis=2)
+    np.testing.assert_array_equal(of_ones.sum(axis=1), 1)
+    worth = 1.0 / losses(log_joint, weight)
+    np.testing.assert_allclose(of_ones.mean(axis=0), worth / worth.sum(), atol=0.012)
+    inside = (moved == 1.0).any(axis=1)
+    first, last = inside.argmax(axis=1), n - 1 - inside[:, ::-1].argmax(axis=1)
+    np.testing.assert_array_equal(inside.sum(axis=1), last - first + 1)  # none is left out between them
+
+
+def test_rows_without_weight_are_no_seeds_of_shares() -> None:
+    log_joint = np.log(np.full((2, 3), 0.5))
+    moved = share_anew(log_joint, Points([0.0, 1.0, 2.0]), np.array([1.0, 0.0, 1.0]), 50, np.random.RandomState(0))
+    np.testing.assert_array_equal(moved[:, :, 1].sum(axis=1), 1.0)
+    np.testing.assert_array_equal(moved[:, 0, 0], 1.0 - moved[:, 0, 2])
+
+
+@pytest.mark.parametrize(
+    ("behind", "gain", "n_races", "wins"), [(1.0, 0.21, 2, True), (1.0, 0.19, 1, False), (0.03, -1.0, 1, False)]
+)
+def test_challengers_go_on_that_can_catch_up(
+    behind: float, gain: float, n_races: int, wins: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within five times the gain of their last steps; those that fall cannot."""
+    model, block, _ = problem("gaussian")
+    runs = ShortRuns(model, block, model.components.read(block), np.full((1, 2, 60), 0.5))
+    level, calls = float(runs.objectives()[0]), []
+
+    def run(self: Any, n_steps: int) -> Any:
+        calls.append(n_steps)
+        n = len(self._responsibilities)
+        ahead = level + (np.arange(n) * -1e-3 - behind if len(calls) == 1 else 1.0 - np.arange(n))
+        return ahead, np.full(n, gain), np.zeros(n, dtype=bool)
+
+    monkeypatch.setattr(ShortRuns, "_run", run)
+    assert runs.challenge(np.full((4, 2, 60), 0.5)) == wins
+    assert len(calls) == n_races
