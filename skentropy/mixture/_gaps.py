@@ -136,6 +136,8 @@ class Conditionals:
     With the precision matrix :math:`\Lambda`, the expected deviations of missing entries from their means are
     :math:`-\Lambda_{mm}^{-1} \Lambda_{mo} (x_o - \mu_o)`, and their covariance is :math:`\Lambda_{mm}^{-1}`.
 
+    Blocks of rows with the same patterns share them.
+
     Attributes
     ----------
     log_det_precisions : ndarray of shape (G, P)
@@ -143,7 +145,10 @@ class Conditionals:
 
     def __init__(self, precisions: FloatArray, gaps: Gaps) -> None:
         G, d, _ = precisions.shape
-        self._gaps, self._n_features, self._n_groups = gaps, d, G
+        self._n_features, self._n_groups = d, G
+        self._patterns, self._pairs = gaps.patterns, gaps.pairs
+        # The patterns with equally many missing entries, and these entries, (q, n_patterns).
+        self._parts = [(group.patterns, group.missing) for group in gaps.groups]
         self.log_det_precisions = np.zeros((G, len(gaps.patterns)))
         # Lower triangles, entry by entry, (q (q + 1) / 2, G, n_patterns) for each group.
         self._covariances = []
@@ -156,11 +161,11 @@ class Conditionals:
             self.log_det_precisions[:, group.patterns] = _invert_in_place(triangles, len(group.missing))
             self._covariances.append(triangles)
 
-    def expected(self, pull: FloatArray) -> FloatArray:
-        r"""Deviations of missing entries from :math:`\Lambda_{mo} (x_o - \mu_o)`, both (K, n_entries)."""
+    def expected(self, gaps: Gaps, pull: FloatArray) -> FloatArray:
+        r"""Deviations of rows' missing entries from :math:`\Lambda_{mo} (x_o - \mu_o)`, both (K, n_entries)."""
         G, K = self._n_groups, len(pull)
         expected = np.empty_like(pull)
-        for group, triangles in zip(self._gaps.groups, self._covariances, strict=True):
+        for group, triangles in zip(gaps.groups, self._covariances, strict=True):
             q, n = len(group.missing), len(group.pattern)
             own = pull[:, group.entries].reshape(G, K // G, q, n)
             out = expected[:, group.entries].reshape(G, K // G, q, n)
@@ -172,13 +177,13 @@ class Conditionals:
 
         With :math:`U = R^{-1}` it is :math:`(U - U_m \Lambda_{mm}^{-1} \Lambda_{m})_o`, and zero for missing entries.
         """
-        maps = np.repeat(inverses[:, np.newaxis], len(self._gaps.patterns), axis=1)
-        for group, triangles in zip(self._gaps.groups, self._covariances, strict=True):
-            missing = group.missing.T
+        maps = np.repeat(inverses[:, np.newaxis], len(self._patterns), axis=1)
+        for (patterns, entries), triangles in zip(self._parts, self._covariances, strict=True):
+            missing = entries.T
             covariances = triangles[_square(missing.shape[1])].transpose(2, 3, 0, 1)
             of_missing = inverses[:, :, missing].transpose(0, 2, 1, 3)
-            maps[:, group.patterns] -= of_missing @ (covariances @ precisions[:, missing])
-        maps *= ~self._gaps.patterns[:, np.newaxis]
+            maps[:, patterns] -= of_missing @ (covariances @ precisions[:, missing])
+        maps *= ~self._patterns[:, np.newaxis]
         return maps
 
     def spread(self, weights: FloatArray) -> FloatArray:
@@ -188,20 +193,20 @@ class Conditionals:
         total = np.empty((K, d * d))
         for k, g in enumerate(of):
             parts = [
-                (triangles[:, g] * weights[k, group.patterns]).ravel()
-                for group, triangles in zip(self._gaps.groups, self._covariances, strict=True)
+                (triangles[:, g] * weights[k, patterns]).ravel()
+                for (patterns, _), triangles in zip(self._parts, self._covariances, strict=True)
             ]
-            total[k] = np.bincount(self._gaps.pairs, weights=np.concatenate(parts), minlength=d * d)
+            total[k] = np.bincount(self._pairs, weights=np.concatenate(parts), minlength=d * d)
         lower = total.reshape(K, d, d)
         return lower + np.tril(lower, -1).transpose(0, 2, 1)
 
     def entropies(self) -> FloatArray:
         """Entropies of the missing entries given the observed entries, (G, P)."""
-        return np.asarray(0.5 * (self._gaps.patterns.sum(axis=1) * (LOG_2PI + 1.0) - self.log_det_precisions))
+        return np.asarray(0.5 * (self._patterns.sum(axis=1) * (LOG_2PI + 1.0) - self.log_det_precisions))
 
-    def roots(self, of: int, index: int) -> FloatArray:
+    def roots(self, gaps: Gaps, of: int, index: int) -> FloatArray:
         """Square roots of the covariances of a group's rows, (n_rows, d, q), zero where observed, for one Gaussian."""
-        group, triangles = self._gaps.groups[index], self._covariances[index]
+        group, triangles = gaps.groups[index], self._covariances[index]
         q, n = len(group.missing), len(group.pattern)
         roots = np.zeros((n, self._n_features, q))
         own = np.linalg.cholesky(triangles[:, of].T[:, _square(q)])

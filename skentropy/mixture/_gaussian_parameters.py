@@ -11,6 +11,7 @@ import numpy as np
 from .._data import Additive
 from .._linalg import factorise, invert_factors, log_det_of_factors
 from .._typing import Array, FloatArray
+from ._gaps import Conditionals, Gaps
 
 # Bounds: eigenvalues of a component's correlations stay above the first number, and its standard deviations above the second
 # as a share of those of all rows. A component leaves its bound when its eigenvalues exceed the bound by the third factor.
@@ -19,6 +20,8 @@ _SMALLEST_SCALE = 1e-8
 _LEAVES_BOUND = 1e2
 # A feature belongs to the direction of a unit vector if its entry is larger.
 _IN_DIRECTION = 0.1
+# If rows share patterns, a pattern with at least this many rows for each feature has a map of its own.
+_ROWS_OF_PATTERN = 4
 # Rounding errors of correlations, relative to their smallest eigenvalue, that densities tolerate.
 _ROUNDING = 1e-5
 
@@ -84,6 +87,27 @@ class GaussianParameters:
     def precisions(self) -> FloatArray:
         """Inverse covariances, (G, d, d)."""
         return np.matmul(self.inverses.transpose(0, 2, 1), self.inverses)
+
+    def given_observed(self, gaps: Gaps) -> tuple[Conditionals, FloatArray | None]:
+        """Conditionals, and the maps from deviations to completed rows if many rows share each pattern.
+
+        Those of few patterns are kept for the next block of rows, which often has the same ones.
+        """
+        key = gaps.patterns.tobytes()
+        known = self._of_last_patterns.get(key)  # another thread may replace it at any time
+        if known is not None:
+            return known
+        conditionals = Conditionals(self.precisions, gaps)
+        if len(gaps.order) < _ROWS_OF_PATTERN * gaps.patterns.size:
+            return conditionals, None
+        given = conditionals, conditionals.maps(self.inverses, self.precisions)
+        self._of_last_patterns.clear()
+        self._of_last_patterns[key] = given
+        return given
+
+    @cached_property
+    def _of_last_patterns(self) -> dict[bytes, tuple[Conditionals, FloatArray]]:
+        return {}
 
     @cached_property
     def covariances(self) -> FloatArray:

@@ -11,7 +11,7 @@ import numpy as np
 from .._data import Additive, Scratch
 from .._linalg import LOG_2PI, pack_symmetric
 from .._typing import FloatArray
-from ._gaps import Conditionals, Gaps
+from ._gaps import Gaps
 from ._gaussian_parameters import GaussianParameters, GaussianSums
 
 # Largest number of values of a block that are kept for a second use.
@@ -20,8 +20,6 @@ _KEPT_ENTRIES = 2**22
 _TOGETHER_ENTRIES = 2**15
 # With at least this many features BLAS is faster if it knows that a product is symmetric.
 _WIDE = 40
-# If rows share patterns, a pattern with at least this many rows for each feature has a map of its own.
-_ROWS_OF_PATTERN = 4
 _SCRATCH = Scratch()
 
 
@@ -109,21 +107,13 @@ class CompletedRows:
     def __init__(self, parameters: GaussianParameters, rows: GaussianRows) -> None:
         self.parameters, self.rows = parameters, rows
         if rows.gaps is not None:
-            self._conditionals = Conditionals(parameters.precisions, rows.gaps)
-
-    @cached_property
-    def _maps(self) -> FloatArray | None:
-        """The maps from deviations to completed rows in the frames, (G, P, d, d), if many rows share each pattern."""
-        gaps, p = self.rows.gaps, self.parameters
-        if gaps is None or len(gaps.order) < _ROWS_OF_PATTERN * gaps.patterns.size:
-            return None
-        return self._conditionals.maps(p.inverses, p.precisions)
+            self._conditionals, self._maps = parameters.given_observed(rows.gaps)
 
     @cached_property
     def _expected(self) -> FloatArray:
         """Expected deviations of missing entries, (K, n_entries)."""
         assert self.rows.gaps is not None
-        return self._conditionals.expected(self._pull(self.rows.gaps))
+        return self._conditionals.expected(self.rows.gaps, self._pull(self.rows.gaps))
 
     def _pull(self, gaps: Gaps) -> FloatArray:
         """Precisions times deviations without those of missing entries, at the missing entries, (K, n_entries)."""
@@ -199,7 +189,7 @@ class CompletedRows:
             return
         group = self.parameters.group[component]
         for i, one in enumerate(self.rows.gaps.groups):
-            yield one.rows, self.parameters.inverses[group] @ self._conditionals.roots(group, i)
+            yield one.rows, self.parameters.inverses[group] @ self._conditionals.roots(self.rows.gaps, group, i)
 
     def scores(self) -> Iterator[FloatArray]:
         """E[y] and (E[y y'] - 1) / sqrt(2) of the rows in their original order, component by component, (n, P)."""
