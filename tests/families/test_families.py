@@ -26,6 +26,7 @@ from skentropy.families import (
     check_family,
     get_family,
 )
+from skentropy.families._base import exp_or_zero
 from skentropy.families._circle import mean_direction, turned
 from skentropy.families._roots import RootCoordinates
 from tests.common.cases import CASES
@@ -483,3 +484,15 @@ def test_arguments_are_set_and_searched_over_as_those_of_estimators() -> None:
         mixture.set_params(family__r=-1.0)
     with pytest.raises(ValueError, match=r"NegativeBinomial has no parameters \['q'\]; it has \['r'\]"):
         mixture.set_params(family__q=1.0)
+
+
+@pytest.mark.parametrize("lowest", [-600.0, -703.0, -709.0, -5000.0, -np.inf])
+def test_exponentials_that_would_underflow_are_zero(lowest: float) -> None:
+    x = np.append(np.linspace(-650.0, 0.0, 501), [lowest, -690.0])
+    q = exp_or_zero(x.copy())
+    np.testing.assert_array_equal(q[:501], np.exp(x[:501]))
+    assert q[501] == (np.exp(lowest) if lowest > -700.0 else 0.0)
+    np.testing.assert_allclose(q[-1], np.exp(-690.0), rtol=1e-4)
+    assert exp_or_zero(x, out=x) is x
+    np.testing.assert_array_equal(x, q)
+    assert exp_or_zero(np.empty((2, 0))).shape == (2, 0)
