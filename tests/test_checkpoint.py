@@ -145,6 +145,14 @@ def test_a_short_search_leaves_an_older_file_alone(tmp_path: Path) -> None:
     assert path.read_text() == "older"
 
 
+def test_a_search_may_be_over_at_once(tmp_path: Path) -> None:
+    checkpoint = Checkpoint(tmp_path / "model")
+    (tmp_path / "model").write_text("of a candidate")
+    best = ESTIMATORS["PoissonMixture"].make()
+    checkpoint.on_search_end(best, time.time())
+    assert joblib.load(tmp_path / "model").get_params() == best.get_params()
+
+
 def test_fits_side_by_side_do_not_mix(tmp_path: Path) -> None:
     checkpoint = Checkpoint(tmp_path / "model", interval=0.0)
     first, second = ESTIMATORS["PoissonMixture"].make(), ESTIMATORS["PoissonMixture"].make()

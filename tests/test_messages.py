@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skentropy import PPCA, ColumnMixture, ExponentialFamilyMixture, FactorAnalysis, GaussianMixture
-from skentropy._messages import list_names, warn
+from skentropy._messages import list_names, warn, warn_of_normalised
 from skentropy.model_selection._comparable import _describe
 
 FEW = np.random.default_rng(0).normal(size=(8, 10))
@@ -65,3 +65,12 @@ def test_long_lists_say_how_much_they_leave_out() -> None:
         "1.5 in column 0, 0.25 in column 2, 0.5 in column 3 and 1 more"
     )
     assert _describe([]) == "none"
+
+
+def test_shares_of_one_and_single_samples_are_no_counts() -> None:
+    for total in (1.0, float(np.sum(np.full(7, 1 / 7))), 0.5):
+        with pytest.warns(UserWarning, match="Weights are counts"):
+            warn_of_normalised(total)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of_normalised(1.005)

@@ -130,6 +130,12 @@ def test_weights_that_are_normalised_are_no_counts(load):
     assert kmo(X, share).overall == pytest.approx(kmo(X).overall)
 
 
+def test_two_rows_are_enough_to_count():
+    X = np.array([[0.0, 1.0], [1.0, 3.0], [2.0, 2.0]])
+    test = bartlett_sphericity(X, np.full(3, 2.0 / 3.0))
+    assert test.statistic == pytest.approx(-(2.0 - 1.0 - 1.5) * np.log1p(-(0.5**2)))
+
+
 def test_they_print_names(load):
     frame = pd.DataFrame(load("attitude"), columns=["rating", "complaints", "privileges", "learning", "raises", "b", "c"])
     lines = str(kmo(frame)).splitlines()

@@ -196,3 +196,11 @@ def test_rows_that_the_model_was_not_fitted_to_have_their_own_mean_and_covarianc
     alone = stats.norm(mean, others.std(axis=0)).logpdf(others).sum()
     assert fit.baseline_statistic == pytest.approx(2.0 * (fit.saturated_log_likelihood - alone))
     assert fit.n_samples == 20
+
+
+def test_what_hardly_fits_worse_than_expected_fits_as_badly_as_independence():
+    baseline = -2.0  # the chi-square of independence is below its degrees of freedom
+    of = Discrepancy(1.0, 1, 12, baseline - 4.5025, baseline, baseline, np.zeros((6, 6)))
+    fit = fit_indices(of, bartlett=False, level=0.9)
+    assert fit.statistic - fit.dof == pytest.approx(0.005)
+    assert fit.cfi == 0.0

@@ -151,7 +151,7 @@ def test_log_probabilities_by_saddle_point() -> None:
     x = np.array([0.0, 1.0, 2.0, 7.0, 19.0, 20.0, 30.0])
     for m in (0.1, 1.0, 18.5, 40.0):
         np.testing.assert_allclose(log_poisson(x, m), stats.poisson.logpmf(x, m), rtol=1e-13)
-    for p in (1e-3, 0.2, 0.5, 0.7, 0.999):
+    for p in (1e-3, 0.2, 0.5, 0.502, 0.7, 0.999):
         np.testing.assert_allclose(log_binomial(x, 30.0, p, 1.0 - p), stats.binom.logpmf(x, 30, p), rtol=1e-12, atol=1e-14)
     assert np.isnan(log_poisson(np.array(np.nan), 2.0))
     assert np.isnan(log_binomial(np.array(np.nan), 3.0, 0.5, 0.5))

@@ -183,6 +183,8 @@ COLUMN_DIVERGENCES = [
     ([0.0, 0.0], [5.0, 5.0], [2.650302, 2.650302]),
     ([300.0, 0.0, 0.0], [0.0, 0.001, 600.0], [557.660421, 0.153217, 595.037694]),
     ([0.0, 0.0, 500.0, 0.0], [500.0, 500.0, 0.0, 0.0], [206.587141, 206.587141, 659.199193, 0.033729]),
+    ([-1000.0, 5.0, 0.0], [3.0, 40.0, 0.0], [44.681853, 36.672256, 1.125185]),
+    ([300.0, 300.0, 0.0], [0.0, 300.0, 300.0], [123.937283, 0.0, 123.944299]),
 ]
 
 
@@ -266,6 +268,13 @@ def test_parameters_are_refused_beyond_their_limits_alone() -> None:
     assert np.isfinite(Dirichlet().from_standard((np.array([least + 1e-3, 2.0]),))).all()
     with pytest.raises(ValueError, match="positive"):
         Dirichlet().from_standard((np.array([least, 2.0]),))
+
+
+def test_variances_of_nearly_uniform_directions_differ_along_the_mean() -> None:
+    """A' = 1/3 - kappa^2 / 15 and A / kappa = 1/3 - kappa^2 / 45, to the fourth order."""
+    kappa = 0.009
+    _, variances = VonMisesFisher().moments(np.array([kappa, 0.0, 0.0]))
+    np.testing.assert_allclose(variances, 1 / 3 - kappa**2 / np.array([15.0, 45.0, 45.0]), rtol=1e-8)
 
 
 def test_means_of_no_length_to_speak_of() -> None:

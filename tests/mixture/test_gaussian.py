@@ -130,6 +130,13 @@ def test_the_penalty_is_that_of_the_docstring(kind: str) -> None:
     assert model.entropy_sum_.penalty == pytest.approx(expected / n, abs=1e-10)
 
 
+def test_the_default_prior_of_two_rows_has_their_variance() -> None:
+    X = np.array([[0.0], [2.0]])
+    priors = NormalInverseWishart(), NormalInverseWishart(covariance=[[2.0]])
+    found = [GaussianMixture(1, prior=prior).fit(X).covariances_ for prior in priors]
+    np.testing.assert_allclose(*found, rtol=1e-12)
+
+
 def test_bad_priors_are_refused_by_name() -> None:
     X = DATA["iris"]
     for wrong, message in [

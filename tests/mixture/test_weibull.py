@@ -355,3 +355,10 @@ def test_draws_are_powers_of_exponential_ones_and_all_rows_are_between_component
     known = components.of_fitted(weights, (scales, shapes), is_sparse=False)
     np.testing.assert_allclose(known.pooled_logs[0], weights @ np.log(scales), rtol=1e-12)
     np.testing.assert_allclose(known.pooled_logs[1], weights @ np.log(shapes), rtol=1e-12)
+
+
+def test_a_first_guess_just_below_the_shape_is_not_the_shape() -> None:
+    x = np.sort(np.random.default_rng(44).weibull(2.0, size=100))
+    log_scales, log_shapes = fit_weibull(LevelSums(Levels.of_columns([x]), np.ones((1, len(x)))))
+    shape, _, scale = stats.weibull_min.fit(x, floc=0.0)
+    np.testing.assert_allclose([log_shapes.item(), log_scales.item()], np.log([shape, scale]), atol=1e-4)
