@@ -82,7 +82,7 @@ class NormalInverseWishart:
     >>> X = load_iris().data
     >>> mixture = GaussianMixture(3, prior=NormalInverseWishart(), random_state=0).fit(X)
     >>> print(f"{150 * mixture.score(X):.2f}")
-    -201.12
+    -203.38
     """
 
     def __init__(
