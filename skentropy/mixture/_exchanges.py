@@ -29,9 +29,10 @@ def search(
     """Improve the best of several runs: propose moves of its components, and let short runs from there challenge it."""
     runs.race()
     # If many rows share a value, every start collapses onto it: a proposal that did not would have to leave these rows.
-    n_rounds = _MOST_ROUNDS if n_proposals and not runs.collapses else 0
+    if not n_proposals or runs.collapses:
+        return runs.best()
     fruitless, log_joint = 0, runs.log_joint()
-    for _ in range(n_rounds):
+    for _ in range(_MOST_ROUNDS):
         if runs.challenge(propose(log_joint, rows, weight, n_proposals, random_state)):
             fruitless, log_joint = 0, runs.log_joint()
         else:
