@@ -96,6 +96,13 @@ def test_a_saddle_point_is_left_to_one_of_two_sides(curvature, central):
     assert not leave_saddle(plane, start, plane.evaluate, pair, least_gain=1.0, tried=2.0).saddle
 
 
+@pytest.mark.parametrize("largest", [1.00005, 1.0005, 1.0015])
+def test_next_to_one_an_eigenvalue_is_that_of_a_slow_fit_and_not_of_a_saddle_point(largest):
+    plane = Plane(-0.1)
+    end = leave_saddle(plane, plane.evaluate(np.zeros(3)), plane.evaluate, (largest, np.eye(3)[0]), least_gain=1e-9)
+    assert (end.goes_on, end.saddle) == (False, largest > 1.001)
+
+
 def test_where_nothing_is_identified_there_is_no_saddle_point():
     plane = Plane(0.2)
     plane.identified = np.zeros_like

@@ -242,3 +242,7 @@ def test_scores_of_weighted_rows_are_weighted(load):
     X, weight = load("attitude"), np.linspace(0.5, 2.0, 30)
     model = FactorAnalysis(2).fit(X)
     assert model.score(X, sample_weight=weight) == pytest.approx(np.average(model.score_samples(X), weights=weight))
+
+
+def test_a_summary_of_two_rows_has_indices():
+    assert "fit" in FactorAnalysis(1).fit_covariance(0.5 * np.eye(4) + 0.5, 2).summary().tables

@@ -417,6 +417,12 @@ def test_predictions_of_mixtures() -> None:
         np.testing.assert_allclose(family.predict(eta, weights), expected, rtol=1e-9, err_msg=repr(family))
 
 
+def test_angles_that_are_all_the_same_vary_by_nothing() -> None:
+    mean = np.linspace(-3.0, 3.0, 2001)[np.newaxis]  # the sines and cosines of some have a length of more than one
+    _, variance = mean_direction(np.ones(1), mean, np.zeros_like(mean))
+    assert (variance >= 0.0).all()
+
+
 def test_typical_values_are_within_the_draws() -> None:
     for family in INSTANCES:
         p = np.full((1, family.n_statistics), 0.7) if isinstance(family, Categorical) else np.full(1, 0.7)

@@ -139,6 +139,25 @@ class Opposite(np.random.RandomState):
         return np.full(size, 1.0 - 1e-12)
 
 
+@pytest.mark.parametrize(("d", "kappa"), [(2, 2.0), (400, 500.0)])
+def test_the_density_of_proposals_is_nowhere_below_that_of_draws(d: int, kappa: float) -> None:
+    """A proposal is accepted whatever the uniform number only at the one place where the densities touch."""
+
+    class Scripted(np.random.RandomState):
+        rounds = 0
+
+        def beta(self, a: Any, b: Any, size: Any = None) -> Any:
+            self.rounds += 1
+            return np.linspace(0.4, 0.6, size) if self.rounds == 1 else np.full(size, 0.5)
+
+        def uniform(self, low: Any = 0.0, high: Any = 1.0, size: Any = None) -> Any:
+            return np.full(size, 0.0 if self.rounds == 1 else 0.9)
+
+    eta = np.tile(kappa * np.eye(d)[0], (100, 1))
+    cosines = VonMisesFisher().sample(eta, Scripted(0))[:, 0]
+    np.testing.assert_allclose(cosines, cosines[0], rtol=1e-9)
+
+
 def test_draws_opposite_to_the_mean_are_directions() -> None:
     eta = np.linspace(0.01, 3.0, 500)[:, np.newaxis] * np.array([0.6, 0.8])
     np.testing.assert_allclose(VonMisesFisher().sample(eta, Opposite(0)), np.tile([[-0.6, -0.8]], (500, 1)), atol=1e-6)

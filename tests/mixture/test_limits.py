@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy import optimize, sparse
 from scipy.special import log_softmax
+from sklearn.exceptions import ConvergenceWarning
 
 from skentropy import GammaMixture, GaussianMixture, PoissonMixture, StudentTMixture
 from skentropy._data import Block, survey_columns
@@ -379,3 +380,15 @@ def test_sums_of_many_blocks_must_not_overflow() -> None:
     check_columns(None, Gamma(), columns)
     with pytest.raises(ValueError, match="The sum of the values overflows in column 0"):
         check_columns(GammaMixture(), Gamma(), replace(columns, weight=1e9 * columns.weight))
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "share"), [("spherical", "covariances_", 1e-14), ("ppca", "noise_variances_", 1e-16)]
+)
+def test_a_variance_that_features_share_is_held_at_a_share_of_their_mean_variance(
+    kind: str, name: str, share: float
+) -> None:
+    X = np.concatenate([np.zeros((30, 3)), np.random.default_rng(0).normal(5.0, 1.0, size=(60, 3)) * [1.0, 10.0, 30.0]])
+    with pytest.warns(ConvergenceWarning):
+        model = GaussianMixture(2, covariance_type=kind, random_state=0).fit(X)
+    assert getattr(model, name).min() == pytest.approx(share * X.var(axis=0).mean(), rel=1e-6, abs=0.0)
