@@ -70,7 +70,12 @@ class ColumnBlocks(ColumnAttributes):
         X = block.as_given.X.copy()
         for part, own in zip(self.blocks, observations, strict=True):
             X[:, part.columns] = part.components.as_seeds(block.take_columns(part.columns), own).X
-        return replace(block.as_given, X=X)
+        return replace(block.as_given, X=X).take_columns(self._used)
+
+    @property
+    def _used(self) -> Array:
+        """The columns of all blocks; starts depend on no others."""
+        return np.unique(np.concatenate([block.columns for block in self.blocks]))
 
     def rounding(self, columns: ColumnSurvey) -> Rounding | None:
         location, scale, relative = np.zeros(self.n_features), np.ones(self.n_features), np.ones(self.n_features, dtype=bool)
@@ -81,7 +86,7 @@ class ColumnBlocks(ColumnAttributes):
             if own is not None:
                 location[block.columns], scale[block.columns] = own.location, own.scale
                 relative[block.columns] = own.relative
-        return Rounding(location, scale, relative)
+        return Rounding(location[self._used], scale[self._used], relative[self._used])
 
     def seed_rows(self, block: Block, observations: Any) -> JointSeedRows:
         pairs = zip(self.blocks, observations, strict=True)
