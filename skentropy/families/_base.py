@@ -45,6 +45,11 @@ def exp_or_zero(x: Array, out: Array | None = None) -> Array:
     return p
 
 
+def positive_or_one(x: Array) -> Array:
+    """x, with ones in the place of values that are not positive, whose quotients or logarithms are not used."""
+    return np.where(x <= 0.0, 1.0, x)
+
+
 class ExponentialFamily(HasArguments, ABC):
     r"""A univariate exponential family, the observable distribution of one feature.
 

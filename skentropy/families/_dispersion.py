@@ -17,7 +17,7 @@ from collections.abc import Callable
 import numpy as np
 
 from .._typing import Array, FloatArray
-from ._base import SMALLEST_NORMAL, ExponentialFamily, safe_log
+from ._base import SMALLEST_NORMAL, ExponentialFamily, positive_or_one, safe_log
 from ._negative_binomial import NegativeBinomial
 from ._poisson import Poisson
 from ._relative import EPS
@@ -46,9 +46,9 @@ def dispersed(mean: Array, dispersion: Array) -> tuple[Array, Array]:
 
 def log_base_measure(x: Array, a: Array) -> Array:
     """log h(x; a) in terms of Stirling's remainders, in which large terms have cancelled analytically."""
-    r = 1.0 / np.where(a > 0.0, a, 1.0)
+    r = 1.0 / positive_or_one(a)
     positive = x >= SMALLEST_NORMAL
-    count = np.where(positive, x, 1.0)
+    count = positive_or_one(x)
     with np.errstate(over="ignore"):
         log_h = count * np.log1p(r / count) + (r - 0.5) * np.log1p(count / r) - 0.5 * np.log(2.0 * np.pi * count)
     log_h = log_h + stirling_remainder(count + r) - stirling_remainder(r) - stirling_remainder(count)
@@ -57,14 +57,14 @@ def log_base_measure(x: Array, a: Array) -> Array:
 
 def log_rising_slope(x: Array, a: Array, less: Array | float = 0.0) -> Array:
     """Derivative of B by log a, minus ``less`` times x."""
-    r = 1.0 / np.where(a > 0.0, a, 1.0)
+    r = 1.0 / positive_or_one(a)
     exact = (1.0 - less) * x - r * _digamma_difference(x, a, r)
     return _near_zero(x, a, exact, (1.0, -1.0, 1.0, -1.0, 1.0), less * x)
 
 
 def log_rising_curvature(x: Array, a: Array) -> Array:
     """Second derivative of B by log a."""
-    r = 1.0 / np.where(a > 0.0, a, 1.0)
+    r = 1.0 / positive_or_one(a)
     exact = r * _digamma_difference(x, a, r) + r**2 * (trigamma(x + r) - trigamma(r))
     return _near_zero(x, a, exact, (1.0, -2.0, 3.0, -4.0, 5.0))
 
@@ -166,14 +166,14 @@ class DispersedPoisson(Poisson):
 
     def sample(self, eta: Array, random_state: np.random.RandomState, exposure: Array | None = None) -> Array:
         mean, a = np.broadcast_arrays(self.mean(eta)[0], self.dispersion)
-        shape = 1.0 / np.where(a > 0.0, a, 1.0)
-        rate = np.where(a > 0.0, random_state.gamma(shape, np.where(a > 0.0, a, 1.0) * mean), mean)
+        own = positive_or_one(a)
+        rate = np.where(a > 0.0, random_state.gamma(1.0 / own, own * mean), mean)
         return random_state.poisson(rate)
 
 
 def _over(value: Array, a: Array | float, at_zero: Array | float) -> Array:
-    positive = np.greater(a, 0.0)
-    return np.where(positive, value / np.where(positive, a, 1.0), at_zero)
+    a = np.asarray(a)
+    return np.where(a > 0.0, value / positive_or_one(a), at_zero)
 
 
 def _digamma_difference(x: Array, a: Array, r: Array) -> Array:

@@ -6,7 +6,7 @@ import numpy as np
 
 from .._typing import Array, Matrix
 from ._arguments import check_parameter
-from ._base import ExponentialFamily
+from ._base import ExponentialFamily, positive_or_one
 from ._bessel import LARGEST_CONCENTRATION, BesselTerms, concentration_of_length
 from ._circle import TURN
 from ._vector import check_bound
@@ -68,7 +68,7 @@ class VonMises(ExponentialFamily):
         kappa = _length(eta)
         terms = BesselTerms.of(0.0, kappa)
         # A' along the mean direction, A / kappa across it.
-        along = eta / np.where(kappa > 0.0, kappa, 1.0)
+        along = eta / positive_or_one(kappa)
         outer = along[:, np.newaxis] * along
         unit = np.eye(2).reshape(2, 2, *(1,) * kappa.ndim)
         return terms.ratio * unit + (terms.slope - terms.ratio) * outer
@@ -76,8 +76,7 @@ class VonMises(ExponentialFamily):
     def natural(self, mean: Array) -> Array:
         length = _length(mean)
         kappa = concentration_of_length(0.0, length, 1.0 - length)
-        tiny = length < 1e-100  # where kappa is twice the length
-        return mean * np.where(tiny, 2.0, kappa / np.where(tiny, 1.0, length))
+        return mean * (kappa / positive_or_one(length))
 
     def to_standard(self, eta: Array) -> tuple[Array, ...]:
         return np.arctan2(eta[1], eta[0]), _length(eta)

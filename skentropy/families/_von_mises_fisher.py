@@ -6,6 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from .._typing import Array, Matrix
+from ._base import positive_or_one
 from ._bessel import LARGEST_CONCENTRATION, BesselTerms, concentration_of_length
 from ._shapes import others
 from ._vector import Root, VectorFamily, check_bound
@@ -74,8 +75,8 @@ class VonMisesFisher(VectorFamily):
         D = mean.shape[-1]
         length = np.sqrt((mean**2).sum(axis=-1))
         kappa = concentration_of_length(0.5 * D - 1.0, length, 1.0 - length)
-        tiny = length < 1e-100  # where kappa is D times the length
-        return mean * np.where(tiny, float(D), kappa / np.where(tiny, 1.0, length))[..., np.newaxis]
+        # Where squares vanish, kappa is D times the length.
+        return mean * np.where(length > 0.0, kappa / positive_or_one(length), float(D))[..., np.newaxis]
 
     def pseudo_entropy(self, eta: Array) -> Array:
         kappa, terms = self._terms(eta)
@@ -84,7 +85,7 @@ class VonMisesFisher(VectorFamily):
     def root(self, eta: Array) -> Root:
         """For the covariance with A' along the mean direction and A / kappa across it."""
         kappa, terms = self._terms(eta)
-        along = eta / np.where(kappa > 0.0, kappa, 1.0)[..., np.newaxis]
+        along = eta / positive_or_one(kappa)[..., np.newaxis]
         lengths = np.broadcast_to(1.0 / np.sqrt(terms.ratio)[..., np.newaxis], eta.shape)
         return Root(lengths, along, np.sqrt(terms.ratio / terms.slope) - 1.0)
 
@@ -111,7 +112,7 @@ class VonMisesFisher(VectorFamily):
 
     def moments(self, eta: Array) -> tuple[Array, Array]:
         kappa, terms = self._terms(eta)
-        along = eta / np.where(kappa > 0.0, kappa, 1.0)[..., np.newaxis]
+        along = eta / positive_or_one(kappa)[..., np.newaxis]
         ratio, slope = terms.ratio[..., np.newaxis], terms.slope[..., np.newaxis]
         return eta * ratio, ratio + (slope - ratio) * along**2
 
@@ -132,7 +133,7 @@ class VonMisesFisher(VectorFamily):
         uniform = kappa == 0.0  # of which any direction is the mean
         first = np.zeros(eta.shape[-1])
         first[0] = 1.0
-        directions = np.where(uniform[..., np.newaxis], first, eta / np.where(uniform, 1.0, kappa)[..., np.newaxis])
+        directions = np.where(uniform[..., np.newaxis], first, eta / positive_or_one(kappa)[..., np.newaxis])
         return directions, kappa
 
     def from_standard(self, standard: tuple[Array, ...], suffix: str = "") -> Array:
@@ -175,8 +176,8 @@ def _scaled(X: Matrix) -> tuple[Array, Matrix]:
 
 
 def _divided(X: Matrix, sizes: Array) -> Matrix:
-    """Rows over positive sizes."""
-    sizes = np.where(sizes > 0.0, sizes, 1.0)
+    """Rows over their sizes; rows of size zero stay zero."""
+    sizes = positive_or_one(sizes)
     if not sparse.issparse(X):
         return X / sizes[:, np.newaxis]
     return type(X)((X.data / np.repeat(sizes, np.diff(X.indptr)), X.indices, X.indptr), shape=X.shape)

@@ -26,7 +26,7 @@ from skentropy.families import (
     check_family,
     get_family,
 )
-from skentropy.families._base import exp_or_zero
+from skentropy.families._base import exp_or_zero, positive_or_one
 from skentropy.families._circle import mean_direction, turned
 from skentropy.families._roots import RootCoordinates
 from tests.common.cases import CASES
@@ -502,3 +502,8 @@ def test_exponentials_that_would_underflow_are_zero(lowest: float) -> None:
     assert exp_or_zero(x, out=x) is x
     np.testing.assert_array_equal(x, q)
     assert exp_or_zero(np.empty((2, 0))).shape == (2, 0)
+
+
+def test_ones_stand_in_for_values_that_are_not_positive() -> None:
+    x = np.array([-1.0, 0.0, 5e-324, 0.005, 2.0, np.inf, np.nan])
+    np.testing.assert_array_equal(positive_or_one(x), [1.0, 1.0, 5e-324, 0.005, 2.0, np.inf, np.nan])
