@@ -9,18 +9,20 @@ from scipy.interpolate import CubicHermiteSpline, PPoly
 from .._typing import Array, Matrix
 from ._arguments import check_parameter
 from ._base import ExponentialFamily
-from ._special import log_minus_digamma, stirling_remainder, trigamma
+from ._special import log_minus_digamma, log_ratio, stirling_remainder, trigamma
 
 # The largest shape. The relative standard deviation is then 1e-4. With larger shapes the entropies would lose digits that
 # the identity needs.
 LARGEST_SHAPE = 1e8
 # Larger rates, which belong to values that are tiny compared with others, would overflow in products.
 LARGEST_RATE = 1e306
+# Of the table of shapes; still smaller ones are extrapolated.
+_LEAST_TABULATED, _N_TABULATED = 1e-10, 1400
 
 
 def _shapes_by_log_ratio() -> PPoly:
     """Cubic polynomials (Hermite's) for the logarithm of the shape, and for its slope, as functions of log s."""
-    shape = np.exp(np.arange(19.0, -24.0, -1.0 / 32.0))
+    shape = np.geomspace(LARGEST_SHAPE, _LEAST_TABULATED, _N_TABULATED)
     s = log_minus_digamma(shape)
     spline = CubicHermiteSpline(np.log(s), np.log(shape), s / (1.0 - shape * trigamma(shape)))
     slope = np.pad(spline.derivative().c, ((1, 0), (0, 0)))
@@ -89,7 +91,8 @@ class Gamma(ExponentialFamily):
 
     def natural(self, mean: Array) -> Array:
         mean_log, mean_x = mean
-        shape = np.minimum(shape_from_log_ratio(np.log(mean_x) - mean_log), LARGEST_RATE * np.minimum(mean_x, 1.0))
+        with np.errstate(over="ignore"):
+            shape = np.minimum(shape_from_log_ratio(np.log(mean_x) - mean_log), LARGEST_RATE * mean_x)
         return np.stack([shape - 1.0, -shape / mean_x])
 
     def to_standard(self, eta: Array) -> tuple[Array, ...]:
@@ -113,12 +116,12 @@ class Gamma(ExponentialFamily):
         return (X > 0) & (np.inf > X)
 
     def stable_log_prob(self, X: Array, parameters: tuple[Array, ...]) -> Array:
-        # With x = m (1 + d), m the mean, and Stirling's remainder of log Gamma.
+        # With x = m (1 + d), m the mean, whose rounding errors cancel, and Stirling's remainder of log Gamma.
         shape, rate = parameters
-        d = (X * rate - shape) / shape
-        log_x = np.log(X)
-        log_ratio = np.where(np.abs(d) < 0.5, np.log1p(np.clip(d, -0.5, 0.5)), log_x + np.log(rate) - np.log(shape))
-        return shape * (log_ratio - d) - log_x + 0.5 * np.log(shape / (2.0 * np.pi)) - stirling_remainder(shape)
+        mean = shape / rate
+        d = (X - mean) / mean
+        log_density = shape * (log_ratio(X, mean) - d) + 0.5 * np.log(shape / (2.0 * np.pi)) - stirling_remainder(shape)
+        return log_density - np.log(X)
 
     def in_domain(self, eta: Array) -> bool:
         inside = (eta[0] > -1.0) & (eta[1] < 0.0) & ~self.at_bound(eta)

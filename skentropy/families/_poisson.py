@@ -12,7 +12,7 @@ from ._roots import RootCoordinates
 from ._special import expected_log_gamma, log_factorial
 
 # exp(710) overflows; an extrapolation may try.
-_LARGEST_LOG_RATE = 700.0
+LARGEST_LOG_RATE = 700.0
 
 
 class Poisson(RootCoordinates):
@@ -92,7 +92,7 @@ class Poisson(RootCoordinates):
         return -expected_log_gamma(lambda w: -rate * w, rate)
 
     def in_domain(self, eta: Array) -> bool:
-        return super().in_domain(eta) and bool((eta < _LARGEST_LOG_RATE).all())
+        return super().in_domain(eta) and bool((eta < LARGEST_LOG_RATE).all())
 
     def at_zero(self, eta: Array) -> Array:
         return eta[0] <= LOG_ZERO

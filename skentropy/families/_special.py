@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy import special
 
 from .._typing import Array
-from ._base import SMALLEST_NORMAL, exp_or_zero, safe_log
+from ._base import SMALLEST_NORMAL, exp_or_zero, positive_or_one, safe_log
+
+Function = Callable[[Array], Array]
+
+# The Bernoulli numbers B_2, B_4, ..., of which many series are made.
+BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798)
+_OF_DIGAMMA = [b / (2 * k) for k, b in enumerate(BERNOULLI[:5], start=1)]
+_OF_LOG_GAMMA = [b / (2 * k * (2 * k - 1)) for k, b in enumerate(BERNOULLI[:5], start=1)]
+# Those of artanh(v) / v - 1.
+_OF_ARTANH = [1 / (2 * k + 1) for k in range(1, 10)]
 
 _N_TABULATED = 4096
 _LOG_FACTORIALS = special.gammaln(np.arange(_N_TABULATED) + 1.0)
@@ -31,8 +40,21 @@ def log_odds(p: Array) -> Array:
 
 def log1mexp(x: Array) -> Array:
     """log(1 - exp(x)) for x < 0, without loss of digits at either end."""
-    cut = -np.log(2.0)
-    return np.where(x > cut, np.log(-np.expm1(np.maximum(x, cut))), np.log1p(-exp_or_zero(np.minimum(x, cut))))
+    return in_two_parts(x, -np.log(2.0), lambda x: np.log1p(-exp_or_zero(x)), lambda x: np.log(-np.expm1(x)))
+
+
+def polynomial(x: Array, coefficients: Sequence[float]) -> Array:
+    """c_0 + c_1 x + c_2 x^2 + ..."""
+    total = np.full_like(x, coefficients[-1])
+    for coefficient in coefficients[-2::-1]:
+        total *= x
+        total += coefficient
+    return total
+
+
+def in_two_parts(x: Array, limit: float, below: Function, above: Function) -> Array:
+    """below(x) where x is below the limit, above(x) from there on; neither sees values of the other's part."""
+    return np.where(x < limit, below(np.minimum(x, limit)), above(np.maximum(x, limit)))
 
 
 def softplus(x: Array) -> Array:
@@ -42,39 +64,41 @@ def softplus(x: Array) -> Array:
 
 def log_minus_digamma(x: Array) -> Array:
     """log x - digamma(x), by its asymptotic series where the difference would cancel."""
-    limit = 20.0
-    near, far = np.minimum(x, limit), np.maximum(x, limit)
-    z = far**-2.0
-    series = 0.5 / far + z * (1 / 12 - z * (1 / 120 - z * (1 / 252 - z * (1 / 240 - z / 132))))
-    return np.where(x < limit, np.log(near) - special.digamma(near), series)
+
+    def series(x: Array) -> Array:
+        z = x**-2.0
+        return 0.5 / x + z * polynomial(z, _OF_DIGAMMA)
+
+    return in_two_parts(x, 20.0, lambda x: np.log(x) - special.digamma(x), series)
 
 
 def stirling_remainder(x: Array) -> Array:
     r""":math:`\log\Gamma(x) - (x - \frac12) \log x + x - \frac12 \log 2\pi`, by its asymptotic series for large x."""
-    limit = 20.0
-    near, far = np.minimum(x, limit), np.maximum(x, limit)
-    z = far**-2.0
-    series = (1 / 12 - z * (1 / 360 - z * (1 / 1260 - z * (1 / 1680 - z / 1188)))) / far
-    exact = special.gammaln(near) - (near - 0.5) * np.log(near) + near - 0.5 * np.log(2.0 * np.pi)
-    return np.where(x < limit, exact, series)
+
+    def exact(x: Array) -> Array:
+        return special.gammaln(x) - (x - 0.5) * np.log(x) + x - 0.5 * np.log(2.0 * np.pi)
+
+    def series(x: Array) -> Array:
+        return polynomial(x**-2.0, _OF_LOG_GAMMA) / x
+
+    return in_two_parts(x, 20.0, exact, series)
 
 
 def log_ratio(a: Array, b: Array) -> Array:
-    """log(a / b) of positive numbers, to all digits even if they are nearly equal."""
-    near = np.abs(a - b) < 0.5 * b
-    return np.where(near, np.log1p(np.where(near, (a - b) / b, 0.0)), np.log(a / b))
+    """log(a / b) of positive numbers, to all digits, also if they are nearly equal or the quotient overflows."""
+    difference = a - b
+    # For a > b this is sqrt(a / b) - 1.
+    excess = np.abs(difference) / (np.minimum(a, b) + np.sqrt(a) * np.sqrt(b))
+    return np.copysign(2.0 * np.log1p(excess), difference)
 
 
 def deviance_term(x: Array, m: Array) -> Array:
     r""":math:`x \log(x / m) + m - x` for :math:`x, m > 0`, by its series where x and m are close (Loader 2000)."""
     difference, total = x - m, x + m
     v = difference / total
-    near = np.abs(v) < 0.1
-    v2 = np.where(near, v, 0.0) ** 2
-    odd = np.zeros_like(v2)
-    for j in range(9, 0, -1):  # v^2 / 3 + v^4 / 5 + ...
-        odd = v2 * (odd + 1 / (2 * j + 1))
-    return np.where(near, difference * v + 2.0 * x * v * odd, x * np.log(x / m) - difference)
+    v2 = v * v
+    odd = v2 * polynomial(v2, _OF_ARTANH)
+    return np.where(np.abs(v) < 0.1, difference * v + 2.0 * x * v * odd, x * log_ratio(x, m) - difference)
 
 
 def log_poisson(x: Array, m: Array) -> Array:
@@ -83,9 +107,9 @@ def log_poisson(x: Array, m: Array) -> Array:
     .. math::  -\tfrac12 \log(2 \pi x) - \delta(x) - D(x, m)
     """
     x, m = np.broadcast_arrays(np.asarray(x, dtype=np.float64), np.asarray(m, dtype=np.float64))
-    count = np.where(x >= SMALLEST_NORMAL, x, 1.0)
+    count = positive_or_one(x)
     log_p = -0.5 * np.log(2.0 * np.pi * count) - stirling_remainder(count) - deviance_term(count, m)
-    return np.where(x >= SMALLEST_NORMAL, log_p, -m) + np.where(np.isnan(x), np.nan, 0.0)
+    return np.where(x < SMALLEST_NORMAL, -m, log_p)
 
 
 def log_binomial(x: Array, n: Array, p: Array, q: Array) -> Array:
@@ -96,38 +120,34 @@ def log_binomial(x: Array, n: Array, p: Array, q: Array) -> Array:
         \tfrac12 \log\frac{n}{2 \pi x (n - x)} + \delta(n) - \delta(x) - \delta(n - x) - D(x, np) - D(n - x, nq)
     """
     x, n, p, q = np.broadcast_arrays(*(np.asarray(value, dtype=np.float64) for value in (x, n, p, q)))
-    inside = (x >= SMALLEST_NORMAL) & (x < n)
-    a, b = np.where(inside, x, 0.5 * n), np.where(inside, n - x, 0.5 * n)
+    a, b = positive_or_one(x), positive_or_one(n - x)
     log_p = stirling_remainder(n) - stirling_remainder(a) - stirling_remainder(b)
     log_p -= deviance_term(a, n * p) + deviance_term(b, n * q) + 0.5 * np.log(2.0 * np.pi * a * (b / n))
-    rare, common = np.where(x < n, p, q), np.where(x < n, q, p)
-    at_end = n * np.where(rare < 0.5, np.log1p(-np.minimum(rare, 0.5)), np.log(common))
-    return np.where(inside, log_p, at_end) + np.where(np.isnan(x), np.nan, 0.0)
+    # At either end the other outcome does not occur; log q is -log(1 + p / q).
+    at_end = -n * np.log1p(np.where(x < n, p / q, q / p))
+    return np.where((x < SMALLEST_NORMAL) | (x >= n), at_end, log_p)
 
 
 def trigamma(x: Array) -> Array:
-    """Derivative of digamma by its asymptotic series, for small x after ten steps of its recurrence."""
-    n_steps, near = 10, x < 20.0
-    far = np.where(near, x + n_steps, x)
+    """Derivative of digamma, by ten steps of its recurrence and its asymptotic series."""
+    n_steps = 10
+    far = x + n_steps
     z = 1.0 / (far * far)
-    series = 1 / 42 - z * (1 / 30 - z * (5 / 66 - z * 691 / 2730))
-    value = 1.0 / far + z * (0.5 + (1 / 6 - z * (1 / 30 - z * series)) / far)
-    if near.any():
-        small = np.minimum(x, 20.0)
-        steps = np.zeros_like(small)
-        for k in range(n_steps):  # one at a time, for the memory
-            step = small + k
-            steps += 1.0 / (step * step)
-        value = value + np.where(near, steps, 0.0)
+    value = 1.0 / far + z * (0.5 + polynomial(z, BERNOULLI[:6]) / far)
+    for k in range(n_steps):  # one at a time, for the memory
+        step = x + k
+        value += 1.0 / (step * step)
     return value
 
 
 def scaled_exp1(x: Array) -> Array:
     r""":math:`e^x E_1(x)`, by its asymptotic series where the first factor would overflow."""
-    limit = 50.0
-    near, far = np.minimum(x, limit), np.maximum(x, limit)
-    terms = np.cumprod([-k / far for k in range(1, 20)], axis=0)
-    return np.where(x < limit, np.exp(near) * special.exp1(near), (1.0 + terms.sum(axis=0)) / far)
+
+    def series(x: Array) -> Array:
+        terms = np.cumprod([-k / x for k in range(1, 20)], axis=0)
+        return (1.0 + terms.sum(axis=0)) / x
+
+    return in_two_parts(x, 50.0, lambda x: np.exp(x) * special.exp1(x), series)
 
 
 # The error of the rule is exp(-pi^2 / step), 1e-17; beyond these nodes the integrand is smaller than rounding errors.

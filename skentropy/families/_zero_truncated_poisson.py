@@ -3,39 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
 from .._typing import Array, Matrix
 from ._arguments import check_parameter
-from ._base import LOG_ZERO, ExponentialFamily, safe_exp, safe_log
+from ._base import LOG_ZERO, positive_or_one, safe_exp, safe_log
+from ._poisson import LARGEST_LOG_RATE
 from ._relative import EPS
 from ._roots import RootCoordinates
-from ._special import expected_log_gamma, log1mexp, log_factorial
+from ._special import BERNOULLI, expected_log_gamma, in_two_parts, log1mexp, log_factorial, polynomial
 
-# exp(710) overflows; an extrapolation may try.
-_LARGEST_LOG_RATE = 700.0
 # The error of a log-probability of large counts is the spacing of doubles times this, since terms such as log x! cancel.
 _ROUNDING = 64.0
-# Bernoulli numbers over factorials, B_2k / (2k)!: the coefficients of x / (1 - exp(-x)) - 1 - x / 2.
-_BERNOULLI = (
-    1 / 12,
-    -1 / 720,
-    1 / 30240,
-    -1 / 1209600,
-    1 / 47900160,
-    -691 / 1307674368000,
-    1 / 74724249600,
-    -3617 / 10670622842880000,
-    43867 / 5109094217170944000,
-)
-# Below this rate one term of a series suffices.
-_TINY_RATE = 1e-8
+# Below this rate functions are computed by their power series.
+_SMALL_RATE = 1.0
+# The coefficients of x^2, x^4, ... in x / (1 - exp(-x)) - 1 - x / 2.
+_OF_EXCESS = [b / math.factorial(2 * k) for k, b in enumerate(BERNOULLI, start=1)]
+# Those of its integral, divided by x.
+_OF_INTEGRAL = [c / (2 * k) for k, c in enumerate(_OF_EXCESS, start=1)]
 # log k! / k! from k = 2 on.
-_LOG_FACTORIALS = tuple(math.lgamma(k + 1) / math.factorial(k) for k in range(2, 22))
-# Number of Newton steps for a rate, from a start that is at most a third too large.
-_N_STEPS = 6
+_LOG_FACTORIALS = [math.lgamma(k + 1) / math.factorial(k) for k in range(2, 22)]
+# Number of Newton steps for a rate, which leave 1e-16 of what the start is too large.
+_N_STEPS = 4
 
 
 class ZeroTruncatedPoisson(RootCoordinates):
@@ -75,18 +65,18 @@ class ZeroTruncatedPoisson(RootCoordinates):
         return (X - 1,)
 
     def log_partition(self, eta: Array) -> Array:
+        def series(rate: Array) -> Array:
+            square = rate * rate
+            return 0.5 * rate + square * polynomial(square, _OF_INTEGRAL)
+
         rate = np.exp(eta[0])
-        near, far = np.minimum(rate, 1.0), np.maximum(rate, 1.0)
-        # The integral of the mean minus one, divided by the rate.
-        series = 0.5 * near + _series(near, [b / (2 * k) for k, b in enumerate(_BERNOULLI, start=1)])
-        return np.where(rate < 1.0, series, far + log1mexp(-far) - eta[0])
+        return in_two_parts(rate, _SMALL_RATE, series, lambda rate: rate + log1mexp(-rate) - eta[0])
 
     def mean(self, eta: Array) -> Array:
         return _excess(np.exp(eta))
 
     def covariance(self, eta: Array) -> Array:
-        rate = np.exp(eta)
-        return ((1.0 + _excess(rate)) * _deficit(rate))[np.newaxis]
+        return _variance(np.exp(eta))[np.newaxis]
 
     def natural(self, mean: Array) -> Array:
         return safe_log(_rate(np.asarray(mean, dtype=np.float64)))
@@ -115,49 +105,52 @@ class ZeroTruncatedPoisson(RootCoordinates):
 
     def expected_log_base_measure(self, eta: Array) -> Array:
         """The expectation under the Poisson distribution, to which zeros add nothing, over the probability of no zero."""
-        rate = np.exp(eta[0])
-        near, far = np.minimum(rate, 1.0), np.maximum(rate, 1.0)
-        series = np.zeros_like(near)
-        for log_factorial_over_factorial in reversed(_LOG_FACTORIALS):
-            series = near * (log_factorial_over_factorial + series)
-        # lambda / (exp(lambda) - 1), with the first factor of the series
-        series *= 1.0 - _deficit(near)
-        return -np.where(rate < 1.0, series, expected_log_gamma(lambda w: -far * w, far) / -np.expm1(-far))
+
+        def series(rate: Array) -> Array:
+            # lambda / (exp(lambda) - 1), with the first factor of the series
+            return rate * polynomial(rate, _LOG_FACTORIALS) * (1.0 - _deficit(rate))
+
+        def integral(rate: Array) -> Array:
+            return expected_log_gamma(lambda w: -rate * w, rate) / -np.expm1(-rate)
+
+        return -in_two_parts(np.exp(eta[0]), _SMALL_RATE, series, integral)
 
     def in_domain(self, eta: Array) -> bool:
-        return ExponentialFamily.in_domain(self, eta) and bool((eta < _LARGEST_LOG_RATE).all())
+        return super().in_domain(eta) and bool((eta < LARGEST_LOG_RATE).all())
 
     def at_zero(self, eta: Array) -> Array:
         return eta[0] <= LOG_ZERO
 
 
 def _excess(rate: Array) -> Array:
-    r"""Mean minus one, :math:`\lambda / (1 - e^{-\lambda}) - 1`, by its series where it is small."""
-    near, far = np.minimum(rate, 1.0), np.maximum(rate, 1.0)
-    decay = np.exp(-far)
-    return np.where(rate < 1.0, 0.5 * near + _series(near, _BERNOULLI), (far - 1.0 + decay) / (1.0 - decay))
+    r"""Mean minus one, :math:`\lambda / (1 - e^{-\lambda}) - 1`."""
 
+    def series(rate: Array) -> Array:
+        square = rate * rate
+        return 0.5 * rate + square * polynomial(square, _OF_EXCESS)
 
-def _series(x: Array, coefficients: Sequence[float]) -> Array:
-    """The sum of coefficients times x^2, x^4, ..."""
-    square, total = x * x, np.zeros_like(x)
-    for coefficient in reversed(coefficients):
-        total = square * (coefficient + total)
-    return total
+    return in_two_parts(rate, _SMALL_RATE, series, lambda rate: (rate - 1.0 + np.exp(-rate)) / -np.expm1(-rate))
 
 
 def _deficit(rate: Array) -> Array:
     r""":math:`1 - \lambda / (e^\lambda - 1)`, which is the rate minus the mean's excess over one."""
-    near, far = np.minimum(rate, 1.0), np.maximum(rate, 1.0)
     with np.errstate(over="ignore"):
-        return np.where(rate < 1.0, near - _excess(near), 1.0 - far / np.expm1(far))
+        return in_two_parts(rate, _SMALL_RATE, lambda rate: rate - _excess(rate), lambda rate: 1.0 - rate / np.expm1(rate))
+
+
+def _variance(rate: Array) -> Array:
+    return (1.0 + _excess(rate)) * _deficit(rate)
+
+
+def _upper_rate(excess: Array) -> Array:
+    """At most a third more than the rate of a mean minus one, to which it tends at either end."""
+    return np.minimum(2.0 * excess, 1.0 + excess)
 
 
 def _rate(excess: Array) -> Array:
     """The rate of a mean minus one, by Newton's method from above: the mean is convex in the rate."""
-    rate = np.minimum(2.0 * excess, 1.0 + excess)
+    rate = _upper_rate(excess)
     for _ in range(_N_STEPS):
-        usual = np.where(rate > _TINY_RATE, rate, 1.0)
-        slope = np.where(rate > _TINY_RATE, (1.0 + _excess(usual)) * _deficit(usual) / usual, 0.5)
-        rate = rate - (_excess(rate) - excess) / slope
-    return np.asarray(np.maximum(rate, 0.0))
+        # The slope of the mean is the variance over the rate.
+        rate = rate - rate * ((_excess(rate) - excess) / positive_or_one(_variance(rate)))
+    return np.maximum(rate, 0.0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from skentropy.families import ZeroTruncatedPoisson
+from skentropy.families import ZeroTruncatedPoisson, _zero_truncated_poisson
 from skentropy.families._special import log_poisson
 
 
@@ -22,6 +22,23 @@ def test_all_parts_by_plain_sums(rate: float) -> None:
     np.testing.assert_allclose(np.ravel(family.moments(eta)), (mean, p @ (x - mean) ** 2), rtol=1e-12)
     np.testing.assert_allclose(family.expected_log_base_measure(eta), -(p @ special.gammaln(x + 1)), rtol=1e-12)
     np.testing.assert_allclose(family.entropy(eta), -(p @ log_p), rtol=1e-12)
+
+
+def test_rates_start_from_above_and_at_the_limits() -> None:
+    rate = np.geomspace(1e-9, 1e9, 1000)
+    start = _zero_truncated_poisson._upper_rate(_zero_truncated_poisson._excess(rate))
+    assert (start >= rate).all()
+    assert (start < 1.26 * rate).all()
+    near_limits = (rate < 1e-8) | (rate > 40.0)
+    np.testing.assert_allclose(start[near_limits], rate[near_limits], rtol=1e-8)
+
+
+def test_rates_of_all_means() -> None:
+    rate = np.append(0.0, np.geomspace(1e-307, 1e12, 2000))
+    family = ZeroTruncatedPoisson()
+    with np.errstate(all="raise", under="ignore"):
+        found = family.to_standard(family.natural(_zero_truncated_poisson._excess(rate)[np.newaxis]))[0]
+    np.testing.assert_allclose(found, rate, rtol=2e-13)
 
 
 @pytest.mark.parametrize("size", [1e6, 1e9, 1e12])
