@@ -31,8 +31,6 @@ _LARGE_COUNT = 1e6
 # A column with a smaller mean holds zeros only; counts divided by it would overflow.
 _SMALLEST_REFERENCE = 1e-280
 EPS = float(np.finfo(np.float64).eps)
-# If natural parameters differ by more, the exponential of the difference decides which form of a log-partition is used.
-_FAR = 30.0
 
 
 class RelativeFamily(ExponentialFamily):
@@ -51,7 +49,7 @@ class RelativeFamily(ExponentialFamily):
         self._family = family
         self.parameter_limits = family.parameter_limits
         inside = (reference > _SMALLEST_REFERENCE) & (reference < family.upper_limit)
-        self.reference = np.where(inside, reference, min(1.0, 0.5 * family.upper_limit))
+        self.reference = np.where(inside, reference, 1.0)
         self.origin = family.natural(self.reference[np.newaxis])
 
     @property
@@ -91,8 +89,9 @@ class RelativeFamily(ExponentialFamily):
         return self.natural(self._mean_of_standard(*parameters)[np.newaxis])
 
     def to_standard(self, eta: Array) -> tuple[Array, ...]:
-        zero = self.at_zero(eta) & (eta[0] < 0.0)
-        return (np.where(zero, 0.0, self._standard_of_mean(self.mean(eta)[0])),)
+        mean = self.mean(eta)[0]
+        zero = self.at_zero(eta) & (mean < self.reference)
+        return (np.where(zero, 0.0, self._standard_of_mean(mean)),)
 
     def sufficient_statistics(self, X: Matrix) -> tuple[Matrix, ...]:
         return (X,)
@@ -163,17 +162,17 @@ class RelativeBinomial(RelativeFamily):
         self._q = (family.n_trials - self.reference) / family.n_trials
 
     def log_partition(self, eta: Array) -> Array:
-        # The form in the rarer outcome has smaller terms, unless its exponential is too large.
-        rare = np.where(np.abs(eta[0]) < _FAR, self._p < 0.5, eta[0] < 0.0)
-        successes, failures = np.where(rare, eta[0], 0.0), np.where(rare, 0.0, eta[0])
-        by_successes = np.log1p(self._p * np.expm1(successes))
-        return np.asarray(self._n * np.where(rare, by_successes, failures + np.log1p(self._q * np.expm1(-failures))))
+        # For failures A' / n is eta' more. The form in the rarer outcome has smaller terms.
+        rare = self._p < self._q
+        share, own = np.where(rare, self._p, self._q), np.where(rare, eta[0], -eta[0])
+        with np.errstate(over="ignore"):
+            inside = np.log1p(share * np.expm1(own))
+        inside = np.where(np.isfinite(inside), inside, np.log(share) + own)
+        return np.asarray(self._n * (inside + np.where(rare, 0.0, eta[0])))
 
     def mean(self, eta: Array) -> Array:
-        low, high = np.minimum(eta, 0.0), np.maximum(eta, 0.0)
-        below = self.reference * np.exp(low) / (1.0 + self._p * np.expm1(low))
-        above = self._n / (1.0 + self._q / self._p * np.exp(-high))
-        return np.where(eta < 0.0, below, above)
+        with np.errstate(over="ignore"):
+            return np.asarray(self._n / (1.0 + self._q / self._p * np.exp(-eta)))
 
     def log_base_measure(self, X: Array, exposure: Array | float = 1.0) -> Array:
         return log_binomial(X, exposure * self._n, self._p, self._q)
@@ -207,10 +206,8 @@ class RelativeNegativeBinomial(RelativeFamily):
 
     def _natural_inside(self, mean: Array) -> Array:
         r = self._family.r
-        difference = r * (mean - self.reference) / (self.reference * (mean + r))
-        near = np.abs(difference) < 0.5
-        far = log_ratio(mean, self.reference) - log_ratio(mean + r, self.reference + r)
-        return np.where(near, np.log1p(np.where(near, difference, 0.0)), far)
+        low, high = np.minimum(mean, self.reference), np.maximum(mean, self.reference)
+        return np.copysign(np.log1p(r / low * ((high - low) / (high + r))), mean - self.reference)
 
     def _mean_of_standard(self, *parameters: Array) -> Array:
         p = np.asarray(parameters[0], dtype=np.float64)

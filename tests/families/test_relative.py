@@ -54,9 +54,9 @@ def test_they_are_the_same_distributions(
 
 @pytest.mark.parametrize(("family", "relative", "parameters"), SMALL)
 def test_limits(family: Any, relative: type[RelativeFamily], parameters: Any) -> None:
-    """A column of zeros has some other reference, and a mean of zero is where it was."""
+    """A column of zeros has the reference one, and a mean of zero is where it was."""
     other = relative(family, np.array([0.0, 3.0]))
-    assert (other.reference > 0).all()
+    np.testing.assert_array_equal(other.reference, [1.0, 3.0])
     zero = other.from_standard(np.zeros(2))
     assert other.at_zero(zero).all()
     np.testing.assert_array_equal(other.to_standard(zero)[0], [0.0, 0.0])
@@ -129,6 +129,15 @@ def test_natural_parameters_of_nearly_equal_means_keep_their_digits() -> None:
             m, m0, shape = (Decimal(float(value)) for value in (mean, reference, r))
             exact = (m * (m0 + shape) / (m0 * (m + shape))).ln()
         np.testing.assert_allclose(found, float(exact), rtol=1e-14)
+
+
+def test_partitions_of_counts_that_are_rare_in_the_reference() -> None:
+    """A' = n log(1 + p (exp(eta') - 1)), of which p exp(eta') is 1, exp(-1) and exp(10)."""
+    n = 10**7
+    log_p = np.log(1e-9 / n)
+    family = RelativeBinomial(Binomial(n), np.array(1e-9))
+    for own in (0.0, -1.0, 10.0):
+        np.testing.assert_allclose(family.log_partition(np.array([own - log_p])), n * np.log1p(np.exp(own)), rtol=1e-13)
 
 
 def test_which_families_are_relative_and_when() -> None:
