@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import special
 
+from skentropy.families import _bessel
 from skentropy.families._bessel import LARGEST_CONCENTRATION, BesselTerms, concentration_of_length
 
 # Dimensions d, concentration, log(I_nu k^-nu) - k with nu = d / 2 - 1, A / k, 1 - A, A'.
@@ -52,6 +53,39 @@ def test_scipy_and_all_branches_at_once(order: float) -> None:
         kappa[normal] * terms.ratio[normal], special.ive(order + 1.0, kappa[normal]) / scaled[normal], rtol=1e-12
     )
     np.testing.assert_allclose(terms.complement, 1.0 - kappa * terms.ratio, rtol=1e-11)
+
+
+@pytest.mark.parametrize(("order", "n_steps"), [(0.0, 32), (2.5, 30), (31.0, 1)])
+def test_recurrences_begin_at_the_first_order_whose_expansion_is_exact(
+    order: float, n_steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orders, expansion = [], _bessel._far
+    monkeypatch.setattr(_bessel, "_far", lambda order, kappa: orders.append(order) or expansion(order, kappa))
+    BesselTerms.of(order, np.array([0.0, 1.0]))
+    assert orders == [order + n_steps]
+
+
+@pytest.mark.parametrize("d", [2, 3, 10, 1000])
+def test_concentrations_are_found_in_four_steps(d: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    kappa = np.geomspace(1e-9, 3e8, 1000)
+    terms = BesselTerms.of(0.5 * d - 1.0, kappa)
+    length = kappa * terms.ratio
+    start = _bessel._start(0.5 * d - 1.0, length, terms.complement)
+    exact = np.minimum(kappa, LARGEST_CONCENTRATION)
+    np.testing.assert_allclose(start, exact, rtol=0.07)
+    np.testing.assert_allclose(start[[0, -1]], exact[[0, -1]], rtol=1e-12)
+    tried, of = [], BesselTerms.of
+    monkeypatch.setattr(BesselTerms, "of", lambda order, kappa: tried.append(kappa) or of(order, kappa))
+    np.testing.assert_allclose(concentration_of_length(0.5 * d - 1.0, length, terms.complement), exact, rtol=1e-13)
+    assert len(tried) <= 4
+
+
+@pytest.mark.parametrize("length", [0.1, 0.5, 0.9])
+def test_concentrations_start_as_in_the_literature(length: float) -> None:
+    """Banerjee et al. (2005), Eqn. 4.4."""
+    for d in (2, 3, 40):
+        expected = length * (d - length**2) / (1.0 - length**2)
+        assert _bessel._start(0.5 * d - 1.0, np.array(length), np.array(1.0 - length)) == pytest.approx(expected, rel=1e-14)
 
 
 def test_limits() -> None:
