@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import sparse
+from scipy import sparse, special
 
 from .._typing import Array, Matrix
 from ._base import positive_or_one
@@ -12,10 +12,11 @@ from ._shapes import others
 from ._vector import Root, VectorFamily, check_bound
 
 _LOG_2PI = float(np.log(2.0 * np.pi))
-# Sums of squares between this and its inverse have neither overflowed nor lost digits.
+# Larger sums of squares have lost no digits.
 _SAFE = 1e-200
-# Gauss-Legendre nodes, and the number of standard deviations of a column's angle that they cover on either side.
-_NODES, _NODE_WEIGHTS = np.polynomial.legendre.leggauss(32)
+# Gauss-Legendre nodes between 0 and 1, and the number of standard deviations of a column's angle that they cover on either
+# side.
+_NODES, _NODE_WEIGHTS = special.roots_sh_legendre(32)
 _REACH = 8.0
 # Number of nodes at which columns are integrated at a time.
 _NODES_AT_ONCE = 5000
@@ -55,7 +56,7 @@ class VonMisesFisher(VectorFamily):
     def statistics(self, X: Matrix) -> Matrix:
         """Rows of length one; a row of zeros, which has no direction, stays zero."""
         squares = _square_sums(X)
-        if ((squares > _SAFE) & (squares < 1.0 / _SAFE)).all():
+        if ((squares > _SAFE) & np.isfinite(squares)).all():
             return _divided(X, np.sqrt(squares))
         _, scaled = _scaled(X)
         return _divided(scaled, np.sqrt(_square_sums(scaled)))
@@ -200,19 +201,25 @@ def _mean_ratio_across(a: Array, b: Array, b_to: Array, D: int) -> Array:
 
     The column is :math:`\cos\theta`; a is its natural parameter, b the length of the others.
     """
-    half = 0.5 * D - 1.0
-    # With A(k) = k / (half + sqrt(half^2 + k^2)), the mode of theta has this cosine and sine, up to a factor, and at least
-    # this curvature.
-    curvature = half + np.sqrt(half**2 + a**2 + b**2)
-    mode = np.arctan2(np.sqrt(2.0 * half * curvature + b**2), a)
+    mode, curvature = _mode_of_angle(a, b, D)
     reach = _REACH / np.sqrt(np.maximum(curvature, np.finfo(np.float64).tiny))
     low, high = np.maximum(mode - reach, 0.0)[..., np.newaxis], np.minimum(mode + reach, np.pi)[..., np.newaxis]
-    theta = 0.5 * (low + high) + 0.5 * (high - low) * _NODES
+    theta = low + (high - low) * _NODES
     sine = np.sin(theta)
     own, other = _log_partition_below(D, b[..., np.newaxis] * sine), _log_partition_below(D, b_to[..., np.newaxis] * sine)
     log_density = a[..., np.newaxis] * np.cos(theta) + own + (D - 2.0) * np.log(sine)
-    weights = _NODE_WEIGHTS * np.exp(log_density - log_density.max(axis=-1, keepdims=True))
+    weights = _NODE_WEIGHTS * special.softmax(log_density, axis=-1)
     return np.asarray((weights * (own - other)).sum(axis=-1) / weights.sum(axis=-1))
+
+
+def _mode_of_angle(a: Array, b: Array, D: int) -> tuple[Array, Array]:
+    r"""The approximate mode of :math:`\theta`, exact where a or b is zero, and hardly more than the curvature there.
+
+    With :math:`A(k) \approx k / (h + \sqrt{h^2 + k^2})`, where :math:`h = D / 2 - 1`.
+    """
+    half = 0.5 * D - 1.0
+    curvature = half + np.sqrt(half**2 + a**2 + b**2)
+    return np.arctan2(np.sqrt(2.0 * half * curvature + b**2), a), curvature
 
 
 def _log_partition_below(D: int, kappa: Array) -> Array:

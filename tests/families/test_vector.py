@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from scipy import sparse, special, stats
 
-from skentropy.families import VonMises
+from skentropy.families import VonMises, _von_mises_fisher
 from skentropy.families._dirichlet import Dirichlet
 from skentropy.families._shapes import mean_logarithms, others, shapes_of_mean_logarithms
 from skentropy.families._vector import VectorFamily
-from skentropy.families._von_mises_fisher import VonMisesFisher
+from skentropy.families._von_mises_fisher import VonMisesFisher, _log_partition_below, _mode_of_angle
 
 # Natural parameters of a few distributions of rows of four.
 ETA = {
@@ -141,26 +141,49 @@ class Opposite(np.random.RandomState):
 
 @pytest.mark.parametrize(("d", "kappa"), [(2, 2.0), (400, 500.0)])
 def test_the_density_of_proposals_is_nowhere_below_that_of_draws(d: int, kappa: float) -> None:
-    """A proposal is accepted whatever the uniform number only at the one place where the densities touch."""
+    """At the one place where the densities touch proposals are accepted whatever the uniform number; beside it not."""
 
     class Scripted(np.random.RandomState):
         rounds = 0
 
         def beta(self, a: Any, b: Any, size: Any = None) -> Any:
             self.rounds += 1
-            return np.linspace(0.4, 0.6, size) if self.rounds == 1 else np.full(size, 0.5)
+            beside = np.geomspace(1e-5, 0.1, 50)
+            return [0.5 + np.concatenate([-beside, beside]), np.full(size, 0.5), np.full(size, 0.4)][self.rounds - 1]
 
         def uniform(self, low: Any = 0.0, high: Any = 1.0, size: Any = None) -> Any:
-            return np.full(size, 0.0 if self.rounds == 1 else 0.9)
+            return np.full(size, [0.0, 1e-9, 1.0 - 1e-15][self.rounds - 1])
 
     eta = np.tile(kappa * np.eye(d)[0], (100, 1))
     cosines = VonMisesFisher().sample(eta, Scripted(0))[:, 0]
-    np.testing.assert_allclose(cosines, cosines[0], rtol=1e-9)
+    b = (d - 1.0) / (2.0 * kappa + np.sqrt(4.0 * kappa**2 + (d - 1.0) ** 2))
+    np.testing.assert_allclose(cosines, (1.0 - b) / (1.0 + b), rtol=1e-9)  # Wood's x_0
 
 
 def test_draws_opposite_to_the_mean_are_directions() -> None:
     eta = np.linspace(0.01, 3.0, 500)[:, np.newaxis] * np.array([0.6, 0.8])
     np.testing.assert_allclose(VonMisesFisher().sample(eta, Opposite(0)), np.tile([[-0.6, -0.8]], (500, 1)), atol=1e-6)
+
+
+def test_draws_of_the_uniform_distribution_point_where_the_noise_does() -> None:
+    """But for the part along the first axis, which is drawn before."""
+    n, d = 20, 5
+    X, rng = VonMisesFisher().sample(np.zeros((n, d)), np.random.RandomState(0)), np.random.RandomState(0)
+    z = rng.beta(2.0, 2.0, size=n)
+    rng.uniform(size=n)
+    across = rng.normal(size=(n, d))[:, 1:]
+    across /= np.linalg.norm(across, axis=1, keepdims=True)
+    np.testing.assert_allclose(X[:, 0], 1.0 - 2.0 * z, atol=1e-14)
+    np.testing.assert_allclose(X[:, 1:], 2.0 * np.sqrt(z * (1.0 - z))[:, np.newaxis] * across, rtol=1e-12)
+
+
+def test_draws_have_length_one_if_the_noise_is_nearly_along_the_mean() -> None:
+    class Along(np.random.RandomState):
+        def normal(self, *parameters: Any, size: Any = None) -> Any:
+            return np.tile([0.6, 0.8 + 1e-9], (size[0], 1))
+
+    X = VonMisesFisher().sample(np.tile([0.6, 0.8], (50, 1)), Along(0))
+    np.testing.assert_allclose((X**2).sum(axis=1), 1.0, rtol=1e-14)
 
 
 @every
@@ -213,6 +236,34 @@ def test_divergences_of_columns_against_adaptive_quadrature(eta: Any, other: Any
     np.testing.assert_allclose(found, [expected, np.zeros(len(eta))], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("d", [3, 10, 300])
+@pytest.mark.parametrize(("a", "b"), [(3.0, 0.0), (-40.0, 0.0), (0.0, 4.0), (0.0, 300.0), (-5.0, 5.0), (0.5, 0.5)])
+def test_modes_of_a_columns_angle(d: int, a: float, b: float) -> None:
+    """By a fine grid; of b = 0 the slope -a sin(t) + (d - 2) cot(t) is known."""
+    angle = np.linspace(0.0, np.pi, 40_001)[1:-1]
+    log_density = a * np.cos(angle) + _log_partition_below(d, b * np.sin(angle)) + (d - 2.0) * np.log(np.sin(angle))
+    mode, curvature = _mode_of_angle(np.array(a), np.array(b), d)
+    assert abs(mode - angle[log_density.argmax()]) < 0.03 / np.sqrt(curvature) + 1e-4
+    if b == 0.0:
+        np.testing.assert_allclose(a * np.sin(mode) ** 2, (d - 2.0) * np.cos(mode), rtol=1e-12)
+    if a == 0.0:
+        h = 0.1 / np.sqrt(curvature)
+        near = [_log_partition_below(d, b * np.cos(t)) + (d - 2.0) * np.log(np.cos(t)) for t in np.array([0.0, h])]
+        np.testing.assert_allclose(2.0 * (near[0] - near[1]) / h**2, curvature, rtol=0.03)
+
+
+def test_columns_are_integrated_many_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    widths = []
+
+    def integrate(a: Any, *others: Any) -> Any:
+        widths.append(a.shape[-1])
+        return np.zeros_like(a)
+
+    monkeypatch.setattr(_von_mises_fisher, "_mean_ratio_across", integrate)
+    VonMisesFisher().column_divergences(np.ones((2, 40)), np.ones((2, 40)))
+    assert widths == [40]
+
+
 @pytest.mark.parametrize("d", [2, 3, 20, 300])
 @pytest.mark.parametrize("kappa", [0.1, 30.0, 1e4, 9e7])
 def test_no_column_tells_directions_apart_better_than_all(d: int, kappa: float) -> None:
@@ -256,10 +307,11 @@ def test_divergences_of_parts_are_those_of_beta_distributions() -> None:
 
 
 @every
-def test_negative_entropies_of_smoothed_rows(family: VectorFamily) -> None:
+@pytest.mark.parametrize("share", [0.25, 1e-5])
+def test_negative_entropies_of_smoothed_rows(family: VectorFamily, share: float) -> None:
     T = family.statistics(np.random.default_rng(0).uniform(0.01, 1.0, size=(20, 4)))
     T[0] *= 1.0 - family.takes_sparse  # a row without a direction
-    pooled, share = T.mean(axis=0) * (0.2 if family.takes_sparse else 1.0), 0.25
+    pooled = T.mean(axis=0) * (0.2 if family.takes_sparse else 1.0)
     eta = family.natural((1.0 - share) * T + share * pooled)
     expected = -family.pseudo_entropy(eta)
     np.testing.assert_allclose(family.smoothed_negative_entropy(T, pooled, share), expected, rtol=1e-9)
@@ -302,6 +354,14 @@ def test_means_of_no_length_to_speak_of() -> None:
     for d in (2, 3, 40):
         mean = np.full(d, 1e-201)
         np.testing.assert_allclose(VonMisesFisher().natural(mean), d * mean, rtol=1e-12)
+        short = 1e198 * mean
+        np.testing.assert_allclose(VonMisesFisher().mean(VonMisesFisher().natural(short)), short, rtol=1e-12)
+
+
+def test_the_bound_is_one_of_the_sum_of_many_concentrations() -> None:
+    a = np.full(1000, 1e5)
+    for beyond, held in ((-5.0, False), (5.0, True)):
+        assert Dirichlet().at_bound(a * (1.0 - 1e-6 + beyond / 1e8) - 1.0) == held
 
 
 def test_bounds_and_domains_are_those_of_the_documentation() -> None:
