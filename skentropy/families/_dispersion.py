@@ -37,9 +37,8 @@ _PRECISION = 1e-6
 def dispersed(mean: Array, dispersion: Array) -> tuple[Array, Array]:
     """Natural parameter and log-partition for a mean and a dispersion."""
     z = dispersion * mean
-    with np.errstate(over="ignore"):
-        # The second form is for p close to one, where log p would lose digits.
-        log_p = np.where(z < 1.0, safe_log(z) - np.log1p(z), -np.log1p(1.0 / np.maximum(z, 1.0)))
+    # Logarithms of z / (1 + z), also where that is close to one.
+    log_p = -np.log1p(1.0 / np.maximum(z, SMALLEST_NORMAL))
     eta = np.where((dispersion > 0.0) & (mean >= SMALLEST_NORMAL), log_p, safe_log(mean))
     return eta, _over(np.log1p(z), dispersion, mean)
 
@@ -108,10 +107,10 @@ def fit_dispersion(slope: Callable[[Array], tuple[Array, Array]], excess: Array,
     for _ in range(_MOST_STEPS):
         first, second = slope(np.exp(log_a))
         low, high = np.where(first > 0.0, log_a, low), np.where(first > 0.0, high, log_a)
+        # Where the likelihood is not concave, Newton's step leads out of the bracket.
         with np.errstate(all="ignore"):
-            step = np.where(second < 0.0, first / -second, np.inf)
-        inside = (log_a + step >= low) & (log_a + step <= high)
-        new = np.where(inside, log_a + step, 0.5 * (low + high))
+            new = log_a - first / second
+        new = np.where((new >= low) & (new <= high), new, 0.5 * (low + high))
         settled = (np.abs(new - log_a) <= _PRECISION) | (excess <= 0.0)
         log_a = new
         if settled.all():
@@ -185,4 +184,4 @@ def _near_zero(x: Array, a: Array, exact: Array, coefficients: tuple[float, ...]
     n1, twice = x * (x - 1.0) / 2.0, 2.0 * x - 1.0
     sums = (n1, n1 * twice / 3.0, n1**2, n1 * twice * (6.0 * n1 - 1.0) / 15.0, n1**2 * (4.0 * n1 - 1.0) / 3.0)
     series = sum(c * a ** (k + 1) * power for k, (c, power) in enumerate(zip(coefficients, sums, strict=True)))
-    return np.where(a * np.maximum(x, 1.0) < _SMALL, series - less, exact)
+    return np.where((a < _SMALL) & (a * x < _SMALL), series - less, exact)

@@ -95,12 +95,13 @@ class Gaussian(ExponentialFamily):
         return -0.5 * ((X - mean) ** 2 / variance + np.log(2.0 * np.pi * variance))
 
     def in_domain(self, eta: Array) -> bool:
-        return super().in_domain(eta) and bool(((eta[1] < 0.0) & ~self.at_bound(eta)).all())
+        return super().in_domain(eta) and not bool(self.at_bound(eta).any())
 
     def at_bound(self, eta: Array) -> Array:
+        # Next to the square of the mean a variance at the floor is nothing; negative ones lie below.
         variance = -0.5 / eta[1]
         mean = eta[0] * variance
-        return variance <= _floor(mean**2 + variance) * (1.0 + 1e-6)
+        return variance <= _floor(mean**2) * (1.0 + 1e-6)
 
     def rescale(self, parameters: tuple[Array, ...], location: Array, scale: Array) -> tuple[Array, ...]:
         mean, variance = parameters

@@ -29,7 +29,7 @@ def nodes(family: ExponentialFamily, eta: Array, draws: Array, exposure: float =
     negligible. For angles the range is one full turn, on which the rule converges exponentially, too.
     """
     if family.circular:
-        x = 2.0 * np.pi * (np.arange(_N_NODES) / _N_NODES - 0.5)
+        x = np.linspace(-np.pi, np.pi, _N_NODES, endpoint=False)
         return x, np.full(_N_NODES, 2.0 * np.pi / _N_NODES), 0.0
     to_line, from_line, slope = _coordinates(family, draws)
 

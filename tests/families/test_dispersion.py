@@ -109,6 +109,32 @@ def test_the_best_dispersion_is_the_root_of_the_slope(start: float, size: float)
     np.testing.assert_array_equal(dispersion.fit_dispersion(slopes, np.ones(4), np.full(4, start)), 0.0)
 
 
+@pytest.mark.parametrize(("sign", "end"), [(1.0, 8.0), (-1.0, -16.0)])
+def test_a_step_that_leaves_the_bracket_goes_to_its_middle(sign: float, end: float) -> None:
+    """All dispersions at first, of which the start is excluded by the slope's sign."""
+    tried = []
+
+    def slopes(a: Any) -> Any:
+        tried.append(float(np.log(a)))
+        return sign * np.ones_like(a), -1e-3 * np.ones_like(a)
+
+    dispersion.fit_dispersion(slopes, np.array(1.0), np.array(np.exp(2.0)))
+    assert tried[:2] == pytest.approx([2.0, 0.5 * (2.0 + end)], rel=1e-14)
+
+
+@pytest.mark.parametrize("root", [-5.0, 3.0])
+def test_one_step_leads_to_the_maximum_of_a_parabola(root: float) -> None:
+    tried = []
+
+    def slopes(a: Any) -> Any:
+        tried.append(a)
+        return root - np.log(a), -np.ones_like(a)
+
+    found = dispersion.fit_dispersion(slopes, np.array(1.0), np.array(1.0))
+    assert found == pytest.approx(np.exp(root), rel=1e-12)
+    assert len(tried) == 2
+
+
 @pytest.mark.parametrize("a", [0.05, 0.5, 20.0])
 def test_the_best_dispersion_of_counts_is_that_of_a_search(a: float) -> None:
     x = stats.nbinom.rvs(1 / a, 1 / (1 + 6 * a), size=300, random_state=0).astype(float)

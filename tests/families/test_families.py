@@ -392,6 +392,7 @@ def test_what_learns_from_the_columns() -> None:
         per_count = eps * counts.get(family.name, getattr(family, "n_trials", 0.0))
         error = family.rounding_error(np.array([0.0, 1e6]))
         np.testing.assert_allclose(error, [0.0, per_count], atol=0.0, err_msg=repr(family))
+    assert Binomial(7).rounding_error(np.array(0.005)) == 7 * eps  # counts may be fractions
 
 
 def test_predictions_of_mixtures() -> None:
