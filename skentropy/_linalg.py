@@ -12,6 +12,11 @@ from ._typing import Array, FloatArray
 LOG_2PI = float(np.log(2.0 * np.pi))
 
 
+def reciprocals(x: FloatArray) -> FloatArray:
+    """One divided by each number; zero for zeros."""
+    return np.divide(1.0, x, out=np.zeros_like(x), where=x != 0.0)
+
+
 def invert(matrices: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Inverses and log determinants of positive definite matrices (P, k, k), by their Cholesky factors."""
     factor = np.linalg.cholesky(matrices)
@@ -43,8 +48,9 @@ def factorise(matrices: FloatArray, scales: FloatArray, smallest: float = 0.0) -
     roots = vectors * np.sqrt(np.maximum(values, smallest))[:, np.newaxis]
     # The factor is R' of the QR decomposition of a root of the matrix, up to signs.
     upper: FloatArray = np.linalg.qr(roots.transpose(0, 2, 1)).R
-    signs = np.where(np.diagonal(upper, axis1=1, axis2=2) < 0.0, -1.0, 1.0)
-    return np.asarray(scales[:, :, np.newaxis] * (upper * signs[:, :, np.newaxis]).transpose(0, 2, 1))
+    is_negative = np.diagonal(upper, axis1=1, axis2=2) < 0.0
+    upper = np.where(is_negative[:, :, np.newaxis], -upper, upper)
+    return np.asarray(scales[:, :, np.newaxis] * upper.transpose(0, 2, 1))
 
 
 def pack_symmetric(matrices: FloatArray) -> FloatArray:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from skentropy import _linalg
-from skentropy._linalg import factorise, invert, invert_factors, pack_symmetric, unpack_symmetric
+from skentropy._linalg import factorise, invert, invert_factors, pack_symmetric, reciprocals, unpack_symmetric
 
 
 def matrices() -> np.ndarray:
@@ -42,3 +42,7 @@ def test_packed_matrices_keep_their_lengths() -> None:
     packed = pack_symmetric(A)
     np.testing.assert_allclose((packed**2).sum(axis=1), (A**2).sum(axis=(1, 2)))
     np.testing.assert_allclose(unpack_symmetric(packed, 3), A)
+
+
+def test_zeros_have_no_reciprocals() -> None:
+    np.testing.assert_array_equal(reciprocals(np.array([[4.0, 0.0], [-0.0, -0.005]])), [[0.25, 0.0], [0.0, -200.0]])

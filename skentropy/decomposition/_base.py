@@ -33,7 +33,7 @@ from ._gaussian import LinearGaussian
 from ._moments import Moments
 from ._moments import row_bytes as moments_row_bytes
 from ._rotation import Rotation
-from ._spectrum import Covariance, without_rounding
+from ._spectrum import Covariance, standard_deviations, without_rounding
 from ._standard_errors import standard_errors
 from ._weighted_rows import with_weight
 
@@ -283,11 +283,9 @@ class LinearGaussianEstimator(FitsCovariances):
     ) -> StandardisedData:
         """Choose the centre and the scale; ``tables`` makes the standardised data from them."""
         variances = without_rounding(variances, location)
-        typical = float(variances[variances > 0].mean()) if variances.any() else 1.0
+        scale = standard_deviations(variances)
         if self._isotropic:
-            scale = np.full(len(location), np.sqrt(typical))
-        else:
-            scale = np.sqrt(np.where(variances > 0, variances, typical))
+            scale = np.full(len(location), np.sqrt((scale**2).mean()))
         floor = self._em_floor(variances / scale**2)
         return StandardisedData.of(tables(location, scale), location, scale, isotropic=self._isotropic, floor=floor)
 

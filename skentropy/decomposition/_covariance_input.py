@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_array
 from .._base import fit_method
 from .._data import check_distinct
 from .._typing import ArrayLike, FloatArray
+from ..families._base import positive_or_one
 from ._fitted import FittedLinearGaussian
 from ._moments import Moments
 
@@ -125,7 +126,7 @@ def check_covariance(covariance: ArrayLike) -> FloatArray:
     variances = np.diag(matrix)
     if (variances < 0.0).any():
         raise ValueError(f"covariance must have no negative variance, but column {int(variances.argmin())} has one.")
-    scale = np.sqrt(np.where(variances > 0.0, variances, 1.0))
+    scale = np.sqrt(positive_or_one(variances))
     correlation = matrix / scale / scale[:, np.newaxis]
     difference = np.abs(correlation - correlation.T)
     if difference.max() > _SAME:

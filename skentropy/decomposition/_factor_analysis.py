@@ -19,7 +19,7 @@ from ._moments import Moments, form_moments
 from ._profile import Profile, best_profile, starting_uniquenesses
 from ._report import ReportedFactors
 from ._rotation import OBLIQUE, ORTHOGONAL, Rotation, factor_correlation
-from ._spectrum import Covariance, MatrixCovariance, covariance_of_rows
+from ._spectrum import Covariance, MatrixCovariance, covariance_of_rows, standard_deviations, without_rounding
 
 # EM starts from a maximum for data with imputed means, which need not be precise. These are the gradient at which the search
 # for it ends, and its floor, which is higher than that of the fit since EM leaves the floor slowly.
@@ -239,13 +239,10 @@ class FactorAnalysis(ReportedFactors):
 
     def _fit_covariance(self, covariance: Covariance, dtype: Any) -> Outcome:
         check_scale(self, covariance.variances, dtype)
-        constant = covariance.constant()
-        varying = covariance.variances[~constant]
-        scale = np.sqrt(np.where(constant, varying.mean() if varying.size else 1.0, covariance.variances))
-        correlation = covariance.scaled(np.where(constant, 0.0, 1.0 / scale))
+        scale = standard_deviations(without_rounding(covariance.variances, covariance.mean))
         with SingleThreadedBLAS():
             fit = best_profile(
-                correlation,
+                covariance.correlation(),
                 self.n_components,
                 self.noise_floor,
                 gtol=self.gtol,
@@ -274,8 +271,8 @@ class FactorAnalysis(ReportedFactors):
     ) -> LinearGaussian:
         if covariance is None:
             return LinearGaussian.of(np.zeros(d), random_state.normal(size=(d, k)) / np.sqrt(k + 1), np.full(d, 0.5))
-        scale = np.sqrt(np.where(covariance.constant(), 1.0, covariance.variances))
-        correlation = covariance.scaled(1.0 / scale)
+        scale = standard_deviations(without_rounding(covariance.variances, covariance.mean))
+        correlation = covariance.correlation()
         start = starting_uniquenesses(correlation, k)
         fit = Profile(correlation, k, _START_FLOOR).maximize(start, gtol=_START_GTOL, max_iter=self.max_iter)
         return LinearGaussian.of(np.zeros(d), fit.loadings, fit.noise).rescaled(covariance.mean, scale)
@@ -301,6 +298,7 @@ class FactorAnalysis(ReportedFactors):
             "factor_correlation_": correlation.astype(dtype),
             "rotation_matrix_": rotation.astype(dtype),
             "heywood_": heywood if names is None else names[heywood],
+            "_heywood_index": heywood,
             "_floor_index": np.union1d(heywood, constant),
         }
 

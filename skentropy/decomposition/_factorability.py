@@ -18,7 +18,7 @@ from ._moments import Moments
 from ._moments import row_bytes as moments_row_bytes
 from ._profile import inverse_and_log_det
 from ._saturated import likeliest_gaussian
-from ._spectrum import without_rounding
+from ._spectrum import MatrixCovariance
 
 _SINGULAR = (
     "The correlations are singular: there are no more rows than columns, or columns that depend on each other. Leave "
@@ -325,34 +325,33 @@ def _correlations(
             raise ValueError("sample_weight goes with X; the number of rows of covariance is n_samples.")
         if count and n_samples is None:
             raise ValueError(f"{count} of a covariance needs n_samples, the number of its rows.")
-        n = check_n_samples(n_samples) if count else 2.0
+        n = check_n_samples(n_samples) if count else np.nan
         matrix = check_covariance(covariance)
         reader._reader(lambda n_features: 1).check_names(reader, covariance, reset=True)
         reader.n_features_in_ = len(matrix)
-        moments = Moments(n, np.zeros(len(matrix)), matrix * n)
+        found = MatrixCovariance(np.zeros(len(matrix)), matrix)
     else:
         if n_samples is not None:
             raise ValueError("n_samples goes with covariance; that of X is its number of rows, or the sum of sample_weight.")
-        moments = _moments(reader, X, sample_weight, complete=count == "bartlett_sphericity")
-    variances = without_rounding(np.diag(moments.covariance), moments.mean)
-    if not variances.all():
-        columns = list_columns(reader, np.flatnonzero(variances == 0.0))
+        found, n = _covariance(reader, X, sample_weight, complete=count == "bartlett_sphericity")
+    if found.constant().any():
+        columns = list_columns(reader, np.flatnonzero(found.constant()))
         raise ValueError(f"Correlations need columns that vary, but {columns} is constant; leave such columns out.")
-    scale = np.sqrt(variances)
-    return np.asarray(moments.covariance / scale / scale[:, np.newaxis]), moments.weight, feature_names(reader)
+    return found.correlation().product(np.eye(found.n_features)), n, feature_names(reader)
 
 
-def _moments(reader: FactorAnalysis, X: ArrayLike, sample_weight: ArrayLike | None, *, complete: bool) -> Moments:
-    """Moments of complete rows, or of the maximum-likelihood Gaussian if entries are missing."""
+def _covariance(
+    reader: FactorAnalysis, X: ArrayLike, sample_weight: ArrayLike | None, *, complete: bool
+) -> tuple[MatrixCovariance, float]:
+    """The covariance of complete rows, or the likeliest one of standardised rows with gaps, and the total weight."""
     rows = reader._reader(moments_row_bytes).read(reader, X, sample_weight, reset=True, min_samples=2)
     moments = Moments.of_rows(rows)
     if not np.isnan(moments.mean).any():
-        return moments
+        return MatrixCovariance(moments.mean, moments.covariance), moments.weight
     if complete:
         raise ValueError("X has missing values, with which Bartlett's test has another distribution; leave such rows out.")
     data = reader._standardised(rows)
     found = likeliest_gaussian(data)
     if found is None:
         raise ValueError(_SINGULAR)
-    weight, scale = data.model.total_weight, data.scale
-    return Moments(weight, data.location + scale * found.mean, weight * found.covariance * scale * scale[:, np.newaxis])
+    return MatrixCovariance(found.mean, found.covariance), data.model.total_weight

@@ -231,7 +231,7 @@ def noncentrality(statistic: float, dof: int, probability: float) -> float:
 
     if stats.chi2.cdf(statistic, dof) <= probability:
         return 0.0
-    above = statistic + 1.0
+    above = statistic
     while excess(above) > 0.0:
         above *= 2.0
     return float(optimize.brentq(excess, 0.0, above, xtol=1e-12, rtol=1e-13))

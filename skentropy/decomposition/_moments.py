@@ -42,13 +42,7 @@ class Moments:
         if about_zero:
             origin = np.zeros_like(origin)
         mean = (np.ones(len(X)) if weight is None else weight) @ centred / total
-        if np.isnan(mean).any():  # a scatter of rows with gaps would be of no use
-            return cls(total, origin + mean, np.full((X.shape[1],) * 2, np.nan))
-        scatter = _gram(centred, weight)
-        scatter -= total * np.outer(mean, mean)
-        if (np.diag(scatter) < total * mean**2).any():  # too little remains, and digits were lost
-            scatter = _gram(centred - mean, weight)
-        return cls(total, origin + mean, scatter)
+        return cls(total, origin + mean, _scatter(centred, weight, mean, total))
 
     @classmethod
     def of_block(cls, block: Block) -> Moments:
@@ -112,6 +106,17 @@ def row_bytes(n_features: int) -> int:
 def form_moments(rows: Source) -> bool:
     """Whether to form the scatter matrix of rows: if it is smaller than the table, or small."""
     return not isinstance(rows, Rows) or rows.n_rows > rows.n_features or rows.n_features <= _SMALL
+
+
+def _scatter(X: FloatArray, weight: FloatArray | None, mean: FloatArray, total: float) -> FloatArray:
+    """The scatter of rows about their mean; NaN if rows have gaps, for which it would be of no use."""
+    if np.isnan(mean).any():
+        return np.full((X.shape[1],) * 2, np.nan)
+    scatter = _gram(X, weight)
+    scatter -= total * np.outer(mean, mean)
+    if (np.diag(scatter) < total * mean**2).any():  # too little remains, and digits were lost
+        scatter = _gram(X - mean, weight)
+    return scatter
 
 
 def _gram(centred: FloatArray, weight: FloatArray | None) -> FloatArray:

@@ -78,7 +78,10 @@ def fit_by_bic(estimator: Any, data: StandardisedData, fit_of: Callable[[int], G
     any_covariance = likeliest_gaussian(data)
     highest = np.inf if any_covariance is None else any_covariance.log_likelihood
     size = max(d, 2)
-    penalties = np.log(n) * count_parameters(d, np.arange(size + 1))
+
+    def penalty(h: int) -> float:
+        return float(np.log(n)) * count_parameters(d, h)
+
     entropies, bic = np.full(size, np.nan), np.full(size, np.nan)
     best: Outcome | None = None
     for h in range(1, size):
@@ -87,7 +90,7 @@ def fit_by_bic(estimator: Any, data: StandardisedData, fit_of: Callable[[int], G
         on_floor = found.attributes["_on_floor"]
         if not on_floor:
             entropies[h] = found.attributes["entropy_sum_"].value
-            bic[h] = penalties[h] - 2.0 * n * found.attributes["lower_bound_"]
+            bic[h] = penalty(h) - 2.0 * n * found.attributes["lower_bound_"]
         if best is None:
             best = found
         elif bic[h] < np.nanmin(bic[:h]) and not fit.interrupted:
@@ -98,7 +101,7 @@ def fit_by_bic(estimator: Any, data: StandardisedData, fit_of: Callable[[int], G
         if fit.interrupted and best is not found:
             best.messages.append(f"PPCA was interrupted at {h} components; the model is the best of those with fewer.")
         # No model has a higher likelihood than the Gaussian with an unrestricted covariance.
-        if fit.interrupted or on_floor or penalties[h + 1] - 2.0 * n * highest >= np.nanmin(bic):
+        if fit.interrupted or on_floor or penalty(h + 1) - 2.0 * n * highest >= np.nanmin(bic):
             break
     assert best is not None
     best.attributes.update(entropy_sum_path_=entropies, bic_path_=bic)
@@ -107,10 +110,8 @@ def fit_by_bic(estimator: Any, data: StandardisedData, fit_of: Callable[[int], G
 
 def _redundant(covariance: Covariance, weight: float) -> Array:
     """Which columns are constant, or linear combinations of other columns plus a constant."""
-    constant = covariance.constant()
-    scale = np.where(constant, 0.0, 1.0 / np.sqrt(np.where(constant, 1.0, covariance.variances)))
-    correlation = covariance.scaled(scale).product(np.eye(covariance.n_features))
-    redundant = np.asarray(constant.copy())
+    correlation = covariance.correlation().product(np.eye(covariance.n_features))
+    redundant = covariance.constant()
     for j in range(len(redundant)):
         if not redundant[j]:
             redundant[j + 1 :] |= np.abs(correlation[j, j + 1 :]) > 1.0 - _SAME
@@ -119,16 +120,16 @@ def _redundant(covariance: Covariance, weight: float) -> Array:
     n_dependences = int((values < _SAME).sum())
     # If there are no more rows than columns, every column is a combination of others.
     if n_dependences and len(kept) - n_dependences < weight - 1.0:
-        redundant[kept[_dependent(vectors[:, :n_dependences].T, scale[kept])]] = True
+        redundant[kept[_dependent(vectors[:, :n_dependences].T, np.sqrt(covariance.variances[kept]))]] = True
     return redundant
 
 
-def _dependent(dependences: FloatArray, scale: FloatArray) -> Array:
-    """One column of each linear dependence among columns times a scale: the total of others, or the dominant one."""
+def _dependent(dependences: FloatArray, deviations: FloatArray) -> Array:
+    """One column of each linear dependence among standardised columns: the total of others, or the dominant one."""
     n = len(dependences)
     _, pivots = linalg.qr(dependences, mode="r", pivoting=True)
     # Coefficients of the columns themselves, each dependence with one of the pivots.
-    coefficients = np.linalg.solve(dependences[:, pivots[:n]], dependences) * scale
+    coefficients = np.linalg.solve(dependences[:, pivots[:n]], dependences) / deviations
     totals = [_total(row) for row in coefficients]
     chosen = np.array([pivot if total is None else total for total, pivot in zip(totals, pivots, strict=False)])
     independent = np.linalg.matrix_rank(dependences[:, chosen]) == n

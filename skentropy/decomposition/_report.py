@@ -21,7 +21,7 @@ from ._moments import Moments
 from ._profile import inverse_and_log_det
 from ._rotation import Rotation
 from ._saturated import likeliest_gaussian
-from ._spectrum import without_rounding
+from ._spectrum import MatrixCovariance, without_rounding
 from ._summary import summarize_components, summarize_factors
 
 
@@ -288,14 +288,14 @@ class ReportedFactors(LinearGaussianEstimator):
         with SingleThreadedBLAS():
             of_model = model.elbo(data.expect(standardised))
         share = model.feature_weight / model.total_weight
-        variances = model.squares / model.feature_weight
         return Discrepancy(
             n_samples=model.total_weight,
             n_components=parameters.shape[1],
             n_parameters=self.n_parameters_,
             model=of_model,
             saturated=saturated.log_likelihood,
-            baseline=-0.5 * float(share @ (LOG_2PI + 1.0 + np.log(variances) + 2.0 * model.log_scale)),
+            # Standardised features have variances of one.
+            baseline=-0.5 * float(share @ (LOG_2PI + 1.0 + 2.0 * model.log_scale)),
             residual=_residual(saturated.covariance, standardised),
         )
 
@@ -331,9 +331,7 @@ def discrepancy_of_moments(parameters: LinearGaussian, moments: Moments, n_param
 
 
 def _correlation(moments: Moments) -> FloatArray:
-    variances = np.diag(moments.covariance)
-    scale = np.sqrt(np.where(variances > 0.0, variances, 1.0))
-    return np.asarray(moments.covariance / scale / scale[:, np.newaxis])
+    return MatrixCovariance(moments.mean, moments.covariance).correlation().product(np.eye(len(moments.mean)))
 
 
 def _residual(covariance: FloatArray, parameters: LinearGaussian) -> FloatArray:

@@ -11,6 +11,7 @@ from scipy import linalg
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from .._data import Rows, SingleThreadedBLAS
+from .._linalg import reciprocals
 from .._typing import Array, FloatArray, Matrix
 from ._weighted_rows import centre_full_columns, with_weight
 
@@ -80,6 +81,10 @@ class Covariance(ABC):
     def constant(self) -> Array:
         """Which features do not vary."""
         return without_rounding(self.variances, self.mean) == 0.0
+
+    def correlation(self) -> Covariance:
+        """The correlations; zero for features that do not vary, also with themselves."""
+        return self.scaled(reciprocals(np.sqrt(without_rounding(self.variances, self.mean))))
 
     def leading(self, k: int, start: Spectrum | None = None, accuracy: float = ACCURACY) -> Spectrum:
         """The k leading eigenpairs; an iteration may start from ``start``.
@@ -151,7 +156,7 @@ class MatrixCovariance(Covariance):
     def factor(self) -> FloatArray:
         """R with R'R = S, by Cholesky decomposition of the correlation matrix with pivoting."""
         d, scale = self.n_features, np.sqrt(self.variances)
-        inverse = np.divide(1.0, scale, out=np.zeros(d), where=scale > 0)
+        inverse = reciprocals(scale)
         factor, pivots, rank, _ = linalg.lapack.dpstrf(self.matrix * inverse * inverse[:, np.newaxis], tol=d * 2.3e-16)
         upper = np.triu(factor)
         upper[rank:] = 0.0
@@ -330,6 +335,13 @@ def covariance_of_rows(rows: Rows) -> Covariance:
 def without_rounding(variances: FloatArray, mean: FloatArray) -> FloatArray:
     """Variances, set to zero if they are no larger than the rounding errors of values that all equal their mean."""
     return np.where(variances <= np.maximum(_ROUNDING * mean**2, np.finfo(np.float64).tiny), 0.0, variances)
+
+
+def standard_deviations(variances: FloatArray) -> FloatArray:
+    """Scales of features; those that do not vary have the root of the others' mean variance, or one if none varies."""
+    varies = variances > 0.0
+    typical = variances[varies].mean() if varies.any() else 1.0
+    return np.sqrt(np.where(varies, variances, typical))
 
 
 def are_few(k: int, n: int) -> bool:

@@ -33,7 +33,7 @@ def summarize_factors(
     rotation = "no rotation" if model.rotation is None else f"rotation {model.rotation}"
     notes = _notes(model, fit)
     if len(model.heywood_):
-        listed = list_columns(model, model._floor_index[model.communalities_[model._floor_index] > 0.5])
+        listed = list_columns(model, model._heywood_index)
         notes.append(f"Heywood case: the uniqueness of {listed} is on its floor; tests and errors hold as if it were known.")
     return Summary(f"FactorAnalysis: {k} factors of {d} features, {rotation}", tables, _facts(model), notes)
 

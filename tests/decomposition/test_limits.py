@@ -1,5 +1,7 @@
 """What factor models refuse or leave out, in any units, and terms of parameters that are no maximum."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -7,6 +9,7 @@ from sklearn.base import clone
 
 from skentropy._em import _fit
 from skentropy.decomposition import PPCA, FactorAnalysis, _rotation
+from skentropy.decomposition._covariance_input import check_covariance
 from skentropy.decomposition._em_model import StandardisedData, Table
 from skentropy.decomposition._finish import LEFT_OVER
 from skentropy.decomposition._gaussian import LinearGaussian
@@ -31,6 +34,15 @@ def test_covariances_are_checked_on_the_scale_of_correlations(unit):
         PPCA(1).fit_covariance(unit * np.array([[1.0, 2.0], [2.0, 1.0]]), 50)
 
 
+@pytest.mark.parametrize(("least", "refused"), [(-2.985e-8, False), (-3.015e-8, True)])
+def test_an_eigenvalue_below_zero_by_rounding_is_none(least, refused):
+    """Of 1e-8 for each column."""
+    correlation = 0.5 * (least - 1.0)
+    R = np.full((3, 3), correlation) + (1.0 - correlation) * np.eye(3)
+    with pytest.raises(ValueError, match="positive semidefinite") if refused else nullcontext():
+        check_covariance(R)
+
+
 @pytest.mark.parametrize("unit", [1e-5, 1.0, 1e5])
 def test_totals_are_found_in_any_units(unit):
     assert _total(unit * np.array([1.0, 1.0, -2.0, 1e-8, 1.0])) == 2
@@ -46,6 +58,19 @@ def test_a_sum_of_columns_is_told_from_too_few_rows(n, told):
     X -= X.mean(axis=0)
     found = _redundant(MatrixCovariance(np.zeros(6), X.T @ X / n), float(n))
     assert found.tolist() == [False] * 5 + [told]
+
+
+@pytest.mark.parametrize(("weight", "told"), [(5.995, False), (6.005, True)])
+def test_rows_with_weights_that_sum_to_no_whole_number(weight, told):
+    R = np.eye(6)
+    R[4, 5] = R[5, 4] = 0.99  # nearly the same
+    R[0] = R[:, 0] = [1.0, *np.full(3, 1.0 / np.sqrt(3.0)), 0.0, 0.0]  # a sum of three others
+    found = _redundant(MatrixCovariance(np.zeros(6), R), weight)
+    assert found.tolist() == [told] + [False] * 5
+
+
+def test_of_columns_that_are_the_same_the_first_is_kept_however_few_the_rows():
+    assert _redundant(MatrixCovariance(np.zeros(3), np.ones((3, 3))), 2.0).tolist() == [False, True, True]
 
 
 @pytest.mark.parametrize("isotropic", [False, True])

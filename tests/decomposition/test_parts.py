@@ -79,12 +79,18 @@ def test_magnitude_of_terms(incomplete):
 
 
 @pytest.mark.parametrize(
-    ("noise", "floor", "tried"),
-    [(0.0199, 1e-8, True), (0.0201, 1e-8, False), (0.01 * 1.005, 0.01, True), (0.01, 0.01, False)],
+    ("true", "noise", "floor", "tried"),
+    [
+        (1e-9, 0.0199, 1e-8, True),
+        (1e-9, 0.0201, 1e-8, False),
+        (1e-9, 0.01 * 1.005, 0.01, True),
+        (1e-9, 0.01, 0.01, False),
+        (0.01, 0.01 * (1.0 - 1e-6), 1e-8, False),
+    ],
 )
-def test_low_noise_that_falls_is_tried_on_the_floor(noise, floor, tried):
-    """From two hundredths of the variance down to the floor itself."""
-    true = LinearGaussian.of(np.zeros(4), np.full((4, 1), 0.8), np.array([1e-9, 0.5, 0.5, 0.5]))
+def test_low_noise_that_falls_is_tried_on_the_floor(true, noise, floor, tried):
+    """From two hundredths of the variance down to the floor itself; not if it rises, however slowly."""
+    true = LinearGaussian.of(np.zeros(4), np.full((4, 1), 0.8), np.array([true, 0.5, 0.5, 0.5]))
     tables = Table.with_moments(Moments(100.0, np.zeros(4), 100.0 * true.covariance()))
     data = StandardisedData.of(tables, np.zeros(4), np.ones(4), isotropic=False, floor=np.full(4, floor))
     p = LinearGaussian.of(true.mean, true.loadings, np.array([noise, 0.5, 0.5, 0.5]))
@@ -124,6 +130,23 @@ def test_em_starts_from_factors_that_explain_nearly_all_or_nothing_much():
     covariance = MatrixCovariance(flat.mean(axis=0), np.cov(flat.T, bias=True))
     start = model._em_start(covariance, 6, k, np.random.RandomState(0), imputed=True)
     np.testing.assert_array_equal(start.noise, 0.01)
+
+
+def test_em_for_factors_starts_from_their_maximum_in_any_units(load):
+    """But for a floor of a thousandth, on which constant features have their share of a typical variance."""
+    X = load("wine")
+    X[:, 5], scale = 7.0, np.linspace(0.2, 3.0, 13)
+    covariance = np.cov((X / X.std(axis=0).clip(1e-9)).T, bias=True)
+    plain, scaled = (
+        FactorAnalysis(2)._em_start(MatrixCovariance(mean, matrix), 13, 2, None, imputed=True)
+        for mean, matrix in ((X.mean(axis=0), covariance), (scale * X.mean(axis=0), covariance * np.outer(scale, scale)))
+    )
+    varies = np.arange(13) != 5
+    np.testing.assert_allclose(np.diag(plain.covariance())[varies], 1.0, rtol=2e-3)
+    np.testing.assert_allclose(scaled.mean, scale * plain.mean)
+    np.testing.assert_allclose(scaled.loadings, scale[:, np.newaxis] * plain.loadings, atol=1e-6)
+    np.testing.assert_allclose(scaled.noise[varies], (scale**2 * plain.noise)[varies], rtol=1e-5)
+    assert scaled.noise[5] == pytest.approx(1e-3 * (scale[varies] ** 2).mean(), rel=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -479,11 +502,12 @@ def test_parameters_are_the_directions_in_which_the_model_changes(d, k):
 def test_floors_and_what_is_on_them():
     assert noise_floor(np.array([1.0, 3.0])) == pytest.approx(2e-12, abs=0.0)
     assert noise_floor(np.zeros(2)) == 1e-12
-    # On their floors, one with larger loadings than the other; nearly without noise; with loadings that hide noise, or not.
-    loadings = np.array([[1.5e-3], [0.5e-3], [1.0], [10.0], [0.0]])
-    noise = np.array([1e-6, 1e-6, 1e-20, 1e-3, 1e-3])
-    p = LinearGaussian.of(np.zeros(5), loadings, noise)
-    heywood, constant = _on_floor(p, np.full(5, 1e-6))
+    # On their floors, with half of the variance or less; nearly without noise; with loadings that hide noise, or not; and
+    # next to the floor.
+    loadings = np.array([[np.sqrt(1.005e-6)], [np.sqrt(0.995e-6)], [1.0], [10.0], [0.0], [1e-3]])
+    noise = np.array([1e-6, 1e-6, 1e-20, 1e-3, 1e-3, 1.005e-6])
+    p = LinearGaussian.of(np.zeros(6), loadings, noise)
+    heywood, constant = _on_floor(p, np.full(6, 1e-6))
     assert (heywood.tolist(), constant.tolist()) == ([0, 2], [1])
 
 
@@ -507,9 +531,10 @@ def test_an_unrestricted_gaussian_is_fitted_to_complete_rows_in_one_step():
     again = model.unpack(model.pack(end), start)
     np.testing.assert_allclose(again.mean, end.mean, rtol=1e-12)
     np.testing.assert_allclose(again.covariance, end.covariance, rtol=1e-10, atol=1e-12)
-    wild = model.pack(end)
-    wild[4:8] = [60.0, 0.0, 0.0, 0.0]
-    assert model.unpack(wild, start) is None
+    for largest, refused in ((49.9, False), (50.1, True)):
+        wild = model.pack(end)
+        wild[4:8] = [largest, 0.0, 0.0, 0.0]
+        assert (model.unpack(wild, start) is None) == refused
 
 
 def test_paths_of_ppca_are_those_of_its_eigenvalues():
@@ -537,3 +562,28 @@ def test_floors_and_scales_of_em_are_those_of_the_variances():
     np.testing.assert_allclose(tied.scale, np.full(4, np.sqrt(X.var(axis=0).mean())), rtol=1e-10)
     np.testing.assert_allclose(tied.model.floor, np.full(4, 1e-9), rtol=1e-10)
     np.testing.assert_allclose(tied.model.log_scale, np.log(tied.scale), rtol=1e-12)
+
+
+@pytest.mark.parametrize("rotation", [None, "oblimin"])
+def test_draws_are_made_of_factors_and_noise_in_this_order(load, rotation):
+    model = FactorAnalysis(2, rotation=rotation).fit(load("wine"))
+    random_state = np.random.RandomState(5)
+    z, e = random_state.normal(size=(4, 2)), random_state.normal(size=(4, 13))
+    root = np.linalg.cholesky(model.factor_correlation_)
+    expected = model.mean_ + z @ root.T @ model.components_ + e * np.sqrt(model.noise_variance_)
+    np.testing.assert_allclose(model.sample(4, random_state=5), expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("unit", [1e-4, 1.0, 1e4])
+def test_the_precision_of_nearly_exact_factors_keeps_its_digits_in_any_units(unit):
+    W, noise = np.array([[1.0], [0.8], [0.6]]), np.array([1e-10, 0.3, 0.4])
+    p = LinearGaussian.of(np.zeros(3), unit * W, unit**2 * noise)
+    # By the first feature, which is the factor: the others are regressions on it.
+    rest = W[1:, 0]
+    expected = np.block(
+        [
+            [1.0 + rest @ (rest / noise[1:]), -rest / noise[1:]],
+            [-(rest / noise[1:])[:, np.newaxis], np.diag(1.0 / noise[1:])],
+        ]
+    )
+    np.testing.assert_allclose(p.precision() * unit**2, expected, rtol=1e-8, atol=1e-8)

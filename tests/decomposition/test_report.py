@@ -10,6 +10,8 @@ from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 
 from skentropy.decomposition import PPCA, FactorAnalysis
+from skentropy.decomposition._gaussian import LinearGaussian
+from skentropy.decomposition._report import _residual
 
 REFERENCE = json.loads((Path(__file__).parent / "data" / "fit_indices.json").read_text())
 THURSTONE = REFERENCE["thurstone"]["printed_after_oblimin"]
@@ -246,3 +248,10 @@ def test_scores_of_weighted_rows_are_weighted(load):
 
 def test_a_summary_of_two_rows_has_indices():
     assert "fit" in FactorAnalysis(1).fit_covariance(0.5 * np.eye(4) + 0.5, 2).summary().tables
+
+
+def test_residuals_are_on_the_scale_of_the_correlations_of_the_data():
+    p = LinearGaussian.of(np.zeros(3), np.array([[1.0], [2.0], [-1.0]]), np.array([0.5, 1.0, 2.0]))
+    left = np.array([[0.0, 0.3, 0.0], [0.3, 0.0, 0.2], [0.0, 0.2, 0.0]])
+    deviations = np.sqrt([1.5, 5.0, 3.0])
+    np.testing.assert_allclose(_residual(p.covariance() + left, p), left / np.outer(deviations, deviations), atol=1e-12)

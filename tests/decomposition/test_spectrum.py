@@ -12,7 +12,9 @@ from skentropy.decomposition._spectrum import (
     Scaled,
     ScaledRows,
     SparseCovariance,
+    Spectrum,
     are_few,
+    standard_deviations,
     without_rounding,
 )
 
@@ -198,3 +200,46 @@ def test_what_blocks_do_not_find_is_left_to_lanczos():
     assert spectrum.block is None
     assert spectrum.beyond is None
     np.testing.assert_allclose(spectrum.values, np.linalg.eigvalsh(rows.product(np.eye(300)))[::-1][:3], rtol=1e-11)
+
+
+def test_features_that_do_not_vary_have_a_typical_scale_and_no_correlations():
+    np.testing.assert_allclose(standard_deviations(np.array([4.0, 0.0, 2.0])), np.sqrt([4.0, 3.0, 2.0]))
+    np.testing.assert_array_equal(standard_deviations(np.zeros(2)), 1.0)
+    S = np.array([[4.0, 1e-9, 3.0], [1e-9, 1e-14, 0.0], [3.0, 0.0, 9.0]])
+    R = MatrixCovariance(np.array([0.0, 1e9, 0.0]), S).correlation().product(np.eye(3))
+    np.testing.assert_allclose(R, [[1.0, 0.0, 0.5], [0.0, 0.0, 0.0], [0.5, 0.0, 1.0]])
+
+
+@pytest.mark.parametrize(("shape", "kind"), [((300, 251), ScaledRows), ((300, 250), RowsCovariance)])
+def test_only_large_tables_are_scaled_without_a_copy(shape, kind):
+    for n, d in (shape, shape[::-1]):
+        assert type(RowsCovariance.of(np.ones((n, d)), None).scaled(np.ones(d))) is kind
+
+
+@pytest.mark.parametrize(("k", "by_blocks"), [(25, True), (26, False)])
+@pytest.mark.parametrize("shape", [(300, 500), (500, 300)], ids=str)
+def test_blocks_of_few_vectors_are_tried(monkeypatch, shape, k, by_blocks):
+    """Four more than wanted, and fewer than a tenth of what there is."""
+    found = Spectrum(np.ones(k), np.ones((shape[1], k)), 0.0, np.ones((shape[1], k)))
+    asked = []
+    monkeypatch.setattr(ScaledRows, "_by_blocks", lambda *arguments: asked.append("blocks") or found)
+    monkeypatch.setattr(RowsCovariance, "_leading", lambda *arguments: asked.append("copy") or found)
+    RowsCovariance.of(np.random.default_rng(0).normal(size=shape), None).scaled(np.ones(shape[1])).leading(k)
+    assert asked == ["blocks" if by_blocks else "copy"]
+
+
+@pytest.mark.parametrize(("n", "by_rows"), [(149, True), (151, False)])
+def test_products_of_rows_are_taken_where_there_are_few(monkeypatch, n, by_rows):
+    asked, from_gram = [], RowsCovariance._from_gram
+    monkeypatch.setattr(RowsCovariance, "_from_gram", lambda self, k: asked.append(k) or from_gram(self, k))
+    RowsCovariance.of(np.random.default_rng(0).normal(size=(n, 300)), None).decompose()
+    assert asked == [n] * by_rows
+
+
+@pytest.mark.parametrize(("rate", "found"), [(0.199, True), (0.201, False)])
+def test_blocks_go_on_as_long_as_each_step_leaves_less_than_a_fifth(rate, found):
+    """Of the residuals, which are multiplied by the ratio of the eigenvalues that are left out to those that are not."""
+    rows = RowsCovariance(np.zeros(30), np.diag(np.sqrt(np.append(np.ones(2), np.full(28, rate)))))
+    start = np.eye(30, 6) + 1e-4 * np.random.default_rng(0).normal(size=(30, 6))
+    spectrum = ScaledRows(rows, np.ones(30))._by_blocks(2, start, 1e-11)
+    assert (spectrum.block is not None) == found
