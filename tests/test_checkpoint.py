@@ -153,6 +153,14 @@ def test_a_search_may_be_over_at_once(tmp_path: Path) -> None:
     assert joblib.load(tmp_path / "model").get_params() == best.get_params()
 
 
+@pytest.mark.parametrize(("lag", "saved"), [(0.0995, True), (0.1005, False)])
+def test_the_clock_of_a_file_system_may_lag(lag: float, saved: bool, tmp_path: Path) -> None:
+    (path := tmp_path / "model").write_text("of a candidate")
+    os.utime(path, (1000.0 - lag, 1000.0 - lag))
+    Checkpoint(path).on_search_end(ESTIMATORS["PoissonMixture"].make(), 1000.0)
+    assert (path.read_bytes() != b"of a candidate") == saved
+
+
 def test_fits_side_by_side_do_not_mix(tmp_path: Path) -> None:
     checkpoint = Checkpoint(tmp_path / "model", interval=0.0)
     first, second = ESTIMATORS["PoissonMixture"].make(), ESTIMATORS["PoissonMixture"].make()

@@ -9,7 +9,7 @@ import pytest
 from scipy import optimize, special
 
 from skentropy import EntropySum
-from skentropy._em import End, Run, State, best_of, run_em
+from skentropy._em import End, Run, State, _runs, best_of, rounding_error, run_em
 from skentropy._em._acceleration import Path, Tail
 
 RATIOS = np.exp(np.random.RandomState(0).normal(0.05, 0.6, size=500))  # p1(x) / p0(x)
@@ -157,6 +157,8 @@ def test_the_best_of_several_runs_is_kept() -> None:
         ((-2.0, -1.0 - 1e-8, -1.0), 0.0, 2),
         ((-2.0, -1.0 - 1e-4, -1.0), 1e-2, 2),
         ((-2e9, -1e9 - 5e-4, -1e9), 0.0, 1),
+        ((-2.0, -0.995e-12, 0.0), 0.0, 1),
+        ((-2.0, -1.005e-12, 0.0), 0.0, 2),
         ((-np.inf, -np.inf, np.nan), 0.0, 0),
     ],
 )
@@ -168,6 +170,19 @@ def test_ties_go_to_the_first_run(objectives: tuple[float, ...], tol: float, cho
 def test_of_equals_the_first_that_converged_is_taken() -> None:
     runs = [Run(State(None, None, -1.0, -1.0), converged=converged) for converged in (False, True, True)]
     assert best_of(lambda init: runs[init], 3, 1) is runs[1]
+
+
+@pytest.mark.parametrize(("n_jobs", "n_threads"), [(2, 2), (8, 3)])
+def test_no_more_threads_than_runs(monkeypatch: pytest.MonkeyPatch, n_jobs: int, n_threads: int) -> None:
+    asked = []
+
+    def parallel(**options: Any) -> Any:
+        asked.append(options["n_jobs"])
+        return lambda tasks: [function(*arguments) for function, arguments, _ in tasks]
+
+    monkeypatch.setattr(_runs, "Parallel", parallel)
+    best_of(lambda init: Run(State(None, None, -1.0, -1.0)), 3, n_jobs)
+    assert asked == [n_threads]
 
 
 class Quadratic:
@@ -253,7 +268,8 @@ def test_a_path_of_linear_steps_leads_to_its_end() -> None:
     expected = np.linalg.norm(END - point) / np.linalg.norm(after - point)
     assert path.stretch() == pytest.approx(expected, rel=1e-9)
     assert straight([0.9, 0.5, 0.2], n_steps=1)[0].stretch() is None
-    assert straight([1.1, 0.5, 0.2])[0].extrapolate(after) is None  # it leaves a saddle point
+    for rate in (1.1, 1.005, 0.995):  # above one it leaves a saddle point
+        assert (straight([rate, 0.5, 0.2])[0].extrapolate(after) is None) == (rate > 1.0)
     still = Path(cast(Any, Linear()))
     for _ in range(3):
         still.extend(END, END, kept=False)
@@ -281,6 +297,10 @@ def test_refused_extrapolations_shorten_the_next() -> None:
         assert share() == pytest.approx(0.25**refusals, rel=1e-7)
     path, _, after = straight([0.9, 0.5, 0.2], refusals=5)
     assert path.extrapolate(after) is None
+    path, _, after = straight([0.9, 0.5, 0.2])
+    for share_left in (1.005e-3, 0.995e-3):  # none is shorter than a thousandth
+        path._share = share_left
+        assert (path.extrapolate(after) is None) == (share_left < 1e-3)
 
 
 def test_a_slow_direction_is_remembered_for_six_steps() -> None:
@@ -344,3 +364,61 @@ def test_a_run_that_has_ended_too_early_is_more_careful() -> None:
     for n_times in (1, 2, 3):
         assert missing(n_times) < 2.0 * 0.1**n_times * 1e-3
     assert missing(3) < 0.01 * missing(0)
+
+
+def test_the_rounding_error_of_a_bound_is_a_share_of_what_it_adds_up() -> None:
+    class Larger(Quadratic):
+        def magnitude(self, parameters: Any, statistics: Any) -> float:
+            return 1e3
+
+    small, large = (rounding_error(model, None, None) for model in (Quadratic(0.5), Larger(0.5)))
+    assert 0.0 < small < 1e-17
+    assert large == pytest.approx(1e6 * small)
+
+
+@pytest.mark.parametrize(("behind", "kept"), [(0.5, True), (1.5, False)])
+def test_an_extrapolation_that_falls_behind_by_rounding_is_kept(behind: float, kept: bool) -> None:
+    """The bound of a step from x is -0.45 x^2 here, and rounding errors are as large as 1e-4."""
+    plain = 0.9 * (start := 0.063)
+    reached = np.sqrt(plain**2 + behind * 1e-4 / 0.45)
+
+    class Rounded(Quadratic):
+        def magnitude(self, parameters: Any, statistics: Any) -> float:
+            return 1e-4 * Quadratic.magnitude(self, None, None) / rounding_error(Quadratic(0.9), None, None)
+
+        def unpack(self, vector: Any, like: Any) -> Any:
+            return np.array([reached])
+
+    run = run_em(Rounded(np.array([0.9])), lambda x: x, np.array([start]), tol=0.0, max_iter=3)
+    np.testing.assert_allclose(run.state.parameters, 0.9 * (reached if kept else plain), rtol=1e-12)
+
+
+@pytest.mark.parametrize("restarts", [0, 1, 2])
+def test_a_run_ends_once_two_steps_say_that_nothing_is_to_come(restarts: int) -> None:
+    """What is to come at x is x^2 / 2, and x falls by a tenth a step; each end that was too early asks for a tenth."""
+    left = [restarts]
+
+    def goes_on(state: State, evaluate: Any) -> End:
+        left[0] -= 1
+        return End(state, goes_on=left[0] >= 0)
+
+    tol = 0.5 * 0.81**15 / 0.1005
+    for place, start in (("loose", np.array([1.0])), ("strict", np.array([1e-3]))):
+        asked = tol * start[0] ** 2
+        run = run_em(
+            Quadratic(np.array([0.9])), lambda x: x, start, tol=asked, max_iter=999, accelerate=False, finish=(goes_on,)
+        )
+        to_come = 0.5 * start[0] ** 2 * 0.81 ** np.arange(200)
+        first = int(np.flatnonzero(to_come <= 0.1**restarts * asked)[0])
+        assert run.n_iter == first + 2, place
+        left[0] = restarts
+
+
+def test_newtons_method_that_says_that_less_than_tol_is_missing_has_one_step_left() -> None:
+    class Near(Overconfident):
+        def propose(self, state: State, evaluate: Any) -> tuple[Any | None, float]:
+            return None, 0.9e-3
+
+    options: Any = {"tol": 1e-3, "max_iter": 99, "newton": Near(), "newton_gate": np.inf}
+    run = run_em(Quadratic(np.array([0.5])), lambda x: x, np.array([0.05]), **options)
+    assert (run.converged, run.n_iter) == (True, 1)

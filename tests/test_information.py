@@ -58,15 +58,15 @@ def test_an_invariant_space_is_noticed_whatever_the_start():
 class Plane:
     """Parameters (x, y, z) whose objective has a saddle point at zero, and does not change along z."""
 
-    def __init__(self, curvature):
-        self.curvature = curvature
+    def __init__(self, curvature, limit=0.9):
+        self.curvature, self.limit = curvature, limit
 
     def evaluate(self, p):
         value = 0.5 * self.curvature * p[0] ** 2 - 0.25 * p[0] ** 4 - 0.1 * p[1] ** 2
         return State(p, None, value, value)
 
     def parameters(self, z):
-        return z if abs(z[0]) < 0.9 else None
+        return z if abs(z[0]) < self.limit else None
 
     def gradient(self, state):
         x, y, _ = state.parameters
@@ -96,7 +96,15 @@ def test_a_saddle_point_is_left_to_one_of_two_sides(curvature, central):
     assert not leave_saddle(plane, start, plane.evaluate, pair, least_gain=1.0, tried=2.0).saddle
 
 
-@pytest.mark.parametrize("largest", [1.00005, 1.0005, 1.0015])
+@pytest.mark.parametrize("length", [0.03, 0.1, 0.3, 1.0])
+def test_of_four_steps_away_from_a_saddle_point_the_best_is_taken(length):
+    plane = Plane(length**2, limit=2.0)
+    state, direction = plane.evaluate(np.zeros(3)), np.eye(3)[0]
+    end = leave_saddle(plane, state, plane.evaluate, (1.5, direction), least_gain=1e-9)
+    np.testing.assert_allclose(end.state.parameters, length * direction, rtol=1e-12)
+
+
+@pytest.mark.parametrize("largest", [1.00005, 1.000995, 1.001005])
 def test_next_to_one_an_eigenvalue_is_that_of_a_slow_fit_and_not_of_a_saddle_point(largest):
     plane = Plane(-0.1)
     end = leave_saddle(plane, plane.evaluate(np.zeros(3)), plane.evaluate, (largest, np.eye(3)[0]), least_gain=1e-9)

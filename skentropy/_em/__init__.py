@@ -1,6 +1,6 @@
 """Maximisation: accelerated EM, the course of a fit, and what users see of it while it runs."""
 
-from ._engine import ROUNDING, run_em
+from ._engine import rounding_error, run_em
 from ._fit import ARGUMENTS, Ascent, FitByEM
 from ._information import TRIED, climb, derivative, em_eigenpair, largest_eigenpair, leave_saddle
 from ._model import End, Evaluate, Finish, Model, Newton, Run, State, Watcher
@@ -9,7 +9,6 @@ from ._runs import Interruption, as_part, best_of
 
 __all__ = [
     "ARGUMENTS",
-    "ROUNDING",
     "TRIED",
     "Ascent",
     "End",
@@ -30,5 +29,6 @@ __all__ = [
     "em_eigenpair",
     "largest_eigenpair",
     "leave_saddle",
+    "rounding_error",
     "run_em",
 ]

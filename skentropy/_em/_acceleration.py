@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .._linalg import reciprocals
 from .._typing import Array
 from ._model import Model
 
@@ -60,9 +61,8 @@ class Path:
         # Differences between successive points, and between successive steps, as columns.
         self._step = (steps := ends - points)[-1]
         self._moves, self._differences = (points[1:] - points[:-1]).T, (steps[1:] - steps[:-1]).T
-        length = np.sqrt((self._differences**2).sum(axis=0))
-        length[length == 0] = 1.0
-        shares = np.linalg.lstsq(self._differences / length, self._step, rcond=1e-10)[0] / length
+        inverse = reciprocals(np.sqrt((self._differences**2).sum(axis=0)))
+        shares = np.linalg.lstsq(self._differences * inverse, self._step, rcond=1e-10)[0] * inverse
         self._correction = -(self._moves + self._differences) @ shares
 
     def stretch(self) -> float | None:

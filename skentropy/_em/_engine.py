@@ -13,7 +13,7 @@ from ._model import End, Finish, Model, Newton, Run, State, Step, Watcher
 from ._runs import Interruption
 
 # The rounding error of a bound, relative to the sum of the absolute values of its terms.
-ROUNDING = 16 * float(np.finfo(np.float64).eps)
+_ROUNDING = 16 * float(np.finfo(np.float64).eps)
 # Plain EM chooses the basin: extrapolations and Newton steps are tried only once a plain step gains fewer nats per sample.
 _EXTRAPOLATION_GATE = 3e-4
 NEWTON_GATE = 3e-5
@@ -85,6 +85,11 @@ def run_em(
     return run
 
 
+def rounding_error(model: Model, parameters: Any, statistics: Any) -> float:
+    """The rounding error of a model's bounds at these parameters and statistics."""
+    return _ROUNDING * model.magnitude(parameters, statistics)
+
+
 class _Climb:
     """A run under way: where it is, and what its next step depends on."""
 
@@ -108,7 +113,7 @@ class _Climb:
         # Whether the last Newton step has reached the maximum, so that one EM step remains, which polishes the result.
         self._is_last = False
         self._finishing, self._tried = False, False
-        self._n_moves, self._caution = 0, 1.0
+        self._n_moves, self._tail_tol = 0, tol
 
     def _evaluate(self, parameters: Any) -> State:
         statistics = self._expect(parameters)
@@ -120,7 +125,7 @@ class _Climb:
         model, plain = self._model, self._model.maximize(start.statistics)
         terms, elbo = model.entropy_sum(plain, start.statistics), model.elbo_of_step(plain, start.statistics)
         bound = elbo + model.log_prior(plain, start.statistics)
-        return Step(plain, terms, elbo, bound), ROUNDING * model.magnitude(plain, start.statistics)
+        return Step(plain, terms, elbo, bound), rounding_error(model, plain, start.statistics)
 
     def step(self) -> None:
         """Take one EM step, or go where an extrapolation of it leads."""
@@ -189,10 +194,11 @@ class _Climb:
             run.converged = False
             return False
         stayed = run.state is before  # the estimate of the gain still to come was wrong
-        self._caution *= 0.1 if stayed else 1.0
+        if stayed:
+            self._tail_tol *= 0.1
         self._finishing = stayed and self._newton is not None
         run.converged = self._tried = self._is_last = False
-        self._path, self._tail = Path(self._model), Tail(self._caution * self._tol)
+        self._path, self._tail = Path(self._model), Tail(self._tail_tol)
         return True
 
     def _keeping_the_best(self, parameters: Any) -> State:

@@ -163,5 +163,4 @@ def largest_eigenpair(
             break
         basis.append(image / off_diagonal[-1])
     values, vectors = eigh_tridiagonal(diagonal, off_diagonal[: len(diagonal) - 1])
-    vector = vectors[:, -1] @ np.stack(basis[: len(diagonal)])
-    return float(values[-1]), vector / np.linalg.norm(vector)
+    return float(values[-1]), vectors[:, -1] @ np.stack(basis[: len(diagonal)])

@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 
-from .._em import ROUNDING, End, Evaluate, State, climb, em_eigenpair, leave_saddle, run_em
+from .._em import End, Evaluate, State, climb, em_eigenpair, leave_saddle, rounding_error, run_em
 from .._typing import Array, FloatArray
 from ._em_model import ON_FLOOR, GaussianModel, GaussianStatistics, StandardisedData
 from ._gaussian import LinearGaussian
@@ -53,13 +53,13 @@ class Finish:
         best = floored if floored is not None and floored.objective > best.objective else best
         if self._accelerate:
             return End(self._settle(best, evaluate), goes_on=not at_end)
-        noise = ROUNDING * self._model.magnitude(state.parameters, state.statistics)
+        noise = rounding_error(self._model, state.parameters, state.statistics)
         return End(state, goes_on=not at_end or best.objective > state.objective + max(self._tol, noise))
 
     def leave_saddle(self, state: State, evaluate: Evaluate) -> End:
         """The state, or, at a saddle point, a better state beside it from which EM continues."""
         around = Neighbourhood.of(self._model, state)
-        noise = ROUNDING * self._model.magnitude(state.parameters, state.statistics)
+        noise = rounding_error(self._model, state.parameters, state.statistics)
         eigenpair = em_eigenpair(around, state, evaluate, len(around.origin), difference=_DIFFERENCE, central=True)
         return leave_saddle(around, state, evaluate, eigenpair, least_gain=noise, tried=_TRIED)
 
@@ -70,22 +70,19 @@ class Finish:
             gained = higher.objective - state.objective
             if gained > 0.0:
                 state = higher
-            if gained < max(self._tol, ROUNDING * self._model.magnitude(state.parameters, state.statistics)):
+            if gained < max(self._tol, rounding_error(self._model, state.parameters, state.statistics)):
                 return state, True
         return state, False
 
     def _climb_once(self, state: State, evaluate: Evaluate) -> State:
         """One run of L-BFGS in coordinates in which the complete data's information is one, with the floors as bounds."""
         around = Neighbourhood.of(self._model, state)
-        coordinates, origin = around.coordinates, around.origin
-        low = (coordinates.log_floor - origin[coordinates.split :]) / around.metric.of_log_noise
-        bounds = [(None, None)] * coordinates.split + [(min(bound, 0.0), None) for bound in low]
         options = {"maxiter": _MAX_ITERATIONS, "maxcor": _CORRECTIONS, "gtol": 1e-10}
-        return climb(around, evaluate, len(origin), options, bounds=bounds)
+        return climb(around, evaluate, len(around.origin), options, bounds=around.bounds())
 
     def _settle(self, state: State, evaluate: Evaluate) -> State:
         """Take a few EM steps, which close most of the remaining gap between entropy sum and ELBO."""
-        noise = ROUNDING * self._model.magnitude(state.parameters, state.statistics)
+        noise = rounding_error(self._model, state.parameters, state.statistics)
         for _ in range(_SETTLING_STEPS):
             after = evaluate(self._model.maximize(state.statistics))
             if not after.objective >= state.objective - noise:
@@ -176,7 +173,7 @@ class _Metric:
         basis = np.zeros((0, coordinates.split + len(of_log_noise)))
         if turns:
             _, singular, right = np.linalg.svd(np.stack(turns), full_matrices=False)
-            basis = right[singular > 1e-10 * max(singular[0], 1e-300)]
+            basis = right[singular > 1e-10 * singular[0]]
         return cls(inverse, of_log_noise, noise > np.maximum(ON_FLOOR * floor, _NEXT_TO_NOTHING), basis)
 
     def direction(self, z: FloatArray) -> FloatArray:
@@ -213,6 +210,12 @@ class Neighbourhood:
 
     def parameters(self, z: FloatArray) -> LinearGaussian:
         return self.coordinates.unpack(self.origin + self.metric.direction(z))
+
+    def bounds(self) -> list[tuple[float | None, float | None]]:
+        """The least and largest z of each coordinate: log noise stays above its floor, and none moves if it is below."""
+        split = self.coordinates.split
+        low = (self.coordinates.log_floor - self.origin[split:]) / self.metric.of_log_noise
+        return [(None, None)] * split + [(min(bound, 0.0), None) for bound in low.tolist()]
 
     def gradient(self, state: State) -> FloatArray:
         return self.metric.gradient(self.coordinates.gradient(state)) / self.total_weight

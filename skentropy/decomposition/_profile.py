@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 
 from .._em import largest_eigenpair
 from .._linalg import LOG_2PI
-from .._typing import FloatArray
+from .._typing import Array, FloatArray
 from ._curvature import curves_upwards, expected_information
 from ._spectrum import ACCURACY, Covariance, MatrixCovariance, Scaled, Spectrum
 
@@ -35,6 +35,8 @@ _MOST_SADDLES = 5
 # Newton's method ends after this many consecutive steps that are within the tolerance and lower F by less than _IDLE. Near a
 # maximum there are few such steps, since each squares the distance; next to a floor they can go on for ever.
 _MOST_IDLE, _IDLE = 5, 1e-11
+# A low uniqueness falls fast if its step in log psi is longer.
+_STEEP = 0.3
 # Steps by the expected information are no longer in log psi than the first number, and use no less information than the
 # second. They continue as long as each multiplies the gradient by at most the third.
 _LONGEST_STEP, _LEAST_INFORMATION, _FAST = 1.0, 1e-2, 0.3
@@ -275,8 +277,7 @@ class Profile:
                 curvature, directions = np.linalg.eigh(hessian[np.ix_(free, free)])
                 damped = np.maximum(np.abs(curvature), 1e-10)
                 step[free] = -directions @ ((directions.T @ gradient[free]) / damped)
-            # Where F is linear in psi, Newton's step in log psi is -1 each time; the first trial goes the whole way at once.
-            falling = free & (x < np.log(_LOW)) & (gradient > 0.0) & ((step < -0.3) | (x < self.lower + _NEAR))
+            falling = free & self._goes_to_floor(x, gradient, step)
             trials = [np.where(falling, self.lower, x + step)] if falling.any() else []
             trials += [x + 0.5**halving * step for halving in range(12)]
             for trial in trials:
@@ -296,6 +297,13 @@ class Profile:
             if idle == _MOST_IDLE or np.abs(self.projected(x, gradient)).max() <= 1e-3 * gtol:
                 return x
         return x
+
+    def _goes_to_floor(self, x: FloatArray, gradient: FloatArray, step: FloatArray) -> Array:
+        """Which uniquenesses a step of Newton's method tries on the floor: low ones that fall fast, or are near the floor.
+
+        Where F is linear in psi, the step in log psi is -1 each time; the trial goes the whole way at once.
+        """
+        return (x < np.log(_LOW)) & (gradient > 0.0) & ((step < -_STEEP) | (x < self.lower + _NEAR))
 
     def _lift(self, x: FloatArray, value: float, gradient: FloatArray) -> FloatArray | None:
         """Lift uniquenesses next to the floor that would rise, where F is flat, too; None if that gains nothing."""

@@ -139,8 +139,8 @@ class Rotation:
         rotated = loadings @ M
         general = int(self.method == "bifactor")
         order = np.argsort(-(rotated[:, general:] ** 2).sum(axis=0), kind="stable") + general
-        signs = np.where(rotated[np.abs(rotated).argmax(axis=0), np.arange(k)] < 0, -1.0, 1.0)
-        return (M * signs)[:, [*range(general), *order]]
+        is_negative = rotated[np.abs(rotated).argmax(axis=0), np.arange(k)] < 0
+        return np.where(is_negative, -M, M)[:, [*range(general), *order]]
 
     def problem(self, loadings: FloatArray, communalities: FloatArray) -> tuple[FloatArray, Criterion]:
         """The loadings that the rotation uses, with ``kaiser`` all of the same communality, and the criterion for them.
@@ -190,11 +190,15 @@ def _lowest(A: FloatArray, criterion: Criterion, geometry: _Geometry) -> FloatAr
     random_state = np.random.RandomState(0)
     starts = np.stack([np.eye(k)] + [np.linalg.qr(random_state.normal(size=(k, k)))[0] for _ in range(_RANDOM_STARTS)])
     values, T = _descend(A, criterion, geometry, starts, _ROUGH, _ROUGH_STEPS)
-    contenders = T[values <= values.min() + _CONTENDER * abs(values.min())]
+    contenders = T[values <= _slightly_above(values.min(), _CONTENDER)]
     values, T = _descend(A, criterion, geometry, contenders, _CLOSE, _MAX_STEPS)
     # Take the first of equal minima, so that rounding errors do not choose.
-    first = np.flatnonzero(values <= values.min() + _TIE * abs(values.min()))[:1]
+    first = np.flatnonzero(values <= _slightly_above(values.min(), _TIE))[:1]
     return _descend(A, criterion, geometry, T[first], _TOLERANCE, _MAX_STEPS)[1][0]
+
+
+def _slightly_above(value: float, share: float) -> float:
+    return value + share * abs(value)
 
 
 def _transposed(matrices: FloatArray) -> FloatArray:

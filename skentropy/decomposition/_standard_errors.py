@@ -66,7 +66,11 @@ class _Coordinates:
 
 
 def identification(p: LinearGaussian, rotation: Rotation | None) -> FloatArray:
-    """A function that is zero at the fitted loadings, but not at nearby rotations of them."""
+    """What is zero at the fitted loadings, but not at nearby rotations of them.
+
+    Without a rotation these are the entries of W' psi^-1 W below its diagonal. With one they are slopes of its criterion:
+    per angle by which two factors are turned, or minus those per angle by which one oblique axis is turned towards another.
+    """
     lower = np.tril_indices(p.shape[1], -1)
     if rotation is None:
         return np.asarray((p.loadings.T @ p.scaled)[lower])

@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 
-from .._em import ROUNDING, TRIED, End, Evaluate, State, em_eigenpair, leave_saddle
+from .._em import TRIED, End, Evaluate, State, em_eigenpair, leave_saddle, rounding_error
 from .._typing import FloatArray
 from ._information import Metric, score
 from ._model import MixtureModel, MixtureParameters
@@ -43,7 +43,7 @@ class Maximum:
 
     def leave_saddle(self, state: State, evaluate: Evaluate) -> End:
         """The state, or, at a saddle point, a better state beside it from which EM continues."""
-        noise = ROUNDING * self._model.magnitude(state.parameters, state.statistics)
+        noise = rounding_error(self._model, state.parameters, state.statistics)
         nothing = max(self._tol, noise)
         curvature = self._newton.latest(state.objective, nothing)
         around = Neighbourhood.of(self._model, state, None if curvature is None else curvature.metric)

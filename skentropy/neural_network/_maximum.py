@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .._em import ROUNDING, End, Evaluate, Finish, State, em_eigenpair, leave_saddle
+from .._em import End, Evaluate, Finish, State, em_eigenpair, leave_saddle, rounding_error
 from ._metric import Neighbourhood
 from ._model import BeliefNetModel
 from ._polish import MOST_EVALUATIONS, polish
@@ -93,6 +93,6 @@ class Maximum:
     def leave_saddle(self, state: State, evaluate: Evaluate) -> End:
         """The state, or, at a saddle point, a better state beside it from which EM continues."""
         around = Neighbourhood.of(self._model, state)
-        noise = ROUNDING * self._model.magnitude(state.parameters, state.statistics)
+        noise = rounding_error(self._model, state.parameters, state.statistics)
         eigenpair = em_eigenpair(around, state, evaluate, len(around.origin), n_steps=_LANCZOS_STEPS)
         return leave_saddle(around, state, evaluate, eigenpair, least_gain=max(_PAYS * self._tol, noise))

@@ -1,15 +1,16 @@
 """Where factor models end: at maxima, soon, with gaps and without."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from sklearn.datasets import load_diabetes
 
-from skentropy import FactorAnalysis
-from skentropy._em import State
-from skentropy.decomposition._em_model import GaussianModel, Table, TableTotals
-from skentropy.decomposition._finish import Neighbourhood, _Metric, _Vector
+from skentropy._em import State, rounding_error
+from skentropy.decomposition import FactorAnalysis, _finish
+from skentropy.decomposition._em_model import GaussianModel, StandardisedData, Table, TableTotals
+from skentropy.decomposition._finish import Finish, Neighbourhood, _Metric, _Vector
 from skentropy.decomposition._gaussian import LinearGaussian
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -130,6 +131,9 @@ class Around:
         statistics = self.model.expect(parameters, self.table)
         return State(parameters, statistics, self.model.elbo(statistics), self.model.elbo(statistics))
 
+    def finish(self, tol=1e-9):
+        return Finish(StandardisedData(self.model, self.table, np.zeros(5), np.ones(5)), tol, accelerate=True)
+
 
 @pytest.mark.parametrize("isotropic", [False, True])
 def test_a_climb_goes_by_the_slopes_of_the_likelihood(isotropic):
@@ -186,3 +190,74 @@ def test_no_step_to_the_side_of_a_saddle_is_a_rotation(isotropic):
         still[6:9] = still[17] = True
     moves = np.where(still, 0.0, z)
     np.testing.assert_allclose(neighbourhood.identified(z), moves - turn * (turn @ moves), atol=1e-12)
+
+
+@pytest.mark.parametrize("isotropic", [False, True])
+def test_a_climb_may_go_down_to_the_floors(isotropic):
+    neighbourhood = Around(isotropic=isotropic).neighbourhood
+    coordinates, bounds = neighbourhood.coordinates, neighbourhood.bounds()
+    split = coordinates.split
+    assert bounds[:split] == [(None, None)] * split
+    assert {largest for _, largest in bounds[split:]} == {None}
+    lowest = np.append(np.zeros(split), [least for least, _ in bounds[split:]])
+    np.testing.assert_allclose(
+        (neighbourhood.origin + neighbourhood.metric.direction(lowest))[split:], coordinates.log_floor
+    )
+    coordinates.log_floor = coordinates.log_floor + 9.0  # above what is there
+    assert {least for least, _ in neighbourhood.bounds()[split:]} == {0.0}
+
+
+def test_the_noise_that_a_climb_tries_does_not_overflow():
+    around = Around(isotropic=False)
+    vector = around.neighbourhood.origin.copy()
+    vector[-2:] = [1000.0, 49.0]
+    np.testing.assert_allclose(around.neighbourhood.coordinates.unpack(vector).noise[-2:], np.exp([50.0, 49.0]), rtol=1e-12)
+
+
+@pytest.mark.parametrize("size", [1e-7, 1.0])
+def test_factors_that_explain_next_to_nothing_may_be_turned_too(size):
+    around = Around(isotropic=False)
+    p = replace(around.parameters, loadings=size * around.parameters.loadings)
+    assert len(Neighbourhood.of(around.model, around.at(p)).metric.rotations) == 1
+    none = replace(p, loadings=np.zeros((5, 2)))
+    assert len(Neighbourhood.of(around.model, around.at(none)).metric.rotations) == 0
+
+
+@pytest.mark.parametrize(("share", "n_climbs"), [(0.995, 1), (1.005, 4), (-1.0, 1)])
+def test_climbs_are_repeated_until_one_gains_less_than_tol(share, n_climbs):
+    around, starts = Around(isotropic=False), []
+    finish = around.finish(tol=1e-6)
+
+    def climb_once(state, evaluate):
+        starts.append(state)
+        return replace(state, objective=state.objective + share * 1e-6)
+
+    finish._climb_once = climb_once
+    end, at_end = finish._climb(around.state, around.at)
+    assert (len(starts), at_end) == (n_climbs, n_climbs == 1)
+    assert end.objective == pytest.approx(around.state.objective + max(n_climbs * share, 0.0) * 1e-6, abs=1e-12)
+
+
+@pytest.mark.parametrize(("falls", "n_steps"), [(0.0, 3), (0.9, 3), (1.1, 1)])
+def test_a_few_em_steps_settle_what_a_climb_has_reached(falls, n_steps):
+    """As long as none of them falls by more than rounding."""
+    around = Around(isotropic=False)
+    state, steps = around.state, []
+    rounding = rounding_error(around.model, state.parameters, state.statistics)
+
+    def evaluate(parameters):
+        steps.append(replace(state, parameters=parameters, objective=state.objective - falls * rounding * (len(steps) + 1)))
+        return steps[-1]
+
+    end = around.finish()._settle(state, evaluate)
+    assert len(steps) == n_steps
+    assert end is (steps[-1] if n_steps == 3 else state)
+
+
+@pytest.mark.parametrize(("rate", "n_tried"), [(0.999995, 0), (1.005, 8)])
+def test_a_direction_that_em_stretches_is_tried_on_both_sides(monkeypatch, rate, n_tried):
+    around, tried = Around(isotropic=False), []
+    direction = np.eye(len(around.neighbourhood.origin))[0]
+    monkeypatch.setattr(_finish, "em_eigenpair", lambda *arguments, **options: (rate, direction))
+    around.finish().leave_saddle(around.state, lambda p: tried.append(p) or around.state)
+    assert len(tried) == n_tried

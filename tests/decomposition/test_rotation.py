@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from skentropy.decomposition import PPCA, FactorAnalysis
+from skentropy.decomposition import PPCA, FactorAnalysis, _rotation
 from skentropy.decomposition._em_model import StandardisedData, Table
 from skentropy.decomposition._gaussian import LinearGaussian
 from skentropy.decomposition._profile import Profile
@@ -16,7 +16,10 @@ from skentropy.decomposition._rotation import (
     ORTHOGONAL,
     Rotation,
     _descend,
+    _Geometry,
+    _lowest,
     _Oblique,
+    _Orthogonal,
     factor_correlation,
 )
 from skentropy.decomposition._spectrum import MatrixCovariance
@@ -388,3 +391,63 @@ def test_geomin_finds_the_best_of_many_starts(load, k, kaiser):
     assert value <= values.min() + 1e-7
     if k == 5 and kaiser:
         assert value == pytest.approx(0.50226459, abs=1e-7)
+
+
+class Flat(_Geometry):
+    """Any matrices, which are loadings themselves."""
+
+    def loadings(self, A, T):
+        return T
+
+    def direction(self, A, T, L, gradient):
+        return gradient
+
+    def retract(self, T):
+        return T
+
+    def rotation(self, T):
+        return T
+
+
+def bowl(offset):
+    return lambda L: (offset + 0.5 * (L**2).sum(axis=(1, 2)), L)
+
+
+def test_a_step_that_does_not_go_down_is_halved():
+    """The first is twice the slope, to the other side of the bowl; the second ends at its bottom."""
+    _, T = _descend(None, bowl(0.0), Flat(), np.full((1, 1, 1), 1e-3), 1e-9, 1)
+    np.testing.assert_array_equal(T, 0.0)
+
+
+@pytest.mark.parametrize(("share", "moves"), [(1.005, False), (0.995, True)])
+@pytest.mark.parametrize("value", [-10.0, 0.1, 10.0])
+def test_a_descent_ends_where_the_slope_is_within_the_tolerance_of_the_value(value, share, moves):
+    """Of values below one, of one."""
+    tolerance = share * 0.01 / max(1.0, abs(value))
+    _, T = _descend(None, bowl(value - 0.5e-4), Flat(), np.full((1, 1, 1), 0.01), tolerance, 1)
+    assert (T[0, 0, 0] != 0.01) == moves
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_ends_within_a_hundredth_of_the_lowest_are_followed(monkeypatch, sign):
+    followed = []
+
+    def descend(A, criterion, geometry, starts, tolerance, max_steps):
+        followed.append(len(starts))
+        return np.resize([sign, sign + 0.00995, sign + 0.01005, *[5.0] * 28], len(starts)), starts
+
+    monkeypatch.setattr(_rotation, "_descend", descend)
+    _lowest(np.eye(3), CRITERIA["varimax"], _Orthogonal())
+    assert followed == [31, 2, 1]
+
+
+def test_promax_keeps_the_signs_of_varimax(blurred):
+    varimax = blurred @ _rotation._best(blurred, CRITERIA["varimax"], _Orthogonal())
+    assert ((blurred @ Rotation("promax")._promax(blurred, blurred) * varimax).sum(axis=0) > 0.0).all()
+
+
+def test_correlations_of_factors_of_any_variance():
+    M = np.random.default_rng(0).normal(size=(3, 3)) * [0.5, 1.0, 3.0]
+    covariance = np.linalg.inv(M.T @ M)
+    scale = np.sqrt(np.diag(covariance))
+    np.testing.assert_allclose(factor_correlation(M), covariance / np.outer(scale, scale), rtol=1e-12)

@@ -10,7 +10,7 @@ from skentropy.decomposition import PPCA, FactorAnalysis
 from skentropy.decomposition._em_model import StandardisedData, Table
 from skentropy.decomposition._gaussian import LinearGaussian
 from skentropy.decomposition._moments import Moments
-from skentropy.decomposition._rotation import Rotation, factor_correlation
+from skentropy.decomposition._rotation import CRITERIA, OBLIQUE, Rotation, factor_correlation
 from skentropy.decomposition._standard_errors import _Coordinates, _rotation_jacobian, identification, standard_errors
 
 ROTATIONS = [None, "varimax", "quartimax", "equamax", "geomin_orthogonal", "oblimin", "geomin"]
@@ -115,6 +115,35 @@ def test_errors_of_constraints_that_say_nothing(estimator):
     errors = standard_errors(data, p, rotation=None, on_bound=np.zeros(4, dtype=bool), names=names(4))
     np.testing.assert_allclose(errors["mean"], np.sqrt(1 / 50), rtol=1e-6)
     np.testing.assert_allclose(errors["noise_variance"], np.sqrt(2 / 50 / (4 if estimator is PPCA else 1)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", [None, "varimax", "oblimin", "geomin"])
+def test_loadings_are_fitted_where_no_turn_changes_the_criterion(name):
+    rng, lower = np.random.default_rng(0), np.tril_indices(3, -1)
+    mixed = np.full((3, 3), 0.2) + 0.8 * np.eye(3)
+    correlation = mixed if name in OBLIQUE else np.eye(3)
+    p = LinearGaussian(np.zeros(6), rng.normal(size=(6, 3)), rng.uniform(0.5, 1.5, 6), correlation)
+    if name is None:
+        expected = [p.loadings[:, i] @ (p.loadings[:, j] / p.noise) for i, j in zip(*lower, strict=True)]
+        np.testing.assert_allclose(identification(p, None), expected, rtol=1e-12)
+        return
+    rotation = Rotation(name, kaiser=False)
+    L = p.loadings / np.sqrt(np.diag(p.covariance()))[:, np.newaxis]
+
+    def slope(change):
+        up, down = (CRITERIA[name](L + h * change)[0] for h in (1e-6, -1e-6))
+        return (up - down) / 2e-6
+
+    turns = []
+    for i, j in [*zip(*lower, strict=True), *zip(*lower[::-1], strict=True)]:
+        if name in OBLIQUE:  # the axis i moves by the dual of j
+            axis = np.zeros((3, 3))
+            axis[:, i] = np.linalg.inv(correlation)[:, j]
+            turns.append(-slope(-L @ axis.T))
+        elif i > j:
+            turns.append(slope(np.outer(L[:, i], np.eye(3)[j]) - np.outer(L[:, j], np.eye(3)[i])))
+    found = identification(p, rotation)
+    np.testing.assert_allclose(found, turns, atol=1e-7)
 
 
 HEYWOOD = np.random.default_rng(0).normal(size=(20, 5))

@@ -13,7 +13,7 @@ from scipy.special import logsumexp, xlogy
 
 from skentropy import ExponentialFamilyMixture, PoissonMixture
 from skentropy._data import Rows
-from skentropy._em import ROUNDING, End, State, run_em
+from skentropy._em import End, State, rounding_error, run_em
 from skentropy.families import Binomial, Categorical, NegativeBinomial, Poisson
 from skentropy.mixture._independent import Independent
 from skentropy.mixture._information import Metric, missing_information, score
@@ -340,7 +340,7 @@ def test_a_step_from_a_saddle_gains_a_thousandth_of_the_tolerance(
         lambda around, state, evaluate, eigenpair, least_gain: tried.append((eigenpair, least_gain)) or End(state, False),
     )
     monkeypatch.setattr("skentropy.mixture._maximum.em_eigenpair", lambda *_: (1.5, None))
-    noise = ROUNDING * model.magnitude(state.parameters, state.statistics)
+    noise = rounding_error(model, state.parameters, state.statistics)
     for newton, eigenvalue in ((NewtonSteps, None), (Dear, 1.5)):
         end = newton(model, lambda p: rows.sum(partial(missing_information, model, p)), 60, 2, 3 * family.n_statistics)
         Maximum(model, end, tol).leave_saddle(state, nothing)

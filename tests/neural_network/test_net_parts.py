@@ -13,12 +13,13 @@ from scipy.special import expit, logit, logsumexp
 
 from skentropy import SigmoidBeliefNet
 from skentropy._data import Block, Rows
-from skentropy._em import ROUNDING, State
+from skentropy._em import State, rounding_error
 from skentropy.neural_network import _fit, _logistic, _maximum
 from skentropy.neural_network._binary import survey
 from skentropy.neural_network._exact import Enumeration, observe
 from skentropy.neural_network._fit import EnumeratedFit
-from skentropy.neural_network._layers import BeliefNet, Layer
+from skentropy.neural_network._halves import Halves
+from skentropy.neural_network._layers import BeliefNet, Layer, enumerate_states
 from skentropy.neural_network._logistic import complete_information, in_cache
 from skentropy.neural_network._maximum import Maximum
 from skentropy.neural_network._metric import Metric
@@ -70,7 +71,7 @@ def test_em_goes_on_where_the_polish_gains_more_than_tol(
     assert polished == [-3.0, nearer.objective]
 
 
-@pytest.mark.parametrize(("tol", "least"), [(1.0, 1e-3), (0.0, 1e6 * ROUNDING)])
+@pytest.mark.parametrize(("tol", "least"), [(1.0, 1e-3), (0.0, rounding_error(MODEL, None, None))])
 def test_saddles_are_left_for_a_thousandth_of_tol_or_what_is_no_rounding(
     monkeypatch: pytest.MonkeyPatch, tol: float, least: float
 ) -> None:
@@ -337,3 +338,38 @@ def test_summary_of_a_net() -> None:
     values = [sign * getattr(terms, name) for name, sign in terms.SIGNS.items() if getattr(terms, name)]
     np.testing.assert_allclose(summary["entropy sum"].columns[0].values, [*values, terms.value], rtol=1e-12)
     assert sum(values) == pytest.approx(terms.value, rel=1e-12)
+
+
+@pytest.mark.parametrize(("n_latents", "sizes"), [(1, (1, 2)), (6, (8, 8)), (7, (8, 16))])
+def test_a_linear_table_of_states_is_that_of_the_rows(n_latents: int, sizes: tuple[int, int]) -> None:
+    """Nothing of it is left for the table of two halves, which are equal but for one unit at most."""
+    states, slopes = enumerate_states(n_latents), np.random.RandomState(0).normal(size=n_latents)
+    halves = Halves(states, states @ slopes - 3.0)
+    np.testing.assert_allclose(halves._table, np.ones(sizes[::-1]), rtol=1e-12)
+    found = halves.of_rows(np.zeros((1, n_latents))).log_sum()
+    np.testing.assert_allclose(found, logsumexp(states @ slopes - 3.0), rtol=1e-12)
+
+
+def test_em_over_all_states_leaves_the_end_to_lbfgs() -> None:
+    def maximum() -> Any:
+        return SimpleNamespace(finish=())
+
+    start = Parameters(random_net((2,), 3, np.random.RandomState(0)))
+    for accelerate in (False, True):
+        fit: Any = SimpleNamespace(_net=SimpleNamespace(tol=1e-6, accelerate=accelerate))
+        tol = EnumeratedFit._ascent(fit, start, e_step, maximum).tol
+        assert tol > 5e-6 if accelerate else tol == 1e-6
+
+
+def test_zeros_and_ones_need_no_threshold() -> None:
+    X, weight = data(True)
+    found = survey(SigmoidBeliefNet(binarize=None), None, Rows(X, weight))
+    np.testing.assert_allclose(found[:2], [weight @ ~np.isnan(X), weight @ (X == 1.0)], rtol=1e-12)
+
+
+def test_entropies_of_a_net_have_no_penalty() -> None:
+    X, weight = data(True)
+    _, terms, _ = EnumeratedPosteriors(random_net((3,), X.shape[1], np.random.RandomState(0))).evaluate(
+        Rows(X, weight), None
+    )
+    assert terms.penalty == 0.0
