@@ -61,7 +61,7 @@ def survey(estimator: Any, threshold: float | None, rows: BlockSource) -> Array:
 def _survey_block(threshold: float | None, block: Block) -> Array:
     X, weight = block.dense, block.row_weight
     seen = ~np.isnan(X)
-    ones = seen & ((0.0 if threshold is None else threshold) < X)
+    ones = X == 1 if threshold is None else threshold < X
     invalid = seen & (X != 0) & (X != 1)
     empty = np.full(X.shape[1], float((~seen.any(axis=1)).sum()))
     return np.stack([weight @ seen, weight @ ones, invalid.sum(axis=0), empty])

@@ -63,7 +63,8 @@ class NetFit(FitByEM):
         self._net, self._sizes, self._totals = net, sizes, rows.totals
         self._rows = self._distinct(rows, binary_rows)
         self._model = BeliefNetModel(float(net.alpha))
-        salt, *self._seeds = check_random_state(net.random_state).randint(np.iinfo(np.int32).max, size=1 + net.n_init)
+        random_state, largest = check_random_state(net.random_state), np.iinfo(np.int32).max
+        salt, self._seeds = random_state.randint(largest), random_state.randint(largest, size=net.n_init)
         self._given = net._net() if net.warm_start and hasattr(net, "prior_") else None
         if self._given is not None and (self._given.sizes != sizes or self._given.n_features != rows.n_features):
             warn_of_fresh_start(net, rows.n_features)

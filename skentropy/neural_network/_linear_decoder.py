@@ -62,7 +62,8 @@ class LinearDecoder:
             kept = gain > -_LEAST_GAIN
             m[active[kept]], v[active[kept]] = new_m[kept], new_v[kept]
             value[active[kept]] += gain[kept]
-            length[active] = np.where(kept, np.where(gain > _LEAST_GAIN, 1.0, 0.0), _SHORTER * length[active])
+            # One after a gain; zero, with which a row is done, after less.
+            length[active] = np.where(kept, gain > _LEAST_GAIN, _SHORTER * length[active])
         return m, v
 
 

@@ -226,10 +226,8 @@ class _Ascent:
         longest = np.maximum(up, -down)
         far = np.flatnonzero(longest > _SAFE_STEP)
         if far.size:
-            longest[far] = 0.0
-            for states in in_cache(len(self._design), len(far)):
-                along = self._design[states] @ step[far].T
-                longest[far] = np.maximum(longest[far], np.maximum(along.max(axis=0), -along.min(axis=0)))
+            changes = (np.abs(self._design[s] @ step[far].T) for s in in_cache(len(self._design), len(far)))
+            longest[far] = np.max([change.max(axis=0) for change in changes], axis=0)
         return np.asarray(longest)
 
     def _try(self, columns: Array, step: FloatArray, allowed: FloatArray) -> Array:

@@ -29,9 +29,6 @@ from ._vae_prior import PRIORS
 from ._vae_training import Nets, Objective, Training
 from ._vae_units import Units
 
-# A latent with less information about the data than this, in nats, has collapsed to its prior.
-_COLLAPSED = 0.01
-
 
 class VariationalAutoencoder(FittedAutoencoder):
     """Base of autoencoders; a subclass defines the observables, the start, and which values are refused."""
@@ -283,7 +280,7 @@ class VariationalAutoencoder(FittedAutoencoder):
             "scale_": fitting.units.scale,
             **self._own_attributes(model, fitting.units, dtype),
             "information_": information.astype(dtype),
-            "collapsed_": information - model.prior.least_information < _COLLAPSED,
+            "collapsed_": model.prior.has_collapsed(information),
             "lower_bound_": elbo,
             "lower_bounds_": [*run.lower_bounds[:-1], elbo],
             "entropy_sum_": terms,

@@ -115,7 +115,7 @@ class Table(TrainingData):
             joined = joined.compute()
         joined = np.asarray(joined, dtype=np.float64)
         joined = joined[joined[:, -1] > 0]
-        X, weight = joined[:, :-1] + 0.0, joined[:, -1]
+        X, weight = joined[:, :-1], joined[:, -1]
         empty = np.isnan(X).all(axis=1)
         lost = float(weight[empty].sum())
         X, weight = X[~empty], weight[~empty]
@@ -134,7 +134,7 @@ class Table(TrainingData):
         assert weight is not None
         # A small number of distinct rows is allowed, since each may stand for several rows.
         copies = -(-max(n_components, 2) // len(X))
-        return fit_linear(np.tile(X, (copies, 1)), np.tile(weight / copies, copies), n_components, tied=tied)
+        return fit_linear(np.tile(X, (copies, 1)), np.tile(weight, copies), n_components, tied=tied)
 
     def batches(self, units: Units, size: int, dtype: Any) -> tuple[int, MakeBatches]:
         assert self.rows.sample_weight is not None

@@ -92,7 +92,7 @@ class Fitting:
         learning_rate: float,
     ) -> Run:
         """Train in place, and return the run; after Ctrl-C the run so far."""
-        run = Run(State(training, None, -np.inf, -np.inf))
+        run = Run(State(training, None, np.nan, np.nan))
         n_batches, batches = self.data.batches(self.units, batch_size, training.nets.vector.dtype)
 
         def on_epoch(sums: Sums) -> bool:

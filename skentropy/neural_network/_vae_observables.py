@@ -243,10 +243,9 @@ def best_noise(squares: FloatArray, ridges: FloatArray, observed: FloatArray, *,
 
     ``squares`` and ``ridges`` are sums over the rows.
     """
-    seen = observed > 0
     if tied:
         return np.full(len(squares), (squares + ridges).sum() / observed.sum())
-    return np.where(seen, (squares + ridges) / np.where(seen, observed, 1.0), 1.0)
+    return np.divide(squares + ridges, observed, out=np.ones_like(squares), where=observed > 0)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,10 @@ import numpy as np
 from scipy.special import erf
 
 from .._linalg import LOG_2PI
-from .._typing import FloatArray
+from .._typing import Array, FloatArray
+
+# A latent with less information about the data than this, in nats, has collapsed to its prior.
+_COLLAPSED = 0.01
 
 
 class Prior(ABC):
@@ -47,6 +50,10 @@ class Prior(ABC):
     def information(self, log_variance: FloatArray) -> FloatArray:
         """Entropy of a latent's prior minus that of Gaussians."""
         return np.asarray(self.excess + self.mean_energy - 0.5 - 0.5 * log_variance)
+
+    def has_collapsed(self, information: FloatArray) -> Array:
+        """Which latents tell next to nothing about the data, given the information that they have."""
+        return information - self.least_information < _COLLAPSED
 
     def divergence(self, m: FloatArray, v: FloatArray) -> FloatArray:
         """Divergence of N(m, v) from the prior."""

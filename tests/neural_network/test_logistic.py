@@ -283,3 +283,32 @@ def test_rounding_errors_are_relative_to_all_that_is_added_up(on: float) -> None
     noise = _Ascent(of, layer, RIDGE).noise / 1e-14
     assert (noise >= terms).all()
     assert (noise <= 1.5 * terms).all()
+
+
+def test_steps_that_hardly_overshoot_are_taken_by_their_slopes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With logits that move by less than one; others are compared by objectives."""
+    ascent, allowed = _Ascent(regression(), start(), RIDGE), []
+    columns = np.arange(5)
+    step, gain = ascent.newton(columns, ascent.exact)
+    lengths = np.array([0.995, 1.005, 0.5, 2.0, 4.0])
+    monkeypatch.setattr(ascent, "_longest", lambda step: lengths)
+    monkeypatch.setattr(ascent, "_try", lambda columns, step, most: allowed.append(most) or np.ones(5, dtype=bool))
+    ascent.move(columns, step, gain)
+    np.testing.assert_allclose(allowed[0], np.where(lengths < 1.0, 0.1 * gain, 0.0), rtol=1e-12)
+
+
+def test_a_step_within_what_is_allowed_needs_no_objectives(monkeypatch: pytest.MonkeyPatch) -> None:
+    ascent, columns = _Ascent(regression(), start(), RIDGE), np.arange(5)
+    for _ in range(4):
+        ascent.move(columns, *ascent.newton(columns, ascent.exact))
+    step, _ = ascent.newton(columns, ascent.exact)
+    V = ascent.V + 2.0 * step
+    slope = (ascent._slopes(V, columns)[0] * 2.0 * step).sum(axis=1)
+    assert (slope < -ascent.noise).all()
+    asked = []
+    monkeypatch.setattr(ascent, "_objective", lambda V, columns: asked.append(columns) or np.zeros(len(columns)))
+    assert ascent._try(columns, 2.0 * step, -1.001 * slope).all()
+    assert not asked
+    np.testing.assert_array_equal(ascent.V, V)
+    ascent._try(columns, np.zeros_like(step), np.zeros(5))
+    assert not asked

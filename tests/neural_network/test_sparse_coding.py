@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from contextlib import nullcontext
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,11 @@ from sklearn.exceptions import ConvergenceWarning
 from skentropy import PPCA, GaussianVAE, RowBlocks
 from skentropy._data import Block
 from skentropy.inspection._displays import latent_information
+from skentropy.neural_network import _sparse_coding
 from skentropy.neural_network._linear_decoder import LinearDecoder
-from skentropy.neural_network._sparse_coding import SparseCoding, expect
+from skentropy.neural_network._sparse_coding import SparseCoding, expect, fit_codes
 from skentropy.neural_network._vae_prior import PRIORS
+from skentropy.neural_network._vae_training import Objective
 from skentropy.neural_network._vae_units import Observations, Units
 from tests.common.autoencoders import D, H, divergence, observations
 
@@ -124,6 +127,28 @@ def test_the_objective_its_gradient_and_its_entropies(gaps: bool, tied: bool, ri
         assert gradient[place] == pytest.approx((values[0] - values[1]) / (2 * step), rel=1e-4, abs=1e-5)
     summed = statistics_of(decoder, slice(7)) + statistics_of(decoder, slice(7, None))
     assert model.elbo(summed) == pytest.approx(model.elbo(here), rel=1e-12)
+
+
+def test_a_fit_of_decoders_begins_where_it_is_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its objective is the ELBO less the ridge's term, which is minus what L-BFGS minimises."""
+    rows, weight = observations(False, n=30)
+    block, losses = Block(rows.x, weight, None, start=0), []
+
+    def minimize(loss: Any, x: Any, **options: Any) -> Any:
+        losses.append(loss(x)[0])
+        return SimpleNamespace(status=0)
+
+    monkeypatch.setattr(_sparse_coding, "minimize", minimize)
+    data = SimpleNamespace(reduce=lambda function: function(block))
+    fitting: Any = SimpleNamespace(objective=Objective(1.0, 0.0, False, 0.3, LAPLACE), data=data, units=UNITS)
+    watcher: Any = SimpleNamespace(on_end=lambda run: None)
+    run = fit_codes(fitting, DECODER, 9, watcher)
+    for name in ("slopes", "offset", "noise"):
+        np.testing.assert_allclose(getattr(run.state.parameters, name), getattr(DECODER, name), rtol=1e-12)
+    statistics = expect(DECODER, LAPLACE, UNITS, block)
+    expected = SparseCoding(LAPLACE, False, 0.3)
+    assert run.state.objective == pytest.approx(expected.elbo(statistics) - expected.penalty(statistics), rel=1e-10)
+    assert losses == [pytest.approx(-run.state.objective, rel=1e-12)]
 
 
 def test_residuals_may_be_as_small_as_they_are() -> None:

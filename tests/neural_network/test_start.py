@@ -148,6 +148,19 @@ def test_units_of_rows_have_twice_the_row_and_half_as_much_noise() -> None:
     assert net.prior_logits == pytest.approx(logit(0.25), rel=1e-12)
 
 
+def test_units_of_rows_are_made_of_a_row_and_of_noise_in_this_order() -> None:
+    X, random_state = np.random.default_rng(0).integers(2, size=(9, 6)), np.random.RandomState(5)
+    rows, noise = random_state.choice(9, size=3, p=np.full(9, 1 / 9)), random_state.normal(size=(6, 3))
+    net = units_of_rows(X, np.ones(9), (3,), np.random.RandomState(5))
+    np.testing.assert_allclose(net.layers[0].weights, 2.0 * X[rows].T + 0.5 * noise, rtol=1e-12)
+
+
+def test_random_units_are_added_to_features_that_are_neither_rare_nor_frequent() -> None:
+    means = np.array([0.0, 0.00995, 0.01005, 0.5, 0.98995, 0.99005, 1.0])
+    net = random_units(means[np.newaxis], np.ones(1), (2,), np.random.RandomState(0))
+    np.testing.assert_allclose(expit(net.layers[0].offsets), np.clip(means, 0.01, 0.99), rtol=1e-10)
+
+
 @pytest.mark.parametrize(("kind", "share"), [(units_of_rows, 0.25), (random_units, 0.5)])
 def test_starts_have_as_many_units_on_as_they_should(kind: Any, share: float) -> None:
     """Random units lie around independent features; above a layer all is near independence."""

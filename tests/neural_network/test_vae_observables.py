@@ -19,6 +19,7 @@ from skentropy.neural_network._vae_observables import (
     GaussianNoise,
     HeteroscedasticNoise,
     PoissonOutputs,
+    best_noise,
 )
 from skentropy.neural_network._vae_prior import PRIORS
 from skentropy.neural_network._vae_start import start_canonical
@@ -216,6 +217,8 @@ def test_natural_parameters_and_draws(kind: str) -> None:
     observable: Canonical = KINDS[kind]
     means = np.array([0.1, 0.5, 0.9])
     np.testing.assert_allclose(observable.mean(observable.natural(means)), means, rtol=1e-12)
+    near = np.array([0.0, 0.0199, 0.0201])  # a fiftieth is the least mean
+    np.testing.assert_allclose(observable.mean(observable.natural(near)), [0.02, 0.02, 0.0201], rtol=1e-10)
     limits = observable.natural(np.array([0.0, 1.0]))
     assert np.isfinite(limits).all()
     assert limits.sum() == pytest.approx(0.0 if kind == "bernoulli" else np.log(0.02), abs=1e-9)
@@ -231,12 +234,36 @@ def test_draws_have_their_variances(kind: str) -> None:
     variances = NOISE.noise * np.exp(v) if len(v) else NOISE.noise
     np.testing.assert_allclose(drawn.mean(axis=0), np.arange(4.0), atol=0.03)
     np.testing.assert_allclose(drawn.var(axis=0), variances, rtol=0.03)
+    noise = np.random.RandomState(0).normal(size=(50_000, 4))
+    np.testing.assert_allclose(drawn, np.arange(4.0) + noise * np.sqrt(variances), rtol=1e-12)
 
 
 @every
 def test_outputs_that_no_scale_changes_keep_theirs(kind: str) -> None:
     sums: Any = SimpleNamespace(statistics=np.zeros((4, D)))
     assert KINDS[kind].output_scale(sums) == 1.0
+
+
+@canonical
+@pytest.mark.parametrize(("slope", "factor"), [(9.0, 1.5), (0.3, 1.1), (-0.3, 0.9), (-9.0, 0.5)])
+def test_outputs_are_scaled_by_a_half_to_one_and_a_half(kind: str, slope: float, factor: float) -> None:
+    sums: Any = SimpleNamespace(statistics=np.array([[0.0, slope], [0.0, 0.0], [1.0, 2.0], [0.0, 0.0]]))
+    assert KINDS[kind].output_scale(sums) == pytest.approx(factor)
+
+
+@canonical
+def test_steps_with_other_scales_change_no_expected_mean(kind: str) -> None:
+    y, x = np.random.default_rng(0).normal(size=(2, N, D)), rows_of(kind, False)[0].x
+    for scale in (0.5, 1.0, 1.01):
+        observable = type(KINDS[kind])(scale)
+        _, expected, _ = observable.expect(y.copy(), x, np.array([0.4, 0.6]))
+        np.testing.assert_allclose(expected, 0.4 * observable.mean(y[0]) + 0.6 * observable.mean(y[1]), rtol=1e-12)
+
+
+def test_the_noise_of_what_is_never_observed_is_one() -> None:
+    squares, observed = np.array([6.0, 0.0]), np.array([2.0, 0.0])
+    np.testing.assert_array_equal(best_noise(squares, np.array([1.0, 0.0]), observed, tied=False), [3.5, 1.0])
+    np.testing.assert_array_equal(best_noise(squares, np.array([1.0, 0.0]), observed, tied=True), [3.5, 3.5])
 
 
 @canonical

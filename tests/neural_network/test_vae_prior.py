@@ -30,6 +30,13 @@ def test_densities_entropies_and_draws(name: str) -> None:
 
 
 @every
+def test_a_latent_with_less_than_a_hundredth_of_a_nat_has_collapsed(name: str) -> None:
+    prior = PRIORS[name]
+    information = prior.least_information + np.array([0.0, 0.00995, 0.01005, 0.5])
+    np.testing.assert_array_equal(prior.has_collapsed(information), [True, True, False, False])
+
+
+@every
 def test_energies_and_divergences(name: str) -> None:
     prior, log_norm = PRIORS[name], -SCIPY[name].logpdf(0.0)
     grid = np.linspace(-12.0, 12.0, 200_001)

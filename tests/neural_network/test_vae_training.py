@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
+from skentropy.neural_network import _vae_fitting
 from skentropy.neural_network._perceptron import ACTIVATIONS
 from skentropy.neural_network._vae_fitting import Fitting
 from skentropy.neural_network._vae_observables import GaussianNoise
@@ -182,3 +183,20 @@ def test_rounding_errors_of_a_start_are_left_out() -> None:
     np.testing.assert_array_equal(nets.rounded().vector, one.vector * np.float32(2.0**-20))
     zeros = nets.zeros().rounded()
     assert not zeros.vector.any()
+
+
+def test_newtons_method_for_the_scale_ends_once_it_has_arrived(monkeypatch: pytest.MonkeyPatch) -> None:
+    factors, passes = iter([1.3, 0.9, 1.0]), []
+
+    class Model:
+        observable: Any = SimpleNamespace(output_scale=lambda sums: next(factors))
+
+        def scaled_outputs(self, factor: float) -> Model:
+            return self
+
+    data: Any = SimpleNamespace(sums=lambda model, units: passes.append(1), empty=0.0)
+    monkeypatch.setattr(
+        _vae_fitting, "polish", lambda *_, **options: (None, SimpleNamespace(with_empty_rows=lambda n: None))
+    )
+    Fitting(data, cast(Any, None), Objective(1.0, 0.0, False, 0.0, GAUSSIAN)).polish(cast(Any, Model()))
+    assert len(passes) == 3
