@@ -64,15 +64,16 @@ class Estimate:
         Intervals of angles are at most one turn long. Intervals of entries of unit vectors are computed for the angles from
         the axes.
         """
+        ends = ndtri(np.array([0.5 - 0.5 * level, 0.5 + 0.5 * level]))
         if self.direction == "unit vector":
             # d arccos x = -dx / (1 - x^2)^(1/2)
             angle = np.arccos(np.clip(self.values, -1.0, 1.0))
             with np.errstate(all="ignore"):
                 of_angle = np.where(errors == 0.0, 0.0, errors / np.sin(angle))
-            reach = np.multiply.outer(of_angle, ndtri(0.5 + 0.5 * level) * np.array([1.0, -1.0]))
+            reach = np.multiply.outer(of_angle, ends[::-1])
             return np.asarray(np.cos(np.clip(angle[..., np.newaxis] + reach, 0.0, np.pi)))
         x, low, high = (np.asarray(value, dtype=np.float64) for value in (self.values, self.low, self.high))
-        steps = np.multiply.outer(errors, ndtri(0.5 + 0.5 * level) * np.array([-1.0, 1.0]))
+        steps = np.multiply.outer(errors, ends)
         steps = np.clip(steps, -np.pi, np.pi) if self.direction == "angle" else steps
         x, low, high = (np.broadcast_to(value, errors.shape)[..., np.newaxis] for value in (x, low, high))
         both, below = np.isfinite(low) & np.isfinite(high), np.isfinite(low) & ~np.isfinite(high)

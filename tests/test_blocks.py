@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,18 @@ import pytest
 from scipy import sparse
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from skentropy import PoissonMixture, RowBlocks
-from skentropy._data import WORKING_SET_BYTES, Block, Reader, Rows, Scratch, SingleThreadedBLAS, has_nan, thread_pool
+from skentropy import PPCA, PoissonMixture, RowBlocks
+from skentropy._data import (
+    WORKING_SET_BYTES,
+    Block,
+    Reader,
+    Rows,
+    Scratch,
+    SingleThreadedBLAS,
+    _threads,
+    has_nan,
+    thread_pool,
+)
 
 from .common.threads import no_thread_outlives
 
@@ -89,6 +100,8 @@ def test_scratch_keeps_no_more_than_a_block() -> None:
     large = (WORKING_SET_BYTES // 8, 2)
     assert not np.shares_memory(scratch.array("c", large), scratch.array("c", large))
     assert sum(buffer.nbytes for buffer in scratch._buffers.values()) == 2 * small.nbytes
+    whole = (WORKING_SET_BYTES // 8,)
+    assert np.shares_memory(scratch.array("d", whole), scratch.array("d", whole))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "uint8", "bool"])
@@ -101,6 +114,31 @@ def test_has_nan(dtype: str) -> None:
         assert has_nan(X)
         assert has_nan(sparse.csr_matrix(X))
         assert has_nan(np.append(X, [[np.inf, -np.inf]], axis=0))
+
+
+def test_libraries_side_by_side_have_as_many_threads_as_the_one_with_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    libraries = [SimpleNamespace(user_api=api, num_threads=n) for api, n in (("blas", 2), ("blas", 4), ("openmp", 9))]
+    controller = SimpleNamespace(lib_controllers=libraries)
+    monkeypatch.setattr(_threads, "_threadpool_controller", lambda: controller)
+    assert _threads.blas_threads() == 4
+    libraries.clear()
+    assert _threads.blas_threads() == 1
+
+
+def test_partitions_are_bundled_before_and_after_they_are_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the first sum everything that is stored stays where it is."""
+    da = pytest.importorskip("dask.array")
+    import skentropy._data._dask as dask_rows
+
+    bundled, bundles = [], dask_rows._bundles
+    monkeypatch.setattr(
+        dask_rows, "_bundles", lambda keys, stored: bundled.append(not isinstance(stored, tuple)) or bundles(keys, stored)
+    )
+    X = rows(30).X
+    lazy = PPCA()._reader(lambda n_features: 1).read(PPCA(), da.from_array(X, chunks=(10, -1)), None, reset=True)
+    for _ in range(4):
+        assert lazy.sum(lambda block: block.total_weight) == 30.0
+    assert bundled == [False, True]
 
 
 def blas_threads() -> set[int]:

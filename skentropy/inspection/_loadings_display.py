@@ -76,7 +76,7 @@ class LoadingsDisplay:
         d, k = self.loadings.shape
         if is_new:
             self.figure_.set_size_inches(2.5 + _CELL[0] * k + 0.08 * max(map(len, self.features)), 1.2 + _CELL[1] * d)
-        limit = max(1.0, float(np.abs(self.loadings).max(initial=0.0)))
+        limit = float(np.abs(self.loadings).max(initial=1.0))
         image = self.ax_.imshow(self.loadings, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
         self.ax_.set_xticks(range(k), self.factors, rotation=45 if k > 5 else 0)
         self.ax_.set_yticks(range(d), self.features)
@@ -156,7 +156,7 @@ class BiplotDisplay:
         self.ax_, self.figure_ = new_axes(ax)
         self.ax_.scatter(*self.scores.T, s=9, color="0.6", alpha=0.7, linewidths=0)
         lengths = np.linalg.norm(self.loadings, axis=1)
-        stretch = _ARROW * float(np.nanstd(self.scores)) / float(lengths.max(initial=1e-12) or 1.0)
+        stretch = _ARROW * float(np.nanstd(self.scores)) / float(lengths.max(initial=1e-12))
         for (x, y), name in zip(stretch * self.loadings, self.features, strict=True):
             self.ax_.annotate("", (x, y), (0.0, 0.0), arrowprops={"arrowstyle": "->", "color": "C3"})
             sides = {"ha": "left" if x >= 0 else "right", "va": "bottom" if y >= 0 else "top"}

@@ -83,7 +83,7 @@ def assess_all(
     ranked = [row for row in rows if not row.error]
     check_ranked(ranked, criterion, correct=correct)
     if criterion in ("bic", "aicc", "icl") and ranked:
-        warn_of_normalised(min(row.n_samples for row in ranked))
+        warn_of_normalised(ranked[0].n_samples)
     return rows
 
 

@@ -134,8 +134,9 @@ def adjusted_rand(a: Array, b: Array, counts: FloatArray) -> float:
     .. math::  \frac{\sum_{ij} \binom{n_{ij}}{2} - E}{\frac12 (A + B) - E}, \quad A = \sum_i \binom{n_{i.}}{2}, \quad
         B = \sum_j \binom{n_{.j}}{2}, \quad E = A B / \binom{n}{2}
     """
-    table = np.zeros((int(a.max()) + 1, int(b.max()) + 1))
-    np.add.at(table, (a, b), counts)
+    (of_first, first), (of_second, second) = (np.unique(labels, return_inverse=True) for labels in (a, b))
+    table = np.zeros((len(of_first), len(of_second)))
+    np.add.at(table, (first, second), counts)
     # Twice the numbers of pairs: the factor cancels.
     together, of_a, of_b, all_pairs = (
         float((n * (n - 1.0)).sum()) for n in (table, table.sum(axis=1), table.sum(axis=0), table.sum())

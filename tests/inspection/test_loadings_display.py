@@ -77,6 +77,10 @@ def test_large_and_many_loadings() -> None:
     few = LoadingsDisplay(loadings=np.array([[1.5, 0.1], [-0.4, 0.5]]), features=names[:2], factors=["a", "b"], cutoff=0.0)
     assert few.plot().ax_.images[0].get_clim() == (-1.5, 1.5)
     assert [text.get_color() for text in few.ax_.texts] == ["white", "black", "black", "black"]
+    few = LoadingsDisplay(
+        loadings=np.array([[1.5, 0.905], [-0.905, 0.895]]), features=names[:2], factors=["a", "b"], cutoff=0.0
+    )
+    assert [text.get_color() for text in few.plot().ax_.texts] == ["white", "white", "white", "black"]
     many = LoadingsDisplay(loadings=np.full((30, 14), 0.5), features=names, factors=names[:14], cutoff=0.0)
     assert not many.plot().ax_.texts
 

@@ -24,7 +24,7 @@ from skentropy.mixture._one_more import with_one_more
 from skentropy.model_selection import _bootstrap_lrt, _stability, bootstrap, bootstrap_lrt, stability
 from skentropy.model_selection._bootstrap import BootstrapResult
 from skentropy.model_selection._bootstrap_lrt import _statistic
-from skentropy.model_selection._resampling import Simulations, Weightings
+from skentropy.model_selection._resampling import Simulations, Weightings, replicate
 from skentropy.model_selection._stability import adjusted_rand
 from tests.common.estimators import ESTIMATORS
 
@@ -294,6 +294,23 @@ def test_a_pair_of_fits_has_a_value_and_a_seed_of_its_own(monkeypatch: Any) -> N
     assert "adjusted Rand index 0.500, 0.250 to 0.750 in 3 pairs of fits" in str(result)
 
 
+def test_each_process_makes_five_fits_before_there_may_be_enough() -> None:
+    made: list[int] = []
+
+    def function(seed: int) -> int:
+        made.append(seed)
+        return -seed
+
+    def found(n_jobs: int) -> list[int]:
+        made.clear()
+        with joblib.parallel_config(backend="threading"):
+            options: Any = {"n_jobs": n_jobs, "verbose": 0, "name": "", "enough": lambda results: len(results) == 3}
+            return replicate(function, range(30), **options)
+
+    assert found(1) == found(2) == [0, -1, -2]
+    assert sorted(made) == list(range(10))
+
+
 def test_adjusted_rand_of_copies() -> None:
     rng = np.random.default_rng(0)
     a, b = rng.integers(3, size=40), rng.integers(4, size=40)
@@ -319,6 +336,9 @@ def test_statistics_and_biases_by_their_formulas() -> None:
     assert _statistic(cast(Any, null), cast(Any, alternative)) == 20.0
     assert _statistic(cast(Any, null), cast(Any, null)) == 0.0
     assert _statistic(cast(Any, alternative), cast(Any, null)) == 0.0
+    for gain, statistic in ((0.995e-3, 0.0), (1.005e-3, 1.005e-3)):  # a thousandth is within the precision of fits
+        alternative.lower_bound_ = null.lower_bound_ + gain / 80.0
+        assert _statistic(cast(Any, null), cast(Any, alternative)) == pytest.approx(statistic, rel=1e-9)
     replicates = np.array([[1.0, 5.0], [2.0, 9.0]])
     mean = Estimate("mean", np.array([1.25, 8.0]), [["a", "b"]], np.array([0, 1]))
     result = BootstrapResult("title", np.cov(replicates.T), [mean], replicates)

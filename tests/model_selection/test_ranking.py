@@ -451,19 +451,26 @@ def test_transformers_are_compared_to_the_last_number():
 
 
 def test_how_near_the_data_of_fitted_models_must_be() -> None:
-    def is_taken(model: Any, **options: Any) -> bool:
+    def is_taken(model: Any, table: Any = WINE, **options: Any) -> bool:
         try:
-            rank_models([model], WINE, **options)
+            rank_models([model], table, **options)
         except ValueError:
             return False
         return True
 
     # Bounds are of transformed data, in which a thousandth of their size is a rounding error of single precision.
     assert is_taken(make_pipeline(StandardScaler(), PPCA(2)).fit(WINE), change_of_variables="correct")
-    for share, taken in ((0.0005, True), (-0.0005, True), (0.002, False), (-0.002, False)):
+    for share, taken in ((0.000995, True), (-0.000995, True), (0.001005, False), (-0.001005, False)):
         ppca = PPCA(2).fit(WINE)
         ppca.lower_bound_ += share * (1.0 + abs(ppca.lower_bound_))
         assert is_taken(ppca) == taken
+    # Ten times the tolerance of a fit is far, and of small bounds a thousandth of one.
+    units = WINE * np.exp(PPCA(2).fit(WINE).lower_bound_ / WINE.shape[1])
+    for table, tol, size in ((WINE, 1e4, 1e5), (units, 1e-9, 1e-3)):
+        for share, taken in ((0.995, True), (1.005, False)):
+            ppca = PPCA(2).fit(table).set_params(tol=tol)
+            ppca.lower_bound_ -= share * size
+            assert is_taken(ppca, table) == taken
     # Without a bound the means tell, to a millionth of the largest value.
     for share, taken in ((5e-7, True), (2e-6, False)):
         pca = PCA(2).fit(WINE)
