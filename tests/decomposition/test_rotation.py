@@ -434,7 +434,7 @@ def test_ends_within_a_hundredth_of_the_lowest_are_followed(monkeypatch, sign):
 
     def descend(A, criterion, geometry, starts, tolerance, max_steps):
         followed.append(len(starts))
-        return np.resize([sign, sign + 0.00995, sign + 0.01005, *[5.0] * 28], len(starts)), starts
+        return np.resize(4.0 * np.array([sign, sign + 0.00995, sign + 0.01005, *[5.0] * 28]), len(starts)), starts
 
     monkeypatch.setattr(_rotation, "_descend", descend)
     _lowest(np.eye(3), CRITERIA["varimax"], _Orthogonal())

@@ -203,7 +203,7 @@ def test_what_blocks_do_not_find_is_left_to_lanczos():
 
 
 def test_features_that_do_not_vary_have_a_typical_scale_and_no_correlations():
-    np.testing.assert_allclose(standard_deviations(np.array([4.0, 0.0, 2.0])), np.sqrt([4.0, 3.0, 2.0]))
+    np.testing.assert_allclose(standard_deviations(np.array([4e-3, 0.0, 2e-3])), np.sqrt([4e-3, 3e-3, 2e-3]))
     np.testing.assert_array_equal(standard_deviations(np.zeros(2)), 1.0)
     S = np.array([[4.0, 1e-9, 3.0], [1e-9, 1e-14, 0.0], [3.0, 0.0, 9.0]])
     R = MatrixCovariance(np.array([0.0, 1e9, 0.0]), S).correlation().product(np.eye(3))

@@ -312,3 +312,10 @@ def test_a_step_within_what_is_allowed_needs_no_objectives(monkeypatch: pytest.M
     np.testing.assert_array_equal(ascent.V, V)
     ascent._try(columns, np.zeros_like(step), np.zeros(5))
     assert not asked
+
+
+def test_the_longest_change_of_a_logit_is_that_of_all_blocks_of_states(monkeypatch: pytest.MonkeyPatch) -> None:
+    of = regression()
+    ascent, step = _Ascent(of, start(), RIDGE), 5.0 * np.random.RandomState(2).normal(size=(5, 5))
+    monkeypatch.setattr(_logistic, "_IN_CACHE", 15)
+    np.testing.assert_allclose(ascent._longest(step), np.abs(of.design @ step.T).max(axis=0), rtol=1e-12)
