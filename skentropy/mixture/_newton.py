@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -65,16 +66,19 @@ class Curvature:
         shares, vectors = np.linalg.eigh(missing)
         return cls(metric, gradient, 1.0 - shares, vectors, state.statistics.weight)
 
+    @cached_property
+    def _slopes(self) -> FloatArray:
+        """Of the objective along the eigenvectors."""
+        return np.asarray(self.vectors.T @ self.gradient)
+
     @property
     def remaining_gain(self) -> float:
         """Gain of a quadratic objective up to its maximum, nats per sample: half the squared Newton decrement."""
-        along = self.vectors.T @ self.gradient
-        return 0.5 * float((along**2 / np.maximum(np.abs(self.values), _LEAST_DAMPING)).sum()) / self.total
+        return 0.5 * float((self._slopes**2 / np.maximum(np.abs(self.values), _LEAST_DAMPING)).sum()) / self.total
 
     def step(self, damping: float) -> FloatArray:
         """Saddle-free Newton step, a direction (K, 1 + P)."""
-        along = self.vectors.T @ self.gradient
-        return self.direction(self.vectors @ (along / (np.abs(self.values) + damping)))
+        return self.direction(self.vectors @ (self._slopes / (np.abs(self.values) + damping)))
 
     def direction(self, z: FloatArray) -> FloatArray:
         """The direction (K, 1 + P) along a vector z."""
@@ -137,8 +141,7 @@ class NewtonSteps:
         self._latest = state.objective, curvature
         direction = curvature.step(self._damping)
         stride = self._model.components.stride(state.parameters.components, direction[:, 1:])
-        longest = max(float(np.abs(direction[:, 0]).max()), stride)
-        share = min(1.0, _LONGEST_STEP / longest) if longest > 0.0 else 1.0
+        share = _LONGEST_STEP / max(float(np.abs(direction[:, 0]).max()), stride, _LONGEST_STEP)
         for _ in range(_HALVINGS):
             moved = self._model.moved(state.parameters, share * direction)
             if moved is not None:
