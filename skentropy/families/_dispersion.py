@@ -126,13 +126,13 @@ class DispersedPoisson(Poisson):
 
     Parameters
     ----------
-    dispersion : float or array
+    dispersion : float or array, default=0.0
         Broadcasts against natural parameters without their first axis.
     """
 
     name = "negative_binomial"
 
-    def __init__(self, dispersion: float | Array) -> None:
+    def __init__(self, dispersion: float | Array = 0.0) -> None:
         self.dispersion = dispersion
 
     @property

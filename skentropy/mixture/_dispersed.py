@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 from typing import Any, Self
 
@@ -13,7 +13,7 @@ import numpy as np
 from .._data import Block, ColumnSurvey
 from .._messages import model_name
 from .._typing import Array, FloatArray, Matrix
-from ..families._base import SMALLEST_NORMAL, safe_log
+from ..families._base import SMALLEST_NORMAL, positive_or_one, safe_log
 from ..families._dispersion import (
     LARGEST_DISPERSION,
     LEAST_DISPERSION,
@@ -28,6 +28,7 @@ from ..families._dispersion import (
 )
 from ..families._special import expected_log_gamma
 from ._dispersed_metric import DispersedMetric, MeanLimits
+from ._dispersion_likelihood import DispersionLikelihood, shared
 from ._feature_attributes import NaturalParameters
 from ._leveled import Leveled, LeveledEvidence, LeveledRows
 from ._levels import Levels, LevelSums
@@ -131,37 +132,10 @@ class Dispersed(Leveled):
 
     def _fit(self, means: FloatArray, exposures: FloatArray, seen: LevelSums, n_components: int) -> FloatArray:
         """Dispersions (K, D) for given means, from the counts of values; the components of a run may share dispersions."""
-        levels = seen.levels
-        counts = np.where(seen.counts > 0.0, seen.counts, 0.0)
-
-        def total(values: FloatArray) -> FloatArray:
-            return _shared(self.tied, values, n_components, np.sum)
-
-        column = levels.column
-        larger = levels.sum_above(counts) if levels.whole else counts
-
-        def slopes(a: FloatArray) -> tuple[FloatArray, FloatArray]:
-            at = a[:, column]
-            # For large counts the sum of x would cancel with that of the means.
-            wide = np.where(a * means > 1.0, 0.0 if levels.whole else 1.0, 0.0)
-            if levels.whole:  # B is the sum of log(1 + a j) over j < x
-                terms = at * levels.values
-                shares = larger * terms / (1.0 + terms)
-                first, second = levels.sum_columns(shares), levels.sum_columns(shares / (1.0 + terms))
-            else:
-                first = levels.sum_columns(counts * log_rising_slope(levels.values, at, wide[:, column]))
-                second = levels.sum_columns(counts * log_rising_curvature(levels.values, at))
-            first += exposures * partition_slope(means, a, wide)
-            second += exposures * partition_curvature(means, a)
-            return total(first), total(second)
-
-        pairs = levels.sum_columns(counts * levels.values * (levels.values - 1.0))
-        squares = exposures * means**2
-        excess = total(pairs - squares)
-        # Rounding errors in sums of many counts must not count as an excess.
-        excess = np.where(excess > 1e-12 * total(pairs + squares), excess, 0.0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return fit_dispersion(slopes, excess, excess / total(squares))
+        total = partial(shared, self.tied, n_components=n_components, reduce=np.sum)
+        likelihood = DispersionLikelihood.of(means, exposures, seen, total)
+        start = likelihood.by_moments()
+        return fit_dispersion(likelihood.slopes, start, start)
 
     def entropy(self, parameters: Any, statistics: Any) -> float:
         """Pseudo entropies given the dispersions, W(51), W(52)."""
@@ -192,14 +166,15 @@ class Dispersed(Leveled):
     def unpack(self, vector: FloatArray, like: Any) -> DispersedParameters | None:
         K, D = like.means.shape
         roots, logs = np.split(vector.reshape(K, 2 * D), 2, axis=1)
-        if not (np.isfinite(vector).all() and (logs < 700.0).all()):
+        if not np.isfinite(vector).all():
             return None
         means = np.maximum(np.maximum(roots, 0.0) ** 2, _SHARE * like.means)
-        dispersions = np.maximum(np.expm1(np.maximum(logs, 0.0)), _SHARE * like.dispersions)
+        with np.errstate(over="ignore"):
+            dispersions = np.maximum(np.expm1(np.maximum(logs, 0.0)), _SHARE * like.dispersions)
         return self._at_bounds(means, dispersions)
 
     def _at_bounds(self, means: FloatArray, dispersions: FloatArray) -> DispersedParameters:
-        dispersions = _shared(self.tied, dispersions, len(means) // self.n_runs, np.mean)
+        dispersions = shared(self.tied, dispersions, len(means) // self.n_runs, np.mean)
         dispersions = np.where(dispersions < LEAST_DISPERSION, 0.0, np.minimum(dispersions, LARGEST_DISPERSION))
         return DispersedParameters.of(means, dispersions, self.levels)
 
@@ -248,9 +223,8 @@ class Dispersed(Leveled):
         return DispersedMetric.of(of_means, np.where(held, 0.0, of_dispersions), self.tied)
 
     def moved(self, parameters: Any, direction: FloatArray) -> DispersedParameters | None:
-        logs = np.clip(direction, -700.0, 700.0)
-        of_means, of_dispersions = np.split(logs, 2, axis=1)
-        of_dispersions = _shared(self.tied, of_dispersions, len(logs) // self.n_runs, np.mean)
+        of_means, of_dispersions = np.split(direction, 2, axis=1)
+        of_dispersions = shared(self.tied, of_dispersions, len(direction) // self.n_runs, np.mean)
         with np.errstate(over="ignore"):
             means, a = parameters.means * np.exp(of_means), parameters.dispersions * np.exp(of_dispersions)
         return self._at_bounds(means, a) if np.isfinite(means).all() else None
@@ -274,8 +248,8 @@ class Dispersed(Leveled):
     def standard_changes(self, parameters: Any, directions: FloatArray) -> tuple[FloatArray, ...]:
         of_means, of_dispersions = np.split(directions, 2, axis=2)
         K = len(parameters.means)
-        shared = np.stack([_shared(self.tied, change, K, np.mean) for change in of_dispersions])
-        return parameters.means * of_means, parameters.dispersions * shared
+        tied = np.stack([shared(self.tied, change, K, np.mean) for change in of_dispersions])
+        return parameters.means * of_means, parameters.dispersions * tied
 
     def natural(self, standard: tuple[FloatArray, ...]) -> DispersedParameters:
         means, dispersions = standard
@@ -352,25 +326,14 @@ class Dispersed(Leveled):
 
 def _expected_base(mean: FloatArray, dispersion: FloatArray, others: FloatArray) -> FloatArray:
     """E[log h(x; a) + log x!] of negative binomials (D,) for other dispersions a (K, D)."""
-    positive = others > 0.0
-    r = 1.0 / np.where(positive, others, 1.0)
-    own = np.where(dispersion > 0.0, dispersion, 1.0)
+    r, own = 1.0 / positive_or_one(others), positive_or_one(dispersion)
 
     def log_generating(w: float) -> Array:
         # E[(1 - w)^x]
         return np.where(dispersion > 0.0, -np.log1p(own * mean * w) / own, -mean * w)
 
-    return np.where(positive, expected_log_gamma(log_generating, mean, start=r), 0.0)
-
-
-def _shared(tied: tuple[int, ...], values: FloatArray, n_components: int, reduce: Any) -> FloatArray:
-    """Sums or means (K, D) over tied dispersions, run by run."""
-    if not tied:
-        return values
-    by_run = values.reshape(-1, n_components, values.shape[-1])
-    axes = tuple(axis + 1 for axis in tied)
-    return np.broadcast_to(reduce(by_run, axis=axes, keepdims=True), by_run.shape).reshape(values.shape)
+    return np.where(others > 0.0, expected_log_gamma(log_generating, mean, start=r), 0.0)
 
 
 def _is_tied(tied: tuple[int, ...], dispersions: FloatArray) -> bool:
-    return np.allclose(_shared(tied, dispersions, len(dispersions), np.mean), dispersions, rtol=1e-6, atol=0.0)
+    return np.allclose(shared(tied, dispersions, len(dispersions), np.mean), dispersions, rtol=1e-6, atol=0.0)

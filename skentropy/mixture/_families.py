@@ -13,7 +13,7 @@ def independent(family: str | ExponentialFamily) -> Independent:
     """Components of a family or of its name; if the base measure has parameters, the components fit these, too."""
     family = get_family(family)
     if isinstance(family, NegativeBinomial) and family.r is None:
-        return Dispersed(DispersedPoisson(0.0))
+        return Dispersed(DispersedPoisson())
     if isinstance(family, Weibull) and family.shape is None:
         return FittedWeibull(PooledWeibull(1.0))
     return Independent(family)

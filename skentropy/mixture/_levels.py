@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -44,7 +45,7 @@ class Levels:
             return None
         return replace(cls.of_columns([np.arange(np.floor(top) + 1.0) for top in largest]), whole=True)
 
-    @property
+    @cached_property
     def column(self) -> Array:
         """The column (M,) of each value."""
         return np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))

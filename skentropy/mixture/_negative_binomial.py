@@ -189,7 +189,7 @@ class NegativeBinomialMixture(BaseMixture):
         self.dispersions_init = dispersions_init
 
     def _get_components(self) -> Components:
-        components = Dispersed(DispersedPoisson(0.0), tied=TIES[self.dispersion_type])
+        components = Dispersed(DispersedPoisson(), tied=TIES[self.dispersion_type])
         return WithZeros(components) if self.zero_inflated else components
 
     def _get_parameters_init(self) -> dict[str, ArrayLike | None]:

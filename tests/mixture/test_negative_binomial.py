@@ -468,9 +468,23 @@ def test_small_means_and_dispersions_are_told_of() -> None:
 
 
 def test_what_is_tied_agrees_to_a_millionth() -> None:
-    components = Dispersed(DispersedPoisson(0.0), tied=TIES["tied"])
+    components = Dispersed(DispersedPoisson(), tied=TIES["tied"])
     means, a = np.ones((2, 2)), np.full((2, 2), 1e-3)
     components.check_standard((means, a))
     components.check_standard((means, a * [[1.0, 1.0 + 5e-7], [1.0, 1.0]]))
     with pytest.raises(ValueError, match="must be the same along what dispersion_type ties"):
         components.check_standard((means, a * [[1.0, 1.0], [1.0, 1.01]]))
+
+
+def test_no_extrapolation_divides_a_mean_or_a_dispersion_by_more_than_two() -> None:
+    """Or goes further than the largest dispersion."""
+    components = Dispersed(DispersedPoisson(), pooled=np.ones((1, 2)))
+    parameters = components.natural((np.array([[3.0, 5.0]]), np.array([[0.7, 2.0]])))
+    vector = components.pack(parameters)
+    found = components.unpack(-vector, parameters)
+    np.testing.assert_allclose(components.standard(found), [[[1.5, 2.5]], [[0.35, 1.0]]], rtol=1e-12)
+    found = components.unpack(np.where(np.arange(4) < 2, vector, 1e3), parameters)
+    np.testing.assert_allclose(components.standard(found)[1], LARGEST_DISPERSION)
+    found = components.moved(parameters, np.array([[0.0, -1e3, 1e3, 0.0]]))
+    np.testing.assert_allclose(components.standard(found), [[[3.0, 0.0]], [[LARGEST_DISPERSION, 2.0]]], rtol=1e-12)
+    assert components.moved(parameters, np.array([[1e3, 0.0, 0.0, 0.0]])) is None
