@@ -8,9 +8,9 @@ from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
-from scipy import special
+from scipy import sparse, special
 
-from .._data import Block
+from .._data import Block, has_nan
 from .._messages import list_columns, model_name
 from .._typing import Array, FloatArray, Matrix
 from ..families import ExponentialFamily, Weibull
@@ -34,8 +34,6 @@ _PRECISION = 1e-7
 # The change that ends the steps in short runs, and the cost of a power in multiplications.
 _ROUGH_PRECISION = 0.03
 _POWER_COST = 40
-# The standard deviation of the logarithm of a Weibull variable, times its shape.
-_LOG_DEVIATION = np.pi / np.sqrt(6.0)
 
 
 class PooledWeibull(Weibull):
@@ -68,18 +66,16 @@ class WeibullParameters(NaturalParameters):
     def log_powers(self, levels: Levels) -> FloatArray:
         r""":math:`\log (x / \lambda)^k` of levels, (K, M), limited so that sums of their exponentials do not overflow."""
         powers = self.shapes[:, levels.column] * (_logs(levels) - self.log_scales[:, levels.column])
-        return np.where(levels.values > 0.0, np.minimum(powers, _LARGEST_LOG), 0.0)
+        return np.minimum(powers, _LARGEST_LOG)
 
     def log_density(self, levels: Levels) -> FloatArray:
-        """Log-densities of levels, (K, M); zero where an entry is missing."""
+        """Log-densities of levels, (K, M)."""
         powers = self.log_powers(levels)
-        log_p = self.log_shapes[:, levels.column] - _logs(levels) + powers - np.exp(powers)
-        return np.where(levels.values > 0.0, log_p, 0.0)
+        return self.log_shapes[:, levels.column] - _logs(levels) + powers - np.exp(powers)
 
     def log_base(self, levels: Levels) -> FloatArray:
-        r""":math:`\log h(x; k) = \log k + (k - 1) \log x` of levels, (K, M); zero where an entry is missing."""
-        log_h = self.log_shapes[:, levels.column] + (self.shapes[:, levels.column] - 1.0) * _logs(levels)
-        return np.where(levels.values > 0.0, log_h, 0.0)
+        r""":math:`\log h(x; k) = \log k + (k - 1) \log x` of levels, (K, M)."""
+        return self.log_shapes[:, levels.column] + (self.shapes[:, levels.column] - 1.0) * _logs(levels)
 
 
 @dataclass(frozen=True)
@@ -89,7 +85,7 @@ class FittedWeibull(Leveled):
     .. math::  p(x) = h(x; k) e^{\eta x^k - A}, \quad h = k x^{k-1}, \quad \eta = -\lambda^{-k}, \quad A = k \log\lambda
 
     The entropy identity requires stationarity of the scales alone. Statistics in units are used for seeds; everything else
-    is fitted from logarithms of the distinct values, and needs no units. A value of zero stands for a missing entry.
+    is fitted from logarithms of the distinct values, and needs no units. A level of zero is never counted.
 
     Parameters
     ----------
@@ -110,18 +106,16 @@ class FittedWeibull(Leveled):
         components = super().with_pooled(summary)
         shares = components.pooled_seen
         assert shares is not None
-        observed = np.where(shares.levels.values > 0.0, shares.counts, 0.0)
-        log_scales, log_shapes = fit_weibull(LevelSums(shares.levels, observed[np.newaxis]))
+        log_scales, log_shapes = fit_weibull(LevelSums(shares.levels, shares.counts[np.newaxis]))
         scale = np.ones(len(log_shapes[0])) if self.units is None else self.units.scale
-        log_u = np.where(shares.levels.values > 0.0, _logs(shares.levels) - np.log(scale)[shares.levels.column], 0.0)
+        log_u, there = _logs(shares.levels) - np.log(scale)[shares.levels.column], shares.counts > 0.0
         shape = float(np.clip(np.exp(np.median(log_shapes)), *_SEED_SHAPES))
-        shape = min(shape, _LARGEST_LOG / max(float(log_u.max()), 1.0))
-        powers = np.exp(shape * log_u)
+        shape = 1.0 / max(1.0 / shape, float(log_u[there].max()) / _LARGEST_LOG)
+        powers = np.exp(shape * log_u, out=np.zeros_like(log_u), where=there)
         return replace(
             components,
             family=PooledWeibull(shape),
-            pooled=shares.levels.sum_columns(observed * powers)[np.newaxis],
-            pooled_seen=LevelSums(shares.levels, observed),
+            pooled=shares.levels.sum_columns(shares.counts * powers)[np.newaxis],
             pooled_logs=(log_scales[0], log_shapes[0]),
         )
 
@@ -133,7 +127,9 @@ class FittedWeibull(Leveled):
 
     def read(self, block: Block) -> LeveledRows:
         rows = super().read(block)
-        levels, indicators = self.levels.indicators(np.nan_to_num(np.asarray(block.X, dtype=np.float64)))
+        X = np.asarray(block.X, dtype=np.float64)
+        # What a sparse matrix does not store has no level.
+        levels, indicators = self.levels.indicators(sparse.csr_matrix(np.nan_to_num(X)) if has_nan(X) else X)
         return LeveledRows(rows.statistics, None, rows.missing, None, levels, indicators)
 
     def observe(
@@ -150,7 +146,7 @@ class FittedWeibull(Leveled):
         """Scales and shapes that maximise the expected log-density, plus the log prior; exactly."""
         exposures, _, seen = self._with_prior_rows(statistics)
         precision = _PRECISION if self.n_runs == 1 else _ROUGH_PRECISION
-        found = fit_weibull(LevelSums(seen.levels, np.where(seen.levels.values > 0.0, seen.counts, 0.0)), precision)
+        found = fit_weibull(seen, precision)
         empty = exposures <= EMPTY * exposures.sum(axis=0)
         pooled = self.pooled_parameters(len(exposures))
         return WeibullParameters.of(
@@ -183,7 +179,7 @@ class FittedWeibull(Leveled):
         if not (self.prior_counts and self.pooled_seen is not None):
             return 0.0
         levels, counts = self.pooled_seen.levels, self.pooled_seen.counts
-        powers = np.where(levels.values > 0.0, np.exp(parameters.log_powers(levels)), 0.0)
+        powers = np.exp(parameters.log_powers(levels))
         return self.prior_counts * float((levels.sum_columns(counts * powers) - 1.0).sum())
 
     def pack(self, parameters: Any) -> FloatArray:
@@ -224,16 +220,14 @@ class FittedWeibull(Leveled):
         _, _, seen = self._with_prior_rows(statistics)
         levels = seen.levels
         k, w = parameters.shapes, parameters.log_powers(levels)
-        z = np.where(levels.values > 0.0, np.exp(w), 1.0)
-        counted = np.where(levels.values > 0.0, seen.counts, 0.0)
-        of_scales = k**2 * levels.sum_columns(counted * z)
-        mixed = -k * levels.sum_columns(counted * (z - 1.0 + z * w))
-        of_shapes = levels.sum_columns(counted * (w * (z - 1.0) + w**2 * z))
-        held = (counts <= 0.0)[:, np.newaxis] | (of_scales <= 0.0)
-        free = ~(self._held(parameters) | held)
-        rows = np.stack([np.where(held, 0.0, of_scales), np.where(free, mixed, 0.0)], axis=-1)
-        others = np.stack([np.where(free, mixed, 0.0), np.where(free, of_shapes, 0.0)], axis=-1)
-        return FeatureMetric(inverse_root(np.stack([rows, others], axis=-2)))
+        z = np.exp(w)
+        of_scales = k**2 * levels.sum_columns(seen.counts * z)
+        mixed = -k * levels.sum_columns(seen.counts * (z - 1.0 + z * w))
+        of_shapes = levels.sum_columns(seen.counts * (w * (z - 1.0) + w**2 * z))
+        information = np.stack([of_scales, mixed, mixed, of_shapes], axis=-1).reshape(*k.shape, 2, 2)
+        there = (counts > 0.0)[:, np.newaxis] & (of_scales > 0.0)
+        free = np.stack([there, there & ~self._held(parameters)], axis=-1)
+        return FeatureMetric(inverse_root(information * free[..., np.newaxis] * free[..., np.newaxis, :]))
 
     def moved(self, parameters: Any, direction: FloatArray) -> WeibullParameters | None:
         of_scales, of_shapes = np.split(direction, 2, axis=1)
@@ -328,22 +322,27 @@ class FittedWeibull(Leveled):
         return np.asarray(np.clip(draws, np.finfo(np.float64).tiny, np.finfo(np.float64).max))
 
 
+def shape_of_deviation(deviation: FloatArray) -> FloatArray:
+    r"""Shapes of Weibull variables whose logarithms have these standard deviations, :math:`\pi / (\sqrt6 k)`."""
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.pi / np.sqrt(6.0) / deviation)
+
+
 def fit_weibull(seen: LevelSums, precision: float = _PRECISION) -> tuple[FloatArray, FloatArray]:
     r"""Logarithms of the scales and shapes (K, D) that maximise the likelihood of values with these counts.
 
     The shape is the root of :math:`1 - k (E_k[\log x] - E[\log x])`; it falls in k. :math:`E_k` is weighted by :math:`x^k`.
+    Where nothing is counted the scale is zero.
     """
-    levels = seen.levels
-    counts, column, total = seen.counts, levels.column, levels.sum_columns(seen.counts)
-    share = counts / np.where(total > 0.0, total, 1.0)[:, column]
+    levels, counts = seen.levels, seen.counts
+    column, there = levels.column, counts > 0.0
+    share = np.divide(counts, levels.sum_columns(counts)[:, column], out=np.zeros_like(counts), where=there)
     log_x = _logs(levels)
     centre = levels.sum_columns(share * log_x)
-    y = np.where(counts > 0.0, log_x - centre[:, column], 0.0)
-    farthest = np.maximum.reduceat(np.where(counts > 0.0, y, -np.inf), levels.starts[:-1], axis=-1)
-    farthest = np.where(np.isfinite(farthest), farthest, 0.0)
-    deviation = np.sqrt(levels.sum_columns(share * y * y))
-    with np.errstate(divide="ignore"):
-        t = np.log(np.clip(_LOG_DEVIATION / deviation, LEAST_SHAPE, LARGEST_SHAPE))
+    y = np.where(there, log_x - centre[:, column], 0.0)
+    farthest = np.maximum.reduceat(y, levels.starts[:-1], axis=-1)
+    start = shape_of_deviation(np.sqrt(levels.sum_columns(share * y * y)))
+    t = np.log(np.clip(start, LEAST_SHAPE, LARGEST_SHAPE))
     low, high = np.full(t.shape, np.log(LEAST_SHAPE)), np.full(t.shape, np.log(LARGEST_SHAPE))
 
     def tilted(k: FloatArray) -> FloatArray:
@@ -352,24 +351,23 @@ def fit_weibull(seen: LevelSums, precision: float = _PRECISION) -> tuple[FloatAr
     for _ in range(_MOST_STEPS):
         k = np.exp(t)
         weights = tilted(k)
-        mass = levels.sum_columns(weights)
-        mass = np.where(mass > 0.0, mass, 1.0)
-        mean = levels.sum_columns(weights * y) / mass
-        variance = levels.sum_columns(weights * y * y) / mass - mean**2
-        value, slope = 1.0 - k * mean, -k * (mean + k * variance)
-        low, high = np.where(value > 0.0, t, low), np.where(value > 0.0, high, t)
         with np.errstate(all="ignore"):
+            mass = levels.sum_columns(weights)
+            mean = levels.sum_columns(weights * y) / mass
+            variance = levels.sum_columns(weights * y * y) / mass - mean**2
+            value, slope = 1.0 - k * mean, -k * (mean + k * variance)
             new = t - value / slope
+        below = value > 0.0
+        low, high = np.where(below, t, low), np.where(below, high, t)
         new = np.where((new >= low) & (new <= high), new, 0.5 * (low + high))
         settled = np.abs(new - t) <= precision
         t = new
         if settled.all():
             break
     k = np.exp(t)
-    mass = levels.sum_columns(tilted(k))
     # The scale must be optimal for this shape, to all digits: the identity depends on it.
-    log_scales = centre + farthest + np.log(np.where(mass > 0.0, mass, 1.0)) / k
-    return log_scales, t
+    with np.errstate(divide="ignore"):
+        return centre + farthest + np.log(levels.sum_columns(tilted(k))) / k, t
 
 
 def _logs(levels: Levels) -> FloatArray:
@@ -377,9 +375,7 @@ def _logs(levels: Levels) -> FloatArray:
 
 
 def _slopes(parameters: WeibullParameters, levels: Levels) -> tuple[FloatArray, FloatArray]:
-    """Derivatives of the levels' log-densities by the logarithms of scale and shape, (K, M); zero where missing."""
+    """Derivatives of the levels' log-densities by the logarithms of scale and shape, (K, M)."""
     w = parameters.log_powers(levels)
     z = np.exp(w)
-    there = levels.values > 0.0
-    of_scales = parameters.shapes[:, levels.column] * (z - 1.0)
-    return np.where(there, of_scales, 0.0), np.where(there, 1.0 + w * (1.0 - z), 0.0)
+    return parameters.shapes[:, levels.column] * (z - 1.0), 1.0 + w * (1.0 - z)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import warnings
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,14 @@ from skentropy import ColumnMixture, ExponentialFamilyMixture
 from skentropy._data import Block, survey_columns
 from skentropy.families import Weibull
 from skentropy.mixture import _fitted_weibull
-from skentropy.mixture._fitted_weibull import LARGEST_SHAPE, LEAST_SHAPE, FittedWeibull, PooledWeibull, fit_weibull
+from skentropy.mixture._fitted_weibull import (
+    LARGEST_SHAPE,
+    LEAST_SHAPE,
+    FittedWeibull,
+    PooledWeibull,
+    fit_weibull,
+    shape_of_deviation,
+)
 from skentropy.mixture._levels import Levels, LevelSums
 from skentropy.mixture._observations import Units
 
@@ -362,3 +370,34 @@ def test_a_first_guess_just_below_the_shape_is_not_the_shape() -> None:
     log_scales, log_shapes = fit_weibull(LevelSums(Levels.of_columns([x]), np.ones((1, len(x)))))
     shape, _, scale = stats.weibull_min.fit(x, floc=0.0)
     np.testing.assert_allclose([log_shapes.item(), log_scales.item()], np.log([shape, scale]), atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [0.01, 1.0, 50.0])
+def test_a_first_guess_has_the_deviation_of_the_logarithms(shape: float) -> None:
+    deviation = stats.gumbel_l(scale=1.0 / shape).std()  # whose variable is the logarithm of a Weibull variable
+    assert shape_of_deviation(deviation) == pytest.approx(shape, rel=1e-12)
+
+
+def test_a_shape_takes_few_steps() -> None:
+    """Each sums all levels three times, and so often are they summed before and after the steps."""
+
+    class Counted(Levels):
+        n_sums = 0
+
+        def sum_columns(self, values: Any) -> Any:
+            Counted.n_sums += 1
+            return super().sum_columns(values)
+
+    x = np.sort(np.random.default_rng(1).weibull(3.0, size=200))
+    fit_weibull(LevelSums(Counted.of_columns([x]), np.ones((1, 200))))
+    assert Counted.n_sums <= 3 * 6 + 4
+
+
+def test_seeds_of_values_far_apart_have_powers_that_are_numbers() -> None:
+    """The shape for seeds is at most that with which the largest value, in units, is the exponential of 600."""
+    narrow = np.linspace(1.0, 1.1, 9)
+    shares = LevelSums(Levels.of_columns([narrow, narrow, np.array([1e-200, 1e100])]), np.ones(20))
+    components = FittedWeibull(PooledWeibull(1.0), units=Units(np.zeros(3), np.array([1.0, 1.0, 1e-200])))
+    exposures = np.array([9.0, 9.0, 2.0])
+    pooled = components.with_pooled(SimpleNamespace(sums=exposures[np.newaxis], exposures=exposures, seen=shares))
+    assert pooled.family.shape == pytest.approx(600.0 / np.log(1e300), rel=1e-9)
