@@ -78,7 +78,7 @@ class Gaps:
         order = order[np.repeat(starts[by_amount] + counts - ends, counts) + np.arange(n)]
         groups, places, pairs = [], [], []
         columns, n_entries, n_pairs = np.nonzero(patterns)[1], 0, 0
-        edges = np.flatnonzero(np.diff(amounts, prepend=0, append=d + 1))
+        edges = np.flatnonzero(np.diff(amounts, prepend=0, append=-1))
         n_before = 0
         for first, last in pairwise(edges):
             q, P = int(amounts[first]), int(last - first)

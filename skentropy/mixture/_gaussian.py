@@ -186,8 +186,7 @@ class CorrelatedGaussian(GaussianComponents):
     ) -> FloatArray:
         means, covariances = standard
         matrices = covariances.reshape(-1, *covariances.shape[-2:])
-        scale = np.sqrt(np.diagonal(matrices, axis1=1, axis2=2).max(axis=0))
-        factors = factorise(matrices, np.tile(scale, (len(matrices), 1)))
+        factors = factorise(matrices, np.sqrt(np.diagonal(matrices, axis1=1, axis2=2)))
         noise = random_state.normal(size=(len(labels), means.shape[1], 1))
         own = factors[labels] if len(factors) > 1 else factors
         return np.asarray(means[labels] + (own @ noise)[:, :, 0])

@@ -155,7 +155,7 @@ class GaussianComponents(Components):
             return PseudoRows(a, self.pooled_mean, self.pooled_covariance, a) if a else None
         K = n_components // self.n_runs
         sharing = K if self.covariance_type == "tied" else 1
-        unbiased = self.pooled_covariance * (self.total_weight / max(self.total_weight - 1.0, 1.0) or 1.0)
+        unbiased = self.pooled_covariance * (self.total_weight / max(self.total_weight - 1.0, 1.0))
         return self.prior.pseudo_rows(self.units, self.pooled_mean, unbiased, K, sharing)
 
     def _divisors(self, statistics: GaussianSums) -> FloatArray:
@@ -168,11 +168,10 @@ class GaussianComponents(Components):
 
         An empty component gets the moments of all rows.
         """
-        total = statistics.counts.sum()
-        total = total if total > LEAST_WEIGHT else 1.0  # otherwise the noise explains all rows
-        empty = statistics.counts <= EMPTY * total
+        least = max(EMPTY * float(statistics.counts.sum()), LEAST_WEIGHT)  # all have less if noise explains all rows
+        empty = statistics.counts <= least
         if empty.any():
-            statistics = statistics.plus(np.where(empty, EMPTY * total, 0.0), self.pooled_mean, self.pooled_covariance)
+            statistics = statistics.plus(np.where(empty, least, 0.0), self.pooled_mean, self.pooled_covariance)
         divisors = self._divisors(statistics)
         statistics = with_pseudo_rows(statistics, self.pseudo_rows(len(empty)))
         frame, counts = statistics.frame, statistics.counts

@@ -53,9 +53,8 @@ class GaussianParameters:
     def of_cholesky(cls, means: FloatArray, factors: FloatArray, bounds: FloatArray) -> Self:
         """Parameters of Cholesky factors; the covariances are kept regular as in ``of``."""
         # Squares of the diagonal are the variances given the preceding features.
-        variances = (factors**2).sum(axis=2)
-        shares = np.diagonal(factors, axis1=1, axis2=2) ** 2 / variances
-        if bounds.any() or variances.min() <= _SMALLEST_SCALE**2 or shares.min() <= _LEAVES_BOUND * SMALLEST_SHARE:
+        shares = np.diagonal(factors, axis1=1, axis2=2) ** 2 / np.maximum((factors**2).sum(axis=2), _SMALLEST_SCALE**2)
+        if bounds.any() or shares.min() <= _LEAVES_BOUND * SMALLEST_SHARE:
             return cls.of(means, factors @ factors.transpose(0, 2, 1), bounds)
         return cls(means, factors, bounds)
 
@@ -172,10 +171,12 @@ class GaussianSums(Additive):
 
 def singular_columns(parameters: GaussianParameters) -> Array:
     """Which features (G, d) belong to the directions in which bounds hold the covariances."""
-    scales = np.where(parameters.held[:, np.newaxis], parameters.bounds, 1.0)
-    values, vectors = np.linalg.eigh(parameters.covariances / scales[:, :, np.newaxis] / scales[:, np.newaxis])
-    at_bound = (values <= _LEAVES_BOUND * SMALLEST_SHARE)[:, np.newaxis] & parameters.held[:, np.newaxis, np.newaxis]
-    return np.asarray(((np.abs(vectors) > _IN_DIRECTION) & at_bound).any(axis=2))
+    held, singular = parameters.held, np.zeros(parameters.bounds.shape, dtype=bool)
+    scales = parameters.bounds[held]
+    values, vectors = np.linalg.eigh(parameters.covariances[held] / scales[:, :, np.newaxis] / scales[:, np.newaxis])
+    at_bound = values[:, np.newaxis] <= _LEAVES_BOUND * SMALLEST_SHARE
+    singular[held] = ((np.abs(vectors) > _IN_DIRECTION) & at_bound).any(axis=2)
+    return singular
 
 
 def is_well_rounded(covariances: FloatArray, dtype: np.dtype[Any]) -> bool:

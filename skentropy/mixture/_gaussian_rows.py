@@ -64,7 +64,7 @@ class GaussianEvidence:
         self._completed = CompletedRows(parameters, rows)
         # Components are processed together if that saves calls, and one by one if their rows fill the cache.
         size = max(1, _TOGETHER_ENTRIES // (d * n)) if n else 1
-        self._parts = [slice(start, min(start + size, K)) for start in range(0, K, size)]
+        self._parts = [slice(start, start + size) for start in range(0, K, size)]
         self._kept = np.empty((K, d, n)) if K * d * n <= _KEPT_ENTRIES else None
         # -2 log N(x_o; mu_o, Sigma_oo): the distance minimised over x_m, and det Sigma_oo = det Sigma det Lambda_mm
         log_joint = np.empty((K, n)) if out is None or rows.gaps is not None else out
@@ -121,10 +121,10 @@ class CompletedRows:
         pull = np.empty((len(p.means), len(gaps.places)))
         product = _SCRATCH.array("product", shape)
         for c, own in enumerate(pull):
-            deviation = self._deviations(slice(c, c + 1))
+            (deviation,) = self._deviations(slice(c, c + 1))
             deviation.ravel()[gaps.places] = 0.0
             incomplete = slice(gaps.n_complete, None)
-            np.matmul(p.precisions[p.group[c]], deviation[0, :, incomplete], out=product[:, incomplete])
+            np.matmul(p.precisions[p.group[c]], deviation[:, incomplete], out=product[:, incomplete])
             product.ravel().take(gaps.places, out=own)
         return pull
 
@@ -156,12 +156,13 @@ class CompletedRows:
 
     def in_frame(self, component: int) -> FloatArray:
         """y = R^-1 (x - mu), (d, n)."""
-        return self.in_frames(slice(component, component + 1))[0]
+        (y,) = self.in_frames(slice(component, component + 1))
+        return np.asarray(y)
 
     def completed(self, component: int) -> FloatArray:
         """Rows in units, (d, n)."""
-        mean = self.parameters.means[component][:, np.newaxis]
-        return np.asarray(self.deviations(slice(component, component + 1))[0] + mean)
+        (deviations,) = self.deviations(slice(component, component + 1))
+        return np.asarray(deviations + self.parameters.means[component][:, np.newaxis])
 
     def log_det_precisions(self) -> FloatArray:
         """Log determinants of the components' precisions of each row's missing entries, (K, n), or zeros (K, 1)."""

@@ -158,6 +158,13 @@ def test_the_stride_of_columns_is_that_of_the_longest_block() -> None:
     assert len(set(strides)) > 1
 
 
+@pytest.mark.parametrize("name", ["GaussianMixture-full", "GaussianMixture-fa", "diag", "GammaMixture"])
+def test_steps_of_what_has_no_limits_change_no_logarithm(name: str) -> None:
+    model, parameters, _, _ = problem(name)
+    direction = np.ones((2, model.components.n_directions(parameters.components)))
+    assert model.components.stride(parameters.components, direction) == 0.0
+
+
 def test_columns_in_no_block_tell_nothing() -> None:
     X = np.random.RandomState(0).poisson(np.repeat([[1.0], [9.0]], 30, axis=0), size=(60, 2))
     model, parameters = ColumnMixture([("counts", "poisson", [0])], random_state=0).fit(X)._fitted_model(None)
@@ -178,6 +185,23 @@ def test_moments_are_those_of_draws(name: str) -> None:
         fourth = ((X - mean) ** 4).mean(axis=0)
         assert (np.abs(X.mean(axis=0) - mean) <= 5 * np.sqrt(variance / n) + 1e-12).all()
         assert (np.abs(((X - mean) ** 2).mean(axis=0) - variance) <= 5 * np.sqrt(fourth / n) + 1e-12).all()
+
+
+@pytest.mark.parametrize("name", ["GaussianMixture-full", "GaussianMixture-tied", "GaussianMixture-fa", "StudentTMixture"])
+def test_draws_are_means_plus_roots_of_covariances_times_noise(name: str) -> None:
+    model, parameters, _, _ = problem(name)
+    standard = model.components.standard(parameters.components)
+    labels, rng = np.arange(40) % 2, np.random.RandomState(3)
+    found = model.components.sample(standard, labels, np.random.RandomState(3)) - standard[0][labels]
+    if name == "GaussianMixture-fa":
+        factors = rng.normal(size=(40, standard[1].shape[2], 1))
+        expected = (standard[1][labels] @ factors)[:, :, 0] + np.sqrt(standard[2][labels]) * rng.normal(size=found.shape)
+    else:
+        roots = np.linalg.cholesky(np.broadcast_to(standard[1], (2, *standard[1].shape[-2:])))
+        expected = (roots[labels] @ rng.normal(size=(*found.shape, 1)))[:, :, 0]
+    if name == "StudentTMixture":
+        expected /= np.sqrt(rng.chisquare(standard[2][labels]) / standard[2][labels])[:, np.newaxis]
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", [name for name in KINDS if name not in BOUNDS])

@@ -14,14 +14,18 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skentropy import GammaMixture, GaussianMixture, PoissonMixture, StudentTMixture
 from skentropy._data import Block, survey_columns
+from skentropy._linalg import pack_symmetric
 from skentropy.families import Bernoulli, Binomial, Gamma, Gaussian
 from skentropy.mixture._covariance_types import initial_covariances
 from skentropy.mixture._feature_metric import inverse_root
+from skentropy.mixture._gaussian import CorrelatedGaussian
+from skentropy.mixture._gaussian_parameters import GaussianParameters
 from skentropy.mixture._independent import Independent
 from skentropy.mixture._information import Metric
 from skentropy.mixture._input import check_columns
 from skentropy.mixture._levels import Levels
 from skentropy.mixture._model import LOG_TINY
+from skentropy.mixture._observations import Units
 from skentropy.mixture._standard_errors import mixture_estimates
 from tests.common.components import KINDS, assert_same, problem
 from tests.common.estimators import MEASURES
@@ -392,3 +396,16 @@ def test_a_variance_that_features_share_is_held_at_a_share_of_their_mean_varianc
     with pytest.warns(ConvergenceWarning):
         model = GaussianMixture(2, covariance_type=kind, random_state=0).fit(X)
     assert getattr(model, name).min() == pytest.approx(share * X.var(axis=0).mean(), rel=1e-6, abs=0.0)
+
+
+@pytest.mark.parametrize(("log", "allowed"), [(99.6, True), (-99.6, True), (100.4, False), (-100.4, False)])
+def test_logarithms_of_variances_are_at_most_a_hundred_and_move_by_no_more(log: float, allowed: bool) -> None:
+    components = CorrelatedGaussian(units=Units(np.zeros(2), np.ones(2)))
+    unit = GaussianParameters.of(np.zeros((1, 2)), np.eye(2)[np.newaxis], np.zeros((1, 2)))
+    direction = np.concatenate([np.zeros(2), pack_symmetric(np.diag([log, 0.0])) / np.sqrt(2.0)])[np.newaxis]
+    vector = components.pack(unit)
+    vector[2] = 0.5 * log
+    for moved in (components.moved(unit, direction), components.unpack(vector, unit)):
+        assert (moved is not None) == allowed
+        if moved is not None and log > 0.0:
+            np.testing.assert_allclose(moved.covariances, [np.diag([np.exp(log), 1.0])], rtol=1e-9)
