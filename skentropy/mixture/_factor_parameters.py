@@ -79,7 +79,7 @@ def canonical(loadings: FloatArray, noise: FloatArray) -> FloatArray:
     left, singular, _ = np.linalg.svd(loadings / root, full_matrices=False)
     rotated = left * singular[:, np.newaxis] * root
     largest = np.abs(rotated).argmax(axis=1)[:, np.newaxis]
-    return np.asarray(rotated * np.where(np.take_along_axis(rotated, largest, axis=1) < 0.0, -1.0, 1.0))
+    return np.asarray(rotated * np.sign(np.take_along_axis(rotated, largest, axis=1)))
 
 
 def align_loadings(loadings: FloatArray, to: FloatArray) -> FloatArray:

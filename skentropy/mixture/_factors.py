@@ -13,6 +13,7 @@ from .._typing import Array, FloatArray, Matrix
 from ..decomposition._closed_form import closed_form, count_parameters, noise_floor
 from ..decomposition._factor_analysis import n_factor_parameters
 from ..decomposition._spectrum import Spectrum
+from ..families._base import positive_or_one
 from ._changes import differences
 from ._factor_parameters import (
     LEAST_NOISE,
@@ -119,7 +120,7 @@ class FactorGaussian(GaussianComponents):
             floor = _at_most(np.array([[noise_floor(own)] for own in variances]), start)
             loadings, noise = self._by_eigenvectors(S, floor)
         if not self.isotropic:
-            floor = _at_most(_FLOOR * np.where(variances > 0.0, variances, 1.0), start)
+            floor = _at_most(_FLOOR * positive_or_one(variances), start)
             if start is not None:
                 loadings, noise = start.loadings, start.noise
             noise = np.maximum(noise, _START if start is None else floor)

@@ -114,6 +114,16 @@ def test_an_inner_step_climbs_and_the_scale_is_the_best() -> None:
         assert (objective(*scaled) > objective(np.sqrt(share) * scaled[0], share * scaled[1])).all()
 
 
+def test_an_inner_step_from_a_maximum_ends_where_it_starts() -> None:
+    """And does not turn the factors."""
+    rng = np.random.default_rng(0)
+    loadings, noise = rng.normal(size=(2, 5, 2)), rng.uniform(0.5, 1.0, size=(2, 5))
+    S = loadings @ loadings.transpose(0, 2, 1) + noise[:, :, np.newaxis] * np.eye(5)
+    found = px_em_step(S, loadings, noise, np.full((2, 5), 1e-8))
+    np.testing.assert_allclose(found[0], loadings, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(found[1], noise, rtol=1e-9)
+
+
 def test_a_feature_that_a_factor_explains_is_named() -> None:
     correlations = np.array([[1.0, 0.8, 0.8], [0.8, 1.0, 0.4], [0.8, 0.4, 1.0]])  # a squared loading of 1.6
     y = np.random.default_rng(0).normal(size=(50, 3))
@@ -211,6 +221,7 @@ def test_rotations_of_loadings() -> None:
     np.testing.assert_allclose(inner[:, 0, 1], 0.0, atol=1e-12)
     assert (inner[:, 0, 0] > inner[:, 1, 1]).all()
     assert (found.max(axis=1) >= -found.min(axis=1)).all()
+    np.testing.assert_array_equal(canonical(0.0 * L, noise), 0.0)
 
 
 @pytest.mark.parametrize("isotropic", [True, False])
