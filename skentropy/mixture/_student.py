@@ -94,9 +94,8 @@ class StudentT(CorrelatedGaussian):
         """Statistics with scales u whose mean is one in each component, if the means are free."""
         if not self._expands:
             return statistics
-        seen = statistics.counts > 0.0
-        mean = np.divide(statistics.scales, statistics.counts, out=np.ones(len(seen)), where=seen)
-        return statistics.rescaled(np.where(mean > 0.0, mean, 1.0))
+        scales, counts = statistics.scales, statistics.counts
+        return statistics.rescaled(np.divide(scales, counts, out=np.ones(len(counts)), where=scales > 0.0))
 
     def maximize(self, statistics: Any) -> StudentParameters:
         """Means weighted with the scales; scale matrices; and degrees of freedom, as the shape of a gamma distribution."""
@@ -112,13 +111,15 @@ class StudentT(CorrelatedGaussian):
         return StudentParameters.with_shapes(frame.moved(means, S), self._best_shapes(statistics, frame.shapes))
 
     def _best_shapes(self, statistics: Any, before: FloatArray) -> FloatArray:
-        """Solutions of log a - digamma(a) = E[u - log u] - 1 within their bounds."""
+        """Solutions of log a - digamma(a) = E[u - log u] - 1 within their bounds; those before, without rows."""
         if self.degrees_of_freedom is not None:
             return before
         s = self._normalised(statistics)
         seen = s.counts > 0.0
-        excess = np.divide(s.scales - s.log_scales, s.counts, out=np.full(len(seen), 1.1), where=seen) - 1.0
-        return np.clip(shape_from_log_ratio(excess), LEAST_DEGREES / 2.0, MOST_DEGREES / 2.0)
+        excess = (s.scales - s.log_scales)[seen] / s.counts[seen] - 1.0
+        shapes = before.copy()
+        shapes[seen] = np.clip(shape_from_log_ratio(excess), LEAST_DEGREES / 2.0, MOST_DEGREES / 2.0)
+        return shapes
 
     def _is_free(self, shapes: FloatArray) -> Array:
         """Which shapes are fitted and not at a bound."""

@@ -346,3 +346,12 @@ def test_average_rows_have_a_scale_of_one() -> None:
     more = model.components.with_average_rows(statistics, 0.5, 1)
     np.testing.assert_allclose(more.scales - statistics.scales, 0.5 * statistics.scales.mean(), rtol=1e-9)
     np.testing.assert_allclose(more.counts - statistics.counts, 0.5 * statistics.scales.mean(), rtol=1e-9)
+
+
+def test_a_component_without_rows_keeps_its_degrees_of_freedom() -> None:
+    model, _, parameters, block = problem("StudentTMixture")
+    components, own = model.components, parameters.components
+    evidence = components.observe(own, components.read(block), np.zeros(2))
+    found = components.maximize(evidence.accumulate(np.outer([1.0, 0.0], np.ones(block.n_rows))))
+    assert found.shapes[0] != own.shapes[0]
+    assert found.shapes[1] == own.shapes[1]
