@@ -138,11 +138,13 @@ class _Information:
 
     def at_maximum(self, estimator: Any) -> bool:
         """Whether the parameters are near a maximum for these rows."""
-        gain, directions = 0.0, self.directions
-        if not estimator.prior_counts and getattr(estimator, "prior", None) is None:
-            gradient = self.metric.gradient(score(self.model, self.parameters, self.statistics)).ravel()
-            gain = 0.5 * float(((directions.root.T @ gradient) ** 2).sum())
-        return gain <= _NEAR_MAXIMUM and directions.curvature >= -_NO_CURVATURE
+        directions = self.directions
+        if not directions.curvature >= -_NO_CURVATURE:
+            return False
+        if estimator.prior_counts or getattr(estimator, "prior", None) is not None:
+            return True
+        gradient = self.metric.gradient(score(self.model, self.parameters, self.statistics)).ravel()
+        return bool(0.5 * _lengths(gradient, directions.root) ** 2 <= _NEAR_MAXIMUM)
 
     def along(self) -> tuple[FloatArray, FloatArray]:
         """The coordinates z as directions of the logits of the weights (K, M), and of the components (M, K, P)."""
@@ -156,6 +158,11 @@ class _Information:
         """Ratios of the lengths of components' directions to those of the coordinates, (M,)."""
         counts = self.statistics.counts
         return np.sqrt(np.maximum(counts, EMPTY_ROWS)).repeat(1 + self.metric.n_directions)
+
+
+def _lengths(changes: FloatArray, directions: FloatArray) -> FloatArray:
+    """Lengths (...) of derivatives (..., M) along directions, which are columns."""
+    return np.asarray(np.linalg.norm(changes @ directions, axis=-1))
 
 
 def mixture_standard_errors(
@@ -199,8 +206,8 @@ def expectation_errors(
         components, parameters.components, information.along()[1], lambda own: (expectations(components, own, near=here),)
     )
     changes = change.reshape(len(change), -1).T / information.scale
-    unidentified = np.linalg.norm(changes @ directions.unidentified, axis=1) > _MOVES * np.linalg.norm(changes, axis=1)
-    errors = np.where(unidentified, np.nan, np.linalg.norm(changes @ directions.errors, axis=1))
+    unidentified = _lengths(changes, directions.unidentified) > _MOVES * np.linalg.norm(changes, axis=1)
+    errors = np.where(unidentified, np.nan, _lengths(changes, directions.errors))
     return np.asarray(errors.reshape(change.shape[1:]))
 
 
@@ -286,7 +293,7 @@ class _Absent:
     def of(cls, estimates: Sequence[Estimate], changes: FloatArray, directions: Directions, counts: FloatArray) -> Self:
         is_empty = counts < EMPTY_ROWS
         length = np.linalg.norm(changes, axis=1)
-        moved = np.linalg.norm(changes @ directions.unidentified, axis=1)
+        moved = _lengths(changes, directions.unidentified)
         empty, limit, impossible = (np.zeros(len(changes), dtype=bool) for _ in range(3))
         for estimate in estimates:
             seen, values = estimate.places != KNOWN, np.asarray(estimate.values)
@@ -297,7 +304,7 @@ class _Absent:
                 empty[estimate.places[seen]] = own[seen]
                 everywhere = np.broadcast_to((values == estimate.low).all(axis=0), values.shape)
                 impossible[estimate.places[seen]] = everywhere[seen]
-        undirected = _undirected(estimates, np.linalg.norm(changes @ directions.errors, axis=1), counts) & ~empty
+        undirected = _undirected(estimates, _lengths(changes, directions.errors), counts) & ~empty
         still = ~(length > 0.0)
         limit &= still
         unidentified = moved > _MOVES * length

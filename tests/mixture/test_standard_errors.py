@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from skentropy.mixture._covariance_types import COVARIANCE_TYPES
 from skentropy.mixture._gaussian import CorrelatedGaussian
 from skentropy.mixture._gaussian_parameters import GaussianParameters
 from skentropy.mixture._observations import Units
-from skentropy.mixture._standard_errors import METHODS, _undirected
+from skentropy.mixture._standard_errors import METHODS, Directions, _root, _undirected, mixture_estimates
 from tests.common.cases import CASES, Case, log_joint
 from tests.common.estimators import MEASURES
 
@@ -473,3 +474,22 @@ def test_blocks_of_columns() -> None:
     assert np.isfinite(errors.covariance).all()
     cells = model.bivariate_residuals(table).to_frame()["most"]
     assert cells["size, answer"].split(",")[0] in ("small", "middle", "large")
+
+
+@pytest.mark.parametrize("kind", ["full", "tied", "fa"])
+def test_estimates_lie_within_their_limits(kind: str) -> None:
+    mixture = GaussianMixture(2, covariance_type=kind, random_state=0, tol=1e-3).fit(DATA["faithful"])
+    for estimate in mixture_estimates(mixture, *mixture._fitted_model(None)):
+        values = np.asarray(estimate.values)
+        assert ((np.asarray(estimate.low) < values) & (values < np.asarray(estimate.high))).all()
+
+
+def test_directions_of_the_sandwich_are_the_inverse_information_times_a_root() -> None:
+    """Of the products of scores."""
+    metric: Any = SimpleNamespace(matrix=lambda: np.eye(3))
+    A, B = np.random.default_rng(0).normal(size=(2, 3, 9))
+    information, products = A @ A.T, B @ B.T
+    sums: Any = SimpleNamespace(missing=np.eye(3) - information, products=products)
+    errors = Directions.of(metric, sums, "sandwich").errors
+    np.testing.assert_allclose(information @ errors, _root(products), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(_root(products) @ _root(products).T, products, rtol=1e-12, atol=1e-12)
