@@ -40,11 +40,11 @@ class MixtureFit(FitByEM):
 
     def __init__(self, mixture: BaseMixture, rows: BlockSource, X: Any) -> None:
         self._mixture, self._rows = mixture, rows
-        salt, *self._seeds = check_random_state(mixture.random_state).randint(
-            np.iinfo(np.int32).max, size=1 + mixture.n_init
-        )
+        random_state, largest = check_random_state(mixture.random_state), np.iinfo(np.int32).max
+        salt = int(random_state.randint(largest))
+        self._seeds = random_state.randint(largest, size=mixture.n_init)
         with thread_pool(effective_n_jobs(mixture.n_jobs)) as pool:
-            self._model, self._sample, complete = self._prepare(int(salt), pool)
+            self._model, self._sample, complete = self._prepare(salt, pool)
         components, sample = self._model.components, self._sample
         self._data = rows = self._rows
         if complete and components.discrete and 2 * sample.n_rows <= rows.totals.n_rows:
