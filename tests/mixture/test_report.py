@@ -10,7 +10,10 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skentropy import ColumnMixture, PoissonMixture
 from skentropy.families import Poisson
-from skentropy.mixture._report import degenerate_covariances, degenerate_features
+from skentropy.mixture._column_plan import plan_columns
+from skentropy.mixture._independent import Independent
+from skentropy.mixture._model import MixtureModel, MixtureParameters
+from skentropy.mixture._report import degenerate_covariances, degenerate_features, duplicates
 
 
 @pytest.mark.parametrize(
@@ -67,4 +70,27 @@ def test_values_that_all_repeat_are_no_point_mass(column: np.ndarray, told: bool
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         ColumnMixture([("all", "gaussian", [0, 1])], max_iter=3, random_state=0).fit(X)
+    assert any("a component of a continuous family can collapse" in str(warning.message) for warning in caught) == told
+
+
+@pytest.mark.parametrize(("share", "are_duplicates"), [(0.997, True), (1.003, False)])
+def test_duplicates_differ_by_less_than_a_thousandth_of_a_nat(share: float, are_duplicates: bool) -> None:
+    components = Independent(Poisson())
+    parameters = MixtureParameters(np.log([0.8, 0.2]), components.parameters(Poisson().natural(np.array([[[2.0], [2.1]]]))))
+    n_rows = share * 1e-3 / (0.2 * components.divergence(parameters.components, 0)[1])
+    assert duplicates(MixtureModel(components), parameters, n_rows) == ([(0, 1)] if are_duplicates else [])
+
+
+@pytest.mark.parametrize(
+    ("n_equal", "n_distinct", "told"), [(501, 9500, True), (499, 9500, False), (1004, 100, True), (996, 100, False)]
+)
+def test_point_masses_are_a_twentieth_of_all_values_and_ten_times_as_many_as_of_another(
+    n_equal: int, n_distinct: int, told: bool
+) -> None:
+    """Of 10,000 values."""
+    others = np.resize(np.arange(1.0, n_distinct), 10_000 - n_equal)
+    X = 0.37 * np.append(others, np.zeros(n_equal))[:, np.newaxis]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        plan_columns(X, [("all", "gaussian", [0])], "drop", "error")
     assert any("a component of a continuous family can collapse" in str(warning.message) for warning in caught) == told
