@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import linalg, sparse
 
-from skentropy._data import Rows
+from skentropy._data import Block, Rows
 from skentropy._em import State
 from skentropy.mixture import _information
 from skentropy.mixture._changes import differences
@@ -139,6 +139,8 @@ def test_information_is_a_sum_over_parts_of_a_block(monkeypatch: pytest.MonkeyPa
     sums = (partial(missing_information, model, parameters), partial(score_products, model, parameters, power=2))
     whole = [rows.sum(of_block) for of_block in sums]
     monkeypatch.setattr(_information, "_CHUNK_ENTRIES", 100)
+    parts = _information._parts(model, parameters, Block(rows.X, None, None, 0), 14)
+    assert [part.n_rows for part, *_ in parts] == [7] * 11 + [3]
     for of_block, expected in zip(sums, whole, strict=True):
         np.testing.assert_allclose(rows.sum(of_block), expected, rtol=1e-12, atol=1e-12)
 
