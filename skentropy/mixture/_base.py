@@ -241,6 +241,6 @@ class BaseMixture(FittedMixture):
         for name, value in zip(names, standard, strict=True):
             setattr(mixture, name + "_", value)
         mixture.n_features_in_ = n_features
-        known = components.of_fitted(np.full(n_all, 1.0 / n_all), standard, is_sparse=False)
+        known = components.of_fitted(mixture.weights_, standard, is_sparse=False)
         mixture.n_parameters_ = n_all - 1 + known.n_parameters(n_all)
         return mixture

@@ -11,6 +11,7 @@ from scipy import sparse
 
 from .._data import Additive, Block, ColumnSurvey, Rounding, has_nan
 from .._typing import Array, FloatArray
+from ..families._base import positive_or_one
 from ._components import EMPTY, LEAST_WEIGHT, ComponentMetric, Limits, NoLimits, is_collapsing
 from ._feature_attributes import FeatureAttributes, NaturalParameters
 from ._feature_limits import FeatureLimits
@@ -195,8 +196,7 @@ class Independent(FeatureAttributes):
         empty = (exposures <= EMPTY * total) | ~seen
         if not empty.any():
             return np.asarray(sums / exposures)
-        pooled = statistics.sums.sum(axis=1, keepdims=True) / np.where(seen, total, 1.0)
-        pooled = np.where(seen, pooled, self.pooled_rows)
+        pooled = np.where(seen, statistics.sums.sum(axis=1, keepdims=True) / positive_or_one(total), self.pooled_rows)
         return np.divide(sums, exposures, out=np.where(empty, pooled, sums), where=~empty)
 
     def maximize(self, statistics: FeatureSums) -> NaturalParameters:
@@ -295,7 +295,7 @@ class Independent(FeatureAttributes):
         return self._at(changed) if self.discrete else self.parameters(changed)
 
     def stride(self, parameters: NaturalParameters, direction: FloatArray) -> float:
-        return float(np.abs(direction).max(initial=0.0)) if self.discrete else 0.0
+        return float(np.abs(direction).max()) if self.discrete else 0.0
 
     # Several runs at once.
 

@@ -78,11 +78,14 @@ class Units:
         """
         if family.equivariance == "none":
             return None
-        affine = family.equivariance == "affine"
-        scale = np.sqrt(variance) if affine else mean
-        scale = np.where(np.isfinite(scale) & (scale > 0), scale, 1.0)
-        location = mean if affine and not keep_zero else np.zeros_like(mean)
-        return cls(location, scale)
+        if family.equivariance == "scale":
+            return cls._of(np.zeros_like(mean), mean)
+        return cls._of(np.zeros_like(mean) if keep_zero else mean, np.sqrt(variance))
+
+    @classmethod
+    def _of(cls, location: FloatArray, scale: FloatArray) -> Units:
+        """Units with scales of one where these are not positive numbers."""
+        return cls(location, np.where(np.isfinite(scale) & (scale > 0), scale, 1.0))
 
     @classmethod
     def of_mixture(
@@ -100,7 +103,7 @@ class Units:
             eta = family.from_standard(*standard)
             if family.equivariance == "scale":
                 typical = weights @ family.typical_value(eta)
-                return cls.of_moments(family, typical, typical**2, keep_zero=keep_zero)
+                return cls._of(np.zeros_like(typical), typical)
             means, variances = family.moments(eta)
             mean = weights @ means
             variance = weights @ (variances + (means - mean) ** 2)

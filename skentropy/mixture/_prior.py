@@ -109,7 +109,8 @@ class NormalInverseWishart:
             if not (unset or isinstance(value, Real)) or isinstance(value, bool):
                 raise ValueError(f"{name} of the prior must be a number, got {value!r}.")
         for name in ("covariance", "mean"):
-            if np.asarray(value if (value := getattr(self, name)) is not None else 0.0).dtype.kind not in "iuf":
+            value = getattr(self, name)
+            if value is not None and np.asarray(value).dtype.kind not in "iuf":
                 raise ValueError(f"{name} of the prior must hold numbers.")
         if not 0.0 < self.mean_precision < np.inf:
             raise ValueError(f"mean_precision of the prior must be positive, got {self.mean_precision}.")

@@ -13,7 +13,12 @@ from ._observations import Observations
 # towards the pooled statistics by this share of the way.
 TOWARDS_POOLED = 0.25
 # Divergences count as equal if they differ by less, relative to their largest terms, so that rounding errors do not choose.
-EQUAL_DIVERGENCE = 1e-12
+_EQUAL_DIVERGENCE = 1e-12
+
+
+def rounding_of(negative_entropy: FloatArray) -> FloatArray:
+    """Rounding errors of the divergences of rows from seeds, given the rows' negative entropies."""
+    return _EQUAL_DIVERGENCE * (1.0 + np.abs(negative_entropy))
 
 
 class SmoothedRows:
@@ -28,8 +33,7 @@ class SmoothedRows:
         self._observations = observations
         self._pooled = pooled
         self._negative_entropy = self._row_negative_entropies()
-        # Rounding errors of each row's divergences.
-        self.rounding = EQUAL_DIVERGENCE * (1.0 + np.abs(self._negative_entropy))
+        self.rounding = rounding_of(self._negative_entropy)
 
     def seeds(self, rows: Array) -> FloatArray:
         """Natural parameters (S, L, D) of the distributions of L rows."""
@@ -37,7 +41,7 @@ class SmoothedRows:
         exposure = 1.0 if self._observations.exposure is None else self._observations.exposure[rows, np.newaxis]
         pooled = self._pooled[:, np.newaxis]
         mean = (1.0 - TOWARDS_POOLED) * statistics / exposure + TOWARDS_POOLED * pooled
-        return self._family.natural(np.where(self._observations.seen(rows) > 0.0, mean, pooled))
+        return self._family.natural(np.where(self._observations.seen(rows), mean, pooled))
 
     def divergences(self, eta: FloatArray) -> FloatArray:
         """Kullback-Leibler divergences of all rows (columns of the result) from seeds eta (S, L, D)."""

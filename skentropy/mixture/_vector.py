@@ -149,8 +149,9 @@ class VectorComponents(Components):
         seen = _has_values(block.as_given.X)
         if sparse.issparse(block.X) or seen.all():
             return VectorRows(self.family.statistics(block.X), seen.astype(np.float64))
-        T = self.family.statistics(np.where(seen[:, np.newaxis], block.X, 1.0))
-        return VectorRows(np.where(seen[:, np.newaxis], T, 0.0), seen.astype(np.float64))
+        T = np.zeros(block.X.shape)
+        T[seen] = self.family.statistics(block.X[seen])
+        return VectorRows(T, seen.astype(np.float64))
 
     def observe(
         self, parameters: VectorParameters, observations: VectorRows, offsets: FloatArray, out: FloatArray | None = None

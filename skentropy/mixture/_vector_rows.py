@@ -13,7 +13,7 @@ from .._typing import Array, FloatArray, Matrix
 from ..families._vector import Root, VectorFamily
 from ._feature_metric import inverse_roots
 from ._observations import product, transposed_product
-from ._seed_rows import EQUAL_DIVERGENCE, TOWARDS_POOLED
+from ._seed_rows import TOWARDS_POOLED, rounding_of
 
 
 @dataclass(frozen=True)
@@ -72,16 +72,15 @@ class VectorSeedRows:
         self._family, self._rows, self._pooled = family, rows, pooled
         T = rows.statistics
         if not (sparse.issparse(T) or rows.seen.all()):
-            T = np.where(rows.seen[:, np.newaxis] > 0.0, T, pooled)
+            T = np.where(rows.seen[:, np.newaxis], T, pooled)
         # The convex conjugate of A at every row's mean parameters.
         self._negative_entropy = rows.seen * family.smoothed_negative_entropy(T, pooled, TOWARDS_POOLED)
-        self.rounding = EQUAL_DIVERGENCE * (1.0 + np.abs(self._negative_entropy))
+        self.rounding = rounding_of(self._negative_entropy)
 
     def seeds(self, rows: Array) -> FloatArray:
         """Natural parameters (L, D) of the distributions of L rows."""
         mean = (1.0 - TOWARDS_POOLED) * self._rows.dense(rows) + TOWARDS_POOLED * self._pooled
-        seen = self._rows.seen[rows, np.newaxis] > 0.0
-        return np.asarray(self._family.natural(np.where(seen, mean, self._pooled)))
+        return np.asarray(self._family.natural(np.where(self._rows.seen[rows, np.newaxis], mean, self._pooled)))
 
     def divergences(self, eta: FloatArray) -> FloatArray:
         """Kullback-Leibler divergences of all rows (columns of the result) from seeds."""
