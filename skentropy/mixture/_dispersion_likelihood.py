@@ -41,7 +41,7 @@ class DispersionLikelihood:
     def of(
         cls, means: FloatArray, exposures: FloatArray, seen: LevelSums, total: Callable[[FloatArray], FloatArray]
     ) -> Self:
-        counts = np.where(seen.counts > 0.0, seen.counts, 0.0)
+        counts = np.maximum(seen.counts, 0.0)
         larger = seen.levels.sum_above(counts) if seen.levels.whole else counts
         return cls(means, exposures, LevelSums(seen.levels, counts), larger, total)
 

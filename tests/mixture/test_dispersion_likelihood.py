@@ -60,4 +60,4 @@ def test_dispersions_by_moments() -> None:
 @pytest.mark.parametrize(("difference", "positive"), [(1e-13, False), (1e-11, True)])
 def test_rounding_errors_are_no_excess(difference: float, positive: bool) -> None:
     """The variance of as many zeros as twos is their mean; of a few more zeros it is larger."""
-    assert (likelihood([0.0, 2.0], [1.0, 1.0 - difference]).by_moments().item() > 0.0) == positive
+    assert (likelihood([0.0, 2.0], [100.0, 100.0 - 100.0 * difference]).by_moments().item() > 0.0) == positive

@@ -17,7 +17,7 @@ from skentropy.mixture._observations import Units
 FREE = np.zeros((1, 2))
 
 
-@pytest.mark.parametrize("unit", [1e-3, 1.0, 1e3])
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e3])
 @pytest.mark.parametrize(
     ("share", "kept", "held"), [(1.01e-10, True, False), (0.99e-10, False, False), (1e-14, False, True)]
 )
