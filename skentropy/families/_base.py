@@ -46,8 +46,8 @@ def exp_or_zero(x: Array, out: Array | None = None) -> Array:
 
 
 def positive_or_one(x: Array) -> Array:
-    """x, with ones in the place of values that are not positive, whose quotients or logarithms are not used."""
-    return np.where(x <= 0.0, 1.0, x)
+    """x, with ones in the place of values that count as zero or are negative, whose quotients or logarithms are not used."""
+    return np.where(x < SMALLEST_NORMAL, 1.0, x)
 
 
 class ExponentialFamily(HasArguments, ABC):

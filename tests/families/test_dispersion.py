@@ -13,7 +13,7 @@ from scipy import optimize, special, stats
 
 from skentropy.families import _dispersion as dispersion
 from skentropy.families._dispersion import DispersedPoisson
-from skentropy.families._special import expected_log_gamma
+from skentropy.families._special import expected_log_gamma, log_binomial, log_poisson
 
 MEANS = np.array([1e-9, 0.02, 0.7, 0.995, 1.005, 3.0, 40.0, 1e6])
 # With means of one they are the values next to the places where another form takes over.
@@ -193,3 +193,12 @@ def test_expected_log_gammas_by_plain_sums() -> None:
         expected = (p * (special.gammaln(x + start) - special.gammaln(start))).sum(axis=0)
         found = expected_log_gamma(lambda w, m=mean: np.full(4, -m * w), np.full(4, mean), start)
         np.testing.assert_allclose(found, expected, rtol=1e-11)
+
+
+@pytest.mark.parametrize("count", [5e-324, 2.2e-313, 2e-308])
+def test_counts_with_fewer_digits_count_as_zero(count: float) -> None:
+    a = np.array([0.0, 1e-6, 0.5, 900.0])
+    np.testing.assert_array_equal(dispersion.log_base_measure(np.full(4, count), a), 0.0)
+    np.testing.assert_array_equal(log_poisson(np.full(1, count), np.full(1, 3.0)), -3.0)
+    at_zero = log_binomial(np.full(1, count), np.full(1, 4.0), np.full(1, 0.25), np.full(1, 0.75))
+    np.testing.assert_allclose(at_zero, 4.0 * np.log(0.75), rtol=1e-15)

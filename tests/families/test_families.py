@@ -505,6 +505,7 @@ def test_exponentials_that_would_underflow_are_zero(lowest: float) -> None:
     assert exp_or_zero(np.empty((2, 0))).shape == (2, 0)
 
 
-def test_ones_stand_in_for_values_that_are_not_positive() -> None:
-    x = np.array([-1.0, 0.0, 5e-324, 0.005, 2.0, np.inf, np.nan])
-    np.testing.assert_array_equal(positive_or_one(x), [1.0, 1.0, 5e-324, 0.005, 2.0, np.inf, np.nan])
+def test_ones_stand_in_for_values_that_are_not_positive_or_count_as_zero() -> None:
+    tiny = np.finfo(np.float64).tiny
+    x = np.array([-1.0, 0.0, 5e-324, 0.9 * tiny, tiny, 0.005, 2.0, np.inf, np.nan])
+    np.testing.assert_array_equal(positive_or_one(x), [1.0, 1.0, 1.0, 1.0, tiny, 0.005, 2.0, np.inf, np.nan])
