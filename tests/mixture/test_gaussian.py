@@ -337,8 +337,10 @@ def test_score_and_information_are_derivatives_of_the_objective(kind: str, prior
     """With gaps and weights; second derivatives at a maximum, where coordinates do not matter."""
     d, K, rng = (4 if kind == "fa" else 3), 2, np.random.default_rng(0)
     X = rng.normal(size=(120, d)) @ rng.normal(size=(d, d)) + 4.0 * rng.integers(2, size=(120, 1))
-    if kind == "fa":  # noise that is not on its floor
-        X = X[:, :1] + rng.normal(size=(120, d)) * [1.0, 0.8, 1.2, 1.0]
+    if kind == "fa":  # two clusters of one factor each, which end with noise that is not on its floor
+        rng = np.random.default_rng(1)
+        X = 4.0 * rng.integers(2, size=(120, 1)) + rng.normal(size=(120, 1))
+        X = X + rng.normal(size=(120, d)) * [1.0, 0.8, 1.2, 1.0]
     if kind.startswith("student"):  # tails that are not those of a Gaussian
         X /= np.sqrt(rng.chisquare(3, size=(120, 1)) / 3)
     X[40:][rng.uniform(size=(80, d)) < 0.25] = np.nan
@@ -384,6 +386,7 @@ def test_score_and_information_are_derivatives_of_the_objective(kind: str, prior
     max_iter = 300 if kind.startswith("student") else 20_000  # whose shapes at a bound have no end but rounding
     end = run_em(model, expect, start, tol=1e-14, max_iter=max_iter).state
     metric = Metric.at(model, end.parameters, end.statistics)
+    assert np.abs(metric.gradient(score(model, end.parameters, end.statistics))).max() < 1e-5
     W = metric.matrix()
     missing = W.T @ rows.sum(partial(missing_information, model, end.parameters)) @ W
     _, singular, right = np.linalg.svd(W)
