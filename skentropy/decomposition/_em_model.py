@@ -357,6 +357,10 @@ class StandardisedData:
         model = GaussianModel(totals, isotropic=isotropic, floor=floor, log_scale=np.log(scale))
         return cls(model, tables, location, scale)
 
+    def constant(self) -> Array:
+        """Which features do not vary. With scales of their own all others have variances of one, but for rounding."""
+        return np.rint(self.model.squares / self.model.feature_weight) == 0
+
     def expect(self, parameters: LinearGaussian) -> GaussianStatistics:
         """E-step on all data."""
         return self.tables.sum(partial(self.model.expect, parameters))

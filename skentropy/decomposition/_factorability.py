@@ -11,7 +11,7 @@ from sklearn.utils import check_random_state
 
 from .._messages import feature_names, list_columns
 from .._tables import Column, Table
-from .._typing import ArrayLike, FloatArray
+from .._typing import Array, ArrayLike, FloatArray
 from ._covariance_input import check_covariance, check_n_samples, check_total
 from ._factor_analysis import FactorAnalysis
 from ._moments import Moments
@@ -334,9 +334,7 @@ def _correlations(
         if n_samples is not None:
             raise ValueError("n_samples goes with covariance; that of X is its number of rows, or the sum of sample_weight.")
         found, n = _covariance(reader, X, sample_weight, complete=count == "bartlett_sphericity")
-    if found.constant().any():
-        columns = list_columns(reader, np.flatnonzero(found.constant()))
-        raise ValueError(f"Correlations need columns that vary, but {columns} is constant; leave such columns out.")
+    _refuse_constant(reader, found.constant())
     return found.correlation().product(np.eye(found.n_features)), n, feature_names(reader)
 
 
@@ -351,7 +349,14 @@ def _covariance(
     if complete:
         raise ValueError("X has missing values, with which Bartlett's test has another distribution; leave such rows out.")
     data = reader._standardised(rows)
+    _refuse_constant(reader, data.constant())
     found = likeliest_gaussian(data)
     if found is None:
         raise ValueError(_SINGULAR)
     return MatrixCovariance(found.mean, found.covariance), data.model.total_weight
+
+
+def _refuse_constant(reader: FactorAnalysis, constant: Array) -> None:
+    if constant.any():
+        columns = list_columns(reader, np.flatnonzero(constant))
+        raise ValueError(f"Correlations need columns that vary, but {columns} is constant; leave such columns out.")

@@ -12,7 +12,7 @@ from .._linalg import LOG_2PI
 from .._messages import list_columns, warn
 from .._standard_errors import StandardErrors
 from .._tables import Summary
-from .._typing import ArrayLike, FloatArray
+from .._typing import Array, ArrayLike, FloatArray
 from ._base import LinearGaussianEstimator, is_incomplete
 from ._covariance_input import check_total
 from ._fit_indices import Discrepancy, GoodnessOfFit, fit_indices
@@ -273,14 +273,17 @@ class ReportedFactors(LinearGaussianEstimator):
             moments = Moments.of_rows(rows)
             if np.isnan(moments.mean).any():
                 return self._discrepancy_with_gaps(parameters, rows), False
-        constant = without_rounding(np.diag(moments.covariance), moments.mean) == 0.0
+        self._refuse_constant(without_rounding(np.diag(moments.covariance), moments.mean) == 0.0)
+        return discrepancy_of_moments(parameters, moments, self.n_parameters_), True
+
+    def _refuse_constant(self, constant: Array) -> None:
         if constant.any():
             columns = list_columns(self, np.flatnonzero(constant))
             raise ValueError(f"Indices of fit need columns that vary, but {columns} is constant; leave such columns out.")
-        return discrepancy_of_moments(parameters, moments, self.n_parameters_), True
 
     def _discrepancy_with_gaps(self, parameters: LinearGaussian, rows: Source) -> Discrepancy:
         data = self._standardised(rows)
+        self._refuse_constant(data.constant())
         model, standardised = data.model, parameters.standardised(data.location, data.scale)
         saturated = likeliest_gaussian(data)
         if saturated is None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from skentropy import PPCA, ExponentialFamilyMixture, FactorAnalysis
+from skentropy.decomposition import kmo
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -47,3 +48,14 @@ def test_a_constant_column_turns_no_other(rotation):
         FactorAnalysis(2, rotation=rotation, tol=1e-12).fit(table(3.3, gaps=True)[:, :6]).components_,
         atol=1e-3,
     )
+
+
+def test_indices_and_correlations_of_rows_with_gaps_name_constant_columns():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(80, 1)) + rng.normal(size=(80, 6))
+    X[:, 2] = 3.3
+    X[rng.random(X.shape) < 0.1] = np.nan
+    with pytest.raises(ValueError, match="Indices of fit need columns that vary, but column 2 is constant"):
+        FactorAnalysis(1).fit(X).goodness_of_fit(X)
+    with pytest.raises(ValueError, match="Correlations need columns that vary, but column 2 is constant"):
+        kmo(X)
