@@ -14,6 +14,7 @@ from .._typing import FloatArray
 from ._components import Components
 from ._joint import Sums
 from ._model import MixtureModel, MixtureParameters
+from ._survey import pooled_summary
 
 # Number of rows around which components are tried, and the share of a new component that is distributed like all rows.
 _CANDIDATES, _POOLED = 64, 0.05
@@ -32,7 +33,7 @@ def with_one_more(mixture: Any, rows: Rows) -> Any | None:
     _, first = np.unique(hash_rows(rows.X, rows.exposure, 0), return_index=True)
     model, parameters = mixture._fitted_model(rows)
     ready = mixture._ready(rows)
-    components = model.components.with_pooled(ready.sum(partial(_summary, model.components)))
+    components = model.components.with_pooled(ready.sum(partial(pooled_summary, components=model.components)))
     log_density = ready.map(partial(_log_density, model, parameters))
     chosen = first[np.argsort(log_density[first], kind="stable")[:_CANDIDATES]]
     clusters = components.clusters
@@ -51,10 +52,6 @@ def with_one_more(mixture: Any, rows: Rows) -> Any | None:
     for name, value in more._named_parameters(components, standard, more.weights_.dtype).items():
         setattr(more, name, value)
     return more
-
-
-def _summary(components: Components, block: Block) -> Any:
-    return components.summarize(components.read(block), block.row_weight)
 
 
 def _around(components: Components, sample: Block) -> MixtureParameters:

@@ -19,7 +19,7 @@ from ._information import Metric, missing_information, score, score_products
 from ._model import MixtureModel, MixtureParameters, MixtureStatistics
 from ._profiles import expectations
 from ._report import EMPTY_ROWS, component_names
-from ._survey import QuerySums, evaluate
+from ._survey import QuerySums, evaluate, pooled_summary
 
 METHODS = ("information", "scores", "sandwich")
 # A direction with less than this share of the complete data's information is not identified. Its errors would be at least
@@ -32,6 +32,19 @@ _NEAR_MAXIMUM = 1e-2
 # Curvature of the wrong sign is more than a rounding error if it exceeds this.
 _NO_CURVATURE = 1e-6
 _MOST_NAMED = 3
+
+
+@dataclass(frozen=True)
+class PriorSums(Additive):
+    """Sums over the rows at which a prior is centred; ``pooled`` is as from ``Components.summarize``."""
+
+    query: QuerySums
+    pooled: Any
+
+    @classmethod
+    def of_block(cls, block: Block, model: MixtureModel, parameters: MixtureParameters) -> Self:
+        query = evaluate(block, model, parameters)
+        return cls(query, pooled_summary(block[:0] if query.outside[0].any() else block, model.components))
 
 
 @dataclass(frozen=True)
@@ -120,7 +133,9 @@ class _Information:
         method: str = "information",
         weights: str = "counts",
     ) -> Self:
-        """The information of some rows, from one pass over them."""
+        """The information of some rows, from one pass over them, and another with a prior."""
+        if _has_prior(estimator):
+            model = _with_prior(estimator, rows, model, parameters, pool)
         of_block = partial(
             InformationSums.of_block,
             model=model,
@@ -132,7 +147,6 @@ class _Information:
         estimator._refuse_outside(model.components, sums.query.outside)
         statistics = sums.query.statistics
         check_total_weight(statistics.weight)
-        model = MixtureModel(model.components.with_prior(float(estimator.prior_counts), statistics.components))
         metric = Metric.at(model, parameters, statistics)
         return cls(model, parameters, statistics, metric, Directions.of(metric, sums, method))
 
@@ -141,7 +155,7 @@ class _Information:
         directions = self.directions
         if not directions.curvature >= -_NO_CURVATURE:
             return False
-        if estimator.prior_counts or getattr(estimator, "prior", None) is not None:
+        if _has_prior(estimator):
             return True
         gradient = self.metric.gradient(score(self.model, self.parameters, self.statistics)).ravel()
         return bool(0.5 * _lengths(gradient, directions.root) ** 2 <= _NEAR_MAXIMUM)
@@ -158,6 +172,20 @@ class _Information:
         """Ratios of the lengths of components' directions to those of the coordinates, (M,)."""
         counts = self.statistics.counts
         return np.sqrt(np.maximum(counts, EMPTY_ROWS)).repeat(1 + self.metric.n_directions)
+
+
+def _has_prior(estimator: Any) -> bool:
+    return bool(estimator.prior_counts) or getattr(estimator, "prior", None) is not None
+
+
+def _with_prior(
+    estimator: Any, rows: BlockSource, model: MixtureModel, parameters: MixtureParameters, pool: Any
+) -> MixtureModel:
+    """The model with the prior of its fit, from one pass over the rows, at which the prior is centred."""
+    sums = rows.sum(partial(PriorSums.of_block, model=model, parameters=parameters), pool)
+    estimator._refuse_outside(model.components, sums.query.outside)
+    components = model.components.with_pooled(sums.pooled)
+    return MixtureModel(components.with_prior(float(estimator.prior_counts), sums.query.statistics.components))
 
 
 def _lengths(changes: FloatArray, directions: FloatArray) -> FloatArray:

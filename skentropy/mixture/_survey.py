@@ -39,6 +39,11 @@ def evaluate(block: Block, model: MixtureModel, parameters: MixtureParameters) -
     return QuerySums(outside, model.expect(parameters, block), model.total_log_base_measure(block))
 
 
+def pooled_summary(block: Block, components: Components) -> Any:
+    """Statistics of all rows of a block together."""
+    return components.summarize(components.read(block), block.row_weight)
+
+
 def map_inside(
     rows: BlockSource,
     function: Callable[[Block], Array],

@@ -15,6 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skentropy import ColumnMixture, ExponentialFamilyMixture, GaussianMixture, PoissonMixture, RowBlocks
 from skentropy._standard_errors import Estimate
+from skentropy.mixture import NormalInverseWishart
 from skentropy.mixture._changes import differences
 from skentropy.mixture._covariance_types import COVARIANCE_TYPES
 from skentropy.mixture._gaussian import CorrelatedGaussian
@@ -493,3 +494,49 @@ def test_directions_of_the_sandwich_are_the_inverse_information_times_a_root() -
     errors = Directions.of(metric, sums, "sandwich").errors
     np.testing.assert_allclose(information @ errors, _root(products), rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(_root(products) @ _root(products).T, products, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("prior", [{"prior_counts": 20.0}, {"prior": NormalInverseWishart(mean_precision=5.0)}])
+@pytest.mark.parametrize("kind", ["full", "ppca", "fa"])
+def test_a_prior_bends_the_posterior_density_of_factors(kind: str, prior: Any) -> None:
+    """Errors are those of its numerical curvature, also where they follow from second derivatives of the loadings."""
+    rng, n, d = np.random.default_rng(0), 300, 4
+    X = rng.normal(size=(n, 1)) * [1.0, 1.5, -0.9, 1.2] + rng.normal(size=(n, d)) * [0.7, 0.9, 0.8, 0.8]
+    X[:100] += 4.0
+    model = GaussianMixture(2, covariance_type=kind, tol=1e-15, random_state=0, **prior).fit(X)
+    errors = model.standard_errors(X)
+    rows = model.prior
+    if rows is None:
+        a, divisor, centre, scatter = 20.0, 20.0, X.mean(axis=0), 20.0 * np.cov(X.T, bias=True)
+    else:
+        a, divisor, centre, scatter = 5.0, d + 2 + d + 2, X.mean(axis=0), np.cov(X.T) / 2 ** (2 / d)
+    upper = np.triu_indices(d)
+    names = ["covariances"] if kind == "full" else ["loadings", "noise_variances"]
+    values = [model.covariances_[:, *upper]] if kind == "full" else [model.loadings_, model.noise_variances_]
+    start = np.concatenate([model.weights_[:1], model.means_.ravel(), *(value.ravel() for value in values)])
+
+    def covariances(vector: Any) -> Any:
+        if kind == "full":
+            S = np.empty((2, d, d))
+            S[:, *upper] = S[:, *upper[::-1]] = vector.reshape(2, -1)
+            return S
+        loadings, noise = vector[: 2 * d].reshape(2, d, 1), vector[2 * d :].reshape(2, -1)
+        return loadings @ loadings.transpose(0, 2, 1) + noise[:, :, np.newaxis] * np.eye(d)
+
+    def objective(vector: Any) -> float:
+        weights, means = np.array([vector[0], 1.0 - vector[0]]), vector[1 : 1 + 2 * d].reshape(2, d)
+        S = covariances(vector[1 + 2 * d :])
+        steps = X - means[:, np.newaxis]
+        distances = np.einsum("kni,kij,knj->nk", steps, np.linalg.inv(S), steps)
+        log_density = -0.5 * (d * np.log(2.0 * np.pi) + np.linalg.slogdet(S)[1] + distances)
+        total = logsumexp(log_density + np.log(weights), axis=1).sum()
+        for m, s in zip(means, S, strict=True):
+            step = scatter + a * np.outer(m - centre, m - centre)
+            total -= 0.5 * (divisor * np.linalg.slogdet(s)[1] + np.trace(np.linalg.solve(s, step)))
+        return float(total)
+
+    found = [errors["weights"][:1], errors["means"].ravel()]
+    found += [(errors[name][:, *upper] if kind == "full" else errors[name]).ravel() for name in names]
+    found = np.concatenate(found)
+    information = -hessian(objective, start, 0.01 * found)
+    np.testing.assert_allclose(found, np.sqrt(np.diag(np.linalg.inv(information))), rtol=1e-4)
