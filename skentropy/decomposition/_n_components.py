@@ -119,7 +119,7 @@ def _redundant(covariance: Covariance, weight: float) -> Array:
     values, vectors = np.linalg.eigh(correlation[np.ix_(kept, kept)])
     n_dependences = int((values < _SAME).sum())
     # If there are no more rows than columns, every column is a combination of others.
-    if n_dependences and len(kept) - n_dependences < weight - 1.0:
+    if n_dependences and len(kept) - n_dependences < weight - 1:
         redundant[kept[_dependent(vectors[:, :n_dependences].T, np.sqrt(covariance.variances[kept]))]] = True
     return redundant
 

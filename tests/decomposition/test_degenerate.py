@@ -303,6 +303,11 @@ class TestChoiceByBIC:
         with pytest.warns(ConvergenceWarning, match="column 10 constant or a multiple of another column"):
             assert PPCA("bic").fit(np.column_stack([X, extra(X)])).n_components_ == 4
 
+    def test_one_row_more_than_columns_still_shows_a_total(self):
+        X = np.random.default_rng(0).normal(size=(6, 4))
+        with pytest.warns(ConvergenceWarning, match="column 4 constant or a multiple of another column or a sum"):
+            PPCA("bic").fit(np.column_stack([X, X.sum(axis=1)]))
+
     @pytest.mark.parametrize("position", [0, 4, 10])
     @pytest.mark.parametrize("seed", [0, 1, 2])
     def test_totals_of_other_columns_change_nothing(self, seed, position):
