@@ -55,8 +55,8 @@ def degenerate_features(estimator: Any, family: ExponentialFamily, pooled: Float
         )
     # A column of zeros only, or a category that does not occur, forces a zero.
     possible = pooled > 0.0
-    at_zero = family.at_zero(np.expand_dims(possible, -2) * eta)
-    at_zero &= ~family.at_zero(possible * family.natural(pooled))
+    at_zero = family.at_zero(np.where(np.expand_dims(possible, -2), eta, 0.0))
+    at_zero &= ~family.at_zero(np.where(possible, family.natural(pooled), 0.0))
     if at_zero.any():
         yield (
             f"{name}: {places(estimator, at_zero)} at the limit where some values have probability zero "
