@@ -160,6 +160,7 @@ def test_the_best_of_several_runs_is_kept() -> None:
         ((-2.0, -0.995e-12, 0.0), 0.0, 1),
         ((-2.0, -1.005e-12, 0.0), 0.0, 2),
         ((-np.inf, -np.inf, np.nan), 0.0, 0),
+        ((np.nan, -3.0, -2.0), 0.0, 2),
     ],
 )
 def test_ties_go_to_the_first_run(objectives: tuple[float, ...], tol: float, chosen: int) -> None:

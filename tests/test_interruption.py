@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import signal
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 from skentropy import PPCA, FactorAnalysis, GaussianVAE, PoissonMixture, rank_models
-from skentropy._em import _monitor
+from skentropy._em import _monitor, as_part
 from skentropy.decomposition._finish import Finish
 from skentropy.mixture._maximum import Maximum
 from skentropy.model_selection import bootstrap, stability
@@ -107,6 +108,17 @@ def test_no_other_run_goes_on(case: EstimatorCase, n_jobs: int, ctrl_c: Callable
         model.fit(case.hardest)
     assert len({id(run) for run in runs}) < 50
     assert model.score(case.hardest) == pytest.approx(model.lower_bound_, rel=1e-9)
+
+
+def test_no_run_of_a_part_goes_on(ctrl_c: Callable[..., Any]) -> None:
+    case = ESTIMATORS["PoissonMixture"]
+    runs = ctrl_c(after_step=4)
+    with no_thread_outlives():
+        with as_part(), pytest.raises(KeyboardInterrupt):
+            case.make(n_init=50, n_jobs=2, max_iter=100_000, **plain_em(case)).fit(case.hardest)
+        n_steps = len(runs)
+        time.sleep(0.1)
+        assert len(runs) == n_steps
 
 
 def test_it_is_raised_where_there_is_nothing_yet(monkeypatch: pytest.MonkeyPatch) -> None:

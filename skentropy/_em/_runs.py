@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+import numpy as np
 from joblib import Parallel, delayed
 
 from ._model import Run
@@ -51,9 +52,9 @@ class Interruption:
 
     def happen(self) -> None:
         """Record the interruption; if the fit is part of something larger, raise it again."""
+        self.happened = True
         if _IS_PART.get():
             raise KeyboardInterrupt
-        self.happened = True
 
     def reaches(self, run: Run) -> bool:
         """Whether a run must end because the fit was interrupted."""
@@ -79,7 +80,7 @@ def best_of(
     interruption = interruption or Interruption()
     runs = _make_runs(run_once, n_init, n_jobs, require, interruption)
     runs = [run for run in runs if not run.degenerate] or runs
-    best = max(runs, key=lambda run: float(run.state.objective))
+    best = max(runs, key=lambda run: np.nan_to_num(run.state.objective, nan=-np.inf, posinf=np.inf, neginf=-np.inf))
     tie = max(min(tol, _LARGEST_TIE), _TIE_ROUNDING * (1.0 + abs(best.state.objective)))
     equals = (run for run in runs if run.state.objective >= best.state.objective - tie)
     return min(equals, key=lambda run: not run.converged, default=best)
@@ -108,9 +109,10 @@ def _make_runs(
     try:
         return [run for run in parallel(delayed(unless_interrupted)(init) for init in range(n_init)) if run is not None]
     except KeyboardInterrupt:  # between runs, or while this thread waited for those of others
-        interruption.happen()
+        interruption.happened = True
         while under_way:
             time.sleep(_LOOK)
+        interruption.happen()
         if not made:
             raise
         return [run for _, run in sorted(made.items())]
