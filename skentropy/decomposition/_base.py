@@ -300,7 +300,10 @@ class LinearGaussianEstimator(FitsCovariances):
         elif self._moments is not None:
             data = self._standardised_moments(self._moments)
         else:
-            raise ValueError("The fit kept no covariance matrix of the data; give standard_errors the X of the fit.")
+            raise ValueError(
+                "The fit kept no covariance matrix, since the rows have gaps, are few for their columns, or were "
+                "fitted by EM; give standard_errors the X of the fit."
+            )
         with SingleThreadedBLAS():
             errors = standard_errors(
                 data,

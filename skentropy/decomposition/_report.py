@@ -264,7 +264,10 @@ class ReportedFactors(LinearGaussianEstimator):
         parameters = self._parameters(orthogonal=True)
         if X is None:
             if self._moments is None:
-                raise ValueError("The fit kept no covariance matrix of the data; give the X that it was fitted to.")
+                raise ValueError(
+                    "The fit kept no covariance matrix, since the rows have gaps, are few for their columns, or were "
+                    "fitted by EM; give the X that it was fitted to."
+                )
             moments = self._moments
         else:
             rows = self._ready_rows(X, sample_weight)

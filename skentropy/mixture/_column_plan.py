@@ -125,7 +125,7 @@ def components_of(family: Any) -> Components:
         return independent(family)
     raise ValueError(
         "A block of columns takes the name of a family, a family, or a mixture of this package such as GaussianMixture(), "
-        f"not fitted; got {family!r} of {type(family).__module__}."
+        f"not fitted; got {family!r} of {type(family).__module__}. It comes before the block's columns."
     )
 
 
@@ -156,6 +156,7 @@ def _check_triples(columns: Any) -> list[tuple[str, Any, Any]]:
     for triple in columns:
         if not isinstance(triple, Sequence) or len(triple) != 3 or not isinstance(triple[0], str):
             raise ValueError(f"columns must hold triples (name, family, columns), the name a string; got {triple!r}.")
+        components_of(triple[1])  # refuses anything that is not a kind, such as the columns of a block
     names = [name for name, _, _ in columns]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:

@@ -451,7 +451,7 @@ BAD: list[tuple[Any, str]] = [
     ([("a", "gaussian")], r"columns must hold triples"),
     ("age", r"columns must be 'auto' or a list of triples"),
     (3, r"got 3. For 3 components write n_components=3"),
-    ([("a", 3, ["age"])], r"takes the name of a family, a family, or a mixture"),
+    ([("a", ["age"], "gaussian")], r"got \['age'\].* comes before the block's columns"),
     ([("a", "bernoulli", ["visits"])], r"other values, in column 'visits'"),
 ]
 
