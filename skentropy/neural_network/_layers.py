@@ -12,7 +12,7 @@ from .._typing import Array, FloatArray
 from ..families._special import softplus
 
 # The exponential of this is finite.
-_LARGEST_LOG = 700.0
+LARGEST_LOG = 700.0
 
 
 @dataclass(frozen=True)
@@ -98,11 +98,11 @@ def enumerate_states(n: int) -> FloatArray:
 def total_softplus(a: FloatArray) -> FloatArray:
     """Sums of log(1 + exp(a)) over columns, (S, D) -> (S,), as logarithms of products that stay finite."""
     largest = float(a.max(initial=0.0)) + 1.0
-    if largest > _LARGEST_LOG:
+    if largest > LARGEST_LOG:
         return np.asarray(softplus(a).sum(axis=1))
     factors = np.exp(a)
     factors += 1.0
-    starts = np.arange(0, a.shape[1], int(_LARGEST_LOG / largest))
+    starts = np.arange(0, a.shape[1], int(LARGEST_LOG / largest))
     return np.asarray(np.log(np.multiply.reduceat(factors, starts, axis=1)).sum(axis=1))
 
 

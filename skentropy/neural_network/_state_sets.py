@@ -12,6 +12,7 @@ from scipy.special import logsumexp
 from .._typing import Array, FloatArray
 from ..families._special import softplus
 from ._exact import Observations
+from ._flips import Flips
 from ._layers import BeliefNet, total_softplus
 
 # Numbers that are processed at a time, so that they stay in the cache.
@@ -20,23 +21,22 @@ _CHUNK = 2**16
 _MULTIPLIER = np.uint64(0xBF58476D1CE4E5B9)
 
 
+def _words(states: Array) -> Array:
+    """The bits of states, 64 in a word; (..., B) -> (..., W)."""
+    packed = np.packbits(states, axis=-1)
+    padded = np.zeros((*packed.shape[:-1], -(-packed.shape[-1] // 8) * 8), np.uint8)
+    padded[..., : packed.shape[-1]] = packed
+    return padded.view(np.uint64)
+
+
 def state_keys(states: Array) -> Array:
     """64-bit keys; beyond 64 variables two different states have the same key with probability 2^-64."""
-    packed = np.packbits(states, axis=-1)
-    n_words = -(-packed.shape[-1] // 8)
-    padded = np.zeros((*packed.shape[:-1], 8 * n_words), np.uint8)
-    padded[..., : packed.shape[-1]] = packed
-    words = padded.view(np.uint64)
+    words = _words(states)
     keys: Array = np.zeros(words.shape[:-1], np.uint64)
-    for i in range(n_words):
+    for i in range(words.shape[-1]):
         keys = (keys ^ words[..., i]) * _MULTIPLIER
         keys ^= keys >> np.uint64(32)
     return keys
-
-
-def flips(states: Array) -> Array:
-    """All states that differ from a given state in one variable; (n, B) -> (n, B, B)."""
-    return np.asarray(states[:, np.newaxis, :] ^ np.eye(states.shape[1], dtype=np.uint8))
 
 
 class Joints:
@@ -83,12 +83,24 @@ class Joints:
             values[part] = np.matmul(pool.states[index[part]].astype(np.float64), slopes)[:, :, 0]
         return self._complete(values, pool, index, rows)
 
-    def of_flips(self, pool: Pool, bases: Array, index: Array, rows: Array | slice = slice(None)) -> FloatArray:
-        """The same for the states that differ in one variable from a state of each row; (n,), (n, B) -> (n, B)."""
-        rows = np.arange(len(self._offsets))[rows]
-        slopes, base = self._slopes[rows], pool.states[bases].astype(np.float64)
-        values = (slopes * base).sum(axis=1, keepdims=True) + (1.0 - 2.0 * base) * slopes
-        return self._complete(values, pool, index, rows)
+    def of_flips(self, pool: Pool, bases: Array, log_joint: FloatArray, rows: Array) -> FloatArray:
+        """The same for the states that differ in one variable from a state of each row, with these log joints; (n, B).
+
+        These states need not be in the pool. For them the sums over features are formed without exponentials.
+        """
+        if self._m is None:
+            distinct, which = np.unique(bases, return_inverse=True)
+            changes = self._flips.changes(pool.states[distinct].astype(np.float64))[which]
+        else:
+            # Rows share states, but not the gaps that hide a part of them.
+            changes = self._flips.changes(pool.states[bases].astype(np.float64), self._m[rows])
+        changes += (1.0 - 2.0 * pool.states[bases]) * self._slopes[rows]
+        changes += log_joint[:, np.newaxis]
+        return changes
+
+    @cached_property
+    def _flips(self) -> Flips:
+        return Flips(self.net)
 
     def _complete(self, values: FloatArray, pool: Pool, index: Array, rows: Array) -> FloatArray:
         """Add the terms of the states alone, and the offsets."""
@@ -136,16 +148,27 @@ class Pool:
         """The same states under another net."""
         return replace(self, table=joints.table(self.states))
 
+    @cached_property
+    def words(self) -> Array:
+        """The bits of the states, (P, W)."""
+        return _words(self.states)
+
     def joined(self, states: Array, joints: Joints) -> tuple[Pool, Array, Array]:
         """The pool with further states (M, B), and the positions of the old (P,) and the further states (M,) in it."""
-        n, both = len(self.states), np.concatenate([self.states, states])
-        keys = np.concatenate([self.keys, state_keys(states)])
-        keys, first, place = np.unique(keys, return_index=True, return_inverse=True)
-        place, known = place.ravel(), first < n
-        table = np.empty((len(keys), self.table.shape[1]))
-        table[known] = self.table  # still in the order of keys
-        table[~known] = joints.table(both[first[~known]])
-        return Pool(both[first], keys, table), place[:n], place[n:]
+        keys, first, place = np.unique(state_keys(states), return_index=True, return_inverse=True)
+        at = np.searchsorted(self.keys, keys)
+        is_new = at == np.searchsorted(self.keys, keys, side="right")
+        before = np.cumsum(is_new)
+        places = (at + before - is_new)[place.ravel()]
+        at, keys, states = at[is_new], keys[is_new], states[first[is_new]]
+        n = len(self.keys)
+        own = np.arange(n) + np.cumsum(np.bincount(at, minlength=n + 1))[:n]
+        pool = Pool(
+            np.insert(self.states, at, states, axis=0),
+            np.insert(self.keys, at, keys),
+            np.insert(self.table, at, joints.table(states), axis=0),
+        )
+        return pool, own, places
 
 
 @dataclass(frozen=True)
@@ -203,6 +226,42 @@ class StateSets:
         both = np.concatenate([index, others], axis=1)
         best, values = best_of(both, np.concatenate([self.log_joint, values], axis=1), n_states)
         return StateSets(pool, np.take_along_axis(both, best, axis=1), values), best
+
+    def with_flips(self, joints: Joints, bases: Array, log_joint: FloatArray, rows: Array) -> tuple[StateSets, Array, Array]:
+        """The best K of the states of some rows and of those that differ in one variable from a state of each.
+
+        ``bases`` (R,) are the positions of the latter states in the pool, ``log_joint`` (R,) their log joints. Also returns
+        the rows that have changed, and for each of them the positions of its states among the K old ones and the B flips.
+        """
+        n_states = self.index.shape[1]
+        flipped = joints.of_flips(self.pool, bases, log_joint, rows)
+        flipped[self._known_flips(bases, rows)] = -np.inf
+        changed = (flipped > self.log_joint[rows, -1:]).any(axis=1)
+        rows, bases = rows[changed], bases[changed]
+        values = np.concatenate([self.log_joint[rows], flipped[changed]], axis=1)
+        best = np.argpartition(-values, n_states - 1, axis=1)[:, :n_states]
+        values = np.take_along_axis(values, best, axis=1)
+        entered, place = np.nonzero((best >= n_states) & (values > -np.inf))
+        unit = best[entered, place] - n_states
+        states = self.pool.states[bases[entered]]
+        states[np.arange(len(unit)), unit] ^= 1
+        pool, own, places = self.pool.joined(states, joints)
+        index, every = own[self.index], self.log_joint.copy()
+        among = np.take_along_axis(np.pad(index[rows], ((0, 0), (0, flipped.shape[1])), mode="edge"), best, axis=1)
+        among[entered, place] = places
+        # What is kept is evaluated like all other states.
+        values[entered, place] = joints.of(pool, places[:, np.newaxis], rows[entered])[:, 0]
+        order = np.argsort(-values, axis=1, kind="stable")
+        index[rows], every[rows] = np.take_along_axis(among, order, axis=1), np.take_along_axis(values, order, axis=1)
+        return StateSets(pool, index, every), rows, np.take_along_axis(best, order, axis=1)
+
+    def _known_flips(self, bases: Array, rows: Array) -> tuple[Array, Array]:
+        """Which rows already have a state that differs in one variable from ``bases``, and in which variable."""
+        words, index = self.pool.words, self.index[rows]
+        differ = words[index] ^ words[bases][:, np.newaxis]
+        single = ((differ & (differ - np.uint64(1))) == 0).all(axis=2) & ((differ != 0).sum(axis=2) == 1)
+        row, place = np.nonzero(single)
+        return row, (self.pool.states[index[row, place]] != self.pool.states[bases[row]]).argmax(axis=1)
 
     def sorted(self) -> StateSets:
         """The same sets with the best states first."""

@@ -16,7 +16,7 @@ from .._typing import Array, FloatArray
 from ._exact import NetStatistics, Observations
 from ._layers import BeliefNet
 from ._logistic import Regression
-from ._state_sets import Joints, Pool, StateSets, best_of, flips
+from ._state_sets import Joints, Pool, StateSets, best_of
 
 # Number of rounds of a search for each state that is kept, and the least number of rounds.
 _ROUNDS, _LEAST_ROUNDS = 2, 40
@@ -57,30 +57,10 @@ def search(net: BeliefNet, observations: Observations, n_states: int, known: Sta
         if not waiting.size:
             break
         looked[waiting, chosen] = True
-        pool, own, bases, around, _ = _neighbours(sets.pool, sets.index[waiting, chosen], joints)
-        sets = StateSets(pool, own[sets.index], sets.log_joint)
-        part = sets.rows(waiting)
-        values = joints.of_flips(pool, bases, around, waiting)
-        better, best = part.with_others(pool, part.index, around, values)
-        sets.index[waiting], sets.log_joint[waiting] = better.index, better.log_joint
-        looked[waiting] = np.take_along_axis(np.pad(looked[waiting], ((0, 0), (0, around.shape[1]))), best, axis=1)
-        sets = sets.compact()
-    return sets
-
-
-def _neighbours(
-    pool: Pool, bases: Array, joints: Joints, others: Array | None = None
-) -> tuple[Pool, Array, Array, Array, Array]:
-    """The pool with all neighbours of one state of each row, ``bases`` (n,), and with other states, (M, B).
-
-    Also the positions in it of the old states, (P,), the bases, (n,), their neighbours, (n, B), and the other states, (M,).
-    """
-    distinct, which = np.unique(bases, return_inverse=True)
-    around = flips(pool.states[distinct])
-    states = around.reshape(-1, around.shape[2])
-    pool, own, places = pool.joined(states if others is None else np.concatenate([states, others]), joints)
-    places, others = np.split(places, [len(states)])
-    return pool, own, own[bases], places.reshape(around.shape[:2])[which.ravel()], others
+        bases, values = sets.index[waiting, chosen], sets.log_joint[waiting, chosen]
+        sets, rows, best = sets.with_flips(joints, bases, values, waiting)
+        looked[rows] = np.take_along_axis(np.pad(looked[rows], ((0, 0), (0, sum(net.sizes)))), best, axis=1)
+    return sets.compact()
 
 
 def with_states(sets: StateSets, states: Array, net: BeliefNet, observations: Observations) -> StateSets:
@@ -129,11 +109,13 @@ def improve_states(
     crossed = np.where(mask, states[best][:, np.newaxis], states[best[random_state.randint(n, size=(n, _CROSSED))]])
     drawn = draw_states(net, n * _DRAWN, random_state)
     made = np.concatenate([crossed.reshape(-1, n_latents), drawn])
-    pool, own, bases, around, places = _neighbours(sets.pool, sets.index[np.arange(n), base], joints, made)
-    own_best, made_now = own[best], [part.reshape(n, -1) for part in np.split(places, [n * _CROSSED])]
-    proposals = np.concatenate([own_best[others], *made_now], axis=1)
-    values = np.concatenate([joints.of_flips(pool, bases, around), joints.of(pool, proposals)], axis=1)
-    return sets.with_others(pool, own[sets.index], np.concatenate([around, proposals], axis=1), values)[0].compact()
+    rows = np.arange(n)
+    bases, values = sets.index[rows, base], sets.log_joint[rows, base]
+    pool, own, places = sets.pool.joined(made, joints)
+    made_now = [part.reshape(n, -1) for part in np.split(places, [n * _CROSSED])]
+    proposals = np.concatenate([own[best][others], *made_now], axis=1)
+    sets = sets.with_others(pool, own[sets.index], proposals, joints.of(pool, proposals))[0]
+    return sets.with_flips(joints, own[bases], values, rows)[0].compact()
 
 
 def draw_states(net: BeliefNet, n: int, random_state: np.random.RandomState) -> Array:

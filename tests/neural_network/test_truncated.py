@@ -106,13 +106,16 @@ def test_joints_of_shared_states_are_those_of_rows_and_states(monkeypatch: Any, 
         np.testing.assert_allclose(
             joints.of(pool, index.reshape(20, 4)[[3, 8]], np.array([3, 8])), values[[3, 8]], rtol=1e-12
         )
-        pool, own, bases, around, _ = _truncated._neighbours(pool, index[::4], joints)
-        np.testing.assert_allclose(joints.of_flips(pool, bases, around), joints.of(pool, around), rtol=1e-12, atol=1e-12)
+        around = states[:, 0, np.newaxis] ^ np.eye(5, dtype=np.uint8)
+        pool, own, places = pool.joined(around.reshape(-1, 5), joints)
         np.testing.assert_array_equal(pool.states[own[index]], states.reshape(-1, 5))
-        np.testing.assert_array_equal(pool.states[bases], states[:, 0])
-        np.testing.assert_array_equal(
-            pool.states[around] != states[:, :1], np.broadcast_to(np.eye(5, dtype=bool), (20, 5, 5))
-        )
+        np.testing.assert_array_equal(pool.states[places], around.reshape(-1, 5))
+        found = joints.of_flips(pool, own[index[::4]], values[:, 0], np.arange(20))
+        np.testing.assert_allclose(found, joints.of(pool, places.reshape(20, 5)), rtol=1e-12, atol=1e-12)
+        some = joints.of_flips(pool, own[index[[12, 32]]], values[[3, 8], 0], np.array([3, 8]))
+        np.testing.assert_allclose(some, found[[3, 8]], rtol=1e-12)
+        assert (np.diff(pool.keys) > 0).all()
+        np.testing.assert_array_equal(pool.keys, state_keys(pool.states))
         np.testing.assert_array_equal(pool.table, joints.table(pool.states))
 
 
