@@ -113,14 +113,31 @@ def test_max_iter_and_watchers_end_a_run() -> None:
         assert run.state.elbo == expect(run.state.parameters)["log_likelihood"]
 
 
-def test_an_extrapolation_that_falls_behind_is_refused() -> None:
-    class Reckless(KnownDensities):
-        def unpack(self, vector: Any, like: float) -> float:
-            return -30.0
+class Reckless(KnownDensities):
+    """Its extrapolations all lead to nothing."""
 
+    def unpack(self, vector: Any, like: float) -> float:
+        return -30.0
+
+
+def test_an_extrapolation_that_falls_behind_is_refused() -> None:
     run = run_em(Reckless(), expect, -3.0, tol=1e-8, max_iter=500)
     assert (np.diff(run.lower_bounds) >= -1e-14).all()
     assert run.state.parameters > -3.0
+
+
+@pytest.mark.parametrize("hand_over", range(4, 12))
+def test_an_extrapolation_on_trial_is_not_handed_over(hand_over: int) -> None:
+    taken: list[float] = []
+
+    def finish(state: State, evaluate: Any) -> End:
+        taken.append(state.parameters)
+        return End(state, goes_on=False)
+
+    run = run_em(Reckless(), expect, -0.5, tol=0.0, max_iter=hand_over, hand_over=hand_over, finish=[finish])
+    assert run.n_iter == hand_over
+    assert taken == [run.state.parameters]
+    assert taken[0] > -0.6
 
 
 class Overconfident:

@@ -178,6 +178,7 @@ class _Climb:
 
     def goes_on_after(self, finish: Sequence[Finish]) -> bool:
         """Whether a run that has converged continues from the state to which ``finish`` has led."""
+        self._settle_trial()
         run, before = self.run, self.run.state
         end = End(before, goes_on=False)
         run.saddle = False
@@ -209,9 +210,13 @@ class _Climb:
         return state
 
     def end(self) -> None:
-        """Return to the last plain EM step if the trial is no better; make the last bound that of the parameters."""
-        run = self.run
-        if self._trial is not None and not run.state.objective >= self._trial.bound:
-            run.state = self._evaluate(self._trial.plain)
-        if run.lower_bounds:
-            run.lower_bounds[-1] = run.state.elbo
+        """Make the last bound that of the parameters at which the run ends."""
+        self._settle_trial()
+        if self.run.lower_bounds:
+            self.run.lower_bounds[-1] = self.run.state.elbo
+
+    def _settle_trial(self) -> None:
+        """Return to the last plain EM step if what is on trial in its place is no better."""
+        if self._trial is not None and not self.run.state.objective >= self._trial.bound:
+            self.run.state = self._evaluate(self._trial.plain)
+        self._trial = None
