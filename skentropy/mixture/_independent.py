@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from .._data import Additive, Block, ColumnSurvey, Rounding, has_nan
-from .._typing import Array, FloatArray
+from .._typing import Array, FloatArray, Matrix
 from ..families._base import positive_or_one
 from ._components import EMPTY, LEAST_WEIGHT, ComponentMetric, Limits, NoLimits, is_collapsing
 from ._feature_attributes import FeatureAttributes, NaturalParameters
@@ -132,6 +132,7 @@ class Independent(FeatureAttributes):
         X = block.X
         if self.units is not None:
             X = self.units.apply(X)
+            self._check_digits(X, block.X)
         if self.narrow is None and not has_nan(X):
             return Observations(self.family.sufficient_statistics(X), block.exposure)
         missing = np.isnan(X.data if sparse.issparse(X) else X)
@@ -145,6 +146,17 @@ class Independent(FeatureAttributes):
             filled = tuple(zero_where(missing, T) for T in self.family.sufficient_statistics(X))
         kept = None if self.narrow is None else block.X
         return Observations(filled, block.exposure, missing=missing, values=kept)
+
+    def _check_digits(self, X: Matrix, given: Matrix) -> None:
+        """Refuse values that are zero in these units, if the family needs their logarithms or inverses."""
+        if sparse.issparse(X) or self.family.in_support(np.zeros(1)).all() or X.all():
+            return
+        lost = np.flatnonzero(((X == 0.0) & (given != 0.0)).any(axis=0))
+        if lost.size:
+            raise ValueError(
+                f"Values in column {lost[0]} are too small beside the mean of the {self.family.name} components, more than "
+                "1e308 times smaller; leave them out."
+            )
 
     def observe(
         self,

@@ -196,6 +196,21 @@ def test_any_data_give_a_finite_fit_or_a_clear_error(family: str, data: st.DataO
             assert (np.diff(mixture.lower_bounds_) >= -rounding).all()
 
 
+@pytest.mark.parametrize(
+    ("family", "parameters"),
+    [
+        ("gamma", {"shapes": [[1e-4]], "rates": [[1e-160]]}),
+        ("inverse_gaussian", {"means": [[1e160]], "shapes": [[1.0]]}),
+        ("log_normal", {"log_means": [[380.0]], "log_variances": [[1.0]]}),
+    ],
+)
+def test_values_that_are_zero_beside_the_mean_are_refused(family: str, parameters: dict[str, Any]) -> None:
+    mixture = ExponentialFamilyMixture.from_parameters(family, [1.0], **parameters)
+    assert np.isfinite(mixture.score_samples([[1e-100]])).all()
+    with pytest.raises(ValueError, match=f"Values in column 0 are too small beside the mean of the {family} components"):
+        mixture.score_samples([[1e-200]])
+
+
 def test_variances_of_rounding_are_reported_as_collapsed() -> None:
     # The logarithms lie far from that of the mean, beside whose square a variance of zero is rounding.
     X = [[253.0, 1.0, 66305.0], [0.09375, 1.5, 1.5], [2.0, 1.5, 1.5], [1.5, 1.5, 1.5], [1.5, 4.0, 1.5]]
