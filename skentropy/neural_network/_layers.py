@@ -39,6 +39,20 @@ class Layer:
         """V = [W, mu], (D, H + 1)."""
         return np.column_stack([self.weights, self.offsets])
 
+    @cached_property
+    def odds_by_byte(self) -> FloatArray | None:
+        """Factors of exp(W s + mu) for all states of each eight units, (bytes, 256, D); None if products may overflow."""
+        if np.abs(self.joined).sum(axis=1).max(initial=0.0) > LARGEST_LOG:
+            return None
+        n_features, n_units = self.weights.shape
+        n_bytes = -(-n_units // 8)
+        padded = np.zeros((n_features, 8 * n_bytes))
+        padded[:, :n_units] = self.weights
+        bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, np.newaxis], axis=1).astype(np.float64)
+        logits = np.matmul(bits, padded.reshape(n_features, n_bytes, 8).transpose(1, 2, 0))
+        logits[0] += self.offsets
+        return np.exp(logits, out=logits)
+
     @classmethod
     def split(cls, joined: FloatArray) -> Layer:
         """The layer with these V."""
@@ -102,7 +116,12 @@ def total_softplus(a: FloatArray) -> FloatArray:
         return np.asarray(softplus(a).sum(axis=1))
     factors = np.exp(a)
     factors += 1.0
-    starts = np.arange(0, a.shape[1], int(LARGEST_LOG / largest))
+    return total_log(factors, largest)
+
+
+def total_log(factors: FloatArray, largest: float) -> FloatArray:
+    """Sums of the logarithms of factors over columns, (S, D) -> (S,), none of them beyond ``largest`` > 0."""
+    starts = np.arange(0, factors.shape[1], max(int(LARGEST_LOG / max(largest, 1.0)), 1))
     return np.asarray(np.log(np.multiply.reduceat(factors, starts, axis=1)).sum(axis=1))
 
 

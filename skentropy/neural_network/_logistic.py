@@ -12,6 +12,7 @@ import numpy as np
 from .._typing import Array, FloatArray
 from ..families._special import softplus
 from ._layers import Layer, logistic, total_softplus
+from ._odds import Odds
 
 # Steps are shortened until no logit moves further than this.
 _LONGEST_STEP = 8.0
@@ -77,8 +78,9 @@ class Regression:
     def gradient(self, layer: Layer) -> FloatArray:
         """Derivative of ``log_likelihood`` with respect to V = [W, mu], (D, H + 1)."""
         expected = np.zeros_like(self.moments)
-        for states, logits in self._logits(layer):
-            p = logistic(logits)
+        odds = Odds.fitting(layer, self.states)
+        for states in in_cache(len(self.states), len(layer.offsets)):
+            p = logistic(layer.logits(self.states[states])) if odds is None else odds.probabilities(states)
             p *= self.counts[states]
             expected[:, :-1] += p.T @ self.states[states]
             expected[:, -1] += p.sum(axis=0)

@@ -14,6 +14,7 @@ from ..families._special import softplus
 from ._exact import Observations
 from ._flips import Flips
 from ._layers import BeliefNet, total_softplus
+from ._odds import Odds
 
 # Numbers that are processed at a time, so that they stay in the cache.
 _CHUNK = 2**16
@@ -61,17 +62,19 @@ class Joints:
         """
         net = self.net
         table = np.empty((len(states), 1 if self._m is None else 1 + net.n_features))
+        odds = Odds.fitting(net.layers[0], states[:, : net.sizes[0]]) if self._m is None else None
         for part in _chunks(len(states), net.n_features + sum(net.sizes)):
             layers = net.split_states(states[part].astype(np.float64))
             table[part, 0] = net.log_prior(layers[-1])
             for layer, below, above in zip(net.layers[1:], layers[:-1], layers[1:], strict=True):
                 logits = layer.logits(above)
                 table[part, 0] += (below * logits).sum(axis=1) - total_softplus(logits)
-            logits = net.layers[0].logits(layers[0])
-            if self._m is None:
-                table[part, 0] -= total_softplus(logits)
+            if odds is not None:
+                table[part, 0] -= odds.total_softplus(part)
+            elif self._m is None:
+                table[part, 0] -= total_softplus(net.layers[0].logits(layers[0]))
             else:
-                table[part, 1:] = softplus(logits)
+                table[part, 1:] = softplus(net.layers[0].logits(layers[0]))
         return table
 
     def of(self, pool: Pool, index: Array, rows: Array | slice = slice(None)) -> FloatArray:
