@@ -60,8 +60,8 @@ def test_sums_over_many_states_are_those_of_few(size: float) -> None:
 @pytest.mark.parametrize("gaps", [False, True])
 def test_many_states_of_two_layers_and_with_gaps(gaps: bool) -> None:
     rng, x = np.random.RandomState(0), np.array([1.0, np.nan if gaps else 0.0, 0.0, 1.0])
-    net, states = random_net((9, 8), 4, rng), rng.randint(2, size=(600, 17)).astype(np.uint8)
-    joints = Joints(net, observe(Block(np.tile(x, (600, 1)), None, None, 0)))
+    net, states = random_net((9, 8), 4, rng), rng.randint(2, size=(900, 17)).astype(np.uint8)
+    joints = Joints(net, observe(Block(np.tile(x, (900, 1)), None, None, 0)))
     pool, _, places = Pool.empty(joints).joined(states, joints)
     found = joints.of(pool, places[:, np.newaxis])[:, 0]
     np.testing.assert_allclose(found[:40], [naive_log_joint(net, x, state) for state in states[:40]], rtol=1e-12)
