@@ -20,7 +20,7 @@ class Monitor:
     fitted_attributes : callable
         Run -> dict of the fitted attributes as if the fit ended there, for callbacks that evaluate the model.
     data : dict
-        ``X`` and ``metadata``, which callbacks receive.
+        ``X``, which callbacks receive.
     """
 
     def __init__(
