@@ -37,6 +37,8 @@ from ._spectrum import Covariance, standard_deviations, without_rounding
 from ._standard_errors import standard_errors
 from ._weighted_rows import with_weight
 
+NO_MOMENTS = "The fit kept no covariance matrix, since the rows have gaps, are few for their columns, or were fitted by EM"
+
 # Variances must lie between these, so that products of variances, and float32 noise variances at their floors, stay finite.
 _VARIANCES = {np.float64: (1e-150, 1e150), np.float32: (1e-30, 1e37)}
 
@@ -300,10 +302,7 @@ class LinearGaussianEstimator(FitsCovariances):
         elif self._moments is not None:
             data = self._standardised_moments(self._moments)
         else:
-            raise ValueError(
-                "The fit kept no covariance matrix, since the rows have gaps, are few for their columns, or were "
-                "fitted by EM; give standard_errors the X of the fit."
-            )
+            raise ValueError(f"{NO_MOMENTS}; give standard_errors the X of the fit.")
         with SingleThreadedBLAS():
             errors = standard_errors(
                 data,

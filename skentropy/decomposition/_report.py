@@ -13,7 +13,7 @@ from .._messages import list_columns, warn
 from .._standard_errors import StandardErrors
 from .._tables import Summary
 from .._typing import Array, ArrayLike, FloatArray
-from ._base import LinearGaussianEstimator, is_incomplete
+from ._base import NO_MOMENTS, LinearGaussianEstimator, is_incomplete
 from ._covariance_input import check_total
 from ._fit_indices import Discrepancy, GoodnessOfFit, fit_indices
 from ._gaussian import LinearGaussian
@@ -264,10 +264,7 @@ class ReportedFactors(LinearGaussianEstimator):
         parameters = self._parameters(orthogonal=True)
         if X is None:
             if self._moments is None:
-                raise ValueError(
-                    "The fit kept no covariance matrix, since the rows have gaps, are few for their columns, or were "
-                    "fitted by EM; give the X that it was fitted to."
-                )
+                raise ValueError(f"{NO_MOMENTS}; give the X that it was fitted to.")
             moments = self._moments
         else:
             rows = self._ready_rows(X, sample_weight)
