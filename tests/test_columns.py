@@ -81,7 +81,7 @@ def test_kinds_of_blocks_are_those_of_all_rows() -> None:
 
 def test_values_that_the_fit_has_not_seen_are_restored_as_given() -> None:
     """Also where they come in blocks."""
-    encoding = Encoding({1: ("a", "b")}, (), None, "missing")
+    encoding = Encoding({1: ("a", "b")}, {1: frozenset("ab")}, (), None, "missing")
     given = np.array([[1.0, "a"], [2.0, "c"], [3.0, "d"], [4.0, None], [5.0, "b"]], dtype=object)
     codes = np.array([[1.0, 0.0], [2.0, np.nan], [3.0, np.nan], [4.0, 0.0], [5.0, 1.0]])
     expected = given.copy()

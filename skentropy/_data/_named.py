@@ -30,7 +30,10 @@ class ColumnKind:
     Attributes
     ----------
     names : tuple or None
-        The distinct values of a column of names, in order; None for all other columns.
+        The distinct values of a column of names, or the categories that its dtype declares, in order; None for all other
+        columns.
+    seen : frozenset
+        The names that occur.
     binary, whole : bool
         Whether all values are 0 or 1, or all are whole numbers from 0.
     mode : float
@@ -42,6 +45,7 @@ class ColumnKind:
     """
 
     names: tuple[Any, ...] | None
+    seen: frozenset[Any] = frozenset()
     binary: bool = False
     whole: bool = False
     mode: float = np.nan
@@ -60,7 +64,8 @@ class ColumnKind:
         """The kind of a series or an array."""
         categories = getattr(getattr(values, "dtype", None), "categories", None)
         if categories is not None and hasattr(categories, "tolist"):
-            return cls(tuple(categories.tolist()))
+            occurring = frozenset(value for value in _as_list(values) if not _is_missing(value))
+            return cls(tuple(categories.tolist()), occurring)
         objects = np.asarray(values.to_numpy() if hasattr(values, "to_numpy") else values)
         if objects.dtype.kind in "OUS":
             present = [value for value in objects.tolist() if not _is_missing(value)]
@@ -68,7 +73,7 @@ class ColumnKind:
                 return cls(None, other=True)
             if not all(isinstance(value, Number | np.bool_) for value in present):
                 names = tuple(_in_order(_distinct(present)))
-                return cls(names, n_seen=len(present), n_distinct=len(names))
+                return cls(names, frozenset(names), n_seen=len(present), n_distinct=len(names))
             objects = np.array(present)
             if objects.dtype.kind == "O":  # such as decimal numbers
                 objects = objects.astype(np.float64)
@@ -79,10 +84,18 @@ class ColumnKind:
         whole = integers and bool((observed >= 0).all())
         binary = bool(np.isin(observed, (0.0, 1.0)).all())
         if integers or not observed.size:
-            return cls(None, binary, whole)
+            return cls(None, binary=binary, whole=whole)
         distinct, counts = np.unique(observed[:_ROWS_OF_MODE], return_counts=True)
         mode = float(distinct[counts.argmax()])
-        return cls(None, binary, whole, mode, int(counts.max()), int(counts.sum()), len(distinct))
+        return cls(
+            None,
+            binary=binary,
+            whole=whole,
+            mode=mode,
+            mode_count=int(counts.max()),
+            n_seen=int(counts.sum()),
+            n_distinct=len(distinct),
+        )
 
     def __add__(self, other: ColumnKind) -> ColumnKind:
         if (self.names is None) != (other.names is None):
@@ -90,7 +103,8 @@ class ColumnKind:
         if self.names is not None and other.names is not None:
             new = set(other.names) - set(self.names)
             names = tuple(_in_order({*self.names, *new}) if new else self.names)
-            return replace(self, names=names, n_seen=self.n_seen + other.n_seen, n_distinct=len(names))
+            seen = self.seen | other.seen
+            return replace(self, names=names, seen=seen, n_seen=self.n_seen + other.n_seen, n_distinct=len(names))
         first, second = (self, other) if self.mode_count >= other.mode_count else (other, self)
         return ColumnKind(
             None,
@@ -175,15 +189,18 @@ class Encoding:
     ----------
     categories : dict
         Position of a column -> its categories.
+    seen : dict
+        Position of a column -> those of its categories that occur in the rows of the fit.
     unused : tuple of int
         Positions of columns without numbers that the model does not use.
     names : list or None
         Names of all columns, if they have some.
     unseen : {"error", "missing"}
-        Whether a value outside the categories is an error or counts as missing.
+        Whether a value that has not been seen is an error or counts as missing.
     """
 
     categories: dict[int, tuple[Any, ...]]
+    seen: dict[int, frozenset[Any]]
     unused: tuple[int, ...]
     names: list[Any] | None
     unseen: str
@@ -241,12 +258,13 @@ class Encoding:
     def _codes(self, column: int, values: Any) -> Array:
         if column in self.unused:
             return np.zeros(len(values))
-        number = {value: code for code, value in enumerate(self.categories[column])}
+        seen = self.seen[column]
+        number = {value: code for code, value in enumerate(self.categories[column]) if value in seen}
         given = _as_list(values)
         codes = np.array([np.nan if _is_missing(value) else number.get(value, -1) for value in given], dtype=np.float64)
         if (codes == -1).any():
             if self.unseen == "error":
-                value, known = given[int((codes == -1).argmax())], self.categories[column]
+                value, known = given[int((codes == -1).argmax())], list(number)
                 listed = ", ".join(map(repr, known[:_MOST_NAMED])) + (" ..." if len(known) > _MOST_NAMED else "")
                 raise ValueError(
                     f"{value!r} in {self._label(column)} is none of the categories that the fit has seen, {listed}; with "

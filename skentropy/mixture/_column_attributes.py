@@ -17,12 +17,16 @@ from ._components import Components
 
 @dataclass(frozen=True)
 class ColumnBlock:
-    """Some columns, their components, and how zeros in them are treated, as ``choose_substitutes`` takes it."""
+    """Some columns, their components, and how zeros in them are treated, as ``choose_substitutes`` takes it.
+
+    ``n_names`` holds the number of each column's categories, 0 for columns of numbers.
+    """
 
     name: str
     components: Components
     columns: Array
     zeros: str | float = "error"
+    n_names: Array | int = 0
 
 
 @dataclass(frozen=True)

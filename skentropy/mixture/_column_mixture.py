@@ -49,7 +49,7 @@ class ColumnMixture(BaseMixture):
     remainder : {"drop", "auto"}, family or mixture, default="drop"
         The treatment of columns that are in no block.
     unseen : {"error", "missing"}, default="error"
-        The treatment of names that the fit has not seen.
+        The treatment of names that the fit has not seen, even if the dtype of a column declares them.
     tol : float, default=1e-9
         EM has converged when the estimated gain of all steps still to come is less than this, in nats per sample.
     max_iter : int, default=1000

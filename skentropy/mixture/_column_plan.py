@@ -65,9 +65,13 @@ class ColumnPlan:
     @property
     def _content(self) -> list[Any]:
         """A description of the blocks that can be compared with others."""
-        label, categories = _labels(self.encoding.names), self.encoding.categories
+        label, encoding = _labels(self.encoding.names), self.encoding
         return [
-            (block.name, block.components.label, [(label(c), categories.get(c)) for c in block.columns.tolist()])
+            (
+                block.name,
+                block.components.label,
+                [(label(c), encoding.categories.get(c), encoding.seen.get(c)) for c in block.columns.tolist()],
+            )
             for block in self.components.blocks
         ]
 
@@ -84,7 +88,7 @@ def plan_columns(X: Any, columns: Any, remainder: Any, unseen: str) -> ColumnPla
         components_of(remainder)  # refuses anything that is not a kind
     names, kinds = survey_kinds(X)
     if not kinds:  # which validation refuses
-        return ColumnPlan(ColumnBlocks((), 0), Encoding({}, (), names, unseen))
+        return ColumnPlan(ColumnBlocks((), 0), Encoding({}, {}, (), names, unseen))
     if isinstance(columns, str) and columns == "auto":
         triples = _automatic(kinds, np.arange(len(kinds)))
     else:
@@ -103,8 +107,13 @@ def plan_columns(X: Any, columns: Any, remainder: Any, unseen: str) -> ColumnPla
         ColumnBlock(name, components_of(family), own, getattr(family, "zeros", "error")) for name, family, own in triples
     )
     used = np.concatenate([block.columns for block in blocks])
+    categories = _categories(blocks, kinds, label)
+    blocks = tuple(
+        replace(block, n_names=np.array([len(categories.get(c, ())) for c in block.columns.tolist()])) for block in blocks
+    )
     encoding = Encoding(
-        categories=_categories(blocks, kinds, label),
+        categories=categories,
+        seen={column: kinds[column].seen for column in categories},
         unused=tuple(int(c) for c in range(len(kinds)) if c not in used and (kinds[c].other or kinds[c].names is not None)),
         names=names,
         unseen=unseen,

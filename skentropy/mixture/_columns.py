@@ -33,7 +33,7 @@ class ColumnBlocks(ColumnAttributes):
         return self._with(
             block.components.prepare(
                 NamedColumns.of(estimator, block.columns),
-                columns.take(block.columns),
+                _with_all_names(columns.take(block.columns), block.n_names),
                 is_sparse=is_sparse,
                 prior_counts=prior_counts,
             )
@@ -223,3 +223,8 @@ class ColumnBlocks(ColumnAttributes):
 
     def is_heywood(self, parameters: Any) -> bool:
         return any(part.is_heywood(own) for part, own in self._zip(parameters))
+
+
+def _with_all_names(columns: ColumnSurvey, n_names: Array | int) -> ColumnSurvey:
+    """Columns in which the last category occurs, although it may do so only in rows of weight zero."""
+    return replace(columns, largest=np.maximum(columns.largest, np.asarray(n_names) - 1.0))
