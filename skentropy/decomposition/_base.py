@@ -15,6 +15,7 @@ from sklearn.utils._param_validation import Interval
 from .._base import fit_method
 from .._data import (
     Prepared,
+    Reader,
     Rows,
     SingleThreadedBLAS,
     Source,
@@ -141,11 +142,8 @@ class LinearGaussianEstimator(FitsCovariances):
         ConvergenceWarning
             If ``max_iter`` steps did not suffice, Ctrl-C interrupted the fit, or a noise variance ended at its lower bound.
         """
-        rows = self._reader(moments_row_bytes).read(self, X, sample_weight, reset=True, min_samples=2)
-        self._check_n_components(min(rows.totals.n_rows, rows.n_features), "min(n_samples, n_features)")
+        rows, moments = self._read(X, sample_weight)
         self._moments = None
-        with np.errstate(over="ignore", invalid="ignore"):  # refused below, with the names of the columns
-            moments = Moments.of_rows(rows) if self._takes_moments(rows) else None
         # The mean tells whether there are gaps, without another pass.
         incomplete = self.solver == "em" or (is_incomplete(rows) if moments is None else bool(np.isnan(moments.mean).any()))
         if incomplete:
@@ -161,6 +159,20 @@ class LinearGaussianEstimator(FitsCovariances):
             outcome = replace(outcome, monitor=monitor)
         self._leave(outcome, rows.totals.weight)
         return self
+
+    def _read(self, X: ArrayLike, sample_weight: ArrayLike | None) -> tuple[Source, Moments | None]:
+        """Validated rows, and their moments if the model is fitted to these."""
+        reader = self._reader(moments_row_bytes)
+        read = partial(Reader.read, estimator=self, X=X, sample_weight=sample_weight, reset=True, min_samples=2)
+        # The mean of an array tells whether it holds infinities, without another pass.
+        by_mean = type(X) is np.ndarray and sample_weight is None
+        rows = read(replace(reader, checked=by_mean))
+        self._check_n_components(min(rows.totals.n_rows, rows.n_features), "min(n_samples, n_features)")
+        with np.errstate(over="ignore", invalid="ignore"):  # refused later, with the names of the columns
+            moments = Moments.of_rows(rows) if self._takes_moments(rows) else None
+        if by_mean and (moments is None or not np.isfinite(moments.mean).all()):
+            rows = read(reader)
+        return rows, moments
 
     @fit_method
     def partial_fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:

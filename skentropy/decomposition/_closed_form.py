@@ -31,7 +31,7 @@ def count_parameters(d: int, h: Any) -> Any:
 def closed_form(spectrum: Spectrum, mean: FloatArray, h: int, floor: float) -> LinearGaussian:
     """The maximum of the likelihood (Tipping and Bishop 1999, Eqns. 7 and 8)."""
     d = len(mean)
-    noise = spectrum.tails()[h] / (d - h) if h < d else spectrum.values[-1]
+    noise = spectrum.tails[h] / (d - h) if h < d else spectrum.values[-1]
     noise = max(float(noise), floor)
     lengths = np.sqrt(np.maximum(spectrum.values[:h] - noise, 0.0))
     return LinearGaussian.of(mean, fix_signs(spectrum.vectors[:, :h] * lengths), np.full(d, noise))
@@ -42,14 +42,14 @@ def expected_log_likelihood(parameters: LinearGaussian, spectrum: Spectrum) -> f
     d, k = parameters.shape
     noise = parameters.noise[0]
     along = (parameters.loadings**2).sum(axis=0) + noise
-    distance = float((spectrum.values[:k] / along).sum() + spectrum.tails()[k] / noise)
+    distance = float((spectrum.values[:k] / along).sum() + spectrum.tails[k] / noise)
     return -0.5 * (d * LOG_2PI + float(np.log(along).sum()) + (d - k) * float(np.log(noise)) + distance)
 
 
 def entropy_sum_path(spectrum: Spectrum, d: int, floor: float) -> FloatArray:
     """Entropy sums of PPCA for h = 0, 1, ...: W(29), its sign corrected, in eigenvalues."""
     h = np.arange(min(len(spectrum.values) + 1, d))
-    noise = np.maximum(spectrum.tails()[h] / (d - h), floor)
+    noise = np.maximum(spectrum.tails[h] / (d - h), floor)
     log_values = np.concatenate([[0.0], np.cumsum(np.log(np.maximum(spectrum.values, floor)))])[h]
     # det(W'W / sigma^2 + I) is the product of the eigenvalues over sigma^2.
     return np.asarray(-0.5 * (log_values - h * np.log(noise)) - 0.5 * d * (LOG_2PI + 1.0 + np.log(noise)))

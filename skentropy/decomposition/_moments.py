@@ -17,6 +17,8 @@ _ROWS_PER_FEATURE = 16
 _SMALL = 500
 # The mean of this many rows is close enough to that of all rows that shifting the scatter between them loses no digits.
 _ORIGIN_ROWS = 64
+# Squares of means that are at most this many times the variances cost the scatter one digit.
+_LARGEST_SHIFT = 16.0
 _SCRATCH = Scratch()
 # With fewer features a block's product with itself is too small to be shared among threads, which take blocks instead.
 _SMALL_PRODUCT = 200
@@ -37,7 +39,7 @@ class Moments:
         start = X[:_ORIGIN_ROWS]
         origin = start.mean(axis=0)
         # Rows that lie about zero anyway need no copy.
-        about_zero = bool((np.abs(origin) <= start.std(axis=0)).all())
+        about_zero = bool((origin**2 <= _LARGEST_SHIFT * start.var(axis=0)).all())
         centred = X if about_zero else np.subtract(X, origin, out=_SCRATCH.array("centred", X.shape))
         if about_zero:
             origin = np.zeros_like(origin)
@@ -114,7 +116,7 @@ def _scatter(X: FloatArray, weight: FloatArray | None, mean: FloatArray, total: 
         return np.full((X.shape[1],) * 2, np.nan)
     scatter = _gram(X, weight)
     scatter -= total * np.outer(mean, mean)
-    if (np.diag(scatter) < total * mean**2).any():  # too little remains, and digits were lost
+    if (_LARGEST_SHIFT * np.diag(scatter) < total * mean**2).any():  # too little remains, and digits were lost
         scatter = _gram(X - mean, weight)
     return scatter
 

@@ -25,7 +25,7 @@ _NOTHING = 1e-6
 
 def number_for_share(spectrum: Spectrum, share: float) -> int:
     """The smallest number of components that explain more than a share of the variance."""
-    shares = np.cumsum(spectrum.values) / max(spectrum.tails()[0], np.finfo(np.float64).tiny)
+    shares = np.cumsum(spectrum.values) / max(spectrum.tails[0], np.finfo(np.float64).tiny)
     return min(int(np.searchsorted(shares, share, side="right")) + 1, len(shares))
 
 
@@ -57,10 +57,10 @@ def choose_by_bic(estimator: Any, spectrum: Spectrum, covariance: Covariance, we
         d, n_samples = max(int(weight) - 1, 1), float(d)
         values = spectrum.values[:d]
         spectrum = Spectrum(values, spectrum.vectors[:, :d], 0.0)
-    floor = noise_floor(np.array([spectrum.tails()[0] / d]))
+    floor = noise_floor(np.array([spectrum.tails[0] / d]))
     bic = bic_path(entropy_sum_path(spectrum, d, floor), d, n_samples)
     # If nothing is left for the noise, the likelihood is unbounded and meaningless.
-    proper = spectrum.tails()[: len(bic)] / (d - np.arange(len(bic))) > 1e3 * floor
+    proper = spectrum.tails[: len(bic)] / (d - np.arange(len(bic))) > 1e3 * floor
     return max(int(np.where(proper, bic, np.inf).argmin()), 1), messages
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,7 @@ class Spectrum:
     block: FloatArray | None = None
     beyond: float | None = None
 
+    @cached_property
     def tails(self) -> FloatArray:
         """tails[h] is the sum of all eigenvalues after the first h, h = 0..len(values)."""
         return np.append(np.cumsum(self.values[::-1])[::-1], 0.0) + self.rest
@@ -157,7 +159,9 @@ class MatrixCovariance(Covariance):
         """R with R'R = S, by Cholesky decomposition of the correlation matrix with pivoting."""
         d, scale = self.n_features, np.sqrt(self.variances)
         inverse = reciprocals(scale)
-        factor, pivots, rank, _ = linalg.lapack.dpstrf(self.matrix * inverse * inverse[:, np.newaxis], tol=d * 2.3e-16)
+        correlation = self.matrix * inverse
+        correlation *= inverse[:, np.newaxis]
+        factor, pivots, rank, _ = linalg.lapack.dpstrf(correlation.T, tol=d * 2.3e-16, overwrite_a=True)
         upper = np.triu(factor)
         upper[rank:] = 0.0
         R = np.empty((d, d))

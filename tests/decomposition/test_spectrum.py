@@ -66,7 +66,7 @@ def test_covariances_are_those_of_the_rows(shape, kind):
     for k, spectrum in found.items():
         np.testing.assert_allclose(spectrum.values, values[:k], rtol=1e-9, atol=1e-12 * values[0])
         assert spectrum.rest == pytest.approx(values[k:].sum(), rel=1e-9, abs=1e-12 * size)
-        np.testing.assert_allclose(spectrum.tails(), [values[h:].sum() for h in range(k + 1)], rtol=1e-9, atol=1e-11 * size)
+        np.testing.assert_allclose(spectrum.tails, [values[h:].sum() for h in range(k + 1)], rtol=1e-9, atol=1e-11 * size)
         np.testing.assert_allclose(S @ spectrum.vectors, spectrum.vectors * spectrum.values, atol=1e-5 * values[0])
         np.testing.assert_allclose(spectrum.vectors.T @ spectrum.vectors, np.eye(k), atol=1e-9)
     spectrum = covariance.decompose()
