@@ -467,12 +467,13 @@ def test_callbacks(case: EstimatorCase, n_init: int) -> None:
 
     class Recorder:
         scores: list[float]
+        given: list[Any]
 
         def setup(self, estimator: Any, context: Any) -> None:
-            self.scores = []
+            self.scores, self.given = [], []
 
-        def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
-            pass
+        def on_fit_task_begin(self, estimator: Any, context: Any, *, X: Any = None) -> None:
+            self.given.append(X)
 
         def on_fit_task_end(self, estimator: Any, context: Any, *, fitted_estimator: Any = None) -> bool:
             if context.task_name == "iteration":
@@ -486,6 +487,7 @@ def test_callbacks(case: EstimatorCase, n_init: int) -> None:
     model = case.make(n_init=n_init, accelerate=False, tol=1e-4)
     model.set_callbacks(recorder, callback.ProgressBar()).fit(X)
     assert len(recorder.scores) >= model.n_iter_
+    assert all(data is X for data in recorder.given)
     if n_init == 1:
         same = np.isclose(recorder.scores, model.lower_bounds_, rtol=1e-9, atol=0.0)
         assert same[-1]

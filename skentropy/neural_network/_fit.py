@@ -73,8 +73,8 @@ class NetFit(FitByEM):
         self._sample = observe(block)
         assert block.weight is not None
         self._sample_weight = block.weight
-        X, missing = self._sample.X, self._sample.missing
-        self._filled = X if missing is None else np.where(missing, means, X)
+        ones, missing = self._sample.X, self._sample.missing
+        self._filled = ones if missing is None else np.where(missing, means, ones)
         super().__init__(net, X, self._model, n_runs=net.n_init if self._given is None else 1, accelerate=net.accelerate)
 
     def _distinct(self, rows: Source, binary_rows: BlockSource) -> BlockSource:
