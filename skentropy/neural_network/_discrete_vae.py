@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.utils._param_validation import Interval
 
-from .._data import Block, Source
-from .._messages import list_columns
+from .._data import Block, BlockSource, Source
+from .._messages import NamedColumns, list_columns
 from .._typing import Array
 from ..decomposition._gaussian import LinearGaussian
 from ._binary import binary, survey
@@ -300,9 +300,10 @@ class PoissonVAE(_DiscreteVAE):
     _outputs = PoissonOutputs
 
     def _check_values(self, rows: Source) -> None:
-        negative = np.flatnonzero(rows.sum(_n_negative))
-        if negative.size:
-            raise ValueError(f"Negative values in data: PoissonVAE takes counts; see {list_columns(self, negative)}.")
+        _refuse(self, rows.sum(_n_negative))
+
+    def _ready(self, rows: Source) -> BlockSource:
+        return rows.view(partial(_without_negative, NamedColumns.of(self, range(rows.n_features))))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -311,5 +312,17 @@ class PoissonVAE(_DiscreteVAE):
 
 
 def _n_negative(block: Block) -> Array:
-    """For each column the number of entries below 0 in rows with a weight."""
-    return np.asarray(((block.X < 0) & (block.row_weight > 0)[:, np.newaxis]).sum(axis=0))
+    """For each column the number of entries below 0."""
+    return np.asarray((block.X < 0).sum(axis=0))
+
+
+def _refuse(estimator: Any, n_negative: Array) -> None:
+    negative = np.flatnonzero(n_negative)
+    if negative.size:
+        raise ValueError(f"Negative values in data: PoissonVAE takes counts; see {list_columns(estimator, negative)}.")
+
+
+def _without_negative(columns: NamedColumns, block: Block) -> Block:
+    """The block itself; ValueError, which names the columns, if it has negative values."""
+    _refuse(columns, _n_negative(block))
+    return block

@@ -122,5 +122,13 @@ def test_bad_input() -> None:
         BernoulliVAE(binarize=None, **SHORT).fit(COUNTS[:50] > 7).score(COUNTS[:50])
     with pytest.raises(ValueError, match=r"Negative values in data: .* column 3"):
         PoissonVAE().fit(np.where(np.arange(64) == 3, -1.0, COUNTS))
+    negative, weight = COUNTS[:50].copy(), np.append(0.0, np.ones(49))
+    negative[0, 3] = -0.5
+    with pytest.raises(ValueError, match=r"Negative values in data: .* column 3"):
+        PoissonVAE().fit(negative, sample_weight=weight)
+    vae = PoissonVAE(2, **SHORT).fit(COUNTS[:50])
+    for method in (vae.score, vae.score_samples, vae.transform, vae.impute):
+        with pytest.raises(ValueError, match=r"Negative values in data: .* column 3\.$"):
+            method(negative)
     with pytest.raises(TypeError, match="for PoissonVAE"):
-        PoissonVAE(2, **SHORT).fit(COUNTS[:50]).bic(COUNTS[:50])
+        vae.bic(COUNTS[:50])
