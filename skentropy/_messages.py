@@ -75,9 +75,14 @@ def list_names(names: Sequence[str], most: int = 3) -> str:
     return ", ".join(map(repr, names[:most])) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
+def are_normalised(total: float) -> bool:
+    """Whether weights with this sum are shares rather than counts; a sum of shares is one but for rounding."""
+    return total <= 1.0 + 1e-6
+
+
 def warn_of_normalised(total: float) -> None:
     """Warn if weights sum to one at most: criteria penalise each parameter with the logarithm of this sum."""
-    if total <= 1.0 + 1e-6:  # a sum of shares is one but for rounding
+    if are_normalised(total):
         warn(
             f"sample_weight sums to {total:g}. Weights are counts, and their sum is the number of samples: "
             "with one sample or less the Bayesian information criterion does not penalise parameters. Do not normalise them."

@@ -133,8 +133,8 @@ def bootstrap(
     TypeError
         If the model is not a mixture.
     ValueError
-        If n is less than 2, X is not in memory, or "parametric" is requested with weights that are not whole numbers or with
-        an exposure.
+        If n is less than 2, X is not in memory, "weighted" is requested with weights that sum to one at most, or
+        "parametric" with weights that are not whole numbers or with an exposure.
 
     Warns
     -----

@@ -18,6 +18,7 @@ from sklearn.utils import check_random_state
 
 from .._data import Rows, SingleThreadedBLAS, table_values, with_values
 from .._em import as_part
+from .._messages import are_normalised
 from .._typing import Array, ArrayLike, FloatArray, Matrix
 from ..mixture._base import BaseMixture
 from ..mixture._fitted import draw_rows
@@ -27,6 +28,8 @@ Result = TypeVar("Result")
 
 # Weight of rows that are added only to show a fit all kinds and categories of columns.
 _UNSEEN = 1e-12
+# Least share of the total weight that a row gets: with small counts, shares may be smaller than any weight may be.
+_LEAST_SHARE = 1e-50
 # Number of fits of each process between two checks of whether there are enough, and number of progress lines.
 _PER_ROUND, _LINES = 5, 10
 
@@ -65,10 +68,16 @@ class Weightings:
 
     @classmethod
     def of(cls, X: Any, rows: Rows) -> Weightings:
+        if are_normalised(rows.totals.weight):
+            raise ValueError(
+                f"sample_weight sums to {rows.totals.weight:g}. Weights are counts, and their sum is the number of rows, "
+                "which must be more than one to be weighted at random. Do not normalise them."
+            )
         return cls(X, rows.row_weight, rows.exposure)
 
     def draw(self, random_state: np.random.RandomState) -> Sample:
         shares = random_state.standard_gamma(self.counts)
+        shares = np.where(self.counts > 0.0, np.maximum(shares, _LEAST_SHARE * shares.sum()), 0.0)
         return Sample(self.X, shares * (self.counts.sum() / shares.sum()), self.exposure)
 
 

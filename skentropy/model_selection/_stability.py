@@ -88,7 +88,7 @@ def stability(
     TypeError
         If the model is not a mixture.
     ValueError
-        If n is less than 1, or X is not in memory.
+        If n is less than 1, X is not in memory, or weights sum to one at most.
 
     See Also
     --------

@@ -89,6 +89,22 @@ def test_random_weights_are_those_of_copies() -> None:
     np.testing.assert_allclose(drawn.var(axis=0), total**2 * share * (1.0 - share) / (total + 1.0), rtol=0.05)
 
 
+def test_rows_of_small_counts_keep_a_weight() -> None:
+    weights = Weightings(None, np.append(np.full(400, 0.01), 0.0), None)
+    drawn = weights.draw(np.random.RandomState(0)).weight
+    assert drawn is not None
+    assert drawn.sum() == pytest.approx(4.0)
+    assert (drawn[:-1] > 1e-60).all()
+    assert drawn[-1] == 0.0
+    X = np.arange(400.0)[:, np.newaxis] % 7.0
+    mixture = PoissonMixture(1).fit(X, sample_weight=weights.counts[:-1])
+    result = bootstrap(mixture, X, 20, sample_weight=weights.counts[:-1], random_state=0)
+    assert np.isfinite(result["rates"]).all()
+    for resample in (bootstrap, stability):
+        with pytest.raises(ValueError, match=r"sample_weight sums to 1\. Weights are counts.*Do not normalise"):
+            resample(mixture, X, 2, sample_weight=np.full(400, 1.0 / 400.0))
+
+
 def test_intervals_are_percentiles() -> None:
     X = pd.DataFrame(IRIS, columns=list("abcd"))
     model = GaussianMixture(2, covariance_type="tied", random_state=0).fit(X)
