@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # Two components are duplicates if the expected log-likelihood ratio of all their rows is smaller.
 _DUPLICATE_NATS = 1e-3
-# A component that explains fewer rows than this is empty.
+# A component that explains fewer rows than this, or than this share of less than one row, is empty.
 EMPTY_ROWS = 1e-6
 _MOST_NAMED = 3
 
@@ -27,14 +27,20 @@ def failures(estimator: Any, model: MixtureModel, run: Run) -> Iterator[str]:
     name = type(estimator).__name__
     parameters = run.state.parameters
     # Columns without noise are not a failure.
-    empty = np.flatnonzero(run.state.statistics.counts[: estimator.n_components] < EMPTY_ROWS)
+    empty = np.flatnonzero(are_empty(run.state.statistics.counts)[: estimator.n_components])
     if empty.size:
         yield f"{name}: {_list_components(empty)} empty: no row has any probability of being in it. Use fewer components."
-    pairs = [pair for pair in duplicates(model, parameters, run.state.statistics.weight) if not np.isin(pair, empty).any()]
+    n_rows = max(run.state.statistics.weight, 1.0)  # weights may be shares
+    pairs = [pair for pair in duplicates(model, parameters, n_rows) if not np.isin(pair, empty).any()]
     if pairs:
         listed = ", ".join(f"{a} and {b}" for a, b in pairs[:_MOST_NAMED])
         yield f"{name}: components {listed} are duplicates of each other. Use fewer components."
     yield from model.components.failures(estimator, parameters.components)
+
+
+def are_empty(counts: FloatArray) -> Array:
+    """Which components with these counts of rows (K,) are empty."""
+    return np.asarray(counts < EMPTY_ROWS * min(1.0, float(counts.sum())))
 
 
 def degenerate_features(estimator: Any, family: ExponentialFamily, pooled: FloatArray, eta: FloatArray) -> Iterator[str]:

@@ -18,7 +18,7 @@ from ._changes import differences
 from ._information import Metric, missing_information, score, score_products
 from ._model import MixtureModel, MixtureParameters, MixtureStatistics
 from ._profiles import expectations
-from ._report import EMPTY_ROWS, component_names
+from ._report import EMPTY_ROWS, are_empty, component_names
 from ._survey import QuerySums, evaluate, pooled_summary
 
 METHODS = ("information", "scores", "sandwich")
@@ -319,7 +319,7 @@ class _Absent:
 
     @classmethod
     def of(cls, estimates: Sequence[Estimate], changes: FloatArray, directions: Directions, counts: FloatArray) -> Self:
-        is_empty = counts < EMPTY_ROWS
+        is_empty = are_empty(counts)
         length = np.linalg.norm(changes, axis=1)
         moved = _lengths(changes, directions.unidentified)
         empty, limit, impossible = (np.zeros(len(changes), dtype=bool) for _ in range(3))

@@ -57,6 +57,13 @@ def test_three_are_named_and_the_others_counted() -> None:
         fitted(counts, 2).standard_errors(counts)
 
 
+@pytest.mark.parametrize("total", [1.0, 1e-9, 1e-60])
+def test_weights_may_be_shares_of_any_sum(total: float) -> None:
+    X = np.random.RandomState(0).poisson(np.repeat([2.0, 20.0], 50)[:, np.newaxis] * np.ones(2))
+    model = PoissonMixture(2, random_state=0).fit(X, sample_weight=np.full(100, total / 100.0))
+    assert model.converged_
+
+
 def test_rare_events_may_reach_their_limit_and_columns_without_any_do_not() -> None:
     model = fitted(np.array([[1.0, 2.0], [3.0, 1.0], [0.0, 5.0]]), 2)
     eta = Poisson().natural(np.array([[[0.0, 0.0], [0.01, 0.0]]]))
