@@ -175,7 +175,7 @@ def _columns_of(X: Any) -> Iterator[Any]:
     elif sparse.issparse(X):
         raise TypeError("Sparse data was passed, but dense data is required: columns of several kinds have no common zero.")
     else:
-        table = np.asarray(X) if not isinstance(X, list) else np.array(X, dtype=object)
+        table = np.array(X, dtype=object) if isinstance(X, list | tuple) else np.asarray(X)
         if table.ndim != 2:
             raise ValueError(f"Expected 2D array, got {table.ndim}D array instead. Reshape your data.")
         yield from table.T
