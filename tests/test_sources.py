@@ -219,6 +219,9 @@ def test_masks_are_not_lost(model: Any) -> None:
         model.fit(X)
     with pytest.raises(ValueError, match="sample_weight is a masked array"):
         model.fit(X.filled(1.0), sample_weight=np.ma.masked_greater(np.arange(len(X)), 5))
+    rows = pytest.importorskip("dask.array").from_array(X.filled(1.0))
+    with pytest.raises(ValueError, match="sample_weight is a masked array"):
+        model.fit(rows, sample_weight=np.ma.masked_greater(np.arange(len(X)), 5))
     model.fit(X.filled(np.nan))
 
 

@@ -22,7 +22,7 @@ from scipy import sparse
 
 from .._typing import Array, FloatArray
 from ._blocks import Block, Prepared, Rows, Source, Statistics, join_blocks, part_of, result_dtype, total
-from ._checks import check_columns
+from ._checks import check_columns, check_no_mask
 from ._containers import is_dask
 from ._parts import PartReader
 from ._threads import SingleThreadedBLAS
@@ -278,6 +278,7 @@ def _beside(values: Any, lengths: list[float], name: str) -> list[Any]:
             raise ValueError(f"X has chunks of unknown size, so {name} must be a Dask array with the same partitions.")
         if np.shape(values) != (sum(lengths),):
             raise ValueError(f"{name} has shape {np.shape(values)}, but X has {sum(lengths)} rows.")
+        check_no_mask(values, name)
         # They are sent to the workers once, not with every pass.
         values = da.from_array(np.asarray(values), chunks=(tuple(lengths),)).persist()
     parts = _blocks(values)
