@@ -57,6 +57,21 @@ def test_surveys_are_those_of_the_copied_rows(form: Any, weighted: bool, cut: in
     assert survey.constant.tolist() == [False] * 4 + [True]
 
 
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_matrix])
+def test_values_whose_squares_overflow_are_surveyed(form: Any) -> None:
+    survey = survey_columns(Block(form(1e200 * np.arange(4.0)[:, np.newaxis]), None, None, start=0))
+    assert survey.mean.item() == 1.5e200
+    assert survey.scatter.item() == np.inf
+
+
+@pytest.mark.parametrize("container", [list, tuple])
+def test_numbers_beside_names_stay_numbers(container: Any) -> None:
+    _, (number, name) = survey_kinds(container([(1, "a"), (2, "b"), (0, "a")]))
+    assert number.names is None
+    assert number.whole
+    assert name.names == ("a", "b")
+
+
 def test_kinds_of_numbers() -> None:
     kinds = [ColumnKind.of(np.array(values)) for values in ([0.0, 1.0, np.nan], [1.0, 1.01], [0.0, 2.0], [-1.0, 1.0])]
     assert [kind.binary for kind in kinds] == [True, False, False, False]

@@ -136,8 +136,10 @@ def _survey_sparse(block: Block) -> ColumnSurvey:
         return np.bincount(X.indices, weights=values, minlength=n_features).astype(np.float64)
 
     weight = row_weight.sum() - column_sums(np.where(missing, row_weight[rows], 0.0))
-    mean = np.divide(column_sums(w * filled), weight, out=np.zeros_like(weight), where=weight > 0)
     unstored = weight - column_sums(w)
+    with np.errstate(over="ignore", invalid="ignore"):  # as in dense rows
+        mean = np.divide(column_sums(w * filled), weight, out=np.zeros_like(weight), where=weight > 0)
+        scatter = column_sums(w * (filled - mean[X.indices]) ** 2) + unstored * mean**2
     counted = w > 0
     # A column has unstored zeros unless all of its rows that weigh something are stored.
     has_zeros = np.bincount(X.indices[row_weight[rows] > 0], minlength=n_features) < np.count_nonzero(row_weight)
@@ -149,7 +151,7 @@ def _survey_sparse(block: Block) -> ColumnSurvey:
     return ColumnSurvey(
         weight=weight,
         mean=mean,
-        scatter=column_sums(w * (filled - mean[X.indices]) ** 2) + unstored * mean**2,
+        scatter=scatter,
         exposure=weight,
         smallest_positive=positive,
         smallest=smallest,
