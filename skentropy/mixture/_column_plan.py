@@ -139,12 +139,13 @@ def components_of(family: Any) -> Components:
 
 
 def _check_template(mixture: BaseMixture) -> None:
-    """Refuse a mixture with arguments that do not determine its components."""
+    """Refuse a mixture with arguments that are invalid, or that do not determine its components."""
     name = type(mixture).__name__
     if isinstance(mixture._get_components(), ColumnBlocks):
         raise ValueError(f"A block of columns cannot be a {name} itself; give its blocks one by one.")
     if hasattr(mixture, "weights_"):
         raise ValueError(f"The {name} of a block has been fitted, but only its kind of components would count; clone it.")
+    mixture._validate_params()
     defaults = {key: parameter.default for key, parameter in signature(type(mixture).__init__).parameters.items()}
     ignored = [
         key
