@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from scipy import sparse
 from sklearn.model_selection import ShuffleSplit
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
@@ -30,6 +31,7 @@ def hold_out(
         raise ValueError("criterion='validation' splits the rows of X, which must be in memory.")
     if not 0.0 < share < 1.0:
         raise ValueError(f"validation_fraction must lie between 0 and 1, got {share!r}.")
+    X = X.tocsr() if sparse.issparse(X) else X
     splitter = ShuffleSplit(n_splits=1, test_size=share, random_state=random_state)
     fitted, held = next(splitter.split(range(_num_samples(X))))
     given = {name: value for name, value in metadata.items() if value is not None}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.datasets import load_wine
 from sklearn.exceptions import FitFailedWarning
@@ -12,7 +13,7 @@ from sklearn.model_selection import ShuffleSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skentropy import PPCA, EntropySumSearch, FactorAnalysis, GaussianVAE, RowBlocks, rank_models
+from skentropy import PPCA, EntropySumSearch, FactorAnalysis, GaussianVAE, PoissonMixture, RowBlocks, rank_models
 
 WINE = load_wine().data / load_wine().data.std(axis=0)
 VAE = GaussianVAE(2, hidden_layer_sizes=(8,), max_iter=10, random_state=0)
@@ -49,6 +50,13 @@ def test_search_fits_the_best_to_all() -> None:
     alone = clone(VAE).set_params(**search.best_params_).fit(frame)
     np.testing.assert_array_equal(search.score_samples(frame), alone.score_samples(frame))
     assert list(search.feature_names_in_) == list(frame.columns)
+
+
+def test_sparse_rows_of_any_format_are_held_out() -> None:
+    X = sparse.coo_matrix(np.random.RandomState(0).poisson(2.0, size=(60, 3)))
+    models = [PoissonMixture(1), PoissonMixture(2, random_state=0)]
+    rows, dense = (rank_models(models, data, "validation", random_state=0) for data in (X, X.toarray()))
+    np.testing.assert_allclose(rows.values_, dense.values_)
 
 
 def test_few_rows_are_enough_to_hold_out() -> None:
