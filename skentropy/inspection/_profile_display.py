@@ -99,7 +99,7 @@ class ComponentProfileDisplay:
         TypeError
             If the model is not a mixture.
         ValueError
-            If the level is not between 0 and 1.
+            If the level is not between 0 and 1, or the mixture has no finite standard deviations.
 
         Warns
         -----
@@ -114,6 +114,11 @@ class ComponentProfileDisplay:
             for transformer in transformers:
                 X = transformer.transform(X)
         profiles, errors = mixture.profiles(X, sample_weight, exposure)
+        if not np.isfinite(profiles.deviation).all():
+            raise ValueError(
+                "The standard deviations of the mixture, in which profiles are drawn, are infinite: t distributions of at "
+                "most two degrees of freedom have none."
+            )
         varies = np.flatnonzero(profiles.deviation > 0.0)
         mean, deviation = profiles.mean[varies], profiles.deviation[varies]
         weights = np.asarray(mixture.weights_, dtype=np.float64)

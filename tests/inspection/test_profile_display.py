@@ -14,7 +14,15 @@ from sklearn.datasets import load_iris, load_wine
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skentropy import PPCA, ColumnMixture, EntropySumSearch, ExponentialFamilyMixture, GammaMixture, GaussianMixture
+from skentropy import (
+    PPCA,
+    ColumnMixture,
+    EntropySumSearch,
+    ExponentialFamilyMixture,
+    GammaMixture,
+    GaussianMixture,
+    StudentTMixture,
+)
 from skentropy.inspection import ComponentProfileDisplay
 from tests.common.estimators import ESTIMATORS
 
@@ -156,6 +164,12 @@ def test_pipelines_searches_and_others() -> None:
         ComponentProfileDisplay.from_estimator(PPCA(2).fit(IRIS))
     with pytest.raises(ValueError, match="level must be between 0 and 1"):
         ComponentProfileDisplay.from_estimator(search, level=95)
+
+
+def test_distributions_without_variance_have_no_profile() -> None:
+    mixture = StudentTMixture.from_parameters([0.5, 0.5], [[0.0], [9.0]], [[[1.0]], [[1.0]]], [2.0, 9.0])
+    with pytest.raises(ValueError, match="at most two degrees of freedom"):
+        ComponentProfileDisplay.from_estimator(mixture)
 
 
 def test_other_data_are_told() -> None:
