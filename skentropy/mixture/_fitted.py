@@ -23,6 +23,7 @@ from ..families._base import safe_log
 from ._components import Components
 from ._model import MixtureModel, MixtureParameters
 from ._own_frames import in_own_frames
+from ._report import n_clusters
 from ._reported import ReportedMixture
 from ._survey import evaluate, map_inside
 from ._zero_substitutes import Substitutes
@@ -211,7 +212,7 @@ class FittedMixture(ReportedMixture):
 
     def _labels(self, components: Array) -> Array:
         """Labels for indices of components: -1 for noise, which is the last component."""
-        return np.where(components >= self.n_components, -1, components)
+        return np.where(components >= n_clusters(self), -1, components)
 
     def predict_proba(self, X: ArrayLike, exposure: ArrayLike | None = None) -> FloatArray:
         """Responsibilities: the posterior probability of each component for each row.

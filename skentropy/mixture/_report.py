@@ -117,10 +117,15 @@ def duplicates(model: MixtureModel, parameters: MixtureParameters, n_rows: float
     return pairs
 
 
+def n_clusters(estimator: Any) -> int:
+    """Number of components of a fitted mixture without fixed ones, whatever ``n_components`` has been set to since."""
+    return len(estimator.weights_) - int(estimator._get_components().n_fixed)
+
+
 def component_names(estimator: Any) -> list[str]:
     """Names of the components of a fitted mixture: numbers, and at the end the name of a fixed component."""
-    n_all, fixed_name = len(estimator.weights_), estimator._get_components().fixed_name
-    return [str(c) if c < estimator.n_components else fixed_name for c in range(n_all)]
+    names = [str(c) for c in range(n_clusters(estimator))]
+    return [*names, *[estimator._get_components().fixed_name] * (len(estimator.weights_) - len(names))]
 
 
 def component_labels(estimator: Any) -> list[str]:

@@ -19,7 +19,7 @@ from ._components import Components
 from ._excess import Excess
 from ._model import MixtureModel, MixtureParameters
 from ._profiles import moments_of_mixture
-from ._report import component_labels, component_names
+from ._report import component_labels, component_names, n_clusters
 from ._residuals import PairTables, count_patterns, pattern_facts
 
 # The largest number of pairs for which a summary shows residuals or correlations.
@@ -108,7 +108,7 @@ def summarize_mixture(
     facts = _facts(estimator, evaluation)
     if sums is not None and not numbers:
         facts |= pattern_facts(sums.patterns, estimator.weights_, probabilities, estimator.n_parameters_)
-    of = f"{counted(estimator.n_components, 'component')} of {counted(len(features), 'feature')}"
+    of = f"{counted(n_clusters(estimator), 'component')} of {counted(len(features), 'feature')}"
     title = f"{type(estimator).__name__}: {of}, {model.components.label}"
     notes = _notes(estimator, evaluation, warned, rows)
     if sums is not None:
@@ -172,7 +172,7 @@ def _components(estimator: Any, n: float | None) -> Table:
     if n is not None:
         columns.append(Column("rows", n * weights, ".1f"))
         title += ", and the expected numbers of rows"
-    if len(names) > estimator.n_components:
+    if len(names) > n_clusters(estimator):
         title += f"; predict labels the rows of {names[-1]} -1"
     return Table(title, names, columns, "component")
 

@@ -55,6 +55,17 @@ def log_joint(X: Any, model: GaussianMixture) -> Any:
     return joint
 
 
+def test_labels_are_those_of_the_fit_whatever_is_set_since() -> None:
+    X = np.random.RandomState(0).normal(np.repeat([0.0, 9.0, 20.0], 30)[:, np.newaxis])
+    for volume in (None, 90.0):
+        mixture = GaussianMixture(3, noise_volume=volume, random_state=0).fit(X)
+        labels, summary = mixture.predict(X).tolist(), str(mixture.summary())
+        for n_components in (2, 5):
+            mixture.set_params(n_components=n_components)
+            assert mixture.predict(X).tolist() == labels
+            assert str(mixture.summary()) == summary
+
+
 @pytest.mark.parametrize("kind", COVARIANCE_TYPES)
 def test_densities_labels_and_the_identity(kind: str) -> None:
     X, labels, weight = spotted()
