@@ -7,6 +7,7 @@ import re
 import textwrap
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -224,12 +225,11 @@ def wrap(text: str) -> list[str]:
 
 def unique_names(names: Sequence[str]) -> list[str]:
     """Unique names: names that recur get a number."""
-    counts: dict[str, int] = {}
-    unique = []
+    unique: dict[str, None] = {}
     for name in names:
-        counts[name] = counts.get(name, 0) + 1
-        unique.append(name if counts[name] == 1 else f"{name} #{counts[name]}")
-    return unique
+        numbered = (f"{name} #{n}" for n in count(2))
+        unique[name if name not in unique else next(new for new in numbered if new not in unique)] = None
+    return list(unique)
 
 
 def shorten(names: Sequence[str], room: int) -> list[str]:

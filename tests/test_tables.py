@@ -125,6 +125,7 @@ def test_names_are_cut_to_what_is_left_of_a_page() -> None:
 
 def test_names_that_recur_are_numbered() -> None:
     assert unique_names(["a", "b", "a", "a"]) == ["a", "b", "a #2", "a #3"]
+    assert unique_names(["a", "a #2", "a", "a #2"]) == ["a", "a #2", "a #3", "a #2 #2"]
     assert shorten(["x" * 30 + "a" + "x" * 30, "x" * 30 + "b" + "x" * 30], 20) == [
         "xxxxxxx..xxxxxxx",
         "xxxxxxx..xxxxxxx #2",
