@@ -72,6 +72,10 @@ class BaseMixture(FittedMixture):
         self.verbose = verbose
         self.verbose_interval = verbose_interval
 
+    def _check_arguments(self) -> None:
+        """Validate the arguments, as ``fit`` does, for a mixture that is a block of another one."""
+        self._validate_params()
+
     @abstractmethod
     def _get_parameters_init(self) -> dict[str, ArrayLike | None]:
         """The user's initial standard parameters, under the names of the fitted ones without the underscore."""

@@ -145,7 +145,7 @@ def _check_template(mixture: BaseMixture) -> None:
         raise ValueError(f"A block of columns cannot be a {name} itself; give its blocks one by one.")
     if hasattr(mixture, "weights_"):
         raise ValueError(f"The {name} of a block has been fitted, but only its kind of components would count; clone it.")
-    mixture._validate_params()
+    mixture._check_arguments()
     defaults = {key: parameter.default for key, parameter in signature(type(mixture).__init__).parameters.items()}
     ignored = [
         key
