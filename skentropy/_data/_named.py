@@ -42,6 +42,8 @@ class ColumnKind:
         How often the mode was seen, the number of values, and the number of distinct values.
     other : bool
         Whether the values are neither numbers nor names, such as dates.
+    numbers : bool
+        Whether there are values, and those of a block of rows are all numbers.
     """
 
     names: tuple[Any, ...] | None
@@ -53,6 +55,7 @@ class ColumnKind:
     n_seen: int = 0
     n_distinct: int = 0
     other: bool = False
+    numbers: bool = False
 
     @property
     def mode_share(self) -> float:
@@ -84,7 +87,7 @@ class ColumnKind:
         whole = integers and bool((observed >= 0).all())
         binary = bool(np.isin(observed, (0.0, 1.0)).all())
         if integers or not observed.size:
-            return cls(None, binary=binary, whole=whole)
+            return cls(None, binary=binary, whole=whole, numbers=observed.size > 0)
         distinct, counts = np.unique(observed[:_ROWS_OF_MODE], return_counts=True)
         mode = float(distinct[counts.argmax()])
         return cls(
@@ -95,16 +98,19 @@ class ColumnKind:
             mode_count=int(counts.max()),
             n_seen=int(counts.sum()),
             n_distinct=len(distinct),
+            numbers=True,
         )
 
     def __add__(self, other: ColumnKind) -> ColumnKind:
+        numbers = self.numbers or other.numbers
         if (self.names is None) != (other.names is None):
-            return self if self.names is not None else other
+            return replace(self if self.names is not None else other, numbers=numbers)
         if self.names is not None and other.names is not None:
             new = set(other.names) - set(self.names)
             names = tuple(_in_order({*self.names, *new}) if new else self.names)
             seen = self.seen | other.seen
-            return replace(self, names=names, seen=seen, n_seen=self.n_seen + other.n_seen, n_distinct=len(names))
+            n_seen = self.n_seen + other.n_seen
+            return replace(self, names=names, seen=seen, n_seen=n_seen, n_distinct=len(names), numbers=numbers)
         first, second = (self, other) if self.mode_count >= other.mode_count else (other, self)
         return ColumnKind(
             None,
@@ -115,6 +121,7 @@ class ColumnKind:
             n_seen=self.n_seen + other.n_seen,
             n_distinct=max(self.n_distinct, other.n_distinct),
             other=self.other or other.other,
+            numbers=numbers,
         )
 
 

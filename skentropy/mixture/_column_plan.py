@@ -265,6 +265,11 @@ def _categories(
             if not isinstance(family, Bernoulli | Categorical):
                 held = f"{label(column)} holds names such as {names[0]!r}"
                 raise ValueError(f"{held}, but block {block.name!r} takes numbers.")
+            if kinds[column].numbers:
+                raise ValueError(
+                    f"{label(column)} holds numbers in some blocks of rows, and names such as {names[0]!r} in others; make "
+                    "it text in all of them."
+                )
             categories[column] = names
     return categories
 

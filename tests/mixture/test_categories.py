@@ -45,3 +45,19 @@ def test_categories_in_rows_of_weight_zero_have_probability_zero() -> None:
         rest = ColumnMixture(blocks, 1, prior_counts=1.0).fit(X[1:])
         assert model.lower_bound_ == pytest.approx(rest.lower_bound_, abs=1e-12)
         assert model.n_parameters_ == rest.n_parameters_
+
+
+@pytest.mark.parametrize("unseen", ["error", "missing"])
+@pytest.mark.parametrize("order", [1, -1])
+def test_numbers_in_some_blocks_and_names_in_others_are_refused(order: int, unseen: str) -> None:
+    """As a reader of files in pieces may return them: such numbers would be unseen names."""
+    pieces = [pd.DataFrame({"code": codes, "size": [0.5, 1.5, 0.7]}) for codes in ([1, 2, 1], ["1", "B2", "B2"])]
+    missing = pd.DataFrame({"code": [None, None], "size": [1.0, 2.0]})
+    blocks = RowBlocks(lambda: [missing, *pieces[::order]])
+    with pytest.raises(
+        ValueError, match="column 'code' holds numbers in some blocks of rows, and names such as '1' in others"
+    ):
+        ColumnMixture(n_components=1, unseen=unseen).fit(blocks)
+    ColumnMixture([("size", "gaussian", ["size"])], 1).fit(blocks)
+    text = RowBlocks(lambda: [missing, *(piece.astype({"code": str}) for piece in pieces)])
+    assert list(ColumnMixture(n_components=1).fit(text).categories_["code"]) == ["1", "2", "B2"]
