@@ -114,27 +114,30 @@ class Table(TrainingData):
         if hasattr(joined, "compute"):
             joined = joined.compute()
         joined = np.asarray(joined, dtype=np.float64)
-        joined = joined[joined[:, -1] > 0]
         X, weight = joined[:, :-1], joined[:, -1]
         empty = np.isnan(X).all(axis=1)
         lost = float(weight[empty].sum())
-        X, weight = X[~empty], weight[~empty]
         order = np.lexsort(X.T[::-1])
+        order = order[(~empty & (weight > 0))[order]]
         X, weight = X[order], weight[order]
+        del joined  # rows are in memory twice, not more often
         if len(X):
             differs = (X[1:] != X[:-1]) & ~(np.isnan(X[1:]) & np.isnan(X[:-1]))
             first = np.flatnonzero(np.concatenate([[True], differs.any(axis=1)]))
-            X, weight = X[first], np.add.reduceat(weight, first)
-        block = Block(X, weight, None, start=0)
-        rows = Rows(X, weight, row_bytes=bytes_of_row)
-        return cls(survey_columns(block), float(weight.sum()), lost, rows)
+            if len(first) < len(X):
+                X, weight = X[first], np.add.reduceat(weight, first)
+        columns = Rows(X, weight).sum(survey_columns)
+        return cls(columns, float(weight.sum()), lost, Rows(X, weight, row_bytes=bytes_of_row))
 
     def fit_linear(self, location: FloatArray, scale: float, n_components: int, *, tied: bool) -> LinearGaussian:
-        X, weight = (self.rows.X - location) / scale, self.rows.sample_weight
+        X, weight = self.rows.X - location, self.rows.sample_weight
         assert weight is not None
+        X /= scale
         # A small number of distinct rows is allowed, since each may stand for several rows.
         copies = -(-max(n_components, 2) // len(X))
-        return fit_linear(np.tile(X, (copies, 1)), np.tile(weight, copies), n_components, tied=tied)
+        if copies > 1:
+            X, weight = np.tile(X, (copies, 1)), np.tile(weight, copies)
+        return fit_linear(X, weight, n_components, tied=tied)
 
     def batches(self, units: Units, size: int, dtype: Any) -> tuple[int, MakeBatches]:
         assert self.rows.sample_weight is not None

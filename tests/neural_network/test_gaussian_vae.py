@@ -15,6 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
 from skentropy import PPCA, FactorAnalysis, GaussianVAE, RowBlocks
+from skentropy._data import Rows
 from skentropy.neural_network import _vae_data, _vae_fitting, _vae_training
 from tests.common.data import counts
 
@@ -302,6 +303,19 @@ def test_callbacks() -> None:
     for score, terms in recorder.models:
         assert score == pytest.approx(terms, abs=1e-9)
     assert recorder.models[-1][0] == pytest.approx(model.lower_bound_, abs=1e-9)
+
+
+def test_data_in_memory_are_there_at_most_three_times() -> None:
+    import tracemalloc
+
+    X = np.random.RandomState(0).normal(size=(200_000, 10))
+    source = Rows(X)
+    tracemalloc.start()
+    data = _vae_data.Table.of(source, 1000)
+    data.fit_linear(X.mean(axis=0), 2.0, 1, tied=True)
+    top = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert top < 3 * X.nbytes
 
 
 # Data that are too large for memory.
