@@ -15,7 +15,7 @@ from ..families._base import positive_or_one
 from ._components import EMPTY, LEAST_WEIGHT, ComponentMetric, Limits, NoLimits, is_collapsing
 from ._feature_attributes import FeatureAttributes, NaturalParameters
 from ._feature_limits import FeatureLimits
-from ._feature_metric import FeatureMetric
+from ._feature_metric import feature_metric
 from ._input import check_columns, is_outside
 from ._large_counts import relative_to_data
 from ._model import LOG_TINY
@@ -294,7 +294,7 @@ class Independent(FeatureAttributes):
             yield t.swapaxes(0, 1).reshape(t.shape[1], -1)
 
     def metric(self, parameters: NaturalParameters, statistics: FeatureSums, counts: FloatArray) -> ComponentMetric:
-        return FeatureMetric.at(self.family, parameters.eta, statistics.exposures + self.prior_counts, counts)
+        return feature_metric(self.family, parameters.eta, statistics.exposures + self.prior_counts, counts)
 
     def moved(self, parameters: NaturalParameters, direction: FloatArray) -> NaturalParameters | None:
         """Move parameters along a direction, except those that a bound holds."""

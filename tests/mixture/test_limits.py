@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import warnings
 from dataclasses import replace
 from typing import Any
@@ -15,12 +16,12 @@ from sklearn.exceptions import ConvergenceWarning
 from skentropy import GammaMixture, GaussianMixture, PoissonMixture, StudentTMixture
 from skentropy._data import Block, survey_columns
 from skentropy._linalg import pack_symmetric
-from skentropy.families import Bernoulli, Binomial, Gamma, Gaussian
+from skentropy.families import Bernoulli, Binomial, Categorical, Gamma, Gaussian
 from skentropy.mixture._covariance_types import initial_covariances
-from skentropy.mixture._feature_metric import inverse_root
+from skentropy.mixture._feature_metric import OneHotMetric, inverse_root
 from skentropy.mixture._gaussian import CorrelatedGaussian
 from skentropy.mixture._gaussian_parameters import GaussianParameters
-from skentropy.mixture._independent import Independent
+from skentropy.mixture._independent import FeatureSums, Independent
 from skentropy.mixture._information import Metric
 from skentropy.mixture._input import check_columns
 from skentropy.mixture._levels import Levels
@@ -201,6 +202,49 @@ def test_roots_leave_out_what_has_next_to_no_information(unit: float) -> None:
     np.testing.assert_allclose(np.sort(np.linalg.eigvalsh(product)), [[1.0, 1.0], [0.0, 1.0], [0.0, 1.0]], atol=1e-12)
     one = inverse_root(unit * np.array([[[9.0]], [[9.1e-40]], [[8.9e-40]], [[0.0]]]))
     np.testing.assert_allclose(one[:, 0, 0], np.array([1 / 3, (9.1e-40) ** -0.5, 0.0, 0.0]) / np.sqrt(unit), rtol=1e-12)
+
+
+def test_roots_for_categories_are_those_of_their_information() -> None:
+    p = np.array([[0.5, 0.3, 0.2, 0.0], [0.1, 0.2, 0.3, 0.4], [0.0, 1.0, 0.0, 0.0], [1e-9, 1.0 - 3e-9, 1e-9, 1e-9]])
+    family, seen = Categorical(4), np.array([[8.0, 2.0], [0.5, 1e3], [3.0, 7.0], [0.0, 4.0]])
+    eta = family.from_standard(p[:, np.newaxis].repeat(2, axis=1))
+    metric = OneHotMetric.at(family, eta, seen)
+    W = np.moveaxis(metric.directions(np.eye(32).reshape(32, 4, 8)), 0, -1).reshape(4, 8, 4, 8)
+    for c, d in np.ndindex(seen.shape):
+        own = W[c, d::2, c, d::2]
+        A = -seen[c, d] * np.outer(p[c], p[c])
+        A[np.diag_indices(4)] = seen[c, d] * p[c] * ((1.0 - np.eye(4)) @ p[c])  # p (1 - p)
+        rank = max(int((p[c] > 0.0).sum()) - 1, 0) * (seen[c, d] > 0.0)
+        metric_of_z = own.T @ A @ own
+        np.testing.assert_allclose(metric_of_z, np.diag(np.round(np.diag(metric_of_z))), atol=1e-12)
+        assert np.round(np.trace(metric_of_z)) == np.any(own != 0.0, axis=0).sum() == rank
+        np.testing.assert_allclose(A @ own @ own.T @ A, A, rtol=1e-12, atol=1e-15 * A.max())
+        W[c, d::2, c, d::2] = 0.0
+    assert not W.any()
+
+
+def test_gradients_by_categories_are_transposes_of_directions() -> None:
+    rng = np.random.default_rng(0)
+    family = Categorical(5)
+    eta = family.from_standard(rng.dirichlet(np.ones(5), size=(3, 2)))
+    metric = OneHotMetric.at(family, eta, rng.uniform(1.0, 9.0, size=(3, 2)))
+    z, score = rng.normal(size=(2, 3, 10))
+    assert (metric.directions(z) * score).sum() == pytest.approx((z * metric.gradient(score)).sum(), rel=1e-13)
+
+
+def test_what_is_known_of_many_categories_takes_little_memory() -> None:
+    size = 10_000
+    family = Categorical(size)
+    eta = family.from_standard(np.random.default_rng(0).dirichlet(np.ones(size), size=(2, 1)))
+    components = Independent(family, pooled=family.mean(eta).mean(axis=1))
+    statistics = FeatureSums(np.full((2, 1), 50.0), 50.0 * family.mean(eta))
+    tracemalloc.start()
+    metric = components.metric(components.parameters(eta), statistics, np.full(2, 50.0))
+    direction = metric.directions(metric.gradient(np.ones((2, size))))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert direction.shape == (2, size)
+    assert peak < 30 * eta.nbytes
 
 
 def test_levels_are_whole_numbers_up_to_the_largest_and_are_kept() -> None:
