@@ -69,8 +69,8 @@ class Levels:
     def indicators(self, X: Matrix) -> tuple[Levels, Matrix]:
         """Levels that include all entries of rows X, and a CSR matrix (n, M) that indicates each entry's level.
 
-        The levels are this object if they already include all entries. An entry that a sparse matrix does not store has no
-        level.
+        The levels are this object if its values are known to be 0, 1, 2, ... and include all entries. An entry that a sparse
+        matrix does not store has no level.
         """
         n, D = X.shape
         data = X.data if sparse.issparse(X) else np.ravel(X)
@@ -79,7 +79,7 @@ class Levels:
         index = data.astype(np.int64) if not data.size or data.max() < _LARGEST_LEVEL else None
         if index is None or not np.array_equal(index, data):
             levels = None
-        elif len(self.starts) != D + 1 or (index >= np.diff(self.starts)[column]).any():
+        elif not self.whole or len(self.starts) != D + 1 or (index >= np.diff(self.starts)[column]).any():
             largest = np.zeros(D)
             np.maximum.at(largest, column, data)
             levels = Levels.up_to(largest)
@@ -108,6 +108,7 @@ class LevelSums:
             return LevelSums(self.levels, self.counts + other.counts)
         pairs = zip(self.levels.by_column(), other.levels.by_column(), strict=True)
         levels = Levels.of_columns([np.union1d(own, others) for own, others in pairs])
+        levels = replace(levels, whole=self.levels.whole and other.levels.whole)
         return LevelSums(levels, self.spread(levels) + other.spread(levels))
 
     def spread(self, levels: Levels) -> FloatArray:
