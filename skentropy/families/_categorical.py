@@ -15,8 +15,10 @@ from ._roots import RootCoordinates
 
 # Smaller probabilities count as zero.
 _ZERO = float(np.exp(LOG_ZERO))
-# Larger codes are rather numbers than categories; each category takes an array of the size of the data.
+# Larger codes are rather numbers than categories.
 _MOST_CATEGORIES = 10_000
+# Number of probabilities of rows that are computed at a time.
+_ENTRIES = 2**18
 
 
 class Categorical(RootCoordinates):
@@ -155,7 +157,11 @@ class Categorical(RootCoordinates):
 
     def predict(self, eta: Array, weights: Array) -> Array:
         """The most probable category."""
-        return np.asarray(np.einsum("kn,skd->snd", weights, self.mean(eta)).argmax(axis=0), dtype=np.float64)
+        probability = self.mean(eta)
+        step = max(1, _ENTRIES // probability[:, 0].size)
+        parts = (weights[:, start : start + step] for start in range(0, max(weights.shape[1], 1), step))
+        codes = [np.einsum("kn,skd->snd", part, probability).argmax(axis=0) for part in parts]
+        return np.concatenate(codes).astype(np.float64)
 
     def sample(self, eta: Array, random_state: np.random.RandomState, exposure: Array | None = None) -> Array:
         (probability,) = self.to_standard(eta)

@@ -17,10 +17,13 @@ from ._components import Components
 from ._input import check_sums
 from ._large_counts import cautions_of_means, relative_to_parameters
 from ._observations import Units
+from ._one_hot import has_many_categories
 from ._report import degenerate_features
 
 # A category with a smaller probability does not occur.
 NEVER = 1e-300
+# Number of natural parameters of rows that are drawn at a time.
+_ENTRIES = 2**18
 # The rounding errors of a log-density with larger terms exceed 1e-8 nats.
 _LARGEST_TERMS = 1e7
 
@@ -222,4 +225,7 @@ class FeatureAttributes(Components):
         like: Matrix | None = None,
     ) -> FloatArray:
         eta = self.family.from_standard(*self._by_feature(standard))
-        return self.family.sample(eta[:, labels], random_state)
+        # The draws of categories are the same part by part.
+        step = max(1, _ENTRIES // eta[:, 0].size) if has_many_categories(self.family) else max(1, len(labels))
+        parts = (labels[start : start + step] for start in range(0, max(len(labels), 1), step))
+        return np.concatenate([self.family.sample(eta[:, part], random_state) for part in parts])

@@ -19,7 +19,8 @@ from ._feature_metric import feature_metric
 from ._input import check_columns, is_outside
 from ._large_counts import relative_to_data
 from ._model import LOG_TINY
-from ._observations import Observations, Units, product, transposed_product, with_data, zero_where
+from ._observations import Observations, Units, with_data, zero_where
+from ._one_hot import FEW, OneHotRows, OneHotSeedRows, has_many_categories
 from ._seed_rows import SmoothedRows
 
 
@@ -47,7 +48,7 @@ class FeatureEvidence:
     def accumulate(self, weights: FloatArray) -> FeatureSums:
         return FeatureSums(
             exposures=self.observations.column_sums(weights),
-            sums=np.array([transposed_product(weights, T) for T in self.observations.statistics]),
+            sums=self.observations.sums(weights),
         )
 
 
@@ -104,8 +105,8 @@ class Independent(FeatureAttributes):
         return np.stack([mask.sum(axis=0) for mask in masks])
 
     def summarize(self, observations: Observations, weight: FloatArray) -> FeatureSums:
-        sums = [np.asarray(weight @ T, dtype=np.float64).ravel() for T in observations.statistics]
-        return FeatureSums(observations.column_sums(weight[np.newaxis])[0], np.stack(sums))
+        weights = weight[np.newaxis]
+        return FeatureSums(observations.column_sums(weights)[0], observations.sums(weights)[:, 0])
 
     def with_pooled(self, summary: FeatureSums) -> Self:
         return replace(self, pooled=summary.sums / summary.exposures)
@@ -118,18 +119,22 @@ class Independent(FeatureAttributes):
         return None if units is None else Rounding(units.location, units.scale, self.family.equivariance == "scale")
 
     def seed_rows(self, block: Block, observations: Observations) -> SmoothedRows:
-        return SmoothedRows(self.family, observations, self.pooled)
+        rows = OneHotSeedRows if isinstance(observations, OneHotRows) else SmoothedRows
+        return rows(self.family, observations, self.pooled)
 
     def row_cost(self, n_features: int) -> int:
         return self.family.n_statistics * n_features
 
     def row_bytes(self, n_features: int, n_components: int) -> int:
-        return 8 * (self.family.n_statistics * n_features + 3 * n_components)
+        n_statistics = FEW if has_many_categories(self.family) else self.family.n_statistics
+        return 8 * (n_statistics * n_features + 3 * n_components)
 
     # EM.
 
     def read(self, block: Block) -> Observations:
         X = block.X
+        if has_many_categories(self.family):
+            return OneHotRows.of(self.family, X)
         if self.units is not None:
             X = self.units.apply(X)
             self._check_digits(X, block.X)
@@ -169,9 +174,7 @@ class Independent(FeatureAttributes):
             return FeatureEvidence(self._log_joint_of_narrow(offsets, observations.values), observations)
         eta = parameters.eta
         # log pi_c + sum_d [eta_cd T(x_nd) - s_n m_nd A(eta_cd)], W(54), W(58)
-        log_joint = product(eta[0], observations.statistics[0], out)
-        for eta_s, T in zip(eta[1:], observations.statistics[1:], strict=True):
-            log_joint += product(eta_s, T)
+        log_joint = observations.inner(eta, out)
         log_joint += offsets[:, np.newaxis] - observations.row_sums(parameters.log_partition)
         return FeatureEvidence(log_joint, observations)
 

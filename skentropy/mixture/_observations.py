@@ -56,6 +56,17 @@ class Observations:
             return np.ones((1, 1))
         return 1.0 - self.missing[rows].toarray() if sparse.issparse(self.missing) else self._m[rows]
 
+    def inner(self, eta: FloatArray, out: FloatArray | None = None) -> FloatArray:
+        """sum_d eta_kd T(x_nd) for parameters eta (S, K, D), shape (K, n_rows)."""
+        total = product(eta[0], self.statistics[0], out)
+        for eta_s, T in zip(eta[1:], self.statistics[1:], strict=True):
+            total += product(eta_s, T)
+        return total
+
+    def sums(self, weights: FloatArray) -> FloatArray:
+        """sum_n r_kn T(x_nd), shape (S, K, D)."""
+        return np.array([transposed_product(weights, T) for T in self.statistics])
+
     def features(self, rows: Array | slice) -> FloatArray:
         """Statistics of some rows as a dense array of shape (S, n_rows, D)."""
         return np.stack([T[rows].toarray() if sparse.issparse(T) else T[rows] for T in self.statistics])

@@ -48,8 +48,7 @@ class SmoothedRows:
         cross = self._observations.row_sums(
             (TOWARDS_POOLED * self._pooled[:, np.newaxis] * eta).sum(axis=0) - self._family.log_partition(eta)
         )
-        for eta_s, T in zip(eta, self._observations.statistics, strict=True):
-            cross = cross + (1.0 - TOWARDS_POOLED) * (T @ eta_s.T).T
+        cross = cross + (1.0 - TOWARDS_POOLED) * self._observations.inner(eta)
         divergences = self._negative_entropy - cross
         return np.where(divergences > self.rounding, divergences, 0.0)
 
