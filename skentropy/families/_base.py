@@ -289,7 +289,7 @@ class ExponentialFamily(HasArguments, ABC):
         r"""Log-density of every entry: :math:`\eta \cdot T(x) - s A(\eta) + \log h(x; s)`.
 
         X and the exposures broadcast against ``eta.shape[1:]``. X must lie in the support, which is not checked. The
-        smallest positive double stands for a probability of zero, so that forbidden values have -744 and not -inf.
+        smallest positive double stands for a probability of zero, so that forbidden values have -744 or less, but not -inf.
         """
         inner = sum(t * e for t, e in zip(self.sufficient_statistics(X), eta, strict=True))
         return inner - exposure * self.log_partition(eta) + self.log_base_measure(X, exposure)

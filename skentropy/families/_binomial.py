@@ -12,7 +12,7 @@ from ._arguments import check_probability, is_number
 from ._base import LOG_ZERO, ExponentialFamily
 from ._relative import EPS, RelativeBinomial
 from ._roots import AngleCoordinates
-from ._special import expected_log_gamma, log_factorial, log_odds, softplus
+from ._special import expected_log_gamma, log_factorial, log_odds, log_rising, softplus
 
 
 class Binomial(AngleCoordinates):
@@ -105,7 +105,8 @@ class Binomial(AngleCoordinates):
 
     def log_base_measure(self, X: Array, exposure: Array | float = 1.0) -> Array:
         n_trials = self.n_trials * exposure
-        return log_factorial(n_trials) - log_factorial(X) - log_factorial(n_trials - X)
+        fewer = np.minimum(X, n_trials - X, dtype=np.float64)
+        return log_rising(fewer, n_trials - fewer + 1.0) - log_factorial(fewer)
 
     def expected_log_base_measure(self, eta: Array) -> Array:
         def expected_log_factorial(p: Array) -> Array:

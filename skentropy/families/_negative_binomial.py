@@ -5,14 +5,13 @@ from __future__ import annotations
 from numbers import Real
 
 import numpy as np
-from scipy import special
 
 from .._typing import Array, Matrix
 from ._arguments import check_probability, is_number
 from ._base import LOG_ZERO, TINY, ExponentialFamily, safe_exp, safe_log
 from ._relative import EPS, RelativeNegativeBinomial
 from ._roots import RootCoordinates
-from ._special import expected_log_gamma, log1mexp, log_factorial
+from ._special import expected_log_gamma, log1mexp, log_factorial, log_rising
 
 
 class NegativeBinomial(RootCoordinates):
@@ -110,8 +109,7 @@ class NegativeBinomial(RootCoordinates):
         return (X >= 0) & (np.inf > X)
 
     def log_base_measure(self, X: Array, exposure: Array | float = 1.0) -> Array:
-        r = self._known_r * exposure
-        return special.gammaln(np.add(X, r, dtype=np.float64)) - special.gammaln(r) - log_factorial(X)
+        return log_rising(X, self._known_r * exposure) - log_factorial(X)
 
     def expected_log_base_measure(self, eta: Array) -> Array:
         mean = self.mean(eta)[0]

@@ -84,6 +84,15 @@ def stirling_remainder(x: Array) -> Array:
     return in_two_parts(x, 20.0, exact, series)
 
 
+def log_rising(x: Array, r: Array | float) -> Array:
+    r""":math:`\log\Gamma(x + r) - \log\Gamma(r)` for :math:`x \ge 0`, by Stirling's remainders where that cancels."""
+    x, r = np.broadcast_arrays(np.asarray(x, dtype=np.float64), np.asarray(r, dtype=np.float64))
+    large = np.maximum(r, 20.0)
+    by_remainders = x * np.log(x + large) + (large - 0.5) * np.log1p(x / large) - x
+    by_remainders += stirling_remainder(x + large) - stirling_remainder(large)
+    return np.where(r < 20.0, special.gammaln(x + r) - special.gammaln(r), by_remainders)
+
+
 def log_ratio(a: Array, b: Array) -> Array:
     """log(a / b) of positive numbers, to all digits, also if they are nearly equal or the quotient overflows."""
     difference = a - b

@@ -457,6 +457,16 @@ def test_single_precision_statistics_are_as_good_as_they_look(family: Exponentia
     np.testing.assert_allclose(family.log_base_measure(X), family.log_base_measure(X.astype(np.float64)), rtol=1e-14)
 
 
+@pytest.mark.parametrize("size", [1e6, 1e9, 1e14])
+def test_base_measures_of_small_counts_among_many_trials_keep_their_digits(size: float) -> None:
+    x = np.arange(8.0)
+    failures = np.concatenate([[0.0], np.cumsum(np.log((size + x[:-1]) / (x[:-1] + 1.0)))])
+    trials = np.concatenate([[0.0], np.cumsum(np.log((size - x[:-1]) / (x[:-1] + 1.0)))])
+    np.testing.assert_allclose(NegativeBinomial(r=size).log_base_measure(x), failures, rtol=1e-13, atol=1e-13)
+    np.testing.assert_allclose(Binomial(n_trials=int(size)).log_base_measure(x), trials, rtol=1e-13, atol=1e-13)
+    np.testing.assert_allclose(Binomial(n_trials=int(size)).log_base_measure(size - x), trials, rtol=1e-13, atol=1e-13)
+
+
 def test_base_measure_of_large_and_fractional_counts() -> None:
     x = np.array([5000.0, 0.5, 4096.0])
     for dtype in (np.float64, np.float32):

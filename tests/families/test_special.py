@@ -17,6 +17,7 @@ from skentropy.families._special import (
     log_minus_digamma,
     log_odds,
     log_ratio,
+    log_rising,
     polynomial,
     scaled_exp1,
     stirling_remainder,
@@ -83,3 +84,10 @@ def test_logarithms_of_quotients_that_may_overflow(a: float, b: float) -> None:
     with np.errstate(all="raise", under="ignore"):
         found = log_ratio(np.array([a, b]), np.array([b, a]))
     np.testing.assert_allclose(found, np.log([a, b]) - np.log([b, a]), rtol=1e-13)
+
+
+@pytest.mark.parametrize("r", [1e-300, 0.3, 19.9, 20.0, 1e5, 1e12, 1e300])
+def test_rising_factorials_are_products(r: float) -> None:
+    x = np.arange(12.0)
+    expected = np.cumsum(np.log(np.concatenate([[1.0], r + x[:-1]])))
+    np.testing.assert_allclose(log_rising(x, r), expected, rtol=1e-13, atol=1e-13)
