@@ -200,9 +200,11 @@ class HeteroscedasticNoise(GaussianNoise):
         residual, shrink = x - mu, np.exp(-v)
         squares, mean_v, mean_shrink = (np.tensordot(shares, s, axes=1) for s in (residual * residual * shrink, v, shrink))
         precision = 1.0 / self.step_noise
-        # In v the derivatives are those of -1/2 (v + r^2 exp(-v) / noise).
-        pull = [np.tensordot(shares, residual * shrink, axes=1) * precision, 0.5 * (squares * precision - 1.0)]
-        curvature = [mean_shrink * precision, 0.5 * squares * precision]
+        # In v the derivatives are those of -1/2 (v + r^2 exp(-v) / noise), and zero where v is at a limit.
+        inside = np.abs(v) < self._LARGEST
+        share, bend = (np.tensordot(shares, s * inside, axes=1) for s in (np.ones_like(v), residual * residual * shrink))
+        pull = [np.tensordot(shares, residual * shrink, axes=1) * precision, 0.5 * (bend * precision - share)]
+        curvature = [mean_shrink * precision, 0.5 * bend * precision]
         fit = Fit(-0.5 * (mean_v + squares * precision), np.hstack(pull), np.hstack(curvature))
         return fit, np.tensordot(shares, mu, axes=1), np.stack([squares, mean_v, mean_shrink])
 

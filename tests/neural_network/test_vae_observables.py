@@ -86,6 +86,16 @@ def test_densities_and_expectations(kind: str) -> None:
         np.testing.assert_allclose(curvature, -(up + down - 2 * fit.value) / step**2, rtol=1e-4, atol=1e-4)
 
 
+def test_steps_see_no_slope_where_variances_are_at_their_limits() -> None:
+    observable, shares, x = KINDS["heteroscedastic"], np.array([0.3, 0.7]), np.full((1, D), 1.5)
+    y = np.array([[0.2] * D + [9.0, -9.0, 0.5, 9.0], [0.4] * D + [9.0, -9.0, 0.4, 0.3]])[:, np.newaxis]
+    fit = observable.expect(y.copy(), x, shares)[0]
+    step = 1e-4 * np.concatenate([np.zeros(D), np.ones(D)])
+    up, down = (observable.expect(shifted, x, shares)[0].value for shifted in (y + step, y - step))
+    np.testing.assert_allclose(fit.pull[:, D:], (up - down) / 2e-4, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(fit.curvature[:, D:], -(up + down - 2 * fit.value) / 1e-8, rtol=1e-4, atol=1e-6)
+
+
 @canonical
 def test_pseudo_entropies(kind: str) -> None:
     observable, y = KINDS[kind], np.array([[-1.0, 0.3, 2.0, 0.0]])
