@@ -15,7 +15,7 @@ from ._gaps import Gaps
 from ._gaussian_parameters import GaussianParameters, GaussianSums
 
 # Largest number of values of a block that are kept for a second use.
-_KEPT_ENTRIES = 2**22
+KEPT_ENTRIES = 2**22
 # Components are processed together if they hold at most this many numbers.
 _TOGETHER_ENTRIES = 2**15
 # With at least this many features BLAS is faster if it knows that a product is symmetric.
@@ -65,7 +65,7 @@ class GaussianEvidence:
         # Components are processed together if that saves calls, and one by one if their rows fill the cache.
         size = max(1, _TOGETHER_ENTRIES // (d * n)) if n else 1
         self._parts = [slice(start, start + size) for start in range(0, K, size)]
-        self._kept = np.empty((K, d, n)) if K * d * n <= _KEPT_ENTRIES else None
+        self._kept = np.empty((K, d, n)) if K * d * n <= KEPT_ENTRIES else None
         # -2 log N(x_o; mu_o, Sigma_oo): the distance minimised over x_m, and det Sigma_oo = det Sigma det Lambda_mm
         log_joint = np.empty((K, n)) if out is None or rows.gaps is not None else out
         for part in self._parts:

@@ -13,7 +13,7 @@ from .._linalg import pack_symmetric
 from .._typing import FloatArray
 from ..families._special import log_minus_digamma, trigamma
 from ._gaussian_parameters import GaussianParameters, GaussianSums
-from ._gaussian_rows import CompletedRows, GaussianRows, score_loadings
+from ._gaussian_rows import KEPT_ENTRIES, CompletedRows, GaussianRows, score_loadings
 
 
 @dataclass(frozen=True)
@@ -128,23 +128,32 @@ class RowScales:
         self.completed = CompletedRows(parameters, rows)
         self._log_det_precisions = self.completed.log_det_precisions()
         self._kept: dict[int, FloatArray] = {}
+        self._distances: dict[int, FloatArray] = {}
         d = rows.X.shape[0]
+        self._keeps_rows = len(parameters.means) * rows.X.size <= KEPT_ENTRIES
         self.n_observed = np.full(rows.X.shape[1], float(d)) - (0 if rows.gaps is None else rows.gaps.n_missing)
 
     def in_frame(self, component: int) -> FloatArray:
         """Completed rows in the frame, (d, n)."""
-        if component not in self._kept:
-            self._kept[component] = self.completed.in_frame(component)
-        return self._kept[component]
+        known = self._kept.get(component)
+        if known is not None:
+            return known
+        y = self.completed.in_frame(component)
+        if self._keeps_rows:
+            self._kept[component] = y
+        return y
 
-    def _distances(self, component: int) -> FloatArray:
-        y = self.in_frame(component)
-        return np.asarray(np.einsum("ij,ij->j", y, y))
+    def distances(self, component: int) -> FloatArray:
+        """Squared Mahalanobis distances of the observed entries, (n,)."""
+        if component not in self._distances:
+            y = self.in_frame(component)
+            self._distances[component] = np.einsum("ij,ij->j", y, y)
+        return self._distances[component]
 
     def posterior(self, component: int) -> tuple[FloatArray, FloatArray]:
         """Shapes and logarithms of the rates of the gamma distributions of u, (n,)."""
         a = self.parameters.shapes[component]
-        return a + 0.5 * self.n_observed, np.log(a + 0.5 * self._distances(component))
+        return a + 0.5 * self.n_observed, np.log(a + 0.5 * self.distances(component))
 
     def log_density(self, component: int) -> FloatArray:
         """Log-density of the observed entries, with u integrated out, (n,)."""
@@ -155,7 +164,7 @@ class RowScales:
             + self.n_observed * np.log(2.0 * np.pi * a)
         )
         shape = a + 0.5 * self.n_observed
-        tail = shape * np.log1p(self._distances(component) / (2.0 * a))
+        tail = shape * np.log1p(self.distances(component) / (2.0 * a))
         return np.asarray(gammaln(shape) - gammaln(a) - 0.5 * log_dets - tail - self.rows.log_volume)
 
     def scores(self) -> Iterator[FloatArray]:

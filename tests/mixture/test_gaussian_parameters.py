@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from skentropy._data import Block
-from skentropy.mixture import _gaussian_rows
+from skentropy.mixture import _gaussian_rows, _student_rows
 from skentropy.mixture._gaussian import CorrelatedGaussian
 from skentropy.mixture._gaussian_parameters import GaussianParameters, GaussianSums, singular_columns
 from skentropy.mixture._gaussian_rows import CompletedRows, GaussianEvidence
 from skentropy.mixture._observations import Units
+from skentropy.mixture._student_rows import StudentEvidence, StudentParameters
 
 FREE = np.zeros((1, 2))
 
@@ -88,10 +89,24 @@ def test_rows_in_frames_are_kept_if_they_are_few_enough(n_rows: int, kept: bool,
     components, parameters, rows = problem(n_rows)
     weights = np.random.RandomState(1).uniform(size=(2, n_rows))
     expected = components.observe(parameters, rows, np.zeros(2)).accumulate(weights)
-    monkeypatch.setattr(_gaussian_rows, "_KEPT_ENTRIES", 2 * 3 * 7)
+    monkeypatch.setattr(_gaussian_rows, "KEPT_ENTRIES", 2 * 3 * 7)
     evidence = GaussianEvidence(parameters, rows, np.zeros(2), None)
     assert (evidence._kept is not None) == kept
     np.testing.assert_array_equal(evidence.accumulate(weights).second, expected.second)
+
+
+@pytest.mark.parametrize(("n_rows", "kept"), [(7, True), (8, False)])
+def test_rows_of_student_components_are_kept_likewise(n_rows: int, kept: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, gaussian, rows = problem(n_rows)
+    parameters = StudentParameters.with_shapes(gaussian, np.array([1.5, 4.0]))
+    weights = np.random.RandomState(1).uniform(size=(2, n_rows))
+    expected = StudentEvidence(parameters, rows, np.zeros(2), None).accumulate(weights)
+    monkeypatch.setattr(_student_rows, "KEPT_ENTRIES", 2 * 3 * 7)
+    evidence = StudentEvidence(parameters, rows, np.zeros(2), None)
+    assert bool(evidence._scales._kept) == kept
+    found = evidence.accumulate(weights)
+    np.testing.assert_array_equal(found.scaled.second, expected.scaled.second)
+    np.testing.assert_array_equal(found.log_scales, expected.log_scales)
 
 
 @pytest.mark.parametrize("counts", [[1e-102, 1e3], [1e-205, 1e-210]])
