@@ -12,7 +12,7 @@ import numpy as np
 from .._typing import Array, FloatArray
 from ..families._special import softplus
 from ._layers import Layer, logistic, total_softplus
-from ._odds import Odds
+from ._odds import Odds, in_cache
 
 # Steps are shortened until no logit moves further than this.
 _LONGEST_STEP = 8.0
@@ -23,8 +23,6 @@ MAX_STEPS = 100
 _HALVINGS = 30
 # A new Hessian is formed if the expected gain of a step with the last one exceeds this share of that of the step before.
 _CONTRACTION = 0.05
-# Number of logits that are processed at a time.
-_IN_CACHE = 2**16
 # At most so many products of pairs of columns of the design are kept.
 _MOST_PRODUCTS = 2**23
 # The states that carry this share of the weight give a Hessian that is accurate enough for steps.
@@ -51,12 +49,18 @@ class Regression:
     counts : (S, D) or (S, 1), the weight with which a variable was observed under a state; equal for all variables in the
         latter case
     moments : (D, H + 1), the weight with which it was observed to be 1 together with each variable above, and at all
+    known_odds : Odds of the states, if they are known
     """
 
     states: FloatArray
     counts: FloatArray
     moments: FloatArray
+    known_odds: Odds | None = None
     _last: list[Any] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    @cached_property
+    def odds(self) -> Odds:
+        return self.known_odds or Odds(self.states)
 
     @cached_property
     def design(self) -> FloatArray:
@@ -78,9 +82,7 @@ class Regression:
     def gradient(self, layer: Layer) -> FloatArray:
         """Derivative of ``log_likelihood`` with respect to V = [W, mu], (D, H + 1)."""
         expected = np.zeros_like(self.moments)
-        odds = Odds.fitting(layer, self.states)
-        for states in in_cache(len(self.states), len(layer.offsets)):
-            p = logistic(layer.logits(self.states[states])) if odds is None else odds.probabilities(states)
+        for states, p in self.odds.probabilities(layer):
             p *= self.counts[states]
             expected[:, :-1] += p.T @ self.states[states]
             expected[:, -1] += p.sum(axis=0)
@@ -106,12 +108,6 @@ class Regression:
         """The layer's logits, those of a few states at a time."""
         for states in in_cache(len(self.states), len(layer.offsets)):
             yield states, layer.logits(self.states[states])
-
-
-def in_cache(n: int, size: int) -> Iterator[slice]:
-    """Slices of n items of ``size`` numbers each, small enough that their numbers stay in the cache."""
-    step = max(_IN_CACHE // max(size, 1), 1)
-    return (slice(start, min(start + step, n)) for start in range(0, n, step))
 
 
 def maximize(regression: Regression, start: Layer, ridge: float, max_steps: int = MAX_STEPS) -> Layer:
@@ -146,7 +142,7 @@ class _Ascent:
     """
 
     def __init__(self, regression: Regression, start: Layer, ridge: float) -> None:
-        self._moments, self._ridge = regression.moments, ridge
+        self._odds, self._moments, self._ridge = regression.odds, regression.moments, ridge
         self._design, self._counts = regression.design, regression.counts
         self._weight = self._counts.sum(axis=0)
         self.rough = _Hessians(self._design, self._counts, ridge, _heavy_states(regression))
@@ -174,8 +170,7 @@ class _Ascent:
     def _slopes(self, V: FloatArray, columns: Array) -> tuple[FloatArray, FloatArray]:
         """Gradients at V, (..., H + 1), and the weighted sums of p (1 - p) over states, (...)."""
         expected, variance = np.zeros(V.shape), np.zeros(len(V))
-        for states in in_cache(len(self._design), len(columns)):
-            p = logistic(self._design[states] @ V.T)
+        for states, p in self._odds.probabilities(Layer.split(V)):
             weighted = p * _of(self._counts[states], columns)
             expected += weighted.T @ self._design[states]
             np.subtract(1.0, p, out=p)
@@ -295,6 +290,7 @@ class _Hessians:
     def __init__(self, design: FloatArray, counts: FloatArray, ridge: float, kept: Array | slice) -> None:
         self.kept, self._ridge = kept, ridge
         self._design, self._counts, self._weight = design[kept], counts[kept], counts.sum(axis=0)
+        self._odds = Odds(self._design[:, :-1])
         self._upper = np.triu_indices(design.shape[1])
 
     @cached_property
@@ -314,8 +310,7 @@ class _Hessians:
     def at(self, V: FloatArray, columns: Array, variance: FloatArray | None = None) -> FloatArray:
         """The Hessians of some variables at V (..., H + 1); ``variance`` is the sum of p (1 - p) over weighted states."""
         curvature = np.empty((len(self._design), len(columns)))
-        for states in in_cache(len(curvature), len(columns)):
-            p = logistic(self._design[states] @ V.T)
+        for states, p in self._odds.probabilities(Layer.split(V)):
             np.multiply(_of(self._counts[states], columns), p * (1.0 - p), out=curvature[states])
         hessian = self._by_unit(curvature) if self._pairs is None else self._by_pair(curvature, self._pairs)
         if variance is not None:

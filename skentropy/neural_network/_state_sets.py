@@ -7,7 +7,6 @@ from functools import cached_property
 
 import numpy as np
 from scipy import sparse
-from scipy.special import logsumexp
 
 from .._typing import Array, FloatArray
 from ..families._special import softplus
@@ -55,27 +54,29 @@ class Joints:
         self._slopes[:, : net.sizes[0]] = X @ layer.weights
         self._offsets = X @ layer.offsets
 
-    def table(self, states: Array) -> FloatArray:
+    def table(self, states: Array, odds: Odds | None = None) -> FloatArray:
         """The terms of states (P, B) alone, (P, 1).
 
-        If entries are missing, these are log p(s) and, for each feature, log(1 + exp L_d(s)), (P, 1 + D).
+        If entries are missing, these are log p(s) and, for each feature, log(1 + exp L_d(s)), (P, 1 + D). ``odds`` of the
+        states keep those under this net.
         """
-        net = self.net
+        net, first = self.net, self.net.layers[0]
         table = np.empty((len(states), 1 if self._m is None else 1 + net.n_features))
-        odds = Odds.fitting(net.layers[0], states[:, : net.sizes[0]]) if self._m is None else None
         for part in _chunks(len(states), net.n_features + sum(net.sizes)):
             layers = net.split_states(states[part].astype(np.float64))
             table[part, 0] = net.log_prior(layers[-1])
             for layer, below, above in zip(net.layers[1:], layers[:-1], layers[1:], strict=True):
                 logits = layer.logits(above)
                 table[part, 0] += (below * logits).sum(axis=1) - total_softplus(logits)
-            if odds is not None:
-                table[part, 0] -= odds.total_softplus(part)
-            elif self._m is None:
-                table[part, 0] -= total_softplus(net.layers[0].logits(layers[0]))
-            else:
-                table[part, 1:] = softplus(net.layers[0].logits(layers[0]))
+            if self._m is not None:
+                table[part, 1:] = softplus(first.logits(layers[0]))
+        if self._m is None:
+            table[:, 0] -= (odds or self.odds_of(states)).total_softplus(first, keep=odds is not None)
         return table
+
+    def odds_of(self, states: Array) -> Odds:
+        """Odds of the data's variables under states (P, B)."""
+        return Odds(states[:, : self.net.sizes[0]])
 
     def of(self, pool: Pool, index: Array, rows: Array | slice = slice(None)) -> FloatArray:
         """The log joints of rows with the states to which each of them points, (n, C)."""
@@ -131,11 +132,13 @@ class Pool:
     states : (P, B), uint8
     keys : (P,)
     table : (P, ...), their terms in ``Joints.table`` under the net last evaluated
+    odds : Odds of the data's variables under the states, if these were evaluated together
     """
 
     states: Array
     keys: Array
     table: FloatArray
+    odds: Odds | None = None
 
     @classmethod
     def empty(cls, joints: Joints) -> Pool:
@@ -149,7 +152,8 @@ class Pool:
 
     def under(self, joints: Joints) -> Pool:
         """The same states under another net."""
-        return replace(self, table=joints.table(self.states))
+        odds = self.odds or joints.odds_of(self.states)
+        return replace(self, table=joints.table(self.states, odds), odds=odds)
 
     @cached_property
     def words(self) -> Array:
@@ -197,12 +201,26 @@ class StateSets:
     @cached_property
     def log_evidence(self) -> FloatArray:
         """The rows' ELBOs."""
-        return np.asarray(logsumexp(self.log_joint, axis=1))
+        return self._largest + np.log(self._shares.sum(axis=1))
 
     @cached_property
     def posterior(self) -> FloatArray:
         """q of the states, (n, K)."""
-        return np.asarray(np.exp(self.log_joint - self.log_evidence[:, np.newaxis]))
+        return np.asarray(self._shares / self._shares.sum(axis=1, keepdims=True))
+
+    @cached_property
+    def _largest(self) -> FloatArray:
+        return np.asarray(self.log_joint.max(axis=1))
+
+    @cached_property
+    def _shares(self) -> FloatArray:
+        """The joint probabilities of the states by that of the most probable one, (n, K)."""
+        return np.exp(self.log_joint - self._largest[:, np.newaxis])
+
+    def counts(self, weight: FloatArray) -> FloatArray:
+        """The sum over rows of weighted q of each state of the pool, (P,)."""
+        q = self.posterior * weight[:, np.newaxis]
+        return np.asarray(np.bincount(self.index.ravel(), q.ravel(), len(self.pool.keys)), dtype=np.float64)
 
     def masses(self, weight: FloatArray | None = None) -> sparse.csr_matrix:
         """q of all states of the pool, times the rows' weights if there are any, (n, P)."""

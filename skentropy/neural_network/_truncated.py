@@ -134,14 +134,14 @@ def statistics_of(net: BeliefNet, sets: StateSets, observations: Observations) -
     """The statistics for the M-step: weights of the distinct states, and of the observed entries under each state."""
     q, evidence, m = sets.posterior, sets.log_evidence, observations.m
     weight = np.ones(len(q)) if observations.weight is None else observations.weight
-    masses = sets.masses(weight)
-    counts = np.asarray(masses.sum(axis=0)).reshape(-1, 1)
+    counts = sets.counts(weight)[:, np.newaxis]
     layers = net.split_states(sets.pool.values)
     regressions = [
         Regression(
             layers[0],
-            counts if m is None else np.asarray(masses.T @ m),
+            counts if m is None else np.asarray(sets.masses(weight).T @ m),
             observations.moments(sets.marginals()[:, : layers[0].shape[1]]),
+            sets.pool.odds,
         )
     ]
     for below, above in pairwise(layers):

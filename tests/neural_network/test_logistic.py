@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from skentropy.neural_network import _logistic
+from skentropy.neural_network import _logistic, _odds
 from skentropy.neural_network._layers import Layer, enumerate_states, logistic, total_softplus
 from skentropy.neural_network._logistic import Regression, _Ascent, _heavy_states, _Hessians, maximize
 from tests.common.nets import regression_on
@@ -317,5 +317,5 @@ def test_a_step_within_what_is_allowed_needs_no_objectives(monkeypatch: pytest.M
 def test_the_longest_change_of_a_logit_is_that_of_all_blocks_of_states(monkeypatch: pytest.MonkeyPatch) -> None:
     of = regression()
     ascent, step = _Ascent(of, start(), RIDGE), 5.0 * np.random.RandomState(2).normal(size=(5, 5))
-    monkeypatch.setattr(_logistic, "_IN_CACHE", 15)
+    monkeypatch.setattr(_odds, "_IN_CACHE", 15)
     np.testing.assert_allclose(ascent._longest(step), np.abs(of.design @ step.T).max(axis=0), rtol=1e-12)

@@ -14,16 +14,17 @@ from scipy.special import expit, logit, logsumexp
 from skentropy import SigmoidBeliefNet
 from skentropy._data import Block, Rows
 from skentropy._em import State, rounding_error
-from skentropy.neural_network import _fit, _logistic, _maximum
+from skentropy.neural_network import _fit, _maximum, _odds
 from skentropy.neural_network._binary import survey
 from skentropy.neural_network._exact import Enumeration, observe
 from skentropy.neural_network._fit import EnumeratedFit
 from skentropy.neural_network._halves import Halves
 from skentropy.neural_network._layers import BeliefNet, Layer, enumerate_states
-from skentropy.neural_network._logistic import complete_information, in_cache
+from skentropy.neural_network._logistic import complete_information
 from skentropy.neural_network._maximum import Maximum
 from skentropy.neural_network._metric import Metric
 from skentropy.neural_network._model import BeliefNetModel, Parameters
+from skentropy.neural_network._odds import in_cache
 from skentropy.neural_network._posteriors import EnumeratedPosteriors, TruncatedPosteriors
 from skentropy.neural_network._report import complaints
 from skentropy.neural_network._state_sets import Joints
@@ -165,7 +166,7 @@ def test_slices_are_as_long_as_fits_in_the_cache(size: int) -> None:
     slices = list(in_cache(n, size))
     assert np.concatenate([np.arange(n)[part] for part in slices]).tolist() == list(range(n))
     assert all(part.stop <= n for part in slices)
-    step = max(_logistic._IN_CACHE // max(size, 1), 1)
+    step = max(_odds._IN_CACHE // max(size, 1), 1)
     assert [part.stop - part.start for part in slices[:-1]] == [step] * (len(slices) - 1)
 
 
