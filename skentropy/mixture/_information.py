@@ -18,6 +18,8 @@ from ._components import ComponentMetric
 from ._feature_metric import inverse_root
 from ._model import MixtureModel, MixtureParameters, MixtureStatistics
 
+# Square matrices of more parameters take gigabytes, and their eigenvalues hours.
+MOST_PARAMETERS = 10_000
 # Number of array entries that are processed at a time, so that they stay in the cache.
 _CHUNK_ENTRIES = 2**18
 
@@ -29,6 +31,16 @@ def score(model: MixtureModel, parameters: MixtureParameters, statistics: Mixtur
     """
     of_weights = statistics.counts - statistics.weight * np.exp(parameters.log_weights)
     return np.column_stack([of_weights, model.components.score(parameters.components, statistics.components)])
+
+
+def check_size(estimator: Any, model: MixtureModel, parameters: MixtureParameters) -> None:
+    """Raise ValueError if standard errors would take square matrices of too many parameters."""
+    n_parameters = len(parameters.log_weights) * (1 + model.components.n_directions(parameters.components))
+    if n_parameters > MOST_PARAMETERS:
+        raise ValueError(
+            f"Standard errors of {type(estimator).__name__} take matrices of its {n_parameters} parameters, and at most "
+            f"{MOST_PARAMETERS} are possible; skentropy.model_selection.bootstrap takes any number."
+        )
 
 
 def missing_information(model: MixtureModel, parameters: MixtureParameters, block: Block) -> FloatArray:

@@ -10,7 +10,7 @@ import numpy as np
 
 from .._em import Evaluate, State
 from .._typing import FloatArray
-from ._information import Metric, score
+from ._information import MOST_PARAMETERS, Metric, score
 from ._model import MixtureModel, MixtureParameters
 
 # Damping, in units in which the complete data's information is one: its first and least values, and the factor of a change.
@@ -157,8 +157,13 @@ class NewtonSteps:
 
 
 def _relative_cost(n_rows: int, n_components: int, n_entries: int) -> float:
-    """Cost of a Newton step in EM steps, from measured times in nanoseconds: calls, passes over rows, eigenvalues."""
+    """Cost of a Newton step in EM steps, from measured times in nanoseconds: calls, passes over rows, eigenvalues.
+
+    It is infinite for matrices that would take gigabytes.
+    """
     n_parameters = n_components * (1 + n_entries)
+    if n_parameters > MOST_PARAMETERS:
+        return np.inf
     em = 8e4 + n_rows * n_components * (0.17 * n_entries + 5.0)
     information = 1.5e5 + n_rows * n_parameters * (10.0 + 0.022 * n_parameters)
     eigenvalues = n_parameters**2 * (50.0 + 0.22 * n_parameters)

@@ -15,7 +15,7 @@ from .._standard_errors import KNOWN, Estimate, StandardErrors
 from .._typing import Array, FloatArray
 from ._categories import category_name
 from ._changes import differences
-from ._information import Metric, missing_information, score, score_products
+from ._information import Metric, check_size, missing_information, score, score_products
 from ._model import MixtureModel, MixtureParameters, MixtureStatistics
 from ._profiles import expectations
 from ._report import EMPTY_ROWS, are_empty, component_names
@@ -134,6 +134,7 @@ class _Information:
         weights: str = "counts",
     ) -> Self:
         """The information of some rows, from one pass over them, and another with a prior."""
+        check_size(estimator, model, parameters)
         if _has_prior(estimator):
             model = _with_prior(estimator, rows, model, parameters, pool)
         of_block = partial(

@@ -13,6 +13,8 @@ from skentropy._data import Block
 from skentropy.families import Categorical, Poisson
 from skentropy.mixture import _one_hot
 from skentropy.mixture._independent import Independent
+from skentropy.mixture._model import MixtureModel
+from skentropy.mixture._newton import NewtonSteps
 from skentropy.mixture._observations import Observations
 from skentropy.mixture._one_hot import OneHotRows, OneHotSeedRows, has_many_categories
 from skentropy.mixture._seed_rows import SmoothedRows
@@ -101,3 +103,12 @@ def test_fits_of_thousands_of_categories_take_little_memory() -> None:
     uniform = np.random.RandomState(0).uniform(size=(2, 3000))[1]  # after the labels
     np.testing.assert_array_equal(drawn[:, 0], np.searchsorted(expected.cumsum(), uniform, side="right"))
     assert peak < 200 * X.nbytes
+
+
+def test_matrices_of_too_many_parameters_are_refused() -> None:
+    X = np.arange(10_000.0)[:, np.newaxis]
+    mixture = ExponentialFamilyMixture("categorical", n_components=1).fit(X)
+    with pytest.raises(ValueError, match="10001 parameters, and at most 10000 are possible"):
+        mixture.standard_errors(X)
+    assert not NewtonSteps(MixtureModel(Independent(Categorical())), pytest.fail, 10, 1, 10_000).pays(10**12)
+    assert NewtonSteps(MixtureModel(Independent(Categorical())), pytest.fail, 10, 1, 9_999).pays(10**12)
