@@ -20,7 +20,8 @@ from skentropy.neural_network._vae_units import Observations
 TITLE = "Gaussian autoencoders"
 NOTES = """\
 Digits: scikit-learn's, pixels divided by 16, 1,347 images to fit and 450 held out; nats per image. `score` is the ELBO, a lower bound
-of the log-likelihood; the importance-weighted bound has 100 draws. PPCA, factor analysis and mixtures have exact likelihoods.
+of the log-likelihood up to the error of its nodes; the importance-weighted bound has 100 draws. PPCA, factor analysis and mixtures
+have exact likelihoods.
 Seconds are CPU seconds of one thread; beside them how often the matrix products of 100 epochs, and nothing else, would fit into
 that time on the same machine in the same minute.
 """

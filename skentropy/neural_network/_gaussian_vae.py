@@ -135,10 +135,10 @@ class GaussianVAE(VariationalAutoencoder):
     Up to 256 MiB of data are held in memory. Repeated rows are then merged, and the result does not depend on the order of
     rows or the unit of measurement. Larger data, also memory maps, are reread in each epoch and shuffled within 8,192 rows.
 
-    Expectations under posteriors are computed with 2 H + 1 fixed nodes, exactly for decoders of up to the third degree.
-    Scores are therefore not random, and do not depend on other rows. Starting from the encoder, each posterior takes two
-    steps towards the optimum for the decoder's statistical linearisation [3]_, never to a lower ELBO. Posteriors of linear
-    decoders are optimal and need no encoder.
+    Expectations under posteriors are computed with 2 H + 1 fixed nodes, exactly for polynomials of up to the third degree.
+    Scores are therefore not random, and do not depend on other rows; ``score_samples`` says when they are exact. Starting
+    from the encoder, each posterior takes two steps towards the optimum for the decoder's statistical linearisation [3]_,
+    never to a lower ELBO. Posteriors of linear decoders are optimal and need no encoder.
 
     References
     ----------

@@ -60,7 +60,7 @@ def summarize_autoencoder(vae: Any, warned: Sequence[str]) -> Summary:
         "features": Table("features, in the data's units", names, columns, "feature"),
     }
     facts = {
-        "ELBO": f"{vae.lower_bound_:.6f} nats per sample, a lower bound of the log-likelihood",
+        "ELBO": f"{vae.lower_bound_:.6f} nats per sample, a lower bound of the log-likelihood up to a small error",
         **_facts(vae),
         "epochs": f"{vae.n_iter_}",
     }

@@ -68,7 +68,7 @@ class FittedAutoencoder(LatentTransformer):
         return Evaluation(elbo, replace(terms, penalty=self._fitted_penalty), sums.weight)
 
     def score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:
-        """Weighted mean ELBO of X, a lower bound of its log-likelihood, nats per sample.
+        """Weighted mean of ``score_samples``: a lower bound of the log-likelihood up to a small error, nats per sample.
 
         Parameters
         ----------
@@ -94,10 +94,13 @@ class FittedAutoencoder(LatentTransformer):
         return summarize_autoencoder(self, self._warned)
 
     def score_samples(self, X: ArrayLike) -> FloatArray:
-        """ELBO of each row, a lower bound of the log-likelihood of its observed entries, in nats.
+        """ELBO of each row, in nats: a lower bound of the log-likelihood of its observed entries, up to a small error.
 
-        The expectation in it is computed with 2 H + 1 fixed nodes, so a row has the same ELBO in every call, whatever the
-        other rows are.
+        The expectation in it is computed with 2 H + 1 fixed nodes, so a row has the same score in every call, whatever the
+        other rows are. The nodes are exact for polynomials of up to the third degree in the latents, thus for Gaussian noise
+        of types "scalar" and "diag" around a linear decoder. Elsewhere they leave an error of either sign, and where the
+        bound is tight, a row can get more than its log-likelihood; the excess was at most 0.01 nats in tables with one or
+        two latents. ``importance_weighted_score`` needs no nodes, except for the posteriors.
 
         Parameters
         ----------
