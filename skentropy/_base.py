@@ -47,7 +47,8 @@ def unchanged_by_failure(method: _Method) -> _Method:
 
 def fit_method(method: _Method) -> _Method:
     """Make a method that fits: it validates the arguments first, and a failure leaves the estimator unchanged."""
-    return cast(_Method, _fit_context(prefer_skip_nested_validation=True)(unchanged_by_failure(method)))
+    # The context ends callbacks by attributes that it has set, so these must outlast it.
+    return cast(_Method, unchanged_by_failure(_fit_context(prefer_skip_nested_validation=True)(method)))
 
 
 @dataclass(frozen=True)

@@ -494,6 +494,48 @@ def test_callbacks(case: EstimatorCase, n_init: int) -> None:
         assert same.sum() >= len(same) - 1  # an attempt at a limit that is not kept shows for one step
 
 
+class Failing:
+    """A callback with a hook that fails; ``ended`` tells whether scikit-learn has let it end."""
+
+    def __init__(self, hook: str) -> None:
+        self.hook, self.ended = hook, False
+
+    def _call(self, hook: str) -> None:
+        if hook == self.hook:
+            raise ZeroDivisionError(hook)
+
+    def setup(self, estimator: Any, context: Any) -> None:
+        self._call("setup")
+
+    def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
+        self._call("on_fit_task_begin")
+
+    def on_fit_task_end(self, estimator: Any, context: Any) -> None:
+        self._call("on_fit_task_end")
+
+    def teardown(self, estimator: Any, context: Any) -> None:
+        self.ended = True
+
+
+@every
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("hook", ["setup", "on_fit_task_begin", "on_fit_task_end"])
+def test_callbacks_end_if_one_of_them_fails(case: EstimatorCase, hook: str) -> None:
+    """A progress bar that is not ended keeps a thread, and so the process, alive."""
+    pytest.importorskip("sklearn.callback", reason="scikit-learn has callbacks from version 1.9")
+    others, failing = [Failing(""), Failing("")], Failing(hook)
+    model = case.make().set_callbacks(others[0], failing, others[1])
+    search = skentropy.EntropySumSearch(case.make(), {"n_components": [1]}, criterion="validation")
+    for fitted in (model, search.set_callbacks(others[0], failing, others[1])):
+        before = dict(vars(fitted))
+        with pytest.raises((ZeroDivisionError, ValueError), match=hook):  # a search tells of candidates that fail
+            fitted.fit(case.X)
+        assert others[0].ended
+        assert others[1].ended == (hook != "setup")
+        assert vars(fitted) == before
+        others[0].ended = others[1].ended = False
+
+
 # Bad input.
 
 

@@ -130,8 +130,8 @@ class EntropySumSearch(CallbackSupportMixin, BestModel):
         self.random_state = random_state
         self.verbose = verbose
 
-    @_fit_context(prefer_skip_nested_validation=False)
     @unchanged_by_failure
+    @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: ArrayLike, y: Any = None, **params: Any) -> Self:
         """Fit all candidates and rank them.
 
