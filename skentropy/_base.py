@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import InvalidParameterError, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from ._em import Monitor
+from ._em import Monitor, keep_arguments
 from ._em._callbacks import CallbackSupportMixin
 from ._entropy_sum import EntropySum
 from ._messages import check_counts, did_you_mean, warn
@@ -47,8 +47,14 @@ def unchanged_by_failure(method: _Method) -> _Method:
 
 def fit_method(method: _Method) -> _Method:
     """Make a method that fits: it validates the arguments first, and a failure leaves the estimator unchanged."""
+
+    @wraps(method)
+    def fit(self: Any, *args: Any, **kwargs: Any) -> Any:
+        vars(self).pop("_fitted_arguments", None)
+        return method(self, *args, **kwargs)
+
     # The context ends callbacks by attributes that it has set, so these must outlast it.
-    return cast(_Method, unchanged_by_failure(_fit_context(prefer_skip_nested_validation=True)(method)))
+    return cast(_Method, unchanged_by_failure(_fit_context(prefer_skip_nested_validation=True)(fit)))
 
 
 @dataclass(frozen=True)
@@ -158,6 +164,7 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
     ) -> None:
         """End a fit: set its attributes, close its monitor, and warn."""
         self._replace_fitted(attributes)
+        keep_arguments(self)
         for name in ("_at_saddle", "_warned"):
             self.__dict__.pop(name, None)
         warned = list(messages)

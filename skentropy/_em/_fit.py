@@ -6,11 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from numbers import Integral, Real
 from typing import Any
 
 from joblib import effective_n_jobs
-from sklearn.utils._param_validation import Interval
 
 from .._data import required_backend, thread_pool
 from .._messages import interruption_message, saddle_message, unfinished_message
@@ -18,19 +16,6 @@ from ._engine import NEWTON_GATE, run_em
 from ._model import Finish, Model, Newton, Run
 from ._monitor import Monitor
 from ._runs import Interruption, best_of
-
-# The constraints of the arguments that all fits by EM have, in scikit-learn's terms.
-ARGUMENTS: dict[str, list[Any]] = {
-    "tol": [Interval(Real, 0.0, None, closed="left")],
-    "max_iter": [Interval(Integral, 1, None, closed="left")],
-    "n_init": [Interval(Integral, 1, None, closed="left")],
-    "accelerate": ["boolean"],
-    "warm_start": ["boolean"],
-    "random_state": ["random_state"],
-    "n_jobs": [None, Integral],
-    "verbose": ["verbose"],
-    "verbose_interval": [Interval(Integral, 1, None, closed="left")],
-}
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from ._arguments import model_arguments
 from ._model import Run
 
 
@@ -27,7 +28,7 @@ class Monitor:
         self, estimator: Any, n_init: int, fitted_attributes: Callable[[Run], dict[str, Any]], data: dict[str, Any]
     ) -> None:
         self._estimator = estimator
-        self._fitted_attributes = fitted_attributes
+        self._fitted_attributes = lambda run: {**fitted_attributes(run), "_fitted_arguments": model_arguments(estimator)}
         self._data = data
         self._single = n_init == 1
         self._context: Any = None

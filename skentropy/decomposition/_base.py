@@ -23,7 +23,7 @@ from .._data import (
     has_nan,
     survey_rows,
 )
-from .._em import ARGUMENTS, Monitor
+from .._em import ARGUMENTS, Monitor, as_fitted
 from .._messages import check_observed, check_size, feature_names, warn_of_empty_rows
 from .._standard_errors import StandardErrors
 from .._typing import Array, ArrayLike, FloatArray
@@ -328,8 +328,9 @@ class LinearGaussianEstimator(FitsCovariances):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         # Gaps need EM, which accepts neither a share of the variance as n_components nor sparse rows.
-        tags.input_tags.allow_nan = isinstance(self.n_components, Integral) or self.n_components == "bic"
-        tags.input_tags.sparse = self.solver != "em"
+        n_components = as_fitted(self).n_components
+        tags.input_tags.allow_nan = isinstance(n_components, Integral) or n_components == "bic"
+        tags.input_tags.sparse = as_fitted(self).solver != "em"
         return tags
 
 

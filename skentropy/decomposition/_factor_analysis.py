@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._data import Rows, SingleThreadedBLAS, Source
+from .._em import as_fitted
 from .._messages import list_columns, saddle_message
 from .._typing import Array, FloatArray
 from ._base import LinearGaussianEstimator, check_scale
@@ -278,7 +279,7 @@ class FactorAnalysis(ReportedFactors):
         return LinearGaussian.of(np.zeros(d), fit.loadings, fit.noise).rescaled(covariance.mean, scale)
 
     def _em_floor(self, variances: FloatArray) -> FloatArray:
-        return np.full(len(variances), self.noise_floor)
+        return np.full(len(variances), as_fitted(self).noise_floor)
 
     def _attributes(self, parameters: LinearGaussian, floor: FloatArray, dtype: Any) -> dict[str, Any]:
         parameters = parameters.canonical()
@@ -307,9 +308,10 @@ class FactorAnalysis(ReportedFactors):
 
     @property
     def _rotation(self) -> Rotation | None:
-        if self.rotation is None:
+        model = as_fitted(self)
+        if model.rotation is None:
             return None
-        return Rotation(self.rotation, self.kaiser_normalization, self.rotation_params or {})
+        return Rotation(model.rotation, model.kaiser_normalization, model.rotation_params or {})
 
     def _check_n_components(self, largest: int, what: str) -> None:
         super()._check_n_components(largest, what)

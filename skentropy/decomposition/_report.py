@@ -234,7 +234,7 @@ class ReportedFactors(LinearGaussianEstimator):
         ValueError
             If X is needed, or the rotation is promax, which optimises no single criterion.
         """
-        if self.rotation == "promax":
+        if self._rotation is not None and self._rotation.method == "promax":
             raise ValueError("There are no standard errors for promax, which optimises no single criterion; try oblimin.")
         if not self._is_identified:
             d, k = len(self.mean_), len(self.components_)

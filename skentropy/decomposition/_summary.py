@@ -30,7 +30,7 @@ def summarize_factors(
         tables["fit"] = fit.table
     if errors is not None:
         tables["standard errors"] = _standard_errors(model, errors)
-    rotation = "no rotation" if model.rotation is None else f"rotation {model.rotation}"
+    rotation = "no rotation" if model._rotation is None else f"rotation {model._rotation.method}"
     notes = _notes(model, fit)
     if len(model.heywood_):
         listed = list_columns(model, model._heywood_index)

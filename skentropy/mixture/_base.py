@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from .._base import fit_method
 from .._data import ColumnSurvey, SingleThreadedBLAS
-from .._em import ARGUMENTS, Run
+from .._em import ARGUMENTS, Run, keep_arguments
 from .._messages import warn, warn_of_fresh_start
 from .._typing import Array, ArrayLike, FloatArray
 from ..families._base import safe_exp, safe_log
@@ -247,4 +247,5 @@ class BaseMixture(FittedMixture):
         mixture.n_features_in_ = n_features
         known = components.of_fitted(mixture.weights_, standard, is_sparse=False)
         mixture.n_parameters_ = n_all - 1 + known.n_parameters(n_all)
+        keep_arguments(mixture)
         return mixture

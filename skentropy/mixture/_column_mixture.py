@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import StrOptions
 
 from .._base import ColumnKinds
 from .._data import ColumnSurvey, Source
-from .._em import Run
+from .._em import Run, keep_arguments
 from .._typing import Array, ArrayLike, FloatArray
 from ._base import BaseMixture
 from ._column_plan import ColumnPlan, plan_columns
@@ -313,8 +313,8 @@ class ColumnMixture(BaseMixture):
         components.check_given(standard, "", mixture.n_components, n_features)
         mixture.weights_ = check_mixing_weights(weights, "weights", mixture.n_components)
         known = components.of_fitted(mixture.weights_, standard, is_sparse=False)
-        for name, value in mixture._named_parameters(known, standard, np.dtype(np.float64)).items():
-            setattr(mixture, name, value)
+        mixture.__dict__.update(mixture._named_parameters(known, standard, np.dtype(np.float64)))
+        keep_arguments(mixture)
         mixture.n_features_in_ = n_features
         mixture.n_parameters_ = mixture.n_components - 1 + known.n_parameters(mixture.n_components)
         return mixture

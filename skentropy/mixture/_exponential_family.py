@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.utils._param_validation import StrOptions
 
-from .._em import Run
+from .._em import Run, as_fitted
 from .._typing import ArrayLike
 from ..families import FAMILIES, ExponentialFamily
 from ._base import BaseMixture
@@ -180,7 +180,7 @@ class ExponentialFamilyMixture(BaseMixture):
         return independent(self.family)
 
     def _fitted_components(self) -> Independent:
-        return independent(getattr(self, "family_", None) or self.family)
+        return independent(getattr(self, "family_", None) or as_fitted(self).family)
 
     def _fitted_attributes(self, model: MixtureModel, dtype: np.dtype[Any], run: Run) -> dict[str, Any]:
         assert isinstance(model.components, Independent)

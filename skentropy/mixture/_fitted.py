@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._base import Evaluation
 from .._data import Block, BlockSource, Reader, RowBlocks, Rows, Source, check_total_weight, fill_frame, is_dask, thread_pool
+from .._em import as_fitted
 from .._messages import list_columns, warn
 from .._typing import Array, ArrayLike, FloatArray, Matrix
 from ..families._base import safe_log
@@ -43,8 +44,13 @@ class FittedMixture(ReportedMixture):
         """The kind of components that the arguments specify."""
 
     @property
+    def _components(self) -> Components:
+        """The kind of components of the fit; before a fit that which the arguments specify."""
+        return as_fitted(self)._get_components()
+
+    @property
     def _likelihood(self) -> str:
-        return self._get_components().likelihood
+        return self._components.likelihood
 
     @property
     def _replaced_zeros(self) -> Mapping[int, float]:
@@ -52,7 +58,7 @@ class FittedMixture(ReportedMixture):
 
     def _fitted_components(self) -> Components:
         """The components, with the arguments that the fit took from the data."""
-        return self._get_components()
+        return self._components
 
     @property
     def scale_label(self) -> str:
@@ -68,7 +74,7 @@ class FittedMixture(ReportedMixture):
         reset: bool = False,
     ) -> Source:
         """Validated data, to be read by blocks."""
-        components = self._get_components()
+        components = self._components
         if exposure is not None and not components.allows_exposure:
             raise ValueError(f"exposure is not defined for {components.label}; leave it out.")
         if exposure is None and self._exposed and not reset and not isinstance(X, RowBlocks):
@@ -98,7 +104,7 @@ class FittedMixture(ReportedMixture):
 
     def _row_bytes(self, n_features: int) -> int:
         """Bytes that an E-step touches for one row."""
-        return self._get_components().row_bytes(n_features, self.n_components)
+        return self._components.row_bytes(n_features, as_fitted(self).n_components)
 
     def _refuse_outside(self, components: Components, counts: Array) -> None:
         """Raise ValueError if values or rows are outside the support, given the result of ``Components.count_outside``."""
@@ -291,7 +297,7 @@ class FittedMixture(ReportedMixture):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        components = self._get_components()
+        components = self._components
         tags.input_tags.allow_nan = components.allows_gaps
         tags.input_tags.sparse = components.allows_sparse
         tags.input_tags.positive_only = components.lower_limit >= 0

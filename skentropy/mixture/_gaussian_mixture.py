@@ -239,7 +239,7 @@ class GaussianMixture(BaseMixture):
         return own if self.noise_volume is None else WithNoise(own, volume=self.noise_volume)
 
     def _fitted_components(self) -> Components:
-        components = self._get_components()
+        components = self._components
         return replace(components, box=self.noise_box_) if isinstance(components, WithNoise) else components
 
     def _get_clusters(self) -> Components:

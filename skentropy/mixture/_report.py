@@ -118,14 +118,14 @@ def duplicates(model: MixtureModel, parameters: MixtureParameters, n_rows: float
 
 
 def n_clusters(estimator: Any) -> int:
-    """Number of components of a fitted mixture without fixed ones, whatever ``n_components`` has been set to since."""
-    return len(estimator.weights_) - int(estimator._get_components().n_fixed)
+    """Number of components of a fitted mixture without fixed ones."""
+    return len(estimator.weights_) - int(estimator._components.n_fixed)
 
 
 def component_names(estimator: Any) -> list[str]:
     """Names of the components of a fitted mixture: numbers, and at the end the name of a fixed component."""
     names = [str(c) for c in range(n_clusters(estimator))]
-    return [*names, *[estimator._get_components().fixed_name] * (len(estimator.weights_) - len(names))]
+    return [*names, *[estimator._components.fixed_name] * (len(estimator.weights_) - len(names))]
 
 
 def component_labels(estimator: Any) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from .._data import Additive, Block, BlockSource, check_total_weight
+from .._em import as_fitted
 from .._messages import feature_names, warn
 from .._standard_errors import KNOWN, Estimate, StandardErrors
 from .._typing import Array, FloatArray
@@ -176,7 +177,8 @@ class _Information:
 
 
 def _has_prior(estimator: Any) -> bool:
-    return bool(estimator.prior_counts) or getattr(estimator, "prior", None) is not None
+    fitted = as_fitted(estimator)
+    return bool(fitted.prior_counts) or getattr(fitted, "prior", None) is not None
 
 
 def _with_prior(
@@ -186,7 +188,7 @@ def _with_prior(
     sums = rows.sum(partial(PriorSums.of_block, model=model, parameters=parameters), pool)
     estimator._refuse_outside(model.components, sums.query.outside)
     components = model.components.with_pooled(sums.pooled)
-    return MixtureModel(components.with_prior(float(estimator.prior_counts), sums.query.statistics.components))
+    return MixtureModel(components.with_prior(float(as_fitted(estimator).prior_counts), sums.query.statistics.components))
 
 
 def _lengths(changes: FloatArray, directions: FloatArray) -> FloatArray:

@@ -17,7 +17,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
 
 from .._data import Rows, SingleThreadedBLAS, table_values, with_values
-from .._em import as_part
+from .._em import as_fitted, as_part
 from .._messages import are_normalised
 from .._typing import Array, ArrayLike, FloatArray, Matrix
 from ..mixture._base import BaseMixture
@@ -158,7 +158,7 @@ def unfitted(mixture: Any, **options: Any) -> Any:
 
 def warm(mixture: Any) -> Any:
     """A copy of a mixture whose next fit starts from this one."""
-    again = copy.copy(mixture).set_params(n_jobs=None, verbose=0, warm_start=True, random_state=0)
+    again = copy.copy(as_fitted(mixture)).set_params(n_jobs=None, verbose=0, warm_start=True, random_state=0)
     vars(again).pop("_skl_callbacks", None)
     return again
 

@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.utils._param_validation import Interval
 
 from .._data import Block, BlockSource, Source
+from .._em import as_fitted
 from .._messages import NamedColumns, list_columns
 from .._typing import Array
 from ..decomposition._gaussian import LinearGaussian
@@ -190,7 +191,7 @@ class BernoulliVAE(_DiscreteVAE):
 
     @property
     def _view(self) -> Callable[[Block], Block]:
-        return partial(binary, self.binarize)
+        return partial(binary, as_fitted(self).binarize)
 
     def _check_values(self, rows: Source) -> None:
         _, _, invalid, _ = survey(self, self.binarize, rows)

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._base import Evaluation
 from .._data import BlockSource, Reader, Source, check_output_stays_lazy, map_latents
+from .._em import as_fitted
 from .._tables import Summary
 from .._transformer import LatentTransformer
 from .._typing import Array, ArrayLike, FloatArray
@@ -51,7 +52,7 @@ class FittedBeliefNet(LatentTransformer):
 
     def _ready(self, rows: Source) -> BlockSource:
         """The binary view of rows."""
-        return rows.view(partial(binary, self.binarize))
+        return rows.view(partial(binary, as_fitted(self).binarize))
 
     def _net(self) -> BeliefNet:
         check_is_fitted(self, "prior_")
@@ -160,7 +161,7 @@ class FittedBeliefNet(LatentTransformer):
 
     def _truncated_posteriors(self, net: BeliefNet) -> TruncatedPosteriors:
         known = self._known_states if self._known_states.shape[1] == sum(net.sizes) else self._known_states[:0]
-        return TruncatedPosteriors(net, self.n_states, known)
+        return TruncatedPosteriors(net, as_fitted(self).n_states, known)
 
     @property
     def _n_features_out(self) -> int:

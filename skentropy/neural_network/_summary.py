@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .._em import as_fitted
 from .._messages import feature_names
 from .._tables import Column, Summary, Table, cut, decimals_for
 from .._typing import FloatArray
@@ -64,8 +65,9 @@ def summarize_autoencoder(vae: Any, warned: Sequence[str]) -> Summary:
         **_facts(vae),
         "epochs": f"{vae.n_iter_}",
     }
-    layers = "a linear decoder" if vae.is_linear_ else f"hidden layers of {_sizes(vae.hidden_layer_sizes)} units"
-    title = f"{type(vae).__name__}: {len(information)} latents of {len(names)} features, {layers}, {vae.prior} prior"
+    fitted = as_fitted(vae)
+    layers = "a linear decoder" if vae.is_linear_ else f"hidden layers of {_sizes(fitted.hidden_layer_sizes)} units"
+    title = f"{type(vae).__name__}: {len(information)} latents of {len(names)} features, {layers}, {fitted.prior} prior"
     return Summary(title, tables, facts, _notes(warned))
 
 

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._base import Evaluation
 from .._data import Block, BlockSource, Reader, Source, check_output_stays_lazy, check_total_weight, map_latents, thread_pool
+from .._em import as_fitted
 from .._tables import Summary
 from .._transformer import LatentTransformer
 from .._typing import ArrayLike, FloatArray
@@ -152,8 +153,9 @@ class FittedAutoencoder(LatentTransformer):
         -------
         means, variances : ndarray of shape (n_samples, n_components)
         """
-        joined = self._map_rows(partial(vae_blocks.means_and_variances, *self._fitted()), X)
-        return joined[:, : self.n_components], joined[:, self.n_components :]
+        model, units = self._fitted()
+        joined = self._map_rows(partial(vae_blocks.means_and_variances, model, units), X)
+        return joined[:, : model.n_latents], joined[:, model.n_latents :]
 
     def transform(self, X: ArrayLike) -> FloatArray:
         """Posterior means of the latent variables.
@@ -226,5 +228,6 @@ class FittedAutoencoder(LatentTransformer):
         return reader.read(self, X, sample_weight, reset=reset, min_samples=2 if reset else 1)
 
     def _row_bytes(self, n_features: int) -> int:
-        widest = max([0, *self._hidden_sizes("hidden_layer_sizes")])
-        return vae_blocks.row_bytes(self.n_components, widest, self._kind.n_outputs * n_features)
+        model = as_fitted(self)
+        widest = max([0, *model._hidden_sizes("hidden_layer_sizes")])
+        return vae_blocks.row_bytes(model.n_components, widest, model._kind.n_outputs * n_features)
