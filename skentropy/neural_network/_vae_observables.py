@@ -282,6 +282,10 @@ class Canonical(Observable):
     def log_base_measure(self, x: FloatArray) -> FloatArray:
         """log h(x)."""
 
+    def limited(self, y: FloatArray) -> FloatArray:
+        """The natural parameters of outputs, which may have limits."""
+        return y
+
     def _statistics(self, y: FloatArray, x: FloatArray, mean: FloatArray, variance: FloatArray) -> list[FloatArray]:
         partition = self.log_partition(y)
         return [x * y - partition, partition - y * mean, y * y * variance]
@@ -291,15 +295,15 @@ class Canonical(Observable):
         expected, curvature, value = np.zeros((n, d)), np.zeros((n, d)), np.zeros((n, d))
         means, statistics = np.zeros((n, d)), np.zeros((self.n_statistics, n, d))
         for share, outputs in zip(shares, y, strict=True):
-            step = self.step_scale * outputs
+            step, own = self.limited(self.step_scale * outputs), self.limited(outputs)
             mean, variance = self.moments(step)
             expected += share * mean
             curvature += share * self.step_scale**2 * variance
             value += share * (x * step - self.log_partition(step))
             if self.step_scale != 1.0:
-                mean, variance = self.moments(outputs)
+                mean, variance = self.moments(own)
             means += share * mean
-            statistics[:3] += share * np.stack(self._statistics(outputs, x, mean, variance))
+            statistics[:3] += share * np.stack(self._statistics(own, x, mean, variance))
         statistics[3] = self.log_base_measure(x)
         return Fit(value, self.step_scale * (x - expected), curvature), means, statistics
 
@@ -307,6 +311,7 @@ class Canonical(Observable):
         return np.asarray(statistics[0] + statistics[3])
 
     def log_density(self, y: FloatArray, x: FloatArray) -> FloatArray:
+        y = self.limited(y)
         return x * y - self.log_partition(y) + self.log_base_measure(x)
 
     def mean(self, y: FloatArray) -> FloatArray:
@@ -330,6 +335,7 @@ class Canonical(Observable):
         return replace(self, step_scale=self.step_scale / factor)
 
     def pull(self, y: FloatArray, x: FloatArray, ridge: float = 0.0) -> tuple[FloatArray, FloatArray]:
+        y = self.limited(y)
         mean, variance = self.moments(y)
         return x - mean, np.stack([*self._statistics(y, x, mean, variance), self.log_base_measure(x)])
 
@@ -360,8 +366,11 @@ class PoissonOutputs(Canonical):
     # The logarithm of the largest rate: with larger ones products of the nets would leave single precision.
     _LARGEST: ClassVar[float] = 30.0
 
+    def limited(self, y: FloatArray) -> FloatArray:
+        return np.minimum(y, y.dtype.type(self._LARGEST))
+
     def log_partition(self, y: FloatArray) -> FloatArray:
-        return np.exp(np.minimum(y, y.dtype.type(self._LARGEST)))
+        return np.exp(self.limited(y))
 
     def moments(self, y: FloatArray) -> tuple[FloatArray, FloatArray]:
         rate = self.log_partition(y)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.special import gammaln
 
 from skentropy.decomposition._gaussian import LinearGaussian
 from skentropy.neural_network._autoencoder import Autoencoder, polish
@@ -94,6 +95,17 @@ def test_steps_see_no_slope_where_variances_are_at_their_limits() -> None:
     up, down = (observable.expect(shifted, x, shares)[0].value for shifted in (y + step, y - step))
     np.testing.assert_allclose(fit.pull[:, D:], (up - down) / 2e-4, rtol=1e-6, atol=1e-9)
     np.testing.assert_allclose(fit.curvature[:, D:], -(up + down - 2 * fit.value) / 1e-8, rtol=1e-4, atol=1e-6)
+
+
+def test_rates_that_are_limited_are_those_of_the_density() -> None:
+    observable, x, y = PoissonOutputs(0.5), np.array([[1e15]]), np.array([[60.0]])
+    expected = 30.0 * 1e15 - np.exp(30.0) - gammaln(1e15 + 1.0)
+    np.testing.assert_allclose(observable.log_density(y, x), expected, rtol=1e-12)
+    fit, means, statistics = observable.expect(2.0 * y[np.newaxis], x, np.ones(1))
+    np.testing.assert_allclose(observable.expected_log_density(statistics, x), expected, rtol=1e-12)
+    np.testing.assert_allclose(fit.value, expected + gammaln(1e15 + 1.0), rtol=1e-12)
+    np.testing.assert_allclose(means, np.exp(30.0), rtol=1e-12)
+    np.testing.assert_allclose(observable.pull(y.copy(), x)[1][0], expected + gammaln(1e15 + 1.0), rtol=1e-12)
 
 
 @canonical
