@@ -17,7 +17,7 @@ from .._typing import Array
 from ..decomposition._gaussian import LinearGaussian
 from ._binary import binary, survey
 from ._vae_base import VariationalAutoencoder
-from ._vae_observables import BernoulliOutputs, Canonical, Observable, PoissonOutputs
+from ._vae_observables import LARGEST_RATE, BernoulliOutputs, Canonical, Observable, PoissonOutputs
 from ._vae_start import start_canonical
 from ._vae_training import Nets
 from ._vae_units import Units
@@ -213,7 +213,8 @@ class PoissonVAE(_DiscreteVAE):
         - E_{\bar q} \sum_d \tilde{\mathcal H}\bigl[p(x_d \mid z)\bigr] + \frac1N \sum_n \sum_d \log \frac{1}{x_{nd}!},
 
     Eqns. 49 and 50 of [1]_, since the fit ends with the optimal scale of the decoder's outputs, by Newton's method, and the
-    optimal offsets and scales of the latents, in closed form. NaN marks missing entries.
+    optimal offsets and scales of the latents, in closed form. NaN marks missing entries. Rates are held below
+    :math:`e^{30}`, about 1e13; larger counts are refused.
 
     Parameters
     ----------
@@ -301,10 +302,10 @@ class PoissonVAE(_DiscreteVAE):
     _outputs = PoissonOutputs
 
     def _check_values(self, rows: Source) -> None:
-        _refuse(self, rows.sum(_n_negative))
+        _refuse(self, rows.sum(_n_outside))
 
     def _ready(self, rows: Source) -> BlockSource:
-        return rows.view(partial(_without_negative, NamedColumns.of(self, range(rows.n_features))))
+        return rows.view(partial(_within_limits, NamedColumns.of(self, range(rows.n_features))))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -312,18 +313,20 @@ class PoissonVAE(_DiscreteVAE):
         return tags
 
 
-def _n_negative(block: Block) -> Array:
-    """For each column the number of entries below 0."""
-    return np.asarray((block.X < 0).sum(axis=0))
+def _n_outside(block: Block) -> Array:
+    """For each column the numbers of entries below 0 and above the largest rate, (2, n_features)."""
+    return np.stack([(block.X < 0).sum(axis=0), (block.X > LARGEST_RATE).sum(axis=0)])
 
 
-def _refuse(estimator: Any, n_negative: Array) -> None:
-    negative = np.flatnonzero(n_negative)
+def _refuse(estimator: Any, n_outside: Array) -> None:
+    negative, too_large = map(np.flatnonzero, n_outside)
     if negative.size:
         raise ValueError(f"Negative values in data: PoissonVAE takes counts; see {list_columns(estimator, negative)}.")
+    if too_large.size:
+        raise ValueError(f"PoissonVAE takes counts up to {LARGEST_RATE:.3g}; see {list_columns(estimator, too_large)}.")
 
 
-def _without_negative(columns: NamedColumns, block: Block) -> Block:
-    """The block itself; ValueError, which names the columns, if it has negative values."""
-    _refuse(columns, _n_negative(block))
+def _within_limits(columns: NamedColumns, block: Block) -> Block:
+    """The block itself; ValueError, which names the columns, if it has values that are no counts, or too large."""
+    _refuse(columns, _n_outside(block))
     return block

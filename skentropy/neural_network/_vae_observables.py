@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # The least noise variance, in units of the data's scale.
 NOISE_FLOOR = 1e-10
+# The largest rate of counts: with larger ones products of the nets would leave single precision.
+LARGEST_RATE = float(np.exp(30.0))
 # The least mean of a column at the start, from which training can still move away.
 _LEAST_MEAN = 0.02
 
@@ -363,11 +365,8 @@ class BernoulliOutputs(Canonical):
 class PoissonOutputs(Canonical):
     """Counts; y are the logarithms of rates."""
 
-    # The logarithm of the largest rate: with larger ones products of the nets would leave single precision.
-    _LARGEST: ClassVar[float] = 30.0
-
     def limited(self, y: FloatArray) -> FloatArray:
-        return np.minimum(y, y.dtype.type(self._LARGEST))
+        return np.minimum(y, y.dtype.type(np.log(LARGEST_RATE)))
 
     def log_partition(self, y: FloatArray) -> FloatArray:
         return np.exp(self.limited(y))

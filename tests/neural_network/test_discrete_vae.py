@@ -130,5 +130,8 @@ def test_bad_input() -> None:
     for method in (vae.score, vae.score_samples, vae.transform, vae.impute):
         with pytest.raises(ValueError, match=r"Negative values in data: .* column 3\.$"):
             method(negative)
+    for method in (vae.score, vae.fit):
+        with pytest.raises(ValueError, match=r"PoissonVAE takes counts up to 1\.07e\+13; see column 3\.$"):
+            method(np.where(np.arange(64) == 3, 2e13, COUNTS[:50]))
     with pytest.raises(TypeError, match="for PoissonVAE"):
         vae.bic(COUNTS[:50])
