@@ -13,6 +13,8 @@ from ._special import log1mexp
 
 # The negative binomial family with r = 1, whose "probability" is 1 - p.
 _NEGATIVE_BINOMIAL = NegativeBinomial(r=1.0)
+# The largest double that is an integer of 64 bits.
+_LARGEST_DRAW = 2.0**63 - 2.0**10
 
 
 class Geometric(RootCoordinates):
@@ -67,7 +69,8 @@ class Geometric(RootCoordinates):
         return _NEGATIVE_BINOMIAL.moments(eta)
 
     def sample(self, eta: Array, random_state: np.random.RandomState, exposure: Array | None = None) -> Array:
-        return np.floor(random_state.exponential(-1.0 / eta[0])).astype(np.int64)
+        draws = np.floor(random_state.exponential(-1.0 / eta[0]))
+        return np.minimum(draws, _LARGEST_DRAW).astype(np.int64)
 
     def in_support(self, X: Array, exposure: Array | float = 1.0) -> Array:
         return (X >= 0) & (np.inf > X)

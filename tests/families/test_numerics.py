@@ -349,6 +349,11 @@ def test_draws_of_tiny_values_are_normal_numbers() -> None:
     assert Gamma().sample(Gamma().from_standard(1e-6, 1.0), np.random.RandomState(0)) >= tiny
 
 
+def test_counts_beyond_all_integers_are_drawn_as_the_largest_one() -> None:
+    draws = Geometric().sample(Geometric().from_standard(np.full(3, 1e-30)), np.random.RandomState(0))
+    assert (draws == 2**63 - 2**10).all()
+
+
 @pytest.mark.parametrize("ratio", [1e-6, 1.0, 1e3])
 def test_inverse_gaussian_draws_solve_for_chi_squared(ratio: float) -> None:
     """Michael, Schucany and Haas: (x - mean)^2 shape / (mean^2 x) is the square of a standard normal number."""
