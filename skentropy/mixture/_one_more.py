@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import softmax
 
 from .._data import Block, Rows, hash_rows
+from .._em import keep_arguments
 from .._typing import FloatArray
 from ._components import Components
 from ._joint import Sums
@@ -51,6 +52,7 @@ def with_one_more(mixture: Any, rows: Rows) -> Any | None:
     standard = components.standard(components.maximize(statistics))
     for name, value in more._named_parameters(components, standard, more.weights_.dtype).items():
         setattr(more, name, value)
+    keep_arguments(more)
     return more
 
 

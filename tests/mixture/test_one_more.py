@@ -11,6 +11,7 @@ from scipy import stats
 
 from skentropy import PoissonMixture
 from skentropy.mixture._one_more import with_one_more
+from skentropy.model_selection._resampling import warm
 
 
 def table(zero_inflated: bool) -> tuple[Any, Any]:
@@ -46,7 +47,7 @@ def test_the_new_component_is_the_best_by_second_order(zero_inflated: bool) -> N
     q *= w / q.sum(axis=0)
     np.testing.assert_allclose(more.weights_, q.sum(axis=1) / w.sum(), rtol=1e-9)
     np.testing.assert_allclose(more.rates_, (q @ X / q.sum(axis=1, keepdims=True))[:3], rtol=1e-9)
-    assert more.n_components == 3
+    assert warm(more).n_components == more.n_components == 3
 
 
 @pytest.mark.parametrize(
