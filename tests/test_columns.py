@@ -52,6 +52,7 @@ def test_surveys_are_those_of_the_copied_rows(form: Any, weighted: bool, cut: in
     np.testing.assert_allclose(survey.variance, np.nanvar(copies, axis=0), rtol=1e-12)
     np.testing.assert_array_equal(survey.smallest, np.nanmin(copies, axis=0))
     np.testing.assert_array_equal(survey.largest, np.nanmax(copies, axis=0))
+    np.testing.assert_array_equal(survey.largest_of_all, np.nanmax(X, axis=0))
     positive = np.nanmin(np.where(copies > 0, copies, np.inf), axis=0)
     np.testing.assert_array_equal(survey.smallest_positive, positive)
     assert survey.constant.tolist() == [False] * 4 + [True]

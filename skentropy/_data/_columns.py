@@ -25,6 +25,8 @@ def has_nan(X: Matrix) -> bool:
 class ColumnSurvey:
     """Column by column: weight of the observed entries, their mean, scatter and exposure, zeros and extreme values.
 
+    Entries of rows without weight count for ``n_zeros`` and ``largest_of_all`` only.
+
     Means and scatters are merged as by Chan, Golub and LeVeque (1983), so that no digits are lost if means are large.
     """
 
@@ -35,6 +37,7 @@ class ColumnSurvey:
     smallest_positive: FloatArray
     smallest: FloatArray
     largest: FloatArray
+    largest_of_all: FloatArray
     n_zeros: Array
     n_empty_rows: int
     # Whether any row has an exposure other than 1.
@@ -55,6 +58,7 @@ class ColumnSurvey:
             np.minimum(self.smallest_positive, other.smallest_positive),
             np.minimum(self.smallest, other.smallest),
             np.maximum(self.largest, other.largest),
+            np.maximum(self.largest_of_all, other.largest_of_all),
             self.n_zeros + other.n_zeros,
             self.n_empty_rows + other.n_empty_rows,
             self.exposed or other.exposed,
@@ -115,6 +119,7 @@ def survey_columns(block: Block) -> ColumnSurvey:
         smallest_positive=np.where(w * (X > 0) > 0, X, np.inf).min(axis=0, initial=np.inf),
         smallest=np.where(w > 0, X, np.inf).min(axis=0, initial=np.inf),
         largest=np.where(w > 0, X, -np.inf).max(axis=0, initial=-np.inf),
+        largest_of_all=np.where(missing, -np.inf, X).max(axis=0, initial=-np.inf),
         n_zeros=(X == 0).sum(axis=0),
         n_empty_rows=int(missing.all(axis=1).sum()),
         exposed=block.exposure is not None and bool((block.exposure != 1.0).any()),
@@ -148,6 +153,9 @@ def _survey_sparse(block: Block) -> ColumnSurvey:
     np.minimum.at(positive, X.indices[counted & (filled > 0)], filled[counted & (filled > 0)])
     np.minimum.at(smallest, X.indices[counted], filled[counted])
     np.maximum.at(largest, X.indices[counted], filled[counted])
+    unstored_anywhere = np.bincount(X.indices, minlength=n_features) < block.n_rows
+    largest_of_all = np.where(unstored_anywhere, 0.0, -np.inf)
+    np.maximum.at(largest_of_all, X.indices[~missing], data[~missing])
     return ColumnSurvey(
         weight=weight,
         mean=mean,
@@ -156,6 +164,7 @@ def _survey_sparse(block: Block) -> ColumnSurvey:
         smallest_positive=positive,
         smallest=smallest,
         largest=largest,
+        largest_of_all=largest_of_all,
         n_zeros=np.zeros(n_features, dtype=int),
         n_empty_rows=0,
         exposed=block.exposure is not None and bool((block.exposure != 1.0).any()),

@@ -34,7 +34,8 @@ class Categorical(RootCoordinates):
     ----------
     n_categories : int, sequence of int or "auto", default="auto"
         The number of categories K: at least 2, the same for all columns, or a sequence of positive integers, one for each
-        column. "auto" takes it from the data of a fit, as the largest code of each column plus one, which is at most 10,000.
+        column. "auto" takes it from the data of a fit, as the largest code of each column plus one, which is at most 10,000;
+        codes that occur only in rows of weight zero have probability zero.
         Give the number if other rows, such as those of a validation, may hold codes that the rows of a fit do not.
         If columns differ, arrays have the size of the largest K, and probabilities of categories that a column does not
         have are zero.

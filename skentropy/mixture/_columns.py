@@ -226,5 +226,5 @@ class ColumnBlocks(ColumnAttributes):
 
 
 def _with_all_names(columns: ColumnSurvey, n_names: Array | int) -> ColumnSurvey:
-    """Columns in which the last category occurs, although it may do so only in rows of weight zero."""
-    return replace(columns, largest=np.maximum(columns.largest, np.asarray(n_names) - 1.0))
+    """Columns in which the last category occurs, although a dtype may only declare it."""
+    return replace(columns, largest_of_all=np.maximum(columns.largest_of_all, np.asarray(n_names) - 1.0))

@@ -85,7 +85,7 @@ class Independent(FeatureAttributes):
 
     def prepare(self, estimator: Any, columns: ColumnSurvey, *, is_sparse: bool, prior_counts: float) -> Self:
         check_columns(estimator, self.family, columns)
-        family = self.family.for_columns(columns.largest)
+        family = self.family.for_columns(columns.largest_of_all)
         family = relative_to_data(estimator, family, columns, is_sparse=is_sparse)
         mean = np.where(columns.constant, columns.smallest, columns.mean)
         components = replace(self, family=family, prior_counts=prior_counts)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skentropy import ColumnMixture, RowBlocks
+from skentropy import ColumnMixture, ExponentialFamilyMixture, RowBlocks
 
 
 @pytest.mark.parametrize("order", [["no", "yes", "maybe"], ["no", "maybe", "yes"], ["maybe", "no", "yes"]])
@@ -61,3 +61,22 @@ def test_numbers_in_some_blocks_and_names_in_others_are_refused(order: int, unse
     ColumnMixture([("size", "gaussian", ["size"])], 1).fit(blocks)
     text = RowBlocks(lambda: [missing, *(piece.astype({"code": str}) for piece in pieces)])
     assert list(ColumnMixture(n_components=1).fit(text).categories_["code"]) == ["1", "2", "B2"]
+
+
+@pytest.mark.parametrize("code", [1, 3, 20])
+def test_codes_in_rows_of_weight_zero_have_probability_zero(code: int) -> None:
+    """Below the largest code of the other rows, and above it."""
+    X = np.array([[code, 0], *[[0, 1], [2, 0]] * 30], dtype=np.float64)
+    weight = np.r_[0.0, np.ones(60)]
+    model = ExponentialFamilyMixture("categorical", n_components=1)
+    rest = ExponentialFamilyMixture("categorical", n_components=1).fit(X[1:])
+    for data, weights in ((X, weight), (RowBlocks(lambda: [(X[:7], weight[:7]), (X[7:], weight[7:])]), None)):
+        model.fit(data, sample_weight=weights)
+        p = model.probabilities_
+        assert p.shape == (1, 2, max(code, 2) + 1)
+        np.testing.assert_array_equal(p[0, 0, [0, code, 2]], [0.5, 0.0, 0.5])
+        assert model.lower_bound_ == pytest.approx(rest.lower_bound_, abs=1e-12)
+        assert model.n_parameters_ == rest.n_parameters_
+        assert model.score(X, sample_weight=weight) == pytest.approx(rest.score(X[1:]), abs=1e-12)
+    joint = ColumnMixture([("codes", "categorical", [0, 1])], 1).fit(X, sample_weight=weight)
+    np.testing.assert_array_equal(joint.parameters_["codes"]["probabilities"], model.probabilities_)
