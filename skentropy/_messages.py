@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from difflib import get_close_matches
+from numbers import Integral
 from typing import Any
 
 import numpy as np
+from sklearn.utils import check_scalar
 
 from ._typing import ArrayLike, FloatArray
 
@@ -87,6 +89,13 @@ def warn_of_normalised(total: float) -> None:
             f"sample_weight sums to {total:g}. Weights are counts, and their sum is the number of samples: "
             "with one sample or less the Bayesian information criterion does not penalise parameters. Do not normalise them."
         )
+
+
+def check_n_samples(n_samples: Any) -> None:
+    """Raise unless a number of rows to draw is an integer of at least 1, and no bool."""
+    if isinstance(n_samples, bool):
+        raise TypeError(f"n_samples must be an integer, got {n_samples!r}.")
+    check_scalar(n_samples, "n_samples", Integral, min_val=1)
 
 
 def check_counts(sample_weight: ArrayLike | None) -> None:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from numbers import Integral
 from typing import Any, final
 
 import numpy as np
 from joblib import effective_n_jobs
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_random_state, check_scalar
+from sklearn.utils import check_random_state
 
 from ._base import Evaluation, LatentVariableModel
 from ._data import Block, BlockSource, thread_pool
+from ._messages import check_n_samples
 from ._typing import Array, ArrayLike, FloatArray
 
 
@@ -70,7 +70,7 @@ class LatentTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Laten
         -------
         ndarray of shape (n_samples, n_features)
         """
-        check_scalar(n_samples, "n_samples", Integral, min_val=1)
+        check_n_samples(n_samples)
         return self._draw(n_samples, check_random_state(random_state))
 
     def __sklearn_tags__(self) -> Any:

@@ -423,8 +423,9 @@ def test_sample(case: EstimatorCase) -> None:
         assert abs(model.stationarity_gap(X)) < 0.2
     with pytest.raises(ValueError, match="n_samples"):
         model.sample(0)
-    with pytest.raises(TypeError, match="n_samples"):
-        model.sample(2.5)
+    for wrong in (2.5, True):
+        with pytest.raises(TypeError, match="n_samples"):
+            model.sample(wrong)
 
 
 @every_by_em

@@ -30,9 +30,9 @@ def check_weights(sample_weight: ArrayLike | None, X: Matrix, *, all_zero: bool 
         return None
     check_no_mask(sample_weight, "sample_weight")
     if not np.asarray(sample_weight).any():
+        check_consistent_length(sample_weight, X)
         if not all_zero:
             raise ValueError("All of sample_weight is zero; at least one row must have a positive weight.")
-        check_consistent_length(sample_weight, X)
         return np.zeros(X.shape[0])
     weight = sample_weight if _is_plain(sample_weight, X) else None
     if weight is None:

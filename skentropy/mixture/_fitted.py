@@ -6,19 +6,18 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from numbers import Integral
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from joblib import effective_n_jobs
-from sklearn.utils import ClassifierTags, check_random_state, check_scalar
+from sklearn.utils import ClassifierTags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from .._base import Evaluation
 from .._data import Block, BlockSource, Reader, RowBlocks, Rows, Source, check_total_weight, fill_frame, is_dask, thread_pool
 from .._em import as_fitted
-from .._messages import list_columns, warn
+from .._messages import check_n_samples, list_columns, warn
 from .._typing import Array, ArrayLike, FloatArray, Matrix
 from ..families._base import safe_log
 from ._components import Components
@@ -292,7 +291,7 @@ class FittedMixture(ReportedMixture):
             The component of each row.
         """
         check_is_fitted(self, "weights_")
-        check_scalar(n_samples, "n_samples", Integral, min_val=1)
+        check_n_samples(n_samples)
         return draw_rows(self, n_samples, check_random_state(random_state))
 
     def __sklearn_tags__(self) -> Any:

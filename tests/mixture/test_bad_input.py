@@ -356,3 +356,8 @@ def test_sums_may_be_off_by_a_millionth_and_symmetric_matrices_too() -> None:
     for wrong in ([[1.0, 0.1], [0.105, 1.0]], [[1.0, 0.1], [0.1, 1e-2 - 1e-6]]):
         with pytest.raises(ValueError, match="covariances must be symmetric and positive definite"):
             check_covariances(np.array([wrong]), "covariances", [""])
+
+
+def test_no_weights_are_weights_of_another_length() -> None:
+    with pytest.raises(ValueError, match=r"inconsistent numbers of samples: \[0, 4\]"):
+        PoissonMixture(2).fit(np.arange(4.0)[:, np.newaxis], sample_weight=[])
