@@ -240,7 +240,7 @@ def test_search_refuses_and_reports() -> None:
     with pytest.raises(ValueError, match="discrete latent"):
         EntropySumSearch(PPCA(), {"n_components": [1, 2]}, criterion="icl").fit(X)
     scalers = {"s": ["passthrough", StandardScaler(), FunctionTransformer(_hundredth)]}
-    pipeline = Pipeline([("s", StandardScaler()), ("m", PPCA(2))])
+    pipeline = Pipeline([("s", StandardScaler()), ("m", PPCA(1))])
     with pytest.raises(ValueError, match="transform the data differently"):
         EntropySumSearch(pipeline, scalers).fit(X)
     del scalers["s"][2]
@@ -250,8 +250,8 @@ def test_search_refuses_and_reports() -> None:
         refitted.fit(X[:, 0])
     assert vars(refitted) == before
     corrected = EntropySumSearch(pipeline, scalers, change_of_variables="correct").fit(X)
-    assert corrected.best_params_["s"] is scalers["s"][1]
-    plain = EntropySumSearch(PPCA(), {"n_components": [2]}).fit(X)
+    assert corrected.best_params_["s"] == "passthrough"
+    plain = EntropySumSearch(PPCA(), {"n_components": [1]}).fit(X)
     assert corrected.results_["elbo"][0] == pytest.approx(plain.results_["elbo"][0])
     assert "500" in search.results_["error"][1]
     with pytest.raises(ValueError, match="500"):
