@@ -27,7 +27,14 @@ ARGUMENTS: dict[str, list[Any]] = {
 def model_arguments(estimator: Any) -> dict[str, Any]:
     """Copies of the arguments that describe the model, and not the course of a fit."""
     given = estimator.get_params(deep=False)
-    return {name: deepcopy(given[name]) for name in given if name not in ARGUMENTS and not name.endswith("_init")}
+    return {name: _copied(given[name]) for name in given if name not in ARGUMENTS and not name.endswith("_init")}
+
+
+def _copied(argument: Any) -> Any:
+    try:
+        return deepcopy(argument)
+    except TypeError:  # a family of one's own may hold what cannot be copied
+        return copy(argument)
 
 
 def keep_arguments(estimator: Any) -> None:
