@@ -10,7 +10,7 @@ import numpy as np
 from .._em import End, Evaluate, Finish, State, em_eigenpair, leave_saddle, rounding_error
 from ._metric import Neighbourhood
 from ._model import BeliefNetModel
-from ._polish import MOST_EVALUATIONS, polish
+from ._polish import MOST_EVALUATIONS, polish_scales, quasi_newton
 
 # Number of EM steps before L-BFGS takes over, once they have become small.
 STEPS_BEFORE = 30
@@ -61,7 +61,7 @@ class Maximum:
 
     def propose(self, state: State, evaluate: Evaluate) -> tuple[Any | None, float]:
         start = state if self._look is None else self._look(state, evaluate)
-        self._end = polish(self._model, evaluate, start, tol=self._tol, most=self._most)
+        self._end = self._quasi_newton(start, evaluate)
         return self._end.parameters, self._end.objective - state.objective
 
     def keep(self) -> None:
@@ -78,17 +78,21 @@ class Maximum:
         return (self.polish, self.leave_saddle) if self._accelerate else (self.leave_saddle, self.go_on)
 
     def polish(self, state: State, evaluate: Evaluate) -> End:
-        """Move to the result of L-BFGS; EM continues if that gains more than tol."""
+        """Move to the result of L-BFGS, with stationary scales; EM continues if that gains more than tol."""
         end, self._end = self._end, None
         if end is None or end.objective < state.objective:
-            end = polish(self._model, evaluate, state, tol=self._tol, most=self._most)
+            end = self._quasi_newton(state, evaluate)
+        end = polish_scales(self._model, evaluate, end)
         return End(end, goes_on=end.objective > state.objective + self._tol)
 
     def go_on(self, state: State, evaluate: Evaluate) -> End:
         """Stay, and let EM continue if L-BFGS finds that more than tol is to come."""
         if self._in_reach <= state.objective + self._tol:
-            self._in_reach = polish(self._model, evaluate, state, tol=self._tol, most=self._most).objective
+            self._in_reach = self._quasi_newton(state, evaluate).objective
         return End(state, goes_on=self._in_reach > state.objective + self._tol)
+
+    def _quasi_newton(self, state: State, evaluate: Evaluate) -> State:
+        return quasi_newton(self._model, evaluate, state, tol=self._tol, most=self._most)
 
     def leave_saddle(self, state: State, evaluate: Evaluate) -> End:
         """The state, or, at a saddle point, a better state beside it from which EM continues."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from scipy.optimize import OptimizeResult
 
@@ -19,13 +17,10 @@ _SCALE_STEPS = 6
 _STEP = 1e-4
 
 
-def polish(
+def quasi_newton(
     model: BeliefNetModel, evaluate: Evaluate, state: State, *, tol: float = 0.0, most: int = MOST_EVALUATIONS
 ) -> State:
-    """Polish a state by L-BFGS, to ``tol`` from a maximum, and make its two scales stationary; the result is no worse.
-
-    L-BFGS evaluates at most ``most`` states.
-    """
+    """The state that L-BFGS reaches with at most ``most`` evaluations, to ``tol`` from a maximum; it is no worse."""
     course: list[float] = []
 
     def stop_when_stalled(intermediate_result: OptimizeResult) -> None:
@@ -36,15 +31,19 @@ def polish(
     around = Neighbourhood.of(model, state)
     options = {"maxfun": most, "maxiter": most, "gtol": 1e-9, "maxcor": 30}
     end = climb(around, evaluate, len(around.origin), options, callback=stop_when_stalled)
-    best = end if end.objective >= state.objective else state
-    return _polish_scales(model, lambda vector: evaluate(parameters_at(state, vector)), best)
+    return end if end.objective >= state.objective else state
 
 
-def _polish_scales(model: BeliefNetModel, evaluate: Callable[[FloatArray], State], state: State) -> State:
+def polish_scales(model: BeliefNetModel, evaluate: Evaluate, state: State) -> State:
     """Newton's method in two scales, that of the prior's logits and that of all weights and offsets.
 
-    The derivatives along these two add up to the stationarity gap: the identity requires only stationary scales.
+    The derivatives along these two add up to the stationarity gap: the identity requires only stationary scales. The result
+    is no worse but for rounding.
     """
+
+    def at(vector: FloatArray) -> State:
+        return evaluate(parameters_at(state, vector))
+
     vector = state.parameters.net.pack()
     n_prior = len(state.parameters.net.prior_logits)
     directions = np.zeros((2, len(vector)))
@@ -53,10 +52,10 @@ def _polish_scales(model: BeliefNetModel, evaluate: Callable[[FloatArray], State
         slope = directions @ model.gradient(state.statistics)
         if np.abs(slope).sum() < 1e-12:
             break
-        moved = [directions @ model.gradient(evaluate(vector + _STEP * direction).statistics) for direction in directions]
+        moved = [directions @ model.gradient(at(vector + _STEP * direction).statistics) for direction in directions]
         hessian = (np.array(moved) - slope) / _STEP
         step = np.linalg.lstsq(hessian, -slope, rcond=1e-8)[0]
-        trial = evaluate(vector + step @ directions)
+        trial = at(vector + step @ directions)
         new_slope = directions @ model.gradient(trial.statistics)
         as_good = trial.objective >= state.objective - 1e-12 * abs(state.objective)
         if not (as_good and np.abs(new_slope).sum() < np.abs(slope).sum()):

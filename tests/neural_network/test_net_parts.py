@@ -40,36 +40,44 @@ def state_with(objective: float) -> State:
 
 
 @pytest.mark.parametrize(("gain", "goes_on"), [(0.9, False), (1.1, True)])
-def test_em_goes_on_where_the_polish_gains_more_than_tol(
+def test_em_goes_on_where_quasi_newton_steps_gain_more_than_tol(
     monkeypatch: pytest.MonkeyPatch, gain: float, goes_on: bool
 ) -> None:
-    polished = []
+    starts, polished = [], []
 
-    def polish(model: Any, evaluate: Any, state: State, **options: Any) -> State:
-        polished.append(state.objective)
+    def quasi_newton(model: Any, evaluate: Any, state: State, **options: Any) -> State:
+        starts.append(state.objective)
         return state_with(state.objective + gain)
 
-    monkeypatch.setattr(_maximum, "polish", polish)
+    def polish_scales(model: Any, evaluate: Any, state: State) -> State:
+        polished.append(state.objective)
+        return state
+
+    monkeypatch.setattr(_maximum, "quasi_newton", quasi_newton)
+    monkeypatch.setattr(_maximum, "polish_scales", polish_scales)
     evaluate: Any = None
     maximum = Maximum(MODEL, 1.0, accelerate=True)
     assert maximum.propose(state_with(-3.0), evaluate)[1] == pytest.approx(gain)
     # The end of the proposal serves once, if nothing better was found since.
     assert maximum.polish(state_with(-3.0), evaluate).goes_on is goes_on
-    assert polished == [-3.0]
+    assert starts == [-3.0]
     assert maximum.polish(state_with(-3.0), evaluate).goes_on is goes_on
     maximum.propose(state_with(-3.0), evaluate)
     assert maximum.polish(state_with(-1.0), evaluate).state.objective == pytest.approx(-1.0 + gain)
-    assert polished == [-3.0, -3.0, -3.0, -1.0]
-    # Without acceleration nothing is taken, and a polish tells how much is to come until EM has got there.
-    maximum, polished[:] = Maximum(MODEL, 1.0, accelerate=False), []
+    assert starts == [-3.0, -3.0, -3.0, -1.0]
+    # Scales are polished at the end of a fit alone.
+    assert polished == [-3.0 + gain, -3.0 + gain, -1.0 + gain]
+    # Without acceleration nothing is taken, and an attempt tells how much is to come until EM has got there.
+    maximum, starts[:] = Maximum(MODEL, 1.0, accelerate=False), []
     assert maximum.go_on(state_with(-3.0), evaluate).goes_on is goes_on
     near = state_with(-3.0 + gain - 1.05)
     assert maximum.go_on(near, evaluate).goes_on
-    assert polished == [-3.0]
+    assert starts == [-3.0]
     # Within tol of there it is tried anew.
     nearer = state_with(-3.0 + gain - 0.5)
     assert maximum.go_on(nearer, evaluate).goes_on is goes_on
-    assert polished == [-3.0, nearer.objective]
+    assert starts == [-3.0, nearer.objective]
+    assert len(polished) == 3
 
 
 @pytest.mark.parametrize(("tol", "least"), [(1.0, 1e-3), (0.0, rounding_error(MODEL, None, None))])

@@ -254,7 +254,7 @@ def test_fits_end_where_a_search_from_their_states_finds_no_more(monkeypatch: An
 def test_quasi_newton_steps_start_from_what_a_search_finds(monkeypatch: Any) -> None:
     X = (load_digits().data[:150] >= 8).astype(float)
     course = []
-    look, polished = TruncatedFit._look_around, _maximum.polish
+    look, quasi_newton = TruncatedFit._look_around, _maximum.quasi_newton
 
     def looked(self: Any, state: Any, evaluate: Any) -> Any:
         better = look(self, state, evaluate)
@@ -262,15 +262,15 @@ def test_quasi_newton_steps_start_from_what_a_search_finds(monkeypatch: Any) -> 
         return better
 
     def recorded(model: Any, evaluate: Any, state: Any, **arguments: Any) -> Any:
-        end = polished(model, evaluate, state, **arguments)
-        course.append(("polish", state.objective, end.objective))
+        end = quasi_newton(model, evaluate, state, **arguments)
+        course.append(("steps", state.objective, end.objective))
         return end
 
     monkeypatch.setattr(TruncatedFit, "_look_around", looked)
-    monkeypatch.setattr(_maximum, "polish", recorded)
+    monkeypatch.setattr(_maximum, "quasi_newton", recorded)
     net = SigmoidBeliefNet(7, posterior="truncated", n_states=4, random_state=0).fit(X)
     assert net.converged_
-    assert [what for what, *_ in course[:2]] == ["look", "polish"]
+    assert [what for what, *_ in course[:2]] == ["look", "steps"]
     for (_, _, end), (what, start, _) in pairwise(course):
         assert what == "look" or start == end
     assert all(end >= start - 1e-12 for _, start, end in course)
