@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 
 from .._data import ColumnSurvey
+from .._linalg import unpack_symmetric
 from .._typing import Array, FloatArray, Matrix
 from ..decomposition._closed_form import closed_form, count_parameters, noise_floor
 from ..decomposition._factor_analysis import n_factor_parameters
 from ..decomposition._spectrum import Spectrum
 from ..families._base import positive_or_one
 from ._changes import differences
+from ._factor_metric import FactorMetric
 from ._factor_parameters import (
     LEAST_NOISE,
     FactorParameters,
@@ -25,7 +27,6 @@ from ._factor_parameters import (
     pack_slopes,
     px_em_step,
 )
-from ._feature_metric import inverse_root
 from ._gaussian_base import GaussianComponents, with_pseudo_rows
 from ._gaussian_parameters import GaussianSums
 from ._gaussian_rows import GaussianRows
@@ -38,19 +39,6 @@ _INNER_STEPS, _FIRST_STEPS = 4, 200
 # Noise variances: the floor, and the largest that counts as at the floor, as shares of the component's variance of a
 # feature; the least at a start, in units; and the share to which a floor may be lowered to stay below noise variances.
 _FLOOR, _NEAR_FLOOR, _START, _LOWEST = 1e-8, 3e-7, 1e-3, 0.1
-
-
-@dataclass(frozen=True)
-class FactorMetric:
-    """Roots (K, P, P) of the inverse complete information of each component."""
-
-    roots: FloatArray
-
-    def directions(self, z: FloatArray) -> FloatArray:
-        return np.asarray((self.roots @ z[..., np.newaxis])[..., 0])
-
-    def gradient(self, score: FloatArray) -> FloatArray:
-        return np.asarray((self.roots.transpose(0, 2, 1) @ score[:, :, np.newaxis])[:, :, 0])
 
 
 @dataclass(frozen=True)
@@ -171,13 +159,29 @@ class FactorGaussian(GaussianComponents):
         return d + d * k + (1 if self.isotropic else d)
 
     def score(self, parameters: FactorParameters, statistics: GaussianSums) -> FloatArray:
-        slopes = pack_slopes(parameters.slopes(isotropic=self.isotropic))
-        return np.stack([_along(own, L) for own, L in zip(super().score(parameters, statistics), slopes, strict=True)])
+        of_structure = self._of_structure(parameters)
+        return np.stack([of_structure(own, c) for c, own in enumerate(super().score(parameters, statistics))])
 
     def row_scores(self, parameters: FactorParameters, observations: GaussianRows) -> Iterator[FloatArray]:
-        slopes = pack_slopes(parameters.slopes(isotropic=self.isotropic))
-        for scores, L in zip(super().row_scores(parameters, observations), slopes, strict=True):
-            yield _along(scores, L)
+        of_structure = self._of_structure(parameters)
+        for c, scores in enumerate(super().row_scores(parameters, observations)):
+            yield of_structure(scores, c)
+
+    def _of_structure(self, parameters: FactorParameters) -> Callable[[FloatArray, int], FloatArray]:
+        """A function from scores (..., P) along means and free covariances, and a component, to those along directions."""
+        d = parameters.means.shape[1]
+        noise = np.where(parameters.bounds > 0.0, 0.0, parameters.noise)
+
+        def of_structure(scores: FloatArray, component: int) -> FloatArray:
+            U = parameters.inverses[component]
+            of_covariance = U.T @ unpack_symmetric(scores[..., d:], d) @ U / np.sqrt(2.0)
+            of_loadings = 2.0 * of_covariance @ parameters.loadings[component]
+            of_noise = noise[component] * np.diagonal(of_covariance, axis1=-2, axis2=-1)
+            if self.isotropic:
+                of_noise = of_noise.sum(axis=-1, keepdims=True)
+            return np.concatenate([scores[..., :d], of_loadings.reshape(*scores.shape[:-1], -1), of_noise], axis=-1)
+
+        return of_structure
 
     def latent_information(
         self, parameters: FactorParameters, observations: GaussianRows, weights: FloatArray
@@ -202,15 +206,10 @@ class FactorGaussian(GaussianComponents):
         return total
 
     def metric(self, parameters: FactorParameters, statistics: GaussianSums, counts: FloatArray) -> FactorMetric:
-        d, P = parameters.means.shape[1], self.n_directions(parameters)
-        packed = pack_slopes(parameters.slopes(isotropic=self.isotropic))
         pseudo, free = self.pseudo_rows(len(counts)), (counts > 0.0) & ~parameters.held
         of_means = np.where(free, statistics.counts + (0.0 if pseudo is None else pseudo.counts), 0.0)
         of_covariances = np.where(free, self._divisors(statistics), 0.0)
-        information = np.zeros((len(counts), P, P))
-        information[:, np.arange(d), np.arange(d)] = of_means[:, np.newaxis]
-        information[:, d:, d:] = of_covariances[:, np.newaxis, np.newaxis] * (packed.transpose(0, 2, 1) @ packed)
-        return FactorMetric(inverse_root(information))
+        return FactorMetric.at(parameters, of_means, of_covariances, isotropic=self.isotropic)
 
     def moved(self, parameters: FactorParameters, direction: FloatArray) -> FactorParameters | None:
         K, d, k = parameters.loadings.shape

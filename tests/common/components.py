@@ -11,6 +11,7 @@ import numpy as np
 
 from skentropy import GaussianMixture, NegativeBinomialMixture, StudentTMixture
 from skentropy._data import Block
+from skentropy.mixture._factor_parameters import FactorParameters
 from skentropy.mixture._information import Metric
 from skentropy.mixture._model import MixtureModel
 from tests.common.data import heavy_tails
@@ -70,3 +71,11 @@ def arrays(standard: Any) -> list[Any]:
 def assert_same(found: Any, expected: Any, rtol: float = 1e-10, atol: float = 1e-10) -> None:
     for one, other in zip(arrays(found), arrays(expected), strict=True):
         np.testing.assert_allclose(one, other, rtol=rtol, atol=atol)
+
+
+def factor_parameters(on_floor: Any, k: int = 1, seed: int = 0) -> FactorParameters:
+    """Parameters of as many components and features as the mask says, with noise on its floor."""
+    rng = np.random.default_rng(seed)
+    K, d = on_floor.shape
+    noise = np.where(on_floor, 1e-9, rng.uniform(0.5, 1.5, size=(K, d)))
+    return FactorParameters.of_factors(rng.normal(size=(K, d)), rng.normal(size=(K, d, k)), noise, on_floor)
