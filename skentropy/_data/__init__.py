@@ -11,7 +11,7 @@ from ._blocks import (
     Scratch,
     Source,
 )
-from ._checks import check_distinct, check_total_weight
+from ._checks import check_distinct, check_total_weight, check_weights
 from ._columns import ColumnSurvey, has_nan, survey_columns, survey_rows
 from ._containers import as_numbers, is_dask
 from ._named import ColumnKind, Encoding, fill_frame, survey_kinds, table_values, with_values
@@ -44,6 +44,7 @@ __all__ = [
     "check_distinct",
     "check_output_stays_lazy",
     "check_total_weight",
+    "check_weights",
     "fill_frame",
     "has_nan",
     "hash_rows",

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.special import entr
 from sklearn.utils.validation import check_is_fitted
 
+from .._data import check_weights
 from .._entropy_sum import EntropySum
 from .._linalg import LOG_2PI
 from .._typing import Array, ArrayLike
@@ -57,7 +58,15 @@ class EntropyDecompositionDisplay:
         self.step = step
 
     @classmethod
-    def from_estimator(cls, estimator: Any, X: ArrayLike | None = None, *, ax: Any = None) -> Self:
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: ArrayLike | None = None,
+        *,
+        sample_weight: ArrayLike | None = None,
+        ax: Any = None,
+        **row_data: Any,
+    ) -> Self:
         """Draw the history of a fitted estimator, or its evaluation of data.
 
         Parameters
@@ -66,7 +75,11 @@ class EntropyDecompositionDisplay:
             Without X it must have ``entropy_sums_``. For an estimator that took no EM steps the final terms are drawn.
         X : array-like of shape (n_samples, n_features), default=None
             If given, the entropy sum and the ELBO of X, which a pipeline transforms first, are drawn instead of the history.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows of X.
         ax : matplotlib axes, default=None
+        **row_data
+            Further data of the rows of X, such as ``exposure``, as the estimator's ``entropy_sum`` takes them.
 
         Returns
         -------
@@ -76,13 +89,18 @@ class EntropyDecompositionDisplay:
         ------
         TypeError
             If the estimator keeps no entropy sum of its fit, and X is not given.
+        ValueError
+            If weights or other data of rows are given without X.
         """
         check_is_fitted(estimator)
         *transformers, estimator = steps_of(estimator)
+        given = [name for name, values in {"sample_weight": sample_weight, **row_data}.items() if values is not None]
+        if X is None and given:
+            raise ValueError(f"{' and '.join(given)} belong to rows: give X too. The history of the fit has its own.")
         if X is not None:
             for transformer in transformers:
                 X = transformer.transform(X)
-            evaluation = evaluate(estimator, X)
+            evaluation = evaluate(estimator, X, sample_weight, **row_data)
             terms, elbo = evaluation.entropy_sum, evaluation.elbo
             name = type(estimator).__name__
             return cls(entropy_sums=[terms], lower_bounds=[elbo], gap=terms.value - elbo, name=name).plot(ax)
@@ -171,20 +189,25 @@ class LatentInformationDisplay:
         self.information, self.names, self.name = information, names, name
 
     @classmethod
-    def from_estimator(cls, estimator: Any, X: ArrayLike, *, ax: Any = None) -> Self:
+    def from_estimator(
+        cls, estimator: Any, X: ArrayLike, *, sample_weight: ArrayLike | None = None, ax: Any = None, **row_data: Any
+    ) -> Self:
         """Compute and draw the information of a fitted estimator.
 
         Parameters
         ----------
         estimator : fitted estimator, pipeline or search
         X : array-like of shape (n_samples, n_features)
+        sample_weight : array-like of shape (n_samples,), default=None
         ax : matplotlib axes, default=None
+        **row_data
+            Further data of the rows, such as ``exposure``, as the estimator's ``predict_proba`` takes them.
 
         Returns
         -------
         LatentInformationDisplay
         """
-        information = latent_information(estimator, X)
+        information = latent_information(estimator, X, sample_weight, **row_data)
         model = steps_of(estimator)[-1]
         unit = "component" if hasattr(model, "weights_") else "latent"
         names = [f"{unit} {i}" for i in range(len(information))]
@@ -211,7 +234,7 @@ class LatentInformationDisplay:
         return self
 
 
-def latent_information(estimator: Any, X: ArrayLike) -> Array:
+def latent_information(estimator: Any, X: ArrayLike, sample_weight: ArrayLike | None = None, **row_data: Any) -> Array:
     """Entropy of each latent variable's prior minus the mean entropy of its posterior, nats per sample.
 
     Parameters
@@ -219,6 +242,9 @@ def latent_information(estimator: Any, X: ArrayLike) -> Array:
     estimator : fitted estimator, pipeline or search
     X : array-like of shape (n_samples, n_features)
         Missing entries (NaN) give no information.
+    sample_weight : array-like of shape (n_samples,), default=None
+    **row_data
+        Further data of the rows, such as ``exposure``, as the estimator's ``predict_proba`` takes them.
 
     Returns
     -------
@@ -228,19 +254,25 @@ def latent_information(estimator: Any, X: ArrayLike) -> Array:
     for transformer in transformers:
         X = transformer.transform(X)
     check_is_fitted(estimator)
+
+    def mean(values: Array) -> Array:
+        return np.asarray(np.average(values, axis=0, weights=check_weights(sample_weight, values)))
+
     if hasattr(estimator, "predict_proba"):
-        return np.asarray(_binary(estimator.weights_) - _binary(estimator.predict_proba(X)).mean(axis=0))
+        return np.asarray(_binary(estimator.weights_) - mean(_binary(estimator.predict_proba(X, **row_data))))
+    if row_data:
+        raise TypeError(f"{type(estimator).__name__} takes no {', '.join(row_data)}.")
     if hasattr(estimator, "prior_"):
-        means = estimator.transform(X)
+        means = np.asarray(estimator.transform(X))
         # Below the top layer the prior is the marginal distribution, estimated by the mean of the posteriors.
-        priors = np.concatenate([means.mean(axis=0)[: means.shape[1] - len(estimator.prior_)], estimator.prior_])
-        return np.asarray(_binary(priors) - _binary(means).mean(axis=0))
+        priors = np.concatenate([mean(means)[: means.shape[1] - len(estimator.prior_)], estimator.prior_])
+        return np.asarray(_binary(priors) - mean(_binary(means)))
     if isinstance(estimator, LinearGaussianEstimator):
-        return np.asarray(-0.5 * np.log(estimator.posterior(X)[1]).mean(axis=0))
+        return -0.5 * mean(np.log(estimator.posterior(X)[1]))
     if hasattr(estimator, "posterior"):
         log_variances = np.log(estimator.posterior(X)[1])
         prior = estimator.entropy_sum_.prior / log_variances.shape[1]
-        return np.asarray(prior - 0.5 * (1.0 + LOG_2PI) - 0.5 * log_variances.mean(axis=0))
+        return prior - 0.5 * (1.0 + LOG_2PI) - 0.5 * mean(log_variances)
     raise TypeError(f"The latent variables of {type(estimator).__name__} are not known here.")
 
 

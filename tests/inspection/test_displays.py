@@ -210,6 +210,33 @@ def test_missing_entries_tell_nothing() -> None:
     )
 
 
+def test_weights_are_copies_of_rows() -> None:
+    counts = load_digits().data[:300, 10:13]
+    weight = np.arange(len(counts)) % 3
+    exposure = 1.0 + np.arange(len(counts)) % 2
+    net = SigmoidBeliefNet(2, random_state=0, tol=1e-3).fit(np.median(WINE, axis=0) < WINE)
+    mixture = PoissonMixture(2, random_state=0).fit(counts, exposure=exposure)
+    vae = GaussianVAE(2, hidden_layer_sizes=(8,), max_iter=2, random_state=0).fit(WINE)
+    models = ((PPCA(2).fit(WINE), WINE), (net, 1.0 * (np.median(WINE, axis=0) < WINE)), (vae, WINE), (mixture, counts))
+    for model, X in models:
+        of_rows = {"exposure": exposure} if model is mixture else {}
+        w = weight[: len(X)]
+        copies = {name: np.repeat(values, w) for name, values in of_rows.items()}
+        of_copies = np.repeat(X, w, axis=0)
+        display = LatentInformationDisplay.from_estimator(model, X, sample_weight=w, **of_rows)
+        np.testing.assert_allclose(display.information, latent_information(model, of_copies, **copies), rtol=1e-9)
+        weighted = EntropyDecompositionDisplay.from_estimator(model, X, sample_weight=w, **of_rows)
+        repeated = EntropyDecompositionDisplay.from_estimator(model, of_copies, **copies)
+        assert weighted.lower_bounds == pytest.approx(repeated.lower_bounds, rel=1e-9)
+        assert weighted.entropy_sums[0].value == pytest.approx(repeated.entropy_sums[0].value, rel=1e-9)
+    with pytest.raises(ValueError, match=r"sample_weight and exposure belong to rows: give X too"):
+        EntropyDecompositionDisplay.from_estimator(mixture, sample_weight=weight, exposure=exposure)
+    with pytest.raises(TypeError, match=r"PPCA takes no exposure"):
+        latent_information(PPCA(2).fit(WINE), WINE, exposure=exposure)
+    with pytest.raises(ValueError, match="sample_weight"):
+        latent_information(vae, WINE, sample_weight=weight)
+
+
 def test_matplotlib_is_imported_only_to_draw() -> None:
     code = "import sys, skentropy, skentropy.inspection; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=False).returncode == 0
