@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit, logit, ndtri
 
-from ._tables import Column, Table, decimals_for
+from ._tables import Column, Table, decimals_for_each
 from ._typing import Array, FloatArray
 
 # The place, in the covariance, of an entry that is known and not estimated.
@@ -197,8 +197,8 @@ class StandardErrors:
         """
         intervals, errors = self.confidence_intervals(level), self.standard_errors
         entries = self._entries
-        formats = {parameter.name: decimals_for(errors[parameter.name]) for parameter in self.parameters}
-        each = [formats[parameter.name] for parameter, _ in entries]
+        formats = {parameter.name: decimals_for_each(errors[parameter.name]) for parameter in self.parameters}
+        each = [formats[parameter.name][index] for parameter, index in entries]
         values = {
             "estimate": [parameter.values[index] for parameter, index in entries],
             "standard error": [errors[parameter.name][index] for parameter, index in entries],

@@ -15,13 +15,14 @@ import numpy as np
 from ._typing import Array
 
 # Characters of a printed line. Its first column, of names, has at least the second number of characters, or the third where
-# there are many other columns.
+# the other columns need several blocks.
 WIDTH, _NAME, _LONG_NAME = 100, 20, 30
 _GAP = "  "
 # Least number of characters of each part of a name that is cut.
 _LEAST_PART = 8
-# Printed digits of errors and deviations, and the largest number of decimals.
-_DIGITS, _MOST_DECIMALS = 3, 7
+# Printed digits of typical errors and deviations, the least and the most of any that share a format, and the largest number
+# of decimals.
+_DIGITS, _LEAST_DIGITS, _MOST_DIGITS, _MOST_DECIMALS = 3, 2, 5, 7
 
 
 @dataclass(frozen=True)
@@ -112,9 +113,10 @@ class Table:
         header, cells = self._header, self._cells
         left = {column.name for column in self.columns if column.is_text}
         lines = wrap(self.title)
-        blocks = _blocks(header, cells)
+        room = _room_for_names(_widths(header, cells))
+        blocks = _blocks(_widths(header, cells), room)
         if len(blocks) > 1:
-            names = shorten([line[0] for line in cells], _LONG_NAME)
+            names = shorten([line[0] for line in cells], room)
             cells = [[name, *line[1:]] for name, line in zip(names, cells, strict=True)]
         for i, block in enumerate(blocks):
             lines += [""] * (i > 0) + align(*columns_of([0, *block], header, cells), left=left)
@@ -205,9 +207,26 @@ def columns_of(index: Sequence[int], header: list[str], cells: list[list[str]]) 
 def decimals_for(errors: Array) -> str:
     """A format with enough decimals for three digits of a typical one of these uncertainties or spreads."""
     known = errors[np.isfinite(errors) & (errors > 0.0)]
-    if not known.size:
-        return ".4g"
-    decimals = _DIGITS - 1 - int(np.floor(np.log10(np.median(known))))
+    return _fixed(int(_DIGITS - 1 - _exponent(np.median(known)))) if known.size else ".4g"
+
+
+def decimals_for_each(errors: Array) -> Array:
+    """The formats of these uncertainties: that of a typical one, unless it would print too few or too many digits of one."""
+    formats, known = np.full(errors.shape, decimals_for(errors), dtype=object), np.isfinite(errors) & (errors > 0.0)
+    if known.any():
+        typical, own = _exponent(np.median(errors[known])), _exponent(errors[known])
+        decimals = np.clip(_DIGITS - 1 - typical, _LEAST_DIGITS - 1 - own, _MOST_DIGITS - 1 - own)
+        formats[known] = [_fixed(each) for each in decimals]
+    return formats
+
+
+def _exponent(values: Any) -> Any:
+    """The power of ten of the first digit."""
+    return np.floor(np.log10(values)).astype(int)
+
+
+def _fixed(decimals: int) -> str:
+    """A format with this number of decimals, or none if it is negative; with four digits if there are too many."""
     return f".{max(decimals, 0)}f" if decimals <= _MOST_DECIMALS else ".4g"
 
 
@@ -255,10 +274,15 @@ def _widths(header: list[str], cells: list[list[str]]) -> list[int]:
     return [max(len(line[i]) for line in [header, *cells]) for i in range(len(header))]
 
 
-def _blocks(header: list[str], cells: list[list[str]]) -> list[list[int]]:
-    """Blocks of columns, printed below each other, none of them wider than a page."""
-    widths = _widths(header, cells)
-    first = min(widths[0], _LONG_NAME)
+def _room_for_names(widths: list[int]) -> int:
+    """How long names may be: as long as they are, unless cutting them saves a block of columns."""
+    least = min(widths[0], _LONG_NAME)
+    fewest = len(_blocks(widths, least))
+    return max(room for room in range(least, widths[0] + 1) if len(_blocks(widths, room)) == fewest)
+
+
+def _blocks(widths: list[int], first: int) -> list[list[int]]:
+    """Blocks of columns, printed below each other, none of them wider than a page; the first column has this width."""
     blocks: list[list[int]] = [[]]
     room = WIDTH - first
     for i, width in enumerate(widths[1:], start=1):

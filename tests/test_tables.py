@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from skentropy._tables import Column, Summary, Table, align, cut, decimals_for, shorten, unique_names
+from skentropy._tables import Column, Summary, Table, align, cut, decimals_for, decimals_for_each, shorten, unique_names
 
 TABLE = Table(
     "lengths, cm",
@@ -108,6 +108,13 @@ def test_decimals_are_three_digits_of_the_typical_error(errors: list[float], spe
     assert decimals_for(np.array(errors)) == spec
 
 
+def test_errors_of_columns_in_other_units_have_two_to_five_digits() -> None:
+    errors = np.array([[1.0, 1.0, 1.0], [0.1, 0.05, 999.0], [1e3, 4e8, 1e-8], [0.0, np.nan, np.inf]])
+    expected = [[".2f", ".2f", ".2f"], [".2f", ".3f", ".2f"], [".1f", ".0f", ".4g"], [".2f", ".2f", ".2f"]]
+    assert decimals_for_each(errors).tolist() == expected
+    assert decimals_for_each(np.zeros(2)).tolist() == [".4g", ".4g"]
+
+
 def test_names_are_cut_to_what_is_left_of_a_page() -> None:
     """No shorter than twenty characters, to the last one of the hundred, and in their middles."""
     name = "".join(chr(ord("a") + i % 26) for i in range(90))
@@ -137,5 +144,14 @@ def test_columns_fill_a_page_before_they_go_below() -> None:
     for n, length, blocks in ((8, 4, 1), (9, 4, 2), (8, 5, 2)):
         table = Table("title", ["r" * length], [Column(f"column {j:03d}", [j]) for j in range(n)])
         assert len(str(table).splitlines()) == 1 + 3 * blocks - 1
-    lines = str(Table("title", ["r" * 90], [Column(f"column {j:03d}", [j]) for j in range(7)])).splitlines()
-    assert [line.count("column") for line in lines if "column" in line] == [5, 2]
+
+
+def test_names_are_cut_only_where_that_saves_a_block_of_columns() -> None:
+    """Columns of ten characters and their gaps beside a name of 90; a name of 30 leaves room for five in a block."""
+    for n, counts, length in ((7, [4, 3], 52), (10, [5, 5], 40), (11, [4, 4, 3], 52)):
+        table = Table("title", ["".join(map(str, range(50)))], [Column(f"column {j:03d}", [j]) for j in range(n)])
+        lines = str(table).splitlines()
+        assert [line.count("column") for line in lines if "column" in line] == counts
+        assert {len(line.split()[0]) for line in lines if line.startswith("0123")} == {length}
+    whole = "correlation of regression scores with factors"
+    assert str(Table("title", [whole], [Column(f"factor{j}", [0.5]) for j in range(10)])).count(whole) == 2
