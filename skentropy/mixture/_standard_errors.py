@@ -391,7 +391,10 @@ def _undirected(estimates: Sequence[Estimate], errors: FloatArray, counts: Float
 
 
 def _not_at_maximum(estimator: Any) -> str:
+    name = type(estimator).__name__
+    if estimator.is_degenerate:
+        return f"{name} is degenerate, and standard errors belong to a maximum: use fewer components, or prior_counts > 0."
     return (
-        f"{type(estimator).__name__} is not at a maximum of the likelihood of these data, to which standard errors belong. "
+        f"{name} is not at a maximum of the likelihood of these data, to which standard errors belong. "
         "Give the data that it was fitted to, with its weights and exposures, and fit until it converges, without reg_covar."
     )

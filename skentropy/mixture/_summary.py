@@ -157,7 +157,7 @@ def _notes(estimator: Any, evaluation: Evaluation | None, warned: Sequence[str],
     notes = [f"Warning: {message}" for message in warned]
     if rows is None:
         notes.append("With the training data, summary(X) also says how rows are classified.")
-    elif evaluation is not None and hasattr(estimator, "entropy_sum_"):
+    elif evaluation is not None and hasattr(estimator, "entropy_sum_") and not estimator.is_degenerate:
         terms = evaluation.entropy_sum
         change = terms.value - evaluation.elbo - estimator.stationarity_gap_
         if abs(change) > _OTHER_ROWS * max(terms.magnitude, 1.0):

@@ -280,7 +280,7 @@ def test_the_entropy_sum_of_other_rows() -> None:
 @pytest.mark.parametrize("sign", [-1.0, 1.0])
 def test_a_gap_is_told_that_differs_from_that_of_the_fit(magnitude: float, gap: float, sign: float) -> None:
     """By a hundred-thousandth of the terms, or of a nat."""
-    fit = SimpleNamespace(entropy_sum_=None, stationarity_gap_=gap)
+    fit = SimpleNamespace(entropy_sum_=None, stationarity_gap_=gap, is_degenerate=False)
     rows: Any = object()
     for share, told in ((0.998e-5, []), (1.002e-5, ["Log-likelihood and entropy sum differ"])):
         terms = EntropySum(posterior=0.0, prior=0.0, observable=magnitude)
@@ -416,6 +416,14 @@ def test_a_collapse_is_known_after_the_fit(mixture: Any) -> None:
     assert any("held at a bound" in note for note in mixture.summary().notes)
     assert mixture.is_degenerate
     assert mixture.traits().doubt == "degenerate"
+    # Rounding errors of a collapsed component are no sign of other rows.
+    assert "agree for the rows of the fit" not in str(mixture.summary(X))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        mixture.standard_errors(X)
+    advice = " ".join(str(warning.message) for warning in caught)
+    assert "Give the data that it was fitted to" not in advice
+    assert "use fewer components, or prior_counts > 0" in advice
     assert np.isinf(mixture.summary()["features"].to_frame()["divergence"]["x0"])
 
 
