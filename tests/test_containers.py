@@ -120,6 +120,13 @@ def test_many_columns_are_counted() -> None:
 
 
 @every
+def test_blocks_of_rows_need_row_blocks(case: EstimatorCase) -> None:
+    for X, name in ((iter([case.X]), "list_iterator"), (lambda: iter([case.X]), "function")):
+        with pytest.raises(TypeError, match=rf"^X is a {name} and not a table.*RowBlocks\(read\)"):
+            case.make().fit(X)
+
+
+@every
 def test_every_estimator(case: EstimatorCase) -> None:
     names = [f"v{column}" for column in range(case.X.shape[1])]
     objects = np.where(np.isnan(case.hardest), pd.NA, case.hardest.astype(object))

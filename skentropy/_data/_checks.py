@@ -129,6 +129,15 @@ def check_has_columns(X: Any) -> None:
         raise ValueError(f"Found a frame with 0 feature(s) (shape={X.shape}) while a minimum of 1 is required.")
 
 
+def check_is_table(X: Any) -> None:
+    """Refuse what gives rows only when it is iterated or called, and so is no table."""
+    if isinstance(X, Iterator) or callable(X):
+        raise TypeError(
+            f"X is a {type(X).__name__} and not a table. To fit rows block by block, pass RowBlocks(read) with a function "
+            "that returns a new iterator over the blocks in each call."
+        )
+
+
 def check_distinct(X: Any) -> None:
     """Refuse frames in which several columns have one name."""
     columns: Any = getattr(X, "columns", None)

@@ -12,6 +12,7 @@ import numpy as np
 from scipy import sparse
 
 from .._typing import Array
+from ._checks import check_is_table
 from ._containers import TIMES, as_numbers, frame_columns, frame_names, is_dask, is_frame
 from ._streams import RowBlocks
 
@@ -182,6 +183,7 @@ def _columns_of(X: Any) -> Iterator[Any]:
     elif sparse.issparse(X):
         raise TypeError("Sparse data was passed, but dense data is required: columns of several kinds have no common zero.")
     else:
+        check_is_table(X)
         table = np.array(X, dtype=object) if isinstance(X, list | tuple) else np.asarray(X)
         if table.ndim != 2:
             raise ValueError(f"Expected 2D array, got {table.ndim}D array instead. Reshape your data.")

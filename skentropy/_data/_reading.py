@@ -11,7 +11,14 @@ from sklearn.utils.validation import check_array, validate_data
 
 from .._typing import ArrayLike, FloatArray
 from ._blocks import Source
-from ._checks import check_distinct, check_has_columns, check_no_mask, check_total_weight, naming_infinities
+from ._checks import (
+    check_distinct,
+    check_has_columns,
+    check_is_table,
+    check_no_mask,
+    check_total_weight,
+    naming_infinities,
+)
 from ._columns import survey_rows
 from ._containers import as_numbers, is_dask
 from ._parts import PartReader
@@ -45,6 +52,7 @@ class Reader(PartReader):
                 raise ValueError("RowBlocks carry weights and exposures themselves: blocks (X, sample_weight, exposure).")
             source = StreamedRows(self, estimator, X, reset=reset)
         else:
+            check_is_table(X)
             check_no_mask(X, "X")
             check_distinct(X)
             options = {"ensure_min_samples": min_samples, **self._options}

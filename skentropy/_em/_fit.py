@@ -115,7 +115,7 @@ class FitByEM(ABC):
         elif not run.converged and 0 < estimator.max_iter <= run.n_iter:
             said.append(
                 f"{type(estimator).__name__} did not converge within max_iter={estimator.max_iter} steps; increase "
-                f"max_iter, or tol if {estimator.tol:g} nats per sample is more than you need."
+                f"max_iter, or tol if you need less precision than {estimator.tol:g} nats per sample."
             )
         elif not run.converged and estimator.max_iter > 0:
             said.append(unfinished_message(estimator, run.n_iter))

@@ -231,8 +231,8 @@ class LinearGaussianEstimator(FitsCovariances):
     def _check_n_components(self, largest: int, what: str) -> None:
         if isinstance(self.n_components, Integral) and int(self.n_components) > largest:
             raise ValueError(
-                f"n_components={self.n_components} is too large: it must be at most {what}={largest}. "
-                f"(n_features={self.n_features_in_})"
+                f"n_components={self.n_components} is too large: it must be at most {what}={largest}; X has "
+                f"n_features={self.n_features_in_}."
             )
 
     def _solution_attributes(

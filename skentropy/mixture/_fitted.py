@@ -111,8 +111,9 @@ class FittedMixture(ReportedMixture):
         if n_outside.any():
             columns = np.flatnonzero(n_outside)
             negative = "Negative values in data: " if n_too_low.any() and components.lower_limit == 0 else ""
+            of_family = f" of {components.label}" if hasattr(self, "family") else ""
             raise ValueError(
-                f"{negative}{type(self).__name__} takes {components.support_of(columns)}; X holds "
+                f"{negative}{type(self).__name__}{of_family} takes {components.support_of(columns)}; X holds "
                 f"{_others(n_outside.sum(), 'value')}, in {list_columns(self, columns)}."
             )
         if of_rows and of_rows[0].any():

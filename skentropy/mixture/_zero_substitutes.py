@@ -30,10 +30,15 @@ def choose_substitutes(estimator: Any, zeros: str | float, columns: ColumnSurvey
         return None
     if zeros != "warn":
         return np.full(len(columns.mean), float(zeros))
-    with_zeros = np.flatnonzero(columns.n_zeros)
-    if with_zeros.size:
+    has_zeros, has_positive = columns.n_zeros > 0, np.isfinite(columns.smallest_positive)
+    replaced, of_zeros = has_zeros & has_positive, has_zeros & ~has_positive
+    if replaced.any():
+        listed = list_columns(estimator, np.flatnonzero(replaced))
         warn_of_data(
-            f"{int(columns.n_zeros.sum())} zeros in {list_columns(estimator, with_zeros)} are replaced by half of the "
-            "column's smallest positive value; set zeros to 'error' or to another value to change this."
+            f"{int(columns.n_zeros[replaced].sum())} zeros in {listed} are replaced by half of the column's smallest "
+            "positive value; the argument zeros takes another value, or 'error' to refuse zeros."
         )
-    return np.where(np.isfinite(columns.smallest_positive), 0.5 * columns.smallest_positive, 1.0)
+    if of_zeros.any():
+        listed = list_columns(estimator, np.flatnonzero(of_zeros))
+        warn_of_data(f"There is no positive value in {listed}, and zeros are replaced by ones; leave such columns out.")
+    return np.where(has_positive, 0.5 * columns.smallest_positive, 1.0)

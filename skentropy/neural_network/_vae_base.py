@@ -163,8 +163,8 @@ class VariationalAutoencoder(FittedAutoencoder):
         largest = min(rows.totals.n_rows, rows.n_features)
         if self.n_components > largest:
             raise ValueError(
-                f"n_components={self.n_components} is too large: it must be at most min(n_samples, n_features)={largest}. "
-                f"(n_features={self.n_features_in_})"
+                f"n_components={self.n_components} is too large: it must be at most min(n_samples, n_features)={largest}; "
+                f"X has n_features={self.n_features_in_}."
             )
         encoder_sizes = [rows.n_features, *before, 2 * self.n_components]
         decoder_sizes = [self.n_components, *hidden, self._kind.n_outputs * rows.n_features]

@@ -64,13 +64,13 @@ def test_errors_of_weights_and_features() -> None:
         mixture.score(with_value(-1.0))
     with pytest.raises(TypeError, match="offset"):
         mixture.bic(X, offset=np.ones(60))
-    with pytest.raises(ValueError, match="zeros and ones"):
+    with pytest.raises(ValueError, match="ExponentialFamilyMixture of the bernoulli family takes zeros and ones"):
         ExponentialFamilyMixture("bernoulli").fit(X)
 
 
 def test_zeros_in_gamma_data() -> None:
     zeros = with_value(0.0)
-    with pytest.warns(UserWarning, match="1 zeros in column 1 are replaced by half"):
+    with pytest.warns(UserWarning, match="1 zeros in column 1 are replaced by half.* the argument zeros takes"):
         mixture = GammaMixture(tol=1e-4, random_state=0).fit(zeros)
     assert mixture.zero_substitutes_[1] == X[:, 1].min() / 2
     np.testing.assert_array_equal(mixture.score_samples(zeros), mixture.score_samples(with_value(X[:, 1].min() / 2)))
@@ -81,9 +81,11 @@ def test_zeros_in_gamma_data() -> None:
     assert np.isfinite(filled).all()
     with pytest.raises(ValueError, match=r"takes positive values.*column 1"):
         GammaMixture(zeros="error").fit(zeros)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a column of zeros
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         nothing = GammaMixture(1, max_iter=0).fit(np.column_stack([X[:, 0], np.zeros(60)]))
+    told = [str(warning.message) for warning in caught if "zeros" in str(warning.message)]
+    assert told == ["There is no positive value in column 1, and zeros are replaced by ones; leave such columns out."]
     np.testing.assert_array_equal(nothing.zero_substitutes_[1], 1.0)
     assert GammaMixture(zeros=0.25, n_starts=1, max_iter=0, random_state=0).fit(zeros).zero_substitutes_[1] == 0.25
 
