@@ -35,7 +35,7 @@ def test_two_components_without_zeros() -> None:
 
 def test_zeros_and_exposures_are_refused_by_name() -> None:
     mixture = ExponentialFamilyMixture("zero_truncated_poisson", 1)
-    with pytest.raises(ValueError, match="_poisson family takes values of at least one; X holds 1 other value, in column 'notices'"):
+    with pytest.raises(ValueError, match="family takes values of at least one; X holds 1 other value, in column 'notices'"):
         mixture.fit(pd.DataFrame(NOTICES, columns=["notices"]))
     with pytest.raises(ValueError, match="exposure is not defined for the zero_truncated_poisson family"):
         mixture.fit(NOTICES[1:], exposure=np.ones(9))
