@@ -33,8 +33,9 @@ class Estimate:
         Limits of the values; they broadcast against the values.
     categories : sequence of sequence of str, default=()
         For each feature the labels along the last axis, if that axis holds categories.
-    direction : {"", "angle", "unit vector"}
-        Whether the values are directions: angles in radians, or the entries of unit vectors.
+    direction : {"", "angle", "unit vector", "factors"}
+        Whether the values are directions: angles in radians, the entries of unit vectors, or loadings, whose last axis holds
+        factors of arbitrary signs.
     concentration : str, default=""
         The estimate that is the concentration of these directions.
     """

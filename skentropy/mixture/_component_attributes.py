@@ -48,7 +48,7 @@ class ComponentAttributes(ABC):
 
     @property
     def directions(self) -> dict[str, tuple[str, str]]:
-        """For attributes that are directions, "angle" or "unit vector", and the attribute that is their concentration."""
+        """For attributes that are directions the kind, as in ``Estimate``, and the attribute that is their concentration."""
         return {}
 
     @abstractmethod

@@ -82,6 +82,11 @@ def canonical(loadings: FloatArray, noise: FloatArray) -> FloatArray:
     return np.asarray(rotated * np.sign(np.take_along_axis(rotated, largest, axis=1)))
 
 
+def with_signs_of(loadings: FloatArray, others: FloatArray) -> FloatArray:
+    """Change the signs of factors (K, d, k) to those of others."""
+    return np.where((loadings * others).sum(axis=1, keepdims=True) < 0.0, -loadings, loadings)
+
+
 def align_loadings(loadings: FloatArray, to: FloatArray) -> FloatArray:
     """Rotate loadings (K, d, k) as close as possible to others."""
     left, _, right = np.linalg.svd(loadings.transpose(0, 2, 1) @ to)

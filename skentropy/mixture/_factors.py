@@ -26,6 +26,7 @@ from ._factor_parameters import (
     curvature,
     pack_slopes,
     px_em_step,
+    with_signs_of,
 )
 from ._gaussian_base import GaussianComponents, with_pseudo_rows
 from ._gaussian_parameters import GaussianSums
@@ -240,7 +241,18 @@ class FactorGaussian(GaussianComponents):
         return means, loadings, noise[:, 0] if self.isotropic else noise
 
     def standard_changes(self, parameters: FactorParameters, directions: FloatArray) -> tuple[FloatArray, ...]:
-        return differences(self, parameters, directions)
+        # Of loadings of the same size another one may be the largest after a step, and change the signs.
+        own = with_signs_of(self.standard(parameters)[1], parameters.loadings)
+
+        def without_jumps(moved: FactorParameters) -> tuple[FloatArray, ...]:
+            means, loadings, noise = self.standard(moved)
+            return means, with_signs_of(loadings, own), noise
+
+        return differences(self, parameters, directions, without_jumps)
+
+    @property
+    def directions(self) -> dict[str, tuple[str, str]]:
+        return {"loadings": ("factors", "")}
 
     def natural(self, standard: tuple[FloatArray, ...]) -> FactorParameters:
         means, loadings, noise = standard

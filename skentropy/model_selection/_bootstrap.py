@@ -7,9 +7,11 @@ from functools import partial
 from typing import Any, Literal
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
+from .._linalg import reciprocals
 from .._messages import warn
 from .._standard_errors import KNOWN, Estimate, StandardErrors, check_level
 from .._typing import ArrayLike, FloatArray
@@ -179,6 +181,8 @@ def bootstrap(
     for estimate in estimates:
         if estimate.direction == "angle":
             _turn(values, estimate)
+        if estimate.direction == "factors":
+            _match_factors(values, estimate)
     if not converged.all():
         warn(
             f"{(~converged).sum()} of {n} fits did not converge within max_iter={mixture.max_iter} steps; increase it.",
@@ -199,6 +203,18 @@ def _turn(values: FloatArray, angles: Estimate) -> None:
     """Add turns to angles among the replicates (n, n_estimates), so that those on both sides of the jump at pi are close."""
     own = angles.places != KNOWN
     values[:, angles.places[own]] = turned(values[:, angles.places[own]], angles.values[own])
+
+
+def _match_factors(values: FloatArray, loadings: Estimate) -> None:
+    """Give factors among the replicates (n, n_estimates) the order and the signs of the estimated ones."""
+    drawn = values[:, loadings.places]
+    sizes = (drawn**2).sum(axis=(0, 3))[..., np.newaxis]
+    agreement = np.einsum("cdi,rcdj->rcij", loadings.values * reciprocals(sizes), drawn)
+    for row, component in np.ndindex(agreement.shape[:2]):
+        own = agreement[row, component]
+        rows, columns = linear_sum_assignment(np.abs(own), maximize=True)
+        signs = np.where(own[rows, columns] < 0.0, -1.0, 1.0)
+        values[row, loadings.places[component]] = drawn[row, component][:, columns] * signs
 
 
 def _refit(mixture: BaseMixture, draws: Draws, seed: int) -> tuple[FloatArray, bool, bool]:

@@ -356,3 +356,15 @@ def test_small_loadings_and_small_scatter() -> None:
     found = at_best_scale(S, loadings, noise)
     np.testing.assert_allclose(found[0], np.sqrt(1e-5) * loadings, rtol=1e-9)
     np.testing.assert_allclose(found[1], 1e-5 * noise, rtol=1e-9)
+
+
+@pytest.mark.parametrize(("kind", "estimator"), [("ppca", PPCA), ("fa", FactorAnalysis)])
+def test_errors_where_loadings_have_the_same_size(kind: str, estimator: Any) -> None:
+    """Rounding alone chooses the largest of them, whose sign is positive."""
+    correlation = np.where(np.eye(3), 1.0, 0.5) * np.outer([1, -1, 1], [1, -1, 1])
+    rows = np.linalg.qr(WINE[:, :3] - WINE[:, :3].mean(axis=0))[0]
+    X = rows @ np.linalg.cholesky(correlation).T * np.sqrt(len(rows))
+    errors = GaussianMixture(1, covariance_type=kind).fit(X).standard_errors(X)
+    expected = estimator(1).fit(X).standard_errors()
+    np.testing.assert_allclose(errors["loadings"][0].T, expected["components"], rtol=1e-5)
+    np.testing.assert_allclose(errors["noise_variances"].ravel(), np.ravel(expected["noise_variance"]), rtol=1e-5)

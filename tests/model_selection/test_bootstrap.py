@@ -22,7 +22,7 @@ from skentropy._standard_errors import Estimate
 from skentropy.families import Categorical
 from skentropy.mixture._one_more import with_one_more
 from skentropy.model_selection import _bootstrap_lrt, _stability, bootstrap, bootstrap_lrt, stability
-from skentropy.model_selection._bootstrap import BootstrapResult
+from skentropy.model_selection._bootstrap import BootstrapResult, _match_factors
 from skentropy.model_selection._bootstrap_lrt import _statistic
 from skentropy.model_selection._resampling import Simulations, Weightings, replicate
 from skentropy.model_selection._stability import adjusted_rand
@@ -359,3 +359,31 @@ def test_statistics_and_biases_by_their_formulas() -> None:
     mean = Estimate("mean", np.array([1.25, 8.0]), [["a", "b"]], np.array([0, 1]))
     result = BootstrapResult("title", np.cov(replicates.T), [mean], replicates)
     np.testing.assert_allclose(result.biases["mean"], [0.25, -1.0])
+
+
+@pytest.mark.parametrize("kind", ["ppca", "fa"])
+@pytest.mark.parametrize("in_block", [False, True])
+def test_factors_keep_their_signs(kind: str, in_block: bool) -> None:
+    """The largest of loadings of about the same size, which is positive, is another one in each replicate."""
+    signs = np.array([1.0, -1.0, 1.0])
+    rows = np.linalg.qr(IRIS[:, :3] - IRIS[:, :3].mean(axis=0))[0]
+    X = rows @ np.linalg.cholesky(np.where(np.eye(3), 1.0, 0.5)).T * signs * np.sqrt(len(rows))
+    model: Any = GaussianMixture(1, covariance_type=kind)
+    name = "loadings"
+    if in_block:
+        model, name = ColumnMixture([("all", GaussianMixture(covariance_type=kind), [0, 1, 2])], 1), "all: loadings"
+    model.fit(X)
+    result = bootstrap(model, X, 60, random_state=0)
+    np.testing.assert_allclose(result[name], model.standard_errors(X)[name], rtol=0.4)
+    assert (np.abs(result.biases[name]) < result[name]).all()
+
+
+def test_factors_keep_their_order() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(2, 5, 3))
+    estimate = Estimate("loadings", values, [["0", "1"], list("abcde"), list("uvw")], np.arange(30).reshape(2, 5, 3))
+    near = values + 0.01 * rng.normal(size=(20, 2, 5, 3))
+    moved = np.stack([own[..., rng.permutation(3)] * rng.choice([-1.0, 1.0], size=3) for own in near])
+    replicates = moved.reshape(20, 30).copy()
+    _match_factors(replicates, estimate)
+    np.testing.assert_array_equal(replicates, near.reshape(20, 30))
