@@ -9,7 +9,10 @@ import numpy as np
 from scipy import sparse
 from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 from sklearn.utils import gen_batches
+from sklearn.utils.validation import check_array, check_is_fitted
 
+from .._data import as_numbers, check_weights
+from .._messages import column_label
 from .._typing import ArrayLike, FloatArray
 
 _OF_FUNCTIONS: dict[Any, Callable[[FloatArray], Any]] = {
@@ -43,7 +46,7 @@ def log_jacobian(transformer: Any, X: ArrayLike, sample_weight: ArrayLike | None
     Raises
     ------
     ValueError
-        If the Jacobian of this kind of transformer is not known.
+        If the Jacobian of this kind of transformer is not known, or does not exist at a value of X.
 
     Examples
     --------
@@ -55,18 +58,42 @@ def log_jacobian(transformer: Any, X: ArrayLike, sample_weight: ArrayLike | None
     -2.302585
     """
     log_slopes = _log_slopes(transformer)
-    rows = X.tocsr() if sparse.issparse(X) else np.asarray(X, dtype=np.float64)
+    rows = check_array(as_numbers(X), accept_sparse="csr", dtype=np.float64, ensure_all_finite="allow-nan", input_name="X")
+    _check_features(transformer, rows.shape[1])
+    weight = check_weights(sample_weight, rows)
+    if weight is not None:
+        rows, weight = rows[weight > 0.0], weight[weight > 0.0]
     log_determinants = []
     for batch in gen_batches(rows.shape[0], _BATCH):
         values = rows[batch].toarray() if sparse.issparse(rows) else rows[batch]
-        log_determinants.append(np.where(np.isnan(values), 0.0, log_slopes(values)).sum(axis=1))
-    return float(np.average(np.concatenate(log_determinants), weights=sample_weight))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            each = np.where(np.isnan(values), 0.0, log_slopes(values))
+        outside = np.argwhere(~np.isfinite(each))
+        if outside.size:
+            row, column = outside[0]
+            raise ValueError(
+                f"{type(transformer).__name__} has no Jacobian at the value {values[row, column]:g} in "
+                f"{column_label(transformer, column)}."
+            )
+        log_determinants.append(each.sum(axis=1))
+    return float(np.average(np.concatenate(log_determinants), weights=weight))
+
+
+def _check_features(transformer: Any, n_features: int) -> None:
+    """Refuse rows with another number of features than the transformer was fitted to."""
+    expected = getattr(transformer, "n_features_in_", n_features)
+    if n_features != expected:
+        raise ValueError(
+            f"X has {n_features} features, but {type(transformer).__name__} is expecting {expected} features as input."
+        )
 
 
 def _log_slopes(transformer: Any) -> Callable[[FloatArray], Any]:
     """A function from values to the logarithms of a transformer's slopes, entry by entry."""
     if transformer is None or transformer == "passthrough":
         return np.zeros_like
+    if isinstance(transformer, (StandardScaler, RobustScaler, MaxAbsScaler, MinMaxScaler)):
+        check_is_fitted(transformer)
     if isinstance(transformer, (StandardScaler, RobustScaler, MaxAbsScaler)):
         scale = transformer.scale_
         return np.zeros_like if scale is None else lambda values: -np.log(scale)
