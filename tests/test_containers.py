@@ -119,6 +119,23 @@ def test_many_columns_are_counted() -> None:
         as_numbers(np.array([["x"] * 6], dtype=object))
 
 
+@pytest.mark.parametrize(
+    "name", [name for name, case in ESTIMATORS.items() if case.takes_gaps and hasattr(case.make(), "impute")]
+)
+def test_a_frame_is_imputed_as_a_frame(name: str) -> None:
+    case = ESTIMATORS[name]
+    X = pd.DataFrame(case.X, index=np.arange(len(case.X)) + 7).add_prefix("x")
+    model = case.make().fit(X)
+    gaps = X.mask(np.eye(*X.shape) == 1).assign(x0=X["x0"])
+    filled = model.impute(gaps)
+    pd.testing.assert_frame_equal(filled.where(gaps.notna()), gaps)
+    assert filled.notna().all(axis=None)
+    polars = pytest.importorskip("polars")
+    other = model.impute(polars.DataFrame(gaps.to_dict("list")))
+    assert isinstance(other, polars.DataFrame)
+    np.testing.assert_array_equal(other.to_numpy(), filled)
+
+
 @every
 def test_blocks_of_rows_need_row_blocks(case: EstimatorCase) -> None:
     for X, name in ((iter([case.X]), "list_iterator"), (lambda: iter([case.X]), "function")):

@@ -15,7 +15,18 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from .._base import Evaluation
-from .._data import Block, BlockSource, Reader, Source, check_output_stays_lazy, check_total_weight, map_latents, thread_pool
+from .._data import (
+    Block,
+    BlockSource,
+    Reader,
+    Source,
+    check_output_stays_lazy,
+    check_total_weight,
+    fill_frame,
+    is_dask,
+    map_latents,
+    thread_pool,
+)
 from .._em import as_fitted
 from .._tables import Summary
 from .._transformer import LatentTransformer
@@ -189,7 +200,7 @@ class FittedAutoencoder(LatentTransformer):
 
         return map_latents(decode, X, model.n_latents, f"the model has {model.n_latents} components")
 
-    def impute(self, X: ArrayLike) -> FloatArray:
+    def impute(self, X: ArrayLike) -> Any:
         """X with missing entries replaced by their expected values, given the observed entries of their rows.
 
         Parameters
@@ -199,9 +210,11 @@ class FittedAutoencoder(LatentTransformer):
 
         Returns
         -------
-        ndarray, or lazy Dask array, of shape (n_samples, n_features)
+        ndarray, pandas or polars frame, or lazy Dask array, of shape (n_samples, n_features)
+            A frame if X is one; columns without gaps stay unchanged.
         """
-        return self._map_rows(partial(vae_blocks.imputed, *self._fitted()), X)
+        values = self._map_rows(partial(vae_blocks.imputed, *self._fitted()), X)
+        return values if is_dask(X) else fill_frame(X, values)
 
     def _draw(self, n_samples: int, random_state: np.random.RandomState) -> FloatArray:
         model, units = self._fitted()
