@@ -7,6 +7,7 @@ from typing import Any
 
 from sklearn.base import clone
 
+from .._messages import did_you_mean
 from .._typing import ArrayLike
 from ._assessment import assess_all
 from ._comparable import check_models, check_same_data, check_same_features, is_fitted
@@ -93,7 +94,8 @@ def rank_models(
     'FactorAnalysis(n_components=3)'
     """
     if not callable(criterion) and criterion not in CRITERIA:
-        raise ValueError(f"criterion must be one of {', '.join(map(repr, CRITERIA))} or callable, got {criterion!r}.")
+        known, hint = ", ".join(map(repr, CRITERIA)), did_you_mean(criterion, CRITERIA)
+        raise ValueError(f"criterion must be one of {known} or callable, got {criterion!r}.{hint}")
     if not isinstance(models, Iterable):
         raise TypeError(f"models must be several estimators, in a list or a dict, but got {short_name(models)}.")
     if isinstance(models, Mapping):

@@ -216,6 +216,8 @@ def test_what_is_refused_and_what_fails() -> None:
         rank_models("abc", X)
     with pytest.raises(ValueError, match="criterion must be one of"):
         rank_models([PPCA()], X, criterion="evidence")
+    with pytest.raises(ValueError, match=r"got 'bci'\. Did you mean 'bic'\?"):
+        rank_models([PPCA()], X, criterion="bci")
     with pytest.raises(ValueError, match="change_of_variables must be"):
         rank_models([PPCA()], X, change_of_variables="ignore")
     with pytest.raises(TypeError, match="supervised"):
