@@ -82,6 +82,14 @@ class RankedModel:
     zero_substitutes: Mapping[int, float] = field(default_factory=dict)
     flag: str = ""
 
+    def __str__(self) -> str:
+        if self.error:
+            return f"{self.name}: {self.error}"
+        numbers = {"log-likelihood": self.log_likelihood, "bic_score": self.bic_score, "validation": self.validation}
+        known = [f"{name} {number:.4f}" for name, number in numbers.items() if np.isfinite(number)]
+        size = f"; {self.n_parameters:.0f} parameters" if np.isfinite(self.n_parameters) else ""
+        return f"{self.name}: {', '.join(known)} nats per sample{size}{self.flag and f'; {self.flag}'}"
+
     @property
     def elbo(self) -> float:
         """The entropy sum of the untransformed data."""

@@ -27,6 +27,15 @@ from skentropy.model_selection._names import candidate_names, model_names
 WINE = load_wine().data
 
 
+def test_a_row_is_one_line() -> None:
+    terms = EntropySum(posterior=0.0, prior=0.0, observable=2.0)
+    row = RankedModel("model", None, terms, -2.0, 2, np.e, validation=-2.5, flag="gap")
+    numbers = f"log-likelihood -2.0000, bic_score {-2.0 - 1.0 / np.e:.4f}, validation -2.5000 nats per sample"
+    assert str(row) == f"model: {numbers}; 2 parameters; gap"
+    assert str(RankedModel("net", None, terms, -2.0, np.nan, 10.0)) == "net: log-likelihood -2.0000 nats per sample"
+    assert str(RankedModel("third", None, None, error="for a reason")) == "third: for a reason"
+
+
 def test_the_table_as_it_is_printed() -> None:
     rows = [
         RankedModel("first", None, EntropySum(0.25, 0.0, -1234.5), 1234.25, 3, 100.0, fit_time=12.3, converged=True),
