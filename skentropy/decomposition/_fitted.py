@@ -188,5 +188,5 @@ def _means_and_variances(parameters: LinearGaussian, block: Block) -> FloatArray
         replace(parameters, mean=parameters.mean[o], loadings=parameters.loadings[o], noise=parameters.noise[o])
         for o in patterns
     ]
-    variances = np.array([np.diag(model.posterior_covariance) for model in given]).reshape(-1, parameters.shape[1])[index]
-    return np.column_stack([parameters.posterior_means(block.X), variances])
+    variances = np.array([np.diag(model.posterior_covariance) for model in given]).reshape(len(given), parameters.shape[1])
+    return np.column_stack([parameters.posterior_means(block.X), variances[index]])

@@ -215,3 +215,12 @@ def test_of_the_ends_of_rough_rotations_those_near_the_best_go_on(monkeypatch):
     given.clear()
     _lowest(np.eye(5)[:, :2], lambda L: L, _GEOMETRIES[False])
     assert given == [(31, 1e-3), (3, 1e-5), (1, 1e-9)]
+
+
+@pytest.mark.parametrize("estimator", [PPCA, FactorAnalysis])
+@pytest.mark.parametrize("missing", [0, 5])
+def test_posteriors_without_components(estimator, missing):
+    X = np.random.default_rng(0).normal(size=(20, 3))
+    X[:missing, 0] = np.nan
+    means, variances = estimator(0).fit(X).posterior(X)
+    assert means.shape == variances.shape == (20, 0)
