@@ -173,11 +173,11 @@ def test_a_thousand_fits_in_a_row_leave_no_memory_behind() -> None:
         return sys.getallocatedblocks(), psutil.Process().memory_info().rss
 
     psutil = pytest.importorskip("psutil", reason="of the extra dask")
-    early = fit_all(25)
-    late = fit_all(100)
-    assert len(ESTIMATORS) * 125 >= 1000
-    assert late[0] - early[0] < 2_000
-    assert late[1] - early[1] < 4e6
+    early = fit_all(8)
+    late = fit_all(32)
+    assert len(ESTIMATORS) * 40 >= 1000
+    assert late[0] - early[0] < 600
+    assert late[1] - early[1] < 1.2e6
 
 
 @every
