@@ -136,5 +136,5 @@ def check_probability(value: Array, name: str = "probability", *, open_low: bool
 
 
 def is_number(value: Any, kind: Any, *, low: float) -> bool:
-    """Whether a constructor's argument is a finite number of a kind (``Integral``, ``Real``), and at least ``low``."""
-    return bool(isinstance(value, kind) and low <= value < np.inf)
+    """Whether an argument, but no bool, is a finite number of a kind (``Integral``, ``Real``), and at least ``low``."""
+    return bool(isinstance(value, kind) and not isinstance(value, bool) and low <= value < np.inf)

@@ -493,6 +493,20 @@ def test_arguments_are_set_and_searched_over_as_those_of_estimators() -> None:
         mixture.set_params(family__q=1.0)
 
 
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (NegativeBinomial, "r"),
+        (Binomial, "n_trials"),
+        (Weibull, "shape"),
+        (lambda flag: Categorical((flag, 2)), "n_categories"),
+    ],
+)
+def test_a_flag_is_no_number(make: Any, name: str) -> None:
+    with pytest.raises(ValueError, match=rf"{name} must be .*True"):
+        make(True)
+
+
 @pytest.mark.parametrize("lowest", [-600.0, -703.0, -709.0, -5000.0, -np.inf])
 def test_exponentials_that_would_underflow_are_zero(lowest: float) -> None:
     x = np.append(np.linspace(-650.0, 0.0, 501), [lowest, -690.0])
