@@ -6,12 +6,13 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, wraps
+from numbers import Integral, Real
 from typing import Any, ClassVar, TypeVar, cast, final
 
 import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils._param_validation import InvalidParameterError, StrOptions
+from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ._em import Monitor, keep_arguments
@@ -142,6 +143,12 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
             super()._validate_params()
         except InvalidParameterError as error:
             raise InvalidParameterError(f"{error}{''.join(self._hints())}") from None
+        for name, value in self.get_params(deep=False).items():
+            # Python counts True and False as integers.
+            rules = self._parameter_constraints.get(name, [])
+            is_number = any(isinstance(rule, Interval) or rule in (Integral, Real) for rule in rules)
+            if isinstance(value, bool) and is_number and "boolean" not in rules:
+                raise InvalidParameterError(f"{name} must be a number, got {value!r}.")
 
     def _hints(self) -> Iterator[str]:
         """What users may have meant by invalid arguments."""

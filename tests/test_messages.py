@@ -11,7 +11,16 @@ import pytest
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skentropy import PPCA, ColumnMixture, ExponentialFamilyMixture, FactorAnalysis, GaussianMixture
+from skentropy import (
+    PPCA,
+    BernoulliVAE,
+    ColumnMixture,
+    ExponentialFamilyMixture,
+    FactorAnalysis,
+    GaussianMixture,
+    GaussianVAE,
+    PoissonMixture,
+)
 from skentropy._messages import list_names, warn, warn_of_normalised
 from skentropy.model_selection._comparable import _describe
 
@@ -74,3 +83,21 @@ def test_shares_of_one_and_single_samples_are_no_counts() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warn_of_normalised(1.005)
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        (FactorAnalysis(True), "n_components"),
+        (PPCA(2, n_jobs=True), "n_jobs"),
+        (GaussianMixture(n_init=True), "n_init"),
+        (GaussianMixture(covariance_type="fa", n_factors=True), "n_factors"),
+        (PoissonMixture(prior_counts=True), "prior_counts"),
+        (GaussianVAE(True), "n_components"),
+        (BernoulliVAE(binarize=False), "binarize"),
+        (ColumnMixture([("all", GaussianMixture(covariance_type="fa", n_factors=True), [0, 1])]), "n_factors"),
+    ],
+)
+def test_true_and_false_are_no_numbers(model: Any, name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be a number, got (True|False)"):
+        model.fit(FEW)

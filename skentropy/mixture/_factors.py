@@ -77,8 +77,6 @@ class FactorGaussian(GaussianComponents):
 
     def prepare(self, estimator: Any, columns: ColumnSurvey, *, is_sparse: bool, prior_counts: float) -> Self:
         n_features = len(columns.mean)
-        if isinstance(self.n_factors, bool):
-            raise ValueError(f"n_factors must be a number, got {self.n_factors}.")
         if self.n_factors >= n_features:
             raise ValueError(f"n_factors={self.n_factors} must be less than the number of features, {n_features}.")
         prepared = super().prepare(estimator, columns, is_sparse=is_sparse, prior_counts=prior_counts)
