@@ -83,6 +83,15 @@ class BootstrapResult(StandardErrors):
         return {name: np.moveaxis(np.quantile(values, ends, axis=0), 0, -1) for name, values in self.distributions.items()}
 
 
+def _warn_of_other_rows(mixture: Any, weight: float) -> None:
+    fitted = getattr(mixture, "n_samples_", weight)
+    if not np.isclose(weight, fitted, rtol=1e-6):
+        warn(
+            f"{type(mixture).__name__} was fitted to {fitted:.8g} rows, but X stands for {weight:.8g}. The estimates are "
+            "those of the fit and the intervals those of X: give the training data, with their sample_weight."
+        )
+
+
 def bootstrap(
     model: Any,
     X: ArrayLike,
@@ -142,6 +151,8 @@ def bootstrap(
     -----
     ConvergenceWarning
         If fits did not converge, or ended in degenerate solutions. They are included nevertheless.
+    UserWarning
+        If X and its weights are not as many rows as the model was fitted to.
 
     See Also
     --------
@@ -173,6 +184,7 @@ def bootstrap(
     rows = rows_in_memory(mixture, X, sample_weight, exposure)
     table = X if mixture.learns_categories else rows.X
     draws: Draws = Weightings.of(table, rows) if kind == "weighted" else Simulations.of(mixture, table, rows)
+    _warn_of_other_rows(mixture, rows.totals.weight)
     estimates = mixture.estimates()
     again = partial(_refit, mixture, draws)
     name = type(mixture).__name__

@@ -195,6 +195,11 @@ def test_progress_is_told(times: PoissonMixture, capsys: Any) -> None:
     assert float(seconds[1]) < 60.0
 
 
+def test_other_rows_are_told(times: PoissonMixture) -> None:
+    with pytest.warns(UserWarning, match=r"was fitted to 1096 rows, but X stands for 10\. .*with their sample_weight"):
+        bootstrap(times, DEATHS, 2, random_state=0)
+
+
 def test_bootstrap_refuses(times: PoissonMixture) -> None:
     kind: Any = "pairs"
     with pytest.raises(ValueError, match="kind must be one of 'weighted', 'parametric', got 'pairs'"):
