@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -171,7 +171,7 @@ class MatrixCovariance(Covariance):
     def _leading(self, k: int, start: Spectrum | None, accuracy: float) -> Spectrum:
         if self.n_features > _SMALL and are_few(k, self.n_features):
             return super()._leading(k, start, accuracy)
-        return self._refined(*_leading_pairs(self.matrix, k))
+        return self._refined(*leading_pairs(self.matrix, k))
 
 
 class RowsCovariance(Covariance):
@@ -220,7 +220,7 @@ class RowsCovariance(Covariance):
         """Multiples of the leading eigenvectors, from those of AA'; zero if k exceeds the number of rows."""
         n = len(self.A)
         vectors = np.zeros((self.n_features, k))
-        vectors[:, :n] = self.A.T @ _leading_pairs(self.A @ self.A.T, min(k, n))[1]
+        vectors[:, :n] = self.A.T @ leading_pairs(self.A @ self.A.T, min(k, n))[1]
         return vectors
 
     def _refined(self, values: FloatArray, vectors: FloatArray) -> Spectrum:
@@ -353,14 +353,16 @@ def are_few(k: int, n: int) -> bool:
     return k < n // 10
 
 
-def _leading_pairs(matrix: FloatArray, k: int) -> tuple[FloatArray, FloatArray]:
-    """The k leading eigenpairs of a symmetric matrix, by its decomposition."""
-    n = len(matrix)
-    if are_few(k, n):
-        values, vectors = linalg.eigh(matrix, subset_by_index=(n - k, n - 1), check_finite=False, driver="evr")
-    else:
-        values, vectors = np.linalg.eigh(matrix)
-    return values[::-1][:k], vectors[:, ::-1][:, :k]
+def leading_pairs(matrices: FloatArray, k: int) -> tuple[FloatArray, FloatArray]:
+    """The k leading eigenpairs of a symmetric matrix, or of each in an array of matrices, by its decomposition."""
+    *shape, _, n = matrices.shape
+    if not are_few(k, n):
+        values, vectors = np.linalg.eigh(matrices)
+        return values[..., ::-1][..., :k], vectors[..., ::-1][..., :k]
+    leading = partial(linalg.eigh, subset_by_index=(n - k, n - 1), check_finite=False, driver="evr")
+    pairs = [leading(matrix) for matrix in matrices.reshape(-1, n, n)]
+    values, vectors = (np.stack(parts) for parts in zip(*pairs, strict=True))
+    return values.reshape(*shape, k)[..., ::-1], vectors.reshape(*shape, n, k)[..., ::-1]
 
 
 def _orthonormal(vectors: FloatArray) -> FloatArray:

@@ -106,16 +106,33 @@ def px_em_step(S: FloatArray, loadings: FloatArray, noise: FloatArray, floor: Fl
     return regression @ np.linalg.cholesky(second), np.maximum(residual, floor)
 
 
-def at_best_scale(S: FloatArray, loadings: FloatArray, noise: FloatArray) -> tuple[FloatArray, FloatArray]:
+def at_best_scale(
+    S: FloatArray, loadings: FloatArray, noise: FloatArray, *, isotropic: bool = False
+) -> tuple[FloatArray, FloatArray]:
     r"""Covariances times :math:`\operatorname{tr}(\Sigma^{-1} S) / d`, the scale that the entropy identity requires.
 
-    A component that collapses onto a point ends at the least noise.
+    A component that collapses onto a point ends at the least noise. With ``isotropic`` noise the loadings are orthogonal.
     """
+    traces = _traces_of_orthogonal(S, loadings, noise[:, 0]) if isotropic else _traces(S, loadings, noise)
+    share = np.maximum(traces / S.shape[1], 0.0)
+    return loadings * np.sqrt(share)[:, np.newaxis, np.newaxis], np.maximum(noise * share[:, np.newaxis], LEAST_NOISE)
+
+
+def _traces(S: FloatArray, loadings: FloatArray, noise: FloatArray) -> FloatArray:
+    r""":math:`\operatorname{tr}(\Sigma^{-1} S)`, (K,)."""
     d = S.shape[1]
     covariances = loadings @ loadings.transpose(0, 2, 1)
     covariances[:, np.arange(d), np.arange(d)] += noise
-    share = np.maximum(np.trace(np.linalg.solve(covariances, S), axis1=1, axis2=2) / d, 0.0)
-    return loadings * np.sqrt(share)[:, np.newaxis, np.newaxis], np.maximum(noise * share[:, np.newaxis], LEAST_NOISE)
+    return np.trace(np.linalg.solve(covariances, S), axis1=1, axis2=2)
+
+
+def _traces_of_orthogonal(S: FloatArray, loadings: FloatArray, noise: FloatArray) -> FloatArray:
+    r"""The same for equal noise (K,) and orthogonal loadings.
+
+    :math:`\Sigma^{-1} = (1 - \sum_j l_j l_j^\top / (|l_j|^2 + \psi)) / \psi`.
+    """
+    explained = ((S @ loadings) * loadings).sum(axis=1) / ((loadings**2).sum(axis=1) + noise[:, np.newaxis])
+    return np.asarray((np.trace(S, axis1=1, axis2=2) - explained.sum(axis=1)) / noise)
 
 
 def curvature(parameters: FactorParameters, excess: FloatArray, slopes: FloatArray) -> FloatArray:

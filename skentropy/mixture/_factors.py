@@ -13,7 +13,7 @@ from .._linalg import unpack_symmetric
 from .._typing import Array, FloatArray, Matrix
 from ..decomposition._closed_form import closed_form, count_parameters, noise_floor
 from ..decomposition._factor_analysis import n_factor_parameters
-from ..decomposition._spectrum import Spectrum
+from ..decomposition._spectrum import Spectrum, leading_pairs
 from ..families._base import positive_or_one
 from ._changes import differences
 from ._factor_metric import FactorMetric
@@ -114,15 +114,16 @@ class FactorGaussian(GaussianComponents):
             for _ in range(_FIRST_STEPS if start is None else _INNER_STEPS):
                 loadings, noise = px_em_step(S, loadings, noise, floor)
         on_floor = noise <= floor
-        return *at_best_scale(S, loadings, noise), np.broadcast_to(on_floor, variances.shape)
+        return *at_best_scale(S, loadings, noise, isotropic=self.isotropic), np.broadcast_to(on_floor, variances.shape)
 
     def _by_eigenvectors(self, S: FloatArray, floor: FloatArray) -> tuple[FloatArray, FloatArray]:
         """The closed-form maxima of probabilistic PCA, by eigenvectors."""
-        values, vectors = np.linalg.eigh(S)
+        values, vectors = leading_pairs(S, self.n_factors)
+        rest = np.maximum(np.trace(S, axis1=1, axis2=2) - values.sum(axis=1), 0.0)
         mean = np.zeros(S.shape[1])
         models = [
-            closed_form(Spectrum(own[::-1], axes[:, ::-1], 0.0), mean, self.n_factors, float(least))
-            for own, axes, least in zip(values, vectors, floor[:, 0], strict=True)
+            closed_form(Spectrum(*own), mean, self.n_factors, float(least))
+            for *own, least in zip(values, vectors, rest, floor[:, 0], strict=True)
         ]
         return np.stack([model.loadings for model in models]), np.stack([model.noise for model in models])
 

@@ -331,6 +331,28 @@ def test_heywood_cases_are_near_floors_where_something_varies_and_nothing_has_co
     assert not replace(components, isotropic=True)._heywood(own).any()
 
 
+@pytest.mark.parametrize(("d", "k"), [(6, 1), (6, 3), (40, 2)])
+def test_equal_noise_is_fitted_as_by_all_eigenvectors(d: int, k: int) -> None:
+    """Also where few eigenvectors are computed; the best scale is the same without solving with covariances."""
+    rng = np.random.default_rng(0)
+    A = rng.normal(size=(3, d, 2 * d))
+    S = A @ A.transpose(0, 2, 1) / (2 * d)
+    values, vectors = np.linalg.eigh(S)
+    noise = values[:, : d - k].mean(axis=1)
+    along = np.where(np.arange(d) < d - k, noise[:, np.newaxis], values)
+    components = FactorGaussian(units=Units(np.zeros(d), np.ones(d)), n_factors=k, isotropic=True)
+    loadings, own_noise, on_floor = components._fitted(S)
+    fitted = loadings @ loadings.transpose(0, 2, 1) + own_noise[:, :, np.newaxis] * np.eye(d)
+    np.testing.assert_allclose(fitted, vectors * along[:, np.newaxis] @ vectors.transpose(0, 2, 1), atol=1e-12)
+    assert not on_floor.any()
+    for own, general in zip(
+        at_best_scale(S, 1.3 * loadings, 2.0 * own_noise, isotropic=True),
+        at_best_scale(S, 1.3 * loadings, 2.0 * own_noise),
+        strict=True,
+    ):
+        np.testing.assert_allclose(own, general, rtol=1e-12)
+
+
 @pytest.mark.parametrize("isotropic", [False, True])
 def test_nothing_moves_of_what_is_held_or_empty(isotropic: bool) -> None:
     """However little the others weigh."""
