@@ -143,11 +143,12 @@ class LatentVariableModel(CallbackSupportMixin, DensityMixin, BaseEstimator):
             super()._validate_params()
         except InvalidParameterError as error:
             raise InvalidParameterError(f"{error}{''.join(self._hints())}") from None
-        for name, value in self.get_params(deep=False).items():
-            # Python counts True and False as integers.
+        # Python counts True and False as integers.
+        flags = {name: value for name, value in self.get_params(deep=False).items() if isinstance(value, bool)}
+        for name, value in flags.items():
             rules = self._parameter_constraints.get(name, [])
             is_number = any(isinstance(rule, Interval) or rule in (Integral, Real) for rule in rules)
-            if isinstance(value, bool) and is_number and "boolean" not in rules:
+            if is_number and "boolean" not in rules:
                 raise InvalidParameterError(f"{name} must be a number, got {value!r}.")
 
     def _hints(self) -> Iterator[str]:
