@@ -69,7 +69,7 @@ class FactorMetric:
         # What loadings cannot imitate lies outside the span of the factors.
         outside = basis.copy()
         outside[:, : s.shape[1]][s > 0.0] = 0.0
-        noise = np.where(parameters.bounds > 0.0, 0.0, parameters.noise)
+        noise = parameters.free_noise
         scaled = outside * np.sqrt(noise)[:, np.newaxis]
         information = 0.5 * of_covariances[:, np.newaxis, np.newaxis] * (scaled.transpose(0, 2, 1) @ scaled) ** 2
         if isotropic:

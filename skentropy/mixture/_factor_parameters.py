@@ -47,6 +47,11 @@ class FactorParameters(GaussianParameters):
         """Components with more noise variances at their floors than factors, whose likelihood is unbounded; (K,)."""
         return np.asarray((self.bounds > 0.0).sum(axis=1) > self.loadings.shape[2])
 
+    @cached_property
+    def free_noise(self) -> FloatArray:
+        """Noise variances that move; zero for those at their floors, (K, d)."""
+        return np.where(self.bounds > 0.0, 0.0, self.noise)
+
     def moved_by(self, means: FloatArray, of_loadings: FloatArray, of_log_noise: FloatArray) -> Self | None:
         """Move the parameters along directions; noise at its floor stays there. None outside the domain."""
         free = self.bounds == 0.0
@@ -67,7 +72,7 @@ class FactorParameters(GaussianParameters):
         B = U @ self.loadings
         K, d, k = B.shape
         outer = np.einsum("cai,cbj->cijab", U, B).reshape(K, d * k, d, d)
-        of_noise = np.einsum("cd,cad,cbd->cdab", np.where(self.bounds > 0.0, 0.0, self.noise), U, U)
+        of_noise = np.einsum("cd,cad,cbd->cdab", self.free_noise, U, U)
         if isotropic:
             of_noise = of_noise.sum(axis=1, keepdims=True)
         return np.concatenate([outer + outer.transpose(0, 1, 3, 2), of_noise], axis=1)
@@ -151,7 +156,7 @@ def curvature(parameters: FactorParameters, excess: FloatArray, slopes: FloatArr
     outside = U.transpose(0, 2, 1) @ excess @ U
     # D2 = 2 dW dW' + diag(psi dlog psi^2)
     total[:, : d * k, : d * k] -= np.einsum("cab,ij->caibj", outside, np.eye(k)).reshape(K, d * k, d * k)
-    of_noise = 0.5 * np.where(parameters.bounds > 0.0, 0.0, parameters.noise) * np.diagonal(outside, axis1=1, axis2=2)
+    of_noise = 0.5 * parameters.free_noise * np.diagonal(outside, axis1=1, axis2=2)
     noise = np.arange(d * k, P)
     total[:, noise, noise] -= of_noise if len(noise) == d else of_noise.sum(axis=1, keepdims=True)
     return np.asarray(total)

@@ -170,13 +170,12 @@ class FactorGaussian(GaussianComponents):
     def _of_structure(self, parameters: FactorParameters) -> Callable[[FloatArray, int], FloatArray]:
         """A function from scores (..., P) along means and free covariances, and a component, to those along directions."""
         d = parameters.means.shape[1]
-        noise = np.where(parameters.bounds > 0.0, 0.0, parameters.noise)
 
         def of_structure(scores: FloatArray, component: int) -> FloatArray:
             U = parameters.inverses[component]
             of_covariance = U.T @ unpack_symmetric(scores[..., d:], d) @ U / np.sqrt(2.0)
             of_loadings = 2.0 * of_covariance @ parameters.loadings[component]
-            of_noise = noise[component] * np.diagonal(of_covariance, axis1=-2, axis2=-1)
+            of_noise = parameters.free_noise[component] * np.diagonal(of_covariance, axis1=-2, axis2=-1)
             if self.isotropic:
                 of_noise = of_noise.sum(axis=-1, keepdims=True)
             return np.concatenate([scores[..., :d], of_loadings.reshape(*scores.shape[:-1], -1), of_noise], axis=-1)
