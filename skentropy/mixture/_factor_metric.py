@@ -33,9 +33,9 @@ class FactorMetric:
     of_means : ndarray of shape (K, 1)
         Lengths of unit steps of the means.
     of_columns : ndarray of shape (K, d, k)
-        Lengths of unit steps of the entries of S on and above its diagonal, and in the rows below the first k.
+        Lengths of unit steps of the entries of S.
     own, mirrored : ndarrays of shapes (K, d, k) and (K, k, k)
-        Parts of entry (a, b) of S that entries (a, b) and (b, a) of C carry.
+        Parts of entry (a, b) of S that entries (a, b) and (b, a) of C carry; zero below the diagonal, down to row k.
     of_noise : ndarray of shape (K, d, d) or (K, 1, 1)
         Root of the inverse information about logarithms of noise variances that loadings cannot imitate.
     noise : ndarray of shape (K, d)
@@ -76,9 +76,7 @@ class FactorMetric:
             information = information.sum(axis=(1, 2), keepdims=True)
         lengths = np.stack([of_means, of_covariances])[..., np.newaxis, np.newaxis]
         of_means, of_covariances = inverse_roots(lengths, lengths > 0.0)
-        moves, entries = own > 0.0, np.arange(s.shape[1])
-        moves[:, entries] |= mirrored > 0.0
-        of_columns = np.where(moves, of_covariances, 0.0)
+        of_columns, entries = np.tile(of_covariances, own.shape[1:]), np.arange(s.shape[1])
         of_columns[:, entries, entries] *= np.sqrt(2.0)
         return cls(
             of_means[:, 0], of_columns, own, mirrored, inverse_root(information), noise, basis, parameters.factors @ Q, turns
